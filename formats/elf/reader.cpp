@@ -1,0 +1,89 @@
+// Checks of an ELF file's tables against the file's size (gABI chapter 4). Two escapes of the format are resolved here:
+// e_shnum == 0 with the count in section 0's sh_size, and e_shstrndx == SHN_XINDEX with the index in its sh_link.
+#include "formats/elf/reader.h"
+
+#include <cstring>
+
+namespace lode::formats::elf {
+
+bool is_elf(Bytes file) { return file.size() >= 4 && std::memcmp(file.data(), "\177ELF", 4) == 0; }
+
+static bool inside(Bytes file, uint64_t offset, uint64_t size) { return offset <= file.size() && size <= file.size() - offset; }
+
+static Result<std::string_view> string_table(const ElfView& v, uint32_t index, const char* what) {
+  if (index >= v.sections.size()) return error(std::string(what) + ": section index out of range");
+  const Shdr& s = v.sections[index];
+  if (s.type != SHT_STRTAB) return error(std::string(what) + " is not a string table");
+  Bytes b = v.section_data(s);
+  if (!b.empty() && b.back() != 0) return error(std::string(what) + " does not end in NUL");
+  return std::string_view(reinterpret_cast<const char*>(b.data()), b.size());
+}
+
+Result<ElfView> ElfView::open(Bytes file) {
+  ElfView v;
+  v.file = file;
+  if (!is_elf(file)) return error("not an ELF file");
+  if (file.size() < sizeof(Ehdr)) return error("truncated ELF header");
+  v.header = reinterpret_cast<const Ehdr*>(file.data());
+  if (v.header->ident[4] != ELFCLASS64) return error("not a 64-bit ELF file");
+  if (v.header->ident[5] != ELFDATA2LSB) return error("not a little-endian ELF file");
+  uint64_t shoff = v.header->shoff;
+  if (shoff == 0) return v;
+  if (v.header->shentsize != sizeof(Shdr)) return error("unexpected section header entry size");
+  if (!inside(file, shoff, sizeof(Shdr))) return error("section header table lies outside the file");
+  const auto* first = reinterpret_cast<const Shdr*>(file.data() + shoff);
+  uint64_t count = v.header->shnum ? v.header->shnum : first->size;
+  if (count > (file.size() - shoff) / sizeof(Shdr)) return error("section header table lies outside the file");
+  v.sections = {first, size_t(count)};
+  if (count == 0) return v;
+  for (size_t i = 0; i < count; i++) {
+    const Shdr& s = v.sections[i];
+    if (i && s.type != SHT_NOBITS && s.type != SHT_NULL && !inside(file, s.offset, s.size))
+      return error("section " + std::to_string(i) + " lies outside the file");
+  }
+  uint32_t names = v.header->shstrndx == SHN_XINDEX ? uint32_t(first->link) : v.header->shstrndx;
+  if (names) {
+    LODE_ASSIGN(v.section_names, string_table(v, names, "section name table"));
+  }
+  uint32_t wanted = v.header->type == ET_DYN ? SHT_DYNSYM : SHT_SYMTAB;
+  for (size_t i = 1; i < count; i++) {
+    const Shdr& s = v.sections[i];
+    if (s.name && s.name >= v.section_names.size()) return error("name of section " + std::to_string(i) + " lies outside the name table");
+    if (s.type == wanted && !v.symtab_index) v.symtab_index = uint32_t(i);
+  }
+  if (!v.symtab_index) return v;
+  const Shdr& st = v.sections[v.symtab_index];
+  LODE_ASSIGN(v.symbols, records<Sym>(v, st, "symbol table"));
+  if (st.info > v.symbols.size()) return error("first global symbol index exceeds the symbol table");
+  v.first_global = st.info;
+  LODE_ASSIGN(v.symbol_names, string_table(v, st.link, "symbol name table"));
+  for (const Sym& s : v.symbols)
+    if (s.name && s.name >= v.symbol_names.size()) return error("a symbol's name lies outside the symbol name table");
+  for (const Shdr& s : v.sections)
+    if (s.type == SHT_SYMTAB_SHNDX && s.link == v.symtab_index) {
+      LODE_ASSIGN(v.extended, records<uint32_t>(v, s, "extended section index table"));
+    }
+  return v;
+}
+
+std::string_view ElfView::section_name(uint32_t index) const {
+  return index < sections.size() ? string_at(section_names, sections[index].name) : std::string_view();
+}
+
+uint32_t sysv_hash(std::string_view name) {
+  uint32_t h = 0;
+  for (char c : name) {
+    h = (h << 4) + uint8_t(c);
+    uint32_t g = h & 0xf0000000;
+    h = (h ^ (g >> 24)) & ~g;
+  }
+  return h;
+}
+
+uint32_t gnu_hash(std::string_view name) {
+  uint32_t h = 5381;
+  for (char c : name) h = h * 33 + uint8_t(c);
+  return h;
+}
+
+}  // namespace lode::formats::elf
