@@ -1,0 +1,111 @@
+// What the linker and a target's code generator say to each other.
+//
+//   lower    one AIR function -> one mir::FunctionDraft. Any thread; reads the module, asks for no address and no index.
+//   measure  the exact size of a function's text, once the linker has chosen a form for each of its references.
+//   emit     the bytes at their final place, from MIR + resolved references. Pure: twice gives the same bytes.
+//
+// The same emit serves executables (final values, no relocations) and object files (fixed-width fields and Fixups).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/index.h"
+#include "base/result.h"
+#include "codegen/air/air.h"
+#include "mir_store/mir_store.h"
+
+namespace lode::codegen {
+
+// How code may reach a module's symbol, decided by the linker (or, in object mode, from dso_local and visibility).
+enum class SymbolReach : uint8_t {
+  direct,  // binds inside the output: pc-relative or absolute
+  got,     // may bind elsewhere: through the GOT or PLT
+};
+
+struct TargetOptions {
+  bool pic = false;            // the output's address is not known at link time (PIE, shared library, object for either)
+  bool shared = false;         // TLS models: a shared library cannot use the executable's
+  bool object = false;         // object mode
+  bool function_sections = true;
+  bool force_frame_pointer = false;
+  uint32_t features = 0;       // the target's own bits (wasm: simd128, bulk-memory, ...)
+};
+
+struct LowerContext {
+  const air::Module* module = nullptr;
+  std::span<const SymbolId> symbols;       // by air::SymbolIndex
+  std::span<const SymbolReach> reach;      // by air::SymbolIndex
+  std::span<const SymbolId> runtime;       // by air::RuntimeFunction
+  TargetOptions options;
+};
+
+// Working memory of one thread, kept between functions; each target derives its own.
+class LowerScratch {
+ public:
+  virtual ~LowerScratch() = default;
+};
+
+// How the linker answers one Reference of a function. Emit gets an array of these, parallel to the function's references.
+enum class ReferenceForm : uint8_t {
+  relocation,        // object mode: leave a Fixup
+  direct,            // address = S + A, pc-relative reachable
+  absolute,          // address = S + A, a link-time constant below 2^31 (non-PIC, or an absolute or undefined weak symbol)
+  got,               // address = of the GOT slot (A is 0)
+  tls_local_exec,    // address = offset from the thread pointer, as int64
+  tls_initial_exec,  // address = of the GOT slot that holds that offset
+  tls_general_dynamic,  // address = of the GOT pair {module, offset}
+  tls_local_dynamic,    // address = of the GOT pair {module, 0}
+};
+struct ResolvedReference {
+  uint64_t address = 0;
+  ReferenceForm form = ReferenceForm::direct;
+};
+
+// Object mode: one relocation of the text or of the constants. `type` is the target's ELF relocation number.
+struct Fixup {
+  uint32_t offset = 0;  // in the function's text, or in its constants when in_constants
+  uint32_t type = 0;
+  uint32_t reference = 0;  // index of the function's reference; in_constants: unused
+  int64_t addend = 0;      // complete: includes the reference's addend and the -4 of pc-relative fields
+  bool in_constants = false;
+  bool to_text = false;    // target is this function's own text (jump tables): symbol = the function, addend = offset in it
+};
+
+struct FunctionSizes {
+  uint32_t text = 0, constants = 0;
+};
+
+// Where emit writes. text and constants point to memory of exactly the measured sizes.
+struct EmitPlace {
+  uint8_t* text = nullptr;
+  uint8_t* constants = nullptr;
+  uint64_t text_address = 0, constants_address = 0;
+  std::vector<Fixup>* fixups = nullptr;  // appended to in object mode; null otherwise
+  std::vector<uint8_t>* cfi = nullptr;   // if given: the FDE's call frame instructions are appended (DWARF 5 section 6.4.2),
+                                         // to be used with the target's common CIE
+};
+
+// A native target as a table of functions: no virtual call per instruction, one indirect call per function.
+struct NativeTarget {
+  uint16_t elf_machine;
+  std::unique_ptr<LowerScratch> (*make_scratch)();
+  // `fn` is consumed: legalisation rewrites it in place.
+  Result<void> (*lower)(air::Function& fn, const LowerContext& context, LowerScratch& scratch, mir::FunctionDraft& out);
+  Result<FunctionSizes> (*measure)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options);
+  Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
+                       const EmitPlace& place);
+  // The CIE's initial instructions, code and data alignment factors and return address column.
+  std::span<const uint8_t> cie_instructions;
+  uint32_t cie_code_align;
+  int32_t cie_data_align;
+  uint32_t cie_return_register;
+};
+
+}  // namespace lode::codegen
+
+namespace lode::x86_64 {
+const codegen::NativeTarget& target();
+}
