@@ -188,11 +188,12 @@ enum class ConstantKind : uint8_t {
   Symbol,     // ptr: address of `symbol` plus addend (int64 in bits)
   BlockAddress,  // ptr: address of block `symbol` (a BlockId value) of this function
   Aggregate,  // struct, array or vector: bits = offset in Function::extra of one ValueId (a constant's) a member
+  Runtime,    // ptr: address of a function of runtime_functions.def, `symbol` is its number; made by legalisation only
 };
 struct Constant {
   ConstantKind kind;
   TypeId type;
-  uint32_t symbol = ~0u;  // Symbol: SymbolIndex; BlockAddress: BlockId
+  uint32_t symbol = ~0u;  // Symbol: SymbolIndex; BlockAddress: BlockId; Runtime: RuntimeFunction
   uint64_t bits = 0;
 };
 static_assert(sizeof(Constant) == 24);
@@ -238,6 +239,7 @@ struct CallSite {
   uint16_t flags = 0;
   uint16_t result_attrs = 0;
   CallConv conv = CallConv::c;
+  uint32_t fixed_args = ~0u;              // after legalisation: how many leading args are not variadic; ~0: as function_type says
 };
 
 struct StackSlot {
