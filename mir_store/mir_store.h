@@ -38,7 +38,8 @@ enum class ReferenceKind : uint8_t {
   wasm_table_slot,  // index of a function in the indirect function table
   wasm_global,
   wasm_tag,
-  wasm_type,        // function type: symbol is none, addend = index in the link's list of signatures
+  wasm_type,        // function type: symbol is none, addend = its offset in the function's constants
+  wasm_table,
 };
 
 struct Reference {
