@@ -1,8 +1,10 @@
 // The numbering, the dominators and the placement of structured control flow; see structure.h. Making graphs reducible is in
 // structure_reducible.cpp.
 //
-// Dominators by the iteration of Cooper, Harvey and Kennedy ("A Simple, Fast Dominance Algorithm"), which on a reducible graph in
-// reverse postorder settles in one round and a check.
+// Dominators of the graph without its retreating edges, in one pass over reverse postorder: a node's immediate dominator is the nearest
+// common ancestor of its forward predecessors, found in logarithmic time by skip pointers (Myers, "An applicative random-access
+// stack"). A reducible graph's back edges do not change dominance; and if every retreating edge goes to a dominator of its source
+// in the graph without them, the graph is reducible.
 #include "codegen/wasm/structure.h"
 
 #include <algorithm>
@@ -55,31 +57,37 @@ void Structurer::predecessors(const FlowGraph& graph) {
 void Structurer::dominators(const FlowGraph& graph) {
   size_t n = graph.nodes.size();
   idom_.assign(n, none);
+  depth_.assign(n, 0);
+  skip_.assign(n, 0);
   idom_[0] = 0;
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (uint32_t node : order_) {
-      if (node == 0) continue;
-      uint32_t best = none;
-      for (uint32_t p = pred_first_[node]; p < pred_first_[node + 1]; p++) {
-        uint32_t x = pred_[p];
-        if (idom_[x] == none) continue;
-        if (best == none) {
-          best = x;
-          continue;
-        }
-        uint32_t y = best;
-        while (x != y) {
-          while (rank_[x] > rank_[y]) x = idom_[x];
-          while (rank_[y] > rank_[x]) y = idom_[y];
-        }
+  auto raise = [&](uint32_t x, uint32_t depth) {
+    while (depth_[x] > depth) x = depth_[skip_[x]] >= depth ? skip_[x] : idom_[x];
+    return x;
+  };
+  for (uint32_t node : order_) {
+    if (node == 0) continue;
+    uint32_t best = none;
+    for (uint32_t p = pred_first_[node]; p < pred_first_[node + 1]; p++) {
+      uint32_t x = pred_[p];
+      if (rank_[x] >= rank_[node]) continue;
+      if (best == none) {
         best = x;
+        continue;
       }
-      if (idom_[node] != best) {
-        idom_[node] = best;
-        changed = true;
+      uint32_t y = best;
+      if (depth_[x] > depth_[y]) x = raise(x, depth_[y]);
+      if (depth_[y] > depth_[x]) y = raise(y, depth_[x]);
+      while (x != y) {
+        bool far = skip_[x] != skip_[y];
+        x = far ? skip_[x] : idom_[x];
+        y = far ? skip_[y] : idom_[y];
       }
+      best = x;
     }
+    idom_[node] = best;
+    depth_[node] = depth_[best] + 1;
+    uint32_t s = skip_[best];
+    skip_[node] = depth_[best] - depth_[s] == depth_[s] - depth_[skip_[s]] ? skip_[s] : best;
   }
   // Subtree intervals: sizes bottom-up in reverse order, then places top-down.
   tree_in_.assign(n, 0);
@@ -102,7 +110,9 @@ void Structurer::dominators(const FlowGraph& graph) {
 }
 
 bool Structurer::falls_to(uint32_t label) const {
-  for (size_t i = actions_.size(); i-- > 0;) {
+  // Bounded: a branch too many is harmless, quadratic time on hostile nests is not.
+  unsigned steps = 0;
+  for (size_t i = actions_.size(); i-- > 0 && steps++ < 64;) {
     const Action& a = actions_[i];
     switch (a.kind) {
       case act_end: break;

@@ -97,7 +97,7 @@ class Structurer {
   std::vector<uint32_t> order_;      // reverse postorder
   std::vector<uint32_t> rank_;       // by node: place in order_, ~0 when unreachable
   std::vector<uint32_t> pred_first_, pred_;
-  std::vector<uint32_t> idom_;
+  std::vector<uint32_t> idom_, depth_, skip_;  // skip_: an ancestor in the dominator tree, for long steps
   std::vector<uint32_t> tree_in_, tree_out_;
   std::vector<uint32_t> child_first_, child_;  // merge nodes by their immediate dominator
   std::vector<uint8_t> merge_, header_;

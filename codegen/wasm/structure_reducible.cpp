@@ -16,6 +16,7 @@ constexpr uint32_t none = ~0u;
 constexpr unsigned depth_limit = 32;
 }  // namespace
 
+// The dominators are those of the graph without retreating edges, which is enough: see structure.cpp.
 bool Structurer::reducible(const FlowGraph& graph) {
   for (uint32_t node : order_)
     for (uint32_t to : graph.successors(node))
@@ -141,8 +142,8 @@ void Structurer::split_entries(FlowGraph& graph, std::span<const uint32_t> entri
       if (from == last) continue;  // its edges have all been turned at once
       last = from;
       uint32_t set = none;
-      FlowNode& x = graph.nodes[from];
-      for (uint32_t e = x.first_edge; e < x.first_edge + x.edge_count; e++) {
+      uint32_t first = graph.nodes[from].first_edge, last_edge = first + graph.nodes[from].edge_count;
+      for (uint32_t e = first; e < last_edge; e++) {
         if (graph.edges[e] != entry) continue;
         if (set == none) {
           set = uint32_t(graph.nodes.size());
