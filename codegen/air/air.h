@@ -318,13 +318,13 @@ struct Comdat {
 // A place in a data initialiser that holds an address. Offsets are relative to the symbol's first byte.
 enum class DataRelocKind : uint8_t {
   absolute,         // symbol + addend, `size` bytes
-  symbol_minus_place,  // symbol + addend - (address of the symbol whose data this is + base_offset): relative tables
+  symbol_minus_place,  // symbol + addend - address of the place (this symbol + offset): relative tables
   block_address,    // address of block `symbol` of function `function`
 };
 struct DataReloc {
   uint64_t offset = 0;
   int64_t addend = 0;
-  SymbolIndex symbol;           // block_address: the block's number as the importer gives it
+  SymbolIndex symbol;           // block_address: the BlockId's value in the function as BodySource::read() delivers it
   SymbolIndex function;         // block_address only
   DataRelocKind kind = DataRelocKind::absolute;
   uint8_t size = 8;             // bytes: 4 or 8
