@@ -24,7 +24,7 @@ import tempfile
 import sweep
 from sweep import CLANG, run
 
-C_FLAGS = ["-w", "-std=gnu89", "-fno-strict-aliasing", "-fwrapv"]
+C_FLAGS = ["-w", "-fno-strict-aliasing", "-fwrapv"]
 
 
 def skip_list(folder):
@@ -53,7 +53,7 @@ class Torture:
         self.a = args
         self.target = sweep.Target(args.target)
         self.cache = sweep.Cache(args.cache)
-        self.flags = self.target.clang_flags + ["-" + args.level] + args.cflags
+        self.flags = self.target.clang_flags + ["-" + args.level, "-std=" + args.std] + args.cflags
         self.wasm = sweep.WasmRunner(args.jobs) if self.target.wasm else None
         self.temp = tempfile.mkdtemp(prefix="lode-torture-")
         self.linker = args.linker or ("wasm-ld-19" if self.target.wasm else "ld.lld-19")
@@ -145,6 +145,7 @@ def main():
     p.add_argument("--level", default="O0")
     p.add_argument("--route", choices=["exe", "dynamic", "object", "native", "freestanding"], default="exe")
     p.add_argument("--linker", help="object route: the linker that finishes (ld.lld-19, ld.bfd, mold, wasm-ld-19)")
+    p.add_argument("--std", default="gnu89")
     p.add_argument("--cflags", default="", help="more flags for clang, one string", type=str.split)
     p.add_argument("--all", action="store_true", help="ignore the folder's own list of programs that are not for clang")
     p.add_argument("--only", help="regular expression on names")

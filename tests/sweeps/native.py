@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""lode as the linker of the compiler drivers: builds a folder of small programs with gcc and with clang, with -static, as
+PIE and not, with lode as the driver's linker (clang: --ld-path, gcc: -B with lode named ld), runs them and compares
+status and output with what the system's linker makes of the same.
+
+    native.py [FOLDER] --lode LODE        (default folder: tests/programs/c; *.c, and *.cpp with g++ and clang++)
+
+clang also goes through -flto: then it is bitcode that reaches the linker. A first line `// flags: ...` in a program gives
+options for every build.
+"""
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+
+import sweep
+from sweep import run
+from torture import flags_of
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folder", nargs="?", default=os.path.join(sweep.TOP, "tests/programs/c"))
+    p.add_argument("--compilers", default="gcc,clang", help="of gcc, clang, clang-flto")
+    p.add_argument("--level", default="O1")
+    sweep.add_common_arguments(p)
+    a = p.parse_args()
+    a.lode = os.path.abspath(a.lode)
+    temp = tempfile.mkdtemp(prefix="lode-native-")
+    b = os.path.join(temp, "bin")
+    os.mkdir(b)
+    os.symlink(a.lode, os.path.join(b, "ld"))
+    programs = sorted(f for f in os.listdir(a.folder) if f.endswith((".c", ".cpp")))
+    drivers = {"gcc": ("gcc", "g++", ["-B" + b], []), "clang": (sweep.CLANG, sweep.CLANG.replace("clang", "clang++"), ["--ld-path=" + a.lode], []),
+               "clang-flto": (sweep.CLANG, sweep.CLANG.replace("clang", "clang++"), ["--ld-path=" + a.lode], ["-flto"])}
+    ways = {"static": ["-static"], "pie": ["-pie", "-fPIE"], "no-pie": ["-no-pie", "-fno-pie"], "gc": ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"]}
+
+    def one(job):
+        program, compiler, way = job
+        cc, cxx, use, extra = drivers[compiler]
+        name = f"{program} {compiler} {way}"
+        source = os.path.join(a.folder, program)
+        base = os.path.join(temp, name.replace(" ", "."))
+        # flags: lines may say clang-only things as -std; libraries come after the source
+        flags = flags_of(source)
+        command = [cxx if program.endswith(".cpp") else cc, "-" + a.level, "-w", source, *flags, *ways[way], "-lm", "-pthread"]
+        if not run([*command, "-o", base + ".ref"], 60).ok():
+            return None
+        expected = run([base + ".ref"], a.timeout)
+        r = run([*command, *extra, *use, "-o", base + ".lode"], 60)
+        if not r.ok():
+            return name, "link: " + r.reason()
+        got = run([base + ".lode"], a.timeout)
+        for f in (base + ".ref", base + ".lode"):
+            os.unlink(f)
+        if (got.status, got.out) != (expected.status, expected.out):
+            return name, f"run: {got.reason()}, expected {expected.reason()}, output {'equal' if got.out == expected.out else 'differs'}"
+        return name, None
+
+    jobs = [(program, c, w) for c in a.compilers.split(",") for w in ways for program in programs]
+    results = [r for r in sweep.parallel(one, jobs, a.jobs, "native") if r]
+    shutil.rmtree(temp, ignore_errors=True)
+    out = a.out or os.path.join(sweep.TOP, "build/sweeps", "native.txt")
+    sys.exit(sweep.report("native links", results, out))
+
+
+if __name__ == "__main__":
+    main()
