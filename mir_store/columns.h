@@ -1,0 +1,11 @@
+// What the store and its stored form share: the hash over a function's columns.
+#pragma once
+
+#include "mir_store/mir_store.h"
+
+namespace lode::mir {
+
+// Of everything but the symbol; `v.frame` must point to the six words.
+Hash128 hash_view(const FunctionView& v);
+
+}  // namespace lode::mir

@@ -1,0 +1,256 @@
+#include "mir_store/mir_store.h"
+
+#include <xxhash.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <random>
+
+using namespace lode;
+using namespace lode::mir;
+
+namespace {
+
+using Random = std::mt19937;
+
+uint32_t below(Random& rng, uint32_t n) { return uint32_t(rng() % n); }
+
+FunctionDraft random_draft(Random& rng, unsigned tag_bytes) {
+  FunctionDraft d;
+  d.symbol = SymbolId(below(rng, 1000));
+  const uint32_t n = below(rng, 40);
+  for (uint32_t i = 0; i < n; i++) {
+    d.tags.push_back(uint16_t(below(rng, tag_bytes == 1 ? 256 : 600)));
+    d.operands.push_back(rng());
+  }
+  for (uint32_t i = below(rng, 10); i > 0; i--) d.extra.push_back(rng());
+  for (uint32_t i = below(rng, 10); i > 0; i--) d.locals.push_back(uint8_t(rng()));
+  for (uint32_t i = below(rng, 5); i > 0; i--)
+    d.references.push_back({SymbolId(below(rng, 1000)), int32_t(rng()), ReferenceKind(below(rng, 12))});
+  for (uint32_t i = below(rng, 20); i > 0; i--) d.constants.push_back(uint8_t(rng()));
+  for (uint32_t& w : d.frame) w = below(rng, 3);
+  d.text_align_log2 = uint8_t(below(rng, 6));
+  d.constants_align_log2 = uint8_t(below(rng, 6));
+  d.flags = uint16_t(below(rng, 4));
+  return d;
+}
+
+bool same(const FunctionView& v, const FunctionDraft& d) {
+  if (v.symbol != d.symbol || v.count != d.operands.size()) return false;
+  for (uint32_t i = 0; i < v.count; i++) {
+    if ((v.tag_bytes == 1 ? v.tag8(i) : v.tag16(i)) != d.tags[i] || v.operands[i] != d.operands[i]) return false;
+  }
+  auto equal = [](const auto& a, const auto& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); };
+  return equal(v.extra, d.extra) && equal(v.locals, d.locals) && equal(v.references, d.references) && equal(v.constants, d.constants) &&
+         std::memcmp(v.frame, d.frame, sizeof d.frame) == 0 && v.text_align_log2 == d.text_align_log2 &&
+         v.constants_align_log2 == d.constants_align_log2 && v.flags == d.flags;
+}
+
+void seal(std::vector<uint8_t>& file) {
+  std::vector<uint8_t> rest(file.begin(), file.begin() + 16);
+  rest.insert(rest.end(), file.begin() + 32, file.end());
+  const XXH128_hash_t h = XXH3_128bits(rest.data(), rest.size());
+  std::memcpy(file.data() + 16, &h.low64, 8);
+  std::memcpy(file.data() + 24, &h.high64, 8);
+}
+
+constexpr uint32_t target = 62;
+
+}  // namespace
+
+TEST_CASE("MIR store: what goes in comes out, through replace, remove, compact, save and load") {
+  for (unsigned tag_bytes : {1u, 2u}) {
+    Random rng(tag_bytes);
+    MirStore store(tag_bytes, target);
+    std::vector<FunctionDraft> model;
+    std::vector<bool> alive;
+    for (int step = 0; step < 600; step++) {
+      const uint32_t what = below(rng, 10);
+      if (what < 5 || model.empty()) {
+        model.push_back(random_draft(rng, tag_bytes));
+        alive.push_back(true);
+        auto id = store.append(model.back());
+        REQUIRE(id.ok());
+        REQUIRE(id->value == model.size() - 1);
+      } else if (what < 8) {
+        const uint32_t i = below(rng, uint32_t(model.size()));
+        FunctionDraft d = below(rng, 4) ? random_draft(rng, tag_bytes) : model[i];
+        auto changed = store.replace(FunctionId(i), d);
+        REQUIRE(changed.ok() == alive[i]);
+        if (alive[i]) model[i] = d;
+      } else if (what == 8) {
+        const uint32_t i = below(rng, uint32_t(model.size()));
+        store.remove(FunctionId(i));
+        alive[i] = false;
+      } else {
+        store.compact(0.25);
+      }
+    }
+    auto check = [&](const MirStore& s) {
+      REQUIRE(s.function_count() == model.size());
+      for (uint32_t i = 0; i < model.size(); i++) {
+        REQUIRE(s.alive(FunctionId(i)) == alive[i]);
+        if (!alive[i]) continue;
+        REQUIRE(same(s.view(FunctionId(i)), model[i]));
+        REQUIRE(s.record(FunctionId(i)).hash == MirStore::hash(model[i], tag_bytes));
+      }
+    };
+    check(store);
+    const std::vector<uint8_t> before = store.save();
+    auto loaded = MirStore::load(before, target);
+    REQUIRE(loaded.ok());
+    check(*loaded);
+    REQUIRE(loaded->sizes().garbage_bytes == 0);
+    store.compact(0);
+    check(store);
+    REQUIRE(store.sizes().garbage_bytes == 0);
+    REQUIRE(store.save() == before);
+    REQUIRE(loaded->save() == before);
+  }
+}
+
+TEST_CASE("MIR store: appending many at once is the same at any number of threads") {
+  Random rng(7);
+  std::vector<FunctionDraft> drafts;
+  for (int i = 0; i < 500; i++) drafts.push_back(random_draft(rng, 2));
+  std::vector<const FunctionDraft*> pointers;
+  for (const FunctionDraft& d : drafts) pointers.push_back(&d);
+  MirStore one(2, target), one_by_one(2, target);
+  for (const FunctionDraft& d : drafts) REQUIRE(one_by_one.append(d).ok());
+  REQUIRE(one.append_all(pointers, 1).ok());
+  REQUIRE(one.save() == one_by_one.save());
+  for (unsigned threads : {0u, 2u, 5u}) {
+    MirStore many(2, target);
+    auto ids = many.append_all(pointers, threads);
+    REQUIRE(ids.ok());
+    REQUIRE(ids->size() == drafts.size());
+    REQUIRE(many.save() == one.save());
+  }
+}
+
+TEST_CASE("MIR store: the hash sees every column and not the function's own symbol") {
+  Random rng(3);
+  FunctionDraft d = random_draft(rng, 2);
+  d.tags = {1, 2};
+  d.operands = {3, 4};
+  d.extra = {5};
+  d.locals = {6};
+  d.constants = {7};
+  d.references = {{SymbolId(8), 9, ReferenceKind::call}};
+  const Hash128 h = MirStore::hash(d, 2);
+  auto differs = [&](auto&& change) {
+    FunctionDraft e = d;
+    change(e);
+    return !(MirStore::hash(e, 2) == h);
+  };
+  CHECK(differs([](auto& e) { e.tags[1]++; }));
+  CHECK(differs([](auto& e) { e.operands[0]++; }));
+  CHECK(differs([](auto& e) { e.extra[0]++; }));
+  CHECK(differs([](auto& e) { e.locals[0]++; }));
+  CHECK(differs([](auto& e) { e.constants[0]++; }));
+  CHECK(differs([](auto& e) { e.references[0].symbol.value++; }));
+  CHECK(differs([](auto& e) { e.references[0].addend++; }));
+  CHECK(differs([](auto& e) { e.references[0].kind = ReferenceKind::got; }));
+  CHECK(differs([](auto& e) { e.frame[5]++; }));
+  CHECK(differs([](auto& e) { e.flags++; }));
+  CHECK(differs([](auto& e) { e.locals.swap(e.constants); }));
+  CHECK_FALSE(differs([](auto& e) { e.symbol = SymbolId(77); }));
+}
+
+TEST_CASE("MIR store: a replacement with equal contents leaves the store as it is") {
+  Random rng(4);
+  MirStore store(2, target);
+  FunctionDraft d = random_draft(rng, 2);
+  d.tags.push_back(1);
+  d.operands.push_back(2);
+  auto id = store.append(d);
+  REQUIRE(id.ok());
+  auto again = store.replace(*id, d);
+  REQUIRE((again.ok() && !*again));
+  REQUIRE(store.sizes().garbage_bytes == 0);
+  d.operands[0]++;
+  auto changed = store.replace(*id, d);
+  REQUIRE((changed.ok() && *changed));
+  REQUIRE(store.sizes().garbage_bytes > 0);
+  REQUIRE(store.function_count() == 1);
+}
+
+TEST_CASE("MIR store: renumbering symbols recomputes the hashes") {
+  Random rng(5);
+  MirStore store(2, target);
+  std::vector<SymbolId> map;
+  for (uint32_t i = 0; i < 1000; i++) map.push_back(SymbolId(999 - i));
+  std::vector<FunctionDraft> drafts;
+  for (int i = 0; i < 50; i++) {
+    drafts.push_back(random_draft(rng, 2));
+    REQUIRE(store.append(drafts.back()).ok());
+  }
+  store.rewrite_symbols(map);
+  for (uint32_t i = 0; i < drafts.size(); i++) {
+    drafts[i].symbol = map[drafts[i].symbol.value];
+    for (Reference& r : drafts[i].references) r.symbol = map[r.symbol.value];
+    REQUIRE(same(store.view(FunctionId(i)), drafts[i]));
+    REQUIRE(store.record(FunctionId(i)).hash == MirStore::hash(drafts[i], 2));
+  }
+}
+
+TEST_CASE("MIR store: foreign, damaged, other version and other target are told apart") {
+  Random rng(6);
+  MirStore store(2, target);
+  for (int i = 0; i < 20; i++) REQUIRE(store.append(random_draft(rng, 2)).ok());
+  const std::vector<uint8_t> good = store.save();
+  auto message = [](const std::vector<uint8_t>& file, uint32_t t = target) {
+    auto r = MirStore::load(file, t);
+    return r.ok() ? std::string("ok") : r.error().message;
+  };
+  CHECK(message(good) == "ok");
+  CHECK(message(good, 243) == "MIR store for target 62, not 243");
+  CHECK(message({}) == "not a MIR store");
+  auto elf = good;
+  elf[0] = 0x7f;
+  CHECK(message(elf) == "not a MIR store");
+  auto later = good;
+  later[8] = 9;
+  CHECK(message(later).find("damaged") == 0);
+  seal(later);
+  CHECK(message(later) == "MIR store of version 9; this program reads version 1");
+  for (size_t n = 8; n < good.size(); n++) CHECK(message({good.begin(), good.begin() + n}).find("damaged") == 0);
+  for (int i = 0; i < 500; i++) {
+    auto flipped = good;
+    const size_t at = 8 + rng() % (good.size() - 8);
+    flipped[at] ^= uint8_t(1 << below(rng, 8));
+    CHECK(message(flipped).find("damaged") == 0);
+  }
+}
+
+TEST_CASE("MIR store: damage under a valid checksum is refused or harmless") {
+  Random rng(8);
+  MirStore store(1, target);
+  for (int i = 0; i < 20; i++) REQUIRE(store.append(random_draft(rng, 1)).ok());
+  const std::vector<uint8_t> good = store.save();
+  for (int i = 0; i < 3000; i++) {
+    auto file = good;
+    for (uint32_t k = 1 + below(rng, 3); k > 0; k--) {
+      const size_t at = 8 + (below(rng, 2) ? rng() % (good.size() - 8) : rng() % 144);
+      file[at] = uint8_t(rng());
+    }
+    seal(file);
+    auto r = MirStore::load(file, target);
+    if (!r.ok()) continue;
+    uint64_t sum = 0;
+    for (uint32_t f = 0; f < r->function_count(); f++) {
+      const FunctionView v = r->view(FunctionId(f));
+      for (uint32_t k = 0; k < v.count; k++) sum += v.tag8(k) + v.operands[k];
+      for (uint32_t w : v.extra) sum += w;
+      for (uint8_t b : v.constants) sum += b;
+      for (const Reference& ref : v.references) sum += ref.symbol.value;
+    }
+    REQUIRE(sum != 1);
+  }
+  // A header that claims 4 GiB for a column of a few bytes.
+  auto file = good;
+  const uint64_t huge = uint64_t{1} << 32;
+  std::memcpy(file.data() + 40, &huge, 8);
+  seal(file);
+  REQUIRE_FALSE(MirStore::load(file, target).ok());
+}
