@@ -1,0 +1,54 @@
+// Printing of diagnostics, and demangling by the C++ runtime.
+#include "link/diagnostics.h"
+
+#include <cxxabi.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+namespace lode::link {
+
+void Diagnostics::add(bool is_error, std::string text, uint64_t key) {
+  std::lock_guard lock(mutex_);
+  if (!is_error && no_warnings) return;
+  if (is_error && demote_errors) is_error = false;
+  else if (!is_error && fatal_warnings) is_error = true;
+  errors_ += is_error;
+  pending_.push_back({key, is_error, std::move(text)});
+}
+
+bool Diagnostics::flush() {
+  std::lock_guard lock(mutex_);
+  std::stable_sort(pending_.begin(), pending_.end(), [](const Entry& a, const Entry& b) {
+    return a.key != b.key ? a.key < b.key : a.text < b.text;
+  });
+  for (const Entry& e : pending_) {
+    if (error_limit && printed_ >= error_limit) {
+      if (!limit_told_) std::fprintf(stderr, "%s: error: too many errors emitted, stopping now (--error-limit=0 shows all)\n", program.c_str());
+      limit_told_ = true;
+      break;
+    }
+    printed_ += e.is_error;
+    const char* kind = e.is_error ? (color ? "\033[0;1;31merror:\033[0m " : "error: ") : (color ? "\033[0;1;35mwarning:\033[0m " : "warning: ");
+    std::fprintf(stderr, "%s: %s%s\n", program.c_str(), kind, e.text.c_str());
+  }
+  pending_.clear();
+  return errors_ != 0;
+}
+
+std::string demangle(std::string_view name) {
+  std::string s(name);
+  if (!s.starts_with("_Z") && !s.starts_with("__Z")) return s;
+  int status = 0;
+  char* d = abi::__cxa_demangle(s.c_str(), nullptr, nullptr, &status);
+  if (!d) return s;
+  std::string out(d);
+  std::free(d);
+  // Rust's legacy scheme ends in ::h and 16 hex digits.
+  size_t n = out.size();
+  if (n > 19 && out.compare(n - 19, 3, "::h") == 0 && out.find_first_not_of("0123456789abcdef", n - 16) == std::string::npos) out.resize(n - 19);
+  return out;
+}
+
+}  // namespace lode::link

@@ -1,0 +1,50 @@
+// Where errors and warnings gather until a pass is over.
+//
+// Passes run on many threads, so a message carries a sort key (usually file and offset); `flush` prints in the order of
+// the keys and is therefore the same at any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace lode::link {
+
+class Diagnostics {
+ public:
+  std::string program = "lode";
+  bool fatal_warnings = false;
+  bool no_warnings = false;
+  bool color = false;
+  unsigned error_limit = 20;  // 0: no limit
+  bool demote_errors = false;  // --noinhibit-exec: errors are printed as warnings and the output is written
+
+  // Thread-safe. The text may have several lines; the first is the message.
+  void error(std::string text, uint64_t key = 0) { add(true, std::move(text), key); }
+  void error(const Error& e, uint64_t key = 0) { add(true, e.text(), key); }
+  void warning(std::string text, uint64_t key = 0) { add(false, std::move(text), key); }
+
+  // Prints what gathered, in order. True when there has been an error so far.
+  bool flush();
+  bool has_errors() const { return errors_ != 0; }
+
+ private:
+  struct Entry {
+    uint64_t key;
+    bool is_error;
+    std::string text;
+  };
+  void add(bool is_error, std::string text, uint64_t key);
+  std::mutex mutex_;
+  std::vector<Entry> pending_;
+  unsigned errors_ = 0, printed_ = 0;
+  bool limit_told_ = false;
+};
+
+// C++ (Itanium ABI) and Rust legacy names made readable; others as they are.
+std::string demangle(std::string_view name);
+
+}  // namespace lode::link
