@@ -1,0 +1,467 @@
+// Open: finds, maps and recognises the inputs.
+//
+// What a file is, its first bytes say: ELF object or shared library, archive, bitcode; anything else is text, a linker script
+// or AIR. Archives and --start-lib ranges enter as names only: their members are "lazy" until resolution takes them. An archive
+// is described by its index where it has one; members that the index does not mention are looked into when they are bitcode
+// (ar without the plugin does not index those), and all are when there is no index.
+//
+// An object's rank in every tie is its `priority`: inputs count in the order of the command line, members inside their archive.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <tbb/parallel_for.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <set>
+
+#include "formats/linker_script.h"
+#include "link/elf/link.h"
+#include "link/elf/modules.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+struct Mapped {
+  Bytes data;
+  dev_t dev = 0;
+  ino_t ino = 0;
+};
+
+Result<Mapped> map_file(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return error("cannot open " + path + ": " + std::strerror(errno));
+  struct stat st;
+  if (fstat(fd, &st) != 0) {
+    int e = errno;
+    close(fd);
+    return error("cannot open " + path + ": " + std::strerror(e));
+  }
+  if (S_ISDIR(st.st_mode)) {
+    close(fd);
+    return error("cannot open " + path + ": Is a directory");
+  }
+  Mapped m;
+  m.dev = st.st_dev;
+  m.ino = st.st_ino;
+  if (S_ISREG(st.st_mode) && st.st_size > 0) {
+    void* p = mmap(nullptr, size_t(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) {
+      int e = errno;
+      close(fd);
+      return error("cannot map " + path + ": " + std::strerror(e));
+    }
+    m.data = {static_cast<const uint8_t*>(p), size_t(st.st_size)};
+  } else if (!S_ISREG(st.st_mode)) {
+    // A pipe or a device: read it; the memory lives as long as the process.
+    auto* text = new std::vector<uint8_t>;
+    uint8_t buf[65536];
+    for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;) text->insert(text->end(), buf, buf + n);
+    m.data = *text;
+  }
+  close(fd);
+  return m;
+}
+
+bool exists(const std::string& path) { return access(path.c_str(), R_OK) == 0; }
+
+class Opener {
+ public:
+  explicit Opener(Link& link) : link_(link), opt_(link.opt) {
+    for (const std::string& p : opt_.library_paths) dirs_.push_back(with_sysroot(p));
+    if (!opt_.no_stdlib_paths)
+      for (const char* p : {"/usr/local/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64",
+                            "/usr/local/lib", "/lib", "/usr/lib"})
+        dirs_.push_back(opt_.sysroot + p);
+  }
+
+  void run() {
+    bool in_lib = false;
+    uint32_t lib_archive = none;
+    for (const InputArg& a : opt_.inputs) {
+      switch (a.kind) {
+        case InputArg::group_start: case InputArg::group_end: break;  // archives are searched until nothing changes anyway
+        case InputArg::lib_start:
+          if (in_lib) link_.diag.error("nested --start-lib");
+          in_lib = true;
+          lib_archive = new_archive("", {});
+          break;
+        case InputArg::lib_end:
+          if (!in_lib) link_.diag.error("stray --end-lib");
+          in_lib = false;
+          break;
+        case InputArg::library: open_library(a.name, a); break;
+        case InputArg::file: open_path(a.name, a, in_lib ? lib_archive : none, 0); break;
+      }
+    }
+    index_archives();
+  }
+
+  static void make_lazy_file(Link& link, uint32_t lazy_index);
+
+ private:
+  std::string with_sysroot(const std::string& p) const {
+    if (p.starts_with("=")) return opt_.sysroot + p.substr(1);
+    if (p.starts_with("$SYSROOT")) return opt_.sysroot + p.substr(8);
+    return p;
+  }
+
+  std::string find_library(const std::string& name, bool is_static) {
+    for (const std::string& d : dirs_) {
+      if (name.starts_with(":")) {
+        if (std::string p = d + "/" + name.substr(1); exists(p)) return p;
+        continue;
+      }
+      if (!is_static)
+        if (std::string p = d + "/lib" + name + ".so"; exists(p)) return p;
+      if (std::string p = d + "/lib" + name + ".a"; exists(p)) return p;
+    }
+    return {};
+  }
+
+  void open_library(const std::string& name, const InputArg& state, int depth = 0) {
+    std::string path = find_library(name, state.is_static || opt_.kind == OutputKind::relocatable);
+    if (path.empty()) {
+      link_.diag.error("library not found: " + name);
+      return;
+    }
+    InputArg a = state;
+    open_path(path, a, none, depth, true);
+  }
+
+  uint32_t new_archive(std::string path, Bytes data) {
+    auto* ar = new ArchiveInput;
+    ar->path = std::move(path);
+    ar->data = data;
+    ar->priority = link_.next_priority++;
+    link_.archives.push_back(ar);
+    return uint32_t(link_.archives.size() - 1);
+  }
+
+  bool excluded(const std::string& path) const {
+    size_t slash = path.rfind('/');
+    std::string base = slash == std::string::npos ? path : path.substr(slash + 1);
+    for (const std::string& e : opt_.exclude_libs)
+      if (e == "ALL" || e == base) return true;
+    return false;
+  }
+
+  void open_path(std::string path, const InputArg& state, uint32_t lib_archive, int depth, bool by_search = false) {
+    path = with_sysroot(path);
+    auto m = map_file(path);
+    if (!m) {
+      link_.diag.error(m.error());
+      return;
+    }
+    link_.linked_names.push_back(path);
+    if (opt_.trace) std::printf("%s\n", path.c_str());
+    Bytes data = m->data;
+    if (formats::Archive::is_archive(data)) {
+      if (!state.whole_archive && !seen_archives_.insert({m->dev, m->ino}).second) return;
+      open_archive(path, data, state);
+    } else if (is_elf(data)) {
+      if (data.size() < sizeof(Ehdr)) {
+        link_.diag.error(path + ": truncated ELF header");
+        return;
+      }
+      uint16_t type = reinterpret_cast<const Ehdr*>(data.data())->type;
+      if (type == ET_DYN) {
+        if (opt_.kind == OutputKind::relocatable) {
+          link_.diag.error(path + ": cannot use a shared library in a relocatable link");
+          return;
+        }
+        if (opt_.is_static) {
+          link_.diag.error(path + ": attempted static link of a shared library");
+          return;
+        }
+        if (!seen_shared_.insert({m->dev, m->ino}).second) {
+          for (auto& f : link_.files)
+            if (f->kind == FileKind::shared && f->path == path && !state.as_needed) f->as_needed = false;
+          return;
+        }
+        auto f = std::make_unique<SharedFile>();
+        f->kind = FileKind::shared;
+        f->as_needed = state.as_needed;
+        // Without a DT_SONAME the run-time name is what was given: a path, or the base name of what -l found.
+        size_t slash = path.rfind('/');
+        f->soname = by_search && slash != std::string::npos ? path.substr(slash + 1) : path;
+        add_file(std::move(f), path, path, data, true);
+      } else if (type == ET_REL) {
+        add_object(std::make_unique<ObjectFile>(), FileKind::object, path, path, data, lib_archive);
+      } else {
+        link_.diag.error(path + ": unexpected ELF file type: neither a relocatable object nor a shared library");
+      }
+    } else if (is_module(data, path)) {
+      add_object(std::make_unique<ObjectFile>(), FileKind::module, path, path, data, lib_archive);
+    } else {
+      open_script(path, data, state, depth);
+    }
+  }
+
+  uint32_t add_file(std::unique_ptr<InputFile> f, std::string name, std::string path, Bytes data, bool alive) {
+    f->id = uint32_t(link_.files.size());
+    f->name = std::move(name);
+    f->path = std::move(path);
+    f->data = data;
+    f->alive = alive;
+    f->priority = link_.next_priority++;
+    link_.files.push_back(std::move(f));
+    return uint32_t(link_.files.size() - 1);
+  }
+
+  void add_object(std::unique_ptr<ObjectFile> f, FileKind kind, const std::string& name, const std::string& path, Bytes data, uint32_t lib_archive) {
+    f->kind = kind;
+    bool lazy = lib_archive != none;
+    uint32_t id = add_file(std::move(f), name, path, data, !lazy);
+    if (lazy) {
+      link_.lazy.push_back({lib_archive, 0, id, link_.files[id]->priority, false});
+      unindexed_.push_back(uint32_t(link_.lazy.size() - 1));
+    }
+  }
+
+  void open_archive(const std::string& path, Bytes data, const InputArg& state) {
+    auto opened = formats::Archive::open(data);
+    if (!opened) {
+      link_.diag.error(std::move(opened.error()).at(path));
+      return;
+    }
+    uint32_t index = new_archive(path, data);
+    ArchiveInput& ar = *link_.archives[index];
+    ar.ar = std::move(*opened);
+    ar.exclude_libs = excluded(path);
+    ar.first_lazy = uint32_t(link_.lazy.size());
+    uint32_t base = link_.next_priority;
+    link_.next_priority += uint32_t(ar.ar.members.size());
+    for (uint32_t i = 0; i < ar.ar.members.size(); i++) link_.lazy.push_back({index, i, none, base + i, false});
+    if (state.whole_archive) {
+      ar.whole = true;
+      for (uint32_t i = 0; i < ar.ar.members.size(); i++) take_lazy(link_, ar.first_lazy + i);
+      return;
+    }
+    if (ar.ar.has_index) {
+      std::vector<bool> mentioned(ar.ar.members.size());
+      ar.names.names.reserve(ar.ar.index.size());
+      ar.members.reserve(ar.ar.index.size());
+      for (const formats::ArchiveSymbol& s : ar.ar.index) {
+        mentioned[s.member] = true;
+        ar.names.names.push_back({s.name.data(), uint32_t(s.name.size()), none, 0});
+        ar.members.push_back(ar.first_lazy + s.member);
+      }
+      for (uint32_t i = 0; i < mentioned.size(); i++)
+        if (!mentioned[i] && is_module(ar.ar.members[i].data, std::string(ar.ar.members[i].name))) unindexed_.push_back(ar.first_lazy + i);
+    } else {
+      for (uint32_t i = 0; i < ar.ar.members.size(); i++) unindexed_.push_back(ar.first_lazy + i);
+    }
+  }
+
+  // Names of the members without an index, and the hashes of all names.
+  void index_archives() {
+    std::vector<std::vector<std::string_view>> found(unindexed_.size());
+    for (uint32_t l : unindexed_) make_lazy_file(link_, l);
+    tbb::parallel_for(size_t(0), unindexed_.size(), [&](size_t i) {
+      uint32_t id = link_.lazy[unindexed_[i]].file;
+      if (id == none) return;
+      auto& file = static_cast<ObjectFile&>(*link_.files[id]);
+      if (auto r = parse_object_header(file); !r) return;  // reported when the member is taken, if ever
+      for (uint32_t s = file.first_global; s < file.syms.size(); s++)
+        if (file.syms[s].shndx != SHN_UNDEF && file.syms[s].bind() != STB_LOCAL) {
+          std::string_view n = file.sym_name(file.syms[s]);
+          size_t at = n.find('@');
+          if (at != std::string_view::npos && n.substr(at).starts_with("@@")) n = n.substr(0, at);
+          found[i].push_back(n);
+        }
+    });
+    for (size_t i = 0; i < unindexed_.size(); i++) {
+      ArchiveInput& ar = *link_.archives[link_.lazy[unindexed_[i]].archive];
+      for (std::string_view n : found[i]) {
+        ar.names.names.push_back({n.data(), uint32_t(n.size()), none, 0});
+        ar.members.push_back(unindexed_[i]);
+      }
+    }
+    tbb::parallel_for(size_t(0), link_.archives.size(), [&](size_t i) {
+      for (NameRef& n : link_.archives[i]->names.names) n.hash = hash_name(n.str());
+    });
+  }
+
+
+  void open_script(const std::string& path, Bytes data, const InputArg& state, int depth) {
+    if (depth > 16) {
+      link_.diag.error(path + ": linker scripts include each other");
+      return;
+    }
+    std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
+    if (text.find('\0') != std::string_view::npos) {
+      link_.diag.error(path + ": unknown file type");
+      return;
+    }
+    auto script = formats::parse_linker_script(text);
+    if (!script) {
+      link_.diag.error(std::move(script.error()).at(path));
+      return;
+    }
+    if (!script->entry.empty() && !opt_.entry_given) opt_.entry = std::string(script->entry);
+    for (std::string_view d : script->search_dirs) dirs_.push_back(with_sysroot(std::string(d)));
+    for (std::string_view u : script->externs) opt_.undefined.emplace_back(u);
+    for (const formats::ScriptAssignment& a : script->assignments) opt_.defsyms.emplace_back(a.name, a.expression);
+    for (formats::VersionNode& n : script->version.nodes) link_.versions.nodes.push_back(std::move(n));
+    std::string script_dir = path.rfind('/') == std::string::npos ? "" : path.substr(0, path.rfind('/') + 1);
+    bool in_sysroot = !opt_.sysroot.empty() && path.starts_with(opt_.sysroot);
+    for (const formats::ScriptInput& in : script->inputs) {
+      InputArg a = state;
+      a.as_needed |= in.as_needed;
+      std::string name(in.name);
+      if (in.is_library) {
+        open_library(name, a, depth + 1);
+        continue;
+      }
+      std::string found;
+      if (name.starts_with("/")) {
+        if (in_sysroot && exists(opt_.sysroot + name)) found = opt_.sysroot + name;
+        else if (exists(name)) found = name;
+      } else if (name.starts_with("=")) {
+        found = opt_.sysroot + name.substr(1);
+      } else if (exists(script_dir + name)) {
+        found = script_dir + name;
+      } else if (exists(name)) {
+        found = name;
+      } else {
+        for (const std::string& d : dirs_)
+          if (exists(d + "/" + name)) {
+            found = d + "/" + name;
+            break;
+          }
+      }
+      if (found.empty()) link_.diag.error(path + ": library not found: " + name);
+      else open_path(found, a, none, depth + 1);
+    }
+  }
+
+  Link& link_;
+  Options& opt_;
+  std::vector<std::string> dirs_;
+  std::set<std::pair<dev_t, ino_t>> seen_archives_, seen_shared_;
+  std::vector<uint32_t> unindexed_;
+};
+
+void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
+  LazyMember& lazy = link.lazy[lazy_index];
+  if (lazy.file != none) return;
+  ArchiveInput& ar = *link.archives[lazy.archive];
+  const formats::ArchiveMember& m = ar.ar.members[lazy.member];
+  Bytes data = m.data;
+  std::string path = ar.path;
+  if (ar.ar.thin) {
+    path = std::string(m.name);
+    if (!path.starts_with("/")) {
+      size_t slash = ar.path.rfind('/');
+      if (slash != std::string::npos) path = ar.path.substr(0, slash + 1) + path;
+    }
+    auto mapped = map_file(path);
+    if (!mapped) {
+      link.diag.error(std::move(mapped.error()).at(ar.path));
+      return;
+    }
+    data = mapped->data;
+  }
+  bool module = is_module(data, std::string(m.name));
+  if (!module && !is_elf(data)) {
+    if (m.name.ends_with(".o")) link.diag.warning(ar.path + "(" + std::string(m.name) + "): neither an object nor bitcode; ignored");
+    return;
+  }
+  auto f = std::make_unique<ObjectFile>();
+  f->kind = module ? FileKind::module : FileKind::object;
+  f->id = uint32_t(link.files.size());
+  f->archive_name = ar.path;
+  f->from_archive = true;
+  f->exclude_libs = ar.exclude_libs;
+  f->path = path;
+  f->name = ar.path + "(" + std::string(m.name) + ")";
+  f->data = data;
+  f->priority = lazy.priority;
+  lazy.file = f->id;
+  link.files.push_back(std::move(f));
+}
+
+}  // namespace
+
+InputFile* take_lazy(Link& link, uint32_t lazy_index) {
+  LazyMember& lazy = link.lazy[lazy_index];
+  if (lazy.taken) return nullptr;
+  lazy.taken = true;
+  Opener::make_lazy_file(link, lazy_index);
+  if (lazy.file == none) return nullptr;
+  InputFile* f = link.files[lazy.file].get();
+  f->alive = true;
+  if (link.opt.trace) std::printf("%s\n", f->name.c_str());
+  return f;
+}
+
+bool open_inputs(Link& link) {
+  Opener(link).run();
+  if (link.opt.inputs.empty()) link.diag.error("no input files");
+  return !link.diag.has_errors();
+}
+
+// Reads headers, gives every object its atoms, reads symbols, and interns all names of these files.
+void parse_files(Link& link, std::span<InputFile* const> files) {
+  auto fail = [&](InputFile& f, Error e) {
+    link.diag.error(std::move(e).at(f.name), uint64_t(f.priority) << 32);
+    f.alive = false;
+  };
+  tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
+    InputFile& f = *files[i];
+    if (f.kind == FileKind::shared) {
+      if (auto r = parse_shared(static_cast<SharedFile&>(f)); !r) fail(f, r.take_error());
+    } else {
+      if (auto r = parse_object_header(static_cast<ObjectFile&>(f)); !r) fail(f, r.take_error());
+    }
+  });
+  for (InputFile* f : files) {
+    if (!f->alive || !f->is_object()) continue;
+    auto& obj = static_cast<ObjectFile&>(*f);
+    uint32_t first;
+    if (!link.atoms.extend(obj.sections.size(), obj.atom_base) || !link.atom_address.extend(obj.sections.size(), first))
+      fail(*f, error("too many sections in all inputs together"));
+  }
+  tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
+    if (files[i]->alive && files[i]->is_object()) parse_object(link, static_cast<ObjectFile&>(*files[i]));
+  });
+
+  std::vector<NameBatch*> batches;
+  for (InputFile* f : files)
+    if (f->alive) batches.push_back(&f->globals);
+  std::vector<NameRef> fresh;
+  link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
+  uint32_t first = 0, unused;
+  if (!link.symbols.extend(fresh.size(), first) || !link.best.extend(fresh.size(), unused) || !link.lazy_of.extend(fresh.size(), unused)) {
+    link.diag.error("too many symbols");
+    return;
+  }
+  tbb::parallel_for(size_t(0), fresh.size(), [&](size_t i) {
+    Symbol* s = new (&link.symbols[first + i]) Symbol();
+    s->name = fresh[i].data;
+    s->name_size = fresh[i].size;
+    link.best[first + i] = ~uint64_t{0};
+    link.lazy_of[first + i] = none;
+  });
+
+  // COMDAT signatures.
+  std::vector<NameRef> fresh_groups;
+  NameBatch signatures;
+  for (InputFile* f : files)
+    if (f->alive && f->is_object())
+      for (Group& g : static_cast<ObjectFile*>(f)->groups)
+        if (g.comdat) signatures.names.push_back(g.signature);
+  NameBatch* one[] = {&signatures};
+  link.comdat_names.intern(one, uint32_t(link.comdat_owner.size()), fresh_groups);
+  link.comdat_owner.resize(link.comdat_owner.size() + fresh_groups.size(), none);
+  size_t k = 0;
+  for (InputFile* f : files)
+    if (f->alive && f->is_object())
+      for (Group& g : static_cast<ObjectFile*>(f)->groups)
+        if (g.comdat) g.signature.id = signatures.names[k++].id;
+  for (InputFile* f : files) f->parsed = true;
+}
+
+}  // namespace lode::link::elf

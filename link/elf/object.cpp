@@ -1,0 +1,217 @@
+// Reading a relocatable object: its sections become atoms, its groups and symbol names are noted. Nothing is copied.
+//
+// What an atom's contents mean (gABI chapter 4): SHF_MERGE sections are split later, .eh_frame is split into records, notes that
+// only speak to the linker (.note.GNU-stack, .note.gnu.property) are read here and dropped; relocation sections are attached to
+// the section they apply to.
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+
+#include "link/elf/link.h"
+#include "link/elf/modules.h"
+
+namespace lode::link::elf {
+
+Result<void> parse_object_header(ObjectFile& file) {
+  if (file.view.header || !file.sections.empty()) return {};
+  if (file.kind == FileKind::module) return error("reading IR modules is not part of this build");
+  LODE_ASSIGN(file.view, ElfView::open(file.data));
+  if (file.view.header->type != ET_REL) return error("not a relocatable object");
+  if (file.view.header->machine != EM_X86_64) return error("incompatible file: machine " + std::to_string(uint16_t(file.view.header->machine)) + " is not x86-64");
+  file.sections = file.view.sections;
+  file.syms = file.view.symbols;
+  file.strtab = file.view.symbol_names;
+  file.first_global = file.view.first_global;
+  return {};
+}
+
+namespace {
+
+bool is_debug_section(std::string_view name) { return name.starts_with(".debug_") || name.starts_with(".zdebug_") || name == ".gdb_index" || name.starts_with(".stab"); }
+
+// .note.gnu.property (x86-64 psABI, "Program Property"): an array of {type, size, data padded to 8} in one note.
+void read_properties(ObjectFile& file, Bytes data) {
+  while (data.size() >= sizeof(Nhdr)) {
+    Nhdr h = load_le<Nhdr>(data.data());
+    uint64_t name_end = sizeof h + align_up(h.namesz, 4);
+    uint64_t end = name_end + align_up(h.descsz, 8);
+    if (name_end + h.descsz > data.size()) return;
+    if (h.type == NT_GNU_PROPERTY_TYPE_0 && h.namesz == 4 && std::memcmp(data.data() + sizeof h, "GNU", 4) == 0) {
+      Bytes desc = data.subspan(name_end, h.descsz);
+      while (desc.size() >= 8) {
+        uint32_t type = load_le<uint32_t>(desc.data()), size = load_le<uint32_t>(desc.data() + 4);
+        if (size > desc.size() - 8) return;
+        if (type == GNU_PROPERTY_X86_FEATURE_1_AND && size == 4) {
+          file.x86_features = load_le<uint32_t>(desc.data() + 8);
+          file.has_property_note = true;
+        } else if (type == 0xc0008002 && size == 4) {
+          file.x86_isa_needed = load_le<uint32_t>(desc.data() + 8);
+        }
+        uint64_t step = 8 + align_up(size, 8);
+        if (step > desc.size()) return;
+        desc = desc.subspan(step);
+      }
+    }
+    if (end > data.size()) return;
+    data = data.subspan(end);
+  }
+}
+
+}  // namespace
+
+void parse_object(Link& link, ObjectFile& file) {
+  auto fail = [&](uint32_t section, const std::string& message) {
+    std::string name = file.view.header ? std::string(file.view.section_name(section)) : std::string();
+    link.diag.error(file.name + ":(" + name + "): " + message, uint64_t(file.priority) << 32 | section);
+  };
+  const bool strip_debug = link.opt.strip_debug || link.opt.strip_all;
+  uint32_t n = uint32_t(file.sections.size());
+  for (uint32_t i = 0; i < n; i++) {
+    Atom* a = new (&link.atoms[file.atom_base + i]) Atom();
+    a->file = file.id;
+    a->section = i;
+    link.atom_address[file.atom_base + i] = 0;
+  }
+  for (uint32_t i = 1; i < n; i++) {
+    const Shdr& s = file.sections[i];
+    Atom& a = link.atoms[file.atom_base + i];
+    switch (s.type) {
+      case SHT_NULL: case SHT_SYMTAB: case SHT_STRTAB: case SHT_SYMTAB_SHNDX: case SHT_LLVM_ADDRSIG: case SHT_LLVM_DEPENDENT_LIBRARIES:
+      case SHT_HASH: case SHT_DYNAMIC: case SHT_DYNSYM:
+        continue;
+      case SHT_REL: case SHT_RELA: case SHT_CREL: continue;  // below, when all sections are known
+      case SHT_GROUP: {
+        auto words = records<uint32_t>(file.view, s, "section group");
+        if (!words || words->empty()) {
+          fail(i, "malformed section group");
+          continue;
+        }
+        if (s.info >= file.syms.size()) {
+          fail(i, "section group's signature symbol is out of range");
+          continue;
+        }
+        Group g;
+        g.section = i;
+        g.comdat = load_le<uint32_t>(words->data()) & GRP_COMDAT;
+        g.members = words->subspan(1);
+        const Sym& sig = file.syms[s.info];
+        std::string_view name = file.sym_name(sig);
+        if (sig.type() == STT_SECTION && name.empty() && sig.shndx < n) name = file.view.section_name(sig.shndx);
+        g.signature = {name.data(), uint32_t(name.size()), none, hash_name(name)};
+        bool bad = false;
+        for (uint32_t k = 0; k < g.members.size(); k++) bad |= load_le<uint32_t>(&g.members[k]) >= n;
+        if (bad) fail(i, "section group names a section that does not exist");
+        else file.groups.push_back(g);
+        continue;
+      }
+      default: break;
+    }
+    std::string_view name = file.view.section_name(i);
+    if (s.addralign > 1 && !is_power_of_two(s.addralign)) {
+      fail(i, "alignment is not a power of two");
+      continue;
+    }
+    if (s.addralign > (uint64_t{1} << 40) || s.size > (uint64_t{1} << 46)) {
+      fail(i, "implausible size or alignment");
+      continue;
+    }
+    if (name == ".note.GNU-stack") {
+      file.has_gnu_stack = true;
+      file.exec_stack |= (s.flags & SHF_EXECINSTR) != 0;
+      continue;
+    }
+    if (name.starts_with(".gnu.lto_") || name.starts_with(".gnu.debuglto_")) {
+      file.has_lto_sections = true;
+      continue;
+    }
+    if ((s.flags & SHF_EXCLUDE) && !link.relocatable) continue;
+    if (name == ".note.gnu.property" && s.type == SHT_NOTE) {
+      read_properties(file, file.view.section_data(i));
+      if (!link.relocatable) continue;
+    }
+    if (name.starts_with(".gnu.warning.")) continue;
+    if (strip_debug && !(s.flags & SHF_ALLOC) && is_debug_section(name)) continue;
+    a.data = s.type == SHT_NOBITS || s.size == 0 ? nullptr : file.view.section_data(i).data();
+    a.size = s.size;
+    a.p2align = uint8_t(s.addralign > 1 ? std::countr_zero(uint64_t(s.addralign)) : 0);
+    a.kind = AtomKind::regular;
+    if (s.flags & SHF_COMPRESSED) {
+      uint64_t align = 1;
+      auto body = decompress(file.view.section_data(i), align);
+      if (!body) {
+        fail(i, body.error().message);
+        a.kind = AtomKind::none;
+        continue;
+      }
+      file.inflated.push_back(std::make_unique<std::vector<uint8_t>>(std::move(*body)));
+      a.data = file.inflated.back()->data();
+      a.size = file.inflated.back()->size();
+      a.p2align = uint8_t(std::countr_zero(align));
+    }
+    if (s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || name.starts_with(".ctors") || name.starts_with(".dtors")) file.has_init_arrays = true;
+  }
+  for (uint32_t i = 1; i < n; i++) {
+    const Shdr& s = file.sections[i];
+    if (s.type != SHT_RELA && s.type != SHT_REL && s.type != SHT_CREL) continue;
+    if (s.info == 0 || s.info >= n) {
+      fail(i, "relocations for a section that does not exist");
+      continue;
+    }
+    Atom& a = link.atoms[file.atom_base + s.info];
+    if (a.kind == AtomKind::none) continue;
+    if (s.type != SHT_RELA) {
+      fail(i, s.type == SHT_REL ? "relocations without addends (SHT_REL) are not supported on x86-64" : "compact relocations (SHT_CREL) are not supported");
+      continue;
+    }
+    auto relas = records<Rela>(file.view, s, "relocation section");
+    if (!relas) {
+      fail(i, relas.error().message);
+      continue;
+    }
+    if (a.relocs) {
+      fail(i, "several relocation sections for one section");
+      continue;
+    }
+    a.relocs = relas->data();
+    a.reloc_count = uint32_t(relas->size());
+  }
+  for (uint32_t i = 1; i < n; i++) {
+    Atom& a = link.atoms[file.atom_base + i];
+    if (a.kind != AtomKind::regular || link.relocatable) continue;
+    const Shdr& s = file.sections[i];
+    if (file.kind == FileKind::object && (s.flags & SHF_ALLOC) && file.view.section_name(i) == ".eh_frame" && a.data) a.kind = AtomKind::eh_frame;
+    else if ((s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && a.size && a.data && !a.reloc_count && s.entsize <= a.size) a.kind = AtomKind::merge;
+  }
+
+  size_t globals = file.syms.size() - file.first_global;
+  file.globals.names.resize(globals);
+  for (size_t i = 0; i < globals; i++) {
+    const Sym& s = file.syms[file.first_global + i];
+    std::string_view name = file.sym_name(s);
+    if (size_t at = name.find('@'); at != std::string_view::npos) {
+      bool is_default = name.substr(at).starts_with("@@");
+      file.symvers.emplace_back(uint32_t(file.first_global + i), std::string(name.substr(at)));
+      if (is_default) name = name.substr(0, at);
+    }
+    if (!link.opt.wraps.empty() && s.shndx == SHN_UNDEF) {
+      for (const std::string& w : link.opt.wraps) {
+        if (name == w) {
+          file.inflated.push_back(std::make_unique<std::vector<uint8_t>>());
+          std::string wrapped = "__wrap_" + w;
+          file.inflated.back()->assign(wrapped.begin(), wrapped.end());
+          name = {reinterpret_cast<const char*>(file.inflated.back()->data()), wrapped.size()};
+          break;
+        }
+        if (name.starts_with("__real_") && name.substr(7) == w) {
+          name = name.substr(7);
+          break;
+        }
+      }
+    }
+    file.globals.names[i] = {name.data(), uint32_t(name.size()), none, hash_name(name)};
+  }
+  split_eh_frames(link, file);
+}
+
+}  // namespace lode::link::elf

@@ -1,0 +1,410 @@
+// Resolve: which definition every name means, and which archive members that takes.
+//
+// A definition's key is its class and its file's priority; the smallest key of a name wins, found by an atomic minimum over
+// all files in parallel. Classes: 0 strong, 1 weak, 2 common (all in objects), 3 in a shared library or an archive member
+// that is not taken yet. So a shared library and an archive compete by position, and any object beats both.
+//
+// Members are taken in rounds: all strong references of the files that came in with the last round, whose best definition
+// is a waiting member, bring that member in. The order in which members arrive therefore does not matter, and archives need
+// no --start-group.
+//
+// When nothing more arrives, COMDAT groups get their owners (the lowest priority), the other copies are discarded, and the
+// keys are computed anew without them.
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "link/elf/link.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+constexpr uint64_t shared_class = 3;
+constexpr uint64_t key(uint64_t cls, uint32_t priority) { return cls << 32 | priority; }
+
+// The class of symbol i of an object, or -1 when it defines nothing (undefined, or in a discarded section).
+int class_of(Link& link, const ObjectFile& file, uint32_t i) {
+  const Sym& s = file.syms[i];
+  if (s.shndx == SHN_UNDEF) return -1;
+  uint32_t section = file.section_of(i);
+  if (section == section_common || section == section_lcommon) return 2;
+  if (section < file.sections.size() && link.atoms[file.atom_base + section].kind == AtomKind::discarded) return -1;
+  return s.bind() == STB_WEAK ? 1 : 0;
+}
+
+void claim(Link& link, InputFile& f) {
+  if (f.kind == FileKind::shared) {
+    for (uint32_t i = 0; i < f.globals.names.size(); i++)
+      if (f.syms[i].shndx != SHN_UNDEF) atomic_min(link.best[f.globals.names[i].id], key(shared_class, f.priority));
+    return;
+  }
+  auto& obj = static_cast<ObjectFile&>(f);
+  for (uint32_t i = obj.first_global; i < obj.syms.size(); i++)
+    if (int c = class_of(link, obj, i); c >= 0) atomic_min(link.best[obj.symbol_id(i)], key(uint64_t(c), f.priority));
+}
+
+// The lazy members that the strong references of `f` ask for.
+void wanted_members(Link& link, InputFile& f, std::vector<uint32_t>& out) {
+  auto want = [&](uint32_t id) {
+    uint32_t lazy = link.lazy_of[id];
+    if (lazy == none) return;
+    if (!link.lazy[lazy].taken && key(shared_class, link.lazy[lazy].priority) < link.best[id]) out.push_back(lazy);
+  };
+  for (uint32_t i = f.first_global; i - f.first_global < f.globals.names.size(); i++) {
+    const Sym& s = f.syms[i];
+    if (s.shndx == SHN_UNDEF && s.bind() != STB_WEAK) want(f.symbol_id(i));
+  }
+}
+
+void apply_lazy(Link& link) {
+  // Archives are few and their names many; one pass each. The lowest lazy index is the lowest priority.
+  tbb::parallel_for(size_t(0), link.archives.size(), [&](size_t a) {
+    ArchiveInput& ar = *link.archives[a];
+    for (size_t i = 0; i < ar.names.names.size(); i++) atomic_min(link.lazy_of[ar.names.names[i].id], ar.members[i]);
+  });
+}
+
+void own_comdats(Link& link) {
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t i) {
+    for (Group& g : link.objects[i]->groups)
+      if (g.comdat && !g.dead) atomic_min(link.comdat_owner[g.signature.id], link.objects[i]->priority);
+  });
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t i) {
+    ObjectFile& f = *link.objects[i];
+    for (size_t k = 0; k < f.groups.size(); k++) {
+      Group& g = f.groups[k];
+      if (!g.comdat || g.dead) continue;
+      bool lost = link.comdat_owner[g.signature.id] != f.priority;
+      for (size_t j = 0; j < k && !lost; j++)  // a second group of the same name in one file
+        lost = f.groups.size() < 64 && f.groups[j].comdat && f.groups[j].signature.id == g.signature.id;
+      if (!lost) continue;
+      g.dead = true;
+      for (const uint32_t& m : g.members) {
+        Atom& a = link.atoms[f.atom_base + load_le<uint32_t>(&m)];
+        a.kind = AtomKind::discarded;
+        a.live = 0;
+      }
+    }
+  });
+}
+
+// Fills the record of every symbol that `f` won, and notes its references.
+void settle(Link& link, InputFile& f) {
+  if (f.kind == FileKind::shared) {
+    auto& so = static_cast<SharedFile&>(f);
+    for (uint32_t i = 0; i < so.globals.names.size(); i++) {
+      const Sym& s = so.syms[i];
+      Symbol& sym = link.symbols[so.globals.names[i].id];
+      atomic_or(sym.flags, uint32_t(referenced_by_shared));
+      if (s.shndx == SHN_UNDEF || link.best[so.globals.names[i].id] != key(shared_class, f.priority)) continue;
+      sym.file = f.id;
+      sym.sym = i;
+      sym.atom = none;
+      sym.value = s.value;
+      sym.type = s.type();
+      sym.bind = s.bind();
+      sym.version = so.versions[i];
+    }
+    return;
+  }
+  auto& obj = static_cast<ObjectFile&>(f);
+  for (uint32_t i = obj.first_global; i < obj.syms.size(); i++) {
+    const Sym& s = obj.syms[i];
+    uint32_t id = obj.symbol_id(i);
+    Symbol& sym = link.symbols[id];
+    uint8_t constraint = Symbol::constraint_of(s.visibility());
+    if (constraint < 3) atomic_min(sym.constraint, constraint);
+    int c = class_of(link, obj, i);
+    uint32_t flags = 0;
+    if (s.shndx == SHN_UNDEF || c < 0) flags = s.bind() != STB_WEAK ? uint32_t(referenced) | uint32_t(referenced_strong) : uint32_t(referenced);
+    else if (c == 2) flags = referenced;
+    if (obj.kind == FileKind::object) flags |= referenced_by_object;
+    if (flags) atomic_or(sym.flags, flags);
+    if (c < 0) continue;
+    if (link.best[id] != key(uint64_t(c), f.priority)) continue;
+    uint32_t section = obj.section_of(i);
+    sym.file = f.id;
+    sym.sym = i;
+    sym.value = s.value;
+    sym.type = s.type();
+    sym.bind = s.bind();
+    sym.is_common = c == 2;
+    sym.atom = section < obj.sections.size() && section != SHN_UNDEF ? obj.atom_base + section : none;
+  }
+}
+
+struct Expression {
+  std::string_view symbol;
+  int64_t addend = 0;
+};
+
+std::string_view trim(std::string_view s) {
+  while (!s.empty() && (uint8_t(s.front()) <= ' ')) s.remove_prefix(1);
+  while (!s.empty() && (uint8_t(s.back()) <= ' ')) s.remove_suffix(1);
+  return s;
+}
+
+bool parse_number(std::string_view s, int64_t& v) {
+  int base = 10;
+  if (s.starts_with("0x") || s.starts_with("0X")) {
+    s.remove_prefix(2);
+    base = 16;
+  } else if (s.size() > 1 && s[0] == '0') {
+    base = 8;
+  }
+  uint64_t u = 0;
+  auto [p, ec] = std::from_chars(s.data(), s.data() + s.size(), u, base);
+  v = int64_t(u);
+  return ec == std::errc() && p == s.data() + s.size() && !s.empty();
+}
+
+Result<Expression> parse_expression(std::string_view text) {
+  Expression e;
+  text = trim(text);
+  while (text.size() > 1 && text.front() == '(' && text.back() == ')') text = trim(text.substr(1, text.size() - 2));
+  size_t op = text.find_last_of("+-");
+  std::string_view head = text, tail;
+  bool minus = false;
+  if (op != std::string_view::npos && op > 0) {
+    int64_t v;
+    if (parse_number(trim(text.substr(op + 1)), v)) {
+      head = trim(text.substr(0, op));
+      tail = trim(text.substr(op + 1));
+      minus = text[op] == '-';
+      e.addend = minus ? -v : v;
+    }
+  }
+  int64_t v;
+  if (parse_number(head, v)) {
+    e.addend += v;
+    return e;
+  }
+  if (head.empty() || head.find_first_of(" ()*/<>&|?:,;{}\"'") != std::string_view::npos) return error("unsupported expression: " + std::string(text));
+  e.symbol = head;
+  return e;
+}
+
+void apply_defsyms(Link& link) {
+  // An alias of an alias needs the first to be known: repeat as often as there are definitions, at most.
+  for (auto& [name, text] : link.opt.defsyms) {
+    auto e = parse_expression(text);
+    if (!e) {
+      link.diag.error(std::move(e.error()).at("--defsym " + name));
+      continue;
+    }
+    uint32_t id = link.intern(name);
+    Symbol& s = link.symbols[id];
+    s.linker_defined = true;
+    s.is_common = false;
+    if (e->symbol.empty()) {
+      s.file = link.internal->id;
+      s.sym = 0;
+      s.atom = none;
+      s.value = uint64_t(e->addend);
+      s.type = STT_NOTYPE;
+      continue;
+    }
+    uint32_t from = link.intern(link.save(std::string(e->symbol)));
+    Symbol& t = link.symbols[from];
+    atomic_or(t.flags, uint32_t(referenced | referenced_strong));
+    if (!t.defined()) {
+      link.diag.error("--defsym: undefined symbol: " + std::string(t.str()));
+      continue;
+    }
+    if (link.files[t.file]->kind == FileKind::shared) {
+      s.file = t.file;
+      s.sym = t.sym;
+      s.atom = none;
+      s.value = t.value;
+      s.type = t.type;
+      s.version = t.version;
+      s.linker_defined = false;
+      continue;
+    }
+    s.file = t.file == link.internal->id ? link.internal->id : t.file;
+    s.sym = t.sym;
+    s.atom = t.atom;
+    s.value = t.value + uint64_t(e->addend);
+    s.type = t.type;
+  }
+}
+
+// References that name a version, `foo@V`: found in the shared libraries' symbols, hidden ones included.
+void resolve_versioned(Link& link) {
+  for (ObjectFile* f : link.objects)
+    for (auto& [i, version] : f->symvers) {
+      if (f->syms[i].shndx != SHN_UNDEF) continue;
+      Symbol& s = link.symbols[f->symbol_id(i)];
+      if (s.defined()) continue;
+      std::string_view wanted = std::string_view(version).substr(version.starts_with("@@") ? 2 : 1);
+      std::string_view name = f->sym_name(f->syms[i]);
+      name = name.substr(0, name.find('@'));
+      for (SharedFile* so : link.shareds) {
+        for (uint32_t k = 0; k < so->syms.size() && !s.defined(); k++) {
+          if (so->syms[k].shndx == SHN_UNDEF || so->sym_name(so->syms[k]) != name) continue;
+          uint16_t v = so->versions[k];
+          if (v >= so->version_names.size() || so->version_names[v] != wanted) continue;
+          s.file = so->id;
+          s.sym = k;
+          s.value = so->syms[k].value;
+          s.type = so->syms[k].type();
+          s.bind = so->syms[k].bind();
+          s.version = v;
+        }
+      }
+      if (uint32_t base = s.defined() ? none : link.names.find(name); base != none && link.symbols[base].defined()) {
+        Symbol& t = link.symbols[base];
+        InputFile& def = *link.files[t.file];
+        bool matches = false;
+        if (def.is_object())
+          for (auto& [k, v] : static_cast<ObjectFile&>(def).symvers) matches |= k == t.sym && std::string_view(v).ends_with("@" + std::string(wanted));
+        if (matches) {
+          s.file = t.file; s.sym = t.sym; s.atom = t.atom; s.value = t.value; s.type = t.type; s.bind = t.bind;
+        }
+      }
+    }
+}
+
+}  // namespace
+
+// Takes members until nothing is missing that one could supply. `fresh`: the files that came in since the last call.
+static bool take_members(Link& link, std::vector<InputFile*> fresh) {
+  bool roots_done = false;
+  while (!fresh.empty() || !roots_done) {
+    parse_files(link, fresh);
+    tbb::parallel_for(size_t(0), fresh.size(), [&](size_t i) {
+      if (fresh[i]->alive) claim(link, *fresh[i]);
+    });
+    std::vector<std::vector<uint32_t>> wanted(fresh.size() + 1);
+    tbb::parallel_for(size_t(0), fresh.size(), [&](size_t i) {
+      if (fresh[i]->alive) wanted_members(link, *fresh[i], wanted[i]);
+    });
+    if (!roots_done) {
+      roots_done = true;
+      for (uint32_t id = 0; id < link.symbols.size(); id++) {
+        if (!(link.symbols[id].flags & is_root)) continue;
+        uint32_t lazy = link.lazy_of[id];
+        if (lazy != none && !link.lazy[lazy].taken && key(shared_class, link.lazy[lazy].priority) < link.best[id]) wanted.back().push_back(lazy);
+      }
+    }
+    fresh.clear();
+    for (auto& list : wanted)
+      for (uint32_t l : list)
+        if (InputFile* f = take_lazy(link, l)) fresh.push_back(f);
+    std::sort(fresh.begin(), fresh.end(), [](InputFile* a, InputFile* b) { return a->priority < b->priority; });
+  }
+  return !link.diag.has_errors();
+}
+
+static void root(Link& link, std::string_view name) { link.symbols[link.intern(name)].flags |= is_root | referenced | referenced_strong; }
+
+// The first call reads all inputs; later ones only look at what `late_references` marked as roots since.
+bool resolve(Link& link) {
+  bool first = link.objects.empty() && link.shareds.empty();
+  if (first) {
+    // Names of archives first, so that references find them.
+    if (!link.relocatable && link.opt.kind != OutputKind::shared) root(link, link.opt.entry);
+    else if (link.opt.entry_given) root(link, link.opt.entry);
+    for (const std::string& u : link.opt.undefined) root(link, u);
+    for (const std::string& u : link.opt.require_defined) root(link, u);
+    for (const std::string& w : link.opt.wraps) link.intern(w);
+    for (auto& [name, text] : link.opt.defsyms)
+      if (auto e = parse_expression(text); e.ok() && !e->symbol.empty()) root(link, link.save(std::string(e->symbol)));
+    std::vector<NameBatch*> batches;
+    for (ArchiveInput* ar : link.archives) batches.push_back(&ar->names);
+    std::vector<NameRef> fresh;
+    link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
+    uint32_t at = 0, unused;
+    if (!link.symbols.append(fresh.size(), at) || !link.best.extend(fresh.size(), unused) || !link.lazy_of.extend(fresh.size(), unused)) {
+      link.diag.error("too many symbols");
+      return false;
+    }
+    for (size_t i = 0; i < fresh.size(); i++) {
+      link.symbols[at + i].name = fresh[i].data;
+      link.symbols[at + i].name_size = fresh[i].size;
+      link.best[at + i] = ~uint64_t{0};
+      link.lazy_of[at + i] = none;
+    }
+    apply_lazy(link);
+  }
+  std::vector<InputFile*> fresh;
+  for (auto& f : link.files)
+    if (f->alive && !f->parsed && f->kind != FileKind::internal) fresh.push_back(f.get());
+  std::sort(fresh.begin(), fresh.end(), [](InputFile* a, InputFile* b) { return a->priority < b->priority; });
+  if (!take_members(link, std::move(fresh))) return false;
+
+  link.objects.clear();
+  link.shareds.clear();
+  for (auto& f : link.files) {
+    if (!f->alive || f->kind == FileKind::internal) continue;
+    if (f->is_object()) link.objects.push_back(static_cast<ObjectFile*>(f.get()));
+    else link.shareds.push_back(static_cast<SharedFile*>(f.get()));
+  }
+  auto by_priority = [](InputFile* a, InputFile* b) { return a->priority < b->priority; };
+  std::sort(link.objects.begin(), link.objects.end(), by_priority);
+  std::sort(link.shareds.begin(), link.shareds.end(), by_priority);
+  // The same library by two paths: the first stands for both.
+  for (size_t i = 0; i < link.shareds.size(); i++)
+    for (size_t j = 0; j < i; j++)
+      if (link.shareds[i]->soname == link.shareds[j]->soname && link.shareds[j]->alive) {
+        link.shareds[i]->alive = false;
+        link.shareds[j]->as_needed &= link.shareds[i]->as_needed;
+        break;
+      }
+  std::erase_if(link.shareds, [](SharedFile* f) { return !f->alive; });
+
+  own_comdats(link);
+  tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
+    Symbol& s = link.symbols[i];
+    link.best[i] = ~uint64_t{0};
+    s.file = s.atom = none;
+    s.linker_defined = s.is_common = false;
+  });
+  auto each = [&](auto&& fn) {
+    tbb::parallel_for(size_t(0), link.objects.size() + link.shareds.size(), [&](size_t i) {
+      if (i < link.objects.size()) fn(*link.objects[i]);
+      else fn(*link.shareds[i - link.objects.size()]);
+    });
+  };
+  each([&](InputFile& f) { claim(link, f); });
+  each([&](InputFile& f) { settle(link, f); });
+  resolve_versioned(link);
+  apply_defsyms(link);
+  for (const std::string& name : link.opt.require_defined)
+    if (!link.symbols[link.intern(name)].defined()) link.diag.error("--require-defined: undefined symbol: " + name);
+  return !link.diag.has_errors();
+}
+
+void report_duplicates(Link& link) {
+  if (link.opt.allow_multiple_definition) return;
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+    ObjectFile& f = *link.objects[k];
+    for (uint32_t i = f.first_global; i < f.syms.size(); i++) {
+      if (f.syms[i].shndx == SHN_UNDEF || f.syms[i].bind() == STB_WEAK) continue;
+      const Symbol& s = link.symbols[f.symbol_id(i)];
+      if (s.file == f.id && s.sym == i) continue;
+      if (s.file == none || s.linker_defined || class_of(link, f, i) != 0) continue;
+      if (s.is_common || s.bind == STB_WEAK || !link.files[s.file]->is_object()) continue;
+      // Two equal absolute values are one definition.
+      if (f.section_of(i) == section_abs && s.atom == none && s.value == f.syms[i].value) continue;
+      auto place = [&](InputFile& file, uint32_t atom, uint64_t value) {
+        if (atom == none) return file.name;
+        char hex[32];
+        std::snprintf(hex, sizeof hex, "+0x%llx)", static_cast<unsigned long long>(value));
+        auto& obj = static_cast<ObjectFile&>(file);
+        return file.name + ":(" + (obj.view.header ? std::string(obj.view.section_name(link.atoms[atom].section)) : std::string()) + hex;
+      };
+      uint32_t section = f.section_of(i);
+      InputFile& first = *link.files[s.file];
+      link.diag.error("duplicate symbol: " + first.name + ": " + f.name + ": " + link.display(s) + "\n>>> defined at " + place(first, s.atom, s.value) +
+                          "\n>>> defined at " + place(f, section < f.sections.size() ? f.atom_base + section : none, f.syms[i].value),
+                      uint64_t(f.priority) << 32 | i);
+    }
+  });
+}
+
+}  // namespace lode::link::elf

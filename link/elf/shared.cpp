@@ -1,0 +1,95 @@
+// Reading a shared library: the names it defines and wants, their versions, its DT_SONAME and DT_NEEDED.
+//
+// A version other than the default one (VERSYM_HIDDEN) is visible only to references that name it, as `name@VERSION`
+// (gABI extension "Symbol Versioning", LSB core part 10.7).
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "link/elf/link.h"
+
+namespace lode::link::elf {
+
+Result<void> parse_shared(SharedFile& file) {
+  LODE_ASSIGN(ElfView v, ElfView::open(file.data));
+  if (v.header->type != ET_DYN) return error("not a shared library");
+  if (v.header->machine != EM_X86_64) return error("incompatible file: machine " + std::to_string(uint16_t(v.header->machine)) + " is not x86-64");
+  const Shdr *versym = nullptr, *verdef = nullptr, *dynamic = nullptr;
+  for (const Shdr& s : v.sections) {
+    if (s.type == SHT_GNU_VERSYM) versym = &s;
+    if (s.type == SHT_GNU_VERDEF) verdef = &s;
+    if (s.type == SHT_DYNAMIC) dynamic = &s;
+  }
+  auto strings_of = [&](const Shdr& s) -> std::string_view {
+    if (s.link >= v.sections.size()) return {};
+    Bytes b = v.section_data(s.link);
+    if (b.empty() || b.back() != 0) return {};
+    return {reinterpret_cast<const char*>(b.data()), b.size()};
+  };
+  if (dynamic) {
+    std::string_view strings = strings_of(*dynamic);
+    LODE_ASSIGN(auto entries, records<Dyn>(v, *dynamic, "dynamic section"));
+    for (const Dyn& d : entries) {
+      if (d.tag == DT_NULL) break;
+      if (d.tag == DT_SONAME) file.soname = std::string(ElfView::string_at(strings, d.value));
+      if (d.tag == DT_NEEDED) file.needed.push_back(ElfView::string_at(strings, d.value));
+    }
+  }
+  std::vector<uint16_t> indices;
+  if (versym) {
+    LODE_ASSIGN(auto words, records<uint16_t>(v, *versym, "version table"));
+    indices.resize(words.size());
+    std::memcpy(indices.data(), v.section_data(*versym).data(), words.size() * 2);
+  }
+  file.version_names.resize(2);
+  if (verdef) {
+    Bytes b = v.section_data(*verdef);
+    std::string_view strings = strings_of(*verdef);
+    for (uint64_t at = 0, guard = 0; b.size() >= sizeof(Verdef) && at <= b.size() - sizeof(Verdef) && guard < 65536; guard++) {
+      Verdef d = load_le<Verdef>(b.data() + at);
+      uint64_t aux = at + d.aux;
+      uint16_t index = d.ndx & 0x7fff;
+      if (aux + sizeof(Verdaux) <= b.size() && !(d.flags & VER_FLG_BASE)) {
+        if (file.version_names.size() <= index) file.version_names.resize(index + 1u);
+        file.version_names[index] = ElfView::string_at(strings, load_le<Verdaux>(b.data() + aux).name);
+      }
+      if (!d.next) break;
+      at += d.next;
+    }
+  }
+
+  file.strtab = v.symbol_names;
+  file.first_global = 0;
+  uint32_t n = uint32_t(v.symbols.size());
+  file.sym_storage.reserve(n);
+  std::vector<std::pair<Sym, uint16_t>> hidden;  // not the default version: found by `name@VERSION` only, so after the others
+  for (uint32_t i = std::max(v.first_global, 1u); i < n; i++) {
+    Sym s = v.symbols[i];
+    uint16_t version = i < indices.size() ? indices[i] : uint16_t(VER_NDX_GLOBAL);
+    std::string_view name = v.symbol_name(v.symbols[i]);
+    if (s.bind() == STB_LOCAL || name.empty()) continue;
+    if (s.shndx == SHN_UNDEF) {
+      version = VER_NDX_GLOBAL;
+    } else {
+      uint16_t index = version & 0x7fff;
+      if (index == VER_NDX_LOCAL) continue;
+      if (index >= file.version_names.size()) version = VER_NDX_GLOBAL;
+      else if ((version & VERSYM_HIDDEN) && index > 1) {
+        hidden.emplace_back(s, index);
+        continue;
+      }
+      version &= 0x7fff;
+    }
+    file.globals.add(name);
+    file.versions.push_back(version);
+    file.sym_storage.push_back(s);
+  }
+  for (auto& [s, version] : hidden) {
+    file.versions.push_back(version);
+    file.sym_storage.push_back(s);
+  }
+  file.syms = file.sym_storage;
+  return {};
+}
+
+}  // namespace lode::link::elf
