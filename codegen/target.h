@@ -76,6 +76,7 @@ struct Fixup {
 
 struct FunctionSizes {
   uint32_t text = 0, constants = 0;
+  uint32_t cfi = 0;  // bytes that emit appends to EmitPlace::cfi: layout places .eh_frame before emit runs
 };
 
 // Where emit writes. text and constants point to memory of exactly the measured sizes.
