@@ -42,6 +42,10 @@ TypeTable::TypeTable() {
   for (uint32_t bits : {1, 8, 16, 32, 64, 128}) simple(TypeKind::Int, bits);
   for (TypeKind k : {TypeKind::F16, TypeKind::BF16, TypeKind::F32, TypeKind::F64, TypeKind::F80, TypeKind::F128, TypeKind::Ptr}) simple(k);
   vector_type(i8, 16);
+  for (TypeId t : {i8, i16, i32, i64, ptr}) {
+    const TypeId pair[] = {t, i1};
+    struct_type(pair, 2);
+  }
 }
 
 TypeId TypeTable::intern(const Type& t) {

@@ -64,7 +64,8 @@ class TypeTable {
  public:
   TypeTable();
   static constexpr TypeId void_type{0}, i1{1}, i8{2}, i16{3}, i32{4}, i64{5}, i128{6}, f16{7}, bf16{8}, f32{9}, f64{10}, f80{11},
-      f128{12}, ptr{13}, v128{14};  // v128 = <16 x i8>: the opaque 128-bit vector that legal code passes, loads and stores
+      f128{12}, ptr{13}, v128{14},  // v128 = <16 x i8>: the opaque 128-bit vector that legal code passes, loads and stores
+      pair_i8{15}, pair_i16{16}, pair_i32{17}, pair_i64{18}, pair_ptr{19};  // {iN, i1}, {ptr, i1}: of cmpxchg and *_overflow
 
   TypeId int_type(uint32_t bits);
   TypeId vector_type(TypeId element, uint64_t count);

@@ -30,7 +30,7 @@
 // Instructions that remain, by type (everything else is expanded):
 //   i1                   and or xor icmp(eq, ne) select freeze zext sext trunc(to i1) load store
 //   ptr                  icmp select freeze
-//   i8 i16 i32 i64       all integer rows of opcodes.def but: fshl, fshr with a != b; *_sat; umulh and smulh of less than 64 bits;
+//   i8 i16 i32 i64       all integer rows of opcodes.def but: fshl, fshr with a != b; *_sat; umulh, smulh other than i64's and those if options.has_mulh;
 //                        bswap i8. Shift counts have the value's type and are below the width (else undefined).
 //   f32 f64              fadd fsub fmul fdiv fneg fabs fsqrt fcopysign fcmp; fma, rounding, fminnum .. if options.has_*
 //   f80                  fadd fsub fmul fdiv fneg fabs fsqrt fcmp
@@ -71,6 +71,7 @@ struct LegalizeOptions {
   bool has_fminnum = false;        // fminnum, fmaxnum of f32 and f64
   bool has_fminimum = false;       // fminimum, fmaximum of f32 and f64
   bool has_saturating_conversions = false;
+  bool has_mulh = true;            // umulh, smulh of i64
   VectorAbi vector_abi = VectorAbi::sse;
   HalfAbi half_abi = HalfAbi::f32_bits;
   VaListKind va_list = VaListKind::sysv_x86_64;

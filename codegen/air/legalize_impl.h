@@ -1,0 +1,261 @@
+// The inside of legalisation, shared by legalize*.cpp.
+//
+// The function is rebuilt: blocks are visited in reverse post-order, so that the leaves of every operand are known when an
+// instruction is met (dominators come first); the new instructions are put back into block order at the end. `map_` gives the
+// new leaves of each old value. Scalar work is done on Vals, the leaves of one scalar.
+//
+// Invariant of odd integer widths: the bits above the width are zero in every leaf. Operations that look at the sign extend
+// first (sx), operations that may set upper bits mask after (norm).
+#pragma once
+
+#include <array>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "codegen/air/legalize.h"
+
+namespace lode::air {
+
+inline constexpr uint32_t max_int_words = 16;   // integers up to 1024 bits
+inline constexpr uint32_t max_leaves = 4096;    // of one value
+
+struct Leaf {
+  TypeId type;       // legal
+  uint32_t bits;     // integers: significant bits, others 0
+  uint64_t offset;   // bytes from the value's start in memory; not meaningful below a vector of sub-byte elements
+};
+
+// One part of a value as it crosses a call: `abi_count` of its ABI leaves stand for `leaf_count` of its leaves.
+struct AbiPiece {
+  enum Kind : uint8_t { direct, half, vector } kind;
+  TypeId type;                       // the part's own type
+  uint32_t leaf_first, leaf_count;
+  uint32_t abi_first, abi_count;
+};
+
+// Leaves and ABI leaves of types, computed once a type.
+class LeafTable {
+ public:
+  LeafTable(const TypeTable& types, const LegalizeOptions& options) : types_(types), options_(options) {}
+  struct Entry {
+    uint32_t first = 0, count = 0;             // in leaves
+    uint32_t piece_first = 0, piece_count = 0; // in pieces
+    uint32_t abi_first = 0, abi_count = 0;     // in abi and abi_attrs
+    bool ok = true;
+  };
+  const Entry& of(TypeId t);
+  std::vector<Leaf> leaves;
+  std::vector<AbiPiece> pieces;
+  std::vector<TypeId> abi;
+  std::vector<uint16_t> abi_attrs;  // attr::split_first
+  std::string error;                // why an entry is not ok
+
+ private:
+  bool collect(TypeId t, uint64_t offset, unsigned depth, uint32_t leaf_base, uint32_t abi_base);
+  const TypeTable& types_;
+  const LegalizeOptions& options_;
+  std::unordered_map<uint32_t, Entry> entries_;
+};
+
+// Do these result leaves fit the registers of a return?
+bool results_fit(const TypeId* leaves, size_t n, const LegalizeOptions& options);
+
+struct Vals {
+  std::array<ValueId, max_int_words> v;
+  uint32_t n = 0;
+  Vals() = default;
+  Vals(ValueId one) : n(1) { v[0] = one; }
+  Vals(ValueId lo, ValueId hi) : n(2) { v[0] = lo, v[1] = hi; }
+  void push(ValueId x) { v[n++] = x; }
+  ValueId operator[](uint32_t i) const { return v[i]; }
+  ValueId& operator[](uint32_t i) { return v[i]; }
+};
+
+class Legalizer {
+ public:
+  Legalizer(Function& fn, const Module& module, const LegalizeOptions& options)
+      : in_(fn), module_(module), types_(module.types), options_(options), leaves_(module.types, options) {}
+  Result<void> run();
+
+ private:
+  using V = ValueId;
+  using T = TypeTable;
+  struct Span {
+    uint32_t first = 0, count = ~0u;
+  };
+
+  // ---- driver (legalize.cpp)
+  void order_blocks();
+  void make_params();
+  void lower_entry();
+  void lower_block(uint32_t block);
+  void lower_inst(const Inst& i);
+  void lower_elementwise(const Inst& i);
+  Vals lower_scalar(const Inst& i, TypeId source, TypeId dest, const Vals& a, const Vals& b, const Vals& c);
+  void finish();
+  void fail(const std::string& message) {
+    if (error_.empty()) error_ = message;
+  }
+  std::string describe(TypeId t) const;
+
+  // ---- values
+  const Type& type(TypeId t) const { return types_[t]; }
+  TypeId old_type(V v) const { return in_.values[v.value].type; }
+  TypeId ty(V v) const { return out_.values[v.value].type; }
+  bool is_void(TypeId t) const { return type(t).kind == TypeKind::Void; }
+  TypeId int_of_pointer() const { return types_.layout().pointer_bytes == 4 ? T::i32 : T::i64; }
+  Span leaves(V old);                    // of an operand; constants are made on first use
+  V leaf(Span s, uint32_t i) const { return pool_[s.first + i]; }
+  V single(V old);                       // the only leaf
+  Vals vals(Span s, uint32_t first, uint32_t count) const;
+  Vals vals(V old);                      // all leaves of a scalar
+  void define(V old, Span s) { if (old.valid()) map_[old.value] = s; }
+  void define(V old, const Vals& x);
+  Span alloc(uint32_t n) {               // n leaves to be filled in
+    Span s{uint32_t(pool_.size()), n};
+    pool_.resize(pool_.size() + n);
+    return s;
+  }
+  Span copy(Span s);                     // a fresh copy of the leaves, to be changed
+  Span undef_leaves(TypeId t);
+  uint32_t leaf_count(TypeId t);
+  bool opaque(V old) const { return !opaque_.empty() && opaque_[old.value]; }
+  V as_opaque(V old);                    // a 16-byte vector as one v128
+
+  // ---- constants
+  V int_const(TypeId t, uint64_t v);
+  V f_const(TypeId t, double v);         // f32, f64, f80; f128 by conversion; half as bits
+  V zero_const(TypeId t);
+  V undef_const(TypeId t);
+  V wide_float_const(TypeId t, uint64_t lo, uint64_t hi);
+  void constant_leaves(V old, unsigned depth);
+  bool const_value(V v, uint64_t& out) const;
+
+  // ---- emission
+  V emit(Op op, TypeId type, uint32_t a = ~0u, uint32_t b = ~0u, uint32_t c = ~0u, uint16_t aux = 0, uint8_t flags = 0);
+  V bin(Op op, V a, V b, uint8_t flags = 0);  // folds constants
+  V un(Op op, V a) { return emit(op, ty(a), a.value); }
+  V conv(Op op, TypeId t, V a);
+  V icmp(IntPredicate p, V a, V b);
+  V fcmp(FloatPredicate p, V a, V b) { return emit(Op::fcmp, T::i1, a.value, b.value, ~0u, uint16_t(p)); }
+  V sel(V c, V a, V b);
+  V not1(V c) { return bin(Op::xor_, c, int_const(T::i1, 1)); }
+  V load_leaf(TypeId t, V base, int64_t offset, uint16_t aux);
+  void store_leaf(V value, V base, int64_t offset, uint16_t aux);
+  V offset_ptr(V base, int64_t offset);
+  V indexed_ptr(V base, V index, int64_t scale, int64_t offset);
+  V slot(uint64_t size, uint64_t align);
+  uint32_t new_block();
+  void start_block(uint32_t id);
+  void end_block();
+  uint32_t edge(uint32_t target, const V* args, uint32_t n);
+  uint32_t lower_edge(uint32_t old_edge);
+  void br(uint32_t target, const V* args = nullptr, uint32_t n = 0) { emit(Op::br, T::void_type, edge(target, args, n)); }
+  void cond_br(V c, uint32_t e1, uint32_t e2) { emit(Op::cond_br, T::void_type, c.value, e1, e2); }
+  Vals call_runtime(RuntimeFunction f, const Vals* args, uint32_t n);
+  Vals call_runtime(RuntimeFunction f, const Vals& a) { return call_runtime(f, &a, 1); }
+  Vals call_runtime(RuntimeFunction f, const Vals& a, const Vals& b) {
+    const Vals x[] = {a, b};
+    return call_runtime(f, x, 2);
+  }
+
+  // ---- integers (legalize_int.cpp); N is the width in bits
+  static uint32_t words(uint32_t bits) { return bits <= 64 ? 1 : (bits + 63) / 64; }
+  static TypeId container(uint32_t bits) {
+    return bits == 1 ? T::i1 : bits <= 8 ? T::i8 : bits <= 16 ? T::i16 : bits <= 32 ? T::i32 : T::i64;
+  }
+  static uint32_t container_bits(uint32_t bits) { return bits == 1 ? 1 : bits <= 8 ? 8 : bits <= 16 ? 16 : bits <= 32 ? 32 : 64; }
+  static bool natural(uint32_t bits) { return bits == 8 || bits == 16 || bits == 32 || bits == 64; }
+  Vals int_value(uint32_t bits, uint64_t low);        // a constant, zero-extended
+  Vals int_ones(uint32_t bits);
+  Vals int_min(uint32_t bits);                        // sign bit only
+  Vals int_max(uint32_t bits);
+  Vals norm(uint32_t bits, Vals x);                   // clears the bits above the width
+  Vals sx(uint32_t bits, Vals x);                     // sign-extends into the containers
+  V sign(uint32_t bits, const Vals& x);               // i1: negative
+  Vals resize(const Vals& x, uint32_t from, uint32_t to, bool is_signed);
+  Vals int_op(Op op, uint32_t bits, const Vals& a, const Vals& b, const Vals& c, uint8_t flags = 0);
+  Vals int_op(Op op, uint32_t bits, const Vals& a, const Vals& b) { return int_op(op, bits, a, b, {}); }
+  Vals i1_op(Op op, V a, V b, V c);
+  Vals narrow_op(Op op, uint32_t bits, V a, V b, uint8_t flags);
+  Vals wide_op(Op op, uint32_t bits, const Vals& a, const Vals& b);
+  Vals wide_shift(Op op, uint32_t bits, const Vals& a, const Vals& count);
+  V int_compare(IntPredicate p, uint32_t bits, const Vals& a, const Vals& b);
+  Vals int_select(V c, const Vals& a, const Vals& b);
+  Vals overflow_op(Op op, uint32_t bits, const Vals& a, const Vals& b);  // the leaves of the result, then i1
+  V mulh64(bool is_signed, V a, V b);
+  Vals mul_double(uint32_t bits, bool is_signed, const Vals& a, const Vals& b);  // the product in 2 * bits
+
+  // ---- floating point (legalize_float.cpp); `t` is the type in the source
+  static bool is_half(TypeId t) { return t == T::f16 || t == T::bf16; }
+  Vals float_op(Op op, TypeId t, const Vals& a, const Vals& b, const Vals& c, uint8_t flags);
+  V float_compare(FloatPredicate p, TypeId t, const Vals& a, const Vals& b);
+  Vals float_convert(TypeId from, TypeId to, const Vals& a);
+  Vals float_to_int(Op op, TypeId from, uint32_t bits, const Vals& a);
+  Vals int_to_float(bool is_signed, uint32_t bits, TypeId to, const Vals& a);
+  Vals sign_bit_op(Op op, TypeId t, const Vals& a, const Vals& b);
+  Vals float_const(TypeId t, double v);
+
+  // ---- memory (legalize_memory.cpp)
+  void load_value(TypeId t, V base, int64_t offset, uint16_t aux, Span to);
+  void store_value(TypeId t, Span value, V base, int64_t offset, uint16_t aux);
+  V load_bits(uint32_t bits, V base, int64_t offset, uint16_t aux);           // at most 64; zero-extended into its container
+  void store_bits(uint32_t bits, V value, V base, int64_t offset, uint16_t aux);
+  Vals load_int(uint32_t bits, V base, int64_t offset, uint16_t aux);
+  void store_int(uint32_t bits, const Vals& x, V base, int64_t offset, uint16_t aux);
+  bool packed(const Type& t) const { return t.kind == TypeKind::Vector && type(t.element).kind == TypeKind::Int && type(t.element).bits % 8; }
+  void lower_load(const Inst& i);
+  void lower_store(const Inst& i);
+  void lower_rmw(const Inst& i);
+  void lower_cmpxchg(const Inst& i);
+  void lower_va_arg(const Inst& i);
+
+  // ---- vectors and aggregates (legalize_vector.cpp)
+  Vals gather_bits(TypeId t, Span s);                 // a scalar or vector as one integer of its bits
+  Span scatter_bits(TypeId t, const Vals& bits);
+  bool has_bits(TypeId t);                            // gather_bits and scatter_bits work on it
+  uint32_t bits_of(TypeId t);
+  void lower_bitcast(const Inst& i);
+  void lower_extract(const Inst& i);
+  void lower_insert(const Inst& i);
+  void lower_extract_element(const Inst& i);
+  void lower_insert_element(const Inst& i);
+  void lower_shuffle(const Inst& i);
+  void lower_reduce(const Inst& i);
+  void lower_select(const Inst& i);
+  uint32_t path_leaf(TypeId& t, uint32_t path);       // first leaf of the part; t becomes its type
+  V lane_slot(TypeId vector, Span value, V index, V& element_index, uint32_t& stride);
+  void find_opaque();
+
+  // ---- calls (legalize_call.cpp)
+  Span to_abi(TypeId t, Span value, uint16_t attrs);
+  Span from_abi(TypeId t, Span abi);
+  void lower_call(const Inst& i);
+  void lower_ret(const Inst& i);
+  void lower_landing_pad(const Inst& i);
+  Span result_of(V call, TypeId t, const LeafTable::Entry& e);  // the abi leaves of a call's value
+  bool returns_in_memory(TypeId t);
+
+  Function& in_;
+  Function out_;
+  const Module& module_;
+  const TypeTable& types_;
+  const LegalizeOptions& options_;
+  LeafTable leaves_;
+  std::vector<Span> map_;              // by old value
+  std::vector<V> pool_;
+  std::vector<uint8_t> opaque_;        // by old value: a 16-byte vector kept as one v128; empty when there is none
+  std::vector<uint32_t> order_;        // old blocks in reverse post-order
+  struct Segment { uint32_t first, count; };
+  std::vector<Segment> segments_;      // by new block
+  uint32_t current_block_ = 0;
+  uint32_t location_ = 0;
+  std::unordered_map<uint64_t, V> int_constants_[6];  // by fixed type id
+  std::array<V, 24> undefs_{}, zeros_{};
+  std::unordered_map<uint32_t, V> runtime_constants_;
+  V sret_;                             // the function's own hidden result pointer
+  std::string error_;
+};
+
+}  // namespace lode::air
