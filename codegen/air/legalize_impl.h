@@ -177,7 +177,7 @@ class Legalizer {
   Vals resize(const Vals& x, uint32_t from, uint32_t to, bool is_signed);
   Vals int_op(Op op, uint32_t bits, const Vals& a, const Vals& b, const Vals& c, uint8_t flags = 0);
   Vals int_op(Op op, uint32_t bits, const Vals& a, const Vals& b) { return int_op(op, bits, a, b, {}); }
-  Vals i1_op(Op op, V a, V b, V c);
+  Vals i1_op(Op op, V a, V b);
   Vals narrow_op(Op op, uint32_t bits, V a, V b, uint8_t flags);
   Vals wide_op(Op op, uint32_t bits, const Vals& a, const Vals& b);
   Vals wide_shift(Op op, uint32_t bits, const Vals& a, const Vals& count);
