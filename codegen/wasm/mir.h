@@ -25,6 +25,9 @@
 // The final `end` of a function is not in MIR: emit adds it. The function's constants begin with its own type (SignatureBytes at
 // offset 0); other types that it refers to follow. A reference of kind wasm_type has the offset of its type in the constants
 // as addend. So a function stands for itself: nothing in it depends on the order in which other functions were lowered.
+// A reference of kind call has as addend 1 + the offset of the type that the caller calls it with (from the call site: it may
+// differ from the declaration's, as in C without prototypes); the linker compares it with the definition's type and puts a stub
+// that traps in the place of one that does not fit. 0: any type.
 //
 // Locals are value type bytes, parameters not included; emit writes runs of equal types as one entry, so select sorts them.
 #pragma once
@@ -184,8 +187,10 @@ class Builder {
   void memory_symbol(Op op, unsigned align_log2, SymbolId symbol, int32_t addend, unsigned lane = 0);
   void block(Op op, uint32_t block_type = empty_block) { this->op(op, block_type); }
   void br_table(std::span<const uint32_t> depths, uint32_t default_depth);
-  void call(SymbolId symbol, bool tail = false) {
-    op(tail ? Op::return_call : Op::call, reference(mir::ReferenceKind::call, symbol));
+  // `type_reference` (from type()) is what the call site takes the callee's type to be; always give it where it is known.
+  void call(SymbolId symbol, bool tail = false, uint32_t type_reference = ~0u) {
+    int32_t addend = type_reference == ~0u ? 0 : draft_->references[type_reference].addend + 1;
+    op(tail ? Op::return_call : Op::call, reference(mir::ReferenceKind::call, symbol, addend));
   }
   void call_indirect(uint32_t type_reference, bool tail = false) {
     op(tail ? Op::return_call_indirect : Op::call_indirect, type_reference);
