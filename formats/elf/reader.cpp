@@ -38,7 +38,7 @@ Result<ElfView> ElfView::open(Bytes file) {
   if (count == 0) return v;
   for (size_t i = 0; i < count; i++) {
     const Shdr& s = v.sections[i];
-    if (i && s.type != SHT_NOBITS && s.type != SHT_NULL && !inside(file, s.offset, s.size))
+    if (s.type != SHT_NOBITS && s.type != SHT_NULL && !inside(file, s.offset, s.size))
       return error("section " + std::to_string(i) + " lies outside the file");
   }
   uint32_t names = v.header->shstrndx == SHN_XINDEX ? uint32_t(first->link) : v.header->shstrndx;

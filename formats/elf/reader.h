@@ -35,10 +35,10 @@ struct ElfView {
   static Result<ElfView> open(Bytes file);
 
   std::string_view section_name(uint32_t index) const;
-  // The bytes in the file; empty for SHT_NOBITS.
+  // The bytes in the file; empty for SHT_NOBITS and SHT_NULL.
   Bytes section_data(uint32_t index) const { return section_data(sections[index]); }
   Bytes section_data(const Shdr& s) const {
-    return s.type == SHT_NOBITS ? Bytes{} : file.subspan(s.offset, s.size);
+    return s.type == SHT_NOBITS || s.type == SHT_NULL ? Bytes{} : file.subspan(s.offset, s.size);
   }
   std::string_view symbol_name(const Sym& s) const { return string_at(symbol_names, s.name); }
   // The section index with SHN_XINDEX resolved; SHN_UNDEF, SHN_ABS, SHN_COMMON as they are.
