@@ -1,0 +1,507 @@
+// Calls, invokes, inline assembly, landing pads and intrinsics.
+#include <algorithm>
+#include <string>
+
+#include "base/bytes.h"
+#include "codegen/import/function_import.h"
+
+namespace lode::codegen {
+
+bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t callee, uint32_t attrs,
+                                 std::span<const uint32_t> args, std::span<const uint32_t> bundles, uint32_t& site) {
+  air::CallSite out;
+  const bc::Type& ft = m_.types[fnty];
+  auto params = m_.list_of(ft).subspan(1);
+  out.function_type = s_.types[fnty];
+  switch (i.flags) {
+    case 0: out.conv = air::CallConv::c; break;
+    case 8: out.conv = air::CallConv::fast; break;
+    case 9: out.conv = air::CallConv::cold; break;
+    case 14: out.conv = air::CallConv::preserve_most; break;
+    case 15: out.conv = air::CallConv::preserve_all; break;
+    case 18: out.conv = air::CallConv::tail; break;
+    case 78: out.conv = air::CallConv::x86_64_sysv; break;
+    case 79: out.conv = air::CallConv::win64; break;
+    default: return fail("calling convention " + std::to_string(i.flags) + " is not supported");
+  }
+  for (size_t k = 1, n = bundles.empty() ? 0 : bundles[0]; n > 0; n--) {
+    uint32_t tag = bundles[k], count = bundles[k + 1];
+    k += 2 + count;
+    std::string_view name = tag < m_.bundle_tags.size() ? m_.bundle_tags[tag] : "?";
+    if (name != "kcfi") return fail("operand bundle '" + std::string(name) + "' is not supported");
+  }
+  const bc::Constant* k = nullptr;
+  const bc::Constants* pool = folder_.pool(callee, k);
+  if (pool && k->kind == bc::ConstKind::InlineAsm) {
+    auto o = pool->operands_of(*k);
+    air::InlineAsm a;
+    a.text = uint32_t(f_.strings.size());
+    a.text_len = o[2];
+    f_.strings.append(pool->bytes.data() + o[1], o[2]);
+    a.constraints = uint32_t(f_.strings.size());
+    a.constraints_len = o[4];
+    f_.strings.append(pool->bytes.data() + o[3], o[4]);
+    a.side_effects = k->flags & 1;
+    a.align_stack = k->flags & 2;
+    a.intel = k->flags & 4;
+    a.can_throw = k->flags & 8;
+    out.inline_asm = uint32_t(f_.inline_asms.size());
+    f_.inline_asms.push_back(a);
+  } else {
+    out.callee = use(callee);
+    if (!out.callee.valid()) return false;
+    if (type_of(out.callee) != types_.ptr) return fail("call of something that is not a pointer");
+    if (callee < m_.globals.size() && m_.globals[callee].attributes != bc::none)
+      out.flags |= s_.attributes[m_.globals[callee].attributes].call_flags & ~air::callflags::read_none;
+  }
+  const size_t base = w_.words.size();
+  for (uint32_t n = 0; n < args.size(); n++) {
+    if (n < params.size() && (m_.types[params[n]].kind == bc::TypeKind::Metadata || m_.types[params[n]].kind == bc::TypeKind::Label))
+      return fail("argument of a type that is not supported");
+    V v = use(args[n]);
+    if (!v.valid()) return false;
+    if (n < params.size() && type_of(v) != s_.types[params[n]]) return fail("argument of a wrong type");
+    w_.words.push_back(v.value);
+  }
+  out.args = uint32_t(f_.extra.size());
+  out.arg_count = uint32_t(args.size());
+  f_.extra.insert(f_.extra.end(), w_.words.begin() + base, w_.words.end());
+  w_.words.resize(base);
+  if (attrs != bc::none) {
+    const AttributeSummary& a = s_.attributes[attrs];
+    if (a.unsupported) return fail(std::string(a.unsupported) + " is not supported");
+    out.flags |= a.call_flags;
+    out.result_attrs = a.result_attrs;
+    if (a.count && s_.param_entries[a.first].param < args.size()) {
+      if (f_.param_attrs.empty()) f_.param_attrs.resize(function_param_count_);
+      out.attrs = uint32_t(f_.param_attrs.size());
+      f_.param_attrs.resize(out.attrs + args.size());
+      for (uint32_t e = a.first; e < a.first + a.count; e++)
+        if (s_.param_entries[e].param < args.size()) f_.param_attrs[out.attrs + s_.param_entries[e].param] = s_.param_entries[e].attr;
+    }
+  }
+  if (i.op == bc::Op::Call) {
+    if (i.sub == 1) out.flags |= air::callflags::tail;
+    if (i.sub == 2) out.flags |= air::callflags::musttail;
+    if (i.sub == 3) out.flags |= air::callflags::notail;
+  }
+  if (out.flags & air::callflags::returns_twice) f_.flags |= air::function_flags::returns_twice_call;
+  site = uint32_t(f_.calls.size());
+  f_.calls.push_back(out);
+  return true;
+}
+
+bool FunctionImporter::call(const bc::Inst& i) {
+  auto o = ops(i);
+  const bool invoke = i.op == bc::Op::Invoke;
+  const uint32_t callee = o[1], count = o[3];
+  auto args = o.subspan(invoke ? 6 : 4, count);
+  auto bundles = o.subspan((invoke ? 6 : 4) + count);
+  if (callee < s_.is_intrinsic.size() && s_.is_intrinsic[callee]) {
+    const Intrinsic* in = s_.intrinsics[callee];
+    if (!in) return fail("intrinsic '" + std::string(m_.globals[callee].name) + "' is not supported");
+    // The shape of the call must be the declaration's, because the cases below rely on it.
+    if (o[0] != m_.globals[callee].type) return fail("intrinsic called by another type than its declaration's");
+    if (!intrinsic(i, *in, args)) return false;
+    if (!invoke) return true;
+    uint32_t e;
+    if (!edge(o[4], e)) return false;
+    emit(O::br, types_.void_type, e);
+    return true;
+  }
+  T type = types_.void_type;
+  if (i.type != bc::none && !result_type(i, type)) return false;
+  uint32_t site;
+  if (!call_site(i, o[0], callee, o[2], args, bundles, site)) return false;
+  if (!invoke) {
+    V v = emit(O::call, type, site);
+    if (v.valid()) set(i, v);
+    return true;
+  }
+  // The normal edge may pass the result on, so the result has its number before the edges are made.
+  V result;
+  if (type != types_.void_type) {
+    result = V(uint32_t(f_.values.size()));
+    f_.values.push_back(air::Value::make(type, air::ValueKind::Inst, 0));
+  }
+  uint32_t normal, unwind;
+  if (!edge(o[5], unwind)) return false;
+  if (result.valid()) set(i, result);
+  if (!edge(o[4], normal)) return false;
+  emit(O::invoke, types_.void_type, site, normal, unwind);
+  air::Inst& inst = f_.insts.back();
+  if (result.valid()) {
+    inst.type = type;
+    inst.result = result;
+    f_.values[result.value] = air::Value::make(type, air::ValueKind::Inst, uint32_t(f_.insts.size() - 1));
+  }
+  return true;
+}
+
+bool FunctionImporter::landing_pad(const bc::Inst& i) {
+  auto o = ops(i);
+  T type;
+  if (!result_type(i, type)) return false;
+  air::LandingPad pad;
+  pad.cleanup = i.flags & 1;
+  std::vector<uint32_t> clauses;
+  for (uint32_t k = 0; k < o[0]; k++) {
+    const uint32_t kind = o[1 + 2 * k], value = o[2 + 2 * k];
+    clauses.push_back(kind);
+    const bc::Constant* c;
+    const bc::Constants* pool = folder_.pool(value, c);
+    if (kind == 0) {
+      // catch null: everything
+      if (pool && c->kind == bc::ConstKind::Null) {
+        clauses.push_back(0);
+        continue;
+      }
+      V v = use(value);
+      if (!v.valid()) return false;
+      clauses.push_back(1);
+      clauses.push_back(v.value);
+      continue;
+    }
+    if (!pool || m_.types[c->type].kind != bc::TypeKind::Array) return fail("filter that is not an array");
+    if (c->kind != bc::ConstKind::Aggregate && !(m_.types[c->type].count == 0)) return fail("filter that is not an array");
+    if (c->kind != bc::ConstKind::Aggregate) {
+      clauses.push_back(0);
+      continue;
+    }
+    auto members = pool->operands_of(*c);
+    clauses.push_back(uint32_t(members.size()));
+    for (uint32_t m : members) {
+      V v = use(m);
+      if (!v.valid()) return false;
+      clauses.push_back(v.value);
+    }
+  }
+  pad.clauses = uint32_t(f_.extra.size());
+  pad.clause_count = o[0];
+  f_.extra.insert(f_.extra.end(), clauses.begin(), clauses.end());
+  f_.landing_pads.push_back(pad);
+  set(i, emit(O::landing_pad, type, uint32_t(f_.landing_pads.size() - 1)));
+  return true;
+}
+
+bool FunctionImporter::library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args) {
+  T type;
+  if (!symbol) return fail("intrinsic on a type that is not supported");
+  if (i.type == bc::none) {
+    type = types_.void_type;
+  } else if (!result_type(i, type)) {
+    return false;
+  }
+  std::vector<V> values;
+  for (uint32_t a : args) {
+    V v = use(a);
+    if (!v.valid()) return false;
+    values.push_back(v);
+  }
+  auto one = [&](T t, const std::vector<V>& vs) {
+    air::CallSite site;
+    site.callee = symbol_constant(symbol, 0);
+    site.function_type = function_type;
+    site.args = uint32_t(f_.extra.size());
+    site.arg_count = uint32_t(vs.size());
+    site.flags = air::callflags::nounwind;
+    for (V v : vs) f_.extra.push_back(v.value);
+    f_.calls.push_back(site);
+    return emit(O::call, t, uint32_t(f_.calls.size() - 1));
+  };
+  if (air_type(type).kind != air::TypeKind::Vector) {
+    V v = one(type, values);
+    if (v.valid()) set(i, v);
+    return true;
+  }
+  // Lane by lane.
+  V whole = undef_constant(type);
+  const uint64_t lanes = air_type(type).count;
+  const T element = air_type(type).element;
+  if (lanes > 64) return fail("intrinsic on a vector that is too long");
+  for (uint32_t l = 0; l < lanes; l++) {
+    std::vector<V> scalars;
+    V lane = int_constant(types_.i32, l);
+    for (V v : values) {
+      const air::Type& t = air_type(type_of(v));
+      scalars.push_back(t.kind == air::TypeKind::Vector ? emit(O::extract_element, t.element, v.value, lane.value) : v);
+    }
+    V r = one(element, scalars);
+    whole = emit(O::insert_element, type, whole.value, r.value, lane.value);
+  }
+  set(i, whole);
+  return true;
+}
+
+bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args) {
+  T type = types_.void_type;
+  if (in.kind == IntrinsicKind::Drop) {
+    if (i.value != bc::none && s_.type_ok[i.type]) set(i, undef_constant(s_.types[i.type]));
+    return true;
+  }
+  if (i.type != bc::none && !result_type(i, type)) return false;
+  V v[3];
+  auto take = [&](unsigned n) {
+    if (args.size() < n) return fail("intrinsic with too few arguments");
+    for (unsigned k = 0; k < n; k++) {
+      v[k] = use(args[k]);
+      if (!v[k].valid()) return false;
+    }
+    return true;
+  };
+  auto constant_arg = [&](unsigned n, uint64_t& out) {
+    if (args.size() <= n) return fail("intrinsic with too few arguments");
+    const bc::Constant* k;
+    if (!folder_.pool(args[n], k)) return fail("argument that is not constant");
+    Folded f = folder_.fold(args[n]);
+    if (f.kind != Folded::Int) return fail("argument that is not constant");
+    out = f.bits;
+    return true;
+  };
+  auto same = [&](unsigned n) {
+    for (unsigned k = 1; k < n; k++)
+      if (type_of(v[k]) != type_of(v[0])) return fail("operands of different types");
+    return true;
+  };
+  switch (in.kind) {
+    case IntrinsicKind::First:
+      if (!take(1)) return false;
+      if (i.value == bc::none || type_of(v[0]) != type) return fail("intrinsic of an unexpected type");
+      set(i, v[0]);
+      return true;
+    case IntrinsicKind::False:
+    case IntrinsicKind::True:
+      if (type != types_.i1) return fail("intrinsic of an unexpected type");
+      if (in.kind == IntrinsicKind::False && !args.empty()) {
+        const bc::Constant* k;
+        if (folder_.pool(args[0], k) && (k->kind == bc::ConstKind::Int || k->kind == bc::ConstKind::Null || k->kind == bc::ConstKind::Float)) {
+          set(i, int_constant(type, 1));
+          return true;
+        }
+      }
+      set(i, int_constant(type, in.kind == IntrinsicKind::True));
+      return true;
+    case IntrinsicKind::ObjectSize: {
+      uint64_t minimum;
+      if (!constant_arg(1, minimum)) return false;
+      if (!is_int(type)) return fail("intrinsic of an unexpected type");
+      set(i, int_constant(type, minimum ? 0 : ~uint64_t{0}));
+      return true;
+    }
+    case IntrinsicKind::GetRounding:
+      if (!is_int(type)) return fail("intrinsic of an unexpected type");
+      set(i, int_constant(type, 1));
+      return true;
+    case IntrinsicKind::Trap: emit(O::trap, types_.void_type); return true;
+    case IntrinsicKind::Plain: {
+      unsigned n = 0;
+      switch (air::info(in.op).shape) {
+        case air::Shape::None: n = 0; break;
+        case air::Shape::Unary: n = 1; break;
+        case air::Shape::Binary: n = 2; break;
+        case air::Shape::Ternary: n = 3; break;
+        default: return fail("intrinsic is not supported");
+      }
+      if (!take(n)) return false;
+      const air::ResultRule rule = air::info(in.op).result;
+      if (rule == air::ResultRule::Same || rule == air::ResultRule::Pair) {
+        if (!same(n)) return false;
+        if (rule == air::ResultRule::Same && type_of(v[0]) != type) return fail("intrinsic of an unexpected type");
+      }
+      if ((rule == air::ResultRule::None) != (type == types_.void_type)) return fail("intrinsic of an unexpected type");
+      if (in.op == O::eh_sjlj_setjmp) f_.flags |= air::function_flags::returns_twice_call;
+      V r = emit(in.op, type, n > 0 ? v[0].value : ~0u, n > 1 ? v[1].value : ~0u, n > 2 ? v[2].value : ~0u);
+      if (r.valid()) set(i, r);
+      return true;
+    }
+    case IntrinsicKind::MulAdd: {
+      if (!take(3) || !same(3)) return false;
+      if (type_of(v[0]) != type || !is_float(scalar_of(type))) return fail("intrinsic of an unexpected type");
+      V product = emit(O::fmul, type, v[0].value, v[1].value);
+      set(i, emit(O::fadd, type, product.value, v[2].value));
+      return true;
+    }
+    case IntrinsicKind::Memory: {
+      uint64_t is_volatile = 0;
+      if (!take(3)) return false;
+      if (args.size() > 3 && !constant_arg(3, is_volatile)) return false;
+      if (!simple_pointer(args[0])) return false;
+      if (in.op != O::memset && !simple_pointer(args[1])) return false;
+      if (in.op == O::memset && type_of(v[1]) != types_.i8) return fail("operand of a wrong type");
+      if (!is_int(type_of(v[2]))) return fail("operand of a wrong type");
+      unsigned align = 0;
+      const uint32_t list = ops(i)[2];
+      if (list != bc::none)
+        if (const bc::Attribute* a = m_.find_attribute(list, 1, bc::attr_alignment); a && is_power_of_two(a->value))
+          align = std::min(std::countr_zero(a->value), 31);
+      V length = resize_unsigned(v[2], s_.pointer_int);
+      emit(in.op, types_.void_type, v[0].value, v[1].value, length.value,
+           air::MemoryFlags::pack(is_volatile & 1, air::AtomicOrdering::not_atomic, align));
+      return true;
+    }
+    case IntrinsicKind::Fixed: {
+      uint64_t level;
+      if (!constant_arg(0, level)) return false;
+      if (type != types_.ptr || level > 1024) return fail("intrinsic of an unexpected type");
+      set(i, emit(in.op, type, uint32_t(level)));
+      return true;
+    }
+    case IntrinsicKind::Library:
+    case IntrinsicKind::PowI:
+    case IntrinsicKind::ClearCache: {
+      const uint32_t callee = ops(i)[1];
+      return library_call(i, s_.libcalls[callee], s_.libcall_types[callee], args);
+    }
+    case IntrinsicKind::Prefetch:
+      if (!take(1)) return false;
+      emit(O::prefetch, types_.void_type, v[0].value);
+      return true;
+    case IntrinsicKind::LoadRelative: {
+      if (!take(2)) return false;
+      if (type != types_.ptr || type_of(v[0]) != types_.ptr) return fail("intrinsic of an unexpected type");
+      V index = resize_index(v[1]);
+      if (!index.valid()) return false;
+      V place = emit_ptr_add(v[0], index, 1, 0);
+      V distance = emit(O::load, types_.i32, place.value, ~0u, ~0u, air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
+      set(i, emit_ptr_add(v[0], resize_index(distance), 1, 0));
+      return true;
+    }
+    case IntrinsicKind::PointerMask: {
+      if (!take(2)) return false;
+      if (type != types_.ptr || type_of(v[0]) != types_.ptr || type_of(v[1]) != s_.pointer_int)
+        return fail("intrinsic of an unexpected type");
+      V bits = emit(O::ptrtoint, s_.pointer_int, v[0].value);
+      bits = emit(O::and_, s_.pointer_int, bits.value, v[1].value);
+      set(i, emit(O::inttoptr, type, bits.value));
+      return true;
+    }
+    case IntrinsicKind::ThreeWay: {
+      if (!take(2) || !same(2)) return false;
+      if (!is_int(type) || !is_int(type_of(v[0])) || air_type(type).bits < 2) return fail("intrinsic of an unexpected type");
+      const bool is_signed = in.op == O::sext;
+      auto flag = [&](air::IntPredicate p) {
+        V c = emit(O::icmp, types_.i1, v[0].value, v[1].value, ~0u, uint16_t(p));
+        return emit(O::zext, type, c.value);
+      };
+      V greater = flag(is_signed ? air::IntPredicate::sgt : air::IntPredicate::ugt);
+      V less = flag(is_signed ? air::IntPredicate::slt : air::IntPredicate::ult);
+      set(i, emit(O::sub, type, greater.value, less.value));
+      return true;
+    }
+    case IntrinsicKind::IsFpClass: {
+      uint64_t mask;
+      if (!take(1) || !constant_arg(1, mask)) return false;
+      return is_fp_class(i, v[0], uint32_t(mask));
+    }
+    default: return fail("intrinsic is not supported");
+  }
+}
+
+// llvm.is.fpclass: a mask of classes, from bit 0: signalling and quiet NaN, negative infinity, normal, subnormal, zero, then
+// positive zero, subnormal, normal, infinity. Worked out on the encoding as an integer.
+bool FunctionImporter::is_fp_class(const bc::Inst& i, V value, uint32_t mask) {
+  struct Format {
+    uint32_t bits, fraction;
+    T type;
+  };
+  const T t = type_of(value);
+  Format f{};
+  switch (air_type(t).kind) {
+    case air::TypeKind::F16: f = {16, 10, types_.i16}; break;
+    case air::TypeKind::BF16: f = {16, 7, types_.i16}; break;
+    case air::TypeKind::F32: f = {32, 23, types_.i32}; break;
+    case air::TypeKind::F64: f = {64, 52, types_.i64}; break;
+    case air::TypeKind::F80: return is_f80_class(i, value, mask);
+    default: return fail("intrinsic on a type that is not supported");
+  }
+  const uint64_t sign = uint64_t{1} << (f.bits - 1);
+  const uint64_t normal = uint64_t{1} << f.fraction;
+  const uint64_t infinity = (sign - 1) & ~(normal - 1);
+  auto number = [&](uint64_t n) { return int_constant(f.type, n).value; };
+  auto test = [&](air::IntPredicate p, V a, uint64_t n) { return emit(O::icmp, types_.i1, a.value, number(n), ~0u, uint16_t(p)); };
+  V bits = emit(O::bitcast, f.type, value.value);
+  V magnitude = emit(O::and_, f.type, bits.value, number(sign - 1));
+  V negative, any;
+  auto add = [&](V v) { any = any.valid() ? emit(O::or_, types_.i1, any.value, v.value) : v; };
+  // Classes of both signs at once where the mask allows; bit positions as above.
+  auto pair = [&](unsigned minus, unsigned plus, auto&& make) {
+    const bool m = mask >> minus & 1, p = mask >> plus & 1;
+    if (!m && !p) return;
+    V v = make();
+    if (m != p) {
+      if (!negative.valid()) negative = test(air::IntPredicate::slt, bits, 0);
+      V side = m ? negative : emit(O::xor_, types_.i1, negative.value, int_constant(types_.i1, 1).value);
+      v = emit(O::and_, types_.i1, v.value, side.value);
+    }
+    add(v);
+  };
+  if ((mask & 3) == 3) {
+    add(test(air::IntPredicate::ugt, magnitude, infinity));
+  } else if (mask & 1) {
+    V nan = test(air::IntPredicate::ugt, magnitude, infinity);
+    V quiet = test(air::IntPredicate::uge, magnitude, infinity | normal >> 1);
+    add(emit(O::and_, types_.i1, nan.value, emit(O::xor_, types_.i1, quiet.value, int_constant(types_.i1, 1).value).value));
+  } else if (mask & 2) {
+    add(test(air::IntPredicate::uge, magnitude, infinity | normal >> 1));
+  }
+  pair(2, 9, [&] { return test(air::IntPredicate::eq, magnitude, infinity); });
+  pair(3, 8, [&] {
+    V shifted = emit(O::sub, f.type, magnitude.value, number(normal));
+    return test(air::IntPredicate::ult, shifted, infinity - normal);
+  });
+  pair(4, 7, [&] {
+    V shifted = emit(O::sub, f.type, magnitude.value, number(1));
+    return test(air::IntPredicate::ult, shifted, normal - 1);
+  });
+  pair(5, 6, [&] { return test(air::IntPredicate::eq, magnitude, 0); });
+  set(i, any.valid() ? any : int_constant(types_.i1, 0));
+  return true;
+}
+
+// x87 extended: by comparisons, since its encoding has a leading bit of its own.
+bool FunctionImporter::is_f80_class(const bc::Inst& i, V value, uint32_t mask) {
+  if ((mask & 3) == 1 || (mask & 3) == 2) return fail("telling quiet from signalling NaNs of x86_fp80 is not supported");
+  auto wide = [&](uint64_t significand, uint32_t exponent) {
+    const uint64_t at = f_.extra.size();
+    f_.extra.push_back(uint32_t(significand));
+    f_.extra.push_back(uint32_t(significand >> 32));
+    f_.extra.push_back(exponent);
+    return constant_value({air::ConstantKind::WideFloat, types_.f80, ~0u, at});
+  };
+  V magnitude = emit(O::fabs, types_.f80, value.value);
+  V infinity = wide(uint64_t{1} << 63, 0x7fff), least_normal = wide(uint64_t{1} << 63, 1);
+  V zero = constant_value({air::ConstantKind::Zero, types_.f80, ~0u, 0});
+  auto test = [&](air::FloatPredicate p, V a, V b) { return emit(O::fcmp, types_.i1, a.value, b.value, ~0u, uint16_t(p)); };
+  V negative, any;
+  auto add = [&](V v) { any = any.valid() ? emit(O::or_, types_.i1, any.value, v.value) : v; };
+  auto pair = [&](unsigned minus, unsigned plus, auto&& make) {
+    const bool m = mask >> minus & 1, p = mask >> plus & 1;
+    if (!m && !p) return;
+    V v = make();
+    if (m != p) {
+      if (!negative.valid()) {
+        // The sign of 1 with the value's sign, so that zeros count too.
+        V one = emit(O::fcopysign, types_.f80, wide(uint64_t{1} << 63, 0x3fff).value, value.value);
+        negative = test(air::FloatPredicate::olt, one, zero);
+      }
+      V side = m ? negative : emit(O::xor_, types_.i1, negative.value, int_constant(types_.i1, 1).value);
+      v = emit(O::and_, types_.i1, v.value, side.value);
+    }
+    add(v);
+  };
+  if (mask & 3) add(test(air::FloatPredicate::uno, value, value));
+  pair(2, 9, [&] { return test(air::FloatPredicate::oeq, magnitude, infinity); });
+  pair(3, 8, [&] {
+    V low = test(air::FloatPredicate::oge, magnitude, least_normal), high = test(air::FloatPredicate::olt, magnitude, infinity);
+    return emit(O::and_, types_.i1, low.value, high.value);
+  });
+  pair(4, 7, [&] {
+    V low = test(air::FloatPredicate::ogt, magnitude, zero), high = test(air::FloatPredicate::olt, magnitude, least_normal);
+    return emit(O::and_, types_.i1, low.value, high.value);
+  });
+  pair(5, 6, [&] { return test(air::FloatPredicate::oeq, magnitude, zero); });
+  set(i, any.valid() ? any : int_constant(types_.i1, 0));
+  return true;
+}
+
+}  // namespace lode::codegen

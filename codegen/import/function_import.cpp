@@ -1,0 +1,770 @@
+// Blocks, instructions and control flow of a function; values and constants are in function_values.cpp, calls and intrinsics
+// in function_calls.cpp.
+#include "codegen/import/function_import.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
+
+namespace lode::codegen {
+
+namespace {
+
+constexpr const char* op_names[] = {
+    "ret", "br", "br", "switch", "indirectbr", "invoke", "callbr", "resume", "unreachable", "cleanupret", "catchret",
+    "catchswitch", "binary operation", "fneg", "cast", "getelementptr", "select", "extractelement", "insertelement",
+    "shufflevector", "compare", "phi", "alloca", "load", "store", "va_arg", "extractvalue", "insertvalue", "call", "fence",
+    "cmpxchg", "atomicrmw", "landingpad", "cleanuppad", "catchpad", "freeze",
+};
+static_assert(std::size(op_names) == size_t(bc::Op::Freeze) + 1);
+
+bool is_trap_call(const ImportState& s, const bc::Body& b, const bc::Inst& i) {
+  if (i.op != bc::Op::Call) return false;
+  uint32_t callee = b.operands[i.first + 1];
+  return callee < s.intrinsics.size() && s.intrinsics[callee] && s.intrinsics[callee]->kind == IntrinsicKind::Trap;
+}
+
+// Calls f(block) for the successors of a terminator, in order; false: not supported.
+template <class F>
+bool successors(const bc::Body& b, const bc::Inst& i, F&& f) {
+  auto ops = b.operands_of(i);
+  switch (i.op) {
+    case bc::Op::Br: f(ops[0]); return true;
+    case bc::Op::CondBr: f(ops[1]), f(ops[2]); return true;
+    case bc::Op::Switch:
+      f(ops[1]);
+      for (size_t k = 3; k < ops.size(); k += 2) f(ops[k]);
+      return true;
+    case bc::Op::IndirectBr:
+      for (size_t k = 1; k < ops.size(); k++) f(ops[k]);
+      return true;
+    case bc::Op::Invoke: f(ops[4]), f(ops[5]); return true;
+    case bc::Op::Ret:
+    case bc::Op::Resume:
+    case bc::Op::Unreachable:
+    case bc::Op::Call: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+bool FunctionImporter::fail(std::string message) {
+  if (!error_.empty()) return false;
+  error_ = std::move(message);
+  if (current_inst_ < b_.insts.size()) {
+    const bc::Inst& i = b_.insts[current_inst_];
+    error_ += std::string(" (") + op_names[unsigned(i.op)] + ", instruction " + std::to_string(current_inst_) + " of block " +
+              std::to_string(current_block_);
+    if (i.loc != bc::none) error_ += ", line " + std::to_string(b_.locs[i.loc].line);
+    error_ += ")";
+  }
+  return false;
+}
+
+bool FunctionImporter::order_blocks() {
+  const uint32_t n = b_.block_count();
+  w_.stops.resize(n);
+  w_.number.assign(n, bc::none);
+  w_.phi_counts.assign(n, bc::none);
+  w_.order.clear();
+  w_.visits.clear();
+  auto enter = [&](uint32_t block) {
+    w_.number[block] = bc::none - 1;
+    uint32_t stop = b_.blocks[block + 1] - 1;
+    if (s_.has_trap)
+      for (uint32_t i = b_.blocks[block]; i < stop; i++)
+        if (is_trap_call(s_, b_, b_.insts[i])) stop = i;
+    w_.stops[block] = stop;
+    uint32_t count = 0;
+    current_block_ = block;
+    current_inst_ = stop;
+    if (!successors(b_, b_.insts[stop], [&](uint32_t) { count++; })) return fail("instruction is not supported");
+    w_.visits.push_back({block, count});
+    return true;
+  };
+  // Successors are visited last first, so that a block's first successor follows it where possible.
+  if (!enter(0)) return false;
+  while (!w_.visits.empty()) {
+    auto& v = w_.visits.back();
+    if (v.next == 0) {
+      w_.order.push_back(v.block);
+      w_.visits.pop_back();
+      continue;
+    }
+    v.next--;
+    uint32_t k = 0, target = 0, at = v.next;
+    const bc::Inst& t = b_.insts[w_.stops[v.block]];
+    if (t.op == bc::Op::Switch) {
+      target = at == 0 ? b_.operands[t.first + 1] : b_.operands[t.first + 1 + 2 * at];
+    } else if (t.op == bc::Op::IndirectBr) {
+      target = b_.operands[t.first + 1 + at];
+    } else {
+      successors(b_, t, [&](uint32_t b) {
+        if (k++ == at) target = b;
+      });
+    }
+    if (target == 0) {
+      current_block_ = v.block;
+      current_inst_ = w_.stops[v.block];
+      return fail("branch to the entry block");
+    }
+    if (w_.number[target] == bc::none && !enter(target)) return false;
+  }
+  std::reverse(w_.order.begin(), w_.order.end());
+  for (uint32_t i = 0; i < w_.order.size(); i++) w_.number[w_.order[i]] = i;
+  return true;
+}
+
+Result<void> FunctionImporter::order(uint32_t body) {
+  LODE_TRY(w_.reader.read(body, b_));
+  if (!order_blocks()) return error("function '" + std::string(m_.globals[b_.function].name) + "': " + error_);
+  return {};
+}
+
+bool FunctionImporter::header() {
+  const bc::Global& g = m_.globals[b_.function];
+  f_.symbol = s_.symbols[b_.function];
+  f_.type = s_.types[g.type];
+  const bc::Type& ft = m_.types[g.type];
+  auto list = m_.list_of(ft);
+  if (g.prefix != bc::none) return fail("prefix data is not supported");
+  if (g.prologue != bc::none) return fail("prologue data is not supported");
+  if (g.gc != bc::none) return fail("garbage collection is not supported");
+  switch (g.calling_convention) {
+    case 0: f_.conv = air::CallConv::c; break;
+    case 8: f_.conv = air::CallConv::fast; break;
+    case 9: f_.conv = air::CallConv::cold; break;
+    case 14: f_.conv = air::CallConv::preserve_most; break;
+    case 15: f_.conv = air::CallConv::preserve_all; break;
+    case 18: f_.conv = air::CallConv::tail; break;
+    case 78: f_.conv = air::CallConv::x86_64_sysv; break;
+    case 79: f_.conv = air::CallConv::win64; break;
+    default: return fail("calling convention " + std::to_string(g.calling_convention) + " is not supported");
+  }
+  const uint32_t params = uint32_t(list.size()) - 1;
+  function_param_count_ = params;
+  if (ft.vararg) f_.flags |= air::function_flags::vararg;
+  if (g.log2_align != 0xff) f_.align_log2 = std::min<uint32_t>(g.log2_align, 32);
+  if (g.attributes != bc::none) {
+    const AttributeSummary& a = s_.attributes[g.attributes];
+    if (a.unsupported) return fail(std::string(a.unsupported) + " is not supported");
+    f_.flags |= a.function_flags;
+    f_.result_attrs = a.result_attrs;
+    for (uint32_t k = a.first; k < a.first + a.count; k++) {
+      const ParamEntry& e = s_.param_entries[k];
+      if (e.param >= params) continue;
+      f_.param_attrs.resize(params);
+      f_.param_attrs[e.param] = e.attr;
+    }
+  }
+  if (g.personality != bc::none) {
+    Folded p = folder_.fold(g.personality);
+    if (p.kind != Folded::Address) return fail("personality that is not a function");
+    f_.personality = p.symbol;
+  }
+  if (list[0] != bc::none && m_.types[list[0]].kind != bc::TypeKind::Void && !s_.type_ok[list[0]])
+    return fail("function with a result of a type that is not supported");
+  for (uint32_t p : list.subspan(1))
+    if (!s_.type_ok[p]) return fail("function with a parameter of a type that is not supported");
+  return true;
+}
+
+Result<void> FunctionImporter::run(uint32_t body) {
+  f_.clear();
+  LODE_TRY(order(body));
+  auto failed = [&] { return error("function '" + std::string(m_.globals[b_.function].name) + "': " + error_); };
+  current_inst_ = bc::none;
+  if (!header()) return failed();
+  w_.locals.assign(b_.value_count - b_.first_local, V{});
+  if (w_.stamps.size() < m_.value_count()) {
+    w_.stamps.assign(m_.value_count(), 0);
+    w_.module_values.resize(m_.value_count());
+    w_.stamp = 0;
+  }
+  if (++w_.stamp == 0) {
+    std::fill(w_.stamps.begin(), w_.stamps.end(), 0);
+    w_.stamp = 1;
+  }
+  w_.words.clear();
+  w_.sources.clear();
+  w_.sources_at.assign(b_.block_count(), bc::none);
+  f_.blocks.resize(w_.order.size());
+  f_.insts.reserve(b_.insts.size() + b_.insts.size() / 8);
+  f_.values.reserve(b_.value_types.size() + 64);
+  if (!b_.locs.empty()) f_.locations.push_back({});
+  extra_blocks_ = 0;
+  for (uint32_t i = 0; i < w_.order.size(); i++)
+    if (!block(i)) return failed();
+  for (size_t i = 0; i < pending_.size(); i++) {
+    // wide_switch may add to the list.
+    SwitchRest rest = pending_[i];
+    current_block_ = rest.block;
+    current_inst_ = rest.inst;
+    air::Block b;
+    b.first_inst = uint32_t(f_.insts.size());
+    if (!wide_switch(b_.insts[rest.inst], rest.value)) return failed();
+    b.inst_count = uint32_t(f_.insts.size()) - b.first_inst;
+    f_.blocks.push_back(b);
+  }
+  if (f_.values.size() >= 0x3fffffff || f_.extra.size() >= 0xfffffff0u) {
+    fail("function too large");
+    return failed();
+  }
+  return {};
+}
+
+bool FunctionImporter::block(uint32_t index) {
+  const uint32_t source = w_.order[index];
+  current_block_ = source;
+  in_entry_ = index == 0;
+  air::Block out;
+  out.first_inst = uint32_t(f_.insts.size());
+  out.first_param = uint32_t(f_.values.size());
+  uint32_t i = b_.blocks[source];
+  const uint32_t stop = w_.stops[source];
+  if (index == 0) {
+    auto params = m_.list_of(m_.types[m_.globals[b_.function].type]).subspan(1);
+    for (uint32_t p = 0; p < params.size(); p++) {
+      w_.locals[p] = V(uint32_t(f_.values.size()));
+      f_.values.push_back(air::Value::make(s_.types[params[p]], air::ValueKind::Param, 0));
+    }
+  } else {
+    for (; b_.insts[i].op == bc::Op::Phi; i++) {
+      current_inst_ = i;
+      T t;
+      if (!result_type(b_.insts[i], t)) return false;
+      set(b_.insts[i], V(uint32_t(f_.values.size())));
+      f_.values.push_back(air::Value::make(t, air::ValueKind::Param, index));
+    }
+  }
+  out.param_count = uint32_t(f_.values.size()) - out.first_param;
+  for (; i <= stop; i++) {
+    current_inst_ = i;
+    const bc::Inst& in = b_.insts[i];
+    budget_ = 1 << 20;
+    if (!b_.locs.empty()) {
+      location_ = 0;
+      if (in.loc != bc::none) {
+        const bc::DebugLoc& l = b_.locs[in.loc];
+        uint32_t file = l.scope > 0 && l.scope - 1 < s_.scope_files.size() ? s_.scope_files[l.scope - 1] : 0;
+        const air::SourceLocation& last = f_.locations.back();
+        if (last.line != l.line || last.column != l.column || last.file != file)
+          f_.locations.push_back({file, l.line, l.column});
+        location_ = l.line ? uint32_t(f_.locations.size() - 1) : 0;
+      }
+    }
+    if (!inst(in)) return false;
+  }
+  out.inst_count = uint32_t(f_.insts.size()) - out.first_inst;
+  f_.blocks[index] = out;
+  return true;
+}
+
+bool FunctionImporter::result_type(const bc::Inst& i, T& t) {
+  if (i.type == bc::none || !s_.type_ok[i.type]) return fail("result of a type that is not supported");
+  t = s_.types[i.type];
+  return true;
+}
+
+bool FunctionImporter::inst(const bc::Inst& i) {
+  switch (i.op) {
+    case bc::Op::Binop: return binop(i);
+    case bc::Op::Cast: return cast(i);
+    case bc::Op::Gep: return gep(i);
+    case bc::Op::Compare: return compare(i);
+    case bc::Op::Select: return select(i);
+    case bc::Op::Alloca: return alloca_inst(i);
+    case bc::Op::Load:
+    case bc::Op::Store:
+    case bc::Op::CmpXchg:
+    case bc::Op::AtomicRmw:
+    case bc::Op::Fence: return memory(i);
+    case bc::Op::ExtractValue:
+    case bc::Op::InsertValue: return aggregate(i);
+    case bc::Op::ExtractElement:
+    case bc::Op::InsertElement:
+    case bc::Op::ShuffleVector: return vector(i);
+    case bc::Op::Call: return call(i);
+    case bc::Op::LandingPad: return landing_pad(i);
+    case bc::Op::Unop: {
+      V v = use(ops(i)[0]);
+      if (!v.valid()) return false;
+      if (!is_float(scalar_of(type_of(v)))) return fail("operand of a wrong type");
+      set(i, emit(O::fneg, type_of(v), v.value));
+      return true;
+    }
+    case bc::Op::Freeze: {
+      V v = use(ops(i)[0]);
+      if (!v.valid()) return false;
+      set(i, emit(O::freeze, type_of(v), v.value));
+      return true;
+    }
+    case bc::Op::VaArg: {
+      V v = use(ops(i)[0]);
+      T t;
+      if (!v.valid() || !result_type(i, t)) return false;
+      set(i, emit(O::va_arg, t, v.value));
+      return true;
+    }
+    case bc::Op::Phi: return fail("phi that is not at the start of a block");
+    case bc::Op::CleanupPad:
+    case bc::Op::CatchPad: return fail("instruction is not supported");
+    default: return terminator(i);
+  }
+}
+
+bool FunctionImporter::binop(const bc::Inst& i) {
+  static constexpr O int_ops[] = {O::add, O::sub, O::mul, O::udiv, O::sdiv, O::urem, O::srem,
+                                  O::shl, O::lshr, O::ashr, O::and_, O::or_, O::xor_};
+  static constexpr O float_ops[] = {O::fadd, O::fsub, O::fmul, O::unreachable, O::fdiv, O::unreachable, O::frem};
+  auto o = ops(i);
+  V a = use(o[0]), b = use(o[1]);
+  if (!a.valid() || !b.valid()) return false;
+  T t = type_of(a);
+  if (type_of(b) != t) return fail("operands of different types");
+  T e = scalar_of(t);
+  O op = O::unreachable;
+  uint8_t flags = 0;
+  if (is_int(e)) {
+    op = int_ops[i.sub];
+    auto kind = bc::BinaryOp(i.sub);
+    if (kind <= bc::BinaryOp::Mul || kind == bc::BinaryOp::Shl)
+      flags = uint8_t((i.flags & 1 ? air::flags::no_unsigned_wrap : 0) | (i.flags & 2 ? air::flags::no_signed_wrap : 0));
+    else if (kind != bc::BinaryOp::And && kind != bc::BinaryOp::Or && kind != bc::BinaryOp::Xor)
+      flags = i.flags & 1 ? air::flags::exact : 0;
+  } else if (is_float(e) && i.sub < std::size(float_ops)) {
+    op = float_ops[i.sub];
+    flags = (i.flags & 0xfe) == 0xfe ? air::flags::fast_math : 0;
+  }
+  if (op == O::unreachable) return fail("operands of a wrong type");
+  set(i, emit(op, t, a.value, b.value, ~0u, 0, flags));
+  return true;
+}
+
+bool FunctionImporter::cast(const bc::Inst& i) {
+  V v = use(ops(i)[0]);
+  T t;
+  if (!v.valid() || !result_type(i, t)) return false;
+  return set_checked(i, cast_value(v, bc::CastOp(i.sub), t, i.flags));
+}
+
+bool FunctionImporter::gep(const bc::Inst& i) {
+  auto o = ops(i);
+  V base = use(o[1]);
+  return base.valid() && set_checked(i, gep_parts(base, o[0], o.subspan(2), 0));
+}
+
+bool FunctionImporter::compare(const bc::Inst& i) {
+  auto o = ops(i);
+  V a = use(o[0]), b = use(o[1]);
+  T t;
+  if (!a.valid() || !b.valid() || !result_type(i, t)) return false;
+  if (type_of(a) != type_of(b)) return fail("operands of different types");
+  T e = scalar_of(type_of(a));
+  if (i.sub < 16) {
+    if (!is_float(e)) return fail("operands of a wrong type");
+    set(i, emit(O::fcmp, t, a.value, b.value, ~0u, i.sub));
+    return true;
+  }
+  if (i.sub < 32 || !(is_int(e) || e == types_.ptr)) return fail("operands of a wrong type");
+  set(i, emit(O::icmp, t, a.value, b.value, ~0u, i.sub - 32));
+  return true;
+}
+
+bool FunctionImporter::select(const bc::Inst& i) {
+  auto o = ops(i);
+  V c = use(o[0]), a = use(o[1]), b = use(o[2]);
+  if (!c.valid() || !a.valid() || !b.valid()) return false;
+  T ct = type_of(c);
+  if (type_of(a) != type_of(b) || scalar_of(ct) != types_.i1) return fail("operands of a wrong type");
+  if (ct != types_.i1 && (air_type(type_of(a)).kind != air::TypeKind::Vector || air_type(type_of(a)).count != air_type(ct).count))
+    return fail("operands of a wrong type");
+  set(i, emit(O::select, type_of(a), c.value, a.value, b.value));
+  return true;
+}
+
+bool FunctionImporter::alloca_inst(const bc::Inst& i) {
+  auto o = ops(i);
+  if (i.flags) return fail("alloca for inalloca or swifterror is not supported");
+  if (!s_.type_ok[o[0]]) return fail("alloca of a type without a size");
+  if (m_.types[i.type].count != 0) return fail("alloca in another address space is not supported");
+  T t = s_.types[o[0]];
+  uint64_t size = types_.size_of(t);
+  uint32_t align = o[2] == 0xff ? uint32_t(std::countr_zero(types_.align_of(t))) : o[2];
+  if (align > 24) return fail("alignment too large");
+  Folded count;
+  const bc::Constant* k;
+  if (folder_.pool(o[1], k)) count = folder_.fold(o[1]);
+  if (count.kind == Folded::Int && in_entry_) {
+    if (count.bits != 0 && size > (uint64_t{1} << 46) / count.bits) return fail("stack slot too large");
+    f_.slots.push_back({std::max<uint64_t>(size * count.bits, 1), align});
+    set(i, emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1)));
+    return true;
+  }
+  V n = use(o[1]);
+  if (!n.valid()) return false;
+  if (!is_int(type_of(n))) return fail("operand of a wrong type");
+  f_.flags |= air::function_flags::has_dynamic_alloca;
+  V bytes = resize_unsigned(n, s_.pointer_int);
+  if (size != 1) bytes = emit(O::mul, s_.pointer_int, bytes.value, int_constant(s_.pointer_int, size).value);
+  set(i, emit(O::alloca, types_.ptr, bytes.value, ~0u, ~0u, uint16_t(align)));
+  return true;
+}
+
+// True when `value` is a pointer of the default address space.
+bool FunctionImporter::simple_pointer(uint32_t value) {
+  const bc::Type& t = m_.types[b_.type_of(m_, value)];
+  if (t.kind != bc::TypeKind::Pointer) return fail("address that is not a pointer");
+  if (t.count != 0) return fail("address space " + std::to_string(t.count) + " is not supported");
+  return true;
+}
+
+bool FunctionImporter::memory(const bc::Inst& i) {
+  auto o = ops(i);
+  auto align_of = [&](uint32_t given, T t) {
+    return given == 0xff ? unsigned(std::countr_zero(types_.align_of(t))) : std::min(given, 31u);
+  };
+  auto flags = [&](uint32_t order, unsigned align, air::RmwOp rmw = air::RmwOp::xchg) {
+    return air::MemoryFlags::pack(i.flags & 1, air::AtomicOrdering(order), align, rmw);
+  };
+  switch (i.op) {
+    case bc::Op::Load: {
+      T t;
+      if (!simple_pointer(o[0]) || !result_type(i, t)) return false;
+      V p = use(o[0]);
+      if (!p.valid()) return false;
+      set(i, emit(O::load, t, p.value, ~0u, ~0u, flags(o[2], align_of(o[1], t))));
+      return true;
+    }
+    case bc::Op::Store: {
+      if (!simple_pointer(o[0])) return false;
+      V p = use(o[0]), v = use(o[1]);
+      if (!p.valid() || !v.valid()) return false;
+      emit(O::store, types_.void_type, p.value, v.value, ~0u, flags(o[3], align_of(o[2], type_of(v))));
+      return true;
+    }
+    case bc::Op::CmpXchg: {
+      T t;
+      if (!simple_pointer(o[0]) || !result_type(i, t)) return false;
+      V p = use(o[0]), e = use(o[1]), n = use(o[2]);
+      if (!p.valid() || !e.valid() || !n.valid()) return false;
+      T vt = type_of(e);
+      if (type_of(n) != vt || (!is_int(vt) && vt != types_.ptr)) return fail("operands of a wrong type");
+      // One ordering for both outcomes: the stronger.
+      uint32_t order = std::max(o[3], o[4]);
+      if ((o[3] == 4 && o[4] == 3) || (o[3] == 3 && o[4] == 4)) order = 5;
+      set(i, emit(O::cmpxchg, t, p.value, e.value, n.value, flags(order, align_of(o[6], vt))));
+      return true;
+    }
+    case bc::Op::AtomicRmw: {
+      T t;
+      if (!simple_pointer(o[0]) || !result_type(i, t)) return false;
+      V p = use(o[0]), v = use(o[1]);
+      if (!p.valid() || !v.valid()) return false;
+      if (i.sub > uint8_t(air::RmwOp::udec_wrap)) return fail("atomic operation is not supported");
+      auto rmw = air::RmwOp(i.sub);
+      bool is_fp = rmw >= air::RmwOp::fadd && rmw <= air::RmwOp::fmin;
+      if (is_fp ? !is_float(t) : !(is_int(t) || (rmw == air::RmwOp::xchg && (t == types_.ptr || is_float(t)))))
+        return fail("atomic operation on a type that is not supported");
+      set(i, emit(O::atomic_rmw, t, p.value, v.value, ~0u, flags(o[2], align_of(o[4], t), rmw)));
+      return true;
+    }
+    default: {
+      // A fence of one thread only orders the compiler.
+      bool single = o[1] < m_.sync_scopes.size() ? m_.sync_scopes[o[1]] == "singlethread" : o[1] == 0;
+      if (!single) emit(O::fence, types_.void_type, o[0]);
+      return true;
+    }
+  }
+}
+
+bool FunctionImporter::aggregate(const bc::Inst& i) {
+  auto o = ops(i);
+  const bool insert = i.op == bc::Op::InsertValue;
+  V a = use(o[0]), e = insert ? use(o[1]) : V{};
+  T t;
+  if (!a.valid() || (insert && !e.valid()) || !result_type(i, t)) return false;
+  auto path = o.subspan(insert ? 2 : 1);
+  uint32_t at = uint32_t(f_.extra.size());
+  f_.extra.push_back(uint32_t(path.size()));
+  f_.extra.insert(f_.extra.end(), path.begin(), path.end());
+  if (insert) {
+    T x = t;
+    for (uint32_t k : path) x = air_type(x).kind == air::TypeKind::Struct ? types_.member(air_type(x), k) : air_type(x).element;
+    if (x != type_of(e)) return fail("element of a wrong type");
+    set(i, emit(O::insert, t, a.value, e.value, at));
+  } else {
+    set(i, emit(O::extract, t, a.value, at));
+  }
+  return true;
+}
+
+bool FunctionImporter::vector(const bc::Inst& i) {
+  auto o = ops(i);
+  T t;
+  if (!result_type(i, t)) return false;
+  V a = use(o[0]), b = use(o[1]);
+  if (!a.valid() || !b.valid()) return false;
+  const air::Type& vt = air_type(type_of(a));
+  if (vt.kind != air::TypeKind::Vector) return fail("operand that is not a vector");
+  if (i.op == bc::Op::ExtractElement) {
+    if (!is_int(type_of(b))) return fail("lane number that is not an integer");
+    set(i, emit(O::extract_element, t, a.value, b.value));
+    return true;
+  }
+  if (i.op == bc::Op::InsertElement) {
+    V lane = use(o[2]);
+    if (!lane.valid()) return false;
+    if (!is_int(type_of(lane)) || type_of(b) != vt.element) return fail("operand of a wrong type");
+    set(i, emit(O::insert_element, t, a.value, b.value, lane.value));
+    return true;
+  }
+  if (type_of(b) != type_of(a)) return fail("operands of different types");
+  const uint64_t lanes = vt.count;
+  const bc::Constant* k;
+  const bc::Constants* pool = folder_.pool(o[2], k);
+  if (!pool) return fail("shuffle mask that is not constant");
+  const uint64_t n = air_type(t).count;
+  uint32_t at = uint32_t(f_.extra.size());
+  f_.extra.push_back(uint32_t(n));
+  for (uint64_t l = 0; l < n; l++) {
+    uint64_t lane = ~uint64_t{0};
+    switch (k->kind) {
+      case bc::ConstKind::Null: lane = 0; break;
+      case bc::ConstKind::Undef:
+      case bc::ConstKind::Poison: break;
+      case bc::ConstKind::Data:
+        if (l >= k->count) return fail("bad shuffle mask");
+        lane = pool->words_of(*k)[l];
+        break;
+      case bc::ConstKind::Aggregate: {
+        if (l >= k->count) return fail("bad shuffle mask");
+        uint32_t e = pool->operands_of(*k)[l];
+        const bc::Constant* ek;
+        if (!folder_.pool(e, ek)) return fail("bad shuffle mask");
+        if (ek->kind == bc::ConstKind::Int) lane = ek->bits;
+        if (ek->kind == bc::ConstKind::Null) lane = 0;
+        break;
+      }
+      default: return fail("shuffle mask that is not constant");
+    }
+    f_.extra.push_back(lane < 2 * lanes ? uint32_t(lane) : 0xffffffff);
+  }
+  set(i, emit(O::shuffle, t, a.value, b.value, at));
+  return true;
+}
+
+// The index of the edge's source in a phi of `target`. All phis of a block have the same sources, usually in the same order.
+bool FunctionImporter::source_index(uint32_t target, const bc::Inst& phi, uint32_t& index) {
+  auto o = ops(phi);
+  const uint32_t n = uint32_t(o.size() / 2);
+  if (index < n && o[2 * index + 1] == current_block_) return true;
+  const bc::Inst& first = b_.insts[b_.blocks[target]];
+  if (n <= 16 || &phi != &first) {
+    for (index = 0; index < n; index++)
+      if (o[2 * index + 1] == current_block_) return true;
+    return fail("phi without a value for block " + std::to_string(current_block_));
+  }
+  // A block with many predecessors: sort them once.
+  uint32_t& at = w_.sources_at[target];
+  if (at == bc::none) {
+    at = uint32_t(w_.sources.size());
+    for (uint32_t k = 0; k < n; k++) w_.sources.push_back({o[2 * k + 1], k});
+    std::sort(w_.sources.begin() + at, w_.sources.end(), [](auto& a, auto& b) {
+      return a.block != b.block ? a.block < b.block : a.index < b.index;
+    });
+  }
+  auto end = w_.sources.begin() + at + n;
+  auto it = std::lower_bound(w_.sources.begin() + at, end, current_block_,
+                             [](const FunctionScratch::Source& a, uint32_t b) { return a.block < b; });
+  if (it == end || it->block != current_block_)
+    return fail("phi without a value for block " + std::to_string(current_block_));
+  index = it->index;
+  return true;
+}
+
+bool FunctionImporter::edge(uint32_t target, uint32_t& e) {
+  air::Edge out;
+  out.target = air::BlockId(w_.number[target]);
+  uint32_t first = b_.blocks[target];
+  uint32_t& phis = w_.phi_counts[target];
+  if (phis == bc::none) {
+    phis = 0;
+    while (b_.insts[first + phis].op == bc::Op::Phi) phis++;
+  }
+  if (phis) {
+    // Values first: constant expressions may add to Function::extra.
+    const size_t base = w_.words.size();
+    uint32_t index = 0;
+    for (uint32_t p = 0; p < phis; p++) {
+      const bc::Inst& phi = b_.insts[first + p];
+      if (!source_index(target, phi, index)) return false;
+      V v = use(b_.operands[phi.first + 2 * index]);
+      if (!v.valid()) return false;
+      if (type_of(v) != s_.types[phi.type]) return fail("phi operand of a wrong type");
+      w_.words.push_back(v.value);
+    }
+    out.args = uint32_t(f_.extra.size());
+    out.arg_count = phis;
+    f_.extra.insert(f_.extra.end(), w_.words.begin() + base, w_.words.end());
+    w_.words.resize(base);
+  }
+  e = uint32_t(f_.edges.size());
+  f_.edges.push_back(out);
+  return true;
+}
+
+bool FunctionImporter::wide_switch(const bc::Inst& i, V value) {
+  auto o = ops(i);
+  uint32_t k = 2;
+  if (!pending_.empty())
+    for (const SwitchRest& r : pending_)
+      if (r.inst == current_inst_) k = r.next_case;
+  if (k >= o.size()) {
+    uint32_t e;
+    if (!edge(o[1], e)) return false;
+    emit(O::br, types_.void_type, e);
+    return true;
+  }
+  V c = use(o[k]);
+  if (!c.valid()) return false;
+  if (type_of(c) != type_of(value)) return fail("case of a wrong type");
+  V equal = emit(O::icmp, types_.i1, value.value, c.value, ~0u, uint16_t(air::IntPredicate::eq));
+  uint32_t hit, rest;
+  if (!edge(o[k + 1], hit)) return false;
+  rest = uint32_t(f_.edges.size());
+  const uint32_t next = uint32_t(w_.order.size()) + extra_blocks_++;
+  f_.edges.push_back({air::BlockId(next), 0, 0});
+  emit(O::cond_br, types_.void_type, equal.value, hit, rest);
+  pending_.push_back({current_inst_, k + 2, current_block_, next, value});
+  return true;
+}
+
+bool FunctionImporter::terminator(const bc::Inst& i) {
+  auto o = ops(i);
+  switch (i.op) {
+    case bc::Op::Br: {
+      uint32_t e;
+      if (!edge(o[0], e)) return false;
+      emit(O::br, types_.void_type, e);
+      return true;
+    }
+    case bc::Op::CondBr: {
+      V c = use(o[0]);
+      uint32_t t, f;
+      if (!c.valid()) return false;
+      if (type_of(c) != types_.i1) return fail("condition that is not an i1");
+      if (!edge(o[1], t) || !edge(o[2], f)) return false;
+      emit(O::cond_br, types_.void_type, c.value, t, f);
+      return true;
+    }
+    case bc::Op::Ret: {
+      T want = air_type(f_.type).element;
+      uint32_t at;
+      if (o.empty()) {
+        if (want != types_.void_type) return fail("return without a value");
+        at = uint32_t(f_.extra.size());
+        f_.extra.push_back(0);
+      } else {
+        V v = use(o[0]);
+        if (!v.valid()) return false;
+        if (type_of(v) != want) return fail("return value of a wrong type");
+        at = uint32_t(f_.extra.size());
+        f_.extra.push_back(1);
+        f_.extra.push_back(v.value);
+      }
+      emit(O::ret, types_.void_type, at);
+      return true;
+    }
+    case bc::Op::Switch: {
+      V v = use(o[0]);
+      if (!v.valid()) return false;
+      if (!is_int(type_of(v))) return fail("switch on something that is not an integer");
+      const uint32_t bits = air_type(type_of(v)).bits;
+      if (bits > 64) return wide_switch(i, v);
+      uint32_t def;
+      if (!edge(o[1], def)) return false;
+      const size_t base = w_.words.size();
+      for (size_t k = 2; k < o.size(); k += 2) {
+        const bc::Constant* c;
+        uint64_t value = 0;
+        if (!folder_.pool(o[k], c) || (c->kind != bc::ConstKind::Int && c->kind != bc::ConstKind::Null) ||
+            s_.types[c->type] != type_of(v))
+          return fail("case that is not a constant of the type switched on");
+        if (c->kind == bc::ConstKind::Int) value = bits >= 64 ? c->bits : c->bits & ((uint64_t{1} << bits) - 1);
+        uint32_t e;
+        if (!edge(o[k + 1], e)) return false;
+        w_.words.push_back(uint32_t(value));
+        w_.words.push_back(uint32_t(value >> 32));
+        w_.words.push_back(e);
+      }
+      uint32_t at = uint32_t(f_.extra.size());
+      f_.extra.push_back(uint32_t((w_.words.size() - base) / 3));
+      f_.extra.insert(f_.extra.end(), w_.words.begin() + base, w_.words.end());
+      w_.words.resize(base);
+      emit(O::switch_, types_.void_type, v.value, def, at);
+      return true;
+    }
+    case bc::Op::IndirectBr: {
+      V v = use(o[0]);
+      if (!v.valid()) return false;
+      if (type_of(v) != types_.ptr) return fail("address that is not a pointer");
+      if (o.size() == 1) {
+        emit(O::unreachable, types_.void_type);
+        return true;
+      }
+      const size_t base = w_.words.size();
+      for (size_t k = 1; k < o.size(); k++) {
+        uint32_t e;
+        if (!edge(o[k], e)) return false;
+        w_.words.push_back(e);
+      }
+      uint32_t at = uint32_t(f_.extra.size());
+      f_.extra.push_back(uint32_t(o.size() - 1));
+      f_.extra.insert(f_.extra.end(), w_.words.begin() + base, w_.words.end());
+      w_.words.resize(base);
+      emit(O::indirect_br, types_.void_type, v.value, at);
+      return true;
+    }
+    case bc::Op::Invoke: return call(i);
+    case bc::Op::Resume: {
+      V v = use(o[0]);
+      if (!v.valid()) return false;
+      emit(O::resume, types_.void_type, v.value);
+      return true;
+    }
+    case bc::Op::Unreachable: emit(O::unreachable, types_.void_type); return true;
+    default: return fail("instruction is not supported");
+  }
+}
+
+std::unique_ptr<FunctionScratch> take_scratch(const ImportState& s) {
+  {
+    std::lock_guard lock(s.pool_lock);
+    if (!s.pool.empty()) {
+      auto scratch = std::move(s.pool.back());
+      s.pool.pop_back();
+      return scratch;
+    }
+  }
+  return std::make_unique<FunctionScratch>(s.bitcode);
+}
+
+void give_scratch(const ImportState& s, std::unique_ptr<FunctionScratch> scratch) {
+  std::lock_guard lock(s.pool_lock);
+  s.pool.push_back(std::move(scratch));
+}
+
+Result<void> import_function(const ImportState& s, uint32_t body, FunctionScratch& scratch, air::Function& out) {
+  return FunctionImporter(s, scratch, out).run(body);
+}
+
+Result<void> block_numbers(const ImportState& s, uint32_t body, FunctionScratch& scratch, std::vector<uint32_t>& out) {
+  air::Function unused;
+  LODE_TRY(FunctionImporter(s, scratch, unused).order(body));
+  out = scratch.number;
+  return {};
+}
+
+}  // namespace lode::codegen

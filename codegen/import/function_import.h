@@ -1,0 +1,137 @@
+// The translation of one function body; see import.h for what becomes of what. Internal to codegen/import.
+//
+// Blocks are visited in reverse postorder, so a definition has been translated before its uses are, except those by phis of
+// loops, and even they are looked up only when the edge's source ends, which its dominators precede. Hence a use of something
+// not yet translated is an error in the input, and no fix-ups exist.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "codegen/import/state.h"
+
+namespace lode::codegen {
+
+// Memory for one import at a time, kept for the next.
+struct FunctionScratch {
+  explicit FunctionScratch(const bc::Module& m) : reader(m) {}
+  bc::BodyReader reader;
+  bc::Body body;
+  std::vector<air::ValueId> locals;         // by local value
+  std::vector<air::ValueId> module_values;  // by module value; valid where stamps says so
+  std::vector<uint32_t> stamps;
+  uint32_t stamp = 0;
+  std::vector<uint32_t> order;              // bitcode blocks in the order of AIR
+  std::vector<uint32_t> number;             // AIR block by bitcode block, none: dropped
+  std::vector<uint32_t> stops;              // by bitcode block: the instruction that ends it
+  std::vector<uint32_t> phi_counts;         // by bitcode block
+  struct Visit {
+    uint32_t block, next;
+  };
+  std::vector<Visit> visits;
+  std::vector<uint32_t> words;
+  struct Source {
+    uint32_t block, index;
+  };
+  std::vector<Source> sources;              // of blocks with many predecessors, sorted by block
+  std::vector<uint32_t> sources_at;         // by bitcode block: its first entry in sources, or none
+};
+
+class FunctionImporter {
+ public:
+  FunctionImporter(const ImportState& s, FunctionScratch& scratch, air::Function& out)
+      : s_(s), m_(s.bitcode), w_(scratch), b_(scratch.body), f_(out), types_(s.air.types), folder_(s, &scratch.body) {}
+
+  Result<void> run(uint32_t body);
+  // Reads the body and orders its blocks.
+  Result<void> order(uint32_t body);
+
+ private:
+  using V = air::ValueId;
+  using T = air::TypeId;
+  using O = air::Op;
+
+  bool order_blocks();
+  bool header();
+  bool block(uint32_t index);
+  bool inst(const bc::Inst& i);
+  // Instructions.
+  bool binop(const bc::Inst& i);
+  bool cast(const bc::Inst& i);
+  bool gep(const bc::Inst& i);
+  bool compare(const bc::Inst& i);
+  bool select(const bc::Inst& i);
+  bool alloca_inst(const bc::Inst& i);
+  bool memory(const bc::Inst& i);
+  bool aggregate(const bc::Inst& i);
+  bool vector(const bc::Inst& i);
+  bool call(const bc::Inst& i);
+  bool intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args);
+  bool library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args);
+  bool is_fp_class(const bc::Inst& i, V value, uint32_t mask);
+  bool is_f80_class(const bc::Inst& i, V value, uint32_t mask);
+  bool landing_pad(const bc::Inst& i);
+  bool terminator(const bc::Inst& i);
+  bool wide_switch(const bc::Inst& i, V value);
+  bool call_site(const bc::Inst& i, uint32_t fnty, uint32_t callee, uint32_t attrs, std::span<const uint32_t> args,
+                 std::span<const uint32_t> bundles, uint32_t& site);
+  bool edge(uint32_t target, uint32_t& e);
+  bool source_index(uint32_t target, const bc::Inst& phi, uint32_t& index);
+
+  // Values. Invalid means that fail() has been called.
+  V use(uint32_t value);
+  V constant(uint32_t value, int depth);                                  // as a constant or by instructions
+  V make_constant(const bc::Constants& pool, const bc::Constant& k, int depth, bool& pure);
+  V constant_instructions(const bc::Constants& pool, const bc::Constant& k, int depth);
+  V constant_value(const air::Constant& c);
+  V int_constant(T type, uint64_t bits);
+  V symbol_constant(air::SymbolIndex symbol, uint64_t addend);
+  V zero_constant(T type);
+  V undef_constant(T type);
+  V build_aggregate(T type, const std::vector<V>& members, bool& pure);
+  V emit(O op, T type, uint32_t a = ~0u, uint32_t b = ~0u, uint32_t c = ~0u, uint16_t aux = 0, uint8_t flags = 0);
+  V emit_ptr_add(V base, V index, int64_t scale, int64_t offset);
+  V resize_index(V v);                                                     // to the pointer's width, as a signed number
+  V resize_unsigned(V v, T type);
+  V gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth);
+  V cast_value(V v, bc::CastOp op, T to, uint16_t flags);
+  void set(const bc::Inst& i, V v) { w_.locals[i.value - b_.first_local] = v; }
+  bool set_checked(const bc::Inst& i, V v) {
+    if (!v.valid()) return false;
+    set(i, v);
+    return true;
+  }
+
+  T type_of(V v) const { return f_.values[v.value].type; }
+  const air::Type& air_type(T t) const { return types_[t]; }
+  T scalar_of(T t) const { return types_[t].kind == air::TypeKind::Vector ? types_[t].element : t; }
+  bool is_int(T t) const { return types_[t].kind == air::TypeKind::Int; }
+  bool is_float(T t) const { return types_[t].kind >= air::TypeKind::F16 && types_[t].kind <= air::TypeKind::F128; }
+  bool result_type(const bc::Inst& i, T& t);
+  bool simple_pointer(uint32_t value);
+  std::span<const uint32_t> ops(const bc::Inst& i) const { return b_.operands_of(i); }
+  bool fail(std::string message);
+
+  const ImportState& s_;
+  const bc::Module& m_;
+  FunctionScratch& w_;
+  bc::Body& b_;
+  air::Function& f_;
+  const air::TypeTable& types_;
+  Folder folder_;
+  std::string error_;
+  uint32_t current_block_ = 0;  // bitcode block
+  uint32_t current_inst_ = 0;
+  uint32_t location_ = 0;
+  bool in_entry_ = true;
+  int budget_ = 0;
+  struct SwitchRest {           // the rest of a switch on an integer wider than 64 bits
+    uint32_t inst, next_case, block, air_block;
+    V value;
+  };
+  std::vector<SwitchRest> pending_;
+  uint32_t extra_blocks_ = 0;
+  uint32_t function_param_count_ = 0;
+};
+
+}  // namespace lode::codegen

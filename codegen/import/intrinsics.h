@@ -1,0 +1,39 @@
+// The llvm.* functions that the importer knows, by name without "llvm." and without type suffixes.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "codegen/air/air.h"
+
+namespace lode::codegen {
+
+enum class IntrinsicKind : uint8_t {
+  None,         // an ordinary function
+  Unknown,      // llvm.* but not in the table: using it is an error
+  Drop,         // no effect on code
+  First,        // yields its first operand
+  Plain,        // the AIR instruction with the first operands that its shape takes; result type of the call
+  MulAdd,       // fmul, fadd
+  Memory,       // memcpy, memmove, memset: alignment and volatile to be looked up
+  Fixed,        // AIR instruction with an immediate first operand
+  Trap,         // ends the block
+  False,        // is.constant and the like: i1 0
+  True,
+  ObjectSize,
+  Library,      // a call of a C library function: name + f, nothing, l for f32, f64, f80 and f128
+  PowI,         // __powisf2, __powidf2, __powixf2, __powitf2
+  Prefetch, LoadRelative, PointerMask, ThreeWay, ClearCache, GetRounding, IsFpClass, FpTest, VectorInsert, VectorExtract,
+};
+
+struct Intrinsic {
+  const char* name;
+  IntrinsicKind kind;
+  air::Op op = air::Op::unreachable;
+  const char* library = nullptr;
+};
+
+// null for an unknown name; `name` starts with "llvm.".
+const Intrinsic* find_intrinsic(std::string_view name);
+
+}  // namespace lode::codegen
