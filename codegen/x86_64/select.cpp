@@ -1,0 +1,300 @@
+// The walk over a function: use counts, blocks backwards, and the assembly of VCode in layout order. See selector.h.
+#include "codegen/x86_64/select.h"
+
+#include <algorithm>
+
+#include "codegen/air/legalize.h"
+#include "codegen/x86_64/finalize.h"
+#include "codegen/x86_64/selector.h"
+
+namespace lode::x86_64 {
+
+using air::Inst;
+using air::Op;
+
+Selector::Selector() = default;
+Selector::~Selector() = default;
+
+// ---- emission -------------------------------------------------------------------------------------------------------------
+
+void Selector::emit(unsigned op, std::initializer_list<Operand> ops, uint32_t a, uint8_t flags, uint8_t clobbers) {
+  codegen::VInst v;
+  v.op = uint16_t(op);
+  v.operand_count = uint8_t(ops.size());
+  v.flags = uint8_t(flags | clobbers);
+  v.operands = uint32_t(vcode_.operands.size());
+  v.a = a;
+  v.b = ~0u;
+  vcode_.operands.insert(vcode_.operands.end(), ops);
+  cur_.push_back(v);
+}
+
+void Selector::emit_mem(unsigned op, std::initializer_list<Operand> ops, const VMem& mem, uint32_t a, uint8_t flags, uint8_t clobbers) {
+  emit(op, ops, a, flags, clobbers);
+  codegen::VInst& v = cur_.back();
+  if (mem.has_base) {
+    vcode_.operands.push_back(late(mem.base));
+    v.operand_count++;
+  }
+  if (mem.has_index) {
+    vcode_.operands.push_back(late(mem.index));
+    v.operand_count++;
+  }
+  // An address register may share its register with the result of an instruction that only writes it.
+  bool reads_late = false;
+  for (Operand o : ops) reads_late |= o.role() == Role::mod || o.role() == Role::def_early;
+  if (!reads_late)
+    for (unsigned k = uint32_t(ops.size()); k < v.operand_count; k++) {
+      Operand& o = vcode_.operands[v.operands + k];
+      o = use(o.reg());
+    }
+  v.b = uint32_t(mems_.size());
+  mems_.push_back(mem);
+}
+
+void Selector::emit_list(unsigned op, const std::vector<Operand>& ops, uint32_t a, uint32_t b, uint8_t flags, uint8_t clobbers) {
+  codegen::VInst v;
+  v.op = uint16_t(op);
+  v.flags = uint8_t(flags | clobbers);
+  v.operands = uint32_t(vcode_.operands.size());
+  v.a = a;
+  v.b = b;
+  if (ops.size() < 255) {
+    v.operand_count = uint8_t(ops.size());
+  } else {
+    v.operand_count = 255;
+    vcode_.operands.push_back(Operand{uint32_t(ops.size())});
+  }
+  vcode_.operands.insert(vcode_.operands.end(), ops.begin(), ops.end());
+  cur_.push_back(v);
+}
+
+void Selector::flush() {
+  buffer_.insert(buffer_.end(), cur_.rbegin(), cur_.rend());
+  cur_.clear();
+}
+
+void Selector::fail(const char* what) {
+  if (!failure_.empty()) return;
+  failure_ = std::string("instruction '") + (cur_inst_ < fn_->insts.size() ? air::info(fn_->insts[cur_inst_].op).name : "entry") +
+             "': " + what;
+}
+
+// ---- the walk -------------------------------------------------------------------------------------------------------------
+
+void Selector::prepare() {
+  const air::Function& f = *fn_;
+  vcode_.clear();
+  buffer_.clear();
+  made_.clear();
+  cur_.clear();
+  mems_.clear();
+  immediates_.clear();
+  tables_.clear();
+  table_targets_.clear();
+  leaves_.clear();
+  asms_.clear();
+  failure_.clear();
+  outgoing_bytes_ = 0;
+  has_calls_ = dynamic_frame_ = calls_setjmp_ = false;
+  vararg_slot_ = ~0u;
+  sret_reg_ = Reg{};
+
+  uses_.assign(f.values.size(), 0);
+  reg_.assign(f.values.size(), Reg{});
+  f80_.assign(f.values.size(), 0);
+  leaf_first_.assign(f.values.size(), ~0u);
+  epoch_.resize(f.insts.size());
+  block_of_.resize(f.insts.size());
+  for (uint32_t b = 0; b < f.blocks.size(); b++) {
+    uint32_t epoch = 0;
+    const air::Block& block = f.blocks[b];
+    for (uint32_t k = block.first_inst; k < block.first_inst + block.inst_count; k++) {
+      const Inst& i = f.insts[k];
+      epoch_[k] = epoch;
+      block_of_[k] = b;
+      if (air::info(i.op).traits & (air::traits::Write | air::traits::Effect)) epoch++;
+      if (i.op == Op::load && (air::MemoryFlags::is_volatile(i.aux) || air::MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered))
+        epoch++;
+      air::for_each_operand(f, i, [&](ValueId v) { uses_[v.value]++; });
+    }
+  }
+
+  flow_.run(f);
+  pending_.clear();
+  pending_.resize(f.blocks.size());
+  for (uint32_t b = 0; b < f.blocks.size(); b++) pending_[b].frequency = flow_.frequency[b];
+
+  slots_.clear();
+  for (const air::StackSlot& s : f.slots) slots_.push_back(writer_.add_slot(s.size, s.align_log2));
+}
+
+uint32_t Selector::new_slot(uint64_t size, unsigned align_log2) { return writer_.add_slot(size, align_log2); }
+
+Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& context, mir::FunctionDraft& out) {
+  fn_ = &fn;
+  context_ = &context;
+  module_ = context.module;
+  draft_ = &out;
+  out.clear();
+  out.symbol = context.symbols[fn.symbol.value];
+  auto where = [&] { return "function '" + std::string(module_->name_of(fn.symbol)) + "'"; };
+  if (!(fn.flags & air::function_flags::legal)) {
+    static const air::LegalizeOptions options = air::LegalizeOptions::x86_64();
+    LODE_TRY(air::legalize(fn, *module_, options));
+  }
+  writer_.begin(out);
+  prepare();
+
+  const auto& order = flow_.rpo;
+  for (size_t k = order.size(); k-- > 0;) {
+    select_block(order[k]);
+    if (!failure_.empty()) return error_at(where(), failure_);
+  }
+  assemble_blocks();
+  return finalize(*this, out).ok() ? Result<void>{} : Result<void>{error_at(where(), failure_)};
+}
+
+void Selector::select_block(uint32_t b) {
+  const air::Block& block = fn_->blocks[b];
+  cur_block_ = b;
+  pending_[b].begin = uint32_t(buffer_.size());
+  for (uint32_t k = block.first_inst + block.inst_count; k-- > block.first_inst;) {
+    cur_inst_ = k;
+    const Inst& i = fn_->insts[k];
+    uint8_t t = air::info(i.op).traits;
+    // Pure instructions and plain loads that nobody asked for do not exist.
+    if (!(t & (air::traits::Write | air::traits::Effect | air::traits::Term)) && !(i.result.valid() && is_wanted(i.result)) &&
+        !(i.op == Op::load && epoch_[k] != next_epoch(k)))
+      continue;
+    select_inst(i);
+    flush();
+    if (!failure_.empty()) return;
+  }
+  if (b == 0) {
+    cur_inst_ = ~0u;
+    select_entry();
+    flush();
+  }
+  pending_[b].end = uint32_t(buffer_.size());
+}
+
+bool Selector::is_wanted(ValueId v) const {
+  return reg_[v.value].valid() || f80_[v.value] != 0 || leaf_first_[v.value] != ~0u;
+}
+
+uint32_t Selector::next_epoch(uint32_t k) const {
+  // A volatile or atomic load raises the epoch behind it; it is never the last instruction of a block.
+  return k + 1 < epoch_.size() ? epoch_[k + 1] : epoch_[k];
+}
+
+void Selector::select_inst(const Inst& i) {
+  switch (i.op) {
+    case Op::add: case Op::sub: case Op::mul: case Op::and_: case Op::or_: case Op::xor_: select_binary(i); break;
+    case Op::shl: case Op::lshr: case Op::ashr: select_shift(i); break;
+    case Op::udiv: case Op::sdiv: case Op::urem: case Op::srem: select_divide(i); break;
+    case Op::umulh: case Op::smulh: select_mulh(i); break;
+    case Op::smin: case Op::smax: case Op::umin: case Op::umax: case Op::iabs: select_minmax(i); break;
+    case Op::ctlz: case Op::cttz: case Op::ctpop: case Op::bswap: case Op::bitreverse: select_bits(i); break;
+    case Op::fshl: case Op::fshr: select_rotate(i); break;
+    case Op::uadd_overflow: case Op::sadd_overflow: case Op::usub_overflow: case Op::ssub_overflow: case Op::umul_overflow:
+    case Op::smul_overflow: select_overflow(i); break;
+    case Op::fadd: case Op::fsub: case Op::fmul: case Op::fdiv: case Op::fneg: case Op::fabs: case Op::fsqrt: case Op::fcopysign:
+      select_float(i); break;
+    case Op::icmp: case Op::fcmp: select_compare(i); break;
+    case Op::select: select_select(i); break;
+    case Op::trunc: select_trunc(i); break;
+    case Op::zext: case Op::sext: select_extend(i); break;
+    case Op::fptoui: case Op::fptosi: case Op::uitofp: case Op::sitofp: case Op::fptrunc: case Op::fpext: select_convert(i); break;
+    case Op::ptrtoint: case Op::inttoptr: case Op::freeze: select_copy(i); break;
+    case Op::bitcast: select_bitcast(i); break;
+    case Op::slot_addr: lea(result_reg(i.result), slot_mem(slots_[i.a])); break;
+    case Op::ptr_add: select_ptr_add(i); break;
+    case Op::alloca: select_alloca(i); break;
+    case Op::stack_save: emit(p_mov_from_rsp, {def(result_reg(i.result))}); dynamic_frame_ = true; break;
+    case Op::stack_restore: emit(p_mov_to_rsp, {use(reg_of(i.va()))}); dynamic_frame_ = true; break;
+    case Op::load: select_load(i); break;
+    case Op::store: select_store(i); break;
+    case Op::memcpy: case Op::memmove: case Op::memset: select_block_memory(i); break;
+    case Op::atomic_rmw: select_atomic(i); break;
+    case Op::cmpxchg: select_cmpxchg(i); break;
+    case Op::fence:
+      if (air::AtomicOrdering(i.a) == air::AtomicOrdering::seq_cst) emit(unsigned(x86_64::Op::mfence), {});
+      break;
+    case Op::prefetch: case Op::va_end: break;
+    case Op::extract: break;  // stands for a leaf of its operand
+    case Op::call: select_call(i); break;
+    case Op::va_start: select_va_start(i); break;
+    case Op::return_address: case Op::frame_address: case Op::eh_sjlj_setjmp: case Op::eh_sjlj_longjmp: case Op::read_cycle_counter:
+    case Op::thread_pointer: case Op::debug_trap: select_misc(i); break;
+    case Op::br: case Op::cond_br: select_branch(i); break;
+    case Op::switch_: select_switch(i); break;
+    case Op::indirect_br: select_indirect_branch(i); break;
+    case Op::ret: select_return(i); break;
+    case Op::trap: emit(unsigned(x86_64::Op::ud2), {}, 0, codegen::vflags::terminator); break;
+    case Op::unreachable: emit(p_unreachable, {}, 0, codegen::vflags::terminator); break;
+    default: fail("not supported on x86_64"); break;
+  }
+}
+
+// ---- blocks in layout order -------------------------------------------------------------------------------------------------
+
+uint32_t Selector::new_block(float frequency) {
+  Pending p;
+  p.frequency = frequency;
+  p.begin = p.end = uint32_t(made_.size());
+  uint32_t id = uint32_t(pending_.size());
+  pending_.push_back(p);
+  // Made blocks stand behind the AIR block that is being selected, in order of creation.
+  uint32_t* link = &pending_[cur_block_].first_made;
+  while (*link != ~0u) link = &pending_[*link].next_made;
+  *link = id;
+  return id;
+}
+
+void Selector::assemble_blocks() {
+  final_number_.assign(pending_.size(), ~0u);
+  vcode_.insts.clear();
+  vcode_.blocks.clear();
+  std::vector<uint32_t>& order = layout_;
+  order.clear();
+  for (uint32_t b : flow_.layout)
+    for (uint32_t p = b; p != ~0u; p = p == b ? pending_[b].first_made : pending_[p].next_made) {
+      final_number_[p] = uint32_t(order.size());
+      order.push_back(p);
+    }
+  for (uint32_t p : order) {
+    codegen::VBlock block;
+    block.first_inst = uint32_t(vcode_.insts.size());
+    const Pending& pending = pending_[p];
+    if (p < fn_->blocks.size())
+      for (uint32_t k = pending.end; k-- > pending.begin;) vcode_.insts.push_back(buffer_[k]);
+    else
+      vcode_.insts.insert(vcode_.insts.end(), made_.begin() + pending.begin, made_.begin() + pending.end);
+    block.inst_count = uint32_t(vcode_.insts.size()) - block.first_inst;
+    block.frequency = pending.frequency;
+    block.succs = uint32_t(vcode_.successors.size());
+    for (uint32_t k = block.first_inst; k < block.first_inst + block.inst_count; k++) {
+      codegen::VInst& v = vcode_.insts[k];
+      auto target = [&](uint32_t& t) {
+        t = final_number_[t];
+        vcode_.successors.push_back(t);
+      };
+      switch (v.op & op_mask) {
+        case p_jump: target(v.a); break;
+        case p_branch: case p_branch_oeq: case p_branch_une: target(v.a); target(v.b); break;
+        case p_jump_table: {
+          JumpTable& t = tables_[v.a];
+          for (uint32_t j = 0; j < t.count; j++) target(table_targets_[t.first + j]);
+          break;
+        }
+        case p_label_address: v.a = final_number_[v.a]; break;
+        default: break;
+      }
+    }
+    block.succ_count = uint32_t(vcode_.successors.size()) - block.succs;
+    vcode_.blocks.push_back(block);
+  }
+}
+
+}  // namespace lode::x86_64

@@ -1,0 +1,11 @@
+// AIR -> MIR for x86_64: legalise, select, allocate registers, finalise.
+#pragma once
+
+#include "codegen/target.h"
+
+namespace lode::x86_64 {
+
+std::unique_ptr<codegen::LowerScratch> make_scratch();
+Result<void> lower(air::Function& fn, const codegen::LowerContext& context, codegen::LowerScratch& scratch, mir::FunctionDraft& out);
+
+}  // namespace lode::x86_64

@@ -1,0 +1,259 @@
+// Where values are: registers made on demand, constants, aliases, extensions. See selector.h.
+#include "base/bytes.h"
+#include "codegen/air/legalize.h"
+#include "codegen/x86_64/selector.h"
+
+namespace lode::x86_64 {
+
+using air::ConstantKind;
+using air::Inst;
+using air::Op;
+using XOp = x86_64::Op;
+
+unsigned Selector::bits_of(TypeId t) const {
+  if (t == TypeTable::ptr) return 64;
+  return module_->types[t].bits;
+}
+
+bool Selector::int_constant(ValueId v, int64_t& out) const {
+  const air::Constant* c = fn_->constant(v);
+  if (!c) return false;
+  switch (c->kind) {
+    case ConstantKind::Int: out = sign_extend(c->bits, bits_of(c->type)); return true;
+    case ConstantKind::Zero: case ConstantKind::Undef: out = 0; return !is_fp(c->type) && c->type != TypeTable::f80;
+    default: return false;
+  }
+}
+
+bool Selector::imm32(ValueId v, int32_t& out) const {
+  int64_t x;
+  if (!int_constant(v, x) || !fits_signed(x, 32)) return false;
+  out = int32_t(x);
+  return true;
+}
+
+// Conversions that leave the register as it is.
+ValueId Selector::alias_of(ValueId v) const {
+  for (;;) {
+    const Inst* i = def_of(v);
+    if (!i) return v;
+    switch (i->op) {
+      case Op::ptrtoint: case Op::inttoptr: case Op::freeze: break;
+      case Op::trunc:
+        if (i->type == TypeTable::i1) return v;
+        break;
+      case Op::bitcast:
+        if (is_fp(i->type) != is_fp(type_of(i->va())) || i->type == TypeTable::f80) return v;
+        break;
+      default: return v;
+    }
+    if (i->type == TypeTable::f80 || fn_->constant(i->va())) return v;
+    v = i->va();
+  }
+}
+
+Reg Selector::leaf_reg(ValueId aggregate, uint32_t leaf) {
+  uint32_t& first = leaf_first_[aggregate.value];
+  if (first == ~0u) {
+    std::vector<TypeId>& types = leaf_types_;
+    types.clear();
+    static const air::LegalizeOptions options = air::LegalizeOptions::x86_64();
+    if (!air::result_leaves(module_->types, type_of(aggregate), options, types).ok() || types.empty()) {
+      fail("a result of this type");
+      return gp(4);
+    }
+    first = uint32_t(leaves_.size());
+    for (TypeId t : types) leaves_.push_back({t, Reg{}, 0});
+  }
+  Leaf& l = leaves_[first + leaf];
+  if (!l.reg.valid() && l.type != TypeTable::f80) l.reg = new_reg(l.type);
+  return l.reg;
+}
+
+Reg Selector::new_reg(TypeId t) {
+  if (t == TypeTable::f32) return fp(4);
+  if (t == TypeTable::f64) return fp(8);
+  if (t == TypeTable::f128 || t == TypeTable::v128) return fp(16);
+  return gp(bits_of(t) == 64 ? 8 : 4);
+}
+
+Reg Selector::reg_of(ValueId v) {
+  if (const air::Constant* c = fn_->constant(v)) {
+    switch (c->kind) {
+      case ConstantKind::Int: return constant_reg(bits_of(c->type) == 64 ? c->bits : uint64_t(sign_extend(c->bits, bits_of(c->type))) & 0xffffffff, bits_of(c->type));
+      case ConstantKind::Float: return float_constant(c->bits, c->type == TypeTable::f32 ? 4 : 8);
+      case ConstantKind::Symbol: case ConstantKind::Runtime: return symbol_address(*c);
+      case ConstantKind::BlockAddress: {
+        Reg r = gp(8);
+        emit(p_label_address, {def(r)}, c->symbol);
+        return r;
+      }
+      case ConstantKind::Zero: case ConstantKind::Undef:
+        if (c->type == TypeTable::f32) return float_constant(0, 4);
+        if (c->type == TypeTable::f64) return float_constant(0, 8);
+        if (is_fp(c->type)) return float_constant(0, 16);
+        return constant_reg(0, bits_of(c->type));
+      case ConstantKind::WideFloat:
+        if (c->type == TypeTable::f128) {
+          uint8_t bytes[16];
+          for (unsigned k = 0; k < 4; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c->bits + k]);
+          Reg r = fp(16);
+          emit_mem(unsigned(XOp::movaps_rm), {def(r)}, constants_mem(writer_.add_constant(bytes, 16, 16)));
+          return r;
+        }
+        break;
+      default: break;
+    }
+    fail("a constant operand of this kind");
+    return gp(8);
+  }
+  v = alias_of(v);
+  if (const Inst* i = def_of(v); i && i->op == Op::extract) {
+    const uint32_t* path = &fn_->extra[i->b];
+    return leaf_reg(i->va(), path[1]);
+  }
+  if (fn_->constant(v)) return reg_of(v);
+  Reg& r = reg_[v.value];
+  if (!r.valid()) r = new_reg(type_of(v));
+  return r;
+}
+
+// The register that the instruction at hand has to define. Call only when it is wanted or must be defined all the same.
+Reg Selector::result_reg(ValueId v) {
+  Reg& r = reg_[v.value];
+  if (!r.valid()) r = new_reg(type_of(v));
+  return r;
+}
+
+bool Selector::dies_here(ValueId v) const {
+  if (fn_->constant(v)) return true;
+  v = alias_of(v);
+  if (const Inst* i = def_of(v); i && i->op == Op::extract) {
+    uint32_t first = leaf_first_[i->a];
+    return first == ~0u || !leaves_[first + fn_->extra[i->b + 1]].reg.valid();
+  }
+  return !reg_[v.value].valid();
+}
+
+Reg Selector::constant_reg(uint64_t value, unsigned bits) {
+  Reg r = gp(bits == 64 ? 8 : 4);
+  constant_into(r, value);
+  return r;
+}
+
+void Selector::constant_into(Reg r, uint64_t value) {
+  emit(p_constant, {def(r)}, uint32_t(immediates_.size()), codegen::vflags::remat);
+  immediates_.push_back(value);
+}
+
+Reg Selector::float_constant(uint64_t bits, unsigned bytes) {
+  Reg r = fp(bytes);
+  if (bits == 0) {
+    emit(p_zero_fp, {def(r)}, 0, codegen::vflags::remat);
+    return r;
+  }
+  uint32_t at = writer_.add_constant(reinterpret_cast<const uint8_t*>(&bits), bytes, bytes);
+  emit_mem(unsigned(bytes == 4 ? XOp::movss_rm : XOp::movsd_rm), {def(r)}, constants_mem(at), 0, codegen::vflags::remat);
+  return r;
+}
+
+// The value of an i32 whose register is known to have a zero upper half: results of instructions that write 32 bits.
+bool Selector::known_zero_upper(ValueId v) const {
+  const Inst* i = def_of(v);
+  if (!i || i->type != TypeTable::i32) return false;
+  switch (i->op) {
+    case Op::add: case Op::sub: case Op::mul: case Op::and_: case Op::or_: case Op::xor_: case Op::shl: case Op::lshr: case Op::ashr:
+    case Op::udiv: case Op::sdiv: case Op::urem: case Op::srem: case Op::zext: case Op::sext: case Op::load: case Op::select:
+    case Op::ctpop: case Op::bswap:
+      return true;
+    default: return false;
+  }
+}
+
+// Makes the slot and the moves of r carry all 8 bytes: something reads it as a 64-bit value.
+Reg Selector::widen(Reg r) {
+  if (r.is_virtual() && vcode_.vregs[r.index()].bytes < 8) vcode_.vregs[r.index()].bytes = 8;
+  return r;
+}
+
+Reg Selector::zero_extended(ValueId v, unsigned to_bits) {
+  unsigned bits = bits_of(type_of(v));
+  int64_t x;
+  if (int_constant(v, x)) {
+    uint64_t u = bits == 64 ? uint64_t(x) : uint64_t(x) & ((uint64_t{1} << bits) - 1);
+    return constant_reg(u, to_bits);
+  }
+  if (bits == 64) return reg_of(v);
+  if (bits == 32) {
+    if (to_bits == 32) return reg_of(v);
+    if (known_zero_upper(v)) return widen(reg_of(v));
+  }
+  Reg r = gp(to_bits == 64 ? 8 : 4);
+  extend_into(r, v, false, to_bits);
+  return r;
+}
+
+Reg Selector::sign_extended(ValueId v, unsigned to_bits) {
+  unsigned bits = bits_of(type_of(v));
+  int64_t x;
+  if (int_constant(v, x)) return constant_reg(to_bits == 64 ? uint64_t(x) : uint64_t(x) & 0xffffffff, to_bits);
+  if (bits == to_bits) return reg_of(v);
+  Reg r = gp(to_bits == 64 ? 8 : 4);
+  extend_into(r, v, true, to_bits);
+  return r;
+}
+
+// dst = v extended; folds a load where it may.
+void Selector::extend_into(Reg dst, ValueId v, bool is_signed, unsigned to_bits) {
+  unsigned bits = bits_of(type_of(v));
+  struct Row {
+    XOp rr, rm;
+  };
+  static constexpr Row zero[] = {{XOp::movzx32rr8, XOp::movzx32rm8}, {XOp::movzx32rr16, XOp::movzx32rm16}, {XOp::mov32rr, XOp::mov32rm}};
+  static constexpr Row sign32[] = {{XOp::movsx32rr8, XOp::movsx32rm8}, {XOp::movsx32rr16, XOp::movsx32rm16}, {XOp::mov32rr, XOp::mov32rm}};
+  static constexpr Row sign64[] = {{XOp::movsx64rr8, XOp::movsx64rm8}, {XOp::movsx64rr16, XOp::movsx64rm16}, {XOp::movsxd64rr32, XOp::movsxd64rm32}};
+  unsigned index = bits <= 8 ? 0 : bits == 16 ? 1 : 2;
+  if (bits == 1 && is_signed) {
+    emit(unsigned(XOp::movzx32rr8), {def(dst), use(reg_of(v))});
+    emit(unsigned(to_bits == 64 ? XOp::neg64r : XOp::neg32r), {mod(dst)});
+    return;
+  }
+  const Row& row = !is_signed ? zero[index] : to_bits == 64 ? sign64[index] : sign32[index];
+  if (can_fold_load(v, bits)) emit_mem(unsigned(row.rm), {def(dst)}, fold_load(v));
+  else emit(unsigned(row.rr), {def(dst), use_slot(reg_of(v), bits / 8)});
+}
+
+void Selector::normalize_i1(Reg r) { emit_imm(unsigned(XOp::and32ri), {mod(r)}, 1); }
+
+uint32_t Selector::f80_slot(ValueId v) {
+  if (const Inst* i = def_of(v); i && i->op == Op::extract) {
+    leaf_reg(i->va(), fn_->extra[i->b + 1]);
+    if (leaf_first_[i->a] == ~0u) return 0;
+    Leaf& l = leaves_[leaf_first_[i->a] + fn_->extra[i->b + 1]];
+    if (!l.slot) l.slot = new_slot(16, 4) + 1;
+    return l.slot - 1;
+  }
+  if (const Inst* i = def_of(v); i && (i->op == Op::freeze || i->op == Op::bitcast)) return f80_slot(i->va());
+  uint32_t& s = f80_[v.value];
+  if (!s) s = new_slot(16, 4) + 1;
+  return s - 1;
+}
+
+void Selector::load_f80(ValueId v) {
+  if (const air::Constant* c = fn_->constant(v)) {
+    uint8_t bytes[16] = {};
+    if (c->kind == ConstantKind::WideFloat)
+      for (unsigned k = 0; k < 3; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c->bits + k]);
+    emit_mem(unsigned(XOp::fld80m), {}, constants_mem(writer_.add_constant(bytes, 16, 16)));
+    return;
+  }
+  if (can_fold_load(v, 80)) {
+    emit_mem(unsigned(XOp::fld80m), {}, fold_load(v));
+    return;
+  }
+  emit_mem(unsigned(XOp::fld80m), {}, slot_mem(f80_slot(v)));
+}
+
+void Selector::store_f80(ValueId v) { emit_mem(unsigned(XOp::fstp80m), {}, slot_mem(f80_slot(v))); }
+
+}  // namespace lode::x86_64
