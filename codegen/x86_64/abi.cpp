@@ -42,6 +42,7 @@ bool assign_arguments(std::span<const air::TypeId> types, std::span<const air::P
     }
     if (stack > 0x7fff0000) return false;
   }
+  out.stack_end = uint32_t(stack);
   out.stack_bytes = uint32_t(align_up(stack, 16));
   out.gp_used = uint8_t(gp);
   out.sse_used = uint8_t(sse);

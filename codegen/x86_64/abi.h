@@ -27,10 +27,10 @@ struct ArgumentPlace {
 
 struct ArgumentLayout {
   std::vector<ArgumentPlace> places;  // by leaf
-  uint32_t stack_bytes = 0;           // a multiple of 16 where anything is on the stack
+  uint32_t stack_end = 0;             // where the next stack argument would begin, a multiple of 8
+  uint32_t stack_bytes = 0;           // stack_end rounded up to 16
   uint8_t gp_used = 0, sse_used = 0;  // argument registers taken
 };
-using EntryLayout = ArgumentLayout;
 
 // `attrs` is empty or one entry a leaf. Returns false when the stack part passes 2^31 bytes.
 bool assign_arguments(std::span<const air::TypeId> types, std::span<const air::ParamAttr> attrs, ArgumentLayout& out);

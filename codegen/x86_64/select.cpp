@@ -4,15 +4,16 @@
 #include <algorithm>
 
 #include "codegen/air/legalize.h"
+#include "codegen/x86_64/asm_use.h"
 #include "codegen/x86_64/finalize.h"
 #include "codegen/x86_64/selector.h"
+#include "codegen/x86_64/slot_forms.h"
 
 namespace lode::x86_64 {
 
 using air::Inst;
-using air::Op;
 
-Selector::Selector() = default;
+Selector::Selector() : slot_forms_(slot_forms()) {}
 Selector::~Selector() = default;
 
 // ---- emission -------------------------------------------------------------------------------------------------------------
@@ -26,6 +27,17 @@ void Selector::emit(unsigned op, std::initializer_list<Operand> ops, uint32_t a,
   v.a = a;
   v.b = ~0u;
   vcode_.operands.insert(vcode_.operands.end(), ops);
+  // An operand may stay in its slot only where the instruction has a form for that.
+  if (op < pseudo_first) {
+    const SlotForm& form = slot_forms_[op & op_mask];
+    bool one = info(Op(op & op_mask)).form == Form::r;
+    for (size_t k = 0; k < ops.size(); k++) {
+      Operand& o = vcode_.operands[v.operands + k];
+      if (!o.may_be_slot()) continue;
+      Op other = one || k == 0 ? form.first : k == 1 ? form.second : Op::count_;
+      if (other == Op::count_) o = Operand::make(o.reg(), o.role());
+    }
+  }
   cur_.push_back(v);
 }
 
@@ -98,7 +110,10 @@ void Selector::prepare() {
   outgoing_bytes_ = 0;
   has_calls_ = dynamic_frame_ = calls_setjmp_ = false;
   vararg_slot_ = ~0u;
-  sret_reg_ = Reg{};
+  frame_pointer_ = false;
+  max_dynamic_align_ = 16;
+  max_slot_align_log2_ = 0;
+  tail_call_ = ~0u;
 
   uses_.assign(f.values.size(), 0);
   reg_.assign(f.values.size(), Reg{});
@@ -114,11 +129,26 @@ void Selector::prepare() {
       epoch_[k] = epoch;
       block_of_[k] = b;
       if (air::info(i.op).traits & (air::traits::Write | air::traits::Effect)) epoch++;
-      if (i.op == Op::load && (air::MemoryFlags::is_volatile(i.aux) || air::MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered))
+      if (i.op == AirOp::load && (air::MemoryFlags::is_volatile(i.aux) || air::MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered))
         epoch++;
       air::for_each_operand(f, i, [&](ValueId v) { uses_[v.value]++; });
     }
   }
+
+  // Parameters of blocks that an indirect branch reaches live in slots across the edge.
+  param_slot_.clear();
+  for (const Inst& i : f.insts)
+    if (i.op == AirOp::indirect_br) {
+      param_slot_.resize(f.blocks.size(), ~0u);
+      air::for_each_edge(f, i, [&](uint32_t e) {
+        uint32_t b = f.edges[e].target.value;
+        if (param_slot_[b] != ~0u) return;
+        for (uint32_t k = 0; k < f.blocks[b].param_count; k++) {
+          uint32_t s = new_slot(16, 4);
+          if (k == 0) param_slot_[b] = s;
+        }
+      });
+    }
 
   flow_.run(f);
   pending_.clear();
@@ -126,10 +156,17 @@ void Selector::prepare() {
   for (uint32_t b = 0; b < f.blocks.size(); b++) pending_[b].frequency = flow_.frequency[b];
 
   slots_.clear();
-  for (const air::StackSlot& s : f.slots) slots_.push_back(writer_.add_slot(s.size, s.align_log2));
+  for (const air::StackSlot& s : f.slots) slots_.push_back(new_slot(s.size, s.align_log2));
 }
 
-uint32_t Selector::new_slot(uint64_t size, unsigned align_log2) { return writer_.add_slot(size, align_log2); }
+uint32_t Selector::new_slot(uint64_t size, unsigned align_log2) {
+  if (size > 0x7fffffff || align_log2 > 28) {
+    fail("a local of more than 2 GiB");
+    size = 8;
+  }
+  if (align_log2 > max_slot_align_log2_) max_slot_align_log2_ = align_log2;
+  return writer_->add_slot(uint32_t(size), 1u << align_log2);
+}
 
 Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& context, mir::FunctionDraft& out) {
   fn_ = &fn;
@@ -143,8 +180,9 @@ Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& conte
     static const air::LegalizeOptions options = air::LegalizeOptions::x86_64();
     LODE_TRY(air::legalize(fn, *module_, options));
   }
-  writer_.begin(out);
+  writer_.emplace(out);
   prepare();
+  if (!lay_out_entry()) return error_at(where(), "parameters of more than 2 GiB");
 
   const auto& order = flow_.rpo;
   for (size_t k = order.size(); k-- > 0;) {
@@ -152,7 +190,16 @@ Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& conte
     if (!failure_.empty()) return error_at(where(), failure_);
   }
   assemble_blocks();
-  return finalize(*this, out).ok() ? Result<void>{} : Result<void>{error_at(where(), failure_)};
+  if (!failure_.empty()) return error_at(where(), failure_);
+  Result<void> done = finalize(*this, out);
+  if (!done.ok()) return done.take_error().at(where());
+  return {};
+}
+
+std::unique_ptr<codegen::LowerScratch> make_scratch() { return std::make_unique<Selector>(); }
+
+Result<void> lower(air::Function& fn, const codegen::LowerContext& context, codegen::LowerScratch& scratch, mir::FunctionDraft& out) {
+  return static_cast<Selector&>(scratch).run(fn, context, out);
 }
 
 void Selector::select_block(uint32_t b) {
@@ -165,11 +212,18 @@ void Selector::select_block(uint32_t b) {
     uint8_t t = air::info(i.op).traits;
     // Pure instructions and plain loads that nobody asked for do not exist.
     if (!(t & (air::traits::Write | air::traits::Effect | air::traits::Term)) && !(i.result.valid() && is_wanted(i.result)) &&
-        !(i.op == Op::load && epoch_[k] != next_epoch(k)))
+        !(i.op == AirOp::load && epoch_[k] != next_epoch(k)))
       continue;
     select_inst(i);
     flush();
     if (!failure_.empty()) return;
+  }
+  if (!param_slot_.empty() && param_slot_[b] != ~0u) {
+    for (uint32_t k = 0; k < block.param_count; k++) {
+      ValueId v(block.first_param + k);
+      if (type_of(v) != TypeTable::f80 && is_wanted(v)) load_reg(reg_[v.value], type_of(v), slot_mem(param_slot_[b] + k));
+    }
+    flush();
   }
   if (b == 0) {
     cur_inst_ = ~0u;
@@ -190,49 +244,49 @@ uint32_t Selector::next_epoch(uint32_t k) const {
 
 void Selector::select_inst(const Inst& i) {
   switch (i.op) {
-    case Op::add: case Op::sub: case Op::mul: case Op::and_: case Op::or_: case Op::xor_: select_binary(i); break;
-    case Op::shl: case Op::lshr: case Op::ashr: select_shift(i); break;
-    case Op::udiv: case Op::sdiv: case Op::urem: case Op::srem: select_divide(i); break;
-    case Op::umulh: case Op::smulh: select_mulh(i); break;
-    case Op::smin: case Op::smax: case Op::umin: case Op::umax: case Op::iabs: select_minmax(i); break;
-    case Op::ctlz: case Op::cttz: case Op::ctpop: case Op::bswap: case Op::bitreverse: select_bits(i); break;
-    case Op::fshl: case Op::fshr: select_rotate(i); break;
-    case Op::uadd_overflow: case Op::sadd_overflow: case Op::usub_overflow: case Op::ssub_overflow: case Op::umul_overflow:
-    case Op::smul_overflow: select_overflow(i); break;
-    case Op::fadd: case Op::fsub: case Op::fmul: case Op::fdiv: case Op::fneg: case Op::fabs: case Op::fsqrt: case Op::fcopysign:
+    case AirOp::add: case AirOp::sub: case AirOp::mul: case AirOp::and_: case AirOp::or_: case AirOp::xor_: select_binary(i); break;
+    case AirOp::shl: case AirOp::lshr: case AirOp::ashr: select_shift(i); break;
+    case AirOp::udiv: case AirOp::sdiv: case AirOp::urem: case AirOp::srem: select_divide(i); break;
+    case AirOp::umulh: case AirOp::smulh: select_mulh(i); break;
+    case AirOp::smin: case AirOp::smax: case AirOp::umin: case AirOp::umax: case AirOp::iabs: select_minmax(i); break;
+    case AirOp::ctlz: case AirOp::cttz: case AirOp::ctpop: case AirOp::bswap: case AirOp::bitreverse: select_bits(i); break;
+    case AirOp::fshl: case AirOp::fshr: select_rotate(i); break;
+    case AirOp::uadd_overflow: case AirOp::sadd_overflow: case AirOp::usub_overflow: case AirOp::ssub_overflow: case AirOp::umul_overflow:
+    case AirOp::smul_overflow: select_overflow(i); break;
+    case AirOp::fadd: case AirOp::fsub: case AirOp::fmul: case AirOp::fdiv: case AirOp::fneg: case AirOp::fabs: case AirOp::fsqrt: case AirOp::fcopysign:
       select_float(i); break;
-    case Op::icmp: case Op::fcmp: select_compare(i); break;
-    case Op::select: select_select(i); break;
-    case Op::trunc: select_trunc(i); break;
-    case Op::zext: case Op::sext: select_extend(i); break;
-    case Op::fptoui: case Op::fptosi: case Op::uitofp: case Op::sitofp: case Op::fptrunc: case Op::fpext: select_convert(i); break;
-    case Op::ptrtoint: case Op::inttoptr: case Op::freeze: select_copy(i); break;
-    case Op::bitcast: select_bitcast(i); break;
-    case Op::slot_addr: lea(result_reg(i.result), slot_mem(slots_[i.a])); break;
-    case Op::ptr_add: select_ptr_add(i); break;
-    case Op::alloca: select_alloca(i); break;
-    case Op::stack_save: emit(p_mov_from_rsp, {def(result_reg(i.result))}); dynamic_frame_ = true; break;
-    case Op::stack_restore: emit(p_mov_to_rsp, {use(reg_of(i.va()))}); dynamic_frame_ = true; break;
-    case Op::load: select_load(i); break;
-    case Op::store: select_store(i); break;
-    case Op::memcpy: case Op::memmove: case Op::memset: select_block_memory(i); break;
-    case Op::atomic_rmw: select_atomic(i); break;
-    case Op::cmpxchg: select_cmpxchg(i); break;
-    case Op::fence:
-      if (air::AtomicOrdering(i.a) == air::AtomicOrdering::seq_cst) emit(unsigned(x86_64::Op::mfence), {});
+    case AirOp::icmp: case AirOp::fcmp: select_compare(i); break;
+    case AirOp::select: select_select(i); break;
+    case AirOp::trunc: select_trunc(i); break;
+    case AirOp::zext: case AirOp::sext: select_extend(i); break;
+    case AirOp::fptoui: case AirOp::fptosi: case AirOp::uitofp: case AirOp::sitofp: case AirOp::fptrunc: case AirOp::fpext: select_convert(i); break;
+    case AirOp::ptrtoint: case AirOp::inttoptr: case AirOp::freeze: select_copy(i); break;
+    case AirOp::bitcast: select_bitcast(i); break;
+    case AirOp::slot_addr: lea(result_reg(i.result), slot_mem(slots_[i.a])); break;
+    case AirOp::ptr_add: select_ptr_add(i); break;
+    case AirOp::alloca: select_alloca(i); break;
+    case AirOp::stack_save: emit(p_mov_from_rsp, {def(result_reg(i.result))}); dynamic_frame_ = true; break;
+    case AirOp::stack_restore: emit(p_mov_to_rsp, {use(reg_of(i.va()))}); dynamic_frame_ = true; break;
+    case AirOp::load: select_load(i); break;
+    case AirOp::store: select_store(i); break;
+    case AirOp::memcpy: case AirOp::memmove: case AirOp::memset: select_block_memory(i); break;
+    case AirOp::atomic_rmw: select_atomic(i); break;
+    case AirOp::cmpxchg: select_cmpxchg(i); break;
+    case AirOp::fence:
+      if (air::AtomicOrdering(i.a) == air::AtomicOrdering::seq_cst) emit(unsigned(Op::mfence), {});
       break;
-    case Op::prefetch: case Op::va_end: break;
-    case Op::extract: break;  // stands for a leaf of its operand
-    case Op::call: select_call(i); break;
-    case Op::va_start: select_va_start(i); break;
-    case Op::return_address: case Op::frame_address: case Op::eh_sjlj_setjmp: case Op::eh_sjlj_longjmp: case Op::read_cycle_counter:
-    case Op::thread_pointer: case Op::debug_trap: select_misc(i); break;
-    case Op::br: case Op::cond_br: select_branch(i); break;
-    case Op::switch_: select_switch(i); break;
-    case Op::indirect_br: select_indirect_branch(i); break;
-    case Op::ret: select_return(i); break;
-    case Op::trap: emit(unsigned(x86_64::Op::ud2), {}, 0, codegen::vflags::terminator); break;
-    case Op::unreachable: emit(p_unreachable, {}, 0, codegen::vflags::terminator); break;
+    case AirOp::prefetch: case AirOp::va_end: break;
+    case AirOp::extract: break;  // stands for a leaf of its operand
+    case AirOp::call: select_call(i); break;
+    case AirOp::va_start: select_va_start(i); break;
+    case AirOp::return_address: case AirOp::frame_address: case AirOp::eh_sjlj_setjmp: case AirOp::eh_sjlj_longjmp: case AirOp::read_cycle_counter:
+    case AirOp::thread_pointer: case AirOp::debug_trap: select_misc(i); break;
+    case AirOp::br: case AirOp::cond_br: select_branch(i); break;
+    case AirOp::switch_: select_switch(i); break;
+    case AirOp::indirect_br: select_indirect_branch(i); break;
+    case AirOp::ret: select_return(i); break;
+    case AirOp::trap: emit(unsigned(Op::ud2), {}, 0, codegen::vflags::terminator); break;
+    case AirOp::unreachable: emit(p_unreachable, {}, 0, codegen::vflags::terminator); break;
     default: fail("not supported on x86_64"); break;
   }
 }
@@ -258,7 +312,7 @@ void Selector::assemble_blocks() {
   vcode_.blocks.clear();
   std::vector<uint32_t>& order = layout_;
   order.clear();
-  for (uint32_t b : flow_.layout)
+  for (uint32_t b : flow_.order)
     for (uint32_t p = b; p != ~0u; p = p == b ? pending_[b].first_made : pending_[p].next_made) {
       final_number_[p] = uint32_t(order.size());
       order.push_back(p);
@@ -283,9 +337,15 @@ void Selector::assemble_blocks() {
       switch (v.op & op_mask) {
         case p_jump: target(v.a); break;
         case p_branch: case p_branch_oeq: case p_branch_une: target(v.a); target(v.b); break;
-        case p_jump_table: {
+        case p_jump_table: case p_indirect_jump: {
           JumpTable& t = tables_[v.a];
-          for (uint32_t j = 0; j < t.count; j++) target(table_targets_[t.first + j]);
+          for (uint32_t j = 0; j < t.count; j++) {
+            uint32_t& to = table_targets_[t.first + j];
+            to = final_number_[to];
+            vcode_.successors.push_back(to);
+          }
+          std::sort(vcode_.successors.begin() + block.succs, vcode_.successors.end());
+          vcode_.successors.erase(std::unique(vcode_.successors.begin() + block.succs, vcode_.successors.end()), vcode_.successors.end());
           break;
         }
         case p_label_address: v.a = final_number_[v.a]; break;

@@ -17,8 +17,6 @@ using air::ConstantKind;
 using air::FloatPredicate;
 using air::Inst;
 using air::IntPredicate;
-using air::Op;
-using XOp = x86_64::Op;
 namespace vf = codegen::vflags;
 
 namespace {
@@ -50,7 +48,6 @@ IntPredicate swapped(IntPredicate p) {
     default: return p;
   }
 }
-Cond inverse(Cond c) { return Cond(unsigned(c) ^ 1); }
 }  // namespace
 
 Selector::Flags Selector::inverted(Flags f) {
@@ -79,7 +76,7 @@ Selector::Flags Selector::compare_int(const Inst& i) {
     }
     if (int_constant(b, c)) {
       Reg r = reg_of(a);
-      emit_imm(unsigned(XOp::cmp8ri), {use_slot(r, 1)}, int32_t(c & 1));
+      emit_imm(unsigned(Op::cmp8ri), {use_slot(r, 1)}, int32_t(c & 1));
       return {cond_of(p), 0};
     }
   }
@@ -89,19 +86,19 @@ Selector::Flags Selector::compare_int(const Inst& i) {
     if (imm == 0) {
       const Inst* d = def_of(a);
       // and + compare with zero = test
-      if (d && d->op == Op::and_ && sign_only && single_use(a) && !is_wanted(a) && bits > 1) {
+      if (d && d->op == AirOp::and_ && sign_only && single_use(a) && !is_wanted(a) && bits > 1) {
         ValueId x = d->va(), y = d->vb();
         int32_t mask;
         if (imm32(x, mask)) std::swap(x, y);
         if (imm32(y, mask)) {
           bool equality = p == IntPredicate::eq || p == IntPredicate::ne;
           if (can_fold_load(x, bits)) {
-            if (equality && bits > 8 && mask >= 0 && mask <= 0xff) emit_mem(unsigned(XOp::test8mi), {}, fold_load(x), uint32_t(int32_t(int8_t(mask))));
+            if (equality && bits > 8 && mask >= 0 && mask <= 0xff) emit_mem(unsigned(Op::test8mi), {}, fold_load(x), uint32_t(int32_t(int8_t(mask))));
             else emit_mem(unsigned(width_op(test_mi, bits)), {}, fold_load(x), uint32_t(mask));
           } else {
             Reg r = reg_of(x);
-            if (equality && mask >= 0 && mask <= 0xff) emit_imm(unsigned(XOp::test8ri), {use_slot(r, 1)}, int32_t(int8_t(mask)));
-            else if (bits == 64 && equality && mask >= 0) emit_imm(unsigned(XOp::test32ri), {use_slot(r, 4)}, mask);
+            if (equality && mask >= 0 && mask <= 0xff) emit_imm(unsigned(Op::test8ri), {use_slot(r, 1)}, int32_t(int8_t(mask)));
+            else if (bits == 64 && equality && mask >= 0) emit_imm(unsigned(Op::test32ri), {use_slot(r, 4)}, mask);
             else emit_imm(unsigned(width_op(test_ri, bits)), {use_slot(r, bits / 8)}, mask);
           }
           return {p == IntPredicate::slt ? Cond::s : p == IntPredicate::sge ? Cond::ns : cond_of(p), 0};
@@ -158,16 +155,16 @@ Selector::Flags Selector::compare_float(const Inst& i) {
   if (type == TypeTable::f80) {
     load_f80(b);
     load_f80(a);
-    emit(unsigned(XOp::fucomip), {});  // compares st0 = a with st1 = b and pops a
-    emit(unsigned(XOp::fstp_st0), {});
+    emit(unsigned(Op::fucomip), {});  // compares st0 = a with st1 = b and pops a
+    emit(unsigned(Op::fstp_st0), {});
   } else {
     unsigned bits = type == TypeTable::f32 ? 32 : 64;
     if (can_fold_load(b, bits) && a != b) {
       Reg r = reg_of(a);
-      emit_mem(unsigned(bits == 32 ? XOp::ucomiss_rm : XOp::ucomisd_rm), {use(r)}, fold_load(b));
+      emit_mem(unsigned(bits == 32 ? Op::ucomiss_rm : Op::ucomisd_rm), {use(r)}, fold_load(b));
     } else {
       Reg r = reg_of(a), s = reg_of(b);
-      emit(unsigned(bits == 32 ? XOp::ucomiss_rr : XOp::ucomisd_rr), {use(r), use_slot(s, bits / 8)});
+      emit(unsigned(bits == 32 ? Op::ucomiss_rr : Op::ucomisd_rr), {use(r), use_slot(s, bits / 8)});
     }
   }
   switch (p) {
@@ -190,36 +187,36 @@ Selector::Flags Selector::compare(ValueId cond) {
   if (int_constant(cond, c)) return {Cond::e, uint8_t(c & 1 ? 3 : 4)};
   const Inst* d = def_of(cond);
   if (d && single_use(cond) && !is_wanted(cond)) {
-    if (d->op == Op::icmp) return compare_int(*d);
-    if (d->op == Op::fcmp) return compare_float(*d);
-    if (d->op == Op::xor_ && int_constant(d->vb(), c) && (c & 1)) return inverted(compare(d->va()));
-    if (d->op == Op::trunc && d->type == TypeTable::i1) {
+    if (d->op == AirOp::icmp) return compare_int(*d);
+    if (d->op == AirOp::fcmp) return compare_float(*d);
+    if (d->op == AirOp::xor_ && int_constant(d->vb(), c) && (c & 1)) return inverted(compare(d->va()));
+    if (d->op == AirOp::trunc && d->type == TypeTable::i1) {
       if (can_fold_load(d->va(), bits_of(type_of(d->va())))) {
-        emit_mem(unsigned(XOp::test8mi), {}, fold_load(d->va()), 1);
+        emit_mem(unsigned(Op::test8mi), {}, fold_load(d->va()), 1);
         return {Cond::ne, 0};
       }
       Reg r = reg_of(d->va());
-      emit_imm(unsigned(XOp::test8ri), {use_slot(r, 1)}, 1);
+      emit_imm(unsigned(Op::test8ri), {use_slot(r, 1)}, 1);
       return {Cond::ne, 0};
     }
   }
   if (can_fold_load(cond, 1)) {
-    emit_mem(unsigned(XOp::cmp8mi), {}, fold_load(cond), 0);
+    emit_mem(unsigned(Op::cmp8mi), {}, fold_load(cond), 0);
     return {Cond::ne, 0};
   }
   Reg r = reg_of(cond);
-  emit_imm(unsigned(XOp::cmp8ri), {use_slot(r, 1)}, 0);
+  emit_imm(unsigned(Op::cmp8ri), {use_slot(r, 1)}, 0);
   return {Cond::ne, 0};
 }
 
 void Selector::set_from_flags(Reg dst, Flags f) {
   switch (f.extra) {
-    case 0: emit(with_cond(XOp::setcc8r, f.cond), {def(dst)}); break;
+    case 0: emit(with_cond(Op::setcc8r, f.cond), {def(dst)}); break;
     case 1: case 2: {
       Reg t = gp(4);
-      emit(with_cond(XOp::setcc8r, f.extra == 1 ? Cond::e : Cond::ne), {def(t)});
-      emit(with_cond(XOp::setcc8r, f.extra == 1 ? Cond::np : Cond::p), {def(dst)});
-      emit(unsigned(f.extra == 1 ? XOp::and32rr : XOp::or32rr), {mod(dst), use(t)});
+      emit(with_cond(Op::setcc8r, f.extra == 1 ? Cond::e : Cond::ne), {def(t)});
+      emit(with_cond(Op::setcc8r, f.extra == 1 ? Cond::np : Cond::p), {def(dst)});
+      emit(unsigned(f.extra == 1 ? Op::and32rr : Op::or32rr), {mod(dst), use(t)});
       break;
     }
     default: constant_into(dst, f.extra == 3); break;
@@ -228,7 +225,7 @@ void Selector::set_from_flags(Reg dst, Flags f) {
 
 void Selector::select_compare(const Inst& i) {
   Reg dst = result_reg(i.result);
-  set_from_flags(dst, i.op == Op::icmp ? compare_int(i) : compare_float(i));
+  set_from_flags(dst, i.op == AirOp::icmp ? compare_int(i) : compare_float(i));
 }
 
 void Selector::select_select(const Inst& i) {
@@ -239,7 +236,7 @@ void Selector::select_select(const Inst& i) {
       if (fn_->constant(v)) {
         uint32_t slot = new_slot(16, 4);
         load_f80(v);
-        emit_mem(unsigned(XOp::fstp80m), {}, slot_mem(slot));
+        emit_mem(unsigned(Op::fstp80m), {}, slot_mem(slot));
         lea(r, slot_mem(slot));
       } else {
         lea(r, slot_mem(f80_slot(v)));
@@ -251,12 +248,12 @@ void Selector::select_select(const Inst& i) {
     if (f.extra) {
       Reg t = gp(4);
       set_from_flags(t, f);
-      emit_imm(unsigned(XOp::cmp8ri), {use(t)}, 0);
+      emit_imm(unsigned(Op::cmp8ri), {use(t)}, 0);
       f = {Cond::ne, 0};
     }
     copy(p, b);
-    emit(with_cond(XOp::cmov64rr, f.cond), {mod(p), use(a)});
-    emit_mem(unsigned(XOp::fld80m), {}, reg_mem(p));
+    emit(with_cond(Op::cmov64rr, f.cond), {mod(p), use(a)});
+    emit_mem(unsigned(Op::fld80m), {}, reg_mem(p));
     store_f80(i.result);
     return;
   }
@@ -267,21 +264,21 @@ void Selector::select_select(const Inst& i) {
     Reg b = reg_of(i.vb()), c = reg_of(i.vc()), flag = gp(4);
     set_from_flags(flag, compare(i.va()));
     Reg wide = gp(4), mask = fp(16), keep = fp(16);
-    emit(unsigned(XOp::movzx32rr8), {def(wide), use(flag)});
-    emit(unsigned(XOp::neg32r), {mod(wide)});
-    emit(unsigned(XOp::movd_xr), {def(mask), use(wide)});
-    emit_imm(unsigned(XOp::pshufd_rri), {def(keep), use(mask)}, 0);
+    emit(unsigned(Op::movzx32rr8), {def(wide), use(flag)});
+    emit(unsigned(Op::neg32r), {mod(wide)});
+    emit(unsigned(Op::movd_xr), {def(mask), use(wide)});
+    emit_imm(unsigned(Op::pshufd_rri), {def(keep), use(mask)}, 0);
     Reg picked = fp(16);
     copy(picked, keep);
-    emit(unsigned(XOp::andps_rr), {mod(picked), use(b)});
-    emit(unsigned(XOp::andnps_rr), {mod(keep), use(c)});
+    emit(unsigned(Op::andps_rr), {mod(picked), use(b)});
+    emit(unsigned(Op::andnps_rr), {mod(keep), use(c)});
     copy(dst, keep);
-    emit(unsigned(XOp::orps_rr), {mod(dst), use(picked)});
+    emit(unsigned(Op::orps_rr), {mod(dst), use(picked)});
     return;
   }
   bool wide = i.type == TypeTable::f64 || (!fp_type && bits_of(i.type) == 64);
   unsigned bytes = wide ? 8 : 4;
-  XOp cmov = wide ? XOp::cmov64rr : XOp::cmov32rr;
+  Op cmov = wide ? Op::cmov64rr : Op::cmov32rr;
   int64_t x, y;
   if (!fp_type && int_constant(i.vb(), x) && int_constant(i.vc(), y)) {
     // Constants: setcc and arithmetic.
@@ -296,17 +293,17 @@ void Selector::select_select(const Inst& i) {
       Reg t = gp(4);
       set_from_flags(t, f);
       if (y == 0) {
-        emit(unsigned(XOp::movzx32rr8), {def(dst), use(t)});
+        emit(unsigned(Op::movzx32rr8), {def(dst), use(t)});
         return;
       }
       Reg u = gp(8);
-      emit(unsigned(XOp::movzx32rr8), {def(u), use(t)});
+      emit(unsigned(Op::movzx32rr8), {def(u), use(t)});
       if (fits_signed(y, 32)) {
-        emit_mem(unsigned(wide ? XOp::lea64rm : XOp::lea32rm), {def(dst)}, reg_mem(u, int32_t(y)));
+        emit_mem(unsigned(wide ? Op::lea64rm : Op::lea32rm), {def(dst)}, reg_mem(u, int32_t(y)));
       } else {
         Reg k = constant_reg(uint64_t(y), 64);
         copy(dst, u);
-        emit(unsigned(XOp::add64rr), {mod(dst), use(k)});
+        emit(unsigned(Op::add64rr), {mod(dst), use(k)});
       }
       return;
     }
@@ -318,7 +315,7 @@ void Selector::select_select(const Inst& i) {
     if (f.extra) {
       Reg t = gp(4);
       set_from_flags(t, f);
-      emit_imm(unsigned(XOp::cmp8ri), {use(t)}, 0);
+      emit_imm(unsigned(Op::cmp8ri), {use(t)}, 0);
       f = {Cond::ne, 0};
     }
     Reg a = gp(bytes);
@@ -333,8 +330,8 @@ void Selector::select_select(const Inst& i) {
     Reg fb = reg_of(i.vb()), fc = reg_of(i.vc());
     b = gp(bytes);
     c = gp(bytes);
-    emit(unsigned(wide ? XOp::movq_rx : XOp::movd_rx), {def(b), use(fb)});
-    emit(unsigned(wide ? XOp::movq_rx : XOp::movd_rx), {def(c), use(fc)});
+    emit(unsigned(wide ? Op::movq_rx : Op::movd_rx), {def(b), use(fb)});
+    emit(unsigned(wide ? Op::movq_rx : Op::movd_rx), {def(c), use(fc)});
   } else {
     b = reg_of(i.vb());
     c = reg_of(i.vc());
@@ -362,7 +359,7 @@ void Selector::select_select(const Inst& i) {
     copy(t, c);
     emit(with_cond(cmov, f.cond), {mod(t), use_slot(b, bytes)});
   }
-  if (fp_type) emit(unsigned(wide ? XOp::movq_xr : XOp::movd_xr), {def(dst), use(t)});
+  if (fp_type) emit(unsigned(wide ? Op::movq_xr : Op::movd_xr), {def(dst), use(t)});
 }
 
 // ---- edges ------------------------------------------------------------------------------------------------------------------
@@ -409,7 +406,7 @@ void Selector::edge_copies(uint32_t e) {
     ops.push_back(def(dst));
     ops.push_back(use(src));
   }
-  for (size_t k = x87.size(); k-- > 0;) emit_mem(unsigned(XOp::fstp80m), {}, slot_mem(x87[k]));
+  for (size_t k = x87.size(); k-- > 0;) emit_mem(unsigned(Op::fstp80m), {}, slot_mem(x87[k]));
   if (memory) {
     uint32_t slot = param_slot_[edge.target.value];
     size_t at = 0;
@@ -487,21 +484,21 @@ bool Selector::short_circuit(ValueId cond, uint32_t if_true, uint32_t if_false, 
   ValueId a, b;
   bool conjunction;
   int64_t c;
-  if (d->op == Op::and_ || d->op == Op::or_) {
+  if (d->op == AirOp::and_ || d->op == AirOp::or_) {
     a = d->va();
     b = d->vb();
-    conjunction = d->op == Op::and_;
+    conjunction = d->op == AirOp::and_;
     // Both sides have to be comparisons that fold: otherwise the plain operation is shorter.
     auto folds = [&](ValueId v) {
       const Inst* x = def_of(v);
-      return x && (x->op == Op::icmp || x->op == Op::fcmp) && single_use(v) && !is_wanted(v);
+      return x && (x->op == AirOp::icmp || x->op == AirOp::fcmp) && single_use(v) && !is_wanted(v);
     };
     if (!folds(a) || !folds(b)) return false;
-  } else if (d->op == Op::select && int_constant(d->vc(), c) && (c & 1) == 0) {
+  } else if (d->op == AirOp::select && int_constant(d->vc(), c) && (c & 1) == 0) {
     a = d->va();
     b = d->vb();
     conjunction = true;
-  } else if (d->op == Op::select && int_constant(d->vb(), c) && (c & 1) == 1) {
+  } else if (d->op == AirOp::select && int_constant(d->vb(), c) && (c & 1) == 1) {
     a = d->va();
     b = d->vc();
     conjunction = false;
@@ -518,7 +515,7 @@ bool Selector::short_circuit(ValueId cond, uint32_t if_true, uint32_t if_false, 
 }
 
 void Selector::select_branch(const Inst& i) {
-  if (i.op == Op::br) {
+  if (i.op == AirOp::br) {
     edge_copies(i.a);
     emit(p_jump, {}, fn_->edges[i.a].target.value, vf::terminator);
     return;
@@ -531,9 +528,7 @@ void Selector::select_branch(const Inst& i) {
     return;
   }
   // The blocks for copies come first: they ask for their arguments' registers before the comparison may fold one of them.
-  size_t made_at = pending_.size();
   uint32_t if_true = edge_block(i.b), if_false = edge_block(i.c);
-  (void)made_at;
   if (if_true == if_false) {
     emit(p_jump, {}, if_true, vf::terminator);
     return;
@@ -607,7 +602,7 @@ void Selector::switch_tree(Reg value, unsigned bits, size_t first, size_t last, 
       emit_imm(unsigned(width_op(cmp_ri, bits)), {use_slot(value, bits / 8)}, int32_t(c));
     } else {
       Reg k = constant_reg(uint64_t(c), 64);
-      emit(unsigned(XOp::cmp64rr), {use(value), use(k)});
+      emit(unsigned(Op::cmp64rr), {use(value), use(k)});
     }
   };
   float frequency = pending_[cur_block_].frequency / 2;
@@ -627,13 +622,13 @@ void Selector::switch_tree(Reg value, unsigned bits, size_t first, size_t last, 
     // index = value - low; unsigned above `range` means none of them.
     if (low == 0) {
       if (bits == 64) copy(index, value);
-      else emit(unsigned(XOp::mov32rr), {def(index), use_slot(value, 4)});
+      else emit(unsigned(Op::mov32rr), {def(index), use_slot(value, 4)});
     } else if (fits_signed(-low, 32)) {
-      emit_mem(unsigned(bits == 64 ? XOp::lea64rm : XOp::lea32rm), {def(index)}, reg_mem(value, int32_t(-low)));
+      emit_mem(unsigned(bits == 64 ? Op::lea64rm : Op::lea32rm), {def(index)}, reg_mem(value, int32_t(-low)));
     } else {
       Reg k = constant_reg(uint64_t(low), 64);
       copy(index, value);
-      emit(unsigned(XOp::sub64rr), {mod(index), use(k)});
+      emit(unsigned(Op::sub64rr), {mod(index), use(k)});
     }
     emit_imm(unsigned(width_op(cmp_ri, bits)), {use(index)}, int32_t(range));
     if (one_target) {
@@ -658,8 +653,8 @@ void Selector::switch_tree(Reg value, unsigned bits, size_t first, size_t last, 
     uint32_t dispatch = new_block(pending_[cur_block_].frequency);
     branch({Cond::be, 0}, dispatch, fallback);
     fill_made(dispatch, [&] {
-      Reg base = gp(8), entry = gp(8);
-      emit(p_jump_table, {Operand::make(index, Role::use_late), def_early(base), def_early(entry)}, table, vf::terminator);
+      Reg base = gp(8);
+      emit(p_jump_table, {mod(index), def_early(base)}, table, vf::terminator);
     });
     return;
   }

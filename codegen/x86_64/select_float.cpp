@@ -10,19 +10,17 @@
 namespace lode::x86_64 {
 
 using air::Inst;
-using air::Op;
-using XOp = x86_64::Op;
 
-void Selector::float_binary(const Inst& i, XOp rr32, XOp rm32, XOp rr64, XOp rm64) {
+void Selector::float_binary(const Inst& i, Op rr32, Op rm32, Op rr64, Op rm64) {
   bool single = i.type == TypeTable::f32;
   unsigned bits = single ? 32 : 64;
   ValueId a = i.va(), b = i.vb();
-  bool commutes = i.op == Op::fadd || i.op == Op::fmul;
+  bool commutes = i.op == AirOp::fadd || i.op == AirOp::fmul;
   Reg dst = result_reg(i.result);
   if (commutes && !can_fold_load(b, bits) && can_fold_load(a, bits)) std::swap(a, b);
   const air::Constant* c = fn_->constant(b);
   if (c && c->kind == air::ConstantKind::Float && c->bits != 0) {
-    uint32_t at = writer_.add_constant(reinterpret_cast<const uint8_t*>(&c->bits), bits / 8, bits / 8);
+    uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(&c->bits), size_t(bits / 8)}, bits / 8);
     copy(dst, reg_of(a));
     emit_mem(unsigned(single ? rm32 : rm64), {mod(dst)}, constants_mem(at));
     return;
@@ -52,40 +50,40 @@ void Selector::select_float(const Inst& i) {
       for (unsigned k = 0; k < 4; k++) store_le<uint32_t>(bytes + 4 * k, uint32_t(bits32));
     else
       for (unsigned k = 0; k < 2; k++) store_le<uint64_t>(bytes + 8 * k, bits64);
-    return constants_mem(writer_.add_constant(bytes, 16, 16));
+    return constants_mem(writer_->add_constant(bytes, 16));
   };
   switch (i.op) {
-    case Op::fadd: float_binary(i, XOp::addss_rr, XOp::addss_rm, XOp::addsd_rr, XOp::addsd_rm); break;
-    case Op::fsub: float_binary(i, XOp::subss_rr, XOp::subss_rm, XOp::subsd_rr, XOp::subsd_rm); break;
-    case Op::fmul: float_binary(i, XOp::mulss_rr, XOp::mulss_rm, XOp::mulsd_rr, XOp::mulsd_rm); break;
-    case Op::fdiv: float_binary(i, XOp::divss_rr, XOp::divss_rm, XOp::divsd_rr, XOp::divsd_rm); break;
-    case Op::fneg: {
+    case AirOp::fadd: float_binary(i, Op::addss_rr, Op::addss_rm, Op::addsd_rr, Op::addsd_rm); break;
+    case AirOp::fsub: float_binary(i, Op::subss_rr, Op::subss_rm, Op::subsd_rr, Op::subsd_rm); break;
+    case AirOp::fmul: float_binary(i, Op::mulss_rr, Op::mulss_rm, Op::mulsd_rr, Op::mulsd_rm); break;
+    case AirOp::fdiv: float_binary(i, Op::divss_rr, Op::divss_rm, Op::divsd_rr, Op::divsd_rm); break;
+    case AirOp::fneg: {
       Reg dst = result_reg(i.result);
       copy(dst, reg_of(i.va()));
-      emit_mem(unsigned(XOp::xorps_rm), {mod(dst)}, mask(0x80000000, 0x8000000000000000));
+      emit_mem(unsigned(Op::xorps_rm), {mod(dst)}, mask(0x80000000, 0x8000000000000000));
       break;
     }
-    case Op::fabs: {
+    case AirOp::fabs: {
       Reg dst = result_reg(i.result);
       copy(dst, reg_of(i.va()));
-      emit_mem(unsigned(XOp::andps_rm), {mod(dst)}, mask(0x7fffffff, 0x7fffffffffffffff));
+      emit_mem(unsigned(Op::andps_rm), {mod(dst)}, mask(0x7fffffff, 0x7fffffffffffffff));
       break;
     }
-    case Op::fsqrt: {
+    case AirOp::fsqrt: {
       unsigned bits = single ? 32 : 64;
       Reg dst = result_reg(i.result);
-      if (can_fold_load(i.va(), bits)) emit_mem(unsigned(single ? XOp::sqrtss_rm : XOp::sqrtsd_rm), {def(dst)}, fold_load(i.va()));
-      else emit(unsigned(single ? XOp::sqrtss_rr : XOp::sqrtsd_rr), {def(dst), use(reg_of(i.va()))});
+      if (can_fold_load(i.va(), bits)) emit_mem(unsigned(single ? Op::sqrtss_rm : Op::sqrtsd_rm), {def(dst)}, fold_load(i.va()));
+      else emit(unsigned(single ? Op::sqrtss_rr : Op::sqrtsd_rr), {def(dst), use(reg_of(i.va()))});
       break;
     }
-    case Op::fcopysign: {
+    case AirOp::fcopysign: {
       Reg dst = result_reg(i.result), sign = fp(single ? 4 : 8);
       Reg a = reg_of(i.va()), b = reg_of(i.vb());
       copy(sign, b);
-      emit_mem(unsigned(XOp::andps_rm), {mod(sign)}, mask(0x80000000, 0x8000000000000000));
+      emit_mem(unsigned(Op::andps_rm), {mod(sign)}, mask(0x80000000, 0x8000000000000000));
       copy(dst, a);
-      emit_mem(unsigned(XOp::andps_rm), {mod(dst)}, mask(0x7fffffff, 0x7fffffffffffffff));
-      emit(unsigned(XOp::orps_rr), {mod(dst), use(sign)});
+      emit_mem(unsigned(Op::andps_rm), {mod(dst)}, mask(0x7fffffff, 0x7fffffffffffffff));
+      emit(unsigned(Op::orps_rr), {mod(dst), use(sign)});
       break;
     }
     default: fail("not supported on this type"); break;
@@ -97,13 +95,13 @@ void Selector::select_float(const Inst& i) {
 void Selector::select_f80(const Inst& i) {
   load_f80(i.va());
   switch (i.op) {
-    case Op::fadd: load_f80(i.vb()); emit(unsigned(XOp::faddp), {}); break;
-    case Op::fsub: load_f80(i.vb()); emit(unsigned(XOp::fsubp), {}); break;
-    case Op::fmul: load_f80(i.vb()); emit(unsigned(XOp::fmulp), {}); break;
-    case Op::fdiv: load_f80(i.vb()); emit(unsigned(XOp::fdivp), {}); break;
-    case Op::fneg: emit(unsigned(XOp::fchs), {}); break;
-    case Op::fabs: emit(unsigned(XOp::fabs), {}); break;
-    case Op::fsqrt: emit(unsigned(XOp::fsqrt), {}); break;
+    case AirOp::fadd: load_f80(i.vb()); emit(unsigned(Op::faddp), {}); break;
+    case AirOp::fsub: load_f80(i.vb()); emit(unsigned(Op::fsubp), {}); break;
+    case AirOp::fmul: load_f80(i.vb()); emit(unsigned(Op::fmulp), {}); break;
+    case AirOp::fdiv: load_f80(i.vb()); emit(unsigned(Op::fdivp), {}); break;
+    case AirOp::fneg: emit(unsigned(Op::fchs), {}); break;
+    case AirOp::fabs: emit(unsigned(Op::fabs), {}); break;
+    case AirOp::fsqrt: emit(unsigned(Op::fsqrt), {}); break;
     default: fail("not supported on this type"); break;
   }
   store_f80(i.result);
@@ -117,21 +115,21 @@ void Selector::select_convert(const Inst& i) {
   TypeId from = type_of(i.va()), to = i.type;
   auto store_int = [&](Reg r, unsigned bytes) {
     uint32_t slot = new_slot(8, 3);
-    emit_mem(unsigned(bytes == 8 ? XOp::mov64mr : XOp::mov32mr), {use(r)}, slot_mem(slot));
+    emit_mem(unsigned(bytes == 8 ? Op::mov64mr : Op::mov32mr), {use(r)}, slot_mem(slot));
     return slot;
   };
   switch (i.op) {
-    case Op::fptrunc: case Op::fpext: {
+    case AirOp::fptrunc: case AirOp::fpext: {
       if (from == TypeTable::f80) {
         uint32_t slot = new_slot(8, 3);
         load_f80(i.va());
-        emit_mem(unsigned(to == TypeTable::f32 ? XOp::fstp32m : XOp::fstp64m), {}, slot_mem(slot));
+        emit_mem(unsigned(to == TypeTable::f32 ? Op::fstp32m : Op::fstp64m), {}, slot_mem(slot));
         load_reg(result_reg(i.result), to, slot_mem(slot));
         return;
       }
       if (to == TypeTable::f80) {
         unsigned bits = from == TypeTable::f32 ? 32 : 64;
-        XOp op = bits == 32 ? XOp::fld32m : XOp::fld64m;
+        Op op = bits == 32 ? Op::fld32m : Op::fld64m;
         if (can_fold_load(i.va(), bits)) {
           emit_mem(unsigned(op), {}, fold_load(i.va()));
         } else {
@@ -148,37 +146,37 @@ void Selector::select_convert(const Inst& i) {
       if (from == to) {
         copy(dst, reg_of(i.va()));
       } else if (can_fold_load(i.va(), bits)) {
-        emit_mem(unsigned(i.op == Op::fpext ? XOp::cvtss2sd_rm : XOp::cvtsd2ss_rm), {def(dst)}, fold_load(i.va()));
+        emit_mem(unsigned(i.op == AirOp::fpext ? Op::cvtss2sd_rm : Op::cvtsd2ss_rm), {def(dst)}, fold_load(i.va()));
       } else {
-        emit(unsigned(i.op == Op::fpext ? XOp::cvtss2sd_rr : XOp::cvtsd2ss_rr), {def(dst), use_slot(reg_of(i.va()), bits / 8)});
+        emit(unsigned(i.op == AirOp::fpext ? Op::cvtss2sd_rr : Op::cvtsd2ss_rr), {def(dst), use_slot(reg_of(i.va()), bits / 8)});
       }
       return;
     }
-    case Op::sitofp: case Op::uitofp: {
+    case AirOp::sitofp: case AirOp::uitofp: {
       unsigned bits = bits_of(from);
-      bool is_unsigned = i.op == Op::uitofp;
+      bool is_unsigned = i.op == AirOp::uitofp;
       if (to == TypeTable::f80) {
         if (bits == 64 && is_unsigned) {
           // fild reads a signed number; add 2^64 when the top bit is set: constants {0, 2^64} as f32, indexed by the sign.
           Reg r = reg_of(i.va()), sign = gp(8);
           uint32_t slot = store_int(r, 8);
           copy(sign, r);
-          emit_imm(unsigned(XOp::shr64ri), {mod(sign)}, 63);
+          emit_imm(unsigned(Op::shr64ri), {mod(sign)}, 63);
           static constexpr uint32_t table[2] = {0, 0x5f800000};
-          uint32_t at = writer_.add_constant(reinterpret_cast<const uint8_t*>(table), 8, 8);
+          uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(table), size_t(8)}, 8);
           Reg base = gp(8);
-          emit_mem(unsigned(XOp::lea64rm), {def(base)}, constants_mem(at));
+          emit_mem(unsigned(Op::lea64rm), {def(base)}, constants_mem(at));
           VMem entry = reg_mem(base);
           entry.has_index = true;
           entry.index = sign;
           entry.scale_log2 = 2;
-          emit_mem(unsigned(XOp::fild64m), {}, slot_mem(slot));
-          emit_mem(unsigned(XOp::fld32m), {}, entry);
-          emit(unsigned(XOp::faddp), {});
+          emit_mem(unsigned(Op::fild64m), {}, slot_mem(slot));
+          emit_mem(unsigned(Op::fld32m), {}, entry);
+          emit(unsigned(Op::faddp), {});
         } else {
           Reg r = bits == 64 ? reg_of(i.va()) : is_unsigned ? zero_extended(i.va(), 64) : sign_extended(i.va(), 64);
           uint32_t slot = store_int(r, 8);
-          emit_mem(unsigned(XOp::fild64m), {}, slot_mem(slot));
+          emit_mem(unsigned(Op::fild64m), {}, slot_mem(slot));
         }
         store_f80(i.result);
         return;
@@ -188,7 +186,7 @@ void Selector::select_convert(const Inst& i) {
       // The conversion keeps the upper part of its destination: clear it first, or it waits for the last writer.
       auto convert = [&](Reg d, Reg r, bool wide) {
         emit(p_zero_fp, {def(d)}, 0, 0);
-        emit(unsigned(single ? (wide ? XOp::cvtsi2ss64_xr : XOp::cvtsi2ss32_xr) : (wide ? XOp::cvtsi2sd64_xr : XOp::cvtsi2sd32_xr)),
+        emit(unsigned(single ? (wide ? Op::cvtsi2ss64_xr : Op::cvtsi2ss32_xr) : (wide ? Op::cvtsi2sd64_xr : Op::cvtsi2sd32_xr)),
              {mod(d), use_slot(r, wide ? 8 : 4)});
       };
       if (!is_unsigned || bits < 64) {
@@ -201,84 +199,84 @@ void Selector::select_convert(const Inst& i) {
       if (single) {
         Reg half = gp(8), low = gp(8), picked = gp(8), sign = gp(8);
         copy(half, x);
-        emit_imm(unsigned(XOp::shr64ri), {mod(half)}, 1);
+        emit_imm(unsigned(Op::shr64ri), {mod(half)}, 1);
         copy(low, x);
-        emit_imm(unsigned(XOp::and32ri), {mod(low)}, 1);
-        emit(unsigned(XOp::or64rr), {mod(half), use(low)});
-        emit(unsigned(XOp::test64rr), {use(x), use(x)});
+        emit_imm(unsigned(Op::and32ri), {mod(low)}, 1);
+        emit(unsigned(Op::or64rr), {mod(half), use(low)});
+        emit(unsigned(Op::test64rr), {use(x), use(x)});
         copy(picked, x);
-        emit(with_cond(XOp::cmov64rr, Cond::s), {mod(picked), use(half)});
+        emit(with_cond(Op::cmov64rr, Cond::s), {mod(picked), use(half)});
         Reg f = fp(4), mask = fp(8), extra = fp(8);
         convert(f, picked, true);
         copy(sign, x);
-        emit_imm(unsigned(XOp::sar64ri), {mod(sign)}, 63);
-        emit(unsigned(XOp::movq_xr), {def(mask), use(sign)});
+        emit_imm(unsigned(Op::sar64ri), {mod(sign)}, 63);
+        emit(unsigned(Op::movq_xr), {def(mask), use(sign)});
         copy(extra, mask);
-        emit(unsigned(XOp::andps_rr), {mod(extra), use(f)});
+        emit(unsigned(Op::andps_rr), {mod(extra), use(f)});
         copy(dst, f);
-        emit(unsigned(XOp::addss_rr), {mod(dst), use(extra)});
+        emit(unsigned(Op::addss_rr), {mod(dst), use(extra)});
         return;
       }
       // high * 2^32 + 2^84 and low + 2^52, minus the two biases, added.
       Reg low = gp(8), high = gp(8), fl = fp(8), fh = fp(8), k;
-      emit(unsigned(XOp::mov32rr), {def(low), use(x)});
+      emit(unsigned(Op::mov32rr), {def(low), use(x)});
       copy(high, x);
-      emit_imm(unsigned(XOp::shr64ri), {mod(high)}, 32);
+      emit_imm(unsigned(Op::shr64ri), {mod(high)}, 32);
       k = constant_reg(0x4330000000000000, 64);
-      emit(unsigned(XOp::or64rr), {mod(low), use(k)});
+      emit(unsigned(Op::or64rr), {mod(low), use(k)});
       k = constant_reg(0x4530000000000000, 64);
-      emit(unsigned(XOp::or64rr), {mod(high), use(k)});
-      emit(unsigned(XOp::movq_xr), {def(fl), use(low)});
-      emit(unsigned(XOp::movq_xr), {def(fh), use(high)});
+      emit(unsigned(Op::or64rr), {mod(high), use(k)});
+      emit(unsigned(Op::movq_xr), {def(fl), use(low)});
+      emit(unsigned(Op::movq_xr), {def(fh), use(high)});
       static constexpr uint64_t bias = 0x4530000000100000;  // 2^84 + 2^52
-      uint32_t at = writer_.add_constant(reinterpret_cast<const uint8_t*>(&bias), 8, 8);
-      emit_mem(unsigned(XOp::subsd_rm), {mod(fh)}, constants_mem(at));
+      uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(&bias), size_t(8)}, 8);
+      emit_mem(unsigned(Op::subsd_rm), {mod(fh)}, constants_mem(at));
       copy(dst, fh);
-      emit(unsigned(XOp::addsd_rr), {mod(dst), use(fl)});
+      emit(unsigned(Op::addsd_rr), {mod(dst), use(fl)});
       return;
     }
-    case Op::fptosi: case Op::fptoui: {
+    case AirOp::fptosi: case AirOp::fptoui: {
       unsigned bits = bits_of(to);
-      bool is_unsigned = i.op == Op::fptoui;
+      bool is_unsigned = i.op == AirOp::fptoui;
       if (from == TypeTable::f80) {
         uint32_t slot = new_slot(8, 3);
         Reg dst = result_reg(i.result);
         if (is_unsigned && bits == 64) {
           // Values from 2^63 on: subtract 2^63, set the top bit afterwards. Without a branch: subtract {0, 2^63}[x >= 2^63].
           static constexpr uint32_t table[2] = {0, 0x5f000000};
-          uint32_t at = writer_.add_constant(reinterpret_cast<const uint8_t*>(table), 8, 8);
+          uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(table), size_t(8)}, 8);
           Reg flag = gp(4), index = gp(8), base = gp(8), result = gp(8);
-          emit_mem(unsigned(XOp::fld32m), {}, constants_mem(at + 4));
+          emit_mem(unsigned(Op::fld32m), {}, constants_mem(at + 4));
           load_f80(i.va());
-          emit(unsigned(XOp::fucomip), {});
-          emit(with_cond(XOp::setcc8r, Cond::ae), {def(flag)});
-          emit(unsigned(XOp::fstp_st0), {});
-          emit(unsigned(XOp::movzx32rr8), {def(index), use(flag)});
-          emit_mem(unsigned(XOp::lea64rm), {def(base)}, constants_mem(at));
+          emit(unsigned(Op::fucomip), {});
+          emit(with_cond(Op::setcc8r, Cond::ae), {def(flag)});
+          emit(unsigned(Op::fstp_st0), {});
+          emit(unsigned(Op::movzx32rr8), {def(index), use(flag)});
+          emit_mem(unsigned(Op::lea64rm), {def(base)}, constants_mem(at));
           VMem entry = reg_mem(base);
           entry.has_index = true;
           entry.index = index;
           entry.scale_log2 = 2;
           load_f80(i.va());
-          emit_mem(unsigned(XOp::fld32m), {}, entry);
-          emit(unsigned(XOp::fsubp), {});
+          emit_mem(unsigned(Op::fld32m), {}, entry);
+          emit(unsigned(Op::fsubp), {});
           truncate_x87(slot, 64);
           Reg top = gp(8);
           copy(top, index);
-          emit_imm(unsigned(XOp::shl64ri), {mod(top)}, 63);
-          emit_mem(unsigned(XOp::mov64rm), {def(result)}, slot_mem(slot));
+          emit_imm(unsigned(Op::shl64ri), {mod(top)}, 63);
+          emit_mem(unsigned(Op::mov64rm), {def(result)}, slot_mem(slot));
           copy(dst, result);
-          emit(unsigned(XOp::xor64rr), {mod(dst), use(top)});
+          emit(unsigned(Op::xor64rr), {mod(dst), use(top)});
           return;
         }
         load_f80(i.va());
         truncate_x87(slot, 64);
-        emit_mem(unsigned(bits == 64 ? XOp::mov64rm : XOp::mov32rm), {def(dst)}, slot_mem(slot));
+        emit_mem(unsigned(bits == 64 ? Op::mov64rm : Op::mov32rm), {def(dst)}, slot_mem(slot));
         return;
       }
       bool single = from == TypeTable::f32;
       Reg dst = result_reg(i.result);
-      XOp to64_rr = single ? XOp::cvttss2si64_rx : XOp::cvttsd2si64_rx, to32_rr = single ? XOp::cvttss2si32_rx : XOp::cvttsd2si32_rx;
+      Op to64_rr = single ? Op::cvttss2si64_rx : Op::cvttsd2si64_rx, to32_rr = single ? Op::cvttss2si32_rx : Op::cvttsd2si32_rx;
       if (!is_unsigned || bits < 64) {
         bool wide = bits == 64 || (is_unsigned && bits == 32);
         emit(unsigned(wide ? to64_rr : to32_rr), {def(dst), use(reg_of(i.va()))});
@@ -286,16 +284,16 @@ void Selector::select_convert(const Inst& i) {
       }
       Reg x = reg_of(i.va()), less = fp(single ? 4 : 8), a = gp(8), b = gp(8), sign = gp(8);
       uint64_t two_63 = single ? two_63_f32 : two_63_f64;
-      uint32_t at = writer_.add_constant(reinterpret_cast<const uint8_t*>(&two_63), single ? 4 : 8, single ? 4 : 8);
+      uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(&two_63), size_t(single ? 4 : 8)}, single ? 4 : 8);
       emit(unsigned(to64_rr), {def(a), use(x)});
       copy(less, x);
-      emit_mem(unsigned(single ? XOp::subss_rm : XOp::subsd_rm), {mod(less)}, constants_mem(at));
+      emit_mem(unsigned(single ? Op::subss_rm : Op::subsd_rm), {mod(less)}, constants_mem(at));
       emit(unsigned(to64_rr), {def(b), use(less)});
       copy(sign, a);
-      emit_imm(unsigned(XOp::sar64ri), {mod(sign)}, 63);
-      emit(unsigned(XOp::and64rr), {mod(b), use(sign)});
+      emit_imm(unsigned(Op::sar64ri), {mod(sign)}, 63);
+      emit(unsigned(Op::and64rr), {mod(b), use(sign)});
       copy(dst, a);
-      emit(unsigned(XOp::or64rr), {mod(dst), use(b)});
+      emit(unsigned(Op::or64rr), {mod(dst), use(b)});
       return;
     }
     default: return;
@@ -306,14 +304,14 @@ void Selector::select_convert(const Inst& i) {
 void Selector::truncate_x87(uint32_t slot, unsigned bits) {
   uint32_t words = new_slot(4, 1);
   Reg word = gp(4), chopped = gp(4);
-  emit_mem(unsigned(XOp::fnstcw_m), {}, slot_mem(words));
-  emit_mem(unsigned(XOp::movzx32rm16), {def(word)}, slot_mem(words));
+  emit_mem(unsigned(Op::fnstcw_m), {}, slot_mem(words));
+  emit_mem(unsigned(Op::movzx32rm16), {def(word)}, slot_mem(words));
   copy(chopped, word);
-  emit_imm(unsigned(XOp::or32ri), {mod(chopped)}, 0xc00);
-  emit_mem(unsigned(XOp::mov16mr), {use(chopped)}, slot_mem(words, 2));
-  emit_mem(unsigned(XOp::fldcw_m), {}, slot_mem(words, 2));
-  emit_mem(unsigned(bits == 64 ? XOp::fistp64m : XOp::fistp32m), {}, slot_mem(slot));
-  emit_mem(unsigned(XOp::fldcw_m), {}, slot_mem(words));
+  emit_imm(unsigned(Op::or32ri), {mod(chopped)}, 0xc00);
+  emit_mem(unsigned(Op::mov16mr), {use(chopped)}, slot_mem(words, 2));
+  emit_mem(unsigned(Op::fldcw_m), {}, slot_mem(words, 2));
+  emit_mem(unsigned(bits == 64 ? Op::fistp64m : Op::fistp32m), {}, slot_mem(slot));
+  emit_mem(unsigned(Op::fldcw_m), {}, slot_mem(words));
 }
 
 }  // namespace lode::x86_64

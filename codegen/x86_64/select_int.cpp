@@ -12,11 +12,9 @@
 namespace lode::x86_64 {
 
 using air::Inst;
-using air::Op;
-using XOp = x86_64::Op;
 
 // dst = a op b with b as immediate, memory or register.
-void Selector::two_address(const XOp* rr, const XOp* ri, const XOp* rm, unsigned bits, Reg dst, ValueId a, ValueId b, bool commutes) {
+void Selector::two_address(const Op* rr, const Op* ri, const Op* rm, unsigned bits, Reg dst, ValueId a, ValueId b, bool commutes) {
   unsigned wide = bits == 64 ? 64 : 32;
   int32_t imm;
   if (commutes && imm32(a, imm) && !imm32(b, imm)) std::swap(a, b);
@@ -48,26 +46,26 @@ void Selector::select_binary(const Inst& i) {
   ValueId a = i.va(), b = i.vb();
   int64_t c;
   switch (i.op) {
-    case Op::add: {
+    case AirOp::add: {
       int32_t imm;
       if (imm32(a, imm) && !imm32(b, imm)) std::swap(a, b);
       // a + b * {1,2,4,8} + constant in one instruction, when it saves a copy or a shift.
       const Inst* s = def_of(b);
       const Inst* t = def_of(a);
       auto small_shift = [&](const Inst* x, ValueId v) {
-        return x && x->op == Op::shl && x->type == i.type && single_use(v) && !is_wanted(v) && int_constant(x->vb(), c) && c > 0 && c <= 3;
+        return x && x->op == AirOp::shl && x->type == i.type && single_use(v) && !is_wanted(v) && int_constant(x->vb(), c) && c > 0 && c <= 3;
       };
       if (!small_shift(s, b) && small_shift(t, a)) {
         std::swap(a, b);
         std::swap(s, t);
       }
       VMem m;
-      m.kind = MemKind::base;
+      m.kind = Mem::Kind::base;
       bool use_lea = false;
       if (imm32(b, imm)) {
         // (x + y) + constant
         const Inst* inner = def_of(a);
-        if (inner && inner->op == Op::add && inner->type == i.type && single_use(a) && !is_wanted(a) && bits >= 32 &&
+        if (inner && inner->op == AirOp::add && inner->type == i.type && single_use(a) && !is_wanted(a) && bits >= 32 &&
             !fn_->constant(inner->va()) && !fn_->constant(inner->vb())) {
           m.has_base = m.has_index = true;
           m.base = reg_of(inner->va());
@@ -95,58 +93,58 @@ void Selector::select_binary(const Inst& i) {
         use_lea = true;
       }
       if (use_lea) {
-        emit_mem(unsigned(wide == 64 ? XOp::lea64rm : XOp::lea32rm), {def(dst)}, m);
+        emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
         return;
       }
       two_address(add_rr, add_ri, add_rm, bits, dst, a, b, true);
       break;
     }
-    case Op::sub:
+    case AirOp::sub:
       if (int_constant(a, c) && c == 0) {
         copy(dst, reg_of(b));
-        emit(unsigned(wide == 64 ? XOp::neg64r : XOp::neg32r), {mod_slot(dst, wide / 8)});
+        emit(unsigned(wide == 64 ? Op::neg64r : Op::neg32r), {mod_slot(dst, wide / 8)});
         break;
       }
       two_address(sub_rr, sub_ri, sub_rm, bits, dst, a, b, false);
       break;
-    case Op::and_: {
+    case AirOp::and_: {
       if (int_constant(a, c)) std::swap(a, b);
       if (int_constant(b, c) && bits >= 32) {
         // Masks that are extensions.
         uint64_t mask = bits == 64 ? uint64_t(c) : uint64_t(c) & 0xffffffff;
         if (mask == 0xff || mask == 0xffff) {
-          emit(unsigned(mask == 0xff ? XOp::movzx32rr8 : XOp::movzx32rr16), {def(dst), use_slot(reg_of(a), mask == 0xff ? 1 : 2)});
+          emit(unsigned(mask == 0xff ? Op::movzx32rr8 : Op::movzx32rr16), {def(dst), use_slot(reg_of(a), mask == 0xff ? 1 : 2)});
           break;
         }
         if (bits == 64 && mask == 0xffffffff) {
-          emit(unsigned(XOp::mov32rr), {def(dst), use_slot(reg_of(a), 4)});
+          emit(unsigned(Op::mov32rr), {def(dst), use_slot(reg_of(a), 4)});
           break;
         }
         if (bits == 64 && mask < 0x80000000) {
           copy(dst, reg_of(a));
-          emit_imm(unsigned(XOp::and32ri), {mod(dst)}, int32_t(mask));  // clears the upper half as the mask would
+          emit_imm(unsigned(Op::and32ri), {mod(dst)}, int32_t(mask));  // clears the upper half as the mask would
           break;
         }
       }
       two_address(and_rr, and_ri, and_rm, bits, dst, a, b, true);
       break;
     }
-    case Op::or_: two_address(or_rr, or_ri, or_rm, bits, dst, a, b, true); break;
-    case Op::xor_:
+    case AirOp::or_: two_address(or_rr, or_ri, or_rm, bits, dst, a, b, true); break;
+    case AirOp::xor_:
       if (int_constant(a, c)) std::swap(a, b);
       if (int_constant(b, c) && c == -1 && bits > 1) {
         copy(dst, reg_of(a));
-        emit(unsigned(wide == 64 ? XOp::not64r : XOp::not32r), {mod_slot(dst, wide / 8)});
+        emit(unsigned(wide == 64 ? Op::not64r : Op::not32r), {mod_slot(dst, wide / 8)});
         break;
       }
       if (bits == 1 && int_constant(b, c)) {
         copy(dst, reg_of(a));
-        if (c & 1) emit_imm(unsigned(XOp::xor32ri), {mod(dst)}, 1);
+        if (c & 1) emit_imm(unsigned(Op::xor32ri), {mod(dst)}, 1);
         break;
       }
       two_address(xor_rr, xor_ri, xor_rm, bits, dst, a, b, true);
       break;
-    case Op::mul: {
+    case AirOp::mul: {
       if (int_constant(a, c)) std::swap(a, b);
       if (int_constant(b, c) && fits_signed(c, 32)) {
         uint64_t u = uint64_t(c) & (bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1);
@@ -154,18 +152,18 @@ void Selector::select_binary(const Inst& i) {
           constant_into(dst, 0);
         } else if (is_power_of_two(u)) {
           copy(dst, reg_of(a));
-          if (u > 1) emit_imm(unsigned(wide == 64 ? XOp::shl64ri : XOp::shl32ri), {mod(dst)}, std::countr_zero(u));
+          if (u > 1) emit_imm(unsigned(wide == 64 ? Op::shl64ri : Op::shl32ri), {mod(dst)}, std::countr_zero(u));
         } else if (u == 3 || u == 5 || u == 9) {
           VMem m;
-          m.kind = MemKind::base;
+          m.kind = Mem::Kind::base;
           m.has_base = m.has_index = true;
           m.base = m.index = reg_of(a);
           m.scale_log2 = u == 3 ? 1 : u == 5 ? 2 : 3;
-          emit_mem(unsigned(wide == 64 ? XOp::lea64rm : XOp::lea32rm), {def(dst)}, m);
+          emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
         } else if (can_fold_load(a, wide)) {
-          emit_mem(unsigned(wide == 64 ? XOp::imul64rmi : XOp::imul32rmi), {def(dst)}, fold_load(a), uint32_t(c));
+          emit_mem(unsigned(wide == 64 ? Op::imul64rmi : Op::imul32rmi), {def(dst)}, fold_load(a), uint32_t(c));
         } else {
-          emit_imm(unsigned(wide == 64 ? XOp::imul64rri : XOp::imul32rri), {def(dst), use_slot(reg_of(a), wide / 8)}, int32_t(c));
+          emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(dst), use_slot(reg_of(a), wide / 8)}, int32_t(c));
         }
         break;
       }
@@ -174,18 +172,18 @@ void Selector::select_binary(const Inst& i) {
         Reg left = reg_of(a);
         VMem m = fold_load(b);
         copy(dst, left);
-        emit_mem(unsigned(wide == 64 ? XOp::imul64rm : XOp::imul32rm), {mod(dst)}, m);
+        emit_mem(unsigned(wide == 64 ? Op::imul64rm : Op::imul32rm), {mod(dst)}, m);
         break;
       }
       if (!dies_here(a) && dies_here(b)) std::swap(a, b);
       Reg left = reg_of(a), right = reg_of(b);
       copy(dst, left);
-      emit(unsigned(wide == 64 ? XOp::imul64rr : XOp::imul32rr), {mod(dst), use_slot(right, wide / 8)});
+      emit(unsigned(wide == 64 ? Op::imul64rr : Op::imul32rr), {mod(dst), use_slot(right, wide / 8)});
       break;
     }
     default: break;
   }
-  if (bits == 1 && (i.op == Op::add || i.op == Op::sub || i.op == Op::mul)) normalize_i1(dst);
+  if (bits == 1 && (i.op == AirOp::add || i.op == AirOp::sub || i.op == AirOp::mul)) normalize_i1(dst);
 }
 
 void Selector::select_shift(const Inst& i) {
@@ -195,10 +193,10 @@ void Selector::select_shift(const Inst& i) {
   int64_t count;
   bool by_constant = int_constant(i.vb(), count);
   if (by_constant) count &= wide - 1;
-  const XOp *ri = i.op == Op::shl ? shl_ri : i.op == Op::lshr ? shr_ri : sar_ri, *rc = i.op == Op::shl ? shl_rc : i.op == Op::lshr ? shr_rc : sar_rc;
-  if (by_constant && i.op == Op::shl && count > 0 && count <= 3 && !dies_here(i.va())) {
+  const Op *ri = i.op == AirOp::shl ? shl_ri : i.op == AirOp::lshr ? shr_ri : sar_ri, *rc = i.op == AirOp::shl ? shl_rc : i.op == AirOp::lshr ? shr_rc : sar_rc;
+  if (by_constant && i.op == AirOp::shl && count > 0 && count <= 3 && !dies_here(i.va())) {
     VMem m;
-    m.kind = MemKind::base;
+    m.kind = Mem::Kind::base;
     if (count == 1) {
       m.has_base = m.has_index = true;
       m.base = m.index = reg_of(i.va());
@@ -207,11 +205,11 @@ void Selector::select_shift(const Inst& i) {
       m.index = reg_of(i.va());
       m.scale_log2 = uint8_t(count);
     }
-    emit_mem(unsigned(wide == 64 ? XOp::lea64rm : XOp::lea32rm), {def(dst)}, m);
+    emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
     return;
   }
-  Reg source = i.op == Op::shl || bits >= 32 ? reg_of(i.va())
-               : i.op == Op::lshr ? zero_extended(i.va(), 32) : sign_extended(i.va(), 32);
+  Reg source = i.op == AirOp::shl || bits >= 32 ? reg_of(i.va())
+               : i.op == AirOp::lshr ? zero_extended(i.va(), 32) : sign_extended(i.va(), 32);
   if (by_constant) {
     copy(dst, source);
     if (count) emit_imm(unsigned(width_op(ri, wide)), {mod_slot(dst, wide / 8)}, int32_t(count));
@@ -228,7 +226,7 @@ void Selector::select_rotate(const Inst& i) {
   // Legal code has only rotates: both inputs are the same value.
   unsigned bits = bits_of(i.type);
   Reg dst = result_reg(i.result);
-  const XOp *ri = i.op == Op::fshl ? rol_ri : ror_ri, *rc = i.op == Op::fshl ? rol_rc : ror_rc;
+  const Op *ri = i.op == AirOp::fshl ? rol_ri : ror_ri, *rc = i.op == AirOp::fshl ? rol_rc : ror_rc;
   Reg source = reg_of(i.va());
   int64_t count;
   if (int_constant(i.vc(), count)) {
@@ -250,14 +248,14 @@ void Selector::select_rotate(const Inst& i) {
 Reg Selector::high_product(Reg a, Reg b, bool is_signed) {
   Reg rax{0}, rdx{2};
   copy(rax, a);
-  emit(unsigned(is_signed ? XOp::imul1_64r : XOp::mul64r), {mod(rax), def(rdx), use_slot(b, 8)});
+  emit(unsigned(is_signed ? Op::imul1_64r : Op::mul64r), {mod(rax), def(rdx), use_slot(b, 8)});
   Reg high = gp(8);
   copy(high, rdx);
   return high;
 }
 
 void Selector::select_mulh(const Inst& i) {
-  Reg high = high_product(reg_of(i.va()), reg_of(i.vb()), i.op == Op::smulh);
+  Reg high = high_product(reg_of(i.va()), reg_of(i.vb()), i.op == AirOp::smulh);
   copy(result_reg(i.result), high);
 }
 
@@ -265,15 +263,15 @@ bool Selector::divide_by_constant(const Inst& i) {
   int64_t c;
   if (!int_constant(i.vb(), c) || c == 0 || c == -1) return false;
   unsigned bits = bits_of(i.type);
-  bool is_signed = i.op == Op::sdiv || i.op == Op::srem, remainder = i.op == Op::urem || i.op == Op::srem;
+  bool is_signed = i.op == AirOp::sdiv || i.op == AirOp::srem, remainder = i.op == AirOp::urem || i.op == AirOp::srem;
   unsigned wide = bits == 64 ? 64 : 32;
   uint64_t mask = bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
   uint64_t d = is_signed ? (c < 0 ? 0 - uint64_t(c) : uint64_t(c)) : uint64_t(c) & mask;
   if (is_signed && c < 0 && uint64_t(c) == (uint64_t{1} << 63)) return false;
   if (is_signed && bits < 64 && d > mask / 2) return false;
   Reg dst = result_reg(i.result);
-  auto op_ri = [&](const XOp* ops, Reg r, int32_t imm) { emit_imm(unsigned(width_op(ops, wide)), {mod(r)}, imm); };
-  auto op_rr = [&](const XOp* ops, Reg r, Reg s) { emit(unsigned(width_op(ops, wide)), {mod(r), use(s)}); };
+  auto op_ri = [&](const Op* ops, Reg r, int32_t imm) { emit_imm(unsigned(width_op(ops, wide)), {mod(r)}, imm); };
+  auto op_rr = [&](const Op* ops, Reg r, Reg s) { emit(unsigned(width_op(ops, wide)), {mod(r), use(s)}); };
   auto reg = [&] { return gp(wide / 8); };
   Reg n = is_signed ? sign_extended(i.va(), wide) : zero_extended(i.va(), wide);
   // The remainder: n - (n / d) * d.
@@ -284,11 +282,11 @@ bool Selector::divide_by_constant(const Inst& i) {
     }
     Reg p = reg();
     if (fits_signed(c, 32)) {
-      emit_imm(unsigned(wide == 64 ? XOp::imul64rri : XOp::imul32rri), {def(p), use(q)}, int32_t(c));
+      emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(p), use(q)}, int32_t(c));
     } else {
       Reg k = constant_reg(uint64_t(c), 64);
       copy(p, q);
-      emit(unsigned(XOp::imul64rr), {mod(p), use(k)});
+      emit(unsigned(Op::imul64rr), {mod(p), use(k)});
     }
     copy(dst, n);
     op_rr(sub_rr, dst, p);
@@ -321,7 +319,7 @@ bool Selector::divide_by_constant(const Inst& i) {
     if (!remainder) {
       op_ri(sar_ri, t, k);
       copy(dst, t);
-      if (c < 0) emit(unsigned(wide == 64 ? XOp::neg64r : XOp::neg32r), {mod(dst)});
+      if (c < 0) emit(unsigned(wide == 64 ? Op::neg64r : Op::neg32r), {mod(dst)});
       return true;
     }
     if (fits_signed(-int64_t(d), 32)) {
@@ -352,31 +350,31 @@ bool Selector::divide_by_constant(const Inst& i) {
     Reg q;
     if (wide == 32) {
       Reg x = gp(8);
-      emit(unsigned(XOp::movsxd64rr32), {def(x), use(n)});
+      emit(unsigned(Op::movsxd64rr32), {def(x), use(n)});
       q = gp(8);
-      emit_imm(unsigned(XOp::imul64rri), {def(q), use(x)}, int32_t(m));
+      emit_imm(unsigned(Op::imul64rri), {def(q), use(x)}, int32_t(m));
       if (int32_t(m) < 0) {  // m passes 2^31: its value is int32(m) + 2^32
         Reg high = gp(8);
         copy(high, q);
-        emit_imm(unsigned(XOp::shr64ri), {mod(high)}, 32);
-        emit(unsigned(XOp::add32rr), {mod(high), use(n)});
-        if (s) emit_imm(unsigned(XOp::sar32ri), {mod(high)}, int32_t(s));
+        emit_imm(unsigned(Op::shr64ri), {mod(high)}, 32);
+        emit(unsigned(Op::add32rr), {mod(high), use(n)});
+        if (s) emit_imm(unsigned(Op::sar32ri), {mod(high)}, int32_t(s));
         q = high;
       } else {
-        emit_imm(unsigned(XOp::sar64ri), {mod(q)}, int32_t(32 + s));
+        emit_imm(unsigned(Op::sar64ri), {mod(q)}, int32_t(32 + s));
       }
     } else {
       Reg k = constant_reg(m, 64);
       q = high_product(n, k, true);
-      if (int64_t(m) < 0) emit(unsigned(XOp::add64rr), {mod(q), use(n)});
-      if (s) emit_imm(unsigned(XOp::sar64ri), {mod(q)}, int32_t(s));
+      if (int64_t(m) < 0) emit(unsigned(Op::add64rr), {mod(q), use(n)});
+      if (s) emit_imm(unsigned(Op::sar64ri), {mod(q)}, int32_t(s));
     }
     // One more for negative n.
     Reg sign = reg();
     copy(sign, n);
     op_ri(shr_ri, sign, int32_t(wide) - 1);
     op_rr(add_rr, q, sign);
-    if (c < 0) emit(unsigned(wide == 64 ? XOp::neg64r : XOp::neg32r), {mod(q)});
+    if (c < 0) emit(unsigned(wide == 64 ? Op::neg64r : Op::neg32r), {mod(q)});
     finish(q);
     return true;
   }
@@ -436,16 +434,16 @@ bool Selector::divide_by_constant(const Inst& i) {
   if (w == 32) {
     // 32 x 33 bits fit 64-bit arithmetic when the multiplier has 32 bits.
     Reg x64 = gp(8);
-    emit(unsigned(XOp::mov32rr), {def(x64), use(x)});
+    emit(unsigned(Op::mov32rr), {def(x64), use(x)});
     q = gp(8);
     if (m < 0x80000000) {
-      emit_imm(unsigned(XOp::imul64rri), {def(q), use(x64)}, int32_t(m));
+      emit_imm(unsigned(Op::imul64rri), {def(q), use(x64)}, int32_t(m));
     } else {
       Reg k = constant_reg(m, 64);
       copy(q, x64);
-      emit(unsigned(XOp::imul64rr), {mod(q), use(k)});
+      emit(unsigned(Op::imul64rr), {mod(q), use(k)});
     }
-    emit_imm(unsigned(XOp::shr64ri), {mod(q)}, 32);
+    emit_imm(unsigned(Op::shr64ri), {mod(q)}, 32);
   } else {
     Reg k = constant_reg(m, 64);
     q = high_product(x, k, false);
@@ -469,15 +467,15 @@ bool Selector::divide_by_constant(const Inst& i) {
 void Selector::select_divide(const Inst& i) {
   if (divide_by_constant(i)) return;
   unsigned bits = bits_of(i.type);
-  bool is_signed = i.op == Op::sdiv || i.op == Op::srem, remainder = i.op == Op::urem || i.op == Op::srem;
+  bool is_signed = i.op == AirOp::sdiv || i.op == AirOp::srem, remainder = i.op == AirOp::urem || i.op == AirOp::srem;
   unsigned wide = bits == 64 ? 64 : 32;
   Reg a = is_signed ? sign_extended(i.va(), wide) : zero_extended(i.va(), wide);
   Reg b = is_signed ? sign_extended(i.vb(), wide) : zero_extended(i.vb(), wide);
   Reg rax{0}, rdx{2};
   copy(rax, a);
-  if (is_signed) emit(unsigned(wide == 64 ? XOp::cqo64 : XOp::cdq32), {use(rax), def(rdx)});
+  if (is_signed) emit(unsigned(wide == 64 ? Op::cqo64 : Op::cdq32), {use(rax), def(rdx)});
   else constant_into(rdx, 0);
-  XOp op = is_signed ? (wide == 64 ? XOp::idiv64r : XOp::idiv32r) : (wide == 64 ? XOp::div64r : XOp::div32r);
+  Op op = is_signed ? (wide == 64 ? Op::idiv64r : Op::idiv32r) : (wide == 64 ? Op::div64r : Op::div32r);
   emit(unsigned(op), {mod(rax), mod(rdx), Operand::make(b, Role::use_late, fits_slot(b, wide / 8))});
   copy(result_reg(i.result), remainder ? rdx : rax);
 }
@@ -492,9 +490,9 @@ void Selector::select_overflow(const Inst& i) {
   ValueId a = i.va(), b = i.vb();
   int32_t imm;
   switch (i.op) {
-    case Op::uadd_overflow: case Op::sadd_overflow: case Op::usub_overflow: case Op::ssub_overflow: {
-      bool add = i.op == Op::uadd_overflow || i.op == Op::sadd_overflow;
-      if (i.op == Op::uadd_overflow || i.op == Op::usub_overflow) cond = Cond::b;
+    case AirOp::uadd_overflow: case AirOp::sadd_overflow: case AirOp::usub_overflow: case AirOp::ssub_overflow: {
+      bool add = i.op == AirOp::uadd_overflow || i.op == AirOp::sadd_overflow;
+      if (i.op == AirOp::uadd_overflow || i.op == AirOp::usub_overflow) cond = Cond::b;
       if (add && imm32(a, imm)) std::swap(a, b);
       Reg left = reg_of(a);
       if (imm32(b, imm)) {
@@ -507,45 +505,45 @@ void Selector::select_overflow(const Inst& i) {
       }
       break;
     }
-    case Op::smul_overflow:
+    case AirOp::smul_overflow:
       if (bits == 8) {
         // 8 x 8 bits fit 32: overflow is a product that is not its own low byte sign-extended.
         Reg x = sign_extended(a, 32), y = sign_extended(b, 32), t = gp(4);
         copy(value, x);
-        emit(unsigned(XOp::imul32rr), {mod(value), use(y)});
+        emit(unsigned(Op::imul32rr), {mod(value), use(y)});
         if (!overflow.valid()) return;
-        emit(unsigned(XOp::movsx32rr8), {def(t), use(value)});
-        emit(unsigned(XOp::cmp32rr), {use(t), use(value)});
-        emit(with_cond(XOp::setcc8r, Cond::ne), {def(overflow)});
+        emit(unsigned(Op::movsx32rr8), {def(t), use(value)});
+        emit(unsigned(Op::cmp32rr), {use(t), use(value)});
+        emit(with_cond(Op::setcc8r, Cond::ne), {def(overflow)});
         return;
       } else {
         Reg left = reg_of(a), right = reg_of(b);
         copy(value, left);
-        emit(unsigned(bits == 16 ? XOp::imul16rr : bits == 32 ? XOp::imul32rr : XOp::imul64rr), {mod(value), use(right)});
+        emit(unsigned(bits == 16 ? Op::imul16rr : bits == 32 ? Op::imul32rr : Op::imul64rr), {mod(value), use(right)});
       }
       break;
-    case Op::umul_overflow: {
+    case AirOp::umul_overflow: {
       if (bits < 32) {
         Reg x = zero_extended(a, 32), y = zero_extended(b, 32), t = gp(4);
         copy(value, x);
-        emit(unsigned(XOp::imul32rr), {mod(value), use(y)});
+        emit(unsigned(Op::imul32rr), {mod(value), use(y)});
         if (!overflow.valid()) return;
         copy(t, value);
-        emit_imm(unsigned(XOp::shr32ri), {mod(t)}, int32_t(bits));
-        emit(unsigned(XOp::test32rr), {use(t), use(t)});
-        emit(with_cond(XOp::setcc8r, Cond::ne), {def(overflow)});
+        emit_imm(unsigned(Op::shr32ri), {mod(t)}, int32_t(bits));
+        emit(unsigned(Op::test32rr), {use(t), use(t)});
+        emit(with_cond(Op::setcc8r, Cond::ne), {def(overflow)});
         return;
       }
       Reg left = reg_of(a), right = reg_of(b);
       Reg rax{0}, rdx{2};
       copy(rax, left);
-      emit(unsigned(bits == 64 ? XOp::mul64r : XOp::mul32r), {mod(rax), def(rdx), use(right)});
+      emit(unsigned(bits == 64 ? Op::mul64r : Op::mul32r), {mod(rax), def(rdx), use(right)});
       copy(value, rax);
       break;
     }
     default: break;
   }
-  if (overflow.valid()) emit(with_cond(XOp::setcc8r, cond), {def(overflow)});
+  if (overflow.valid()) emit(with_cond(Op::setcc8r, cond), {def(overflow)});
 }
 
 // ---- bits -----------------------------------------------------------------------------------------------------------------
@@ -554,46 +552,46 @@ void Selector::select_bits(const Inst& i) {
   unsigned bits = bits_of(i.type);
   unsigned wide = bits == 64 ? 64 : 32;
   Reg dst = result_reg(i.result);
-  auto ri = [&](const XOp* ops, Reg r, int32_t imm) { emit_imm(unsigned(width_op(ops, wide)), {mod(r)}, imm); };
+  auto ri = [&](const Op* ops, Reg r, int32_t imm) { emit_imm(unsigned(width_op(ops, wide)), {mod(r)}, imm); };
   switch (i.op) {
-    case Op::bswap:
+    case AirOp::bswap:
       copy(dst, reg_of(i.va()));
-      if (bits == 16) emit_imm(unsigned(XOp::rol16ri), {mod(dst)}, 8);
-      else if (bits >= 32) emit(unsigned(bits == 64 ? XOp::bswap64r : XOp::bswap32r), {mod(dst)});
+      if (bits == 16) emit_imm(unsigned(Op::rol16ri), {mod(dst)}, 8);
+      else if (bits >= 32) emit(unsigned(bits == 64 ? Op::bswap64r : Op::bswap32r), {mod(dst)});
       return;
-    case Op::cttz: {
+    case AirOp::cttz: {
       // bsf leaves its destination undefined for zero. Narrow values get a sentinel bit; wide ones a conditional move.
       if (bits < 32) {
         Reg t = gp(4);
         copy(t, reg_of(i.va()));
-        emit_imm(unsigned(XOp::or32ri), {mod(t)}, int32_t(1u << bits));
-        emit(unsigned(XOp::bsf32rr), {def(dst), use(t)});
+        emit_imm(unsigned(Op::or32ri), {mod(t)}, int32_t(1u << bits));
+        emit(unsigned(Op::bsf32rr), {def(dst), use(t)});
         return;
       }
       Reg x = reg_of(i.va()), t = gp(wide / 8), none = constant_reg(bits, 32);
-      emit(unsigned(wide == 64 ? XOp::bsf64rr : XOp::bsf32rr), {def(t), use(x)});
+      emit(unsigned(wide == 64 ? Op::bsf64rr : Op::bsf32rr), {def(t), use(x)});
       copy(dst, t);
-      emit(with_cond(XOp::cmov32rr, Cond::e), {mod(dst), use(none)});
+      emit(with_cond(Op::cmov32rr, Cond::e), {mod(dst), use(none)});
       return;
     }
-    case Op::ctlz: {
+    case AirOp::ctlz: {
       // width - 1 - bsr(x); for zero the width: bsr is replaced by 2 * width - 1, and xor with width - 1 makes the difference.
       Reg x = bits < 32 ? zero_extended(i.va(), 32) : reg_of(i.va());
       Reg t = gp(wide / 8), none = constant_reg(2 * bits - 1, 32);
       if (bits < 32) {
-        emit(unsigned(XOp::bsr32rr), {def(t), use(x)});
+        emit(unsigned(Op::bsr32rr), {def(t), use(x)});
         copy(dst, t);
-        emit(with_cond(XOp::cmov32rr, Cond::e), {mod(dst), use(none)});
+        emit(with_cond(Op::cmov32rr, Cond::e), {mod(dst), use(none)});
         ri(xor_ri, dst, int32_t(bits - 1));
         return;
       }
-      emit(unsigned(wide == 64 ? XOp::bsr64rr : XOp::bsr32rr), {def(t), use(x)});
+      emit(unsigned(wide == 64 ? Op::bsr64rr : Op::bsr32rr), {def(t), use(x)});
       copy(dst, t);
-      emit(with_cond(XOp::cmov32rr, Cond::e), {mod(dst), use(none)});
+      emit(with_cond(Op::cmov32rr, Cond::e), {mod(dst), use(none)});
       ri(xor_ri, dst, int32_t(bits - 1));
       return;
     }
-    case Op::ctpop: {
+    case AirOp::ctpop: {
       // Sums of 2, 4, 8 bits in place (Hacker's Delight, figure 5-2), then a multiplication adds the bytes.
       Reg x = bits < 32 ? zero_extended(i.va(), 32) : reg_of(i.va());
       auto masked = [&](Reg r, uint64_t mask) {
@@ -601,7 +599,7 @@ void Selector::select_bits(const Inst& i) {
           ri(and_ri, r, int32_t(uint32_t(mask)));
         } else {
           Reg k = constant_reg(mask, 64);
-          emit(unsigned(XOp::and64rr), {mod(r), use(k)});
+          emit(unsigned(Op::and64rr), {mod(r), use(k)});
         }
       };
       Reg t = gp(wide / 8), a = gp(wide / 8), b = gp(wide / 8);
@@ -621,20 +619,20 @@ void Selector::select_bits(const Inst& i) {
       emit(unsigned(width_op(add_rr, wide)), {mod(a), use(c)});
       masked(a, 0x0f0f0f0f0f0f0f0f);
       if (wide == 32) {
-        emit_imm(unsigned(XOp::imul32rri), {def(dst), use(a)}, 0x01010101);
+        emit_imm(unsigned(Op::imul32rri), {def(dst), use(a)}, 0x01010101);
         ri(shr_ri, dst, 24);
       } else {
         Reg k = constant_reg(0x0101010101010101, 64);
         copy(dst, a);
-        emit(unsigned(XOp::imul64rr), {mod(dst), use(k)});
+        emit(unsigned(Op::imul64rr), {mod(dst), use(k)});
         ri(shr_ri, dst, 56);
       }
       return;
     }
-    case Op::bitreverse: {
+    case AirOp::bitreverse: {
       // Bytes reversed, then bits within bytes by three swaps.
       copy(dst, reg_of(i.va()));
-      emit(unsigned(wide == 64 ? XOp::bswap64r : XOp::bswap32r), {mod(dst)});
+      emit(unsigned(wide == 64 ? Op::bswap64r : Op::bswap32r), {mod(dst)});
       static constexpr uint64_t masks[3] = {0x0f0f0f0f0f0f0f0f, 0x3333333333333333, 0x5555555555555555};
       Reg r = dst;
       for (unsigned step = 0; step < 3; step++) {
@@ -648,8 +646,8 @@ void Selector::select_bits(const Inst& i) {
           ri(and_ri, u, int32_t(uint32_t(masks[step])));
         } else {
           Reg k = constant_reg(masks[step], 64);
-          emit(unsigned(XOp::and64rr), {mod(t), use(k)});
-          emit(unsigned(XOp::and64rr), {mod(u), use(k)});
+          emit(unsigned(Op::and64rr), {mod(t), use(k)});
+          emit(unsigned(Op::and64rr), {mod(u), use(k)});
         }
         ri(shl_ri, u, by);
         emit(unsigned(width_op(or_rr, wide)), {mod(t), use(u)});
@@ -669,16 +667,16 @@ void Selector::select_minmax(const Inst& i) {
   unsigned bits = bits_of(i.type);
   unsigned wide = bits == 64 ? 64 : 32;
   Reg dst = result_reg(i.result);
-  XOp cmov = wide == 64 ? XOp::cmov64rr : XOp::cmov32rr;
-  if (i.op == Op::iabs) {
+  Op cmov = wide == 64 ? Op::cmov64rr : Op::cmov32rr;
+  if (i.op == AirOp::iabs) {
     Reg x = bits < 32 ? sign_extended(i.va(), 32) : reg_of(i.va()), t = gp(wide / 8);
     copy(t, x);
-    emit(unsigned(wide == 64 ? XOp::neg64r : XOp::neg32r), {mod(t)});
+    emit(unsigned(wide == 64 ? Op::neg64r : Op::neg32r), {mod(t)});
     copy(dst, t);
     emit(with_cond(cmov, Cond::s), {mod(dst), use(x)});
     return;
   }
-  bool is_signed = i.op == Op::smin || i.op == Op::smax;
+  bool is_signed = i.op == AirOp::smin || i.op == AirOp::smax;
   Reg a, b;
   if (bits < 32) {
     a = is_signed ? sign_extended(i.va(), 32) : zero_extended(i.va(), 32);
@@ -687,7 +685,7 @@ void Selector::select_minmax(const Inst& i) {
     a = reg_of(i.va());
     b = reg_of(i.vb());
   }
-  Cond c = i.op == Op::smin ? Cond::g : i.op == Op::smax ? Cond::l : i.op == Op::umin ? Cond::a : Cond::b;
+  Cond c = i.op == AirOp::smin ? Cond::g : i.op == AirOp::smax ? Cond::l : i.op == AirOp::umin ? Cond::a : Cond::b;
   emit(unsigned(width_op(cmp_rr, wide)), {use(a), use(b)});
   copy(dst, a);
   emit(with_cond(cmov, c), {mod(dst), use(b)});
@@ -697,7 +695,7 @@ void Selector::select_minmax(const Inst& i) {
 
 void Selector::select_extend(const Inst& i) {
   unsigned to = bits_of(i.type);
-  bool is_signed = i.op == Op::sext;
+  bool is_signed = i.op == AirOp::sext;
   if (!is_signed && to == 64 && bits_of(type_of(i.va())) == 32 && known_zero_upper(i.va())) {
     copy(result_reg(i.result), widen(reg_of(i.va())));
     return;
@@ -732,8 +730,8 @@ void Selector::select_bitcast(const Inst& i) {
     return;
   }
   bool wide = bits_of(is_fp(i.type) ? from : i.type) == 64;
-  if (is_fp(i.type)) emit(unsigned(wide ? XOp::movq_xr : XOp::movd_xr), {def(dst), use_slot(src, wide ? 8 : 4)});
-  else emit(unsigned(wide ? XOp::movq_rx : XOp::movd_rx), {def(dst), use(src)});
+  if (is_fp(i.type)) emit(unsigned(wide ? Op::movq_xr : Op::movd_xr), {def(dst), use_slot(src, wide ? 8 : 4)});
+  else emit(unsigned(wide ? Op::movq_rx : Op::movd_rx), {def(dst), use(src)});
 }
 
 }  // namespace lode::x86_64

@@ -12,8 +12,6 @@ namespace lode::x86_64 {
 using air::ConstantKind;
 using air::Inst;
 using air::MemoryFlags;
-using air::Op;
-using XOp = x86_64::Op;
 
 namespace {
 constexpr int64_t max_disp = 0x3fffffff;
@@ -21,14 +19,14 @@ constexpr int64_t max_disp = 0x3fffffff;
 
 VMem Selector::slot_mem(uint32_t slot, int32_t disp) const {
   VMem m;
-  m.kind = MemKind::slot;
+  m.kind = Mem::Kind::slot;
   m.id = slot;
   m.disp = disp;
   return m;
 }
 VMem Selector::reg_mem(Reg base, int32_t disp) const {
   VMem m;
-  m.kind = MemKind::base;
+  m.kind = Mem::Kind::base;
   m.has_base = true;
   m.base = base;
   m.disp = disp;
@@ -36,7 +34,7 @@ VMem Selector::reg_mem(Reg base, int32_t disp) const {
 }
 VMem Selector::constants_mem(uint32_t offset) const {
   VMem m;
-  m.kind = MemKind::constants;
+  m.kind = Mem::Kind::constants;
   m.id = offset;
   return m;
 }
@@ -58,7 +56,7 @@ uint32_t Selector::reference(const air::Constant& c, mir::ReferenceKind kind, in
     fail("an address too far from its symbol");
     addend = 0;
   }
-  return writer_.add_reference(id, int32_t(addend), kind);
+  return writer_->add_reference(id, int32_t(addend), kind);
 }
 
 // The address of a symbol in a register.
@@ -74,10 +72,12 @@ Reg Selector::symbol_address(const air::Constant& c) {
     if (kind == mir::ReferenceKind::tls_general_dynamic) {
       has_calls_ = true;
       Reg rax{0};
-      emit(unsigned(XOp::tls_addr), {def(rax)}, reference(c, kind, 0), 0, clobber_call);
+      uint32_t get_addr = writer_->add_reference(context_->runtime[unsigned(air::RuntimeFunction::tls_get_addr)], 0, mir::ReferenceKind::call);
+      emit(unsigned(Op::tls_gd), {def(rax)}, reference(c, kind, 0), 0, clobber_call);
+      cur_.back().b = get_addr;
       copy(r, rax);
     } else {
-      emit(unsigned(XOp::tls_addr), {def_early(r)}, reference(c, kind, 0), codegen::vflags::remat);
+      emit(unsigned(Op::tls_addr), {def(r)}, reference(c, kind, 0), codegen::vflags::remat);
     }
     if (addend) {
       Reg sum = gp(8);
@@ -87,11 +87,11 @@ Reg Selector::symbol_address(const air::Constant& c) {
     return r;
   }
   if (symbol_is_direct(c)) {
-    emit(unsigned(XOp::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::direct, addend), codegen::vflags::remat);
+    emit(unsigned(Op::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::direct, addend), codegen::vflags::remat);
     return r;
   }
   // A GOT slot holds the symbol's plain address.
-  emit(unsigned(XOp::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::got, 0), codegen::vflags::remat);
+  emit(unsigned(Op::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::got, 0), codegen::vflags::remat);
   if (!addend) return r;
   if (!fits_signed(addend, 31)) {
     fail("an address too far from its symbol");
@@ -103,8 +103,8 @@ Reg Selector::symbol_address(const air::Constant& c) {
 }
 
 void Selector::lea(Reg dst, const VMem& m) {
-  if (m.kind == MemKind::base && m.has_base && !m.has_index && m.disp == 0 && !m.segment) copy(dst, m.base);
-  else emit_mem(unsigned(XOp::lea64rm), {def(dst)}, m);
+  if (m.kind == Mem::Kind::base && m.has_base && !m.has_index && m.disp == 0 && !m.segment) copy(dst, m.base);
+  else emit_mem(unsigned(Op::lea64rm), {def(dst)}, m);
 }
 
 bool Selector::add_index(VMem& m, ValueId index, int64_t scale, int64_t& disp) {
@@ -119,14 +119,14 @@ bool Selector::add_index(VMem& m, ValueId index, int64_t scale, int64_t& disp) {
     }
     const Inst* i = def_of(alias_of(index));
     if (!i || bits_of(i->type) != 64) break;
-    if (i->op == Op::add && int_constant(i->vb(), c)) {
+    if (i->op == AirOp::add && int_constant(i->vb(), c)) {
       int64_t total;
       if (__builtin_mul_overflow(c, scale, &total) || __builtin_add_overflow(disp, total, &total) || !fits_signed(total, 30)) break;
       disp = total;
       index = i->va();
       continue;
     }
-    if (i->op == Op::shl && single_use(index) && int_constant(i->vb(), c) && c >= 0 && c <= 3 && scale << c <= 8 && scale > 0) {
+    if (i->op == AirOp::shl && single_use(index) && int_constant(i->vb(), c) && c >= 0 && c <= 3 && scale << c <= 8 && scale > 0) {
       scale <<= c;
       index = i->va();
       continue;
@@ -141,21 +141,21 @@ bool Selector::add_index(VMem& m, ValueId index, int64_t scale, int64_t& disp) {
     int64_t low = scale & -scale;
     if (scale > 0 && low <= 8 && (scale / low == 3 || scale / low == 5 || scale / low == 9)) {
       VMem part;
-      part.kind = MemKind::base;
+      part.kind = Mem::Kind::base;
       part.has_base = part.has_index = true;
       part.base = part.index = x;
       part.scale_log2 = scale / low == 3 ? 1 : scale / low == 5 ? 2 : 3;
-      emit_mem(unsigned(XOp::lea64rm), {def(t)}, part);
+      emit_mem(unsigned(Op::lea64rm), {def(t)}, part);
       m.scale_log2 = uint8_t(__builtin_ctzll(uint64_t(low)));
     } else if (scale > 0 && is_power_of_two(uint64_t(scale))) {
       copy(t, x);
-      emit_imm(unsigned(XOp::shl64ri), {mod(t)}, int32_t(__builtin_ctzll(uint64_t(scale))));
+      emit_imm(unsigned(Op::shl64ri), {mod(t)}, int32_t(__builtin_ctzll(uint64_t(scale))));
     } else if (fits_signed(scale, 32)) {
-      emit_imm(unsigned(XOp::imul64rri), {def(t), use_slot(x, 8)}, int32_t(scale));
+      emit_imm(unsigned(Op::imul64rri), {def(t), use_slot(x, 8)}, int32_t(scale));
     } else {
       Reg s = constant_reg(uint64_t(scale), 64);
       copy(t, x);
-      emit(unsigned(XOp::imul64rr), {mod(t), use(s)});
+      emit(unsigned(Op::imul64rr), {mod(t), use(s)});
     }
     m.index = t;
   }
@@ -165,7 +165,7 @@ bool Selector::add_index(VMem& m, ValueId index, int64_t scale, int64_t& disp) {
 
 VMem Selector::address(ValueId pointer, int64_t disp) {
   VMem m;
-  m.kind = MemKind::base;
+  m.kind = Mem::Kind::base;
   ValueId at = pointer;
   for (int depth = 0; depth < 12; depth++) {
     if (const air::Constant* c = fn_->constant(at)) {
@@ -173,7 +173,7 @@ VMem Selector::address(ValueId pointer, int64_t disp) {
         int64_t addend = int64_t(c->bits) + disp;
         bool room = fits_signed(addend, 30);
         if (room && (!m.has_index || !context_->options.pic)) {
-          m.kind = MemKind::symbol;
+          m.kind = Mem::Kind::symbol;
           m.id = reference(*c, mir::ReferenceKind::direct, addend);
           m.disp = 0;
           return m;
@@ -182,7 +182,7 @@ VMem Selector::address(ValueId pointer, int64_t disp) {
       }
       int64_t value;
       if ((c->kind == ConstantKind::Int || c->kind == ConstantKind::Zero) && int_constant(at, value) && fits_signed(value + disp, 31)) {
-        m.kind = MemKind::absolute;
+        m.kind = Mem::Kind::absolute;
         m.disp = int32_t(value + disp);
         return m;
       }
@@ -191,18 +191,18 @@ VMem Selector::address(ValueId pointer, int64_t disp) {
     at = alias_of(at);
     const Inst* i = def_of(at);
     if (!i) break;
-    if (i->op == Op::slot_addr) {
-      m.kind = MemKind::slot;
+    if (i->op == AirOp::slot_addr) {
+      m.kind = Mem::Kind::slot;
       m.id = slots_[i->a];
       m.disp = int32_t(disp);
       return m;
     }
-    if (i->op == Op::inttoptr || i->op == Op::ptrtoint) {
+    if (i->op == AirOp::inttoptr || i->op == AirOp::ptrtoint) {
       if (!fn_->constant(i->va())) break;
       at = i->va();
       continue;
     }
-    if (i->op != Op::ptr_add) break;
+    if (i->op != AirOp::ptr_add) break;
     air::PtrAddParts parts = ptr_add_parts(*fn_, *i);
     int64_t total = 0;
     if (__builtin_add_overflow(disp, parts.offset, &total) || !fits_signed(total, 30)) break;
@@ -233,9 +233,9 @@ void Selector::select_ptr_add(const Inst& i) {
   air::PtrAddParts parts = ptr_add_parts(*fn_, i);
   if (i.b == ~0u && dies_here(i.va()) && !fn_->constant(i.va()) && fits_signed(parts.offset, 32) && parts.offset) {
     const Inst* base = def_of(alias_of(i.va()));
-    if (!base || (base->op != Op::ptr_add && base->op != Op::slot_addr)) {
+    if (!base || (base->op != AirOp::ptr_add && base->op != AirOp::slot_addr)) {
       copy(dst, reg_of(i.va()));
-      emit_imm(unsigned(XOp::add64ri), {mod_slot(dst, 8)}, int32_t(parts.offset));
+      emit_imm(unsigned(Op::add64ri), {mod_slot(dst, 8)}, int32_t(parts.offset));
       return;
     }
   }
@@ -243,7 +243,7 @@ void Selector::select_ptr_add(const Inst& i) {
   if (!fits_signed(parts.offset, 30)) {
     Reg t = constant_reg(uint64_t(parts.offset), 64);
     VMem m;
-    m.kind = MemKind::base;
+    m.kind = Mem::Kind::base;
     int64_t disp = 0;
     if (i.b != ~0u) add_index(m, i.vb(), parts.scale, disp);
     m.base = reg_of(i.va());
@@ -252,16 +252,16 @@ void Selector::select_ptr_add(const Inst& i) {
     Reg sum = gp(8);
     lea(sum, m);
     copy(dst, sum);
-    emit(unsigned(XOp::add64rr), {mod(dst), use(t)});
+    emit(unsigned(Op::add64rr), {mod(dst), use(t)});
     return;
   }
   VMem m;
-  m.kind = MemKind::base;
+  m.kind = Mem::Kind::base;
   int64_t disp = parts.offset;
   if (i.b != ~0u) add_index(m, i.vb(), parts.scale, disp);
   VMem base = address(i.va(), disp);
   if (m.has_index) {
-    bool room = !base.has_index && !(base.kind == MemKind::symbol && context_->options.pic) && base.kind != MemKind::constants;
+    bool room = !base.has_index && !(base.kind == Mem::Kind::symbol && context_->options.pic) && base.kind != Mem::Kind::constants;
     if (!room) {
       Reg b = gp(8);
       lea(b, base);
@@ -271,13 +271,13 @@ void Selector::select_ptr_add(const Inst& i) {
     base.index = m.index;
     base.scale_log2 = m.scale_log2;
   }
-  if (base.kind == MemKind::base && base.has_base && base.has_index && base.scale_log2 == 0 && base.disp == 0) {
+  if (base.kind == Mem::Kind::base && base.has_base && base.has_index && base.scale_log2 == 0 && base.disp == 0) {
     // Two addends: an add when one of them ends here.
     bool base_dies = dies_here(i.va()), index_dies = i.b != ~0u && dies_here(i.vb());
     if (base_dies != index_dies && base.base.value != base.index.value) {
       if (index_dies) std::swap(base.base, base.index);
       copy(dst, base.base);
-      emit(unsigned(XOp::add64rr), {mod(dst), use_slot(base.index, 8)});
+      emit(unsigned(Op::add64rr), {mod(dst), use_slot(base.index, 8)});
       return;
     }
   }
@@ -289,7 +289,7 @@ bool Selector::can_fold_load(ValueId v, unsigned bits) const {
   const air::Value& x = fn_->values[v.value];
   if (x.kind() != air::ValueKind::Inst) return false;
   const Inst& i = fn_->insts[x.index()];
-  if (i.op != Op::load || MemoryFlags::is_volatile(i.aux) || MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered) return false;
+  if (i.op != AirOp::load || MemoryFlags::is_volatile(i.aux) || MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered) return false;
   if (cur_inst_ >= block_of_.size() || block_of_[x.index()] != block_of_[cur_inst_] || epoch_[x.index()] != epoch_[cur_inst_]) return false;
   if (reg_[v.value].valid()) return false;
   unsigned width = i.type == TypeTable::f80 ? 80 : i.type == TypeTable::f32 ? 32 : i.type == TypeTable::f64 ? 64 : is_fp(i.type) ? 128 : bits_of(i.type) == 1 ? 8 : bits_of(i.type);
@@ -297,32 +297,32 @@ bool Selector::can_fold_load(ValueId v, unsigned bits) const {
 }
 
 void Selector::load_reg(Reg dst, TypeId type, const VMem& m) {
-  XOp op;
-  if (type == TypeTable::f32) op = XOp::movss_rm;
-  else if (type == TypeTable::f64) op = XOp::movsd_rm;
-  else if (is_fp(type)) op = XOp::movups_rm;
+  Op op;
+  if (type == TypeTable::f32) op = Op::movss_rm;
+  else if (type == TypeTable::f64) op = Op::movsd_rm;
+  else if (is_fp(type)) op = Op::movups_rm;
   else
     switch (bits_of(type)) {
-      case 1: case 8: op = XOp::movzx32rm8; break;
-      case 16: op = XOp::movzx32rm16; break;
-      case 32: op = XOp::mov32rm; break;
-      default: op = XOp::mov64rm; break;
+      case 1: case 8: op = Op::movzx32rm8; break;
+      case 16: op = Op::movzx32rm16; break;
+      case 32: op = Op::mov32rm; break;
+      default: op = Op::mov64rm; break;
     }
   emit_mem(unsigned(op), {def(dst)}, m);
 }
 
 void Selector::store_reg(const VMem& m, TypeId type, Reg src) {
-  XOp op;
-  if (type == TypeTable::f32) op = XOp::movss_mr;
-  else if (type == TypeTable::f64) op = XOp::movsd_mr;
-  else if (is_fp(type)) op = XOp::movups_mr;
+  Op op;
+  if (type == TypeTable::f32) op = Op::movss_mr;
+  else if (type == TypeTable::f64) op = Op::movsd_mr;
+  else if (is_fp(type)) op = Op::movups_mr;
   else op = width_op(mov_mr, bits_of(type));
   emit_mem(unsigned(op), {use(src)}, m);
 }
 
 void Selector::select_load(const Inst& i) {
   if (i.type == TypeTable::f80) {
-    emit_mem(unsigned(XOp::fld80m), {}, address(i.va()));
+    emit_mem(unsigned(Op::fld80m), {}, address(i.va()));
     store_f80(i.result);
     return;
   }
@@ -337,13 +337,13 @@ bool Selector::store_in_place(const Inst& i, unsigned bits) {
   if (x.kind() != air::ValueKind::Inst || reg_[value.value].valid()) return false;
   const Inst& op = fn_->insts[x.index()];
   bool commutes = true;
-  const XOp *mr = nullptr, *mi = nullptr;
+  const Op *mr = nullptr, *mi = nullptr;
   switch (op.op) {
-    case Op::add: mr = add_mr; mi = add_mi; break;
-    case Op::sub: mr = sub_mr; mi = sub_mi; commutes = false; break;
-    case Op::and_: mr = and_mr; mi = and_mi; break;
-    case Op::or_: mr = or_mr; mi = or_mi; break;
-    case Op::xor_: mr = xor_mr; mi = xor_mi; break;
+    case AirOp::add: mr = add_mr; mi = add_mi; break;
+    case AirOp::sub: mr = sub_mr; mi = sub_mi; commutes = false; break;
+    case AirOp::and_: mr = and_mr; mi = and_mi; break;
+    case AirOp::or_: mr = or_mr; mi = or_mi; break;
+    case AirOp::xor_: mr = xor_mr; mi = xor_mi; break;
     default: return false;
   }
   if (bits == 1) return false;
@@ -372,7 +372,7 @@ void Selector::select_store(const Inst& i) {
   if (type == TypeTable::f80) {
     VMem m = address(i.va());
     load_f80(i.vb());
-    emit_mem(unsigned(XOp::fstp80m), {}, m);
+    emit_mem(unsigned(Op::fstp80m), {}, m);
     return;
   }
   bool seq_cst = MemoryFlags::ordering(i.aux) == air::AtomicOrdering::seq_cst;
@@ -382,18 +382,18 @@ void Selector::select_store(const Inst& i) {
     if (c && (type == TypeTable::f32 || type == TypeTable::f64) && (zero || c->kind == ConstantKind::Float)) {
       uint64_t bits = zero ? 0 : c->bits;
       if (type == TypeTable::f32) {
-        emit_mem(unsigned(XOp::mov32mi), {}, address(i.va()), uint32_t(bits));
+        emit_mem(unsigned(Op::mov32mi), {}, address(i.va()), uint32_t(bits));
       } else if (fits_signed(int64_t(bits), 32)) {
-        emit_mem(unsigned(XOp::mov64mi), {}, address(i.va()), uint32_t(bits));
+        emit_mem(unsigned(Op::mov64mi), {}, address(i.va()), uint32_t(bits));
       } else {
         Reg r = constant_reg(bits, 64);
-        emit_mem(unsigned(XOp::mov64mr), {use(r)}, address(i.va()));
+        emit_mem(unsigned(Op::mov64mr), {use(r)}, address(i.va()));
       }
     } else {
       Reg r = reg_of(i.vb());
       store_reg(address(i.va()), type, r);
     }
-    if (seq_cst) emit(unsigned(XOp::mfence), {});
+    if (seq_cst) emit(unsigned(Op::mfence), {});
     return;
   }
   unsigned bits = bits_of(type);
@@ -452,12 +452,12 @@ void Selector::copy_block(const VMem& dst, const VMem& src, uint64_t size) {
     for (unsigned j = k; j < n && j < k + 4; j++) {
       const Piece& p = pieces[j];
       regs[j] = p.bytes == 16 ? fp(16) : gp(p.bytes == 8 ? 8 : 4);
-      XOp op = p.bytes == 16 ? XOp::movups_rm : p.bytes == 8 ? XOp::mov64rm : p.bytes == 4 ? XOp::mov32rm : p.bytes == 2 ? XOp::movzx32rm16 : XOp::movzx32rm8;
+      Op op = p.bytes == 16 ? Op::movups_rm : p.bytes == 8 ? Op::mov64rm : p.bytes == 4 ? Op::mov32rm : p.bytes == 2 ? Op::movzx32rm16 : Op::movzx32rm8;
       emit_mem(unsigned(op), {def(regs[j])}, offset(src, int32_t(p.offset)));
     }
     for (unsigned j = k; j < n && j < k + 4; j++) {
       const Piece& p = pieces[j];
-      XOp op = p.bytes == 16 ? XOp::movups_mr : width_op(mov_mr, p.bytes * 8);
+      Op op = p.bytes == 16 ? Op::movups_mr : width_op(mov_mr, p.bytes * 8);
       emit_mem(unsigned(op), {use(regs[j])}, offset(dst, int32_t(p.offset)));
     }
   }
@@ -479,13 +479,13 @@ void Selector::fill_block(const VMem& dst, uint64_t size, uint8_t byte) {
         } else {
           uint8_t bytes[16];
           for (uint8_t& b : bytes) b = byte;
-          emit_mem(unsigned(XOp::movaps_rm), {def(wide)}, constants_mem(writer_.add_constant(bytes, 16, 16)));
+          emit_mem(unsigned(Op::movaps_rm), {def(wide)}, constants_mem(writer_->add_constant(bytes, 16)));
         }
       }
-      emit_mem(unsigned(XOp::movups_mr), {use(wide)}, m);
+      emit_mem(unsigned(Op::movups_mr), {use(wide)}, m);
     } else if (p.bytes == 8 && !fits_signed(int64_t(pattern), 32)) {
       if (!eight.valid()) eight = constant_reg(pattern, 64);
-      emit_mem(unsigned(XOp::mov64mr), {use(eight)}, m);
+      emit_mem(unsigned(Op::mov64mr), {use(eight)}, m);
     } else {
       emit_mem(unsigned(width_op(mov_mi, p.bytes * 8)), {}, m, uint32_t(p.bytes == 8 ? pattern : pattern & ((uint64_t{1} << p.bytes * 8) - 1)));
     }
@@ -497,14 +497,14 @@ void Selector::select_block_memory(const Inst& i) {
   if (int_constant(i.vc(), size)) {
     if (size == 0) return;
     int64_t byte;
-    if (i.op == Op::memset && size > 0 && size <= 128 && int_constant(i.vb(), byte)) {
+    if (i.op == AirOp::memset && size > 0 && size <= 128 && int_constant(i.vb(), byte)) {
       fill_block(address(i.va()), uint64_t(size), uint8_t(byte));
       return;
     }
     // memmove: everything is loaded before anything is stored, so no more than four moves.
-    if (i.op != Op::memset && size > 0 && size <= (i.op == Op::memmove ? 64 : 128)) {
+    if (i.op != AirOp::memset && size > 0 && size <= (i.op == AirOp::memmove ? 64 : 128)) {
       Piece pieces[64];
-      if (i.op == Op::memcpy || pieces_of(uint64_t(size), pieces) <= 4) {
+      if (i.op == AirOp::memcpy || pieces_of(uint64_t(size), pieces) <= 4) {
         VMem dst = address(i.va()), src = address(i.vb());
         copy_block(dst, src, uint64_t(size));
         return;
@@ -512,9 +512,9 @@ void Selector::select_block_memory(const Inst& i) {
     }
   }
   Reg dst = reg_of(i.va()), n = zero_extended(i.vc(), 64);
-  Reg second = i.op == Op::memset ? zero_extended(i.vb(), 32) : reg_of(i.vb());
-  air::RuntimeFunction f = i.op == Op::memset ? air::RuntimeFunction::memset
-                           : i.op == Op::memcpy ? air::RuntimeFunction::memcpy : air::RuntimeFunction::memmove;
+  Reg second = i.op == AirOp::memset ? zero_extended(i.vb(), 32) : reg_of(i.vb());
+  air::RuntimeFunction f = i.op == AirOp::memset ? air::RuntimeFunction::memset
+                           : i.op == AirOp::memcpy ? air::RuntimeFunction::memcpy : air::RuntimeFunction::memmove;
   call_runtime(f, {dst, second, n}, {}, Reg{});
 }
 
@@ -525,7 +525,7 @@ void Selector::select_atomic(const Inst& i) {
   unsigned bits = bits_of(type);
   bool wanted = is_wanted(i.result);
   air::RmwOp op = MemoryFlags::rmw(i.aux);
-  auto plain = [&](const XOp* mr, const XOp* mi) {
+  auto plain = [&](const Op* mr, const Op* mi) {
     int32_t imm;
     if (imm32(i.vb(), imm)) emit_mem(unsigned(width_op(mi, bits)), {}, address(i.va()), uint32_t(imm));
     else {
@@ -548,7 +548,7 @@ void Selector::select_atomic(const Inst& i) {
       Reg r = reg_of(i.vb());
       VMem m = address(i.va());
       copy(dst, r);
-      if (op == air::RmwOp::sub) emit(unsigned(bits == 64 ? XOp::neg64r : XOp::neg32r), {mod(dst)});
+      if (op == air::RmwOp::sub) emit(unsigned(bits == 64 ? Op::neg64r : Op::neg32r), {mod(dst)});
       emit_mem(unsigned(width_op(lock_xadd_mr, bits)), {mod(dst)}, m);
       return;
     }
@@ -571,7 +571,7 @@ void Selector::select_cmpxchg(const Inst& i) {
   uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : ~0u;
   if (first == ~0u) return;
   Reg old = leaves_[first].reg, success = leaves_[first + 1].reg;
-  if (success.valid()) emit(with_cond(XOp::setcc8r, Cond::e), {def(success)});
+  if (success.valid()) emit(with_cond(Op::setcc8r, Cond::e), {def(success)});
   (void)bytes;
   if (old.valid()) copy(old, rax);
   else emit(p_nothing, {use(rax)});
@@ -582,10 +582,11 @@ void Selector::select_alloca(const Inst& i) {
   dynamic_frame_ = true;
   uint64_t align = uint64_t{1} << (i.aux & 31);
   if (align < 16) align = 16;
+  if (align > max_dynamic_align_) max_dynamic_align_ = uint32_t(align);
   Reg size = gp(8), result = result_reg(i.result);
   VMem rounded = reg_mem(zero_extended(i.va(), 64), 15);
-  emit_mem(unsigned(XOp::lea64rm), {def(size)}, rounded);
-  emit_imm(unsigned(XOp::and64ri), {mod(size)}, -16);
+  emit_mem(unsigned(Op::lea64rm), {def(size)}, rounded);
+  emit_imm(unsigned(Op::and64ri), {mod(size)}, -16);
   emit(p_sub_rsp, {use(size)});
   if (align > 16) emit(p_and_rsp, {}, uint32_t(-int32_t(align)));
   emit(p_outgoing_end, {def(result)}, uint32_t(align));

@@ -7,8 +7,6 @@ namespace lode::x86_64 {
 
 using air::ConstantKind;
 using air::Inst;
-using air::Op;
-using XOp = x86_64::Op;
 
 unsigned Selector::bits_of(TypeId t) const {
   if (t == TypeTable::ptr) return 64;
@@ -38,11 +36,11 @@ ValueId Selector::alias_of(ValueId v) const {
     const Inst* i = def_of(v);
     if (!i) return v;
     switch (i->op) {
-      case Op::ptrtoint: case Op::inttoptr: case Op::freeze: break;
-      case Op::trunc:
+      case AirOp::ptrtoint: case AirOp::inttoptr: case AirOp::freeze: break;
+      case AirOp::trunc:
         if (i->type == TypeTable::i1) return v;
         break;
-      case Op::bitcast:
+      case AirOp::bitcast:
         if (is_fp(i->type) != is_fp(type_of(i->va())) || i->type == TypeTable::f80) return v;
         break;
       default: return v;
@@ -98,7 +96,7 @@ Reg Selector::reg_of(ValueId v) {
           uint8_t bytes[16];
           for (unsigned k = 0; k < 4; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c->bits + k]);
           Reg r = fp(16);
-          emit_mem(unsigned(XOp::movaps_rm), {def(r)}, constants_mem(writer_.add_constant(bytes, 16, 16)));
+          emit_mem(unsigned(Op::movaps_rm), {def(r)}, constants_mem(writer_->add_constant(bytes, 16)));
           return r;
         }
         break;
@@ -108,7 +106,7 @@ Reg Selector::reg_of(ValueId v) {
     return gp(8);
   }
   v = alias_of(v);
-  if (const Inst* i = def_of(v); i && i->op == Op::extract) {
+  if (const Inst* i = def_of(v); i && i->op == AirOp::extract) {
     const uint32_t* path = &fn_->extra[i->b];
     return leaf_reg(i->va(), path[1]);
   }
@@ -128,7 +126,7 @@ Reg Selector::result_reg(ValueId v) {
 bool Selector::dies_here(ValueId v) const {
   if (fn_->constant(v)) return true;
   v = alias_of(v);
-  if (const Inst* i = def_of(v); i && i->op == Op::extract) {
+  if (const Inst* i = def_of(v); i && i->op == AirOp::extract) {
     uint32_t first = leaf_first_[i->a];
     return first == ~0u || !leaves_[first + fn_->extra[i->b + 1]].reg.valid();
   }
@@ -152,8 +150,8 @@ Reg Selector::float_constant(uint64_t bits, unsigned bytes) {
     emit(p_zero_fp, {def(r)}, 0, codegen::vflags::remat);
     return r;
   }
-  uint32_t at = writer_.add_constant(reinterpret_cast<const uint8_t*>(&bits), bytes, bytes);
-  emit_mem(unsigned(bytes == 4 ? XOp::movss_rm : XOp::movsd_rm), {def(r)}, constants_mem(at), 0, codegen::vflags::remat);
+  uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(&bits), size_t(bytes)}, bytes);
+  emit_mem(unsigned(bytes == 4 ? Op::movss_rm : Op::movsd_rm), {def(r)}, constants_mem(at), 0, codegen::vflags::remat);
   return r;
 }
 
@@ -162,9 +160,9 @@ bool Selector::known_zero_upper(ValueId v) const {
   const Inst* i = def_of(v);
   if (!i || i->type != TypeTable::i32) return false;
   switch (i->op) {
-    case Op::add: case Op::sub: case Op::mul: case Op::and_: case Op::or_: case Op::xor_: case Op::shl: case Op::lshr: case Op::ashr:
-    case Op::udiv: case Op::sdiv: case Op::urem: case Op::srem: case Op::zext: case Op::sext: case Op::load: case Op::select:
-    case Op::ctpop: case Op::bswap:
+    case AirOp::add: case AirOp::sub: case AirOp::mul: case AirOp::and_: case AirOp::or_: case AirOp::xor_: case AirOp::shl: case AirOp::lshr: case AirOp::ashr:
+    case AirOp::udiv: case AirOp::sdiv: case AirOp::urem: case AirOp::srem: case AirOp::zext: case AirOp::sext: case AirOp::load: case AirOp::select:
+    case AirOp::ctpop: case AirOp::bswap:
       return true;
     default: return false;
   }
@@ -207,15 +205,15 @@ Reg Selector::sign_extended(ValueId v, unsigned to_bits) {
 void Selector::extend_into(Reg dst, ValueId v, bool is_signed, unsigned to_bits) {
   unsigned bits = bits_of(type_of(v));
   struct Row {
-    XOp rr, rm;
+    Op rr, rm;
   };
-  static constexpr Row zero[] = {{XOp::movzx32rr8, XOp::movzx32rm8}, {XOp::movzx32rr16, XOp::movzx32rm16}, {XOp::mov32rr, XOp::mov32rm}};
-  static constexpr Row sign32[] = {{XOp::movsx32rr8, XOp::movsx32rm8}, {XOp::movsx32rr16, XOp::movsx32rm16}, {XOp::mov32rr, XOp::mov32rm}};
-  static constexpr Row sign64[] = {{XOp::movsx64rr8, XOp::movsx64rm8}, {XOp::movsx64rr16, XOp::movsx64rm16}, {XOp::movsxd64rr32, XOp::movsxd64rm32}};
+  static constexpr Row zero[] = {{Op::movzx32rr8, Op::movzx32rm8}, {Op::movzx32rr16, Op::movzx32rm16}, {Op::mov32rr, Op::mov32rm}};
+  static constexpr Row sign32[] = {{Op::movsx32rr8, Op::movsx32rm8}, {Op::movsx32rr16, Op::movsx32rm16}, {Op::mov32rr, Op::mov32rm}};
+  static constexpr Row sign64[] = {{Op::movsx64rr8, Op::movsx64rm8}, {Op::movsx64rr16, Op::movsx64rm16}, {Op::movsxd64rr32, Op::movsxd64rm32}};
   unsigned index = bits <= 8 ? 0 : bits == 16 ? 1 : 2;
   if (bits == 1 && is_signed) {
-    emit(unsigned(XOp::movzx32rr8), {def(dst), use(reg_of(v))});
-    emit(unsigned(to_bits == 64 ? XOp::neg64r : XOp::neg32r), {mod(dst)});
+    emit(unsigned(Op::movzx32rr8), {def(dst), use(reg_of(v))});
+    emit(unsigned(to_bits == 64 ? Op::neg64r : Op::neg32r), {mod(dst)});
     return;
   }
   const Row& row = !is_signed ? zero[index] : to_bits == 64 ? sign64[index] : sign32[index];
@@ -223,17 +221,17 @@ void Selector::extend_into(Reg dst, ValueId v, bool is_signed, unsigned to_bits)
   else emit(unsigned(row.rr), {def(dst), use_slot(reg_of(v), bits / 8)});
 }
 
-void Selector::normalize_i1(Reg r) { emit_imm(unsigned(XOp::and32ri), {mod(r)}, 1); }
+void Selector::normalize_i1(Reg r) { emit_imm(unsigned(Op::and32ri), {mod(r)}, 1); }
 
 uint32_t Selector::f80_slot(ValueId v) {
-  if (const Inst* i = def_of(v); i && i->op == Op::extract) {
+  if (const Inst* i = def_of(v); i && i->op == AirOp::extract) {
     leaf_reg(i->va(), fn_->extra[i->b + 1]);
     if (leaf_first_[i->a] == ~0u) return 0;
     Leaf& l = leaves_[leaf_first_[i->a] + fn_->extra[i->b + 1]];
     if (!l.slot) l.slot = new_slot(16, 4) + 1;
     return l.slot - 1;
   }
-  if (const Inst* i = def_of(v); i && (i->op == Op::freeze || i->op == Op::bitcast)) return f80_slot(i->va());
+  if (const Inst* i = def_of(v); i && (i->op == AirOp::freeze || i->op == AirOp::bitcast)) return f80_slot(i->va());
   uint32_t& s = f80_[v.value];
   if (!s) s = new_slot(16, 4) + 1;
   return s - 1;
@@ -244,16 +242,16 @@ void Selector::load_f80(ValueId v) {
     uint8_t bytes[16] = {};
     if (c->kind == ConstantKind::WideFloat)
       for (unsigned k = 0; k < 3; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c->bits + k]);
-    emit_mem(unsigned(XOp::fld80m), {}, constants_mem(writer_.add_constant(bytes, 16, 16)));
+    emit_mem(unsigned(Op::fld80m), {}, constants_mem(writer_->add_constant(bytes, 16)));
     return;
   }
   if (can_fold_load(v, 80)) {
-    emit_mem(unsigned(XOp::fld80m), {}, fold_load(v));
+    emit_mem(unsigned(Op::fld80m), {}, fold_load(v));
     return;
   }
-  emit_mem(unsigned(XOp::fld80m), {}, slot_mem(f80_slot(v)));
+  emit_mem(unsigned(Op::fld80m), {}, slot_mem(f80_slot(v)));
 }
 
-void Selector::store_f80(ValueId v) { emit_mem(unsigned(XOp::fstp80m), {}, slot_mem(f80_slot(v))); }
+void Selector::store_f80(ValueId v) { emit_mem(unsigned(Op::fstp80m), {}, slot_mem(f80_slot(v))); }
 
 }  // namespace lode::x86_64

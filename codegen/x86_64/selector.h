@@ -15,10 +15,13 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "codegen/air/air.h"
+#include "codegen/air/legalize.h"
 #include "codegen/analysis.h"
 #include "codegen/regalloc.h"
 #include "codegen/target.h"
@@ -29,6 +32,7 @@
 
 namespace lode::x86_64 {
 
+using AirOp = air::Op;
 using air::BlockId;
 using air::TypeId;
 using air::TypeTable;
@@ -62,7 +66,7 @@ enum Pseudo : uint16_t {
   p_inline_asm,           // a = index in asms_
   p_nothing,              // keeps operands alive, issues nothing
   p_unreachable,          // ends a block without code
-  p_vararg_save,          // stores the SSE argument registers; a = slot
+  p_frame_address,        // {def}: the frame pointer
   pseudo_end,
 };
 inline constexpr uint16_t op_mask = 0xfff;
@@ -70,7 +74,7 @@ static_assert(op_count <= pseudo_first);
 
 // A memory operand with VCode registers; the finaliser makes a Mem of it.
 struct VMem {
-  MemKind kind = MemKind::base;
+  Mem::Kind kind = Mem::Kind::base;
   uint8_t scale_log2 = 0, segment = 0;
   bool has_base = false, has_index = false;
   Reg base{}, index{};
@@ -82,9 +86,8 @@ struct JumpTable {
   uint32_t first = 0, count = 0;  // block numbers in table_targets_
 };
 
+struct SlotForm;
 struct AsmUse;  // an inline assembly statement with its operands: select_asm.cpp
-
-enum class Cond : uint8_t { o, no, b, ae, e, ne, be, a, s, ns, p, np, l, ge, le, g };
 
 class Selector : public codegen::LowerScratch {
  public:
@@ -98,7 +101,7 @@ class Selector : public codegen::LowerScratch {
   // ---- the frame of the walk (select.cpp)
   void prepare();
   void select_block(uint32_t block);
-  void select_inst(uint32_t index);
+  void select_inst(const air::Inst& i);
   void assemble_blocks();
   void flush();          // moves cur_ to the block's buffer, reversed
   uint32_t next_epoch(uint32_t inst) const;
@@ -250,17 +253,23 @@ class Selector : public codegen::LowerScratch {
   bool fold_libcall(const air::Inst& i);
   void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result);
   void select_asm(const air::Inst& i);
+  bool lay_out_entry();
+  bool is_tail_call(uint32_t call, const air::Inst& ret);
+  bool callee_unprototyped(const air::CallSite& site) const;
+  Reg frame_of(uint32_t level);
+  bool emit_asm(uint32_t index, const codegen::Location* at, uint32_t count);
   void select_misc(const air::Inst& i);
 
+  const SlotForm* slot_forms_;
   air::Function* fn_ = nullptr;
   const air::Module* module_ = nullptr;
   const codegen::LowerContext* context_ = nullptr;
   mir::FunctionDraft* draft_ = nullptr;
-  MirWriter writer_;
+  std::optional<MirWriter> writer_;
   codegen::VCode vcode_;
   codegen::RegisterAllocator allocator_;
   codegen::Allocation allocation_;
-  codegen::ControlFlow flow_;
+  codegen::CfgAnalysis flow_;
 
   // per function
   std::vector<uint32_t> uses_;        // by value: number of uses
@@ -291,6 +300,8 @@ class Selector : public codegen::LowerScratch {
   std::vector<uint32_t> layout_;
   std::vector<uint32_t> param_slot_;  // by block that an indirect branch reaches: first slot of its parameters, else ~0
   std::vector<uint32_t> x87_slots_;
+  std::vector<uint32_t> thread_;        // the finaliser's
+  std::vector<Label> table_labels_;
   std::vector<Case> cases_;
   std::vector<Run> runs_;
   std::vector<uint32_t> leaf_first_;  // by value of several leaves: offset in leaves_
@@ -302,9 +313,16 @@ class Selector : public codegen::LowerScratch {
   uint32_t cur_inst_ = 0, cur_block_ = 0;
   uint32_t outgoing_bytes_ = 0;
   bool has_calls_ = false, dynamic_frame_ = false, calls_setjmp_ = false;
-  Reg sret_reg_;                      // the hidden result pointer, returned in rax
   uint32_t vararg_slot_ = ~0u;
-  EntryLayout entry_;
+  bool frame_pointer_ = false;        // __builtin_frame_address and its like
+  uint32_t max_dynamic_align_ = 16;
+  unsigned max_slot_align_log2_ = 0;
+  uint32_t tail_call_ = ~0u;          // the call instruction that becomes a jump
+  ValueId sret_param_;
+  ArgumentLayout entry_, call_layout_;
+  std::vector<TypeId> arg_types_;
+  std::vector<ResultPlace> result_places_;
+  std::vector<Operand> copies_;
   std::string failure_;
 };
 

@@ -1,0 +1,379 @@
+#include "codegen/x86_64/finalize.h"
+
+#include <bit>
+
+#include "base/bytes.h"
+#include "codegen/x86_64/selector.h"
+#include "codegen/x86_64/slot_forms.h"
+#include "codegen/x86_64/widths.h"
+
+namespace lode::x86_64 {
+
+using codegen::Edit;
+using codegen::EditKind;
+using codegen::Location;
+using codegen::VInst;
+namespace vf = codegen::vflags;
+
+namespace {
+
+constexpr uint8_t gp_plain[] = {0, 1, 2, 6, 7, 8, 9, 10, 11, 3, 5, 14, 15, 12, 13};
+constexpr uint8_t gp_frame[] = {0, 1, 2, 6, 7, 8, 9, 10, 11, 3, 14, 15, 12, 13};
+constexpr uint8_t gp_base[] = {0, 1, 2, 6, 7, 8, 9, 10, 11, 14, 15, 12, 13};
+constexpr uint8_t fp_all[] = {32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46};
+constexpr uint64_t callee_saved = 1 << 3 | 1 << 5 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15;
+constexpr uint64_t all_fp = uint64_t{0xffff} << 32;
+constexpr uint64_t clobbers[] = {0, all_fp | (0xffff & ~callee_saved & ~uint64_t{1 << 4}), all_fp | (0xffff & ~uint64_t{1 << 4})};
+
+}  // namespace
+
+class Finalizer {
+ public:
+  Finalizer(Selector& s) : s_(s), w_(*s.writer_), code_(s.vcode_), forms_(slot_forms()) {}
+
+  Result<void> run() {
+    codegen::RegisterInfo info;
+    bool dynamic = s_.dynamic_frame_, base_pointer = dynamic && s_.max_slot_align_log2_ > 4;
+    bool frame_pointer = dynamic || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
+    info.gp_order = base_pointer ? std::span<const uint8_t>(gp_base) : frame_pointer ? std::span<const uint8_t>(gp_frame) : std::span<const uint8_t>(gp_plain);
+    info.fp_order = fp_all;
+    info.callee_saved = callee_saved;
+    info.clobbers = clobbers;
+    info.fp_scratch = 47;
+    info.share_slots = !s_.calls_setjmp_;
+    s_.allocator_.run(code_, info, s_.allocation_);
+
+    first_slot_ = ~0u;
+    for (const codegen::SpillSlot& slot : s_.allocation_.slots) {
+      uint32_t n = w_.add_slot(slot.bytes, slot.bytes);
+      if (first_slot_ == ~0u) first_slot_ = n;
+    }
+    uint32_t flags = 0;
+    if (frame_pointer) flags |= frame::frame_pointer;
+    if (dynamic) flags |= frame::dynamic;
+    if (base_pointer) flags |= frame::base_pointer;
+    if (s_.fn_->flags & air::function_flags::no_red_zone) flags |= frame::no_red_zone;
+    w_.set_frame_flags(flags);
+    w_.save_registers(uint16_t(s_.allocation_.used & callee_saved));
+    uint32_t outgoing = s_.outgoing_bytes_;
+    if (dynamic) outgoing = uint32_t(align_up(outgoing, s_.max_dynamic_align_));
+    w_.need_outgoing(outgoing);
+    w_.draft().text_align_log2 = uint8_t(std::max<uint32_t>(4, std::min<uint32_t>(s_.fn_->align_log2, 12)));
+
+    find_empty_blocks();
+    labels_.clear();
+    for (size_t k = 0; k < code_.blocks.size(); k++) labels_.push_back(w_.new_label());
+    edit_ = 0;
+    for (uint32_t b = 0; b < code_.blocks.size(); b++) {
+      w_.bind(labels_[b]);
+      const codegen::VBlock& block = code_.blocks[b];
+      block_end_ = block.first_inst + block.inst_count;
+      block_ = b;
+      for (uint32_t k = block.first_inst; k < block_end_; k++) {
+        run_edits(k);
+        instruction(k);
+        if (failed_) return error("an operand without a form: internal error in the x86_64 finaliser");
+      }
+    }
+    return w_.finish();
+  }
+
+ private:
+  Selector& s_;
+  MirWriter& w_;
+  const codegen::VCode& code_;
+  const SlotForm* forms_;
+  std::vector<Label> labels_;
+  std::vector<uint32_t>& thread_ = s_.thread_;  // by block: where a jump to it ends up
+  uint32_t first_slot_ = ~0u, block_ = 0, block_end_ = 0;
+  size_t edit_ = 0;
+  bool failed_ = false;
+
+  static uint8_t hardware(Location l) { return uint8_t(l.value & 15); }
+  Mem slot(Location l, int32_t disp = 0) const { return Mem::slot(first_slot_ + l.slot_index(), disp); }
+
+  // A block that would hold nothing but a jump is jumped over.
+  void find_empty_blocks() {
+    thread_.resize(code_.blocks.size());
+    size_t edit = 0;
+    const auto& edits = s_.allocation_.edits;
+    for (uint32_t b = 0; b < code_.blocks.size(); b++) {
+      const codegen::VBlock& block = code_.blocks[b];
+      uint32_t end = block.first_inst + block.inst_count;
+      thread_[b] = b;
+      while (edit < edits.size() && edits[edit].before_inst < block.first_inst) edit++;
+      bool empty = b != 0 && (edit == edits.size() || edits[edit].before_inst >= end) && block.inst_count &&
+                   (code_.insts[end - 1].op & op_mask) == p_jump;
+      for (uint32_t k = block.first_inst; empty && k + 1 < end; k++)
+        empty = code_.insts[k].flags & (vf::copy | vf::parallel_copy) || (code_.insts[k].op & op_mask) == p_nothing;
+      if (empty) thread_[b] = code_.insts[end - 1].a;
+    }
+    // Follow chains; a cycle of empty blocks is an endless loop and keeps one of them.
+    for (uint32_t b = 0; b < thread_.size(); b++) {
+      uint32_t t = b, steps = 0;
+      while (thread_[t] != t && steps < 32) {
+        t = thread_[t];
+        steps++;
+      }
+      if (steps == 32) thread_[b] = b;
+      else thread_[b] = t;
+    }
+  }
+  Label label(uint32_t block) const { return labels_[thread_[block]]; }
+  bool is_next(uint32_t block) const {
+    uint32_t t = thread_[block];
+    if (t <= block_) return false;
+    for (uint32_t b = block_ + 1; b < t; b++)
+      if (thread_[b] == b) return false;
+    return true;
+  }
+
+  // Whether the flags are read before they are written, from instruction k on.
+  bool flags_live(uint32_t k) const {
+    for (; k < block_end_; k++) {
+      const VInst& v = code_.insts[k];
+      unsigned op = v.op & op_mask;
+      if (op >= pseudo_first) {
+        if (op == p_branch || op == p_branch_oeq || op == p_branch_une) return true;
+        if (op == p_jump || op == p_return || op == p_tail_call || op == p_indirect_jump || op == p_jump_table || op == p_unreachable) return false;
+        if (op == p_inline_asm) return true;
+        continue;
+      }
+      const InstInfo& i = info(Op(op));
+      if (i.reads || (i.traits & T_cc)) return true;
+      if (i.writes == F_CO) return false;
+    }
+    return false;
+  }
+
+  // ---- moves --------------------------------------------------------------------------------------------------------------
+
+  void run_edits(uint32_t inst) {
+    const auto& edits = s_.allocation_.edits;
+    for (; edit_ < edits.size() && edits[edit_].before_inst <= inst; edit_++) {
+      const Edit& e = edits[edit_];
+      switch (e.kind) {
+        case EditKind::move: move(e.dst, e.src, e.bytes); break;
+        case EditKind::exchange: w_.rr(e.bytes == 8 ? Op::xchg64rr : Op::xchg32rr, hardware(e.dst), hardware(e.src)); break;
+        case EditKind::remat: {
+          const VInst& v = code_.insts[e.src.value];
+          if ((v.op & op_mask) == p_constant) constant(hardware(e.dst), s_.immediates_[v.a], inst);
+          else rematerialise(v, hardware(e.dst));
+          break;
+        }
+      }
+    }
+  }
+
+  void move(Location dst, Location src, unsigned bytes) {
+    if (dst == src) return;
+    if (dst.is_slot() && src.is_slot()) {
+      failed_ = true;
+      return;
+    }
+    if (src.is_slot()) {
+      bool fp = dst.value >= 32;
+      Op op = fp ? (bytes <= 4 ? Op::movss_rm : bytes == 8 ? Op::movsd_rm : Op::movaps_rm) : bytes <= 4 ? Op::mov32rm : Op::mov64rm;
+      w_.rm(op, hardware(dst), slot(src));
+    } else if (dst.is_slot()) {
+      bool fp = src.value >= 32;
+      Op op = fp ? (bytes <= 4 ? Op::movss_mr : bytes == 8 ? Op::movsd_mr : Op::movaps_mr) : bytes <= 4 ? Op::mov32mr : Op::mov64mr;
+      w_.mr(op, slot(dst), hardware(src));
+    } else {
+      bool to_fp = dst.value >= 32, from_fp = src.value >= 32;
+      Op op = to_fp && from_fp ? Op::movaps_rr
+              : to_fp ? (bytes == 8 ? Op::movq_xr : Op::movd_xr)
+              : from_fp ? (bytes == 8 ? Op::movq_rx : Op::movd_rx)
+              : bytes == 8 ? Op::mov64rr : Op::mov32rr;
+      w_.rr(op, hardware(dst), hardware(src));
+    }
+  }
+
+  void constant(uint8_t reg, uint64_t value, uint32_t next) {
+    if (value == 0 && !flags_live(next)) w_.zero(reg);
+    else w_.load_immediate(reg, value);
+  }
+
+  void rematerialise(const VInst& v, uint8_t dst) {
+    unsigned op = v.op & op_mask;
+    if (op == p_zero_fp) w_.rr(Op::xorps_rr, dst, dst);
+    else if (op == unsigned(Op::lea_ref)) w_.lea_ref(dst, v.a);
+    else if (op == unsigned(Op::tls_addr)) w_.tls_addr(dst, v.a);
+    else if (v.b != ~0u && !s_.mems_[v.b].has_base && !s_.mems_[v.b].has_index) w_.rm(Op(op), dst, memory(s_.mems_[v.b], nullptr));
+    else failed_ = true;
+  }
+
+  // `regs`: the locations of the base and the index, in this order, as far as the operand has them.
+  Mem memory(const VMem& m, const Location* regs) {
+    Mem out;
+    out.kind = m.kind;
+    out.disp = m.disp;
+    out.scale_log2 = m.scale_log2;
+    out.segment = Segment(m.segment);
+    out.target = m.id;
+    if (m.kind == Mem::Kind::constants) {
+      out.target = 0;
+      out.disp += int32_t(m.id);
+    }
+    if (m.has_base) {
+      if (regs->is_slot()) failed_ = true;
+      out.base = hardware(*regs++);
+    }
+    if (m.has_index) {
+      if (regs->is_slot()) failed_ = true;
+      out.index = hardware(*regs);
+      if (m.kind == Mem::Kind::base && !m.has_base) out.kind = Mem::Kind::absolute;
+    }
+    return out;
+  }
+
+  // ---- instructions -------------------------------------------------------------------------------------------------------
+
+  void instruction(uint32_t k) {
+    const VInst& v = code_.insts[k];
+    if (v.flags & (vf::copy | vf::parallel_copy)) return;
+    unsigned op = v.op & op_mask;
+    Cond cc = Cond(v.op >> 12);
+    uint32_t count;
+    const codegen::Operand* operands = code_.operands_of(v, count);
+    const Location* at = s_.allocation_.operands.data() + (operands - code_.operands.data());
+    if (op >= pseudo_first) {
+      pseudo(v, op, cc, operands, at, count, k);
+      return;
+    }
+    Op o = Op(op);
+    const InstInfo& i = info(o);
+    const VMem* m = v.b != ~0u && (i.form == Form::rm || i.form == Form::mr || i.form == Form::m || i.form == Form::mi || i.form == Form::rmi) ? &s_.mems_[v.b] : nullptr;
+    int32_t imm = int32_t(v.a);
+    switch (i.form) {
+      case Form::none: w_.op(o); break;
+      case Form::r: {
+        // The register is the last operand: fixed registers (rax, rdx of div) stand before it; for calls the order is free.
+        const Location reg = operand_of(o, operands, at, count);
+        if (reg.is_slot()) {
+          if (forms_[op].first == Op::count_) failed_ = true;
+          else w_.m(forms_[op].first, slot(reg), cc);
+        } else {
+          w_.r(o, hardware(reg), cc);
+        }
+        break;
+      }
+      case Form::rr: {
+        if (at[0].is_slot()) {
+          if (forms_[op].first == Op::count_ || at[1].is_slot()) failed_ = true;
+          else w_.mr(forms_[op].first, slot(at[0]), hardware(at[1]));
+        } else if (at[1].is_slot()) {
+          if (forms_[op].second == Op::count_) failed_ = true;
+          else w_.rm(forms_[op].second, hardware(at[0]), slot(at[1]), cc);
+        } else {
+          w_.rr(o, hardware(at[0]), hardware(at[1]), cc);
+        }
+        break;
+      }
+      case Form::ri:
+        if (at[0].is_slot()) {
+          if (forms_[op].first == Op::count_) failed_ = true;
+          else w_.mi(forms_[op].first, slot(at[0]), imm);
+        } else if (imm == 0 && is_compare(o)) {
+          // Comparing a register with zero: test is a byte shorter and sets the same flags.
+          uint8_t r = hardware(at[0]);
+          w_.rr(o == Op::cmp8ri ? Op::test8rr : o == Op::cmp16ri ? Op::test16rr : o == Op::cmp32ri ? Op::test32rr : Op::test64rr, r, r);
+        } else {
+          w_.ri(o, hardware(at[0]), imm);
+        }
+        break;
+      case Form::rri:
+        if (at[1].is_slot()) {
+          if (forms_[op].second == Op::count_) failed_ = true;
+          else w_.rmi(forms_[op].second, hardware(at[0]), slot(at[1]), imm);
+        } else {
+          w_.rri(o, hardware(at[0]), hardware(at[1]), imm);
+        }
+        break;
+      case Form::rm: w_.rm(o, hardware(at[0]), memory(*m, at + 1), cc); break;
+      case Form::mr: {
+        // cmpxchg has rax in front of its register.
+        unsigned fixed = count - 1 - m->has_base - m->has_index;
+        w_.mr(o, memory(*m, at + fixed + 1), hardware(at[fixed]));
+        break;
+      }
+      case Form::m: {
+        uint32_t skip = count - m->has_base - m->has_index;
+        w_.m(o, memory(*m, at + skip), cc);
+        break;
+      }
+      case Form::mi: w_.mi(o, memory(*m, at), imm); break;
+      case Form::rmi: w_.rmi(o, hardware(at[0]), memory(*m, at + 1), imm); break;
+      case Form::i: w_.i(o, imm); break;
+      case Form::pseudo_ref: w_.call_ref(v.a); break;
+      case Form::pseudo_r_ref:
+        if (o == Op::lea_ref) w_.lea_ref(hardware(at[0]), v.a);
+        else w_.tls_addr(hardware(at[0]), v.a);
+        break;
+      case Form::pseudo_tls_gd: w_.tls_gd(v.a, v.b); break;
+      default: failed_ = true; break;
+    }
+  }
+
+  static bool is_compare(Op o) { return o == Op::cmp8ri || o == Op::cmp16ri || o == Op::cmp32ri || o == Op::cmp64ri; }
+
+  // The register operand of a one-register instruction among its fixed ones: the explicit one is last.
+  static Location operand_of(Op, const codegen::Operand*, const Location* at, uint32_t count) { return at[count - 1]; }
+
+  void pseudo(const VInst& v, unsigned op, Cond cc, const codegen::Operand*, const Location* at, uint32_t count, uint32_t k) {
+    switch (op) {
+      case p_nothing: case p_unreachable: break;
+      case p_constant: constant(hardware(at[0]), s_.immediates_[v.a], k + 1); break;
+      case p_zero_fp: w_.rr(Op::xorps_rr, hardware(at[0]), hardware(at[0])); break;
+      case p_jump:
+        if (!is_next(v.a)) w_.jmp(label(v.a));
+        break;
+      case p_branch:
+        if (thread_[v.a] == thread_[v.b]) {
+          if (!is_next(v.a)) w_.jmp(label(v.a));
+        } else if (is_next(v.a)) {
+          w_.jcc(Cond(unsigned(cc) ^ 1), label(v.b));
+        } else {
+          w_.jcc(cc, label(v.a));
+          if (!is_next(v.b)) w_.jmp(label(v.b));
+        }
+        break;
+      case p_branch_oeq:
+        w_.jcc(Cond::ne, label(v.b));
+        w_.jcc(Cond::p, label(v.b));
+        if (!is_next(v.a)) w_.jmp(label(v.a));
+        break;
+      case p_branch_une:
+        w_.jcc(Cond::ne, label(v.a));
+        w_.jcc(Cond::p, label(v.a));
+        if (!is_next(v.b)) w_.jmp(label(v.b));
+        break;
+      case p_jump_table: {
+        const JumpTable& t = s_.tables_[v.a];
+        s_.table_labels_.clear();
+        for (uint32_t j = 0; j < t.count; j++) s_.table_labels_.push_back(label(s_.table_targets_[t.first + j]));
+        w_.jump_table(hardware(at[0]), hardware(at[1]), s_.table_labels_);
+        break;
+      }
+      case p_indirect_jump: w_.r(Op::jmp64r, hardware(at[0])); break;
+      case p_return: w_.ret(); break;
+      case p_tail_call:
+        if (v.b == 1) w_.tail64r(11);
+        else w_.jmp_ref(v.a);
+        break;
+      case p_sub_rsp: w_.rr(Op::sub64rr, 4, hardware(at[0])); break;
+      case p_and_rsp: w_.ri(Op::and64ri, 4, int32_t(v.a)); break;
+      case p_mov_from_rsp: w_.rr(Op::mov64rr, hardware(at[0]), 4); break;
+      case p_mov_to_rsp: w_.rr(Op::mov64rr, 4, hardware(at[0])); break;
+      case p_outgoing_end: w_.rm(Op::lea64rm, hardware(at[0]), Mem::dynamic_area()); break;
+      case p_frame_address: w_.rr(Op::mov64rr, hardware(at[0]), 5); break;
+      case p_label_address: w_.lea_label(hardware(at[0]), labels_[v.a]); break;
+      case p_inline_asm: failed_ |= !s_.emit_asm(v.a, at, count); break;
+      default: failed_ = true; break;
+    }
+  }
+};
+
+Result<void> finalize(Selector& s, mir::FunctionDraft&) { return Finalizer(s).run(); }
+
+}  // namespace lode::x86_64

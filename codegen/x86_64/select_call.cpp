@@ -1,0 +1,483 @@
+// Calls, returns, the entry, variadic functions. See selector.h and abi.h.
+//
+// Arguments in registers are set by one parallel copy directly before the call, so that the allocator can make values in the registers
+// where they are wanted; constants and addresses without registers are materialised in place behind it. A call marked `tail` that
+// stands directly before a return of its result, with all its arguments in registers, becomes a jump.
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "codegen/air/legalize.h"
+#include "codegen/x86_64/selector.h"
+#include "codegen/x86_64/widths.h"
+
+namespace lode::x86_64 {
+
+using air::ConstantKind;
+using air::Inst;
+namespace vf = codegen::vflags;
+
+namespace {
+constexpr uint32_t fp_base = 32;  // xmm0 as a Reg
+VMem plain(Mem::Kind kind, int32_t disp) {
+  VMem m;
+  m.kind = kind;
+  m.disp = disp;
+  return m;
+}
+const air::LegalizeOptions& options() {
+  static const air::LegalizeOptions o = air::LegalizeOptions::x86_64();
+  return o;
+}
+}  // namespace
+
+bool Selector::lay_out_entry() {
+  const air::Block& entry = fn_->blocks[0];
+  leaf_types_.clear();
+  for (uint32_t k = 0; k < entry.param_count; k++) leaf_types_.push_back(fn_->values[entry.first_param + k].type);
+  std::span<const air::ParamAttr> attrs(fn_->param_attrs.data(), std::min<size_t>(fn_->param_attrs.size(), entry.param_count));
+  sret_param_ = air::ValueId{};
+  for (size_t k = 0; k < attrs.size(); k++)
+    if (attrs[k].bits & air::attr::sret) sret_param_ = air::ValueId(entry.first_param + uint32_t(k));
+  return assign_arguments(leaf_types_, attrs, entry_);
+}
+
+void Selector::select_entry() {
+  const air::Block& entry = fn_->blocks[0];
+  ops_.clear();
+  // Registers first, in one parallel copy; then what lies on the stack.
+  if (vararg_slot_ != ~0u) {
+    for (unsigned k = entry_.gp_used; k < 6; k++) {
+      vcode_.entry_defs |= uint64_t{1} << gp_arguments[k];
+      emit_mem(unsigned(Op::mov64mr), {use(Reg{gp_arguments[k]})}, slot_mem(vararg_slot_, int32_t(8 * k)));
+    }
+    for (unsigned k = entry_.sse_used; k < 8; k++) {
+      vcode_.entry_defs |= uint64_t{1} << (fp_base + k);
+      emit_mem(unsigned(Op::movaps_mr), {use(Reg{fp_base + k})}, slot_mem(vararg_slot_, int32_t(48 + 16 * k)));
+    }
+  }
+  std::vector<Operand> copies;
+  for (uint32_t k = 0; k < entry.param_count; k++) {
+    ValueId v(entry.first_param + k);
+    const ArgumentPlace& place = entry_.places[k];
+    if (!is_wanted(v) || (place.kind != ArgumentPlace::gp && place.kind != ArgumentPlace::sse)) continue;
+    Reg from{place.kind == ArgumentPlace::gp ? place.reg : fp_base + place.reg};
+    vcode_.entry_defs |= uint64_t{1} << from.value;
+    copies.push_back(def(result_reg(v)));
+    copies.push_back(use(from));
+  }
+  if (!copies.empty()) emit_list(p_parallel_copy, copies, 0, ~0u, vf::parallel_copy, 0);
+  for (uint32_t k = 0; k < entry.param_count; k++) {
+    ValueId v(entry.first_param + k);
+    const ArgumentPlace& place = entry_.places[k];
+    if (!is_wanted(v)) continue;
+    TypeId type = type_of(v);
+    if (place.kind == ArgumentPlace::byval) {
+      lea(result_reg(v), plain(Mem::Kind::incoming, int32_t(place.offset)));
+    } else if (place.kind == ArgumentPlace::memory) {
+      VMem m = plain(Mem::Kind::incoming, int32_t(place.offset));
+      if (type == TypeTable::f80) {
+        emit_mem(unsigned(Op::fld80m), {}, m);
+        store_f80(v);
+      } else {
+        load_reg(result_reg(v), type, m);
+      }
+    }
+    bool extended = k < fn_->param_attrs.size() && (fn_->param_attrs[k].bits & air::attr::zext);
+    if (type == TypeTable::i1 && !extended) normalize_i1(result_reg(v));
+  }
+}
+
+void Selector::select_va_start(const Inst& i) {
+  if (vararg_slot_ == ~0u) vararg_slot_ = new_slot(176, 4);
+  VMem list = address(i.va());
+  Reg area = gp(8), save = gp(8);
+  emit_mem(unsigned(Op::mov32mi), {}, list, entry_.gp_used * 8u);
+  emit_mem(unsigned(Op::mov32mi), {}, offset(list, 4), 48 + entry_.sse_used * 16u);
+  lea(area, plain(Mem::Kind::incoming, int32_t(entry_.stack_end)));
+  emit_mem(unsigned(Op::mov64mr), {use(area)}, offset(list, 8));
+  lea(save, slot_mem(vararg_slot_));
+  emit_mem(unsigned(Op::mov64mr), {use(save)}, offset(list, 16));
+}
+
+// ---- calls ------------------------------------------------------------------------------------------------------------------
+
+void Selector::call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result) {
+  has_calls_ = true;
+  std::vector<Operand> copies, ops;
+  unsigned k = 0;
+  for (Reg r : gp_args) {
+    Reg p{gp_arguments[k++]};
+    copies.push_back(def(p));
+    copies.push_back(use(r));
+    ops.push_back(use(p));
+  }
+  k = 0;
+  for (Reg r : fp_args) {
+    Reg p{fp_base + k++};
+    copies.push_back(def(p));
+    copies.push_back(use(r));
+    ops.push_back(use(p));
+  }
+  if (!copies.empty()) emit_list(p_parallel_copy, copies, 0, ~0u, vf::parallel_copy, 0);
+  Reg rax{0};
+  if (result.valid()) ops.push_back(def(rax));
+  uint32_t ref = writer_->add_reference(context_->runtime[unsigned(f)], 0, mir::ReferenceKind::call);
+  emit_list(unsigned(Op::call_ref), ops, ref, ~0u, 0, clobber_call);
+  if (result.valid()) copy(result, rax);
+}
+
+// The call at hand hands its result to the return behind it: see select_return().
+bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
+  const Inst& i = fn_->insts[call];
+  if (i.op != AirOp::call) return false;
+  const air::CallSite& site = fn_->calls[i.a];
+  if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) || (site.flags & air::callflags::returns_twice) ||
+      site.inline_asm != ~0u || sret_param_.valid())
+    return false;
+  uint32_t n = fn_->extra[ret.a];
+  const uint32_t* values = &fn_->extra[ret.a + 1];
+  if (n == 0) {
+    if (i.result.valid() && !(site.flags & air::callflags::musttail) && false) return false;
+  } else {
+    if (!i.result.valid()) return false;
+    leaf_types_.clear();
+    if (!air::result_leaves(module_->types, i.type, options(), leaf_types_).ok() || leaf_types_.size() != n) return false;
+    if (n == 1 && ValueId(values[0]) == i.result) {
+      if (type_of(i.result) == TypeTable::f80) return false;
+    } else {
+      for (uint32_t k = 0; k < n; k++) {
+        const Inst* e = def_of(ValueId(values[k]));
+        if (!e || e->op != AirOp::extract || e->va() != i.result || fn_->extra[e->b + 1] != k) return false;
+      }
+    }
+    uint16_t extension = air::attr::zext | air::attr::sext;
+    if ((fn_->result_attrs & extension) & ~(site.result_attrs & extension)) return false;
+  }
+  std::vector<TypeId> types;
+  for (uint32_t k = 0; k < site.arg_count; k++) types.push_back(type_of(ValueId(fn_->extra[site.args + k])));
+  std::span<const air::ParamAttr> attrs;
+  if (site.attrs != ~0u) attrs = {fn_->param_attrs.data() + site.attrs, site.arg_count};
+  for (const air::ParamAttr& a : attrs)
+    if (a.bits & (air::attr::byval | air::attr::sret)) return false;
+  ArgumentLayout layout;
+  return assign_arguments(types, attrs, layout) && layout.stack_end == 0;
+}
+
+void Selector::select_call(const Inst& i) {
+  const air::CallSite& site = fn_->calls[i.a];
+  if (site.inline_asm != ~0u) {
+    select_asm(i);
+    return;
+  }
+  if (fold_libcall(i)) return;
+  bool tail = tail_call_ == cur_inst_;
+  if ((site.flags & air::callflags::musttail) && !tail) {
+    fail("a musttail call whose arguments do not fit the registers");
+    return;
+  }
+  uint32_t n = site.arg_count;
+  auto arg = [&](uint32_t k) { return ValueId(fn_->extra[site.args + k]); };
+  std::span<const air::ParamAttr> attrs;
+  if (site.attrs != ~0u) attrs = {fn_->param_attrs.data() + site.attrs, n};
+  std::vector<TypeId>& types = arg_types_;
+  types.clear();
+  for (uint32_t k = 0; k < n; k++) types.push_back(type_of(arg(k)));
+  ArgumentLayout& layout = call_layout_;
+  if (!assign_arguments(types, attrs, layout)) {
+    fail("arguments of more than 2 GiB");
+    return;
+  }
+  if (!tail) has_calls_ = true;
+  if (site.flags & air::callflags::returns_twice) calls_setjmp_ = true;
+  outgoing_bytes_ = std::max(outgoing_bytes_, layout.stack_bytes);
+
+  // Copies of structures first: they may take registers of their own.
+  for (uint32_t k = 0; k < n; k++) {
+    const ArgumentPlace& place = layout.places[k];
+    if (place.kind != ArgumentPlace::byval) continue;
+    VMem to = plain(Mem::Kind::outgoing, int32_t(place.offset));
+    uint64_t size = attrs[k].size;
+    if (size == 0) continue;
+    if (size <= 128) {
+      VMem from = address(arg(k));
+      copy_block(to, from, size);
+    } else {
+      Reg rdi{7}, rsi{6}, rcx{1};
+      Reg source = reg_of(arg(k));
+      emit_mem(unsigned(Op::lea64rm), {def(rdi)}, to);
+      copy(rsi, source);
+      constant_into(rcx, size % 8 ? size : size / 8);
+      emit(unsigned(size % 8 ? Op::rep_movsb : Op::rep_movsq), {mod(rdi), mod(rsi), mod(rcx)});
+    }
+  }
+  // Then what goes on the stack, then registers.
+  auto extended = [&](uint32_t k) {
+    uint16_t bits = k < attrs.size() ? attrs[k].bits : 0;
+    unsigned width = bits_of(types[k]);
+    if (width < 32 && (bits & air::attr::sext)) return sign_extended(arg(k), 32);
+    if (width < 32 && ((bits & air::attr::zext) || width == 1)) return zero_extended(arg(k), 32);
+    return reg_of(arg(k));
+  };
+  for (uint32_t k = 0; k < n; k++) {
+    const ArgumentPlace& place = layout.places[k];
+    if (place.kind != ArgumentPlace::memory) continue;
+    VMem to = plain(Mem::Kind::outgoing, int32_t(place.offset));
+    if (types[k] == TypeTable::f80) {
+      load_f80(arg(k));
+      emit_mem(unsigned(Op::fstp80m), {}, to);
+      continue;
+    }
+    int32_t imm;
+    if (!is_fp(types[k]) && imm32(arg(k), imm)) {
+      emit_mem(unsigned(Op::mov64mi), {}, to, uint32_t(imm));
+      continue;
+    }
+    if (is_fp(types[k])) {
+      Reg r = reg_of(arg(k));
+      store_reg(to, types[k], r);
+    } else {
+      Reg r = extended(k);
+      emit_mem(unsigned(Op::mov64mr), {use(r)}, to);
+    }
+  }
+  VMem target{};
+  Reg target_reg{};
+  uint32_t target_ref = ~0u;
+  bool indirect_memory = false;
+  const air::Constant* callee = fn_->constant(site.callee);
+  if (callee && (callee->kind == ConstantKind::Runtime || (callee->kind == ConstantKind::Symbol && callee->bits == 0))) {
+    target_ref = reference(*callee, mir::ReferenceKind::call, 0);
+  } else if (!tail && can_fold_load(site.callee, 64)) {
+    target = fold_load(site.callee);
+    indirect_memory = true;
+  } else {
+    target_reg = reg_of(site.callee);
+  }
+
+  std::vector<Operand> &copies = copies_, &ops = ops_;
+  copies.clear();
+  ops.clear();
+  struct Late {
+    Reg reg;
+    uint64_t value;
+    ValueId v;
+    uint8_t kind;  // 0 integer constant, 1 address, 2 float
+  };
+  std::vector<Late> late_args;
+  for (uint32_t k = 0; k < n; k++) {
+    const ArgumentPlace& place = layout.places[k];
+    if (place.kind != ArgumentPlace::gp && place.kind != ArgumentPlace::sse) continue;
+    Reg p{place.kind == ArgumentPlace::gp ? place.reg : fp_base + place.reg};
+    ops.push_back(use(p));
+    const air::Constant* c = fn_->constant(arg(k));
+    if (c && c->kind == ConstantKind::Undef) {
+      // Any value does, but the register has to be defined.
+      if (place.kind == ArgumentPlace::gp) late_args.push_back({p, 0, arg(k), 0});
+      else late_args.push_back({p, 0, arg(k), 2});
+      continue;
+    }
+    int64_t value;
+    if (place.kind == ArgumentPlace::gp && int_constant(arg(k), value)) {
+      unsigned width = bits_of(types[k]);
+      uint16_t bits = k < attrs.size() ? attrs[k].bits : 0;
+      uint64_t u = uint64_t(value);
+      if (width < 32 && !(bits & air::attr::sext)) u &= (uint64_t{1} << width) - 1;
+      late_args.push_back({p, width == 64 ? u : u & 0xffffffff, arg(k), 0});
+      continue;
+    }
+    const Inst* d = def_of(arg(k));
+    bool plain_address = (c && symbol_is_direct(*c)) || (d && d->op == AirOp::slot_addr);
+    if (place.kind == ArgumentPlace::gp && plain_address) {
+      late_args.push_back({p, 0, arg(k), 1});
+      continue;
+    }
+    Reg r = place.kind == ArgumentPlace::gp && types[k] != TypeTable::ptr ? extended(k) : reg_of(arg(k));
+    copies.push_back(def(p));
+    copies.push_back(use(r));
+  }
+  bool variadic = site.function_type.valid() && (module_->types[site.function_type].vararg || callee_unprototyped(site));
+  Reg rax{0}, r11{11};
+  if (target_reg.valid() && tail) {
+    copies.push_back(def(r11));
+    copies.push_back(use(target_reg));
+    ops.push_back(use(r11));
+  }
+  if (!copies.empty()) emit_list(p_parallel_copy, copies, 0, ~0u, vf::parallel_copy, 0);
+  for (const Late& l : late_args) {
+    if (l.kind == 0) {
+      constant_into(l.reg, l.value);
+    } else if (l.kind == 2) {
+      emit(p_zero_fp, {def(l.reg)});
+    } else if (const air::Constant* c = fn_->constant(l.v)) {
+      emit(unsigned(Op::lea_ref), {def(l.reg)}, reference(*c, mir::ReferenceKind::direct, int64_t(c->bits)));
+    } else {
+      emit_mem(unsigned(Op::lea64rm), {def(l.reg)}, slot_mem(slots_[def_of(l.v)->a]));
+    }
+  }
+  if (variadic) {
+    constant_into(rax, layout.sse_used);
+    ops.push_back(use(rax));
+  }
+  if (tail) {
+    emit_list(p_tail_call, ops, target_ref, target_reg.valid() ? 1 : 0, vf::terminator, 0);
+    return;
+  }
+
+  // Results.
+  std::vector<ResultPlace>& places = result_places_;
+  std::vector<TypeId>& result_types = leaf_types_;
+  result_types.clear();
+  places.clear();
+  if (i.type != TypeTable::void_type) {
+    if (!air::result_leaves(module_->types, i.type, options(), result_types).ok() || !assign_results(result_types, places)) {
+      fail("a result of this type");
+      return;
+    }
+  }
+  for (const ResultPlace& r : places)
+    if (r.kind != ResultPlace::x87) ops.push_back(def(Reg{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg}));
+  if (indirect_memory) {
+    if (target.has_base) ops.push_back(late(target.base));
+    if (target.has_index) ops.push_back(late(target.index));
+    uint32_t mem = uint32_t(mems_.size());
+    mems_.push_back(target);
+    emit_list(unsigned(Op::call64m), ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, 0, clobber_call);
+  } else if (target_reg.valid()) {
+    ops.push_back(late(target_reg));
+    emit_list(unsigned(Op::call64r), ops, 0, ~0u, 0, clobber_call);
+  } else {
+    emit_list(unsigned(Op::call_ref), ops, target_ref, ~0u, 0, clobber_call);
+  }
+  // Physical results are copied away; what nobody wants is left where it is.
+  uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : ~0u;
+  bool single = places.size() == 1 && first == ~0u;
+  for (size_t k = 0; k < places.size(); k++) {
+    const ResultPlace& r = places[k];
+    if (r.kind == ResultPlace::x87) {
+      if (single && is_wanted(i.result)) store_f80(i.result);
+      else if (first != ~0u && leaves_[first + k].slot) emit_mem(unsigned(Op::fstp80m), {}, slot_mem(leaves_[first + k].slot - 1));
+      else emit(unsigned(Op::fstp_st0), {});
+      continue;
+    }
+    Reg from{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg};
+    Reg to = single ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{}) : first != ~0u ? leaves_[first + k].reg : Reg{};
+    if (!to.valid()) continue;
+    copy(to, from);
+    if (result_types[k] == TypeTable::i1 && !(site.result_attrs & air::attr::zext)) normalize_i1(to);
+  }
+}
+
+// A call through a type without parameters of a function that is not variadic by type: C's unprototyped calls pass al all the same.
+bool Selector::callee_unprototyped(const air::CallSite& site) const {
+  return module_->types[site.function_type].field_count == 0 && site.arg_count != 0;
+}
+
+// Calls of library functions that are better done in place. None so far needs it: clang has turned them into operations.
+bool Selector::fold_libcall(const Inst&) { return false; }
+
+void Selector::select_return(const Inst& i) {
+  uint32_t n = fn_->extra[i.a];
+  const uint32_t* values = &fn_->extra[i.a + 1];
+  const air::Block& block = fn_->blocks[cur_block_];
+  // The call may stand before the extracts of its result that the return lists.
+  uint32_t before = cur_inst_;
+  while (before > block.first_inst && fn_->insts[before - 1].op == AirOp::extract) before--;
+  if (before > block.first_inst && is_tail_call(before - 1, i)) {
+    tail_call_ = before - 1;
+    return;
+  }
+  leaf_types_.clear();
+  for (uint32_t k = 0; k < n; k++) leaf_types_.push_back(type_of(ValueId(values[k])));
+  std::vector<ResultPlace>& places = result_places_;
+  if (!assign_results(leaf_types_, places)) {
+    fail("a result of this type");
+    return;
+  }
+  // x87 results: st0 is the first, so the last is pushed first.
+  for (uint32_t k = n; k-- > 0;)
+    if (places[k].kind == ResultPlace::x87) load_f80(ValueId(values[k]));
+  copies_.clear();
+  ops_.clear();
+  std::vector<std::pair<Reg, uint64_t>> constants;
+  for (uint32_t k = 0; k < n; k++) {
+    const ResultPlace& r = places[k];
+    if (r.kind == ResultPlace::x87) continue;
+    ValueId v(values[k]);
+    Reg p{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg};
+    const air::Constant* c = fn_->constant(v);
+    if (c && c->kind == ConstantKind::Undef) continue;
+    ops_.push_back(use(p));
+    unsigned width = r.kind == ResultPlace::gp ? bits_of(type_of(v)) : 0;
+    int64_t value;
+    if (r.kind == ResultPlace::gp && int_constant(v, value)) {
+      uint64_t u = uint64_t(value);
+      if (width < 32 && !(fn_->result_attrs & air::attr::sext)) u &= (uint64_t{1} << width) - 1;
+      constants.push_back({p, width == 64 ? u : u & 0xffffffff});
+      continue;
+    }
+    Reg from;
+    if (width && width < 32 && (fn_->result_attrs & air::attr::sext)) from = sign_extended(v, 32);
+    else if (width && width < 32 && ((fn_->result_attrs & air::attr::zext) || width == 1)) from = zero_extended(v, 32);
+    else from = reg_of(v);
+    copies_.push_back(def(p));
+    copies_.push_back(use(from));
+  }
+  if (sret_param_.valid() && n == 0) {
+    Reg rax{0};
+    copies_.push_back(def(rax));
+    copies_.push_back(use(reg_of(sret_param_)));
+    ops_.push_back(use(rax));
+  }
+  if (!copies_.empty()) emit_list(p_parallel_copy, copies_, 0, ~0u, vf::parallel_copy, 0);
+  for (auto& [r, value] : constants) constant_into(r, value);
+  emit_list(p_return, ops_, 0, ~0u, vf::terminator, 0);
+}
+
+void Selector::select_misc(const Inst& i) {
+  switch (i.op) {
+    case AirOp::return_address: {
+      Reg dst = result_reg(i.result);
+      if (i.a == 0) {
+        emit_mem(unsigned(Op::mov64rm), {def(dst)}, plain(Mem::Kind::incoming, -8));
+        return;
+      }
+      Reg r = frame_of(i.a);
+      emit_mem(unsigned(Op::mov64rm), {def(dst)}, reg_mem(r, 8));
+      return;
+    }
+    case AirOp::frame_address: copy(result_reg(i.result), frame_of(i.a)); return;
+    case AirOp::thread_pointer: {
+      VMem m = plain(Mem::Kind::absolute, 0);
+      m.segment = uint8_t(Segment::fs);
+      emit_mem(unsigned(Op::mov64rm), {def(result_reg(i.result))}, m);
+      return;
+    }
+    case AirOp::read_cycle_counter: {
+      Reg rax{0}, rdx{2}, low = gp(8), high = gp(8), dst = result_reg(i.result);
+      emit(unsigned(Op::rdtsc), {def(rax), def(rdx)});
+      copy(low, rax);
+      copy(high, rdx);
+      emit_imm(unsigned(Op::shl64ri), {mod(high)}, 32);
+      copy(dst, low);
+      emit(unsigned(Op::or64rr), {mod(dst), use(high)});
+      return;
+    }
+    case AirOp::debug_trap: emit(unsigned(Op::int3), {}); return;
+    default: fail("not supported on x86_64"); return;
+  }
+}
+
+// The frame address of the caller `level` up: frame pointers are followed, as the builtin says.
+Reg Selector::frame_of(uint32_t level) {
+  frame_pointer_ = true;
+  Reg r = gp(8);
+  emit(p_frame_address, {def(r)});
+  for (uint32_t k = 0; k < level && k < 64; k++) {
+    Reg up = gp(8);
+    emit_mem(unsigned(Op::mov64rm), {def(up)}, reg_mem(r));
+    r = up;
+  }
+  return r;
+}
+
+}  // namespace lode::x86_64
