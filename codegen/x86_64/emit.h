@@ -1,0 +1,13 @@
+// MIR of x86_64 to bytes: the measure and emit of codegen/target.h. See emit.cpp.
+#pragma once
+
+#include "codegen/target.h"
+
+namespace lode::x86_64 {
+
+Result<codegen::FunctionSizes> measure(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references,
+                                       const codegen::TargetOptions& options);
+Result<void> emit(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references,
+                  const codegen::TargetOptions& options, const codegen::EmitPlace& place);
+
+}  // namespace lode::x86_64
