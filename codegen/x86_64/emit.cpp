@@ -97,7 +97,7 @@ class Assembler {
   const TargetOptions& options_;
   Work& w_;
   Decoder decode_;
-  FrameLayout frame_;
+  FramePlan frame_;
   uint8_t* p_ = nullptr;
   uint8_t* begin_ = nullptr;
   const char* problem_ = nullptr;  // first thing that cannot be done; the text of the error
@@ -435,7 +435,7 @@ Result<void> Assembler::run() {
   w_.tables.clear();
   w_.cfi.clear();
   if (fn_.tag_bytes != 2 || refs_.size() != fn_.references.size()) return damaged();
-  LODE_ASSIGN(frame_, lay_out_frame(fn_, w_.slots));
+  LODE_ASSIGN(frame_, plan_frame(fn_, w_.slots));
   if (w_.code.size() < size_t{fn_.count} * 8 + 256) w_.code.resize(size_t{fn_.count} * 8 + 256);
   w_.places.resize(size_t{fn_.count} + 1);
   begin_ = p_ = w_.code.data();
@@ -563,6 +563,8 @@ Result<void> Assembler::run() {
 void relax(Work& w) {
   size_t n = w.branches.size();
   w.branch_bytes.resize(n + 1);
+  for (Branch& b : w.branches)
+    if (b.size == 0 && w.places[b.target].offset != b.offset) b.size = 2;
   auto sum = [&] {
     uint32_t bytes = 0;
     for (size_t k = 0; k < n; k++) {
@@ -580,10 +582,7 @@ void relax(Work& w) {
       const Place& t = w.places[b.target];
       int64_t distance = int64_t(t.offset) + w.branch_bytes[t.branches] - (int64_t(b.offset) + w.branch_bytes[k] + b.size);
       uint8_t size = b.size;
-      if (size == 0 && distance != 0) {
-        size = 2;
-        if (t.branches <= k) distance -= 2;  // cannot be: forward branches only start at 0
-      }
+      if (size == 0 && distance != 0) size = 2;
       if (size == 2 && distance != int8_t(distance)) size = b.opcode == 0xeb ? 5 : 6;
       if (size != b.size) {
         b.size = size;

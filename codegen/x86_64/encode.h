@@ -1,6 +1,6 @@
 // One machine instruction to bytes, driven by the row (Intel SDM volume 2, chapter 2).
 //
-// Order: segment, lock, size or mandatory prefix, REX, opcode map, opcode, modrm, sib, displacement, immediate. Functions write at
+// Order: segment, size or mandatory prefix, lock, REX, opcode map, opcode, modrm, sib, displacement, immediate. Functions write at
 // `p` and return the end; at most 15 bytes. An address whose value is known only later (rip-relative, symbols) has a 32-bit field,
 // whose place is returned in Address::field.
 #pragma once
@@ -28,8 +28,8 @@ namespace detail {
 inline bool byte_needs_rex(RegKind kind, uint8_t r) { return kind == RegKind::g8 && r >= 4; }
 
 inline uint8_t* put_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, uint8_t index, uint8_t rm, bool force_rex) {
-  if (row.traits & T_lock) *p++ = 0xf0;
   if (row.prefix) *p++ = row.prefix;
+  if (row.traits & T_lock) *p++ = 0xf0;
   uint8_t rex = uint8_t(uint8_t(row.w) << 3 | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (rm >> 3 & 1));
   if (rex || force_rex) *p++ = 0x40 | rex;
   if (row.map) {

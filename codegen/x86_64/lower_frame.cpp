@@ -2,93 +2,59 @@
 // the 8-bit immediate of the opposite sign, `leave` undoes a frame that saved nothing but rbp.
 #include "codegen/x86_64/lower_frame.h"
 
-#include <algorithm>
 #include <bit>
 
+#include "codegen/frame.h"
 #include "codegen/x86_64/encode.h"
 
 namespace lode::x86_64 {
 
-namespace {
-
-struct Slot {
-  uint32_t size;
-  uint8_t align_log2;
-};
-
-Slot slot_at(std::span<const uint8_t> locals, size_t n) { return {load_le<uint32_t>(&locals[8 * n]), locals[8 * n + 4]}; }
-
-constexpr uint64_t frame_limit = 0x7fff0000;
-
-}  // namespace
-
-Result<FrameLayout> lay_out_frame(const mir::FunctionView& fn, std::vector<int32_t>& slots) {
-  FrameLayout f;
+Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& slots) {
+  static thread_local std::vector<codegen::FrameSlot> wanted;
+  static thread_local codegen::FrameLayout layout;
+  FramePlan f;
   uint32_t flags = fn.frame[frame::word_flags];
   uint32_t saved = fn.frame[frame::word_saved] & callee_saved_gp;
-  uint64_t outgoing = align_up(fn.frame[frame::word_outgoing], 8);
-  bool calls = flags & frame::has_calls;
   f.dynamic = flags & frame::dynamic;
   f.cfi = !(flags & frame::no_cfi);
 
-  size_t n = fn.locals.size() / 8;
-  slots.resize(n);
-  unsigned max_align = calls || f.dynamic || outgoing ? 4 : 3;
-  // Largest alignment first among the small slots, then among the large ones: what is used most gets short displacements. The
-  // key ends with the number, so that the order is fixed.
-  static thread_local std::vector<uint64_t> order;
-  order.clear();
+  size_t n = fn.locals.size() / frame::slot_bytes;
+  wanted.resize(n);
   for (size_t i = 0; i < n; i++) {
-    Slot s = slot_at(fn.locals, i);
-    if (s.align_log2 > 28) return error("a stack object's alignment is beyond 2^28");
-    max_align = std::max<unsigned>(max_align, s.align_log2);
-    uint64_t large = s.size > 64;
-    order.push_back(large << 63 | uint64_t(31 - s.align_log2) << 40 | i);
+    const uint8_t* record = &fn.locals[frame::slot_bytes * i];
+    uint32_t tail = load_le<uint32_t>(record + 4);
+    if ((tail & 0xff) > 30) return error("a stack object's alignment is beyond 2^30");
+    wanted[i] = {load_le<uint32_t>(record), uint32_t{1} << (tail & 0xff), tail >> 8};
   }
-  std::sort(order.begin(), order.end());
-  uint64_t end = outgoing;
-  for (uint64_t key : order) {
-    size_t i = key & 0xffffffff;
-    Slot s = slot_at(fn.locals, i);
-    end = align_up(end, uint64_t{1} << s.align_log2);
-    if (end > frame_limit) return error("the stack frame is larger than 2 GiB");
-    slots[i] = int32_t(end);
-    end += s.size;
-  }
-  if (end > frame_limit) return error("the stack frame is larger than 2 GiB");
+  codegen::FrameInput in;
+  in.slots = wanted;
+  in.outgoing_size = align_up(fn.frame[frame::word_outgoing], f.dynamic ? 16 : 8);
+  in.red_zone = flags & frame::no_red_zone ? 0 : 128;
+  in.has_calls = flags & frame::has_calls;
+  in.dynamic_alloca = f.dynamic;
+  in.force_frame_pointer = flags & frame::frame_pointer;
+  // Whether there is a frame pointer does not depend on what is pushed: it leaves the list, and a base pointer joins it.
+  if (frame_needs_base_pointer(in)) saved |= 1u << reg::rbx;
+  bool masked = false;
+  for (const codegen::FrameSlot& s : wanted) masked |= s.align > in.stack_align;
+  if (masked || in.dynamic_alloca || in.force_frame_pointer) saved &= ~(1u << reg::rbp);
+  in.saved_bytes = uint32_t(8 * std::popcount(saved));
+  LODE_TRY(codegen::lay_out_frame(in, layout));
 
-  bool over_aligned = max_align > 4;
-  f.align_log2 = over_aligned ? max_align : 0;
-  f.frame_pointer = f.dynamic || over_aligned || (flags & frame::frame_pointer);
-  f.base_pointer = f.dynamic && over_aligned;
-  if (f.frame_pointer) saved &= ~(1u << reg::rbp);
-  if (f.base_pointer) saved |= 1u << reg::rbx;
   f.pushed = uint16_t(saved);
   f.push_count = unsigned(std::popcount(saved));
-  // Bytes between the CFA and the place that `sub` starts from: return address, rbp, saved registers.
-  uint64_t above = 8 + 8 * (f.push_count + f.frame_pointer);
-  uint64_t unit = uint64_t{1} << std::min(max_align, 4u);
-  if (over_aligned) end = align_up(end, uint64_t{1} << max_align);
-  else if (end || calls) end = align_up(end + above, unit) - above;  // the CFA is a multiple of 16
-  if (end > frame_limit) return error("the stack frame is larger than 2 GiB");
-  f.outgoing = uint32_t(outgoing);
-  if (f.dynamic) f.outgoing = uint32_t(align_up(outgoing, 16));
-  f.red_zone = !calls && !f.frame_pointer && end <= 128 && !(flags & frame::no_red_zone);
-  f.size = f.red_zone ? 0 : uint32_t(end);
-
-  int32_t shift = 0;
-  if (f.base_pointer) {
-    f.slot_base = reg::rbx;
-  } else if (f.frame_pointer && !over_aligned) {
-    f.slot_base = reg::rbp;
-    shift = -int32_t(end + 8 * f.push_count);
-  } else if (f.red_zone) {
-    shift = -int32_t(end);
-  }
-  if (shift)
-    for (int32_t& s : slots) s += shift;
-  f.incoming_base = f.frame_pointer ? reg::rbp : reg::rsp;
-  f.incoming_disp = f.frame_pointer ? 16 : int32_t(f.size + 8 * f.push_count + 8);
+  f.frame_pointer = layout.uses_frame_pointer;
+  f.base_pointer = layout.slot_base == codegen::FrameBase::base_pointer;
+  f.align_log2 = layout.align_mask_log2;
+  f.size = layout.adjustment;
+  f.outgoing = uint32_t(in.outgoing_size);
+  auto base = [](codegen::FrameBase b) {
+    return b == codegen::FrameBase::stack_pointer ? reg::rsp : b == codegen::FrameBase::frame_pointer ? reg::rbp : reg::rbx;
+  };
+  f.slot_base = base(layout.slot_base);
+  f.incoming_base = base(layout.incoming_base);
+  f.incoming_disp = layout.incoming_offset;
+  slots = layout.slot_offsets;
   return f;
 }
 
@@ -103,7 +69,7 @@ uint8_t* add_rsp(uint8_t* p, int64_t delta) {  // delta in -2^31 .. 2^31; 0 is n
 
 }  // namespace
 
-uint8_t* put_prologue(uint8_t* p, const FrameLayout& f, const uint8_t* text, std::vector<CfiRow>& rows) {
+uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows) {
   auto row = [&](CfiRow::Kind kind, int32_t value, uint8_t reg = 0) {
     if (f.cfi) rows.push_back({uint32_t(p - text), 0, kind, reg, value});
   };
@@ -136,7 +102,7 @@ uint8_t* put_prologue(uint8_t* p, const FrameLayout& f, const uint8_t* text, std
   return p;
 }
 
-uint8_t* put_epilogue(uint8_t* p, const FrameLayout& f, bool tail, const uint8_t* text, uint32_t branches, std::vector<CfiRow>& rows) {
+uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches, std::vector<CfiRow>& rows) {
   auto row = [&](CfiRow::Kind kind, int32_t value) {
     if (f.cfi) rows.push_back({uint32_t(p - text), branches, kind, 0, value});
   };

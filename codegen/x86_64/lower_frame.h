@@ -1,11 +1,8 @@
 // The frame of an x86_64 function, laid out when its MIR is emitted: prologue, epilogue, and where slots and arguments are.
 //
-// Shapes, from high addresses to low
-//   plain          return address | saved registers | slots | outgoing arguments <- rsp; everything is rsp-relative
-//   red zone       a leaf of at most 128 bytes leaves rsp where the pushes left it; slots lie below it (psABI 3.2.2)
-//   frame pointer  return address | rbp <- rbp | other saved registers | slots | outgoing <- rsp; slots are rbp-relative
-//   over-aligned   as frame pointer, rsp rounded down; slots are rsp-relative, incoming arguments rbp-relative
-//   over-aligned and dynamic  rbx holds what rsp was after rounding; slots are rbx-relative
+// codegen/frame.h decides the layout; here are the registers and the bytes of it. rsp is the base of everything, but where a frame
+// pointer is used: then rbp is the base of the incoming arguments, and of the slots while a dynamic alloca moves rsp; slots of such
+// a function that need more than 16 bytes of alignment are reached from rbx. Saved registers are pushed, rbp first.
 // The layout is a pure function of the record: laying out twice gives the same answer.
 #pragma once
 
@@ -17,10 +14,10 @@
 
 namespace lode::x86_64 {
 
-struct FrameLayout {
+struct FramePlan {
   uint16_t pushed = 0;         // general registers pushed besides a frame pointer, in the order of their numbers
   unsigned push_count = 0;
-  bool frame_pointer = false, base_pointer = false, dynamic = false, red_zone = false;
+  bool frame_pointer = false, base_pointer = false, dynamic = false;
   unsigned align_log2 = 0;     // rsp is rounded down to this when above 4
   uint32_t size = 0;           // what `sub rsp` takes; 0 in the red zone
   uint32_t outgoing = 0;       // rounded up
@@ -30,7 +27,7 @@ struct FrameLayout {
 };
 
 // Fills `slots` with the displacement of each slot from layout.slot_base. Error: the frame does not fit in 31 bits, or damaged words.
-Result<FrameLayout> lay_out_frame(const mir::FunctionView& fn, std::vector<int32_t>& slots);
+Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& slots);
 
 // A row of unwind information: from this offset on (see emit) the rule holds.
 struct CfiRow {
@@ -46,8 +43,8 @@ struct CfiRow {
 inline constexpr unsigned max_frame_code = 64;
 
 // Write at p and return the end. Rows are appended with offsets relative to `text` and the given number of branches before.
-uint8_t* put_prologue(uint8_t* p, const FrameLayout& f, const uint8_t* text, std::vector<CfiRow>& rows);
+uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows);
 // Up to, but not including, the `ret` or jump. A tail call keeps the argument registers.
-uint8_t* put_epilogue(uint8_t* p, const FrameLayout& f, bool tail, const uint8_t* text, uint32_t branches, std::vector<CfiRow>& rows);
+uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches, std::vector<CfiRow>& rows);
 
 }  // namespace lode::x86_64

@@ -140,8 +140,10 @@ struct Mem {
   bool operator==(const Mem&) const = default;
 };
 
-// FunctionDraft::frame. The slots are in `locals`, 8 bytes each: size 32 bits, alignment log2 8 bits, 24 zero bits.
+// FunctionDraft::frame. The slots are in `locals`, 8 bytes each: size 32 bits, alignment log2 8 bits, weight 24 bits (hot slots come
+// nearer to rsp).
 namespace frame {
+inline constexpr unsigned slot_bytes = 8;
 enum : unsigned { word_saved = 0, word_outgoing = 1, word_flags = 2 };
 // word_saved: mask of general registers to save (bit = hardware number, only callee-saved ones)
 // word_outgoing: bytes of the outgoing argument area

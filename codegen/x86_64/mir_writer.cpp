@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "base/bytes.h"
+
 namespace lode::x86_64 {
 
 namespace {
@@ -222,13 +224,13 @@ uint32_t MirWriter::add_constant(std::span<const uint8_t> bytes, unsigned align)
   return offset;
 }
 
-uint32_t MirWriter::add_slot(uint32_t size, uint32_t align) {
+uint32_t MirWriter::add_slot(uint32_t size, uint32_t align, uint32_t weight) {
   auto& locals = draft_.locals;
-  uint8_t log2 = 0;
+  uint32_t log2 = 0;
   while (log2 < 31 && 1u << log2 < align) log2++;
-  uint32_t n = uint32_t(locals.size() / 8);
-  uint8_t record[8] = {uint8_t(size), uint8_t(size >> 8), uint8_t(size >> 16), uint8_t(size >> 24), log2, 0, 0, 0};
-  locals.insert(locals.end(), record, record + 8);
+  uint32_t n = uint32_t(locals.size() / frame::slot_bytes);
+  append_le(locals, size);
+  append_le(locals, log2 | (weight < 0xffffff ? weight : 0xffffff) << 8);
   return n;
 }
 
@@ -246,6 +248,10 @@ void MirWriter::bytes(std::span<const uint8_t> data) {
 Result<void> MirWriter::finish() {
   if (overflow_ || draft_.extra.size() > 0xffffffffu || draft_.tags.size() >> 28)
     return error("the function is too large for x86_64 code generation");
+  bool open_end = false;  // a label behind the last instruction
+  for (const Fixup& f : fixups_) open_end |= labels_[f.label] == size();
+  if (open_end) op(Op::label);
+  if (!draft_.constants.empty()) add_reference(SymbolId{}, 0, mir::ReferenceKind::constants);  // what object mode relocates against
   for (const Fixup& f : fixups_) {
     uint32_t target = labels_[f.label];
     if (target == unbound) return error("a label of x86_64 code was never bound");

@@ -74,7 +74,7 @@ class MirWriter {
   uint32_t add_constant(std::span<const uint8_t> bytes, unsigned align);
 
   // ---- frame
-  uint32_t add_slot(uint32_t size, uint32_t align);
+  uint32_t add_slot(uint32_t size, uint32_t align, uint32_t weight = 0);  // weight below 2^24: uses, by frequency
   void need_outgoing(uint32_t bytes) { if (bytes > draft_.frame[frame::word_outgoing]) draft_.frame[frame::word_outgoing] = bytes; }
   void save_registers(uint16_t gp_mask) { draft_.frame[frame::word_saved] |= gp_mask & callee_saved_gp; }
   void set_frame_flags(uint32_t flags) { draft_.frame[frame::word_flags] |= flags; }  // has_calls is set by the call instructions

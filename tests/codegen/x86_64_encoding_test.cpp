@@ -1,0 +1,203 @@
+// Every row of the instruction table, with operands that reach every case of modrm, sib, REX, displacement and immediate, against
+// the bytes that LLVM's assembler makes of the printed text.
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "codegen/x86_64/emit.h"
+#include "codegen/x86_64/mir_writer.h"
+#include "codegen/x86_64/print.h"
+#include "tests/support/run.h"
+
+using namespace lode;
+using namespace lode::x86_64;
+
+namespace {
+
+constexpr uint64_t text_address = 0x10000;
+
+std::string bytes_of(const mir::FunctionDraft& draft, uint64_t constants_address) {
+  mir::FunctionView view = view_of(draft);
+  codegen::ResolvedReference resolved[2] = {};
+  codegen::TargetOptions options;
+  auto sizes = measure(view, {resolved, draft.references.size()}, options);
+  if (!sizes.ok()) return "error: " + sizes.error().text();
+  std::string text(sizes->text, '\0'), constants(sizes->constants, '\0');
+  codegen::EmitPlace place;
+  place.text = reinterpret_cast<uint8_t*>(text.data());
+  place.constants = reinterpret_cast<uint8_t*>(constants.data());
+  place.text_address = text_address;
+  place.constants_address = constants_address;
+  auto done = emit(view, {resolved, draft.references.size()}, options, place);
+  if (!done.ok()) return "error: " + done.error().text();
+  return text;
+}
+
+std::string hex(const std::string& s) {
+  std::string out;
+  char buf[4];
+  for (unsigned char c : s) {
+    std::snprintf(buf, sizeof buf, "%02x ", c);
+    out += buf;
+  }
+  return out;
+}
+
+struct Case {
+  Op op;
+  std::string text, bytes;
+};
+
+std::vector<Mem> memories() {
+  std::vector<Mem> out;
+  for (uint8_t base = 0; base < 16; base++)
+    for (int32_t disp : {0, 1, -1, 127, 128, -128, -129, 0x12345678}) out.push_back(Mem::at(base, disp));
+  for (uint8_t base : {0, 4, 5, 11, 12, 13})
+    for (uint8_t index : {0, 5, 12, 13, 15})
+      for (int32_t disp : {0, 127, 128, -128, -129, -70000}) out.push_back(Mem::indexed(base, index, (base + index + disp) & 3, disp));
+  for (uint8_t index : {0, 3, 5, 12, 13}) out.push_back(Mem::scaled(index, index & 3, index * 1000 - 128));
+  out.push_back(Mem::absolute(0x1234));
+  out.push_back(Mem::absolute(-8));
+  out.push_back(Mem::absolute(0, Segment::fs));
+  Mem gs = Mem::at(3, 40);
+  gs.segment = Segment::gs;
+  out.push_back(gs);
+  return out;
+}
+
+std::vector<int64_t> immediates(Imm kind) {
+  std::vector<int64_t> v;
+  switch (kind) {
+    case Imm::none: return {0};
+    case Imm::ib: return {0, 1, 5, 127, -128, -1};
+    case Imm::sh: return {1, 2, 7};
+    case Imm::iw:
+    case Imm::zw: return {0, 1, 127, 128, -128, -129, 32767, -32768};
+    case Imm::id:
+    case Imm::zd: return {0, 1, 12, 13, -2, -3, 127, 128, -128, -129, 1000000, INT32_MAX, INT32_MIN, (1 << 26) - 1, 1 << 26, -(1 << 26) - 1};
+    case Imm::iq: return {0, -1, 0x123456789abcdef0, INT64_MIN};
+  }
+  return v;
+}
+
+void cases_of(Op op, const std::vector<Mem>& all_memories, std::vector<Case>& out) {
+  const InstInfo& row = info(op);
+  auto add = [&](Cond cc, unsigned a, unsigned b, const Mem* m, int64_t imm) {
+    mir::FunctionDraft draft;
+    MirWriter w(draft);
+    switch (row.form) {
+      case Form::none: w.op(op); break;
+      case Form::r: w.r(op, uint8_t(a), cc); break;
+      case Form::rr: w.rr(op, uint8_t(a), uint8_t(b), cc); break;
+      case Form::ri: w.ri(op, uint8_t(a), imm); break;
+      case Form::i: w.i(op, imm); break;
+      case Form::rri: w.rri(op, uint8_t(a), uint8_t(b), imm); break;
+      case Form::rm: w.rm(op, uint8_t(a), *m, cc); break;
+      case Form::mr: w.mr(op, *m, uint8_t(a)); break;
+      case Form::m: w.m(op, *m, cc); break;
+      case Form::mi: w.mi(op, *m, imm); break;
+      case Form::rmi: w.rmi(op, uint8_t(a), *m, imm); break;
+      default: return;
+    }
+    draft.frame[frame::word_flags] = 0;  // a call alone needs no frame here
+    std::string memory;
+    uint64_t constants = 0;
+    std::string text = m && m->kind == Mem::Kind::constants ? "" : print_instruction(view_of(draft), 0);
+    std::string bytes;
+    if (text.empty()) {
+      // rip-relative: the constants lie where the displacement comes out as 0x01020304 whatever the instruction's length
+      constants = text_address + 0x01020304;
+      size_t length = bytes_of(draft, constants).size();
+      constants += length;
+      text = print_row(row, cc, a, b, "16909060(%rip)", imm);
+    }
+    if (text == "xchgq %rax, %rax") return;  // LLVM shortens it to nop
+    bytes = bytes_of(draft, constants);
+    out.push_back({op, text, bytes});
+  };
+  unsigned conditions = row.traits & T_cc ? 16 : 1;
+  auto limit = [](RegKind k) { return k == RegKind::st ? 8u : 16u; };
+  switch (row.form) {
+    case Form::none: add(Cond::o, 0, 0, nullptr, 0); break;
+    case Form::r:
+      for (unsigned cc = 0; cc < conditions; cc++)
+        for (unsigned a = 0; a < limit(row.a); a++) add(Cond(cc), a, 0, nullptr, 0);
+      break;
+    case Form::rr:
+      for (unsigned a = 0; a < 16; a++)
+        for (unsigned b = 0; b < 16; b++) add(Cond((a * 5 + b) % conditions), a, b, nullptr, 0);
+      break;
+    case Form::ri:
+      for (unsigned a = 0; a < 16; a++)
+        for (int64_t imm : immediates(row.imm)) add(Cond::o, a, 0, nullptr, imm);
+      break;
+    case Form::i:
+      for (int64_t imm : immediates(row.imm)) add(Cond::o, 0, 0, nullptr, imm);
+      break;
+    case Form::rri:
+      for (unsigned a = 0; a < 16; a += 3)
+        for (unsigned b = 0; b < 16; b += 5)
+          for (int64_t imm : immediates(row.imm)) add(Cond::o, a, b, nullptr, imm);
+      break;
+    default: {
+      unsigned n = 0;
+      for (const Mem& m : all_memories) {
+        n++;
+        auto imms = immediates(row.imm);
+        add(Cond(n % conditions), (n * 7) % 16, 0, &m, imms[n % imms.size()]);
+      }
+      Mem rip = Mem::constants(0);
+      for (unsigned a = 0; a < 16; a++)
+        for (int64_t imm : immediates(row.imm)) add(Cond(a % conditions), a, 0, &rip, imm);
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("x86_64 encoding: every row agrees with LLVM's assembler", "[x86_64]") {
+  std::string tool;
+  for (const char* name : {"llvm-mc-19", "llvm-mc", "llvm-mc-14"})
+    if (tool.empty() && test::have_tool(name)) tool = name;
+  if (tool.empty()) {
+    WARN("llvm-mc is not installed");
+    return;
+  }
+  std::vector<Case> cases;
+  std::vector<Mem> mems = memories();
+  for (unsigned op = 0; op < op_count; op++) cases_of(Op(op), mems, cases);
+  std::string input;
+  for (const Case& c : cases) input += c.text + "\n";
+  test::RunOptions options;
+  options.input = input;
+  auto r = test::run({tool, "-triple=x86_64-linux-gnu", "-mcpu=skylake", "-show-encoding"}, options);
+  INFO(r.err.substr(0, 3000));
+  REQUIRE(r.ok());
+  // One "# encoding: [0x..,0x..]" an instruction; "lock addl" may stand in two, and so do "rep movs".
+  std::istringstream lines(r.out);
+  std::string line, expected, report;
+  std::vector<unsigned> reported(op_count);
+  size_t at = 0, wrong = 0;
+  while (std::getline(lines, line)) {
+    size_t e = line.find("encoding: [");
+    if (e == std::string::npos) continue;
+    std::string bytes = line.substr(e + 11, line.find(']', e) - e - 11);
+    std::string one;
+    for (size_t k = 0; k < bytes.size(); k += 5) one += char(std::strtoul(bytes.substr(k, 4).c_str(), nullptr, 16));
+    expected += one;
+    if (expected == "\xf0" || expected == "\xf3") continue;
+    if (at >= cases.size()) break;
+    const Case& c = cases[at];
+    if (c.bytes != expected && ++wrong && reported[unsigned(c.op)]++ < 2 && report.size() < 20000)
+      report += c.text + "\n  ours " + (c.bytes.substr(0, 5) == "error" ? c.bytes : hex(c.bytes)) + "\n  llvm " + hex(expected) +
+                line + "\n";
+    at++;
+    expected.clear();
+  }
+  INFO(report);
+  CHECK(at == cases.size());
+  CHECK(wrong == 0);
+  CHECK(cases.size() > 50000);
+}
