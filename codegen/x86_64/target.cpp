@@ -1,0 +1,25 @@
+// x86_64 as the linker sees it.
+#include "codegen/target.h"
+
+#include "codegen/x86_64/cfi.h"
+#include "codegen/x86_64/emit.h"
+#include "codegen/x86_64/select.h"
+
+namespace lode::x86_64 {
+
+const codegen::NativeTarget& target() {
+  static const codegen::NativeTarget t = {
+      .elf_machine = 62,
+      .make_scratch = make_scratch,
+      .lower = lower,
+      .measure = measure,
+      .emit = emit,
+      .cie_instructions = cie_instructions,
+      .cie_code_align = cie_code_align,
+      .cie_data_align = cie_data_align,
+      .cie_return_register = 16,
+  };
+  return t;
+}
+
+}  // namespace lode::x86_64
