@@ -238,7 +238,7 @@ air::ValueId FunctionImporter::constant_instructions(const bc::Constants& pool, 
       return cast_value(v[0], bc::CastOp(k.op), type, 0);
     case bc::ConstKind::Gep:
       if (!values({1})) return {};
-      return gep_parts(v[0], o[0], o.subspan(2), depth + 1);
+      return gep_parts(v[0], o[0], o.subspan(2), depth + 1, -1);
     case bc::ConstKind::Binop: {
       static constexpr O int_ops[] = {O::add, O::sub, O::mul, O::udiv, O::sdiv, O::urem, O::srem,
                                       O::shl, O::lshr, O::ashr, O::and_, O::or_, O::xor_};
@@ -291,7 +291,7 @@ air::ValueId FunctionImporter::resize_index(V v) {
   const T t = type_of(v);
   if (t == s_.pointer_int) return v;
   if (!is_int(t)) {
-    fail(air_type(t).kind == air::TypeKind::Vector ? "vector of indices is not supported" : "index that is not an integer");
+    fail("index that is not an integer");
     return {};
   }
   return emit(air_type(t).bits < air_type(s_.pointer_int).bits ? O::sext : O::trunc, s_.pointer_int, v.value);
@@ -305,7 +305,13 @@ air::ValueId FunctionImporter::resize_unsigned(V v, T type) {
   return emit(air_type(t).bits < air_type(type).bits ? O::zext : O::trunc, type, v.value);
 }
 
-air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth) {
+air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane) {
+  auto pick = [&](V v) {
+    const air::Type& t = air_type(type_of(v));
+    if (lane < 0 || t.kind != air::TypeKind::Vector || uint64_t(lane) >= t.count) return v;
+    return emit(O::extract_element, t.element, v.value, int_constant(types_.i32, uint64_t(lane)).value);
+  };
+  base = pick(base);
   if (type_of(base) != types_.ptr) {
     fail("address arithmetic on something that is not a pointer");
     return {};
@@ -322,10 +328,16 @@ air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<cons
     const bc::Constant* k;
     const bc::Constants* pool = folder_.pool(index, k);
     if (!first && a.kind == bc::TypeKind::Struct) {
-      Folded f = pool ? folder_.fold(index) : Folded{};
-      if (!pool && index >= b_.first_local) {
-        fail("field number that is not constant");
-        return {};
+      // A vector of field numbers has the same one in every lane.
+      if (pool && lane >= 0 && k->kind == bc::ConstKind::Aggregate && k->count) pool = folder_.pool(index = pool->operands_of(*k)[0], k);
+      Folded f;
+      if (pool && lane >= 0 && k->kind == bc::ConstKind::Data && k->count) {
+        f.kind = Folded::Int;
+        f.bits = pool->words_of(*k)[0];
+      } else if (pool && lane >= 0 && k->kind == bc::ConstKind::Null) {
+        f.kind = Folded::Int;
+      } else if (pool) {
+        f = folder_.fold(index);
       }
       if (f.kind != Folded::Int || f.bits >= a.count || !s_.type_ok[t]) {
         fail("bad field number");
@@ -359,7 +371,7 @@ air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<cons
     if (scale == 0) continue;
     V v = depth ? constant(index, depth) : use(index);
     if (!v.valid()) return {};
-    v = resize_index(v);
+    v = resize_index(pick(v));
     if (!v.valid()) return {};
     if (pending.valid()) current = emit_ptr_add(current, pending, int64_t(pending_scale), 0);
     pending = v;

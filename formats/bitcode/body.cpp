@@ -29,8 +29,6 @@ constexpr uint32_t align_of(uint64_t field) {
 
 }  // namespace
 
-bool BodyReader::bad() { return c_.fail_malformed(block_name); }
-
 bool BodyReader::value(uint32_t& i, uint32_t& v) {
   if (i >= c_.size()) return bad();
   v = next_value_ - uint32_t(c_[i++]);
@@ -144,7 +142,7 @@ void BodyReader::bundles() {
 }
 
 bool BodyReader::read_inst(Body& b) {
-  uint32_t i = 0, v, w, x, t, u;
+  uint32_t i = 0, v = 0, w = 0, x = 0, t = 0, u = 0;
   const uint32_t n = c_.size();
   switch (c_.code()) {
     case binop: {

@@ -126,7 +126,10 @@ class BodyReader {
   void add(uint32_t w) { b_->operands.push_back(w); }
   uint32_t vector_type(TypeKind kind, uint64_t count, uint32_t element_like) const;
   uint32_t compare_type(uint32_t operand) const;
-  bool bad();
+  bool bad() {
+    c_.fail_malformed("FUNCTION");
+    return false;
+  }
 
   const Module& m_;
   Cursor c_;
