@@ -321,12 +321,13 @@ enum class DataRelocKind : uint8_t {
   absolute,         // symbol + addend, `size` bytes
   symbol_minus_place,  // symbol + addend - address of the place (this symbol + offset): relative tables
   block_address,    // address of block `symbol` of function `function`
+  block_difference, // address of block `symbol` of `function` minus that of its block `addend`
 };
 struct DataReloc {
   uint64_t offset = 0;
   int64_t addend = 0;
   SymbolIndex symbol;           // block_address: the BlockId's value in the function as BodySource::read() delivers it
-  SymbolIndex function;         // block_address only
+  SymbolIndex function;         // block_address and block_difference only
   DataRelocKind kind = DataRelocKind::absolute;
   uint8_t size = 8;             // bytes: 4 or 8
 };

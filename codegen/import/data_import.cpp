@@ -98,6 +98,16 @@ bool DataImporter::relocate(const Folded& f, uint64_t at, uint64_t size) {
       r.symbol = air::SymbolIndex(number);
       break;
     }
+    case Folded::BlockDifference: {
+      uint32_t a, b;
+      if (!block_number(f.symbol, f.block, a) || !block_number(f.symbol, uint32_t(f.bits), b)) return false;
+      if (a == bc::none || b == bc::none) return true;
+      r.kind = air::DataRelocKind::block_difference;
+      r.function = f.symbol;
+      r.symbol = air::SymbolIndex(a);
+      r.addend = b;
+      break;
+    }
     default: return fail("initialiser that cannot be computed when linking");
   }
   s_.air.data_relocs.push_back(r);

@@ -122,13 +122,19 @@ Folded Folder::fold(uint32_t value, int depth) {
       auto op = bc::BinaryOp(k->op);
       if (op == bc::BinaryOp::Add && a.kind == Folded::Int) std::swap(a, b);
       if (a.kind != Folded::Int) {
-        if (op == bc::BinaryOp::Add && b.kind == Folded::Int && a.kind != Folded::Block) {
+        if (op == bc::BinaryOp::Add && b.kind == Folded::Int && (a.kind == Folded::Address || a.kind == Folded::Difference)) {
           a.bits += uint64_t(sign_extend(b.bits, unsigned(width)));
           return a;
         }
         if (op != bc::BinaryOp::Sub) return r;
-        if (b.kind == Folded::Int && a.kind != Folded::Block) {
+        if (b.kind == Folded::Int && (a.kind == Folded::Address || a.kind == Folded::Difference)) {
           a.bits -= uint64_t(sign_extend(b.bits, unsigned(width)));
+          return a;
+        }
+        if (a.kind == Folded::Block && b.kind == Folded::Block && a.symbol == b.symbol) {
+          if (a.block == b.block) return integer(0);
+          a.kind = Folded::BlockDifference;
+          a.bits = b.block;
           return a;
         }
         if (a.kind != Folded::Address || b.kind != Folded::Address) return r;

@@ -192,7 +192,14 @@ Result<void> FunctionImporter::run(uint32_t body) {
   f_.blocks.resize(w_.order.size());
   f_.insts.reserve(b_.insts.size() + b_.insts.size() / 8);
   f_.values.reserve(b_.value_types.size() + 64);
-  if (!b_.locs.empty()) f_.locations.push_back({});
+  has_locations_ = !b_.locs.empty();
+  if (has_locations_) {
+    f_.locations.push_back({});
+    if (s_.scopes.has_units) {
+      LODE_TRY(bc::read_body_scopes(m_, s_.scopes, body, w_.scopes));
+      number_files(s_, w_.scopes, w_.scope_files);
+    }
+  }
   extra_blocks_ = 0;
   for (uint32_t i = 0; i < w_.order.size(); i++)
     if (!block(i)) return failed();
@@ -243,22 +250,28 @@ bool FunctionImporter::block(uint32_t index) {
     current_inst_ = i;
     const bc::Inst& in = b_.insts[i];
     budget_ = 1 << 20;
-    if (!b_.locs.empty()) {
-      location_ = 0;
-      if (in.loc != bc::none) {
-        const bc::DebugLoc& l = b_.locs[in.loc];
-        uint32_t file = l.scope > 0 && l.scope - 1 < s_.scope_files.size() ? s_.scope_files[l.scope - 1] : 0;
-        const air::SourceLocation& last = f_.locations.back();
-        if (last.line != l.line || last.column != l.column || last.file != file)
-          f_.locations.push_back({file, l.line, l.column});
-        location_ = l.line ? uint32_t(f_.locations.size() - 1) : 0;
-      }
-    }
+    if (has_locations_) location_ = in.loc == bc::none ? 0 : location(b_.locs[in.loc]);
     if (!inst(in)) return false;
   }
   out.inst_count = uint32_t(f_.insts.size()) - out.first_inst;
   f_.blocks[index] = out;
   return true;
+}
+
+// The index in Function::locations; runs of instructions share an entry.
+uint32_t FunctionImporter::location(const bc::DebugLoc& l) {
+  if (l.line == 0) return 0;
+  if (l.scope != last_scope_) {
+    last_scope_ = l.scope;
+    last_file_ = 0;
+    const uint32_t node = s_.scopes.has_units ? w_.scopes.file_of(l.scope) : bc::none;
+    if (node != bc::none)
+      last_file_ = node < w_.scopes.first ? s_.scope_files[node] : w_.scope_files[node - w_.scopes.first];
+  }
+  const air::SourceLocation& last = f_.locations.back();
+  if (last.line != l.line || last.column != l.column || last.file != last_file_)
+    f_.locations.push_back({last_file_, l.line, l.column});
+  return uint32_t(f_.locations.size() - 1);
 }
 
 bool FunctionImporter::result_type(const bc::Inst& i, T& t) {

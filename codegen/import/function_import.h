@@ -30,6 +30,8 @@ struct FunctionScratch {
   };
   std::vector<Visit> visits;
   std::vector<uint32_t> words;
+  bc::DebugScopes scopes;                   // of the function
+  std::vector<uint32_t> scope_files;        // by node of it, as ImportState::scope_files
   struct Source {
     uint32_t block, index;
   };
@@ -109,6 +111,7 @@ class FunctionImporter {
   bool is_int(T t) const { return types_[t].kind == air::TypeKind::Int; }
   bool is_float(T t) const { return types_[t].kind >= air::TypeKind::F16 && types_[t].kind <= air::TypeKind::F128; }
   bool result_type(const bc::Inst& i, T& t);
+  uint32_t location(const bc::DebugLoc& l);
   bool simple_pointer(uint32_t value);
   std::span<const uint32_t> ops(const bc::Inst& i) const { return b_.operands_of(i); }
   bool fail(std::string message);
@@ -123,7 +126,9 @@ class FunctionImporter {
   std::string error_;
   uint32_t current_block_ = 0;  // bitcode block
   uint32_t current_inst_ = 0;
-  uint32_t location_ = 0;
+  uint32_t location_ = 0;       // of the instructions being emitted
+  uint32_t last_scope_ = 0, last_file_ = 0;
+  bool has_locations_ = false;
   bool in_entry_ = true;
   int budget_ = 0;
   struct SwitchRest {           // the rest of a switch on an integer wider than 64 bits

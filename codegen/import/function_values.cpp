@@ -38,7 +38,7 @@ air::ValueId FunctionImporter::emit(O op, T type, uint32_t a, uint32_t b, uint32
     f_.values.push_back(air::Value::make(type, air::ValueKind::Inst, uint32_t(f_.insts.size())));
   }
   f_.insts.push_back(i);
-  if (!f_.locations.empty()) f_.inst_locations.push_back(location_);
+  if (has_locations_) f_.inst_locations.push_back(location_);
   return i.result;
 }
 

@@ -23,6 +23,7 @@ Result<std::unique_ptr<BitcodeModule>> BitcodeModule::open(std::span<const uint8
     summarise_attributes(s);
     LODE_TRY(import_symbols(s));
     LODE_TRY(import_data(s));
+    LODE_TRY(import_scopes(s));
     return {};
   };
   std::unique_ptr<BitcodeModule> m(new BitcodeModule);

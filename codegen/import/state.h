@@ -5,12 +5,14 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "codegen/air/air.h"
 #include "codegen/import/import.h"
 #include "codegen/import/intrinsics.h"
 #include "formats/bitcode/body.h"
+#include "formats/bitcode/metadata.h"
 
 namespace lode::codegen {
 
@@ -46,7 +48,9 @@ struct ImportState {
   std::vector<uint32_t> body_of;           // by air function: index into bitcode.bodies
   std::vector<AttributeSummary> attributes;  // by attribute list
   std::vector<ParamEntry> param_entries;
-  std::vector<uint32_t> scope_files;       // by metadata number: index into air.files, 0 when it is no scope
+  bc::DebugScopes scopes;                  // of the module; those of functions refer to it
+  std::vector<uint32_t> scope_files;       // by node of scopes: index into air.files for DIFile nodes, else 0
+  std::unordered_map<std::string, uint32_t> file_numbers;  // path -> index into air.files
   air::TypeId pointer_int;                 // the integer of the pointer's width
   bool has_trap = false;                   // llvm.trap or the like is declared
 
@@ -64,6 +68,7 @@ struct Folded {
     Address,     // symbol + bits
     Difference,  // symbol - minus + bits
     Block,       // block number `block` (of the bitcode) of function `symbol`
+    BlockDifference,  // the address of that block minus that of block number `bits` of the same function
   };
   Kind kind = No;
   uint32_t block = 0;
@@ -102,6 +107,7 @@ Result<void> import_symbols(ImportState& s);
 // data_import.cpp: initialisers, llvm.used and friends, aliases
 Result<void> import_data(ImportState& s);
 // debug_import.cpp
+void number_files(const ImportState& s, const bc::DebugScopes& scopes, std::vector<uint32_t>& out);
 Result<void> import_scopes(ImportState& s);
 // function_import.cpp
 Result<void> import_function(const ImportState& s, uint32_t body, FunctionScratch& scratch, air::Function& out);

@@ -1,0 +1,161 @@
+// See metadata.h. Record layouts: the METADATA_BLOCK part of the "LLVM Bitcode File Format" page and the published codes.
+#include "formats/bitcode/metadata.h"
+
+#include "formats/bitcode/reader_parts.h"
+
+namespace lode::formats::bitcode {
+
+namespace {
+
+enum Code : uint32_t {
+  string_old = 1, name = 4, kind = 6, named_node = 10, file = 16, compile_unit = 20, subprogram = 21, lexical_block = 22,
+  lexical_block_file = 23, strings = 35, global_decl_attachment = 36, index_offset = 38, index = 39,
+};
+
+// The lengths of METADATA_STRINGS: a bit stream of vbr6 numbers at the start of the blob.
+class Lengths {
+ public:
+  explicit Lengths(std::span<const uint8_t> bytes) : bytes_(bytes) {}
+  bool next(uint64_t& out) {
+    out = 0;
+    for (unsigned shift = 0; shift < 36; shift += 5) {
+      uint32_t chunk = 0;
+      for (unsigned i = 0; i < 6; i++, bit_++) {
+        if (bit_ / 8 >= bytes_.size()) return false;
+        chunk |= uint32_t(bytes_[bit_ / 8] >> (bit_ % 8) & 1) << i;
+      }
+      out |= uint64_t(chunk & 31) << shift;
+      if (!(chunk & 32)) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::span<const uint8_t> bytes_;
+  uint64_t bit_ = 0;
+};
+
+// [count, offset of the characters] blob: lengths, then characters.
+bool read_text(Cursor& c, DebugScopes& out) {
+  if (c.size() < 2 || c[1] > c.blob().size() || c[0] > c.blob().size() * 8) return c.fail_malformed("METADATA");
+  Lengths lengths(c.blob().first(c[1]));
+  std::string_view chars(reinterpret_cast<const char*>(c.blob().data()) + c[1], c.blob().size() - c[1]);
+  for (uint64_t i = 0, n = c[0]; i < n; i++) {
+    uint64_t length;
+    if (!lengths.next(length) || length > chars.size()) return c.fail_malformed("METADATA");
+    out.nodes.push_back({DebugScopes::Node::Text, uint32_t(out.strings.size()), 0});
+    out.strings.push_back(chars.substr(0, length));
+    chars.remove_prefix(length);
+  }
+  return true;
+}
+
+bool read_block(Cursor& c, DebugScopes& out) {
+  using Node = DebugScopes::Node;
+  if (!c.enter_block()) return false;
+  for (;;) {
+    switch (c.next()) {
+      case Cursor::Entry::Failed: return false;
+      case Cursor::Entry::EndBlock: return true;
+      case Cursor::Entry::SubBlock:
+        if (!c.skip_block()) return false;
+        continue;
+      case Cursor::Entry::Record: break;
+    }
+    if (!c.read_record()) return false;
+    auto field = [&](uint32_t i) { return i < c.size() && c[i] <= 0xffffffff ? uint32_t(c[i]) : 0; };
+    switch (c.code()) {
+      case strings:
+        if (!read_text(c, out)) return false;
+        break;
+      case name:
+      case kind:
+      case named_node:
+      case global_decl_attachment:
+      case index_offset:
+      case index: break;
+      case file: out.nodes.push_back({Node::File, field(1), field(2)}); break;
+      case compile_unit:
+        out.nodes.push_back({Node::Unit, 0, 0});
+        out.has_units = true;
+        break;
+      case subprogram: out.nodes.push_back({Node::Scope, field(4), field(1)}); break;
+      case lexical_block:
+      case lexical_block_file: out.nodes.push_back({Node::Scope, field(2), field(1)}); break;
+      default: out.nodes.push_back({}); break;
+    }
+    if (out.nodes.size() > 0x7fffffff) return c.fail("too much metadata");
+  }
+}
+
+}  // namespace
+
+const DebugScopes::Node* DebugScopes::node(uint32_t number) const {
+  if (number < first) return outer ? outer->node(number) : nullptr;
+  return number - first < nodes.size() ? &nodes[number - first] : nullptr;
+}
+
+std::string_view DebugScopes::text(uint32_t number_plus_one) const {
+  if (number_plus_one == 0) return {};
+  const uint32_t number = number_plus_one - 1;
+  if (number < first) return outer ? outer->text(number_plus_one) : std::string_view{};
+  if (number - first >= nodes.size() || nodes[number - first].kind != Node::Text) return {};
+  return strings[nodes[number - first].a];
+}
+
+uint32_t DebugScopes::file_of(uint32_t scope_plus_one) const {
+  for (int depth = 0; depth < 256 && scope_plus_one != 0; depth++) {
+    const Node* n = node(scope_plus_one - 1);
+    if (!n || n->kind != Node::Scope) return none;
+    if (n->a) {
+      const Node* f = node(n->a - 1);
+      return f && f->kind == Node::File ? n->a - 1 : none;
+    }
+    scope_plus_one = n->b;
+  }
+  return none;
+}
+
+DebugScopes::SourceFile DebugScopes::file(uint32_t number) const {
+  const Node* n = node(number);
+  if (!n || n->kind != Node::File) return {};
+  return {text(n->a), text(n->b)};
+}
+
+Result<DebugScopes> read_scopes(const Module& m) {
+  DebugScopes out;
+  if (m.metadata_bit == 0) return out;
+  Cursor c(m.stream, &m.block_info);
+  c.seek_block(m.metadata_bit, block_metadata);
+  if (!read_block(c, out)) return c.failure();
+  return out;
+}
+
+Result<void> read_body_scopes(const Module& m, const DebugScopes& outer, uint32_t body, DebugScopes& out) {
+  out.nodes.clear();
+  out.strings.clear();
+  out.first = outer.end();
+  out.outer = &outer;
+  Cursor c(m.stream, &m.block_info);
+  c.seek_block(m.bodies[body].bit, block_function);
+  if (!c.enter_block()) return c.failure();
+  for (;;) {
+    switch (c.next()) {
+      case Cursor::Entry::Failed: return c.failure();
+      case Cursor::Entry::EndBlock: return {};
+      case Cursor::Entry::SubBlock:
+        if (c.block_id() == block_metadata) {
+          if (!read_block(c, out)) return c.failure();
+          return {};
+        }
+        if (!c.skip_block()) return c.failure();
+        continue;
+      case Cursor::Entry::Record: break;
+    }
+    if (!c.read_record()) return c.failure();
+    // The metadata block comes before the first instruction.
+    if (c.code() != 1) return {};
+  }
+}
+
+}  // namespace lode::formats::bitcode

@@ -1,0 +1,44 @@
+// As much of the metadata as gives source files to debug locations.
+//
+// Metadata is numbered: first the strings, then the nodes, first of the module's block, then of the function's block, if it
+// has one (clang puts what only one function uses there: even its DIFile). A DebugLoc's scope is a DISubprogram or a lexical
+// block, whose file is its own or, for lack of one, that of the scope around it. Other nodes are walked and only counted.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "formats/bitcode/module.h"
+
+namespace lode::formats::bitcode {
+
+struct DebugScopes {
+  struct Node {
+    enum Kind : uint8_t { Other, Text, File, Scope, Unit };
+    Kind kind = Other;
+    uint32_t a = 0;  // Text: index into strings; File: number + 1 of the name; Scope: number + 1 of the file
+    uint32_t b = 0;  // File: number + 1 of the directory; Scope: number + 1 of the scope around it
+  };
+  struct SourceFile {
+    std::string_view name, directory;  // the directory is empty or what a relative name is relative to
+  };
+  uint32_t first = 0;                      // the number of nodes[0]
+  std::vector<Node> nodes;
+  std::vector<std::string_view> strings;   // into the file
+  const DebugScopes* outer = nullptr;      // a function's: the module's, with lower numbers
+  bool has_units = false;                  // there is a compile unit, so functions may have locations
+
+  uint32_t end() const { return first + uint32_t(nodes.size()); }
+  const Node* node(uint32_t number) const;
+  std::string_view text(uint32_t number_plus_one) const;
+  // The number of the DIFile node of a DebugLoc's scope (which is a number plus one); none when there is none.
+  uint32_t file_of(uint32_t scope_plus_one) const;
+  SourceFile file(uint32_t number) const;
+};
+
+Result<DebugScopes> read_scopes(const Module& m);
+// `outer` is the module's and must outlive `out`. Empty when the function has no metadata block.
+Result<void> read_body_scopes(const Module& m, const DebugScopes& outer, uint32_t body, DebugScopes& out);
+
+}  // namespace lode::formats::bitcode
