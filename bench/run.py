@@ -1,0 +1,407 @@
+#!/usr/bin/env python3
+"""Speed, size and memory of lode beside its peers, both sides measured in the same run; medians.
+
+    bench/run.py                    everything that the machine has the inputs and peers for
+    bench/run.py --only link,wasm   some parts: compile, phases, runtime, size, wasm, link
+    bench/run.py --runs 9 --lua ~/lua --lode build/release/lode
+
+    compile   bitcode to executable as whole processes, SQLite at -O0 and -O1: lode | llc -O0 then ld.lld; with peak memory
+    phases    where lode spends that time (its --stats)
+    runtime   a SQLite workload of 60,000 rows, built from the same bitcode by lode, by llc -O0, by clang -O1
+    size      text of the same
+    wasm      code-section bytes of SQLite, Lua (--lua CHECKOUT) and the kernels beside this file; time of bitcode to module
+    link      native objects: lode | ld.lld | mold | ld.bfd on SQLite with libc, and on LLVM's static libraries if installed
+
+Runs of the contenders are interleaved; outputs go to memory (/dev/shm) when there is room. A peer that is not installed
+is named and left out. Inputs: build/inputs/sqlite (scripts/fetch-sqlite.sh). Standard library only.
+"""
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(TOP, "tests/sweeps"))
+import sweep  # noqa: E402
+
+CLANG, LLC, LLD, WASM_LD = "clang-19", "llc-19", "ld.lld-19", "wasm-ld-19"
+SQLITE_FLAGS = ["-w", "-DSQLITE_ENABLE_MATH_FUNCTIONS", "-DSQLITE_OMIT_LOAD_EXTENSION"]
+WASI_FLAGS = ["--target=wasm32-wasi", "-DSQLITE_THREADSAFE=0", "-D_WASI_EMULATED_GETPID", "-D_WASI_EMULATED_MMAN", "-D_WASI_EMULATED_SIGNAL"]
+
+
+class Failed(Exception):
+    pass
+
+
+class Sample:
+    def __init__(self, wall=0.0, cpu=0.0, memory=0):
+        self.wall, self.cpu, self.memory = wall, cpu, memory
+
+    def __add__(self, o):
+        return Sample(self.wall + o.wall, self.cpu + o.cpu, max(self.memory, o.memory))
+
+
+def measure(commands, cwd=None):
+    """Runs the commands one after the other; wall seconds, user+system seconds, and the largest resident size in bytes."""
+    total = Sample()
+    for c in commands:
+        start = time.perf_counter()
+        p = subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=cwd)
+        err = p.stderr.read()
+        _, status, usage = os.wait4(p.pid, 0)
+        wall = time.perf_counter() - start
+        p.returncode = status
+        p.stderr.close()
+        if status != 0:
+            raise Failed(f"{os.path.basename(c[0])}: " + (err.decode(errors='replace').strip().splitlines() or [f"status {status}"])[0][:200])
+        total += Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return total
+
+
+def compare(contenders, runs):
+    """contenders: {name: list of commands}. Interleaved runs after one warm-up; {name: (median wall, median cpu, memory)};
+    a contender that fails gets its complaint."""
+    samples, broken = {n: [] for n in contenders}, {}
+    for r in range(runs + 1):
+        for name, commands in contenders.items():
+            if name in broken:
+                continue
+            try:
+                s = measure(commands)
+                if r:
+                    samples[name].append(s)
+            except Failed as e:
+                broken[name] = str(e)
+    med = lambda l, k: statistics.median(getattr(s, k) for s in l)
+    return {n: broken.get(n) or (med(l, "wall"), med(l, "cpu"), med(l, "memory")) for n, l in samples.items()}
+
+
+def table(title, header, rows):
+    print(f"\n{title}")
+    rows = [[str(c) for c in r] for r in rows]
+    widths = [max(len(r[i]) for r in [header] + rows if i < len(r)) for i in range(len(header))]
+    for r in [header, ["-" * w for w in widths]] + rows:
+        print("| " + " | ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(r, widths))) + " |")
+    sys.stdout.flush()
+
+
+def timing_rows(results, reference="lode"):
+    base = results.get(reference)
+    rows = []
+    for name, r in results.items():
+        if isinstance(r, str):
+            rows.append([name, "failed", "", "", r])
+        else:
+            ratio = f"{r[0] / base[0]:.2f}" if not isinstance(base, str) and base else ""
+            rows.append([name, f"{r[0] * 1000:.0f}", f"{r[1] * 1000:.0f}", f"{r[2] / 1e6:.0f}", ratio])
+    return rows
+
+
+TIMING = ["", "wall ms", "cpu ms", "peak MB", "x lode"]
+
+
+def have(tool):
+    return shutil.which(tool) is not None
+
+
+def text_size(path):
+    """Bytes of executable sections of an ELF file."""
+    d = open(path, "rb").read()
+    shoff, = struct.unpack_from("<Q", d, 40)
+    size, n = struct.unpack_from("<HH", d, 58)
+    return sum(s for f, s in ((struct.unpack_from("<Q", d, shoff + i * size + 8)[0], struct.unpack_from("<Q", d, shoff + i * size + 32)[0]) for i in range(n)) if f & 4)
+
+
+def code_section(path):
+    """Size of the contents of a WebAssembly module's code section, and the file's size."""
+    d = open(path, "rb").read()
+    at = 8
+    while at < len(d):
+        kind, at = d[at], at + 1
+        size = shift = 0
+        while True:
+            b, at = d[at], at + 1
+            size |= (b & 127) << shift
+            shift += 7
+            if b < 128:
+                break
+        if kind == 10:
+            return size, len(d)
+        at += size
+    return 0, len(d)
+
+
+class Bench:
+    def __init__(self, a):
+        self.a = a
+        self.lode = os.path.abspath(a.lode)
+        room = os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm").free > 2 << 30
+        self.temp = tempfile.mkdtemp(prefix="lode-bench-", dir="/dev/shm" if room else None)
+        self.sqlite = os.path.join(a.inputs, "sqlite")
+        self.x86 = sweep.Target("x86_64")
+        self._bitcode = {}
+        self._objects = {}
+
+    def path(self, name):
+        return os.path.join(self.temp, name)
+
+    def must(self, command):
+        measure([command])
+
+    def bitcode(self, level):
+        """[driver, sqlite3] as x86_64 bitcode."""
+        if level not in self._bitcode:
+            out = []
+            for c in (os.path.join(TOP, "examples/sqlite/driver.c"), os.path.join(self.sqlite, "sqlite3.c")):
+                bc = self.path(os.path.basename(c)[:-2] + f".{level}.bc")
+                self.must([CLANG, "-" + level, *SQLITE_FLAGS, "-I" + self.sqlite, "-c", "-emit-llvm", c, "-o", bc])
+                out.append(bc)
+            self._bitcode[level] = out
+        return self._bitcode[level]
+
+    def llc(self, bc, o, level="-O0"):
+        return [LLC, level, "-filetype=obj", "-relocation-model=pic", bc, "-o", o]
+
+    def objects(self, level, how):
+        """The same as objects made by `how`: llc, clang or lode."""
+        key = level, how
+        if key not in self._objects:
+            out = []
+            for bc in self.bitcode(level):
+                o = f"{bc}.{how}.o"
+                self.must({"llc": self.llc(bc, o), "clang": [CLANG, "-O1", "-w", "-c", bc, "-o", o], "lode": [self.lode, "-r", bc, "-o", o]}[how])
+                out.append(o)
+            self._objects[key] = out
+        return self._objects[key]
+
+    def link(self, linker, inputs, output):
+        return [*linker, *self.x86.static_link(inputs, output)]
+
+    def compile(self):
+        for level in ("O0", "O1"):
+            bcs = self.bitcode(level)
+            os_ = [bc + ".llc.o" for bc in bcs]
+            contenders = {"lode": [self.link([self.lode], bcs, self.path("exe.lode"))],
+                          "lode, one thread": [self.link([self.lode, "--threads=1"], bcs, self.path("exe.lode1"))],
+                          "llc -O0, ld.lld": [*(self.llc(bc, o) for bc, o in zip(bcs, os_)), self.link([LLD], os_, self.path("exe.llc"))]}
+            if have("tpde-llc"):
+                contenders["tpde-llc, ld.lld"] = [*(["tpde-llc", "-o", o + "t", bc] for bc, o in zip(bcs, os_)), self.link([LLD], [o + "t" for o in os_], self.path("exe.tpde"))]
+            table(f"bitcode to static executable, SQLite -{level} ({sum(map(os.path.getsize, bcs)) / 1e6:.1f} MB of bitcode)", TIMING, timing_rows(compare(contenders, self.a.runs)))
+            contenders = {"lode -r": [[self.lode, "-r", bcs[1], "-o", self.path("o.lode")]], "llc -O0": [self.llc(bcs[1], self.path("o.llc"))]}
+            if have("tpde-llc"):
+                contenders["tpde-llc"] = [["tpde-llc", "-o", self.path("o.tpde"), bcs[1]]]
+            table(f"bitcode to object, sqlite3.c -{level}", TIMING, timing_rows(compare(contenders, self.a.runs), "lode -r"))
+        if not have("tpde-llc"):
+            print("(tpde-llc is not installed: left out)")
+
+    def phases(self):
+        for level in ("O0", "O1"):
+            command = self.link([self.lode, "--stats"], self.bitcode(level), self.path("exe.stats"))
+            times, order, last = {}, [], ""
+            for _ in range(self.a.runs):
+                r = sweep.run(command, 60)
+                if not r.ok():
+                    print(f"\nphases -{level}: lode fails: {r.reason()}")
+                    return
+                last = (r.out + r.err).decode()
+                for name, ms in re.findall(r"^\s*([A-Za-z][\w ,()/+-]*?)[\s:]+([\d.]+) ms\b", last, re.M):
+                    if name not in times:
+                        order.append(name)
+                    times.setdefault(name, []).append(float(ms))
+            table(f"inside lode, SQLite -{level}", ["phase", "ms"], [[n, f"{statistics.median(times[n]):.1f}"] for n in order])
+            rest = [l for l in last.splitlines() if not re.search(r"[\d.]+ ms\b", l)]
+            if rest:
+                print("\n".join(rest))
+
+    def runtime(self):
+        for level in ("O0", "O1"):
+            bcs = self.bitcode(level)
+            programs, rows = {}, {}
+            for name, how in (("lode", "lode"), ("llc -O0", "llc"), ("clang -O1", "clang")):
+                program = self.path(f"run.{level}.{how}")
+                try:
+                    self.must(self.link([self.lode], bcs, program) if how == "lode" else self.link([LLD], self.objects(level, how), program))
+                    programs[name] = [[program, "60000"]]
+                except Failed as e:
+                    print(f"runtime: {name}: {e}")
+            results = compare(programs, self.a.runs)
+            outputs = {n: sweep.run(c[0], 60).out for n, c in programs.items()}
+            rows = timing_rows(results)
+            for r in rows:
+                r.append("yes" if outputs[r[0]] == outputs.get("clang -O1") else "NO")
+            table(f"run time of the SQLite workload, 60,000 rows, from -{level} bitcode", TIMING + ["same output"], rows)
+
+    def size(self):
+        rows = []
+        for level in ("O0", "O1"):
+            sizes = {}
+            for name, how in (("lode", "lode"), ("llc -O0", "llc"), ("clang -O1", "clang")):
+                try:
+                    sizes[name] = sum(text_size(o) for o in self.objects(level, how))
+                except Failed as e:
+                    print(f"size: {name}: {e}")
+            for name, s in sizes.items():
+                rows.append([f"-{level}: {name}", s, f"{s / sizes['clang -O1']:.2f}" if "clang -O1" in sizes else ""])
+        table("text of SQLite and driver as objects", ["from", "bytes", "x clang -O1"], rows)
+
+    def wasm(self):
+        sources = {}
+        for level in ("O0", "O1", "O2"):
+            group = []
+            for c in (os.path.join(TOP, "examples/sqlite/driver.c"), os.path.join(self.sqlite, "sqlite3.c")):
+                group.append(([*WASI_FLAGS, "-" + level, *SQLITE_FLAGS, "-I" + self.sqlite], c))
+            sources[f"SQLite -{level}"] = (group, ["--no-entry", "--export=__main_argc_argv"])
+        if self.a.lua:
+            for level in ("O0", "O2"):
+                files = [f for f in sorted(os.listdir(self.a.lua)) if f.endswith(".c") and f not in ("onelua.c", "ltests.c", "luac.c", "lua.c")]
+                group = [(["--target=wasm32-wasi", "-" + level, "-w", "-D_WASI_EMULATED_SIGNAL", "-D_WASI_EMULATED_PROCESS_CLOCKS", "-DLUA_USE_C89", f"-I{self.a.lua}", "-I" + self.path("include")], os.path.join(self.a.lua, f)) for f in files]
+                os.makedirs(self.path("include"), exist_ok=True)
+                with open(self.path("include/setjmp.h"), "w") as f:
+                    f.write("typedef struct { int unused[8]; } jmp_buf[1]; int setjmp(jmp_buf); _Noreturn void longjmp(jmp_buf, int);\n")
+                sources[f"Lua -{level}"] = (group, ["--no-entry", "--export-all"])
+        else:
+            print("\n(no --lua CHECKOUT: Lua left out)")
+        kernels = sorted(f for f in os.listdir(os.path.join(HERE, "kernels")) if f.endswith(".c"))
+        for level in ("O0", "O2"):
+            for k in kernels if self.a.each_kernel else ["all"]:
+                files = kernels if k == "all" else [k]
+                sources[f"kernels -{level}" if k == "all" else f"{k} -{level}"] = ([(["--target=wasm32-wasi", "-" + level], os.path.join(HERE, "kernels", f)) for f in files], ["--no-entry", "--export-all"])
+        rows, time_rows = [], []
+        columns = ["lode", "llc -O0", "compressed", "wasm-opt -O1", "llc", "compressed", "wasm-opt -O1"]
+        for title, (group, options) in sources.items():
+            bcs = []
+            for i, (flags, c) in enumerate(group):
+                bc = self.path(f"wasm-{title.replace(' ', '')}-{i}.bc")
+                self.must([CLANG, *flags, "-c", "-emit-llvm", c, "-o", bc])
+                bcs.append(bc)
+            options = [*options, "--allow-undefined", "--strip-all"]
+            out = self.path("module.lode.wasm")
+            row = [title]
+            try:
+                self.must([self.lode, "-m", "wasm32", *options, *bcs, "-o", out])
+                if have("wasm-validate"):
+                    self.must(["wasm-validate", "--enable-all", out])
+                row.append(code_section(out)[0])
+            except Failed as e:
+                row.append("failed")
+                print(f"wasm, {title}: {e}")
+            for level in ("-O0", "-O2"):
+                objects = [bc + level + ".o" for bc in bcs]
+                for bc, o in zip(bcs, objects):
+                    self.must([LLC, level, "-filetype=obj", bc, "-o", o])
+                padded, short, opt = self.path("padded.wasm"), self.path("short.wasm"), self.path("opt.wasm")
+                self.must([WASM_LD, *options, *objects, "-o", padded])
+                self.must([WASM_LD, *options, "--compress-relocations", *objects, "-o", short])
+                row += [code_section(padded)[0], code_section(short)[0]]
+                if have("wasm-opt"):
+                    self.must(["wasm-opt", "-all", "-O1", short, "-o", opt])
+                    row.append(code_section(opt)[0])
+                else:
+                    row.append("")
+            row.append(f"{row[1] / row[6]:.3f}" if isinstance(row[1], int) else "")
+            rows.append(row)
+            if title.startswith("SQLite") or title.startswith("Lua"):
+                objects = [bc + ".t.o" for bc in bcs]
+                r = compare({"lode": [[self.lode, "-m", "wasm32", *options, *bcs, "-o", out]],
+                             "llc -O0, wasm-ld": [*([LLC, "-O0", "-filetype=obj", bc, "-o", o] for bc, o in zip(bcs, objects)), [WASM_LD, *options, *objects, "-o", self.path("t.wasm")]]}, self.a.runs)
+                time_rows += [[title + ": " + t[0], *t[1:]] for t in timing_rows(r)]
+        table("code section of WebAssembly modules, bytes (libc's functions imported)", ["bitcode", *columns, "lode / llc compressed"], rows)
+        if not have("wasm-opt"):
+            print("(wasm-opt is not installed: left out)")
+        table("bitcode to WebAssembly module", TIMING, time_rows)
+
+    def recorded_link(self, command):
+        """The arguments that a compiler driver gives to its linker."""
+        b = self.path("recorder")
+        os.makedirs(b, exist_ok=True)
+        with open(os.path.join(b, "ld"), "w") as f:
+            f.write(f'#!/bin/bash\nprintf "%s\\0" "$@" > "{b}/arguments"\n')
+        os.chmod(os.path.join(b, "ld"), 0o755)
+        self.must([*command, "-B" + b])
+        args = open(os.path.join(b, "arguments"), "rb").read().decode().split("\0")[:-1]
+        # The plugin is gcc's for its own bitcode, which is not here.
+        out, skip = [], False
+        for x in args:
+            if skip or x.startswith("-plugin-opt"):
+                skip = False
+            elif x == "-plugin":
+                skip = True
+            else:
+                out.append(x)
+        return out
+
+    def link_(self):
+        linkers = {"lode": [self.lode], "ld.lld": [LLD] if have(LLD) else None, "mold": ["mold", "--no-fork"] if have("mold") else None, "ld.bfd": ["ld.bfd"] if have("ld.bfd") else None}
+        cases = {"SQLite, static": self.recorded_link(["gcc", "-static", *self.objects("O1", "clang"), "-lm", "-o", self.path("n")]),
+                 "SQLite, PIE": self.recorded_link(["gcc", "-pie", *self.objects("O1", "clang"), "-lm", "-o", self.path("n")])}
+        if have("llvm-config-19") and os.path.exists("/usr/lib/llvm-19/lib/libLLVMCore.a"):
+            c = self.path("llvm.c")
+            with open(c, "w") as f:
+                f.write("#include <llvm-c/Core.h>\n#include <llvm-c/Target.h>\n#include <llvm-c/LLJIT.h>\n#include <llvm-c/Transforms/PassBuilder.h>\n#include <llvm-c/lto.h>\n"
+                        "int main(int argc, char **argv) { LLVMInitializeAllTargetInfos(); LLVMInitializeAllTargets(); LLVMInitializeAllTargetMCs(); LLVMInitializeAllAsmPrinters(); LLVMInitializeAllAsmParsers(); LLVMInitializeAllDisassemblers();\n"
+                        "LLVMOrcLLJITRef j; LLVMOrcCreateLLJIT(&j, 0); LLVMRunPasses(0, argv[0], 0, 0); return argc; }\n")
+            self.must(["gcc", "-c", "-I/usr/lib/llvm-19/include", c, "-o", c + ".o"])
+            libs = sweep.run(["llvm-config-19", "--link-static", "--libs", "all"]).out.decode().split()
+            system = [l for l in sweep.run(["llvm-config-19", "--link-static", "--system-libs"]).out.decode().split() if l != "-lPolly" and l != "-lPollyISL"]
+            present = [l for l in libs if os.path.exists(f"/usr/lib/llvm-19/lib/lib{l[2:]}.a")]
+            for name, flags in (("all of LLVM, PIE", ["-pie"]), ("all of LLVM, PIE, --gc-sections", ["-pie", "-Wl,--gc-sections"])):
+                try:
+                    cases[name] = self.recorded_link(["g++", *flags, c + ".o", "-L/usr/lib/llvm-19/lib", "-Wl,--start-group", *present, "-Wl,--end-group", *system, "-o", self.path("n")])
+                except Failed as e:
+                    print(e)
+        else:
+            print("(llvm-19-dev is not installed: the large link is left out)")
+        for name, args in cases.items():
+            def command(linker, label):
+                copy = list(args)
+                copy[copy.index("-o") + 1] = self.path("n." + label)
+                return [linker + copy]
+            results = compare({n: command(l, n) for n, l in linkers.items() if l}, self.a.runs)
+            rows = timing_rows(results)
+            for r in rows:
+                p = self.path("n." + r[0])
+                r.append(f"{os.path.getsize(p) / 1e6:.2f}" if os.path.exists(p) and r[1] != "failed" else "")
+            table(f"native link: {name}", TIMING + ["output MB"], rows)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--lode", default=os.path.join(TOP, "build/release/lode"))
+    p.add_argument("--inputs", default=os.path.join(TOP, "build/inputs"))
+    p.add_argument("--lua", help="checkout of Lua's source")
+    p.add_argument("--runs", type=int, default=5)
+    p.add_argument("--only", default="compile,phases,runtime,size,wasm,link")
+    p.add_argument("--each-kernel", action="store_true", help="wasm: a row for each kernel")
+    a = p.parse_args()
+    if not os.path.exists(a.lode):
+        sys.exit(f"{a.lode}: no such linker; build it, or name it with --lode")
+    if not os.path.exists(os.path.join(a.inputs, "sqlite/sqlite3.c")):
+        sys.exit(f"{a.inputs}/sqlite/sqlite3.c is not there: run scripts/fetch-sqlite.sh, or name the folder with --inputs")
+    missing = [t for t in (CLANG, LLC, LLD, WASM_LD) if not have(t)]
+    if missing:
+        sys.exit("needed for comparison and not installed: " + ", ".join(missing))
+    model = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read())
+    print(f"{os.cpu_count()} x {model.group(1) if model else 'cpu'}, load {os.getloadavg()[0]:.1f}, medians of {a.runs}, {sweep.run([LLC, '--version']).out.decode().split('version')[1].split()[0]} for LLVM")
+    b = Bench(a)
+    try:
+        for part in a.only.split(","):
+            try:
+                getattr(b, "link_" if part == "link" else part)()
+            except Failed as e:
+                print(f"\n{part}: {e}")
+    finally:
+        shutil.rmtree(b.temp, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
