@@ -64,6 +64,8 @@ struct Allocation {
   uint64_t used = 0;                // physical registers that are written anywhere (callee-saved ones must be saved)
   // A copy or parallel_copy instruction yields no code of its own: its moves stand among the edits (none when coalesced).
   uint32_t spilled = 0, coalesced = 0;  // statistics
+  // One instruction wants more registers than there are (possible with inline assembly only): the result must not be used.
+  bool failed = false;
 
   void clear();
 };

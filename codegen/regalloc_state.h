@@ -1,0 +1,161 @@
+// Inside the register allocator: what its passes share. See regalloc.cpp for the method.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "codegen/regalloc.h"
+
+namespace lode::codegen {
+
+// Program points: instruction i is read at point 2i (early) and written at 2i + 1 (late). Ranges are half-open.
+using Point = uint32_t;
+
+// Which physical registers are taken at which points: a mask of registers a point, and two summaries for every `chunk` points, so that
+// a range is tested or taken in time of its length / chunk.
+class Occupancy {
+ public:
+  static constexpr uint32_t chunk = 32;
+  void reset(uint32_t points);
+  // Registers taken anywhere in [from, to).
+  uint64_t taken(Point from, Point to) const;
+  void take(Point from, Point to, uint64_t mask);
+  void release(Point from, Point to, uint64_t mask);
+
+ private:
+  uint32_t points_ = 0;
+  std::vector<uint64_t> at_;         // a point
+  std::vector<uint64_t> all_, any_;  // a chunk: taken at every point (not written in at_); taken somewhere
+};
+
+struct Segment {
+  Point from, to;
+  uint32_t next;  // index in State::segments, or none
+};
+
+// A live range: a virtual register, or several that were coalesced (then the fields of the root count).
+struct Interval {
+  uint32_t first_segment = ~0u, last_segment = ~0u;
+  uint32_t segment_count = 0;
+  uint32_t parent = 0;         // union-find
+  uint32_t next_member = 0;    // circular list of coalesced registers
+  uint32_t first_occurrence = ~0u;
+  float weight = 0;            // sum of the frequencies of its occurrences
+  uint32_t length = 0;         // points
+  uint32_t slot = ~0u;         // home, when it has one
+  uint32_t remat = ~0u;        // defined by nothing but this instruction, which may be issued again
+  float hint_weight[2] = {0, 0};
+  uint8_t hint[2] = {255, 255};
+  uint8_t reg = no_reg;
+  RegClass cls = RegClass::gp;
+  uint8_t bytes = 0;
+  uint8_t flags = 0;
+
+  static constexpr uint8_t no_reg = 255;
+};
+
+// Occurrences of registers as operands, chained by register in the order of instructions.
+struct Occurrence {
+  uint32_t inst, next;
+};
+
+struct PendingEdit {
+  uint64_t key;  // before_inst << 35 | phase << 32 | number
+  Edit edit;
+};
+// In Allocation::operands while the allocator runs: the value is made by issuing instruction (value & ~remat_location) again.
+inline constexpr uint32_t remat_location = 0x80000000u;
+enum Phase : uint8_t { phase_store, phase_restore, phase_save, phase_reload, phase_copy };
+
+struct RegisterAllocator::State {
+  static constexpr uint32_t none = ~0u;
+  const VCode* code = nullptr;
+  const RegisterInfo* info = nullptr;
+  Allocation* out = nullptr;
+
+  uint64_t class_mask[2] = {0, 0};
+  Occupancy occupancy;
+  std::vector<Interval> intervals;         // by virtual register
+  std::vector<Segment> segments;
+  std::vector<Occurrence> occurrences;     // parallel to VCode::operands
+  std::vector<uint32_t> block_of;          // by instruction; filled when something spills
+  std::vector<PendingEdit> edits;
+
+  // liveness
+  struct LiveNode {
+    uint32_t vreg, next;
+  };
+  struct DefNode {
+    uint32_t block, next;
+  };
+  std::vector<LiveNode> live_nodes;
+  std::vector<uint32_t> live_in;           // by block: head in live_nodes
+  std::vector<uint32_t> last_def, last_use;  // by vreg: block number + 1
+  std::vector<uint32_t> def_head;
+  std::vector<DefNode> def_nodes;
+  std::vector<uint32_t> use_head;          // blocks with upward-exposed uses
+  std::vector<DefNode> use_nodes;
+  std::vector<uint32_t> crossing;          // vregs with such blocks
+  std::vector<uint32_t> pred_first, preds, stamp_in, stamp_def, work;
+  std::vector<Point> live_end;             // by vreg
+
+  // coalescing and assignment
+  struct Copy {
+    uint32_t dst, src;
+    float frequency;
+  };
+  std::vector<Copy> copies;
+  std::vector<uint32_t> order, count;
+  std::vector<uint32_t> spill_queue;
+  std::vector<uint32_t> members;           // occurrences of one interval, in order
+
+  struct Emergency {
+    uint32_t inst, vreg;
+    bool remat;
+    uint32_t operand;
+  };
+  std::vector<Emergency> emergencies;
+
+  // parallel copies
+  struct Move {
+    Location dst, src;
+    RegClass cls;
+    uint8_t bytes;  // of the larger register
+  };
+  std::vector<Move> moves;
+  std::vector<uint32_t> readers, writer;   // by location
+
+  void run();
+  void find_liveness();
+  void build_ranges();
+  void coalesce();
+  void assign();
+  void spill_all();
+  void place_operands();
+  void resolve_copies();
+  void sequence_moves(uint32_t before);
+  void finish_edits();
+
+  uint32_t root(uint32_t v) {
+    while (intervals[v].parent != v) v = intervals[v].parent = intervals[intervals[v].parent].parent;
+    return v;
+  }
+  void add_segment(uint32_t v, Point from, Point to);
+  bool overlap(uint32_t a, uint32_t b) const;
+  void merge(uint32_t a, uint32_t b);
+  uint64_t taken(const Interval& it) const;
+  void take(const Interval& it, unsigned reg);
+  void release(const Interval& it, unsigned reg);
+  void add_hint(Interval& it, unsigned reg, float weight);
+  bool try_assign(uint32_t v);
+  void spill(uint32_t v);
+  uint8_t tiny(RegClass cls, Point from, Point to, uint32_t inst);
+  uint8_t evict(RegClass cls, Point from, Point to);
+  void put_aside(const Emergency& e);
+  uint32_t home(uint32_t v);
+  void edit(uint32_t before, Phase phase, EditKind kind, RegClass cls, unsigned bytes, Location dst, Location src);
+  uint32_t group_start(uint32_t inst) const;
+  unsigned slot_bytes(Location l) const { return out->slots[l.slot_index()].bytes; }
+};
+
+}  // namespace lode::codegen
