@@ -114,6 +114,7 @@ enum class RuntimeFunction : uint16_t {
 #undef RUNTIME_FUNCTION
 };
 struct RuntimeFunctionInfo {
+  const char* id;         // the row's id, which is unique
   const char* name;
   const char* signature;  // see runtime_functions.def
 };

@@ -11,7 +11,7 @@ namespace lode::air {
 using T = TypeTable;
 
 const RuntimeFunctionInfo runtime_function_table[] = {
-#define RUNTIME_FUNCTION(id, name, signature) {name, signature},
+#define RUNTIME_FUNCTION(id, name, signature) {#id, name, signature},
 #include "codegen/air/runtime_functions.def"
 #undef RUNTIME_FUNCTION
 };

@@ -1,0 +1,28 @@
+// Checks that a module obeys the rules of air.h and opcodes.def, before code generation relies on them.
+//
+// All problems are reported, each with its place; what is wrong in one instruction does not make others wrong. A function that
+// passes may be handed to legalisation and the interpreter without further checks of indices.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "codegen/air/air.h"
+
+namespace lode::air {
+
+struct Problem {
+  SymbolIndex symbol;      // whose function or data; none: of the module
+  uint32_t block = ~0u;
+  uint32_t inst = ~0u;     // in Function::insts
+  std::string message;
+};
+
+// Appends the problems of one function. `fn.symbol` must be a symbol of the module.
+void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems);
+// Symbols, data, comdats, inits, and the functions of Module::in_memory (not those behind Module::bodies).
+void verify_module(const Module& module, std::vector<Problem>& problems);
+// "function main, block 2: icmp: ..."
+std::string problem_text(const Module& module, const Problem& p);
+
+}  // namespace lode::air
