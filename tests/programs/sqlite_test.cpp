@@ -1,0 +1,159 @@
+// The main job: SQLite and a driver as bitcode become programs that print what clang's own build prints; by executables
+// and by object files, with the static and the shared libc, from -O0 and -O1 bitcode; as clang's -flto linker; and as
+// WebAssembly objects under node. Skipped, saying so, where SQLite has not been fetched (scripts/fetch-sqlite.sh).
+//
+// Bitcode and the expected output are made once and kept in the build folder.
+#include "tests/support/elf_check.h"
+#include "tests/support/run.h"
+#include "tests/support/toolchain.h"
+
+#include <catch2/catch.hpp>
+#include <fcntl.h>
+#include <sys/file.h>
+
+using namespace lode::test;
+
+namespace {
+
+const std::string sqlite = LODE_INPUTS "/sqlite";
+const std::string work = LODE_WORK "/sqlite";
+const Args flags = {"-w", "-I" + sqlite, "-DSQLITE_ENABLE_MATH_FUNCTIONS", "-DSQLITE_OMIT_LOAD_EXTENSION"};
+const Args wasi_flags = {"--target=wasm32-wasi", "-DSQLITE_THREADSAFE=0", "-D_WASI_EMULATED_GETPID", "-D_WASI_EMULATED_MMAN",
+                         "-D_WASI_EMULATED_SIGNAL"};
+
+bool available(const Args& tools) {
+  if (!std::filesystem::exists(sqlite + "/sqlite3.c")) {
+    WARN("skipped: " << sqlite << "/sqlite3.c is not there");
+    return false;
+  }
+  for (const std::string& t : tools) {
+    if (!have_tool(t)) {
+      WARN("skipped: " << t << " is not installed");
+      return false;
+    }
+  }
+  return true;
+}
+
+// Makes a kept file by `command` + -o, once, whichever test process comes first.
+std::string kept(const std::string& name, const Args& command) {
+  std::string path = work + "/" + name, temp = path + "." + std::to_string(getpid());
+  std::filesystem::create_directories(work);
+  int lock = open((path + ".lock").c_str(), O_CREAT | O_RDWR, 0600);
+  flock(lock, LOCK_EX);
+  if (!std::filesystem::exists(path)) {
+    RunResult r = run(command + Args{"-o", temp}, {.seconds = 300});
+    INFO(r.describe());
+    CHECK(r.ok());
+    if (r.ok()) std::filesystem::rename(temp, path);
+  }
+  close(lock);
+  return path;
+}
+
+Args bitcode(const std::string& level, const Args& more = {}, const std::string& tag = "") {
+  Args out;
+  for (std::string c : {std::string(LODE_SOURCE_DIR "/examples/sqlite/driver.c"), sqlite + "/sqlite3.c"}) {
+    std::string name = std::filesystem::path(c).stem().string() + tag + "." + level + ".bc";
+    out.push_back(kept(name, Args{"clang-19", "-" + level, "-c", "-emit-llvm", c} + flags + more));
+  }
+  return out;
+}
+
+const std::string& expected() {
+  static const std::string text = [] {
+    std::string program = kept("reference", Args{"clang-19", "-O1", LODE_SOURCE_DIR "/examples/sqlite/driver.c", sqlite + "/sqlite3.c", "-lm"} + flags);
+    return run({program}).out;
+  }();
+  return text;
+}
+
+void must(const Args& command) {
+  RunResult r = run(command, {.seconds = 120});
+  INFO(command[0] << ": " << r.describe());
+  REQUIRE(r.ok());
+}
+
+void check_program(const std::string& path) {
+  RunResult r = run({path});
+  INFO(path << ": " << r.describe());
+  CHECK(r.status == 0);
+  CHECK(r.out == expected());
+  CHECK(elf_report(path) == "");
+}
+
+void executables(const std::string& level) {
+  if (!available({"clang-19"})) return;
+  TempDir dir;
+  Args inputs = bitcode(level);
+  must(Args{LODE_BINARY} + static_link(inputs, dir.file("static")));
+  check_program(dir.file("static"));
+  must(Args{LODE_BINARY} + dynamic_link(inputs, dir.file("dynamic")));
+  check_program(dir.file("dynamic"));
+  must(Args{LODE_BINARY, "--threads=1", "--gc-sections"} + static_link(inputs, dir.file("gc")));
+  check_program(dir.file("gc"));
+  must(Args{LODE_BINARY, "--threads=2"} + static_link(inputs, dir.file("again")));
+  CHECK(read_file(dir.file("again")) == read_file(dir.file("static")));
+}
+
+void objects(const std::string& level) {
+  if (!available({"clang-19", "ld.lld-19", "ld.bfd", "mold"})) return;
+  TempDir dir;
+  Args made;
+  for (const std::string& bc : bitcode(level)) {
+    made.push_back(dir.file(std::to_string(made.size()) + ".o"));
+    must({LODE_BINARY, "-r", bc, "-o", made.back()});
+    CHECK(elf_report(made.back()) == "");
+  }
+  for (std::string linker : {"ld.lld-19", "ld.bfd", "mold"}) {
+    must(Args{linker} + static_link(made, dir.file(linker + ".static")));
+    must(Args{linker} + dynamic_link(made, dir.file(linker + ".dynamic")));
+    for (std::string how : {".static", ".dynamic"}) {
+      RunResult r = run({dir.file(linker + how)});
+      INFO(linker << how << ": " << r.describe());
+      CHECK(r.out == expected());
+    }
+  }
+  must(Args{LODE_BINARY} + static_link(made, dir.file("own")));
+  check_program(dir.file("own"));
+}
+
+void wasm(const std::string& level) {
+  if (!available({"clang-19", "wasm-ld-19", "node"})) return;
+  if (!std::filesystem::exists(wasi_folder())) {
+    WARN("skipped: wasi-libc is not installed");
+    return;
+  }
+  TempDir dir;
+  Args made;
+  for (const std::string& bc : bitcode(level, wasi_flags, ".wasm32")) {
+    made.push_back(dir.file(std::to_string(made.size()) + ".o"));
+    must({LODE_BINARY, "-m", "wasm32", "-r", bc, "-o", made.back()});
+  }
+  must(Args{"wasm-ld-19"} + wasi_link(made, dir.file("program.wasm"), dir));
+  RunResult r = run_wasi(dir.file("program.wasm"));
+  INFO(r.describe());
+  CHECK(r.status == 0);
+  CHECK(r.out == expected());
+}
+
+}  // namespace
+
+TEST_CASE("SQLite: executables from -O0 bitcode") { executables("O0"); }
+TEST_CASE("SQLite: executables from -O1 bitcode") { executables("O1"); }
+TEST_CASE("SQLite: objects from -O0 bitcode, finished by three linkers") { objects("O0"); }
+TEST_CASE("SQLite: objects from -O1 bitcode, finished by three linkers") { objects("O1"); }
+TEST_CASE("SQLite: lode as the linker of clang -flto") {
+  if (!available({"clang-19"})) return;
+  TempDir dir;
+  Args inputs;
+  for (std::string c : {std::string(LODE_SOURCE_DIR "/examples/sqlite/driver.c"), sqlite + "/sqlite3.c"}) {
+    inputs.push_back(dir.file(std::filesystem::path(c).stem().string() + ".o"));
+    must(Args{"clang-19", "-O1", "-flto", "-c", c, "-o", inputs.back()} + flags);
+  }
+  must(Args{"clang-19", "-flto", "--ld-path=" LODE_BINARY} + inputs + Args{"-lm", "-o", dir.file("program")});
+  check_program(dir.file("program"));
+}
+TEST_CASE("SQLite: WebAssembly objects from -O0 bitcode") { wasm("O0"); }
+TEST_CASE("SQLite: WebAssembly objects from -O1 bitcode") { wasm("O1"); }
+TEST_CASE("SQLite: WebAssembly objects from -O2 bitcode") { wasm("O2"); }
