@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,6 +62,7 @@ enum class AtomKind : uint8_t {
   eh_frame,  // split into CIEs and FDEs
   function,  // MIR; `section` is the module's function index
   constants, // the private constants of a MIR function
+  merged,    // the body of a merged section; `extra` = index in Link::merged
 };
 
 struct Atom {
@@ -320,6 +322,7 @@ using SectionWriter = void (*)(Link&, OutputSection&, uint8_t* out);
 
 struct OutputSection {
   std::string name;
+  uint32_t id = none;              // in Link::sections
   uint32_t type = SHT_PROGBITS;
   uint64_t flags = 0;
   uint64_t entsize = 0;
@@ -333,6 +336,8 @@ struct OutputSection {
   bool relro = false;
   bool keep = false;               // output even when empty
   bool gone = false;
+  bool starts_segment = false;     // its address was given on the command line
+  uint32_t name_offset = 0;        // in .shstrtab
   std::vector<uint32_t> atoms;     // live members in order
   SectionWriter write = nullptr;   // synthetic sections
   uint32_t merged = none;          // index in Link::merged: a section of merged pieces
@@ -363,11 +368,13 @@ struct MergeEntry {
   uint64_t offset;
 };
 struct MergedSection {
+  static constexpr uint32_t shard_bits = 3, shard_count = 1u << shard_bits;
   uint32_t out = none;             // its output section
+  uint32_t body = none;            // the atom that stands for it there
   uint64_t entsize = 1;
   bool strings = false;
   std::vector<uint32_t> inputs;    // in Link::merge_inputs
-  std::vector<std::vector<MergeEntry>> shards;  // entry = shard index + position * shard_count
+  std::vector<std::vector<MergeEntry>> shards;  // entry = position << shard_bits | shard
   uint64_t size = 0;
   uint64_t align = 1;
 };
@@ -421,7 +428,7 @@ struct Link {
   std::vector<std::unique_ptr<OutputSection>> sections;
   std::vector<OutputSection*> order;         // in file order, after layout
   std::vector<Phdr> phdrs;
-  uint64_t file_size = 0;
+  uint64_t file_size = 0, shoff = 0;
   OutputSection *ehdr = nullptr, *interp = nullptr, *got = nullptr, *gotplt = nullptr, *plt = nullptr, *pltgot = nullptr, *relplt = nullptr,
                 *reldyn = nullptr, *relrdyn = nullptr, *dynamic = nullptr, *dynsym = nullptr, *dynstr = nullptr, *hash = nullptr,
                 *gnu_hash = nullptr, *versym = nullptr, *verneed = nullptr, *verdef = nullptr, *eh_frame = nullptr, *eh_frame_hdr = nullptr,
@@ -455,8 +462,16 @@ struct Link {
   uint64_t eh_frame_fde_count = 0;
   std::vector<std::pair<uint64_t, uint64_t>> eh_frame_table;  // (pc, FDE address)
   std::string shstrtab_data;
+  std::vector<uint32_t> symtab_globals;      // symbols, in the order of .symtab
   uint64_t symtab_locals = 0, symtab_count = 0, strtab_size = 0;
   uint8_t* image = nullptr;                  // the output while it is written
+  struct UndefinedReference {
+    uint32_t symbol, file;
+    uint64_t key;
+    std::string place;
+  };
+  std::vector<UndefinedReference> undefined_references;
+  std::mutex mutex;
 
   Symbol& sym(uint32_t id) { return symbols[id]; }
   InputFile* file_of(const Symbol& s) { return s.file == none ? nullptr : files[s.file].get(); }
@@ -466,6 +481,12 @@ struct Link {
   std::vector<std::unique_ptr<std::string>> saved;
   std::string display(const Symbol& s) const { return opt.demangle ? demangle(s.str()) : std::string(s.str()); }
 };
+
+// An input section's name; modules and the linker's own file have names of their own making.
+inline std::string_view section_name(const ObjectFile& f, uint32_t i) {
+  return f.view.header ? f.view.section_name(i) : ElfView::string_at(f.strings, f.sections[i].name);
+}
+bool is_c_identifier(std::string_view s);
 
 // The name of the function or data that covers `offset` of an atom, for messages; empty when there is none.
 std::string place_name(Link& link, const Atom& atom, uint64_t offset);
@@ -483,7 +504,6 @@ Result<void> parse_shared(SharedFile& file);
 // resolve.cpp
 bool resolve(Link& link);
 void report_duplicates(Link& link);
-void report_undefined(Link& link);
 // live.cpp
 bool mark_live(Link& link);
 void why_live(Link& link);
@@ -501,7 +521,8 @@ void split_mergeable(Link& link);
 void merge_pieces(Link& link);
 uint64_t merged_offset(Link& link, const Atom& atom, uint64_t offset);
 uint64_t merged_address(Link& link, const Atom& atom, uint64_t offset);
-void write_merged(Link& link, OutputSection& section, uint8_t* out);
+void mark_piece(Link& link, const Atom& atom, uint64_t offset);
+void write_merged(const MergedSection& merged, uint8_t* out);
 // eh_frame.cpp
 void split_eh_frames(Link& link, ObjectFile& file);
 void layout_eh_frame(Link& link);
@@ -509,13 +530,22 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
 // scan.cpp
 void scan_relocations(Link& link);
-// synthetic.cpp, dynamic.cpp
-void define_linker_symbols(Link& link);
-void create_synthetic_sections(Link& link);
-void size_dynamic_sections(Link& link);
-void set_linker_symbols(Link& link);
+void report_undefined(Link& link);
+// synthetic.cpp
+void define_early_symbols(Link& link);       // before liveness: names that are not undefined although nobody defines them
+void define_linker_symbols(Link& link);      // before the scan: those that depend on the output sections
+void create_synthetic_sections(Link& link);  // after the scan: slots for what it asked for
+void set_linker_symbols(Link& link);         // after layout
+std::vector<Rela> got_relocations(Link& link);
+void write_got(Link& link, uint8_t* image);
+// dynamic.cpp
+void create_dynamic_sections(Link& link);    // .dynsym and what belongs to it
+std::vector<Dyn> dynamic_entries(Link& link);
+void write_dynamic_tables(Link& link);
+// symtab.cpp
 void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
+uint32_t section_at(Link& link, uint64_t address);
 // layout.cpp
 bool layout(Link& link);
 void assign_symbol_addresses(Link& link);

@@ -58,6 +58,23 @@ void read_properties(ObjectFile& file, Bytes data) {
   }
 }
 
+// .ctors and .dtors run from the back; reversed they can stand in .init_array and .fini_array.
+void reverse_table(ObjectFile& file, Atom& a) {
+  if (a.size % 8) return;
+  auto body = std::make_unique<std::vector<uint8_t>>(a.size);
+  for (uint64_t i = 0; i < a.size; i += 8) std::memcpy(body->data() + i, a.data + (a.size - 8 - i), 8);
+  auto relocs = std::make_unique<std::vector<uint8_t>>(a.reloc_count * sizeof(Rela));
+  auto* r = reinterpret_cast<Rela*>(relocs->data());
+  for (uint32_t i = 0; i < a.reloc_count; i++) {
+    r[i] = a.relocs[i];
+    if (r[i].offset <= a.size - 8) r[i].offset = a.size - 8 - r[i].offset;
+  }
+  a.data = body->data();
+  if (a.reloc_count) a.relocs = r;
+  file.inflated.push_back(std::move(body));
+  file.inflated.push_back(std::move(relocs));
+}
+
 }  // namespace
 
 void parse_object(Link& link, ObjectFile& file) {
@@ -179,6 +196,8 @@ void parse_object(Link& link, ObjectFile& file) {
   for (uint32_t i = 1; i < n; i++) {
     Atom& a = link.atoms[file.atom_base + i];
     if (a.kind != AtomKind::regular || link.relocatable) continue;
+    std::string_view name = file.view.section_name(i);
+    if ((name == ".ctors" || name.starts_with(".ctors.") || name == ".dtors" || name.starts_with(".dtors.")) && a.data) reverse_table(file, a);
     const Shdr& s = file.sections[i];
     if (file.kind == FileKind::object && (s.flags & SHF_ALLOC) && file.view.section_name(i) == ".eh_frame" && a.data) a.kind = AtomKind::eh_frame;
     else if ((s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && a.size && a.data && !a.reloc_count && s.entsize <= a.size) a.kind = AtomKind::merge;

@@ -490,8 +490,12 @@ Result<void> parse_options(const std::vector<std::string>& args, Options& o, std
       only_files = true;
       continue;
     }
-    if (a == "-v" || a == "-V" || a == "--version" || a == "--help" || a == "-help" || a == "--v") {
+    if (a == "-v" || a == "-V" || a == "--version" || a == "--v") {
       o.version_only = true;
+      continue;
+    }
+    if (a == "--help" || a == "-help") {
+      o.help = true;
       continue;
     }
     bool two = a[1] == '-';

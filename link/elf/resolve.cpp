@@ -206,6 +206,7 @@ void apply_defsyms(Link& link) {
       s.atom = none;
       s.value = uint64_t(e->addend);
       s.type = STT_NOTYPE;
+      s.linker_defined = false;
       continue;
     }
     uint32_t from = link.intern(link.save(std::string(e->symbol)));

@@ -2,11 +2,16 @@
 //
 //   lode inspect FILE [--json]   what an ELF file contains: done by the command lode-inspect beside this one, because
 //                                its parsing library would cost every link some 2 ms of loading
+//   ld.lode, lode                the ELF linker
+//   wasm-lode, lode -m wasm32    the WebAssembly linker; also chosen when the first object among the inputs is a wasm one
 #include <climits>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <string_view>
 #include <unistd.h>
+
+#include "link/driver.h"
 
 namespace {
 
@@ -21,10 +26,42 @@ int exec_inspect(char** argv) {
   return 1;
 }
 
+bool means_wasm(int argc, char** argv) {
+  std::string_view name = argv[0];
+  name = name.substr(name.rfind('/') + 1);
+  if (name.starts_with("wasm-")) return true;
+  for (int i = 1; i < argc; i++) {
+    std::string_view a = argv[i];
+    std::string_view m = a == "-m" && i + 1 < argc ? std::string_view(argv[i + 1]) : a.starts_with("-mwasm") ? a.substr(2) : std::string_view();
+    if (m == "wasm32" || m == "wasm64") return true;
+    if (!m.empty()) return false;
+  }
+  if (name.starts_with("ld")) return false;
+  for (int i = 1; i < argc; i++) {
+    std::string_view a = argv[i];
+    if (a == "-o" && i + 1 < argc) {
+      i++;
+      continue;
+    }
+    if (a.empty() || a[0] == '-' || a[0] == '@') continue;
+    std::FILE* f = std::fopen(argv[i], "rb");
+    if (!f) continue;
+    char magic[4] = {};
+    size_t n = std::fread(magic, 1, 4, f);
+    std::fclose(f);
+    if (n == 4 && std::memcmp(magic, "\0asm", 4) == 0) return true;
+    if (n == 4 && std::memcmp(magic, "\177ELF", 4) == 0) return false;
+  }
+  return false;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc >= 2 && std::strcmp(argv[1], "inspect") == 0) return exec_inspect(argv);
-  std::fprintf(stderr, "lode: error: no input files\n");
-  return 1;
+  std::span<const char* const> args(argv, size_t(argc));
+  int status = means_wasm(argc, argv) ? lode::link::wasm_main(args) : lode::link::elf_main(args);
+  std::fflush(stdout);
+  std::fflush(stderr);
+  _exit(status);  // no destructors: what is mapped goes with the process
 }

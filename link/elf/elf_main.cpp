@@ -1,0 +1,254 @@
+// The ELF linker from its command line to its output: a list of passes.
+#include <sys/resource.h>
+#include <tbb/global_control.h>
+#include <tbb/info.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "link/driver.h"
+#include "link/elf/lower.h"
+#include "link/elf/target.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+double now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+struct Pass {
+  Pass(Link& l, const char* name) : link(l) { link.timers.push_back({name, now(), 0}); }
+  ~Pass() { link.timers.back().end = now(); }
+  Link& link;
+};
+
+void set_up(Link& link) {
+  Options& o = link.opt;
+  link.target = &x86_64_target();
+  link.relocatable = o.kind == OutputKind::relocatable;
+  link.shared = o.kind == OutputKind::shared;
+  link.pic = link.shared || o.kind == OutputKind::pie;
+  link.entry_name = o.entry;
+  if (o.omagic || o.nmagic) o.relro = false;
+  size_t slash = o.program.rfind('/');
+  link.diag.program = slash == std::string::npos ? o.program : o.program.substr(slash + 1);
+  link.diag.fatal_warnings = o.fatal_warnings;
+  link.diag.no_warnings = o.no_warnings;
+  link.diag.color = o.color;
+  link.diag.error_limit = o.error_limit;
+  link.diag.demote_errors = o.noinhibit_exec;
+  auto internal = std::make_unique<ObjectFile>();
+  internal->kind = FileKind::internal;
+  internal->name = "<internal>";
+  internal->alive = internal->parsed = true;
+  internal->priority = 0;
+  internal->id = uint32_t(link.files.size());
+  static const Sym null_symbol{};
+  internal->syms = {&null_symbol, 1};
+  internal->first_global = 1;
+  link.internal = internal.get();
+  link.files.push_back(std::move(internal));
+}
+
+// Libraries after --as-needed that nothing refers to are left out; what they defined is undefined again.
+void drop_unneeded(Link& link) {
+  for (SharedFile* so : link.shareds) so->needed_flag = !so->as_needed;
+  for (Symbol& s : link.symbols)
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & referenced_strong)) static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
+  bool dropped = false;
+  for (SharedFile* so : link.shareds) dropped |= !so->needed_flag;
+  if (!dropped) return;
+  for (Symbol& s : link.symbols)
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared && !static_cast<SharedFile&>(*link.files[s.file]).needed_flag) {
+      s.file = none;
+      s.value = 0;
+      s.type = STT_NOTYPE;
+      s.version = VER_NDX_GLOBAL;
+    }
+  for (SharedFile* so : link.shareds)
+    if (!so->needed_flag) so->alive = false;
+  std::erase_if(link.shareds, [](SharedFile* f) { return !f->needed_flag; });
+}
+
+// DT_RELR (gABI): an address word, then bitmap words (lowest bit set) for the 63 words that follow.
+std::vector<uint64_t> encode_relr(std::vector<uint64_t>& places) {
+  std::sort(places.begin(), places.end());
+  std::vector<uint64_t> out;
+  for (size_t i = 0; i < places.size();) {
+    uint64_t base = places[i++];
+    out.push_back(base);
+    base += 8;
+    for (;;) {
+      uint64_t bits = 0;
+      while (i < places.size() && places[i] - base < 63 * 8 && (places[i] - base) % 8 == 0) bits |= uint64_t{1} << ((places[i++] - base) / 8);
+      if (!bits) break;
+      out.push_back(bits << 1 | 1);
+      base += 63 * 8;
+    }
+  }
+  return out;
+}
+
+bool layout_all(Link& link) {
+  layout_eh_frame(link);
+  if (link.eh_frame_hdr) link.eh_frame_hdr->size = link.eh_frame->size ? 12 + 8 * link.eh_frame_fde_count : 0;
+  size_t rels = got_relocations(link).size();
+  for (ObjectFile* f : link.objects) rels += f->dynrel_count;
+  link.reldyn->size = rels * sizeof(Rela);
+  if (link.relrdyn) link.relrdyn->size = 8;
+  if (link.dynamic) link.dynamic->size = dynamic_entries(link).size() * sizeof(Dyn);
+  for (int round = 0; round < 8; round++) {
+    if (!layout(link)) return false;
+    if (!link.relrdyn) break;
+    std::vector<uint64_t> places;
+    for (ObjectFile* f : link.objects)
+      for (uint64_t p : f->relr) places.push_back(link.atom_address[uint32_t(p >> 32)] + uint32_t(p));
+    for (const Link::GotEntry& e : link.got_entries) {
+      if (e.kind != 0 || e.symbol == none) continue;
+      const Symbol& s = link.symbols[e.symbol];
+      bool fixed = s.atom == none && !s.linker_defined && s.type != STT_GNU_IFUNC;
+      if (!s.imported && link.pic && !fixed) places.push_back(got_address(link, link.aux[s.aux].got));
+    }
+    link.relr_words = encode_relr(places);
+    uint64_t bytes = link.relr_words.size() * 8;
+    if (bytes == 0) {
+      link.relrdyn->size = 0;
+      link.dynamic->size = dynamic_entries(link).size() * sizeof(Dyn);
+      link.relrdyn = nullptr;
+      continue;
+    }
+    if (bytes <= link.relrdyn->size) {
+      link.relr_words.resize(link.relrdyn->size / 8, 1);  // an empty bitmap
+      break;
+    }
+    link.relrdyn->size = bytes;
+  }
+  assign_symbol_addresses(link);
+  return !link.diag.has_errors();
+}
+
+bool run(Link& link) {
+  Options& o = link.opt;
+  {
+    Pass p(link, "open");
+    if (!open_inputs(link) || !read_version_scripts(link)) return false;
+  }
+  for (;;) {
+    {
+      Pass p(link, "resolve");
+      if (!resolve(link)) return false;
+      if (link.relocatable) return link_relocatable(link);
+      if (link.objects.empty() && link.shareds.empty()) {
+        link.diag.error("no input files");
+        return false;
+      }
+      drop_unneeded(link);
+      link.is_static_output = o.kind == OutputKind::exec && (o.is_static || link.shareds.empty()) && !o.export_dynamic;
+      if (o.kind == OutputKind::exec && o.is_static) link.is_static_output = true;
+      if (o.unresolved == Unresolved::error && link.shared && !o.defs && !o.unresolved_given) o.unresolved = Unresolved::error;
+      report_duplicates(link);
+      assign_versions(link);
+      define_early_symbols(link);
+      compute_import_export(link);
+      if (link.diag.has_errors()) return false;
+    }
+    {
+      Pass p(link, "live");
+      split_mergeable(link);
+      if (!mark_live(link)) return false;
+    }
+    if (!link.has_modules || !take_late_members(link)) break;
+  }
+  {
+    Pass p(link, "sections");
+    assign_sections(link);
+    if (link.has_modules) place_functions(link);
+    allocate_commons(link);
+    collect_members(link);
+    define_linker_symbols(link);
+    compute_import_export(link);
+  }
+  {
+    Pass p(link, "scan");
+    scan_relocations(link);
+    if (link.diag.has_errors()) return false;
+  }
+  {
+    Pass p(link, "layout");
+    create_synthetic_sections(link);
+    create_dynamic_sections(link);
+    if (link.has_modules && !measure_functions(link)) return false;
+    size_symtab(link);
+    if (!layout_all(link)) return false;
+  }
+  {
+    Pass p(link, "write");
+    if (link.diag.flush()) return false;
+    if (!write_output(link)) return false;
+  }
+  print_map(link);
+  return true;
+}
+
+void print_times(Link& link) {
+  if (!link.opt.stats && !link.opt.time_trace) return;
+  for (const Timer& t : link.timers) std::fprintf(stderr, "%-12s %9.3f ms\n", t.name.c_str(), (t.end - t.begin) * 1000);
+  size_t sections = 0;
+  for (ObjectFile* f : link.objects) sections += f->sections.size();
+  struct rusage u;
+  getrusage(RUSAGE_SELF, &u);
+  std::fprintf(stderr, "objects %zu, shared libraries %zu, sections %zu, symbols %zu, output %llu bytes, peak memory %ld KiB\n", link.objects.size(), link.shareds.size(), sections,
+               link.symbols.size(), static_cast<unsigned long long>(link.file_size), u.ru_maxrss);
+}
+
+}  // namespace
+
+int main_with(const std::vector<std::string>& args) {
+  auto owned = std::make_unique<Link>();
+  Link& link = *owned;
+  std::vector<std::string> warnings;
+  auto parsed = parse_options(args, link.opt, warnings);
+  set_up(link);
+  for (const std::string& w : warnings) link.diag.warning(w);
+  if (!parsed) {
+    link.diag.error(parsed.error());
+    link.diag.flush();
+    return 1;
+  }
+  if (link.opt.version_only || link.opt.verbose) std::printf("lode 0.1.0 (compatible with GNU ld)\n");
+  if (link.opt.help) std::printf("%s", help_text);
+  if ((link.opt.version_only || link.opt.help || link.opt.verbose) && link.opt.inputs.empty()) {
+    std::fflush(stdout);
+    return 0;
+  }
+  size_t threads = link.opt.threads ? link.opt.threads : std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
+  tbb::global_control control(tbb::global_control::max_allowed_parallelism, threads);
+  bool ok = run(link);
+  if (link.diag.flush()) ok = false;
+  print_times(link);
+  std::fflush(stdout);
+  // The arrays are large and the process is about to end: leave them to the system.
+  (void)owned.release();
+  return ok ? 0 : 1;
+}
+
+}  // namespace lode::link::elf
+
+namespace lode::link {
+
+int elf_main(std::span<const char* const> args) {
+  auto expanded = elf::expand_response_files(args);
+  if (!expanded) {
+    std::fprintf(stderr, "lode: error: %s\n", expanded.error().text().c_str());
+    return 1;
+  }
+  return elf::main_with(*expanded);
+}
+
+}  // namespace lode::link

@@ -1,0 +1,356 @@
+// Layout: the order of the output sections, their addresses and file offsets, the program headers.
+//
+// Order: header, notes, what the dynamic linker reads, read-only data, code, then writable data: first what becomes read-only
+// after relocation (RELRO), then the rest, zero-filled sections last; sections without an address follow. A new segment starts
+// where permissions change; in memory it starts on a new page, in the file it goes on at once, its address congruent to its
+// offset, so that the file has no holes. Zero-filled thread-local data takes no address space.
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "link/elf/target.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+bool is_relro(Link& link, const OutputSection& s) {
+  if (!link.opt.relro || !(s.flags & SHF_WRITE) || !s.alloc()) return false;
+  if (s.relro || (s.flags & SHF_TLS)) return true;
+  switch (s.type) {
+    case SHT_INIT_ARRAY: case SHT_FINI_ARRAY: case SHT_PREINIT_ARRAY: case SHT_DYNAMIC: return true;
+    default: break;
+  }
+  if (&s == link.got) return true;
+  if (&s == link.gotplt) return link.opt.now || link.plt_symbols.empty() || link.is_static_output;
+  std::string_view n = s.name;
+  return n == ".data.rel.ro" || n == ".bss.rel.ro" || n == ".ctors" || n == ".dtors" || n == ".jcr" || n == ".toc" || n == ".eh_frame";
+}
+
+uint32_t rank_of(Link& link, const OutputSection& s) {
+  if (&s == link.ehdr) return 0;
+  if (!s.alloc()) {
+    if (&s == link.symtab) return 2001;
+    if (&s == link.symtab_shndx) return 2002;
+    if (&s == link.strtab) return 2003;
+    if (&s == link.shstrtab) return 2004;
+    return 2000;
+  }
+  if (&s == link.interp) return 1;
+  if (s.flags & SHF_X86_64_LARGE) return s.flags & SHF_WRITE ? (s.nobits() ? 901 : 900) : 90;
+  if (!(s.flags & SHF_WRITE) && !(s.flags & SHF_EXECINSTR)) {
+    if (s.type == SHT_NOTE) return s.align >= 8 ? 2 : 3;
+    if (&s == link.hash) return 10;
+    if (&s == link.gnu_hash) return 11;
+    if (&s == link.dynsym) return 12;
+    if (&s == link.dynstr) return 13;
+    if (&s == link.versym) return 14;
+    if (&s == link.verdef) return 15;
+    if (&s == link.verneed) return 16;
+    if (&s == link.reldyn) return 17;
+    if (&s == link.relrdyn) return 18;
+    if (&s == link.relplt) return 19;
+    if (s.name == ".rodata") return 30;
+    if (&s == link.eh_frame_hdr) return 40;
+    if (&s == link.eh_frame) return 41;
+    if (s.name == ".gcc_except_table") return 42;
+    return 31;
+  }
+  if (s.flags & SHF_EXECINSTR) {
+    uint32_t base = s.flags & SHF_WRITE ? 150 : 100;
+    if (s.name == ".init") return base;
+    if (&s == link.plt) return base + 1;
+    if (&s == link.pltgot) return base + 2;
+    if (s.name == ".text") return base + 4;
+    if (s.name == ".fini") return base + 6;
+    return base + 5;
+  }
+  if (is_relro(link, s)) {
+    if (s.flags & SHF_TLS) return s.nobits() ? 201 : 200;
+    if (s.type == SHT_PREINIT_ARRAY) return 202;
+    if (s.type == SHT_INIT_ARRAY) return 203;
+    if (s.type == SHT_FINI_ARRAY) return 204;
+    if (&s == link.dynamic) return 210;
+    if (&s == link.got) return 211;
+    if (&s == link.gotplt) return 212;
+    if (s.nobits()) return 220;
+    return 205;
+  }
+  if (s.flags & SHF_TLS) return s.nobits() ? 301 : 300;
+  if (&s == link.gotplt) return 302;
+  if (&s == link.got) return 302;
+  if (s.nobits()) return &s == link.copyrel ? 401 : 400;
+  return s.name == ".data" ? 310 : 311;
+}
+
+uint32_t segment_flags(const OutputSection& s) {
+  return PF_R | (s.flags & SHF_WRITE ? PF_W : 0u) | (s.flags & SHF_EXECINSTR ? PF_X : 0u);
+}
+
+bool same_segment(Link& link, const OutputSection& a, const OutputSection& b) {
+  if (link.opt.omagic) return true;
+  uint32_t fa = segment_flags(a), fb = segment_flags(b);
+  if (!link.opt.rosegment) {
+    if (!(fa & PF_W) && !(fb & PF_W)) return true;
+  }
+  if (fa != fb) return false;
+  if (is_relro(link, a) != is_relro(link, b)) return false;
+  return !(a.nobits() && !b.nobits() && !(a.flags & SHF_TLS));
+}
+
+bool is_tbss(const OutputSection& s) { return (s.flags & SHF_TLS) && s.nobits(); }
+
+// Fills link.phdrs from the sections' addresses. Its length depends on their flags and order only.
+void make_phdrs(Link& link) {
+  auto& out = link.phdrs;
+  out.clear();
+  std::vector<OutputSection*> alloc;
+  for (OutputSection* s : link.order)
+    if (s->alloc()) alloc.push_back(s);
+  uint64_t page = link.opt.max_page_size;
+  auto cover = [&](uint32_t type, uint32_t flags, uint64_t align, OutputSection* first, OutputSection* last) {
+    Phdr p{};
+    p.type = type;
+    p.flags = flags;
+    p.offset = first->offset;
+    p.vaddr = p.paddr = first->addr;
+    p.align = std::max(align, uint64_t{1});
+    p.memsz = last->addr + last->size - first->addr;
+    OutputSection* file_end = nullptr;
+    for (OutputSection* s : alloc)
+      if (s->addr >= first->addr && s->addr <= last->addr && !s->nobits() && s->offset >= first->offset) file_end = s;
+    p.filesz = file_end && file_end->offset + file_end->size >= first->offset ? file_end->offset + file_end->size - first->offset : 0;
+    if (first->nobits() && !(type == PT_TLS && !last->nobits())) p.filesz = 0;
+    if (p.filesz > p.memsz) p.filesz = p.memsz;
+    return p;
+  };
+  bool has_ehdr = link.ehdr && link.ehdr->alloc();
+  if (has_ehdr && (link.interp || link.dynamic)) {
+    Phdr p{};
+    p.type = PT_PHDR;
+    p.flags = PF_R;
+    p.offset = sizeof(Ehdr);
+    p.vaddr = p.paddr = link.ehdr->addr + sizeof(Ehdr);
+    p.filesz = p.memsz = link.ehdr->size - sizeof(Ehdr);
+    p.align = 8;
+    out.push_back(p);
+  }
+  if (link.interp) out.push_back(cover(PT_INTERP, PF_R, 1, link.interp, link.interp));
+  for (size_t i = 0; i < alloc.size();) {
+    if (is_tbss(*alloc[i])) {
+      i++;
+      continue;
+    }
+    size_t j = i, last = i;
+    uint32_t flags = segment_flags(*alloc[i]);
+    uint64_t align = page;
+    while (j + 1 < alloc.size() && (is_tbss(*alloc[j + 1]) || same_segment(link, *alloc[last], *alloc[j + 1])) && !alloc[j + 1]->starts_segment) {
+      j++;
+      if (!is_tbss(*alloc[j])) {
+        last = j;
+        flags |= segment_flags(*alloc[j]);
+      }
+    }
+    for (size_t k = i; k <= j; k++)
+      if (!is_tbss(*alloc[k])) align = std::max(align, alloc[k]->align);
+    Phdr p = cover(PT_LOAD, flags, align, alloc[i], alloc[last]);
+    out.push_back(p);
+    i = j + 1;
+  }
+  OutputSection *tls_first = nullptr, *tls_last = nullptr;
+  uint64_t tls_align = 1;
+  for (OutputSection* s : alloc)
+    if (s->flags & SHF_TLS) {
+      if (!tls_first) tls_first = s;
+      tls_last = s;
+      tls_align = std::max(tls_align, s->align);
+    }
+  if (tls_first) {
+    Phdr p = cover(PT_TLS, PF_R, tls_align, tls_first, tls_last);
+    p.filesz = 0;
+    for (OutputSection* s : alloc)
+      if ((s->flags & SHF_TLS) && !s->nobits()) p.filesz = s->addr + s->size - tls_first->addr;
+    out.push_back(p);
+  }
+  if (link.dynamic) out.push_back(cover(PT_DYNAMIC, PF_R | PF_W, 8, link.dynamic, link.dynamic));
+  for (size_t i = 0; i < alloc.size();) {
+    if (alloc[i]->type != SHT_NOTE) {
+      i++;
+      continue;
+    }
+    size_t j = i;
+    while (j + 1 < alloc.size() && alloc[j + 1]->type == SHT_NOTE && alloc[j + 1]->align == alloc[i]->align && segment_flags(*alloc[j + 1]) == segment_flags(*alloc[i])) j++;
+    out.push_back(cover(PT_NOTE, segment_flags(*alloc[i]), alloc[i]->align, alloc[i], alloc[j]));
+    i = j + 1;
+  }
+  if (link.property && link.property->index) out.push_back(cover(PT_GNU_PROPERTY, PF_R, 8, link.property, link.property));
+  if (link.eh_frame_hdr && link.eh_frame_hdr->index) out.push_back(cover(PT_GNU_EH_FRAME, PF_R, 4, link.eh_frame_hdr, link.eh_frame_hdr));
+  OutputSection *relro_first = nullptr, *relro_last = nullptr;
+  for (OutputSection* s : alloc)
+    if (is_relro(link, *s)) {
+      if (!relro_first) relro_first = s;
+      if (!is_tbss(*s) || !relro_last) relro_last = s;
+    }
+  if (relro_first) {
+    Phdr p = cover(PT_GNU_RELRO, PF_R, 1, relro_first, relro_last);
+    p.memsz = align_up(p.vaddr + p.memsz, page) - p.vaddr;
+    out.push_back(p);
+  }
+  bool exec_stack = link.opt.execstack;
+  if (link.opt.execstack_if_needed)
+    for (ObjectFile* f : link.objects) exec_stack |= f->exec_stack;
+  Phdr stack{};
+  stack.type = PT_GNU_STACK;
+  stack.flags = PF_R | PF_W | (exec_stack ? PF_X : 0u);
+  stack.memsz = link.opt.stack_size;
+  stack.align = 1;
+  out.push_back(stack);
+}
+
+uint32_t add_section_name(Link& link, const std::string& name) {
+  if (name.empty()) return 0;
+  uint32_t at = uint32_t(link.shstrtab_data.size());
+  link.shstrtab_data += name;
+  link.shstrtab_data += '\0';
+  return at;
+}
+
+}  // namespace
+
+bool layout(Link& link) {
+  auto nothing = [](Link&, OutputSection&, uint8_t*) {};
+  if (!link.ehdr) {
+    link.ehdr = make_section(link, "", SHT_PROGBITS, SHF_ALLOC, 8, nothing);
+    link.shstrtab = make_section(link, ".shstrtab", SHT_STRTAB, 0, 1, nothing);
+  }
+  // Which sections are output, in which order.
+  link.order.clear();
+  for (auto& s : link.sections) {
+    s->index = 0;
+    bool needed = s->size != 0 || s.get() == link.ehdr || s.get() == link.shstrtab || s.get() == link.dynamic || s->keep;
+    if (s.get() == link.gotplt && link.is_static_output && !s->size) needed = false;
+    s->rank = rank_of(link, *s);
+    s->gone = !needed;
+    if (needed) link.order.push_back(s.get());
+  }
+  if (!link.opt.z_sectionheader) std::erase(link.order, link.shstrtab);
+  std::stable_sort(link.order.begin(), link.order.end(), [](OutputSection* a, OutputSection* b) {
+    return a->rank != b->rank ? a->rank < b->rank : a->first_seen < b->first_seen;
+  });
+  uint32_t index = 0;
+  link.shstrtab_data.assign(1, '\0');
+  for (OutputSection* s : link.order) {
+    if (s == link.ehdr) continue;
+    s->index = ++index;
+    s->name_offset = add_section_name(link, s->name);
+  }
+  link.shstrtab->size = link.shstrtab_data.size();
+
+  make_phdrs(link);
+  link.ehdr->size = sizeof(Ehdr) + link.phdrs.size() * sizeof(Phdr);
+
+  // Addresses and offsets.
+  uint64_t page = link.opt.max_page_size;
+  uint64_t base = link.pic ? 0 : link.target->default_base;
+  if (link.opt.image_base_given) base = link.opt.image_base;
+  if (!link.pic && !link.opt.image_base_given && base < page) base = page;
+  uint64_t addr = base, off = 0, tbss = 0;
+  OutputSection* previous = nullptr;
+  for (OutputSection* s : link.order) {
+    if (!s->alloc()) {
+      off = align_up(off, s->align);
+      s->offset = off;
+      s->addr = 0;
+      if (!s->nobits()) off += s->size;
+      continue;
+    }
+    if (is_tbss(*s)) {
+      if (!tbss) tbss = addr;
+      // Its segment may be the next one, but its address continues the TLS image.
+      tbss = align_up(tbss, s->align);
+      s->addr = tbss;
+      s->offset = off;
+      tbss += s->size;
+      continue;
+    }
+    bool fresh = previous && !same_segment(link, *previous, *s);
+    auto start = link.opt.section_start.find(s->name);
+    s->starts_segment = false;
+    if (start != link.opt.section_start.end()) {
+      addr = start->second;
+      if (off % page != addr % page) off = align_up(off, page) + addr % page;
+      s->starts_segment = true;
+    } else if (fresh) {
+      addr = align_up(addr, page) + off % page;
+    }
+    // Alignment moves address and offset together; congruence modulo the page was set above. Alignments beyond the page need
+    // the file offset congruent only modulo the page.
+    uint64_t aligned = align_up(addr, s->align);
+    if (!s->nobits()) off += aligned - addr;
+    if (!s->nobits() && (aligned - addr) >= page) off -= (aligned - addr) / page * page;
+    addr = aligned;
+    s->addr = addr;
+    s->offset = off;
+    addr += s->size;
+    if (!s->nobits()) off += s->size;
+    if (addr < s->addr || addr > (uint64_t{1} << 47)) {
+      link.diag.error("the output does not fit in the address space");
+      return false;
+    }
+    previous = s;
+  }
+  uint64_t tls_align = 1;
+  link.has_tls = false;
+  for (OutputSection* s : link.order)
+    if (s->alloc() && (s->flags & SHF_TLS)) {
+      if (!link.has_tls) link.tls_begin = s->addr;
+      link.has_tls = true;
+      link.tls_end = std::max(link.tls_end, s->addr + s->size);
+      tls_align = std::max(tls_align, s->align);
+    }
+  link.tls_begin &= ~(tls_align - 1);
+  link.tp = link.target->tls_below_tp ? align_up(link.tls_end, tls_align) : link.tls_begin;
+  make_phdrs(link);
+  link.file_size = align_up(off, 8);
+  if (link.opt.z_sectionheader) {
+    link.shoff = link.file_size;
+    link.file_size += (uint64_t(index) + 1) * sizeof(Shdr);
+  }
+  tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
+    OutputSection& s = *link.sections[i];
+    for (uint32_t a : s.atoms) link.atom_address[a] = s.addr + link.atoms[a].offset;
+  });
+  return !link.diag.has_errors();
+}
+
+void assign_symbol_addresses(Link& link) {
+  set_linker_symbols(link);
+  tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
+    Symbol& s = link.symbols[i];
+    if (s.flags & in_copied) {
+      s.address = (s.copied_readonly ? link.copyrel_ro : link.copyrel)->addr + s.value;
+      return;
+    }
+    if (s.imported) {
+      s.address = s.flags & needs_canonical_plt ? plt_address(link, s) : 0;
+      if (link.shared && s.defined() && link.files[s.file]->is_object()) {
+        // preemptible: its own address, for .dynsym and .symtab
+        s.address = s.atom == none ? s.value : link.atom_address[s.atom] + s.value;
+        if (s.atom != none && link.atoms[s.atom].kind == AtomKind::merge) s.address = merged_address(link, link.atoms[s.atom], s.value);
+      }
+      return;
+    }
+    if (s.type == STT_GNU_IFUNC && s.defined() && (s.flags & needs_plt)) {
+      s.address = plt_address(link, s);
+      return;
+    }
+    if (!s.defined()) s.address = 0;
+    else if (s.atom == none) s.address = s.value;
+    else if (link.atoms[s.atom].kind == AtomKind::merge) s.address = merged_address(link, link.atoms[s.atom], s.value);
+    else s.address = link.atom_address[s.atom] + s.value;
+  });
+}
+
+}  // namespace lode::link::elf

@@ -1,0 +1,29 @@
+// The functions of IR modules in an ELF link: made to MIR when the liveness walk reaches them, measured before layout, emitted
+// into the output.
+#pragma once
+
+#include <functional>
+
+#include "link/elf/link.h"
+
+namespace lode::link::elf {
+
+// The atoms of modules that are live whatever refers to them.
+void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom);
+// Makes the MIR of all functions marked live since the last call and marks what they refer to. False: there were none.
+bool lower_reached(Link& link, const std::function<void(uint32_t)>& mark_symbol);
+// Lowering may have made references that an archive can satisfy: true when that brought in new members.
+bool take_late_members(Link& link);
+// Output sections of the live functions and their constants.
+void place_functions(Link& link);
+// What the references of functions need: GOT slots, PLT entries.
+void scan_functions(Link& link);
+// Chooses the form of every reference and with it the size of every function.
+bool measure_functions(Link& link);
+void write_functions(Link& link);
+
+// .eh_frame records of MIR functions: they follow those of objects. Advances offset and count.
+void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count);
+void write_function_frames(Link& link, OutputSection& section, uint8_t* out);
+
+}  // namespace lode::link::elf

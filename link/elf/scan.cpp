@@ -1,0 +1,170 @@
+// Scan: what the relocations of all live atoms ask for, and which names nobody defines.
+//
+// The target's scan runs over files in parallel; it sets flags on symbols, counts dynamic relocations per file, and notes locals
+// that need a slot. Those become symbols here, file by file in order.
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <map>
+
+#include "link/elf/lower.h"
+#include "link/elf/target.h"
+
+namespace lode::link::elf {
+
+std::string place_name(Link& link, const Atom& atom, uint64_t offset) {
+  if (atom.file == none || !link.files[atom.file]->is_object()) return {};
+  ObjectFile& f = link.object(atom.file);
+  std::string best;
+  for (uint32_t i = 1; i < f.syms.size(); i++) {
+    const Sym& s = f.syms[i];
+    if (s.type() != STT_FUNC && s.type() != STT_OBJECT) continue;
+    if (f.section_of(i) != atom.section || s.value > offset) continue;
+    if (offset - s.value < std::max<uint64_t>(s.size, 1)) {
+      best = link.opt.demangle ? demangle(f.sym_name(s)) : std::string(f.sym_name(s));
+      break;
+    }
+  }
+  return best;
+}
+
+bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const Atom& atom, uint64_t offset) {
+  Symbol& s = link.symbols[symbol];
+  if (!(s.flags & referenced_strong) && s.visibility() == STV_DEFAULT) return false;
+  if (!(s.flags & referenced_strong)) return false;
+  if (link.opt.unresolved == Unresolved::ignore) return false;
+  std::string where = file.name;
+  std::string in = place_name(link, atom, offset);
+  char hex[32];
+  std::snprintf(hex, sizeof hex, "+0x%llx", static_cast<unsigned long long>(offset));
+  where = ">>> referenced by " + file.name + "\n>>>               " + file.name + ":(" + (in.empty() ? std::string(section_name(file, atom.section)) + hex : in) + ")";
+  std::lock_guard lock(link.mutex);
+  link.undefined_references.push_back({symbol, file.id, uint64_t(file.priority) << 32 | atom.section, std::move(where)});
+  return link.opt.unresolved == Unresolved::error;
+}
+
+// What the user may have meant: a defined name that differs in one letter, or in case.
+static std::string similar_name(Link& link, std::string_view name) {
+  if (name.size() < 3) return {};
+  for (uint32_t i = 0; i < link.symbols.size(); i++) {
+    const Symbol& s = link.symbols[i];
+    if (!s.defined() || s.name_size + 1 < name.size() || s.name_size > name.size() + 1) continue;
+    std::string_view n = s.str();
+    size_t a = 0, b = 0;
+    while (a < n.size() && a < name.size() && n[a] == name[a]) a++;
+    while (b < n.size() - std::min(a, n.size()) && b < name.size() - a && n[n.size() - 1 - b] == name[name.size() - 1 - b]) b++;
+    if (n.size() - a - b <= 1 && name.size() - a - b <= 1) return std::string(n);
+    if (n.size() == name.size() && std::equal(n.begin(), n.end(), name.begin(), [](char x, char y) { return (x | 32) == (y | 32); })) return std::string(n);
+  }
+  return {};
+}
+
+void report_undefined(Link& link) {
+  auto& refs = link.undefined_references;
+  std::sort(refs.begin(), refs.end(), [](auto& a, auto& b) { return a.key != b.key ? a.key < b.key : a.place < b.place; });
+  std::map<uint32_t, std::vector<const Link::UndefinedReference*>> by_symbol;
+  std::vector<uint32_t> order;
+  for (auto& r : refs) {
+    auto& list = by_symbol[r.symbol];
+    if (list.empty()) order.push_back(r.symbol);
+    if (list.empty() || list.back()->place != r.place) list.push_back(&r);
+  }
+  uint64_t k = 0;
+  for (uint32_t id : order) {
+    const Symbol& s = link.symbols[id];
+    auto& list = by_symbol[id];
+    const char* kind = s.visibility() == STV_HIDDEN ? "undefined hidden symbol: " : s.visibility() == STV_PROTECTED ? "undefined protected symbol: " : "undefined symbol: ";
+    std::string text = kind + link.display(s);
+    for (size_t i = 0; i < list.size() && i < 3; i++) text += "\n" + list[i]->place;
+    if (list.size() > 3) text += "\n>>> referenced " + std::to_string(list.size() - 3) + " more times";
+    if (link.opt.unresolved == Unresolved::warn) {
+      link.diag.warning(text, k++);
+      continue;
+    }
+    if (std::string n = similar_name(link, s.str()); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
+    if (s.str().starts_with("_ZTV")) text += "\n>>> the vtable symbol may be undefined because the class is missing its key function";
+    link.diag.error(text, k++);
+  }
+  refs.clear();
+}
+
+// Undefined symbols of the shared libraries themselves: with --no-allow-shlib-undefined they must be defined somewhere.
+static void check_shared_undefined(Link& link) {
+  bool check = link.opt.allow_shlib_undefined_given && !link.opt.allow_shlib_undefined;
+  if (!check) return;
+  for (SharedFile* so : link.shareds) {
+    bool closed = true;  // all libraries it needs are part of the link
+    for (std::string_view n : so->needed) {
+      bool found = false;
+      for (SharedFile* x : link.shareds) found |= x->soname == n;
+      closed &= found;
+    }
+    if (!closed) continue;
+    for (uint32_t i = 0; i < so->globals.names.size(); i++) {
+      const Sym& s = so->syms[i];
+      if (s.shndx != SHN_UNDEF || s.bind() == STB_WEAK) continue;
+      const Symbol& x = link.symbols[so->globals.names[i].id];
+      bool hidden = x.defined() && link.files[x.file]->is_object() && (x.visibility() == STV_HIDDEN || x.visibility() == STV_INTERNAL);
+      if (!x.defined() || hidden) link.diag.error(so->name + ": --no-allow-shlib-undefined: undefined symbol: " + link.display(x), uint64_t(so->priority) << 32 | i);
+    }
+  }
+}
+
+void scan_relocations(Link& link) {
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+    ObjectFile& f = *link.objects[k];
+    for (uint32_t i = 1; i < f.sections.size(); i++) {
+      Atom& a = link.atoms[f.atom_base + i];
+      if (!a.live || a.kind != AtomKind::regular || !a.reloc_count || !(f.sections[i].flags & SHF_ALLOC) || a.folded) continue;
+      link.target->scan(link, f, a);
+    }
+    std::vector<bool> used(f.cies.size());
+    for (const Fde& fde : f.fdes) {
+      const Atom& a = link.atoms[fde.atom];
+      if (a.live && a.kind == AtomKind::regular && !a.folded) used[fde.cie] = true;
+    }
+    for (size_t c = 0; c < f.cies.size(); c++) {
+      if (!used[c] || f.cies[c].reloc_begin == f.cies[c].reloc_end) continue;
+      Atom part = link.atoms[f.cies[c].atom];
+      part.relocs += f.cies[c].reloc_begin;
+      part.reloc_count = f.cies[c].reloc_end - f.cies[c].reloc_begin;
+      link.target->scan(link, f, part);
+    }
+  });
+  if (link.has_modules) scan_functions(link);
+  // Locals with slots become symbols.
+  for (ObjectFile* f : link.objects) {
+    if (f->promoted.empty()) continue;
+    auto& list = f->promoted;
+    std::sort(list.begin(), list.end(), [](const PromotedLocal& a, const PromotedLocal& b) { return a.sym < b.sym; });
+    std::vector<PromotedLocal> unique;
+    for (const PromotedLocal& p : list) {
+      if (unique.empty() || unique.back().sym != p.sym) unique.push_back(p);
+      else unique.back().id |= p.id;  // flags, until the symbol exists
+    }
+    for (PromotedLocal& p : unique) {
+      uint32_t id, unused;
+      if (!link.symbols.append(1, id) || !link.best.append(1, unused) || !link.lazy_of.append(1, unused)) return;
+      Symbol& s = link.symbols[id];
+      const Sym& sym = f->syms[p.sym];
+      std::string_view name = f->sym_name(sym);
+      s.name = name.data();
+      s.name_size = uint32_t(name.size());
+      s.file = f->id;
+      s.sym = p.sym;
+      uint32_t section = f->section_of(p.sym);
+      s.atom = section != 0 && section < f->sections.size() ? f->atom_base + section : none;
+      s.value = sym.value;
+      s.type = sym.type();
+      s.bind = STB_LOCAL;
+      s.local = true;
+      s.flags = p.id;
+      p.id = id;
+    }
+    list = std::move(unique);
+  }
+  report_undefined(link);
+  check_shared_undefined(link);
+}
+
+}  // namespace lode::link::elf

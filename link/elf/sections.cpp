@@ -1,0 +1,267 @@
+// Which output section every live atom goes to, and in what order it stands there.
+//
+// Input sections named after a function or object (-ffunction-sections: .text.main) join the section of their prefix. The
+// usual names are found in a table without a lock, in parallel; the others are few and looked up one after the other.
+// Members stand in the order of the inputs; arrays of initialisers are sorted by their priority (.init_array.N, .ctors.N).
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "link/elf/link.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+// A prefix matches the name itself and anything that goes on with a dot.
+constexpr std::string_view prefixes[] = {
+    ".text", ".rodata", ".data.rel.ro", ".data", ".bss.rel.ro", ".bss", ".tdata", ".tbss", ".gcc_except_table", ".init_array", ".fini_array",
+    ".preinit_array", ".ldata", ".lrodata", ".lbss", ".ltext", ".eh_frame", ".comment", ".debug_info", ".debug_abbrev", ".debug_line", ".debug_str",
+    ".debug_line_str", ".debug_aranges", ".debug_rnglists", ".debug_loclists", ".debug_ranges", ".debug_loc", ".debug_addr", ".debug_str_offsets",
+    ".debug_frame", ".debug_pubnames", ".debug_pubtypes", ".debug_gnu_pubnames", ".debug_gnu_pubtypes", ".debug_types", ".debug_macro",
+};
+constexpr size_t prefix_count = std::size(prefixes);
+
+size_t prefix_of(std::string_view name) {
+  if (name.size() < 4 || name[0] != '.') return prefix_count;
+  for (size_t i = 0; i < prefix_count; i++) {
+    std::string_view p = prefixes[i];
+    if (name.size() < p.size() || name[1] != p[1] || std::memcmp(name.data(), p.data(), p.size()) != 0) continue;
+    if (name.size() == p.size() || (name[p.size()] == '.' && !p.starts_with(".debug_") && p != ".comment" && p != ".eh_frame")) return i;
+  }
+  if (name.starts_with(".ctors") && (name.size() == 6 || name[6] == '.')) return 9;
+  if (name.starts_with(".dtors") && (name.size() == 6 || name[6] == '.')) return 10;
+  if (name.starts_with(".gnu.linkonce.")) {
+    std::string_view rest = name.substr(14);
+    if (rest.starts_with("t.")) return 0;
+    if (rest.starts_with("r.")) return 1;
+    if (rest.starts_with("d.")) return 3;
+    if (rest.starts_with("b.")) return 5;
+  }
+  return prefix_count;
+}
+
+constexpr uint64_t kept_flags = SHF_WRITE | SHF_ALLOC | SHF_EXECINSTR | SHF_TLS | SHF_X86_64_LARGE;
+
+uint32_t init_priority(std::string_view name) {
+  size_t dot = name.rfind('.');
+  uint32_t n = 0;
+  if (dot == 0 || dot == std::string_view::npos) return 65536;
+  auto [p, ec] = std::from_chars(name.data() + dot + 1, name.data() + name.size(), n);
+  if (ec != std::errc() || p != name.data() + name.size() || n > 65535) return 65536;
+  if (name.starts_with(".ctors") || name.starts_with(".dtors")) n = 65535 - n;
+  return n;
+}
+
+}  // namespace
+
+OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align, SectionWriter write) {
+  auto s = std::make_unique<OutputSection>();
+  s->name = std::string(name);
+  s->type = type;
+  s->flags = flags;
+  s->align = align;
+  s->write = write;
+  s->id = uint32_t(link.sections.size());
+  link.sections.push_back(std::move(s));
+  return link.sections.back().get();
+}
+
+void assign_sections(Link& link) {
+  struct Common {
+    uint64_t flags = 0, first = ~uint64_t{0};
+    uint32_t types = 0;  // bit 0: NOBITS, 1: PROGBITS or other, 2: NOTE
+    uint32_t section = none;
+  };
+  std::vector<Common> common(prefix_count);
+  std::vector<std::vector<uint32_t>> others(link.objects.size());
+  constexpr uint32_t provisional = 0x80000000u;
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+    ObjectFile& f = *link.objects[k];
+    for (uint32_t i = 1; i < f.sections.size(); i++) {
+      Atom& a = link.atoms[f.atom_base + i];
+      if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.kind == AtomKind::eh_frame || a.folded) continue;
+      const Shdr& s = f.sections[i];
+      size_t p = prefix_of(section_name(f, i));
+      if (p == prefix_count) {
+        others[k].push_back(i);
+        continue;
+      }
+      a.out = provisional | uint32_t(p);
+      atomic_or(common[p].flags, s.flags & kept_flags);
+      atomic_min(common[p].first, uint64_t(f.priority) << 32 | i);
+      atomic_or(common[p].types, s.type == SHT_NOBITS ? 1u : 2u);
+    }
+  });
+  std::unordered_map<std::string_view, uint32_t> named;
+  for (size_t p = 0; p < prefix_count; p++) {
+    Common& c = common[p];
+    if (!c.types) continue;
+    uint32_t type = c.types == 1 ? SHT_NOBITS : SHT_PROGBITS;
+    if (p == 9) type = SHT_INIT_ARRAY;
+    if (p == 10) type = SHT_FINI_ARRAY;
+    if (p == 11) type = SHT_PREINIT_ARRAY;
+    if (p >= 9 && p <= 11) c.flags |= SHF_WRITE;
+    OutputSection* o = make_section(link, prefixes[p], type, c.flags, 1, nullptr);
+    o->first_seen = c.first;
+    c.section = o->id;
+    named[o->name] = o->id;
+  }
+  for (size_t k = 0; k < others.size(); k++) {
+    ObjectFile& f = *link.objects[k];
+    for (uint32_t i : others[k]) {
+      const Shdr& s = f.sections[i];
+      std::string_view name = section_name(f, i);
+      auto it = named.find(name);
+      if (it == named.end()) {
+        OutputSection* o = make_section(link, name, s.type, s.flags & kept_flags, 1, nullptr);
+        o->first_seen = uint64_t(f.priority) << 32 | i;
+        it = named.emplace(o->name, o->id).first;
+      }
+      OutputSection& o = *link.sections[it->second];
+      o.flags |= s.flags & kept_flags;
+      if (o.type == SHT_NOBITS && s.type != SHT_NOBITS) o.type = s.type;
+      link.atoms[f.atom_base + i].out = it->second;
+    }
+  }
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+    ObjectFile& f = *link.objects[k];
+    for (uint32_t i = 1; i < f.sections.size(); i++) {
+      Atom& a = link.atoms[f.atom_base + i];
+      if (a.out != none && (a.out & provisional)) a.out = common[a.out & ~provisional].section;
+    }
+  });
+
+  // Merged sections: one for each (output section, entry size, strings?).
+  for (uint32_t i = 0; i < link.merge_inputs.size(); i++) {
+    MergeInput& in = link.merge_inputs[i];
+    Atom& a = link.atoms[in.atom];
+    if (!a.live) continue;
+    const Shdr& s = link.object(a.file).sections[a.section];
+    bool strings = s.flags & SHF_STRINGS;
+    uint32_t found = none;
+    for (uint32_t m = 0; m < link.merged.size() && found == none; m++)
+      if (link.merged[m]->out == a.out && link.merged[m]->entsize == s.entsize && link.merged[m]->strings == strings) found = m;
+    if (found == none) {
+      found = uint32_t(link.merged.size());
+      auto m = std::make_unique<MergedSection>();
+      m->out = a.out;
+      m->entsize = s.entsize;
+      m->strings = strings;
+      uint32_t unused;
+      if (!link.atoms.append(1, m->body) || !link.atom_address.extend(1, unused)) return;
+      Atom& body = link.atoms[m->body];
+      body.kind = AtomKind::merged;
+      body.file = link.internal->id;
+      body.out = a.out;
+      body.extra = found;
+      body.live = 1;
+      link.merged.push_back(std::move(m));
+    }
+    in.merged = found;
+    link.merged[found]->inputs.push_back(i);
+  }
+  merge_pieces(link);
+}
+
+// Common symbols of the same name share the largest size and alignment (gABI, "Symbol Table": SHN_COMMON).
+void allocate_commons(Link& link) {
+  struct Want {
+    uint64_t size = 0, align = 1;
+    bool tls = false;
+  };
+  std::vector<std::vector<std::pair<uint32_t, Want>>> found(link.objects.size());
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+    ObjectFile& f = *link.objects[k];
+    for (uint32_t i = f.first_global; i < f.syms.size(); i++) {
+      const Sym& s = f.syms[i];
+      if (s.shndx < SHN_LORESERVE || (f.section_of(i) != section_common && f.section_of(i) != section_lcommon)) continue;
+      uint32_t id = f.symbol_id(i);
+      uint64_t align = is_power_of_two(s.value) && s.value <= (1u << 30) ? uint64_t(s.value) : 1;
+      uint64_t size = std::min<uint64_t>(s.size, uint64_t{1} << 46);
+      if (link.symbols[id].is_common) found[k].push_back({id, {size, align, s.type() == STT_TLS}});
+      else if (link.opt.warn_common) link.diag.warning(f.name + ": common definition of " + link.display(link.symbols[id]) + " overridden", uint64_t(f.priority) << 32 | i);
+    }
+  });
+  std::unordered_map<uint32_t, Want> wants;
+  std::vector<uint32_t> order;
+  for (size_t k = 0; k < found.size(); k++)
+    for (auto& [id, w] : found[k]) {
+      auto [it, fresh] = wants.try_emplace(id, w);
+      if (fresh) order.push_back(id);
+      else if (link.opt.warn_common) link.diag.warning(link.objects[k]->name + ": multiple common of " + link.display(link.symbols[id]), uint64_t(link.objects[k]->priority) << 32);
+      it->second.size = std::max(it->second.size, w.size);
+      it->second.align = std::max(it->second.align, w.align);
+    }
+  auto section = [&](bool tls) -> OutputSection& {
+    const char* name = tls ? ".tbss" : ".bss";
+    for (auto& s : link.sections)
+      if (s->name == name && !s->write) return *s;
+    return *make_section(link, name, SHT_NOBITS, SHF_ALLOC | SHF_WRITE | (tls ? uint64_t(SHF_TLS) : 0), 1, nullptr);
+  };
+  for (uint32_t id : order) {
+    const Want& w = wants[id];
+    uint32_t atom, unused;
+    if (!link.atoms.append(1, atom) || !link.atom_address.extend(1, unused)) return;
+    Atom& a = link.atoms[atom];
+    a.kind = AtomKind::regular;
+    a.live = 1;
+    a.file = link.internal->id;
+    a.size = w.size;
+    a.p2align = uint8_t(std::countr_zero(w.align));
+    OutputSection& o = section(w.tls);
+    a.out = o.id;
+    o.atoms.push_back(atom);
+    link.symbols[id].atom = atom;
+    link.symbols[id].value = 0;
+  }
+}
+
+void collect_members(Link& link) {
+  for (ObjectFile* f : link.objects)
+    for (uint32_t i = 1; i < f->sections.size(); i++) {
+      const Atom& a = link.atoms[f->atom_base + i];
+      if (a.out != none && a.kind != AtomKind::merge && a.live) link.sections[a.out]->atoms.push_back(f->atom_base + i);
+    }
+  for (auto& m : link.merged)
+    if (m->out != none) link.sections[m->out]->atoms.push_back(m->body);
+  for (auto& s : link.sections) {
+    if (s->write) continue;
+    if (s->type == SHT_INIT_ARRAY || s->type == SHT_FINI_ARRAY || s->type == SHT_PREINIT_ARRAY) {
+      auto priority = [&](uint32_t a) {
+        const Atom& x = link.atoms[a];
+        if (link.files[x.file]->kind == FileKind::internal) return 65536u;
+        return init_priority(section_name(link.object(x.file), x.section));
+      };
+      std::stable_sort(s->atoms.begin(), s->atoms.end(), [&](uint32_t x, uint32_t y) { return priority(x) < priority(y); });
+    }
+    // A section made of one merged body stays mergeable for later tools.
+    if (s->atoms.size() == 1 && link.atoms[s->atoms[0]].kind == AtomKind::merged) {
+      const MergedSection& m = *link.merged[link.atoms[s->atoms[0]].extra];
+      s->entsize = m.entsize;
+      s->flags |= SHF_MERGE | (m.strings ? uint64_t(SHF_STRINGS) : 0);
+    }
+    if (s->type == SHT_INIT_ARRAY || s->type == SHT_FINI_ARRAY || s->type == SHT_PREINIT_ARRAY) s->entsize = 8;
+  }
+  // Offsets in the section.
+  tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
+    OutputSection& s = *link.sections[i];
+    if (s.write) return;
+    uint64_t at = 0;
+    uint8_t p2align = 0;
+    for (uint32_t id : s.atoms) {
+      Atom& a = link.atoms[id];
+      at = align_up(at, uint64_t{1} << a.p2align);
+      a.offset = at;
+      at += a.size;
+      p2align = std::max(p2align, a.p2align);
+    }
+    s.size = at;
+    s.align = std::max(s.align, uint64_t{1} << p2align);
+  });
+}
+
+}  // namespace lode::link::elf
