@@ -69,6 +69,7 @@ class Finalizer {
       const codegen::VBlock& block = code_.blocks[b];
       block_end_ = block.first_inst + block.inst_count;
       block_ = b;
+      if (thread_[b] != b) continue;  // nobody comes here
       for (uint32_t k = block.first_inst; k < block_end_; k++) {
         run_edits(k);
         instruction(k);
@@ -249,6 +250,10 @@ class Finalizer {
       case Form::none: w_.op(o); break;
       case Form::r: {
         // The register is the last operand: fixed registers (rax, rdx of div) stand before it; for calls the order is free.
+        if (count == 0) {  // an x87 register, which stands in `a`
+          w_.r(o, uint8_t(v.a));
+          break;
+        }
         const Location reg = operand_of(o, operands, at, count);
         if (reg.is_slot()) {
           if (forms_[op].first == Op::count_) failed_ = true;

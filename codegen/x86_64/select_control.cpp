@@ -155,7 +155,7 @@ Selector::Flags Selector::compare_float(const Inst& i) {
   if (type == TypeTable::f80) {
     load_f80(b);
     load_f80(a);
-    emit(unsigned(Op::fucomip), {});  // compares st0 = a with st1 = b and pops a
+    emit(unsigned(Op::fucomip), {}, 1);  // compares st0 = a with st1 = b and pops a
     emit(unsigned(Op::fstp_st0), {});
   } else {
     unsigned bits = type == TypeTable::f32 ? 32 : 64;

@@ -248,7 +248,7 @@ void Selector::select_convert(const Inst& i) {
           Reg flag = gp(4), index = gp(8), base = gp(8), result = gp(8);
           emit_mem(unsigned(Op::fld32m), {}, constants_mem(at + 4));
           load_f80(i.va());
-          emit(unsigned(Op::fucomip), {});
+          emit(unsigned(Op::fucomip), {}, 1);
           emit(with_cond(Op::setcc8r, Cond::ae), {def(flag)});
           emit(unsigned(Op::fstp_st0), {});
           emit(unsigned(Op::movzx32rr8), {def(index), use(flag)});

@@ -219,7 +219,7 @@ void Selector::select_shift(const Inst& i) {
   Reg c = reg_of(i.vb());
   copy(dst, source);
   copy(rcx, c);
-  emit(unsigned(width_op(rc, wide)), {mod(dst), use(rcx)});
+  emit(unsigned(width_op(rc, wide)), {use(rcx), mod(dst)});
 }
 
 void Selector::select_rotate(const Inst& i) {
@@ -239,7 +239,7 @@ void Selector::select_rotate(const Inst& i) {
   Reg c = reg_of(i.vc());
   copy(dst, source);
   copy(rcx, c);
-  emit(unsigned(width_op(rc, bits)), {mod(dst), use(rcx)});
+  emit(unsigned(width_op(rc, bits)), {use(rcx), mod(dst)});
 }
 
 // ---- multiplication and division --------------------------------------------------------------------------------------------
