@@ -710,7 +710,7 @@ bool Parser::data_piece(Symbol& s) {
     place_zeros(s, n);
     return true;
   }
-  bool relative = is_word("relative"), block = is_word("block");
+  bool relative = is_word("relative"), difference = is_word("block_difference"), block = difference || is_word("block");
   if (relative || block) {
     take();
     TypeId ty;
@@ -729,11 +729,16 @@ bool Parser::data_piece(Symbol& s) {
       r.kind = DataRelocKind::block_address;
       r.function = target;
       r.symbol = SymbolIndex(uint32_t(n));
+      if (difference) {
+        if (!number(n, "the number of a block")) return false;
+        r.kind = DataRelocKind::block_difference;
+        r.addend = int64_t(n & 0xffffffff);
+      }
     } else {
       r.kind = DataRelocKind::symbol_minus_place;
       r.symbol = target;
     }
-    if (is('+') || is('-')) {
+    if (!difference && (is('+') || is('-'))) {
       bool minus = take().punct == '-';
       uint64_t n;
       if (!number(n, "an offset")) return false;

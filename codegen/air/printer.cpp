@@ -469,6 +469,10 @@ std::string initializer(const Module& m, const Symbol& s) {
       case DataRelocKind::block_address:
         piece("block " + size + ' ' + symbol_name(m, reloc.function) + ' ' + std::to_string(reloc.symbol.value) + addend(reloc.addend));
         break;
+      case DataRelocKind::block_difference:
+        piece("block_difference " + size + ' ' + symbol_name(m, reloc.function) + ' ' + std::to_string(reloc.symbol.value) + ' ' +
+              std::to_string(reloc.addend));
+        break;
     }
     at = reloc.offset + reloc.size;
   }

@@ -724,9 +724,10 @@ void verify_module(const Module& m, std::vector<Problem>& problems) {
         if (x.size != 4 && x.size != 8) report(k, where + " has " + std::to_string(x.size) + " bytes");
         else if (x.offset < at || x.offset > s.size || x.size > s.size - x.offset) report(k, where + " lies outside of the data or on another");
         at = x.offset + x.size;
-        SymbolIndex target = x.kind == DataRelocKind::block_address ? x.function : x.symbol;
+        const bool of_block = x.kind == DataRelocKind::block_address || x.kind == DataRelocKind::block_difference;
+        SymbolIndex target = of_block ? x.function : x.symbol;
         if (!target.valid() || target.value >= m.symbols.size()) report(k, where + " is of no symbol");
-        else if (x.kind == DataRelocKind::block_address && (m.symbols[target.value].kind != SymbolKind::function || !m.symbols[target.value].defined))
+        else if (of_block && (m.symbols[target.value].kind != SymbolKind::function || !m.symbols[target.value].defined))
           report(k, where + " is of a block in no function");
       }
     } else {
