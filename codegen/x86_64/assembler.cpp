@@ -1,0 +1,598 @@
+// The template of inline asm: operands are put in, the text is split into statements, each statement finds its row.
+//
+// Memory operands and symbols stay symbolic until emit, so they stand in the text as marks: \x01 number \x02.
+// A row matches by mnemonic (the size suffix may be missing where a register operand tells the size) and operand kinds.
+#include <cctype>
+#include <unordered_map>
+
+#include "codegen/x86_64/encode.h"
+#include "codegen/x86_64/inline_asm.h"
+#include "codegen/x86_64/print.h"
+
+namespace lode::x86_64 {
+
+namespace {
+
+Error unknown(std::string_view text, const char* why = nullptr) {
+  std::string shown;
+  for (char c : text) shown += c == '\x01' ? '<' : c == '\x02' ? '>' : c;
+  return error("inline assembly \"" + shown + "\" is not supported" + (why ? std::string(": ") + why : ""));
+}
+
+bool digit(char c) { return std::isdigit(uint8_t(c)); }
+bool space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+std::string_view trim(std::string_view s) {
+  while (!s.empty() && space(s.front())) s.remove_prefix(1);
+  while (!s.empty() && space(s.back())) s.remove_suffix(1);
+  return s;
+}
+
+RegKind gp_kind(unsigned bytes) { return bytes == 1 ? RegKind::g8 : bytes == 2 ? RegKind::g16 : bytes <= 4 ? RegKind::g32 : RegKind::g64; }
+
+struct RegName {
+  RegKind kind;
+  uint8_t number;
+};
+
+// Every row by its mnemonic, conditions spelled out; every register by its name.
+struct Tables {
+  struct Entry {
+    Op op;
+    Cond cc;
+  };
+  std::unordered_multimap<std::string, Entry> rows;
+  std::unordered_map<std::string, RegName> registers;
+  std::unordered_map<std::string, Cond> conditions;
+
+  Tables() {
+    for (unsigned c = 0; c < 16; c++) conditions[print_condition(Cond(c))] = Cond(c);
+    const std::pair<const char*, Cond> more[] = {{"z", Cond::e}, {"nz", Cond::ne}, {"c", Cond::b}, {"nc", Cond::ae}, {"nae", Cond::b},
+                                                 {"nb", Cond::ae}, {"na", Cond::be}, {"nbe", Cond::a}, {"pe", Cond::p}, {"po", Cond::np},
+                                                 {"nge", Cond::l}, {"nl", Cond::ge}, {"ng", Cond::le}, {"nle", Cond::g}};
+    for (auto [name, cc] : more) conditions[name] = cc;
+    for (unsigned i = 0; i < op_count; i++) {
+      const InstInfo& row = inst_table[i];
+      if (row.form >= Form::pseudo_none) continue;
+      std::string name = row.mnemonic;
+      if (row.traits & T_star) name = name.substr(0, name.size() - 2);
+      if (size_t at = name.find('#'); at != std::string::npos) {
+        for (auto& [cond, cc] : conditions) rows.insert({name.substr(0, at) + cond + name.substr(at + 1), {Op(i), cc}});
+      } else {
+        rows.insert({name, {Op(i), Cond::o}});
+      }
+    }
+    for (RegKind kind : {RegKind::g8, RegKind::g16, RegKind::g32, RegKind::g64, RegKind::x})
+      for (uint8_t r = 0; r < 16; r++) registers[print_register(kind, r)] = {kind, r};
+    for (uint8_t r = 0; r < 8; r++) registers[print_register(RegKind::st, r)] = {RegKind::st, r};
+    registers["%st"] = {RegKind::st, 0};
+  }
+};
+const Tables& tables() {
+  static const Tables t;
+  return t;
+}
+
+constexpr std::pair<const char*, const char*> aliases[] = {
+    {"cdq", "cltd"}, {"cqo", "cqto"}, {"cwde", "cwtl"}, {"cdqe", "cltq"}, {"cwd", "cwtd"}, {"cbw", "cbtw"}, {"pushf", "pushfq"}, {"popf", "popfq"},
+    {"sal", "shl"}, {"sall", "shll"}, {"salq", "shlq"}, {"salw", "shlw"}, {"salb", "shlb"}, {"movabs", "movabsq"}, {"rep nop", "pause"},
+    {"rep bsfl", "tzcntl"}, {"rep bsfq", "tzcntq"}, {"repz cmpsb", "rep cmpsb"}, {"repe cmpsb", "rep cmpsb"}, {"repnz scasb", "repne scasb"},
+    {"fucomip", "fucompi"}, {"fwait", "wait"}, {"movsd", "movsd"},
+};
+
+struct Parsed {
+  enum class Kind : uint8_t { reg, imm, mem, name, ref } kind = Kind::imm;
+  RegName reg{RegKind::no, 0};
+  int64_t imm = 0;
+  Mem mem;
+  uint32_t ref = 0;
+  std::string_view name;
+  bool star = false;
+};
+
+class Assembler {
+ public:
+  Assembler(const std::vector<AsmValue>& values, MirWriter& w) : values_(values), w_(w) {}
+  Result<void> run(std::string_view text);
+
+ private:
+  const std::vector<AsmValue>& values_;
+  MirWriter& w_;
+  std::unordered_map<std::string, Label> labels_;
+  std::unordered_map<std::string, unsigned> counts_;  // definitions so far of a numeric label
+  std::string prefix_;                                // "lock " or "rep ", from a statement of its own
+
+  Result<std::string> substitute(std::string_view text);
+  Result<std::string> print_operand(size_t n, char modifier, std::string_view text);
+  Result<void> statement(std::string_view s);
+  Result<void> directive(std::string_view name, std::string_view rest, std::string_view s);
+  Result<Parsed> parse_operand(std::string_view s, std::string_view whole);
+  Result<Parsed> parse_memory(std::string_view s, std::string_view whole, Segment segment);
+  bool parse_number(std::string_view s, int64_t& out);
+  Label label(std::string_view name, bool define);
+  bool try_row(const Tables::Entry& e, std::vector<Parsed>& ops);
+  void write(Op op, Cond cc, const std::vector<Parsed>& ops);
+};
+
+Result<std::string> Assembler::print_operand(size_t n, char modifier, std::string_view text) {
+  if (n >= values_.size()) return unknown(text, "there is no such operand");
+  const AsmValue& v = values_[n];
+  auto mark = [&](size_t k, char how = 0) { return std::string("\x01") + (how ? std::string(1, how) : "") + std::to_string(k) + "\x02"; };
+  switch (v.kind) {
+    case AsmValue::Kind::gp: {
+      RegKind kind = gp_kind(v.bytes);
+      switch (modifier) {
+        case 0: break;
+        case 'b': kind = RegKind::g8; break;
+        case 'w': kind = RegKind::g16; break;
+        case 'k': kind = RegKind::g32; break;
+        case 'q': kind = RegKind::g64; break;
+        case 'a': return "(" + print_register(RegKind::g64, v.reg) + ")";
+        case 'z': return std::string(v.bytes == 1 ? "b" : v.bytes == 2 ? "w" : v.bytes == 4 ? "l" : "q");
+        case 'P': case 'A': break;
+        default: return unknown(text, "unknown operand modifier");
+      }
+      return (modifier == 'A' ? "*" : "") + print_register(kind, v.reg);
+    }
+    case AsmValue::Kind::fp: return print_register(RegKind::x, v.reg);
+    case AsmValue::Kind::x87: return print_register(RegKind::st, v.reg);
+    case AsmValue::Kind::immediate:
+      if (modifier == 'c' || modifier == 'P' || modifier == 'p' || modifier == 'a') return std::to_string(v.imm);
+      if (modifier == 'n') return std::to_string(int64_t(-uint64_t(v.imm)));
+      return "$" + std::to_string(v.imm);
+    case AsmValue::Kind::memory:
+      if (modifier == 'z') return std::string(v.bytes == 1 ? "b" : v.bytes == 2 ? "w" : v.bytes == 4 ? "l" : "q");
+      return mark(n, modifier == 'H' ? 'H' : 0);
+    case AsmValue::Kind::reference:
+    case AsmValue::Kind::label: return mark(n);
+  }
+  return unknown(text);
+}
+
+Result<std::string> Assembler::substitute(std::string_view t) {
+  std::string out;
+  int depth = 0;       // within $( ... $)
+  bool keep = true;    // in its first part, AT&T
+  for (size_t i = 0; i < t.size(); i++) {
+    if (t[i] != '$' || i + 1 == t.size()) {
+      if (keep) out += t[i];
+      continue;
+    }
+    char c = t[++i];
+    if (c == '(') {
+      depth++;
+    } else if (c == '|' && depth) {
+      keep = false;
+    } else if (c == ')' && depth) {
+      depth--;
+      keep = true;
+    } else if (!keep) {
+      continue;
+    } else if (c == '$') {
+      out += '$';
+    } else if (digit(c)) {
+      size_t n = 0;
+      while (i < t.size() && digit(t[i]) && n < 1000) n = n * 10 + size_t(t[i++] - '0');
+      i--;
+      LODE_ASSIGN(std::string s, print_operand(n, 0, t));
+      out += s;
+    } else if (c == '{') {
+      size_t close = t.find('}', i);
+      if (close == std::string_view::npos) return unknown(t);
+      std::string_view inside = t.substr(i + 1, close - i - 1);
+      i = close;
+      if (inside == ":uid") {
+        out += "u";  // labels are private to the statement anyway
+        continue;
+      }
+      if (inside == ":comment" || inside == ":private") continue;
+      size_t n = 0, k = 0;
+      while (k < inside.size() && digit(inside[k]) && n < 1000) n = n * 10 + size_t(inside[k++] - '0');
+      bool modified = k + 2 == inside.size() && inside[k] == ':';
+      if (k == 0 || (k != inside.size() && !modified)) return unknown(t);
+      LODE_ASSIGN(std::string s, print_operand(n, modified ? inside[k + 1] : char(0), t));
+      out += s;
+    } else {
+      return unknown(t);
+    }
+  }
+  return out;
+}
+
+Label Assembler::label(std::string_view name, bool define) {
+  std::string key(name);
+  if (!name.empty() && digit(name[0])) {
+    if (define) {
+      key += "#" + std::to_string(counts_[key]++);
+    } else {
+      bool forward = key.back() == 'f';
+      key.pop_back();
+      unsigned seen = counts_[key];
+      key += "#" + std::to_string(forward ? seen : seen - 1);
+    }
+  }
+  auto [it, fresh] = labels_.insert({key, Label{}});
+  if (fresh) it->second = w_.new_label();
+  return it->second;
+}
+
+// Terms joined with + and -; decimal, 0x, 0 octal.
+bool Assembler::parse_number(std::string_view s, int64_t& out) {
+  s = trim(s);
+  if (s.empty()) return false;
+  uint64_t sum = 0;
+  size_t i = 0;
+  bool first = true;
+  while (i < s.size()) {
+    bool negative = false;
+    if (s[i] == '+' || s[i] == '-') {
+      negative = s[i++] == '-';
+    } else if (!first) {
+      return false;
+    }
+    while (i < s.size() && space(s[i])) i++;
+    unsigned base = 10;
+    if (i + 1 < s.size() && s[i] == '0' && (s[i + 1] == 'x' || s[i + 1] == 'X')) base = 16, i += 2;
+    else if (i + 1 < s.size() && s[i] == '0' && digit(s[i + 1])) base = 8, i++;
+    uint64_t v = 0;
+    size_t digits = 0;
+    for (; i < s.size(); i++, digits++) {
+      unsigned d = digit(s[i]) ? unsigned(s[i] - '0') : std::isxdigit(uint8_t(s[i])) ? unsigned(std::tolower(s[i]) - 'a') + 10 : 99;
+      if (d >= base) break;
+      v = v * base + d;
+    }
+    if (digits == 0) return false;
+    sum += negative ? 0 - v : v;
+    while (i < s.size() && space(s[i])) i++;
+    first = false;
+  }
+  out = int64_t(sum);
+  return true;
+}
+
+Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whole, Segment segment) {
+  Parsed p;
+  p.kind = Parsed::Kind::mem;
+  p.mem.kind = Mem::Kind::absolute;
+  size_t open = s.rfind('(');
+  int64_t disp = 0;
+  std::string_view before = open == std::string_view::npos ? s : s.substr(0, open);
+  before = trim(before);
+  if (!before.empty() && (!parse_number(before, disp) || disp != int32_t(disp))) return unknown(whole);
+  p.mem.disp = int32_t(disp);
+  p.mem.segment = segment;
+  if (open == std::string_view::npos) return p;
+  size_t close = s.find(')', open);
+  if (close == std::string_view::npos || close + 1 != s.size()) return unknown(whole);
+  std::string_view inside = s.substr(open + 1, close - open - 1);
+  std::string_view parts[3];
+  size_t count = 0;
+  for (;;) {
+    size_t comma = inside.find(',');
+    if (count == 3) return unknown(whole);
+    parts[count++] = trim(inside.substr(0, comma));
+    if (comma == std::string_view::npos) break;
+    inside.remove_prefix(comma + 1);
+  }
+  auto gp = [&](std::string_view name, uint8_t& r) {
+    auto it = tables().registers.find(std::string(name));
+    if (it == tables().registers.end() || it->second.kind != RegKind::g64) return false;
+    r = it->second.number;
+    return true;
+  };
+  if (!parts[0].empty()) {
+    if (!gp(parts[0], p.mem.base)) return unknown(whole);
+    p.mem.kind = Mem::Kind::base;
+  }
+  if (count > 1 && !parts[1].empty() && (!gp(parts[1], p.mem.index) || p.mem.index == reg::rsp)) return unknown(whole);
+  if (count > 2 && !parts[2].empty()) {
+    int64_t scale;
+    if (!parse_number(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8)) return unknown(whole);
+    while (1 << p.mem.scale_log2 != scale) p.mem.scale_log2++;
+  }
+  return p;
+}
+
+Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view whole) {
+  Parsed p;
+  s = trim(s);
+  bool star = !s.empty() && s[0] == '*';
+  if (star) s = trim(s.substr(1));
+  p.star = star;
+  if (s.empty()) return unknown(whole);
+  Segment segment = Segment::none;
+  if (s.size() > 4 && (s.substr(0, 4) == "%fs:" || s.substr(0, 4) == "%gs:")) {
+    segment = s[1] == 'f' ? Segment::fs : Segment::gs;
+    s = trim(s.substr(4));
+  }
+  if (s[0] == '%') {
+    auto it = tables().registers.find(std::string(s));
+    if (it == tables().registers.end()) return unknown(whole);
+    p.kind = Parsed::Kind::reg;
+    p.reg = it->second;
+    return p;
+  }
+  // A mark, perhaps with a displacement in front: "8+mark".
+  if (size_t at = s.find('\x01'); at != std::string_view::npos) {
+    bool dollar = s[0] == '$';
+    std::string_view before = s.substr(dollar, at - dollar);
+    size_t end = s.find('\x02', at);
+    std::string_view number = s.substr(at + 1, end - at - 1), behind = trim(s.substr(end + 1));
+    int64_t extra = 0;
+    if (!number.empty() && number[0] == 'H') {
+      extra = 8;
+      number.remove_prefix(1);
+    }
+    size_t n = 0;
+    for (char c : number) n = n * 10 + size_t(c - '0');
+    const AsmValue& v = values_[n];
+    if (v.kind == AsmValue::Kind::label) {
+      p.kind = Parsed::Kind::name;
+      p.name = {};
+      p.ref = uint32_t(n);
+      return p;
+    }
+    if (v.kind == AsmValue::Kind::reference) {
+      if (behind == "(%rip)") {
+        p.kind = Parsed::Kind::mem;
+        p.mem = Mem::symbol(v.reference);
+        return p;
+      }
+      if (!behind.empty()) return unknown(whole);
+      p.kind = Parsed::Kind::ref;
+      p.ref = v.reference;
+      return p;
+    }
+    if (dollar || !behind.empty()) return unknown(whole);
+    before = trim(before);
+    if (!before.empty() && before.back() == '+') before.remove_suffix(1);
+    int64_t disp = 0;
+    if (!before.empty() && !parse_number(before, disp)) return unknown(whole);
+    disp += extra + v.mem.disp;
+    if (disp != int32_t(disp)) return unknown(whole);
+    p.kind = Parsed::Kind::mem;
+    p.mem = v.mem;
+    p.mem.disp = int32_t(disp);
+    if (segment != Segment::none) p.mem.segment = segment;
+    return p;
+  }
+  if (s[0] == '$') {
+    p.kind = Parsed::Kind::imm;
+    if (!parse_number(s.substr(1), p.imm)) return unknown(whole);
+    return p;
+  }
+  bool plain_name = std::isalpha(uint8_t(s[0])) || s[0] == '.' || s[0] == '_' ||
+                    (digit(s[0]) && s.size() < 5 && (s.back() == 'b' || s.back() == 'f') && s.substr(0, 2) != "0x");
+  if (plain_name) {
+    p.kind = Parsed::Kind::name;
+    p.name = s;
+    return p;
+  }
+  LODE_ASSIGN(p, parse_memory(s, whole, segment));
+  p.star = star;
+  return p;
+}
+
+Result<void> Assembler::directive(std::string_view name, std::string_view rest, std::string_view s) {
+  unsigned width = name == ".byte" ? 1 : name == ".word" || name == ".short" || name == ".value" ? 2 : name == ".long" || name == ".int" ? 4 : name == ".quad" ? 8 : 0;
+  if (!width) return unknown(s);
+  std::vector<uint8_t> bytes;
+  for (;;) {
+    size_t comma = rest.find(',');
+    int64_t v;
+    if (!parse_number(rest.substr(0, comma), v)) return unknown(s);
+    for (unsigned k = 0; k < width; k++) bytes.push_back(uint8_t(uint64_t(v) >> (8 * k)));
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  w_.bytes(bytes);
+  return {};
+}
+
+void Assembler::write(Op op, Cond cc, const std::vector<Parsed>& o) {  // in AT&T order
+  const InstInfo& row = info(op);
+  switch (row.form) {
+    case Form::none: return w_.op(op);
+    case Form::r: return w_.r(op, o[0].reg.number, cc);
+    case Form::rr: return w_.rr(op, o[1].reg.number, o[0].reg.number, cc);
+    case Form::ri: return w_.ri(op, o[1].reg.number, o[0].imm);
+    case Form::i: return w_.i(op, o[0].imm);
+    case Form::rri: return w_.rri(op, o[2].reg.number, o[1].reg.number, o[0].imm);
+    case Form::rm: return w_.rm(op, o[1].reg.number, o[0].mem, cc);
+    case Form::mr: return w_.mr(op, o[1].mem, o[0].reg.number);
+    case Form::m: return w_.m(op, o[0].mem, cc);
+    case Form::mi: return w_.mi(op, o[1].mem, o[0].imm);
+    case Form::rmi: return w_.rmi(op, o[2].reg.number, o[1].mem, o[0].imm);
+    default: return;
+  }
+}
+
+// Whether an immediate fits the row: as a number of the operand's width, signed or not.
+bool imm_fits(const InstInfo& row, int64_t v) {
+  switch (row.imm) {
+    case Imm::none: return true;
+    case Imm::ib:
+    case Imm::sh: return v >= -128 && v <= 255;
+    case Imm::iw:
+    case Imm::zw: return v >= -32768 && v <= 65535;
+    case Imm::iq: return true;
+    default: return v == int32_t(v) || (!row.w && v == int64_t(uint32_t(v)));
+  }
+}
+
+bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
+  const InstInfo& row = info(e.op);
+  std::vector<Parsed> ops = given;
+  using K = Parsed::Kind;
+  auto reg = [&](size_t i, RegKind k) { return ops[i].kind == K::reg && ops[i].reg.kind == k; };
+  auto is = [&](size_t i, K k) { return ops[i].kind == k; };
+  if (row.traits & T_cl) {
+    if (ops.empty() || !reg(0, RegKind::g8) || ops[0].reg.number != reg::rcx) return false;
+    ops.erase(ops.begin());
+  }
+  if (row.traits & T_st0) {
+    if (ops.size() != 2 || !reg(1, RegKind::st) || ops[1].reg.number != 0) return false;
+    ops.pop_back();
+  }
+  bool shift = row.imm == Imm::sh && ops.size() == 1;  // "shl %eax": by one
+  if (shift) {
+    Parsed one;
+    one.imm = 1;
+    ops.insert(ops.begin(), one);
+  }
+  if (row.form == Form::rri && ops.size() == 2 && row.a == row.b && row.a != RegKind::x) ops.push_back(ops[1]);  // imul $3, %eax
+  bool exchange = row.form == Form::mr && (row.writes == 0 || std::string_view(row.name).substr(0, 4) == "test") && ops.size() == 2 &&
+                  (std::string_view(row.name).substr(0, 4) == "xchg" || std::string_view(row.name).substr(0, 4) == "test");
+  if (exchange && is(0, K::mem)) std::swap(ops[0], ops[1]);  // either order
+  for (const Parsed& p : ops)
+    if (p.star != bool(row.traits & T_star)) return false;
+  bool fits = true;
+  for (const Parsed& p : ops)
+    if (p.kind == K::imm) fits &= imm_fits(row, p.imm);
+  if (!fits) return false;
+  bool match = false;
+  switch (row.form) {
+    case Form::none: match = ops.empty(); break;
+    case Form::r: match = ops.size() == 1 && reg(0, row.a); break;
+    case Form::rr: match = ops.size() == 2 && reg(0, row.b) && reg(1, row.a); break;
+    case Form::ri: match = ops.size() == 2 && is(0, K::imm) && reg(1, row.a); break;
+    case Form::i: match = ops.size() == 1 && is(0, K::imm); break;
+    case Form::rri: match = ops.size() == 3 && is(0, K::imm) && reg(1, row.b) && reg(2, row.a); break;
+    case Form::rm: match = ops.size() == 2 && is(0, K::mem) && reg(1, row.a); break;
+    case Form::mr: match = ops.size() == 2 && reg(0, row.a) && is(1, K::mem); break;
+    case Form::m: match = ops.size() == 1 && is(0, K::mem); break;
+    case Form::mi: match = ops.size() == 2 && is(0, K::imm) && is(1, K::mem); break;
+    case Form::rmi: match = ops.size() == 3 && is(0, K::imm) && is(1, K::mem) && reg(2, row.a); break;
+    default: break;
+  }
+  if (match) write(e.op, e.cc, ops);
+  return match;
+}
+
+Result<void> Assembler::statement(std::string_view s) {
+  s = trim(s);
+  // Labels.
+  for (;;) {
+    size_t k = 0;
+    while (k < s.size() && (std::isalnum(uint8_t(s[k])) || s[k] == '_' || s[k] == '.')) k++;
+    if (k == 0 || k == s.size() || s[k] != ':') break;
+    w_.bind(label(s.substr(0, k), true));
+    s = trim(s.substr(k + 1));
+  }
+  if (s.empty()) return {};
+  size_t k = 0;
+  while (k < s.size() && !space(s[k])) k++;
+  std::string mnemonic(s.substr(0, k));
+  for (char& c : mnemonic) c = char(std::tolower(uint8_t(c)));
+  std::string_view rest = trim(s.substr(k));
+  if (mnemonic[0] == '.') return directive(mnemonic, rest, s);
+  if (mnemonic == "lock" || mnemonic == "rep" || mnemonic == "repz" || mnemonic == "repe" || mnemonic == "repne" || mnemonic == "repnz") {
+    prefix_ = mnemonic + " ";
+    return rest.empty() ? Result<void>() : statement(rest);
+  }
+  mnemonic = prefix_ + mnemonic;
+  prefix_.clear();
+
+  std::vector<Parsed> ops;
+  while (!rest.empty()) {
+    size_t end = 0;
+    for (int depth = 0; end < rest.size() && (depth || rest[end] != ','); end++) {
+      if (rest[end] == '(') depth++;
+      if (rest[end] == ')') depth--;
+    }
+    LODE_ASSIGN(Parsed p, parse_operand(rest.substr(0, end), s));
+    ops.push_back(p);
+    rest = end == rest.size() ? std::string_view() : trim(rest.substr(end + 1));
+    if (ops.size() > 4) return unknown(s);
+  }
+  // Branches within the statement, calls and jumps to symbols.
+  if (ops.size() == 1 && (ops[0].kind == Parsed::Kind::name || ops[0].kind == Parsed::Kind::ref)) {
+    const Parsed& to = ops[0];
+    bool jump = mnemonic == "jmp" || mnemonic == "jmpq", call = mnemonic == "call" || mnemonic == "callq";
+    if (to.kind == Parsed::Kind::ref) {
+      if (!call) return unknown(s);
+      w_.call_ref(to.ref);
+      return {};
+    }
+    bool own = to.name.empty() || digit(to.name[0]) || to.name[0] == '.' || labels_.count(std::string(to.name));
+    if (!own && (call || !(jump || mnemonic[0] == 'j'))) return unknown(s);
+    Label target = to.name.empty() ? values_[to.ref].label : label(to.name, false);
+    if (jump) {
+      w_.jmp(target);
+      return {};
+    }
+    auto cc = mnemonic[0] == 'j' ? tables().conditions.find(mnemonic.substr(1)) : tables().conditions.end();
+    if (cc == tables().conditions.end()) return unknown(s);
+    w_.jcc(cc->second, target);
+    return {};
+  }
+  for (const auto& [from, to] : aliases)
+    if (mnemonic == from) {
+      mnemonic = to;
+      break;
+    }
+  // Rows whose operands are part of the name: "fnstsw %ax".
+  std::string whole(s);
+  if (auto it = tables().rows.find(whole); it != tables().rows.end() && info(it->second.op).form == Form::none && !ops.empty()) {
+    w_.op(it->second.op);
+    return {};
+  }
+  for (const char* suffix : {"", "q", "l", "w", "b"}) {
+    bool sized = *suffix == 0;
+    if (!sized) {  // a register operand has to tell the size
+      bool has_register = false;
+      for (const Parsed& p : ops) has_register |= p.kind == Parsed::Kind::reg;
+      bool control = mnemonic == "push" || mnemonic == "pop" || mnemonic == "call" || mnemonic == "jmp";
+      if (!has_register && !control) break;
+    }
+    auto [first, last] = tables().rows.equal_range(mnemonic + suffix);
+    // movq $imm: the sign-extended form where it fits
+    const Tables::Entry* wide = nullptr;
+    for (auto it = first; it != last; ++it) {
+      if (try_row(it->second, ops)) return {};
+      if (info(it->second.op).form == Form::ri && it->second.op == Op::mov64ri) wide = &it->second;
+    }
+    if (wide && ops.size() == 2 && ops[0].kind == Parsed::Kind::imm && try_row({Op::movabs64ri, Cond::o}, ops)) return {};
+  }
+  return unknown(s);
+}
+
+Result<void> Assembler::run(std::string_view text) {
+  LODE_ASSIGN(std::string full, substitute(text));
+  // Comments: /* */, and # or // to the end of the line.
+  std::string clean;
+  for (size_t i = 0; i < full.size(); i++) {
+    if (full[i] == '/' && i + 1 < full.size() && full[i + 1] == '*') {
+      size_t end = full.find("*/", i + 2);
+      if (end == std::string::npos) break;
+      i = end + 1;
+      clean += ' ';
+      continue;
+    }
+    if (full[i] == '#' || (full[i] == '/' && i + 1 < full.size() && full[i + 1] == '/')) {
+      while (i < full.size() && full[i] != '\n') i++;
+      clean += '\n';
+      continue;
+    }
+    clean += full[i];
+  }
+  std::string_view rest = clean;
+  while (!rest.empty()) {
+    size_t end = rest.find_first_of("\n;");
+    LODE_TRY(statement(rest.substr(0, end)));
+    if (end == std::string_view::npos) break;
+    rest.remove_prefix(end + 1);
+  }
+  if (!prefix_.empty()) return unknown(text);
+  for (const auto& [name, label] : labels_)
+    if (!w_.bound(label)) return unknown(text, "a label is not defined in it");
+  return {};
+}
+
+}  // namespace
+
+Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer) {
+  return Assembler(values, writer).run(text);
+}
+
+}  // namespace lode::x86_64

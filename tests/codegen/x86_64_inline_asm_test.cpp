@@ -1,0 +1,197 @@
+// Inline asm as C programs have it: what clang leaves of their templates and constraints.
+#include <catch2/catch.hpp>
+
+#include "codegen/x86_64/inline_asm.h"
+#include "codegen/x86_64/print.h"
+
+using namespace lode;
+using namespace lode::x86_64;
+
+namespace {
+
+AsmValue gp(uint8_t r, unsigned bytes = 4) {
+  AsmValue v;
+  v.reg = r;
+  v.bytes = uint8_t(bytes);
+  return v;
+}
+AsmValue fp(uint8_t r) {
+  AsmValue v;
+  v.kind = AsmValue::Kind::fp;
+  v.reg = r;
+  return v;
+}
+AsmValue imm(int64_t n) {
+  AsmValue v;
+  v.kind = AsmValue::Kind::immediate;
+  v.imm = n;
+  return v;
+}
+AsmValue mem(const Mem& m, unsigned bytes = 4) {
+  AsmValue v;
+  v.kind = AsmValue::Kind::memory;
+  v.mem = m;
+  v.bytes = uint8_t(bytes);
+  return v;
+}
+AsmValue reference(uint32_t r) {
+  AsmValue v;
+  v.kind = AsmValue::Kind::reference;
+  v.reference = r;
+  return v;
+}
+
+// The MIR as text, instructions joined with "; "; or the error.
+std::string assembled(std::string_view text, const std::vector<AsmValue>& values) {
+  mir::FunctionDraft draft;
+  MirWriter w(draft);
+  auto r = assemble(text, values, w);
+  if (!r.ok()) return "error: " + r.error().message;
+  if (auto f = w.finish(); !f.ok()) return "error: " + f.error().message;
+  std::string out;
+  mir::FunctionView view = view_of(draft);
+  for (uint32_t i = 0; i < view.count; i++) out += (i ? "; " : "") + print_instruction(view, i);
+  return out;
+}
+
+AsmStatement parsed(std::string_view text, std::string_view constraints) {
+  auto r = parse_inline_asm(text, constraints);
+  if (!r.ok()) FAIL(r.error().text());
+  return *r;
+}
+
+}  // namespace
+
+TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
+  struct Row {
+    const char* text;
+    std::vector<AsmValue> values;
+    const char* expected;
+  };
+  Mem m = Mem::at(reg::rdi, 8);
+  std::vector<Row> rows = {
+      {"", {}, ""},
+      {"cpuid", {}, "cpuid"},
+      {"rdtsc", {}, "rdtsc"},
+      {"pause", {}, "pause"},
+      {"rep; nop", {}, "pause"},
+      {"mfence", {}, "mfence"},
+      {"nop\n\tnop # twice\n", {}, "nop; nop"},
+      {"syscall", {}, "syscall"},
+      {"lock; xaddl $0, $1", {gp(reg::rax), mem(m)}, "lock xaddl %eax, 8(%rdi)"},
+      {"lock xaddq $0, $1", {gp(reg::rcx, 8), mem(Mem::slot(3), 8)}, "lock xaddq %rcx, slot3+0"},
+      {"lock ; cmpxchgl ${2:k},$1", {gp(reg::rax), mem(m), gp(reg::rsi, 8)}, "lock cmpxchgl %esi, 8(%rdi)"},
+      {"lock; cmpxchg16b $1; setz $0", {gp(reg::rcx, 1), mem(m, 8)}, "lock cmpxchg16b 8(%rdi); sete %cl"},
+      {"lock; addl $1,$0", {mem(m), imm(1)}, "lock addl $1, 8(%rdi)"},
+      {"lock; decl $0; sete $1", {mem(m), gp(reg::rax, 1)}, "lock decl 8(%rdi); sete %al"},
+      {"xchgl $0,$1", {gp(reg::rdx), mem(m)}, "xchgl %edx, 8(%rdi)"},
+      {"xchgl $1,$0", {gp(reg::rdx), mem(m)}, "xchgl %edx, 8(%rdi)"},
+      {"xchgb %al, %bl", {}, "xchgb %al, %bl"},
+      {"bsfl $1,$0", {gp(reg::rax), gp(reg::rcx)}, "bsfl %ecx, %eax"},
+      {"bsrq $1,$0", {gp(reg::rax, 8), mem(m, 8)}, "bsrq 8(%rdi), %rax"},
+      {"bswap $0", {gp(reg::r10, 8)}, "bswapq %r10"},
+      {"bswapl ${0:k}", {gp(reg::rbx, 8)}, "bswapl %ebx"},
+      {"rorw $$8, ${0:w}", {gp(reg::rax)}, "rorw $8, %ax"},
+      {"roll $1,$0", {gp(reg::rax), imm(5)}, "roll $5, %eax"},
+      {"roll %cl,$0", {gp(reg::rdx)}, "roll %cl, %edx"},
+      {"sall $0", {gp(reg::rdx)}, "shll $1, %edx"},
+      {"mov $1, $0", {gp(reg::rax, 8), gp(reg::rcx, 8)}, "movq %rcx, %rax"},
+      {"movl $1, $0\n\taddl $$3, $0", {gp(reg::rax), gp(reg::rcx)}, "movl %ecx, %eax; addl $3, %eax"},
+      {"movq $$0x123456789, $0", {gp(reg::rax, 8)}, "movabsq $4886718345, %rax"},
+      {"movq $$-1, $0", {gp(reg::rax, 8)}, "movq $-1, %rax"},
+      {"movq %fs:0, $0", {gp(reg::rax, 8)}, "movq %fs:0, %rax"},
+      {"mov %fs:40(,%rcx,8), $0", {gp(reg::rax, 8)}, "movq %fs:40(,%rcx,8), %rax"},
+      {"movl 4($1,$2,4), $0", {gp(reg::rax), gp(reg::rsi, 8), gp(reg::rdx, 8)}, "movl 4(%rsi,%rdx,4), %eax"},
+      {"movl 4+$1, $0", {gp(reg::rax), mem(m)}, "movl 12(%rdi), %eax"},
+      {"mulq $3", {gp(reg::rax, 8), gp(reg::rdx, 8), gp(reg::rax, 8), gp(reg::rcx, 8)}, "mulq %rcx"},
+      {"divq $2", {gp(reg::rax, 8), gp(reg::rdx, 8), mem(m, 8)}, "divq 8(%rdi)"},
+      {"imul $$10, $0", {gp(reg::rax)}, "imull $10, %eax, %eax"},
+      {"addq $2,$0; adcq $3,$1", {gp(reg::rax, 8), gp(reg::rdx, 8), imm(7), gp(reg::rcx, 8)}, "addq $7, %rax; adcq %rcx, %rdx"},
+      {"cld; rep; movsq", {}, "cld; rep movsq"},
+      {"rep stosb", {}, "rep stosb"},
+      {"rep\n\tmovsb", {}, "rep movsb"},
+      {"repne scasb", {}, "repne scasb"},
+      {"int3", {}, "int3"},
+      {"int $$0x80", {}, "int $128"},
+      {"ud2", {}, "ud2"},
+      {"fnstcw $0", {mem(m, 2)}, "fnstcw 8(%rdi)"},
+      {"fldcw $0", {mem(m, 2)}, "fldcw 8(%rdi)"},
+      {"stmxcsr $0", {mem(m)}, "stmxcsr 8(%rdi)"},
+      {"fnstsw %ax", {}, "fnstsw %ax"},
+      {"sqrtsd $1, $0", {fp(1), fp(2)}, "sqrtsd %xmm2, %xmm1"},
+      {"movd $1, $0", {gp(reg::rax), fp(15)}, "movd %xmm15, %eax"},
+      {"cvtsd2si $1, $0", {gp(reg::rax, 8), fp(3)}, "cvtsd2si %xmm3, %rax"},
+      {"pushfq; popq $0", {gp(reg::rax, 8)}, "pushfq; popq %rax"},
+      {"push $1\n pop $0", {gp(reg::rax, 8), gp(reg::rbx, 8)}, "pushq %rbx; popq %rax"},
+      {"call *$0", {gp(reg::rax, 8)}, "callq *%rax"},
+      {"call ${0:P}", {reference(4)}, "call_ref ref4"},
+      {"leaq $1(%rip), $0", {gp(reg::rax, 8), reference(2)}, "leaq ref2(%rip), %rax"},
+      {"1: decl $0\n jnz 1b\n jmp 2f\n nop\n2:", {gp(reg::rcx)}, "decl %ecx; jne .0; jmp .4; nop; label"},
+      {".Lloop${:uid}: decl $0; jne .Lloop${:uid}", {gp(reg::rcx)}, "decl %ecx; jne .0"},
+      {".byte 0x0f, 0xa2", {}, "bytes 15 162"},
+      {"$(addl $1,$0$|add $0,$1$)", {gp(reg::rcx), gp(reg::rdx)}, "addl %edx, %ecx"},
+      {"add${0:z} $1,$0", {mem(m, 2), imm(3)}, "addw $3, 8(%rdi)"},
+      {"prefetcht0 ${0:a}", {gp(reg::r9, 8)}, "prefetcht0 (%r9)"},
+      {"btsl $1,$0\n\tsetc $2", {mem(m), gp(reg::rax), gp(reg::rdx, 1)}, "btsl %eax, 8(%rdi); setb %dl"},
+      {"cmovnz $1,$0", {gp(reg::rax, 8), gp(reg::rdx, 8)}, "cmovneq %rdx, %rax"},
+      {"testl $1,$0 /* flags */", {mem(m), gp(reg::rax)}, "testl %eax, 8(%rdi)"},
+      {"shldl %cl, $1, $0", {gp(reg::rax), gp(reg::rdx)}, "shldl %cl, %edx, %eax"},
+      {"movzbl ${1:b}, $0", {gp(reg::rax), gp(reg::rsi)}, "movzbl %sil, %eax"},
+      {"fld1; fxch %st(1)", {}, "fld1; fxch %st(1)"},
+      // refused, by name
+      {"vaddps %ymm0, %ymm1, %ymm2", {}, "error: inline assembly \"vaddps %ymm0, %ymm1, %ymm2\" is not supported"},
+      {"add $0, 8(%rax)", {imm(1)}, "error: inline assembly \"add $1, 8(%rax)\" is not supported"},
+      {"movl $0, %eax", {imm(1ll << 40)}, "error: inline assembly \"movl $1099511627776, %eax\" is not supported"},
+      {"jmp 1f", {}, "error: inline assembly \"jmp 1f\" is not supported: a label is not defined in it"},
+      {".section foo", {}, "error: inline assembly \".section foo\" is not supported"},
+      {"mov $7, %eax", {}, "error: inline assembly \"mov $7, %eax\" is not supported: there is no such operand"},
+      {"movl (%rax,%rsp), %eax", {}, "error: inline assembly \"movl (%rax,%rsp), %eax\" is not supported"},
+      {"lock", {}, "error: inline assembly \"lock\" is not supported"},
+  };
+  for (const Row& r : rows) {
+    INFO(r.text);
+    CHECK(assembled(r.text, r.values) == r.expected);
+  }
+}
+
+TEST_CASE("x86_64 inline asm: constraints", "[x86_64]") {
+  AsmStatement s = parsed("cpuid", "={ax},=&{bx},={ecx},={dx},0,2,~{dirflag},~{fpsr},~{flags},~{memory},~{r8},~{xmm3}");
+  REQUIRE(s.operands.size() == 6);
+  CHECK(s.operands[0].fixed == reg::rax);
+  CHECK(s.operands[1].early_clobber);
+  CHECK(s.operands[1].fixed == reg::rbx);
+  CHECK(s.operands[2].fixed == reg::rcx);
+  CHECK(s.operands[4].tied == 0);
+  CHECK(s.operands[5].tied == 2);
+  CHECK(s.memory_clobber);
+  CHECK(s.gp_clobbers == 1 << 8);
+  CHECK(s.fp_clobbers == 1 << 3);
+  CHECK(!s.moves_stack);
+
+  s = parsed("lock xaddl $0, $1", "=r,=*m,0,*m,~{memory}");
+  CHECK(s.operands[1].indirect);
+  CHECK(s.operands[1].memory);
+  CHECK(s.operands[1].output);
+  CHECK(s.operands[3].indirect);
+  CHECK(!s.operands[3].output);
+
+  s = parsed("", "imr,I,x,q,Q,g,{r11},D,^Yz,{st}");
+  CHECK((s.operands[0].gp && s.operands[0].memory && s.operands[0].immediate));
+  CHECK(accepts_immediate(s.operands[0], 1ll << 40));
+  CHECK(accepts_immediate(s.operands[1], 31));
+  CHECK(!accepts_immediate(s.operands[1], 32));
+  CHECK(s.operands[2].fp);
+  CHECK(s.operands[4].legacy_byte);
+  CHECK(s.operands[6].fixed == reg::r11);
+  CHECK(s.operands[7].fixed == reg::rdi);
+  CHECK(s.operands[8].fp);
+  CHECK(s.operands[9].x87);
+
+  CHECK(parsed("pushfq; popq $0", "=r").moves_stack);
+  CHECK(!parsed("popcnt $1, $0", "=r,r").moves_stack);
+  CHECK(parsed("call ${0:P}", "i").moves_stack);
+  for (const char* bad : {"=A", "+r", "7", "={nonsense}", "r0", "{", "=r,1", "*r", "~{nonsense}"}) {
+    INFO(bad);
+    CHECK(!parse_inline_asm("nop", bad).ok());
+  }
+}
