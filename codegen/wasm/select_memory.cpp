@@ -1,0 +1,743 @@
+// AIR's memory instructions and calls as nodes, and the frame.
+//
+// Addresses. A memory instruction takes base + constant offset; the hardware adds without wrapping, AIR's ptr_add wraps. So an
+// offset is folded only where the producer promises that the sum does not wrap, or where the base is a symbol or the frame, which lie
+// inside memory with all that may be reached from them.
+//
+// Atomic accesses of code that may not use the atomics feature are plain ones: such a module has one thread.
+//
+// Calls. A direct call whose type differs from the callee's own (C without prototypes) passes what the callee takes, as far as the
+// bits can be passed, with zero for what is missing; where they cannot, the call traps, as clang has it. A function that is only
+// declared, without any parameters known, is called by the call's own type; the reference then says which (see call_reference()).
+#include <algorithm>
+#include <bit>
+
+#include "base/bytes.h"
+#include "codegen/wasm/select.h"
+
+namespace lode::wasm {
+
+using AirOp = air::Op;
+using T = air::TypeTable;
+using Flags = air::MemoryFlags;
+
+namespace {
+constexpr uint32_t none = ~0u;
+
+Op load_op(ValueType t, unsigned bits, bool is_signed) {
+  if (t == ValueType::f32) return Op::f32_load;
+  if (t == ValueType::f64) return Op::f64_load;
+  if (t == ValueType::i64) {
+    switch (bits) {
+      case 8: return is_signed ? Op::i64_load8_s : Op::i64_load8_u;
+      case 16: return is_signed ? Op::i64_load16_s : Op::i64_load16_u;
+      case 32: return is_signed ? Op::i64_load32_s : Op::i64_load32_u;
+      default: return Op::i64_load;
+    }
+  }
+  switch (bits) {
+    case 1: return Op::i32_load8_u;
+    case 8: return is_signed ? Op::i32_load8_s : Op::i32_load8_u;
+    case 16: return is_signed ? Op::i32_load16_s : Op::i32_load16_u;
+    default: return Op::i32_load;
+  }
+}
+unsigned natural_align(unsigned bits) { return bits <= 8 ? 0 : bits <= 16 ? 1 : bits <= 32 ? 2 : 3; }
+}  // namespace
+
+// The MIR operand of an access at address + offset; moves a symbol or a frame offset out of `address`.
+uint32_t Selector::memory_word(NodeId& address, uint64_t offset, unsigned align_log2) {
+  const Node& n = nodes_[address];
+  if (n.op == pseudo_data_address) {
+    const mir::Reference r = mir_.draft().references[n.a];
+    int64_t sum = int64_t(r.addend) + int64_t(offset);
+    if (r.kind == mir::ReferenceKind::direct && sum >= 0 && sum <= INT32_MAX) {
+      uint32_t reference = mir_.reference(r.kind, r.symbol, int32_t(sum));
+      address = int_const(address_, 0);
+      return MemoryOperand::pack(MemoryOperand::symbol, align_log2, reference);
+    }
+  }
+  if (n.op == pseudo_frame_address && n.a + offset <= MemoryOperand::payload_mask) {
+    offset += n.a;
+    Node base;
+    base.op = pseudo_frame_base;
+    base.type = uint8_t(address_);
+    address = intern(base);
+  }
+  if (offset > MemoryOperand::payload_mask) {
+    address = address_add(address, int64_t(offset));
+    offset = 0;
+  }
+  return MemoryOperand::pack(MemoryOperand::inline_offset, align_log2, uint32_t(offset));
+}
+
+NodeId Selector::load(Op op, NodeId address, uint64_t offset, unsigned align_log2, bool effect) {
+  Node n;
+  n.aux = memory_word(address, offset, align_log2);
+  n.op = uint16_t(op);
+  switch (op) {
+    case Op::f32_load: n.type = uint8_t(ValueType::f32); break;
+    case Op::f64_load: n.type = uint8_t(ValueType::f64); break;
+    case Op::i64_load: case Op::i64_load8_s: case Op::i64_load8_u: case Op::i64_load16_s: case Op::i64_load16_u:
+    case Op::i64_load32_s: case Op::i64_load32_u: n.type = uint8_t(ValueType::i64); break;
+    default: n.type = uint8_t(ValueType::i32); break;
+  }
+  n.effect = effect ? effect_write : effect_read;
+  n.a = address;
+  n.operands = 1;
+  set_bits(n);
+  return append(n);
+}
+
+NodeId Selector::load_typed(ValueType t, NodeId address, uint64_t offset, unsigned align_log2, bool effect) {
+  unsigned bits = t == ValueType::i64 || t == ValueType::f64 ? 64 : 32;
+  return load(load_op(t, bits, false), address, offset, std::min(align_log2, natural_align(bits)), effect);
+}
+
+void Selector::store(Op op, NodeId address, uint64_t offset, unsigned align_log2, NodeId value) {
+  Node n;
+  n.aux = memory_word(address, offset, align_log2);
+  n.op = uint16_t(op);
+  n.effect = effect_write;
+  n.a = address;
+  n.b = value;
+  n.operands = 2;
+  append(n);
+}
+
+// n bytes from one place to another, all read before any is written. Few bytes only.
+void Selector::copy_bytes(NodeId to, NodeId from, uint64_t n, unsigned to_align, unsigned from_align, bool effect) {
+  struct Piece {
+    NodeId value;
+    uint64_t at;
+    Op store;
+    unsigned bytes_log2;
+  } pieces[16];
+  unsigned count = 0;
+  for (uint64_t at = 0; at < n && count < 16;) {
+    uint64_t left = n - at;
+    unsigned log2 = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
+    // An overlapping last piece instead of two small ones.
+    if (left > (1u << log2) && left < 8 && n >= 8) {
+      log2 = 3;
+      at = n - 8;
+    } else if (left == 3 && n >= 4) {
+      log2 = 2;
+      at = n - 4;
+    }
+    static constexpr Op loads[] = {Op::i32_load8_u, Op::i32_load16_u, Op::i32_load, Op::i64_load};
+    static constexpr Op stores[] = {Op::i32_store8, Op::i32_store16, Op::i32_store, Op::i64_store};
+    unsigned known = at ? std::min(from_align, unsigned(std::countr_zero(at))) : from_align;
+    pieces[count++] = {load(loads[log2], from, at, std::min(known, log2), effect), at, stores[log2], log2};
+    at += uint64_t{1} << log2;
+  }
+  for (unsigned i = 0; i < count; i++) {
+    const Piece& p = pieces[i];
+    unsigned known = p.at ? std::min(to_align, unsigned(std::countr_zero(p.at))) : to_align;
+    store(p.store, to, p.at, std::min(known, p.bytes_log2), p.value);
+  }
+}
+
+NodeId Selector::call_node(Op op, uint32_t aux, std::span<const NodeId> operands, uint8_t result) {
+  Node n;
+  n.op = uint16_t(op);
+  n.type = result;
+  n.effect = effect_write;
+  n.aux = aux;
+  n.list = 1;
+  n.a = uint32_t(node_lists_.size());
+  n.b = uint32_t(operands.size());
+  node_lists_.insert(node_lists_.end(), operands.begin(), operands.end());
+  set_bits(n);
+  if (op == Op::call || op == Op::call_indirect) calls_ = true;
+  return append(n);
+}
+
+void Selector::call_memory(air::RuntimeFunction f, NodeId a, NodeId b, NodeId n) {
+  NodeId operands[] = {a, b, n};
+  call_node(Op::call, mir_.reference(mir::ReferenceKind::call, context_->runtime[unsigned(f)]), operands, uint8_t(address_));
+}
+
+void Selector::lower_block_move(const air::Inst& inst) {
+  NodeId to = node_of(inst.va()), length = node_of(inst.vc());
+  unsigned to_align = Flags::align_log2(inst.aux);
+  bool is_volatile = Flags::is_volatile(inst.aux);
+  if (!wasm64_) length = wrap(length);
+  else length = zext_to(length, bits_of(fn_->values[inst.c].type), ValueType::i64);
+  int64_t n = 0;
+  bool known = constant(length, n);
+  if (known && n == 0) return;
+  if (inst.op == AirOp::memset) {
+    NodeId byte = node_of(inst.vb());
+    int64_t value = 0;
+    bool zero = constant(byte, value) && (value & 0xff) == 0;
+    bool constant_byte = constant(byte, value);
+    if (known && n > 0 && ((zero && n <= 16) || (constant_byte && n <= 4) || n == 1)) {
+      for (int64_t at = 0; at < n;) {
+        int64_t left = n - at;
+        unsigned log2 = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
+        if (left > (1 << log2) && left < 8 && n >= 8 && zero) {
+          log2 = 3;
+          at = n - 8;
+        }
+        static constexpr Op stores[] = {Op::i32_store8, Op::i32_store16, Op::i32_store, Op::i64_store};
+        NodeId v = byte;
+        if (constant_byte) {
+          uint64_t pattern = (uint64_t(value) & 0xff) * 0x0101010101010101ull;
+          if (log2 == 3) v = i64c(int64_t(pattern));
+          else v = i32c(int32_t(sign_extend(pattern, 8u << log2)));
+        }
+        unsigned align = at ? std::min(to_align, unsigned(std::countr_zero(uint64_t(at)))) : to_align;
+        store(stores[log2], to, uint64_t(at), std::min(align, log2), v);
+        at += int64_t{1} << log2;
+      }
+      return;
+    }
+    NodeId filled = byte;  // memory.fill and memset take the low byte
+    if (has(Feature::bulk_memory)) {
+      Node f;
+      f.op = uint16_t(Op::memory_fill);
+      f.effect = effect_write;
+      f.a = to;
+      f.b = filled;
+      f.c = length;
+      f.operands = 3;
+      append(f);
+      return;
+    }
+    return call_memory(air::RuntimeFunction::memset, to, filled, length);
+  }
+  NodeId from = node_of(inst.vb());
+  // Two pieces are as short as the call.
+  if (known && n > 0 && (n <= 8 || n == 9 || n == 10 || n == 12 || (n >= 9 && n <= 16)))
+    return copy_bytes(to, from, uint64_t(n), to_align, 0, is_volatile);
+  if (has(Feature::bulk_memory)) {
+    Node c;
+    c.op = uint16_t(Op::memory_copy);
+    c.effect = effect_write;
+    c.a = to;
+    c.b = from;
+    c.c = length;
+    c.operands = 3;
+    append(c);
+    return;
+  }
+  call_memory(inst.op == AirOp::memcpy ? air::RuntimeFunction::memcpy : air::RuntimeFunction::memmove, to, from, length);
+}
+
+void Selector::lower_memory(uint32_t index) {
+  const air::Inst& inst = fn_->insts[index];
+  // Base and constant offset of an address; what the offsets are taken from must not wrap.
+  auto resolve = [&](air::ValueId v, uint64_t& offset) -> NodeId {
+    offset = 0;
+    for (unsigned steps = 0; steps < 64; steps++) {
+      const air::Value& x = fn_->values[v.value];
+      if (x.kind() != air::ValueKind::Inst) break;
+      const air::Inst& def = fn_->insts[x.index()];
+      if (def.op != AirOp::ptr_add) break;
+      air::PtrAddParts parts = air::ptr_add_parts(*fn_, def);
+      if (!(def.flags & air::flags::no_unsigned_wrap) || parts.offset < 0 || parts.offset > (1 << 24)) break;
+      if (offset + uint64_t(parts.offset) > (1 << 25)) break;
+      if (def.b != ~0u) {
+        // base + index * scale, once a block: folded where the sum's other part is not needed elsewhere.
+        if (parts.offset == 0 || value_uses_[v.value] == 0) break;
+        const BlockInfo& here = blocks_[current_block_];
+        const air::Block& block = fn_->blocks[here.air];
+        if (x.index() < block.first_inst || x.index() >= block.first_inst + block.inst_count) break;
+        offset += uint64_t(parts.offset);
+        NodeId i = node_of(def.vb());
+        if (parts.scale != 1) i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i, int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
+        return binary(wasm64_ ? Op::i64_add : Op::i32_add, node_of(def.va()), i);
+      }
+      offset += uint64_t(parts.offset);
+      v = def.va();
+    }
+    return node_of(v);
+  };
+  switch (inst.op) {
+    case AirOp::ptr_add: {
+      air::PtrAddParts parts = air::ptr_add_parts(*fn_, inst);
+      NodeId r = node_of(inst.va());
+      if (inst.b != ~0u) {
+        NodeId i = node_of(inst.vb());
+        if (parts.scale != 1) i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i, int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
+        r = binary(wasm64_ ? Op::i64_add : Op::i32_add, r, i);
+      }
+      return define(inst, address_add(r, wasm64_ ? parts.offset : int32_t(parts.offset)));
+    }
+    case AirOp::load: {
+      uint64_t offset;
+      NodeId address = resolve(inst.va(), offset);
+      unsigned bits = bits_of(inst.type);
+      ValueType t = value_type(*types_, inst.type);
+      bool is_float = t == ValueType::f32 || t == ValueType::f64;
+      if (is_float) bits = t == ValueType::f64 ? 64 : 32;
+      bool is_signed = value_wants_[inst.result.value] == 1;
+      bool ordered = Flags::is_volatile(inst.aux) || Flags::ordering(inst.aux) != air::AtomicOrdering::not_atomic;
+      unsigned align = std::min(Flags::align_log2(inst.aux), natural_align(bits));
+      if (Flags::ordering(inst.aux) > air::AtomicOrdering::unordered && has(Feature::atomics)) return lower_atomic(inst);
+      Op op = load_op(t, bits, is_signed);
+      // Extended to 64 bits by its only user: one instruction.
+      if (t == ValueType::i32 && bits >= 8 && value_uses_[inst.result.value] == 1 && inst.type != T::ptr) {
+        const air::Inst& user = fn_->insts[value_user_[inst.result.value]];
+        if ((user.op == AirOp::zext || user.op == AirOp::sext) && user.type == T::i64) op = load_op(ValueType::i64, bits, user.op == AirOp::sext);
+      }
+      NodeId r = load(op, address, offset, align, ordered);
+      if (inst.type == T::i1) nodes_[r].zbits = 1, nodes_[r].sbits = 2;
+      return define(inst, r);
+    }
+    case AirOp::store: {
+      air::TypeId type = fn_->values[inst.b].type;
+      if (Flags::ordering(inst.aux) > air::AtomicOrdering::unordered && has(Feature::atomics)) return lower_atomic(inst);
+      unsigned bits = bits_of(type);
+      ValueType t = value_type(*types_, type);
+      NodeId value = node_of(inst.vb());
+      // Bits that are not stored need no care.
+      for (;;) {
+        const Node& v = nodes_[value];
+        int64_t k = 0;
+        if (t != ValueType::i32) break;
+        uint64_t mask = bits >= 32 ? 0xffffffffu : (1u << std::max(bits, 8u)) - 1;
+        if (bits == 1) break;
+        if (v.op == uint16_t(Op::i32_and) && constant(v.b, k) && (uint64_t(k) & mask) == mask) value = v.a;
+        else if ((v.op == uint16_t(Op::i32_extend8_s) && bits <= 8) || (v.op == uint16_t(Op::i32_extend16_s) && bits <= 16)) value = v.a;
+        else break;
+      }
+      Op op;
+      if (t == ValueType::f32) op = Op::f32_store;
+      else if (t == ValueType::f64) op = Op::f64_store;
+      else if (t == ValueType::i64) op = Op::i64_store;
+      else op = bits <= 8 ? Op::i32_store8 : bits == 16 ? Op::i32_store16 : Op::i32_store;
+      if (nodes_[value].op == uint16_t(Op::i32_wrap_i64) && value_uses_[inst.b] == 1) {
+        op = bits <= 8 ? Op::i64_store8 : bits == 16 ? Op::i64_store16 : Op::i64_store32;
+        value = nodes_[value].a;
+      }
+      unsigned width = t == ValueType::f64 ? 64 : t == ValueType::f32 ? 32 : bits;
+      uint64_t offset;
+      NodeId address = resolve(inst.va(), offset);
+      return store(op, address, offset, std::min(Flags::align_log2(inst.aux), natural_align(width)), value);
+    }
+    case AirOp::memcpy: case AirOp::memmove: case AirOp::memset: return lower_block_move(inst);
+    case AirOp::alloca: {
+      NodeId size = node_of(inst.va());
+      size = wasm64_ ? zext_to(size, 64, ValueType::i64) : wrap(size);
+      Op add = wasm64_ ? Op::i64_add : Op::i32_add, sub = wasm64_ ? Op::i64_sub : Op::i32_sub, and_ = wasm64_ ? Op::i64_and : Op::i32_and;
+      unsigned align = std::max(4u, std::min(unsigned(inst.aux), 30u));
+      NodeId rounded = binary(and_, binary(add, size, int_const(address_, 15)), int_const(address_, -16));
+      uint32_t sp = mir_.reference(mir::ReferenceKind::wasm_global, context_->stack_pointer);
+      Node get;
+      get.op = uint16_t(Op::global_get);
+      get.type = uint8_t(address_);
+      get.effect = effect_write;
+      get.aux = sp;
+      get.zbits = get.sbits = wasm64_ ? 64 : 32;
+      NodeId r = binary(sub, append(get), rounded);
+      if (align > 4) r = binary(and_, r, int_const(address_, -(int64_t{1} << align)));
+      Node set;
+      set.op = uint16_t(Op::global_set);
+      set.effect = effect_write;
+      set.aux = sp;
+      set.a = r;
+      set.operands = 1;
+      append(set);
+      moves_stack_ = uses_frame_ = true;
+      return define(inst, r);
+    }
+    case AirOp::stack_save: case AirOp::stack_restore: {
+      Node n;
+      bool save = inst.op == AirOp::stack_save;
+      n.op = uint16_t(save ? Op::global_get : Op::global_set);
+      n.effect = effect_write;
+      n.aux = mir_.reference(mir::ReferenceKind::wasm_global, context_->stack_pointer);
+      if (save) {
+        n.type = uint8_t(address_);
+        n.zbits = n.sbits = wasm64_ ? 64 : 32;
+        return define(inst, append(n));
+      }
+      n.a = node_of(inst.va());
+      n.operands = 1;
+      moves_stack_ = uses_frame_ = true;
+      append(n);
+      return;
+    }
+    case AirOp::va_start: {
+      if (vararg_node_ == no_node) return unsupported("va_start in a function without variadic arguments");
+      return store(wasm64_ ? Op::i64_store : Op::i32_store, node_of(inst.va()), 0, wasm64_ ? 3 : 2, vararg_node_);
+    }
+    default: return lower_atomic(inst);
+  }
+}
+
+void Selector::lower_atomic(const air::Inst& inst) {
+  air::TypeId type = inst.op == AirOp::store || inst.op == AirOp::atomic_rmw || inst.op == AirOp::cmpxchg ? fn_->values[inst.b].type : inst.type;
+  unsigned bits = bits_of(type);
+  bool wide = bits > 32;
+  ValueType t = value_type(*types_, type);
+  unsigned align = natural_align(bits);
+  if (inst.op == AirOp::fence) {
+    if (!has(Feature::atomics)) return;
+    Node n;
+    n.op = uint16_t(Op::atomic_fence);
+    n.effect = effect_write;
+    append(n);
+    return;
+  }
+  if (t == ValueType::f32 || t == ValueType::f64 || bits < 8) return unsupported("an atomic access of this type");
+  // [size][operation]
+  auto pick = [&](Op a8, Op a16, Op a32, Op a64) { return bits == 8 ? a8 : bits == 16 ? a16 : bits == 32 ? a32 : a64; };
+  NodeId address = node_of(inst.va());
+  auto narrow = [&](NodeId n) { return bits < 32 ? zext(n, bits) : n; };
+  if (has(Feature::atomics)) {
+    Node n;
+    n.effect = effect_write;
+    n.a = address;
+    n.aux = align << 18;
+    n.zbits = n.sbits = wide ? 64 : 32;
+    if (inst.op == AirOp::load) {
+      n.op = uint16_t(pick(Op::i32_atomic_load8_u, Op::i32_atomic_load16_u, Op::i32_atomic_load, Op::i64_atomic_load));
+      n.operands = 1;
+    } else if (inst.op == AirOp::store) {
+      n.op = uint16_t(pick(Op::i32_atomic_store8, Op::i32_atomic_store16, Op::i32_atomic_store, Op::i64_atomic_store));
+      n.b = node_of(inst.vb());
+      n.operands = 2;
+      append(n);
+      return;
+    } else if (inst.op == AirOp::cmpxchg) {
+      n.op = uint16_t(pick(Op::i32_atomic_rmw8_cmpxchg_u, Op::i32_atomic_rmw16_cmpxchg_u, Op::i32_atomic_rmw_cmpxchg, Op::i64_atomic_rmw_cmpxchg));
+      n.b = narrow(node_of(inst.vb()));
+      n.c = node_of(inst.vc());
+      n.operands = 3;
+    } else {
+      switch (Flags::rmw(inst.aux)) {
+#define LODE_RMW(name, op)                                                                                                       \
+  case air::RmwOp::name:                                                                                                         \
+    n.op = uint16_t(pick(Op::i32_atomic_rmw8_##op##_u, Op::i32_atomic_rmw16_##op##_u, Op::i32_atomic_rmw_##op, Op::i64_atomic_rmw_##op)); \
+    break;
+        LODE_RMW(xchg, xchg)
+        LODE_RMW(add, add)
+        LODE_RMW(sub, sub)
+        LODE_RMW(and_, and)
+        LODE_RMW(or_, or)
+        LODE_RMW(xor_, xor)
+#undef LODE_RMW
+        default: return unsupported("an atomic operation of this kind");
+      }
+      n.b = node_of(inst.vb());
+      n.operands = 2;
+    }
+    n.type = uint8_t(t);
+    if (bits < 32) n.zbits = uint8_t(bits), n.sbits = uint8_t(bits + 1);
+    NodeId old = append(n);
+    if (inst.op == AirOp::cmpxchg) second_node_[inst.result.value] = binary(wide ? Op::i64_eq : Op::i32_eq, old, nodes_[old].b);
+    return define(inst, old);
+  }
+  Op store_op = wide ? Op::i64_store : bits == 8 ? Op::i32_store8 : bits == 16 ? Op::i32_store16 : Op::i32_store;
+  NodeId old = load(load_op(t, bits, false), address, 0, align, true);
+  define(inst, old);
+  if (inst.op == AirOp::cmpxchg) {
+    NodeId expected = narrow(node_of(inst.vb()));
+    NodeId same = binary(wide ? Op::i64_eq : Op::i32_eq, old, expected);
+    store(store_op, address, 0, align, select(same, node_of(inst.vc()), old));
+    second_node_[inst.result.value] = same;
+    return;
+  }
+  NodeId operand = node_of(inst.vb()), result = no_node;
+  auto op2 = [&](Op a, Op b) { return wide ? b : a; };
+  switch (Flags::rmw(inst.aux)) {
+    case air::RmwOp::xchg: result = operand; break;
+    case air::RmwOp::add: result = binary(op2(Op::i32_add, Op::i64_add), old, operand); break;
+    case air::RmwOp::sub: result = binary(op2(Op::i32_sub, Op::i64_sub), old, operand); break;
+    case air::RmwOp::and_: result = binary(op2(Op::i32_and, Op::i64_and), old, operand); break;
+    case air::RmwOp::or_: result = binary(op2(Op::i32_or, Op::i64_or), old, operand); break;
+    case air::RmwOp::xor_: result = binary(op2(Op::i32_xor, Op::i64_xor), old, operand); break;
+    case air::RmwOp::nand:
+      result = binary(op2(Op::i32_xor, Op::i64_xor), binary(op2(Op::i32_and, Op::i64_and), old, operand), int_const(t, -1));
+      break;
+    default: return unsupported("an atomic operation of this kind");
+  }
+  store(store_op, address, 0, align, result);
+}
+
+// ---- calls -----------------------------------------------------------------------------------------------------------------
+
+// Who is called, and with which types.
+Selector::CallPlan Selector::plan_call(const air::CallSite& site) {
+  CallPlan plan;
+  const air::Constant* c = site.callee.valid() ? fn_->constant(site.callee) : nullptr;
+  if (c && c->kind == air::ConstantKind::Runtime) {
+    plan.direct = context_->runtime[c->symbol];
+    if (auto made = make_signature(*types_, air::RuntimeFunction(c->symbol), call_signature_); !made.ok()) unsupported(made.error().message);
+    plan.target = plan.site = &call_signature_;
+    plan.is_direct = true;
+    return plan;
+  }
+  plan.site = plan.target = signature(site.function_type);
+  if (!plan.site || !c || c->kind != air::ConstantKind::Symbol || c->bits != 0) return plan;
+  const air::Module& m = *context_->module;
+  const air::Symbol* s = &m.symbols[c->symbol];
+  for (unsigned steps = 0; s->kind == air::SymbolKind::alias && s->aliasee.valid() && steps < 64; steps++) s = &m.symbols[s->aliasee.value];
+  if (s->kind != air::SymbolKind::function) return plan;
+  plan.direct = context_->symbols[c->symbol];
+  plan.is_direct = true;
+  if (s->type == site.function_type || !s->type.valid() || (*types_)[s->type].kind != air::TypeKind::Function) return plan;
+  const air::Type& t = (*types_)[s->type];
+  if (!s->defined && t.vararg && t.field_count == 0) {
+    plan.by_site_type = true;
+    return plan;
+  }
+  plan.target = signature(s->type);
+  return plan;
+}
+
+Result<void> Selector::scan_frame() {
+  slots_.assign(fn_->slots.size(), {});
+  for (size_t i = 0; i < slots_.size(); i++) {
+    slots_[i].size = fn_->slots[i].size;
+    slots_[i].align_log2 = fn_->slots[i].align_log2;
+  }
+  vararg_slot_ = none;
+  copy_slots_.clear();
+  copy_cursor_ = 0;
+  uint64_t vararg_size = 0;
+  for (const BlockInfo& b : blocks_) {
+    const air::Block& block = fn_->blocks[b.air];
+    for (uint32_t i = block.first_inst; i < block.first_inst + block.inst_count; i++) {
+      const air::Inst& inst = fn_->insts[i];
+      if (inst.op == AirOp::slot_addr) {
+        slots_[inst.a].uses += value_uses_[inst.result.value];
+        continue;
+      }
+      if (inst.op != AirOp::call) continue;
+      const air::CallSite& site = fn_->calls[inst.a];
+      if (site.inline_asm != ~0u) continue;
+      CallPlan plan = plan_call(site);
+      if (!plan.target) continue;
+      uint32_t fixed = fixed_count(site, plan);
+      uint64_t at = 0;
+      for (uint32_t a = 0; a < site.arg_count; a++) {
+        air::ParamAttr attr = site.attrs != ~0u ? fn_->param_attrs[site.attrs + a] : air::ParamAttr{};
+        if (attr.bits & air::attr::byval) {
+          copy_slots_.push_back({i, a, uint32_t(slots_.size())});
+          slots_.push_back({attr.size, std::max<uint32_t>(attr.align_log2, 2), 4, 0});
+        }
+        if (plan.target->vararg && a >= fixed) at = vararg_place(site, a, at) + vararg_bytes(site, a);
+      }
+      vararg_size = std::max(vararg_size, at);
+    }
+  }
+  if (vararg_size) {
+    vararg_slot_ = uint32_t(slots_.size());
+    slots_.push_back({vararg_size, 4, 4, 0});
+  }
+  LODE_ASSIGN(frame_layout_, layout_frame(slots_));
+  return {};
+}
+
+// Variadic arguments before the first variadic one, as the callee counts them.
+uint32_t Selector::fixed_count(const air::CallSite& site, const CallPlan& plan) {
+  if (plan.target == plan.site) return std::min(air::fixed_arg_count(*types_, site), site.arg_count);
+  return std::min(plan.target->fixed, site.arg_count);
+}
+
+uint64_t Selector::vararg_bytes(const air::CallSite& site, uint32_t a) {
+  ValueType t = type_of(air::ValueId(fn_->extra[site.args + a]));
+  return t == ValueType::i64 || t == ValueType::f64 ? 8 : 4;
+}
+
+uint64_t Selector::vararg_place(const air::CallSite& site, uint32_t a, uint64_t at) {
+  uint64_t align = vararg_bytes(site, a);
+  if (site.attrs != ~0u && fn_->param_attrs[site.attrs + a].bits & air::attr::split_first) align = 16;
+  return align_up(at, align);
+}
+
+void Selector::lower_call(uint32_t index) {
+  const air::Inst& inst = fn_->insts[index];
+  const air::CallSite& site = fn_->calls[inst.a];
+  if (site.inline_asm != ~0u) return lower_asm(inst, site);
+  CallPlan plan = plan_call(site);
+  if (!plan.target || !plan.site) return;
+  const Signature& target = *plan.target;
+  uint32_t fixed = fixed_count(site, plan);
+  std::vector<NodeId>& operands = call_operands_;
+  operands.clear();
+  bool impossible = false;
+  NodeId buffer = no_node;
+  uint64_t at = 0;
+  struct Vararg {
+    NodeId value;
+    uint64_t at;
+    ValueType type;
+  };
+  std::vector<Vararg> variadic;
+  for (uint32_t a = 0; a < site.arg_count; a++) {
+    air::ValueId v(fn_->extra[site.args + a]);
+    air::ParamAttr attr = site.attrs != ~0u ? fn_->param_attrs[site.attrs + a] : air::ParamAttr{};
+    NodeId n = node_of(v);
+    if (attr.bits & air::attr::zext) n = z(v);
+    else if (attr.bits & air::attr::sext) n = s(v);
+    if (attr.bits & air::attr::byval) {
+      const CopySlot* slot = &copy_slots_[copy_cursor_++];  // calls are met in the order of scan_frame()
+      NodeId copy = frame_address(slots_[slot->slot].offset);
+      uint64_t size = attr.size;
+      if (size && size <= 16) {
+        copy_bytes(copy, n, size, std::min<unsigned>(slots_[slot->slot].align_log2, 3), attr.align_log2, false);
+      } else if (size) {
+        NodeId length = int_const(address_, int64_t(size));
+        if (has(Feature::bulk_memory)) {
+          Node c;
+          c.op = uint16_t(Op::memory_copy);
+          c.effect = effect_write;
+          c.a = copy, c.b = n, c.c = length;
+          c.operands = 3;
+          append(c);
+        } else {
+          call_memory(air::RuntimeFunction::memcpy, copy, n, length);
+        }
+      }
+      n = copy;
+    }
+    if (a < fixed) {
+      ValueType want = a < target.fixed ? target.params[a] : ValueType(nodes_[n].type), have = ValueType(nodes_[n].type);
+      if (a >= target.fixed) continue;  // the callee does not take it
+      if (want != have) {
+        if (have == ValueType::i32 && want == ValueType::f32) n = unary(Op::f32_reinterpret_i32, n);
+        else if (have == ValueType::f32 && want == ValueType::i32) n = unary(Op::i32_reinterpret_f32, n);
+        else if (have == ValueType::i64 && want == ValueType::f64) n = unary(Op::f64_reinterpret_i64, n);
+        else if (have == ValueType::f64 && want == ValueType::i64) n = unary(Op::i64_reinterpret_f64, n);
+        else impossible = true;
+      }
+      operands.push_back(n);
+    } else if (target.vararg) {
+      at = vararg_place(site, a, at);
+      variadic.push_back({n, at, ValueType(nodes_[n].type)});
+      at += vararg_bytes(site, a);
+    }
+  }
+  while (operands.size() < target.fixed) {
+    switch (target.params[operands.size()]) {
+      case ValueType::i64: operands.push_back(i64c(0)); break;
+      case ValueType::f32: operands.push_back(f32c(0)); break;
+      case ValueType::f64: operands.push_back(f64c(0)); break;
+      default: operands.push_back(i32c(0)); break;
+    }
+  }
+  if (target.vararg) {
+    if (!variadic.empty()) {
+      buffer = frame_address(slots_[vararg_slot_].offset);
+      for (const Vararg& x : variadic) {
+        Op op = x.type == ValueType::i64 ? Op::i64_store : x.type == ValueType::f64 ? Op::f64_store : x.type == ValueType::f32 ? Op::f32_store : Op::i32_store;
+        store(op, buffer, x.at, x.type == ValueType::i64 || x.type == ValueType::f64 ? 3 : 2, x.value);
+      }
+    } else {
+      buffer = int_const(address_, 0);
+    }
+    operands.push_back(buffer);
+  }
+  // The result as the call expects it.
+  ValueType have{}, want{};
+  bool has_result = !target.results.empty(), wants_result = inst.result.valid() && inst.type != T::void_type;
+  if (has_result) have = target.results[0];
+  if (wants_result) want = value_type(*types_, inst.type);
+  if (has_result && wants_result && have != want &&
+      !((have == ValueType::i32 && want == ValueType::f32) || (have == ValueType::f32 && want == ValueType::i32) ||
+        (have == ValueType::i64 && want == ValueType::f64) || (have == ValueType::f64 && want == ValueType::i64)))
+    impossible = true;
+  NodeId r = no_node;
+  if (impossible) {
+    Node trap;
+    trap.op = uint16_t(Op::unreachable);
+    trap.effect = effect_write;
+    append(trap);
+    has_result = false;
+  } else if (plan.is_direct) {
+    r = call_node(Op::call, call_reference(plan), operands, has_result ? uint8_t(have) : 0);
+  } else {
+    operands.push_back(wrap(node_of(site.callee)));
+    r = call_node(Op::call_indirect, mir_.type(target.params, target.results), operands, has_result ? uint8_t(have) : 0);
+  }
+  if (!wants_result) return;
+  if (!has_result) {
+    return define(inst, want == ValueType::i64 ? i64c(0) : want == ValueType::f32 ? f32c(0) : want == ValueType::f64 ? f64c(0) : i32c(0));
+  }
+  unsigned bits = bits_of(inst.type);
+  if (want == have && bits < 32 && want == ValueType::i32) {
+    if (site.result_attrs & air::attr::zext) nodes_[r].zbits = uint8_t(bits), nodes_[r].sbits = uint8_t(bits + 1);
+    else if (site.result_attrs & air::attr::sext) nodes_[r].sbits = uint8_t(bits);
+    else if (bits == 1) r = zext(r, 1);
+  }
+  if (want != have) {
+    r = unary(have == ValueType::i32   ? Op::f32_reinterpret_i32
+              : have == ValueType::f32 ? Op::i32_reinterpret_f32
+              : have == ValueType::i64 ? Op::f64_reinterpret_i64
+                                       : Op::i64_reinterpret_f64,
+              r);
+  }
+  define(inst, r);
+}
+
+// A call's reference. Where the callee's declaration says nothing about its type, the addend is one more than the offset in the
+// function's constants of the type that the call uses; it is 0 otherwise.
+uint32_t Selector::call_reference(const CallPlan& plan) {
+  if (!plan.by_site_type) return mir_.reference(mir::ReferenceKind::call, plan.direct);
+  uint32_t type = mir_.type(plan.target->params, plan.target->results);
+  return mir_.reference(mir::ReferenceKind::call, plan.direct, mir_.draft().references[type].addend + 1);
+}
+
+// Inline assembly without text: a barrier, or a way to hide a value from an optimiser.
+void Selector::lower_asm(const air::Inst& inst, const air::CallSite& site) {
+  const air::InlineAsm& a = fn_->inline_asms[site.inline_asm];
+  std::string_view text = std::string_view(fn_->strings).substr(a.text, a.text_len);
+  std::string_view constraints = std::string_view(fn_->strings).substr(a.constraints, a.constraints_len);
+  bool comment = false;
+  for (char c : text) {
+    if (c == '#') comment = true;
+    if (c == '\n') comment = false;
+    if (!comment && c != ' ' && c != '\t' && c != '\n' && c != ';') return unsupported("inline assembly");
+  }
+  Node barrier;
+  barrier.op = uint16_t(Op::nop);
+  barrier.effect = effect_write;
+  append(barrier);
+  if (!inst.result.valid()) return;
+  // Outputs come first; an input "n" is tied to output n.
+  std::vector<NodeId> outputs;
+  std::vector<ValueType> types;
+  if (constraints.empty()) return unsupported("inline assembly with a result and no constraints");
+  uint32_t argument = 0;
+  std::vector<std::string_view> parts;
+  for (size_t at = 0; at <= constraints.size();) {
+    size_t comma = constraints.find(',', at);
+    if (comma == std::string_view::npos) comma = constraints.size();
+    parts.push_back(constraints.substr(at, comma - at));
+    at = comma + 1;
+  }
+  for (std::string_view part : parts) {
+    if (part.empty()) continue;
+    if (part[0] == '=' && part.find('*') == std::string_view::npos) {
+      outputs.push_back(no_node);
+      continue;
+    }
+    if (part[0] == '~' || part[0] == '!') continue;
+    if (argument >= site.arg_count) break;
+    NodeId n = node_of(air::ValueId(fn_->extra[site.args + argument++]));
+    if (part[0] >= '0' && part[0] <= '9') {
+      size_t k = size_t(part[0] - '0');
+      if (k < outputs.size()) outputs[k] = n;
+    }
+  }
+  if (outputs.empty() || outputs.size() > 2) return unsupported("inline assembly with these results");
+  auto settle = [&](size_t k, air::TypeId type) {
+    ValueType t = value_type(*types_, type);
+    if (outputs[k] != no_node && ValueType(nodes_[outputs[k]].type) == t) return outputs[k];
+    return t == ValueType::i64 ? i64c(0) : t == ValueType::f32 ? f32c(0) : t == ValueType::f64 ? f64c(0) : i32c(0);
+  };
+  const air::Type& t = (*types_)[inst.type];
+  if (t.kind == air::TypeKind::Struct) {
+    value_node_[inst.result.value] = settle(0, types_->member(t, 0));
+    if (outputs.size() > 1 && t.field_count > 1) second_node_[inst.result.value] = settle(1, types_->member(t, 1));
+  } else {
+    define(inst, settle(0, inst.type));
+  }
+}
+
+}  // namespace lode::wasm
