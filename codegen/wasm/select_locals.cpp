@@ -196,7 +196,7 @@ void Selector::colour() {
   colour_types_.clear();
   if (occupied_.size() < params) occupied_.resize(params);
   std::array<std::vector<uint32_t>, 8> by_type;  // colours
-  auto type_index = [](ValueType t) { return 0x7f - unsigned(t) & 7; };
+  auto type_index = [](ValueType t) { return (0x7f - unsigned(t)) & 7; };
   for (uint32_t p = 0; p < params; p++) {
     colour_[p] = p;
     colour_types_.push_back(local_types_[p]);

@@ -409,9 +409,9 @@ void Selector::lower_atomic(const air::Inst& inst) {
       n.operands = 3;
     } else {
       switch (Flags::rmw(inst.aux)) {
-#define LODE_RMW(name, op)                                                                                                       \
+#define LODE_RMW(name, suffix)                                                                                                       \
   case air::RmwOp::name:                                                                                                         \
-    n.op = uint16_t(pick(Op::i32_atomic_rmw8_##op##_u, Op::i32_atomic_rmw16_##op##_u, Op::i32_atomic_rmw_##op, Op::i64_atomic_rmw_##op)); \
+    n.op = uint16_t(pick(Op::i32_atomic_rmw8_##suffix##_u, Op::i32_atomic_rmw16_##suffix##_u, Op::i32_atomic_rmw_##suffix, Op::i64_atomic_rmw_##suffix)); \
     break;
         LODE_RMW(xchg, xchg)
         LODE_RMW(add, add)

@@ -519,7 +519,7 @@ NodeId Selector::sext(NodeId id, unsigned bits) {
   bool wide = is_i64(n.type);
   // The mask of a zero extension below does not matter.
   int64_t k = 0;
-  if ((n.op == uint16_t(Op::i32_and) || n.op == uint16_t(Op::i64_and)) && constant(n.b, k) && (k & (1ll << bits) - 1) == (1ll << bits) - 1)
+  if ((n.op == uint16_t(Op::i32_and) || n.op == uint16_t(Op::i64_and)) && constant(n.b, k) && (k & ((1ll << bits) - 1)) == (1ll << bits) - 1)
     return sext(n.a, bits);
   if (has(Feature::sign_ext)) {
     if (bits == 8) return unary(wide ? Op::i64_extend8_s : Op::i32_extend8_s, id);

@@ -263,7 +263,6 @@ void Selector::forget_condition() {
 void Selector::write_switch(uint32_t index, const air::Inst& inst) {
   const BlockInfo& b = blocks_[index];
   bool wide = nodes_[b.condition].type == uint8_t(ValueType::i64);
-  ValueType vt = wide ? ValueType::i64 : ValueType::i32;
   struct Case {
     uint64_t value;
     uint32_t edge, target;
