@@ -1,0 +1,381 @@
+// Files, archives and objects. An object's tables are mapped into the link's: each function, segment, global, table and tag that
+// it defines becomes an item, whether used or not; what is used is decided by live.cpp.
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "formats/archive.h"
+#include "link/wasm/link.h"
+
+namespace lode::link::wasm {
+
+namespace {
+
+bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+}  // namespace
+
+Link::Link(Options o) : options(std::move(o)), store(1, cg::store_target) {
+  diagnostics.program = options.program;
+  diagnostics.fatal_warnings = options.fatal_warnings;
+  diagnostics.no_warnings = options.no_warnings;
+  diagnostics.error_limit = options.error_limit;
+  diagnostics.color = options.color;
+  start_symbols();
+}
+
+Link::~Link() {
+  for (auto [p, size] : mappings) munmap(p, size);
+}
+
+void Link::add_inputs() {
+  bool in_lib = false;
+  for (const InputArg& in : options.inputs) {
+    switch (in.kind) {
+      case InputArg::lib_start:
+        in_lib = true;
+        archives.emplace_back();
+        break;
+      case InputArg::lib_end: in_lib = false; break;
+      case InputArg::library: {
+        bool exact = in.name.starts_with(":");
+        std::string found;
+        for (const std::string& dir : options.library_paths) {
+          std::string path = dir + "/" + (exact ? in.name.substr(1) : "lib" + in.name + ".a");
+          if (exists(path)) {
+            found = path;
+            break;
+          }
+        }
+        if (found.empty())
+          diagnostics.error("unable to find library -l" + in.name);
+        else
+          add_file(found, in.whole_archive);
+        break;
+      }
+      case InputArg::file:
+        if (in_lib) {
+          // Its names are offered like an archive member's.
+          size_t before = mappings.size();
+          int fd = open(in.name.c_str(), O_RDONLY | O_CLOEXEC);
+          struct stat st;
+          if (fd < 0 || fstat(fd, &st) != 0 || st.st_size == 0) {
+            diagnostics.error("cannot open " + in.name + ": " + std::strerror(errno));
+            if (fd >= 0) close(fd);
+            break;
+          }
+          void* p = mmap(nullptr, size_t(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+          close(fd);
+          if (p == MAP_FAILED) break;
+          mappings.emplace_back(p, size_t(st.st_size));
+          Bytes bytes(static_cast<const uint8_t*>(mappings[before].first), mappings[before].second);
+          auto object = fw::read(bytes);
+          if (!object.ok() || !object->relocatable) {  // archives and IR are taken as they are
+            add_bytes(bytes, in.name, true, false);
+            break;
+          }
+          Archive& a = archives.back();
+          uint32_t member = uint32_t(a.members.size());
+          a.member_names.push_back(keep(in.name));
+          a.members.push_back(bytes);
+          a.taken.push_back(false);
+          for (const fw::Symbol& s : object->symbols)
+            if (!s.undefined() && (s.flags & fw::symbol_flags::binding_mask) != fw::symbol_flags::local)
+              add_lazy(s.name, uint32_t(archives.size() - 1), member);
+          extract_pending();
+        } else {
+          add_file(in.name, in.whole_archive);
+        }
+        break;
+    }
+  }
+}
+
+void Link::add_file(const std::string& path, bool whole_archive) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat st;
+  if (fd < 0 || fstat(fd, &st) != 0) {
+    diagnostics.error("cannot open " + path + ": " + std::strerror(errno));
+    if (fd >= 0) close(fd);
+    return;
+  }
+  if (S_ISDIR(st.st_mode)) errno = EISDIR;
+  Bytes bytes;
+  if (S_ISREG(st.st_mode) && st.st_size > 0) {
+    void* p = mmap(nullptr, size_t(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p != MAP_FAILED) {
+      mappings.emplace_back(p, size_t(st.st_size));
+      bytes = {static_cast<const uint8_t*>(p), size_t(st.st_size)};
+    }
+  }
+  close(fd);
+  if (bytes.empty()) {
+    diagnostics.error(path + ": " + (S_ISREG(st.st_mode) ? "the file is empty" : std::strerror(errno)));
+    return;
+  }
+  add_bytes(bytes, path, true, whole_archive);
+  extract_pending();
+}
+
+void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whole_archive) {
+  if (options.trace) std::printf("%s\n", name.c_str());
+  if (formats::Archive::is_archive(bytes)) {
+    auto opened = formats::Archive::open(bytes);
+    if (!opened.ok()) return diagnostics.error(std::move(opened.error()).at(name));
+    if (opened->thin) return diagnostics.error(name + ": thin archives are not supported for wasm");
+    uint32_t index = uint32_t(archives.size());
+    Archive& a = archives.emplace_back();
+    a.name = name;
+    for (const formats::ArchiveMember& m : opened->members) {
+      a.member_names.push_back(m.name);
+      a.members.push_back(m.data);
+    }
+    a.taken.assign(a.members.size(), whole_archive);
+    if (whole_archive) {
+      for (size_t i = 0; i < opened->members.size(); i++)
+        add_bytes(opened->members[i].data, name + "(" + std::string(opened->members[i].name) + ")", true, false);
+    } else if (opened->has_index) {
+      for (const formats::ArchiveSymbol& s : opened->index) add_lazy(s.name, index, s.member);
+    } else {
+      for (uint32_t i = 0; i < opened->members.size(); i++) {
+        auto object = fw::read(opened->members[i].data);
+        if (!object.ok()) {
+          diagnostics.error(name + ": the archive has no index, and member " + std::string(opened->members[i].name) + " is no wasm object");
+          continue;
+        }
+        for (const fw::Symbol& s : object->symbols)
+          if (!s.undefined() && (s.flags & fw::symbol_flags::binding_mask) != fw::symbol_flags::local) add_lazy(s.name, index, i);
+      }
+    }
+    return;
+  }
+  if (fw::is_wasm(bytes)) return add_object(bytes, name, eager);
+  if (add_module(bytes, name, eager)) return;
+  diagnostics.error(name + ": not a wasm object, an archive, bitcode or AIR");
+}
+
+void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
+  auto read = fw::read(bytes);
+  if (!read.ok()) return diagnostics.error(std::move(read.error()).at(name));
+  if (!read->relocatable) return diagnostics.error(name + ": not a relocatable wasm file (it has no linking section)");
+  if (read->has_dylink) return diagnostics.error(name + ": shared wasm libraries are not supported");
+  for (const fw::DataSegment& d : read->segments)
+    if (d.memory != 0) return diagnostics.error(name + ": more than one memory is not supported");
+  uint32_t number = uint32_t(files.size());
+  InputFile& f = files.emplace_back();
+  f.name = name;
+  f.bytes = bytes;
+  f.eager = eager;
+  f.object = std::make_unique<fw::Module>(std::move(*read));
+  const fw::Module& m = *f.object;
+  any_object_has_features |= m.has_features;
+
+  f.types.reserve(m.types.size());
+  for (Bytes t : m.types) f.types.push_back(types.intern(t));
+
+  // Comdats: the first file that brings one keeps it.
+  std::vector<bool> dropped(m.comdats.size());
+  for (size_t i = 0; i < m.comdats.size(); i++) dropped[i] = !comdats.emplace(m.comdats[i].name, number).second;
+  auto is_dropped = [&](uint32_t comdat) { return comdat != none && dropped[comdat]; };
+
+  f.first_function = uint32_t(functions.size());
+  if (m.code_section != none) {
+    const std::vector<fw::Reloc>& relocs = m.sections[m.code_section].relocs;
+    size_t r = 0;
+    for (uint32_t i = 0; i < m.bodies.size(); i++) {
+      while (r < relocs.size() && relocs[r].offset < m.bodies[i].begin) r++;
+      f.body_relocs.push_back(uint32_t(r));
+      // A relocation's field lies in one body.
+      for (size_t k = r; k < relocs.size() && relocs[k].offset < m.bodies[i].end; k++)
+        if (relocs[k].offset + fw::field_size(fw::info(relocs[k].type).field) > m.bodies[i].end)
+          return diagnostics.error(name + ": a relocation of the code section crosses the end of a function");
+      Function fn;
+      fn.source = Function::object;
+      fn.file = number;
+      fn.local = i;
+      fn.type = f.types[m.functions[i]];
+      fn.discarded = is_dropped(m.function_comdat[i]);
+      functions.push_back(fn);
+      while (r < relocs.size() && relocs[r].offset < m.bodies[i].end) r++;
+    }
+    f.body_relocs.push_back(uint32_t(r));
+  }
+  f.first_segment = uint32_t(segments.size());
+  if (m.data_section != none) {
+    const fw::Section& section = m.sections[m.data_section];
+    Bytes payload = m.payload(section);
+    uint32_t r = 0;
+    for (uint32_t i = 0; i < m.segments.size(); i++) {
+      const fw::DataSegment& d = m.segments[i];
+      Segment s;
+      s.name = d.name;
+      s.file = number;
+      s.local = i;
+      s.bytes = payload.subspan(d.begin, d.end - d.begin);
+      s.size = s.bytes.size();
+      s.align_log2 = d.align_log2;
+      s.flags = d.info_flags;
+      s.discarded = is_dropped(d.comdat);
+      if (d.name.starts_with(".tdata") || d.name.starts_with(".tbss")) s.flags |= fw::segment_flags::tls;
+      while (r < section.relocs.size() && section.relocs[r].offset < d.begin) r++;
+      s.first_reloc = r;
+      while (r < section.relocs.size() && section.relocs[r].offset < d.end) {
+        if (section.relocs[r].offset + fw::field_size(fw::info(section.relocs[r].type).field) > d.end)
+          return diagnostics.error(name + ": a relocation of the data section crosses the end of a segment");
+        r++;
+      }
+      s.reloc_count = r - s.first_reloc;
+      segments.push_back(s);
+    }
+  }
+  f.first_global = uint32_t(globals.size());
+  for (const fw::Global& g : m.globals) {
+    Global item;
+    item.type = g.type;
+    item.init = g.init;
+    item.file = number;
+    globals.push_back(item);
+  }
+  f.first_table = uint32_t(tables.size());
+  for (const fw::TableType& t : m.tables) {
+    Table item;
+    item.type = t;
+    item.file = number;
+    tables.push_back(item);
+  }
+  f.first_tag = uint32_t(tags.size());
+  for (uint32_t t : m.tags) {
+    Tag item;
+    item.type = f.types[t];
+    item.file = number;
+    tags.push_back(item);
+  }
+
+  // An object from before table symbols may import the indirect function table without naming it.
+  bool has_table_symbol = false;
+  f.symbols.reserve(m.symbols.size());
+  for (const fw::Symbol& y : m.symbols) {
+    namespace sf = fw::symbol_flags;
+    Symbol s;
+    s.name = y.name;
+    s.kind = y.kind;
+    s.file = number;
+    s.weak = (y.flags & sf::binding_mask) == sf::weak;
+    s.local = (y.flags & sf::binding_mask) == sf::local;
+    s.hidden = y.flags & sf::hidden;
+    s.exported = y.flags & sf::exported;
+    s.no_strip = y.flags & sf::no_strip;
+    s.tls = y.flags & sf::tls;
+    s.absolute = y.flags & sf::absolute;
+    bool defined = !y.undefined();
+    bool discarded = false;
+    switch (y.kind) {
+      case SymbolKind::function:
+        if (defined) {
+          s.item = f.first_function + (y.element - m.imported_functions);
+          s.type = functions[s.item].type;
+          discarded = functions[s.item].discarded;
+        } else {
+          s.type = f.types[m.function_type(y.element)];
+        }
+        break;
+      case SymbolKind::data:
+        if (defined) {
+          s.offset = y.offset;
+          s.size = y.size;
+          if (!s.absolute) {
+            s.item = f.first_segment + y.element;
+            discarded = segments[s.item].discarded;
+            s.tls |= bool(segments[s.item].flags & fw::segment_flags::tls);
+          }
+        }
+        break;
+      case SymbolKind::global:
+        if (defined) {
+          s.item = f.first_global + (y.element - m.imported_globals);
+          s.global = globals[s.item].type;
+          if (globals[s.item].name.empty()) globals[s.item].name = y.name;
+        } else {
+          s.global = m.import_of(fw::ExternalKind::global, y.element).global;
+        }
+        break;
+      case SymbolKind::table:
+        has_table_symbol |= y.name == "__indirect_function_table";
+        if (defined) {
+          s.item = f.first_table + (y.element - m.imported_tables);
+          s.table = tables[s.item].type;
+          if (tables[s.item].name.empty()) tables[s.item].name = y.name;
+        } else {
+          s.table = m.import_of(fw::ExternalKind::table, y.element).table;
+        }
+        break;
+      case SymbolKind::tag:
+        if (defined) {
+          s.item = f.first_tag + (y.element - m.imported_tags);
+          s.type = tags[s.item].type;
+          if (tags[s.item].name.empty()) tags[s.item].name = y.name;
+        } else {
+          s.type = f.types[m.import_of(fw::ExternalKind::tag, y.element).type];
+        }
+        break;
+      case SymbolKind::section:
+        s.item = y.element;
+        s.local = true;
+        break;
+    }
+    if (!defined && y.kind != SymbolKind::data && y.kind != SymbolKind::section) {
+      static constexpr fw::ExternalKind kinds[] = {fw::ExternalKind::function, {}, fw::ExternalKind::global, {}, fw::ExternalKind::tag, fw::ExternalKind::table};
+      const fw::Import& im = m.import_of(kinds[unsigned(y.kind)], y.element);
+      if ((y.flags & sf::explicit_name) || im.module != "env") {
+        s.explicit_import = true;
+        s.import_module = im.module;
+        s.import_name = im.name;
+      }
+    }
+    SymbolId id;
+    if (defined && discarded && !s.local) {
+      Symbol reference = s;  // its comdat's other copy defines it
+      reference.item = none;
+      id = refer(reference);
+    } else if (defined) {
+      id = define(s);
+      // The name of a function is that of the first symbol that defines it.
+      if (s.kind == SymbolKind::function && functions[s.item].name.empty()) {
+        functions[s.item].name = s.name;
+        functions[s.item].symbol = id;
+      }
+      if (s.kind == SymbolKind::data && s.item != none && !segments[s.item].symbol.valid()) segments[s.item].symbol = id;
+    } else if (s.local) {
+      diagnostics.error(name + ": symbol \"" + std::string(s.name) + "\" is local and undefined");
+      id = refer(s);
+    } else {
+      id = refer(s);
+    }
+    f.symbols.push_back(id);
+  }
+  for (const fw::InitFunction& i : m.init_functions) f.inits.push_back({i.priority, f.symbols[i.symbol]});
+  // Exports of functions by an export_name attribute.
+  for (const fw::Export& e : m.exports)
+    if (e.kind == fw::ExternalKind::function && e.index >= m.imported_functions) {
+      Function& fn = functions[f.first_function + (e.index - m.imported_functions)];
+      if (fn.symbol.valid()) {
+        at(fn.symbol).exported = true;
+        at(fn.symbol).export_name = e.name;
+      }
+    }
+  if (!has_table_symbol && m.imported_tables == 1) {
+    Symbol s;
+    s.name = "__indirect_function_table";
+    s.kind = SymbolKind::table;
+    s.file = number;
+    s.table = m.import_of(fw::ExternalKind::table, 0).table;
+    refer(s);
+  }
+}
+
+}  // namespace lode::link::wasm

@@ -1,0 +1,364 @@
+// The executable: sections in the order of the core specification (5.5.16), then the custom ones.
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "link/wasm/output.h"
+
+namespace lode::link::wasm {
+
+namespace {
+
+void put_address(Buffer& out, bool memory64, uint64_t value) {
+  out.push_back(memory64 ? 0x42 : 0x41);
+  append_sleb(out, memory64 ? int64_t(value) : int32_t(uint32_t(value)));
+  out.push_back(0x0b);
+}
+
+// The initial value of a global that an object defines.
+void put_init(const Link& l, const Global& g, Buffer& out) {
+  if (g.synthetic) return put_address(out, l.options.memory64, g.value);
+  if (g.init.kind == fw::ConstExpr::Kind::global_get) {
+    // By the symbol that names the imported global.
+    const InputFile& f = l.files[g.file];
+    for (size_t i = 0; i < f.object->symbols.size(); i++)
+      if (f.object->symbols[i].kind == SymbolKind::global && f.object->symbols[i].element == g.init.value) {
+        out.push_back(0x23);
+        append_uleb(out, l.global_index(f.symbols[i]));
+        out.push_back(0x0b);
+        return;
+      }
+  }
+  out.insert(out.end(), g.init.bytes.begin(), g.init.bytes.end());
+}
+
+std::string_view import_module(const Symbol& s) { return s.import_module.empty() ? "env" : s.import_module; }
+std::string_view import_name(const Symbol& s) { return s.import_name.empty() ? s.name : s.import_name; }
+
+uint8_t memory_flags(const Link& l) {
+  return uint8_t((l.memory_has_max ? fw::limits_flags::has_max : 0) | (l.options.shared_memory ? fw::limits_flags::shared : 0) |
+                 (l.options.memory64 ? fw::limits_flags::is_64 : 0));
+}
+
+// Limits of the indirect function table: what the slots need.
+void put_table_type(const Link& l, Buffer& out, const fw::TableType& t, bool indirect) {
+  out.push_back(t.element ? t.element : 0x70);
+  if (!indirect) return put_limits(out, t.limits.flags, t.limits.min, t.limits.max);
+  uint64_t n = (l.options.table_base ? l.options.table_base : 1) + l.table_functions.size();
+  bool growable = l.options.growable_table || l.options.import_table;
+  put_limits(out, growable ? 0 : fw::limits_flags::has_max, n, n);
+}
+
+bool is_debug(std::string_view name) { return name.starts_with(".debug_"); }
+
+}  // namespace
+
+static Buffer name_section(const Link& l) {
+  auto show = [&](std::string_view name) { return l.options.demangle ? demangle(name) : std::string(name); };
+  Buffer out, p;
+  if (!l.options.module_name.empty()) {
+    put_name(p, l.options.module_name);
+    put_subsection(out, uint8_t(fw::NameSubsection::module), p);
+  }
+  auto names = [&](fw::NameSubsection kind, std::vector<std::pair<uint32_t, std::string>>& all) {
+    if (all.empty()) return;
+    std::sort(all.begin(), all.end());
+    p.clear();
+    append_uleb(p, all.size());
+    for (auto& [index, name] : all) {
+      append_uleb(p, index);
+      put_name(p, name);
+    }
+    put_subsection(out, uint8_t(kind), p);
+    all.clear();
+  };
+  std::vector<std::pair<uint32_t, std::string>> all;
+  for (SymbolId id : l.imports)
+    if (l.at(id).kind == SymbolKind::function) all.emplace_back(l.at(id).index, show(l.at(id).name));
+  for (uint32_t i : l.output_functions) all.emplace_back(l.functions[i].index, show(l.functions[i].name));
+  names(fw::NameSubsection::function, all);
+  for (SymbolId id : l.imports)
+    if (l.at(id).kind == SymbolKind::global) all.emplace_back(l.at(id).index, show(l.at(id).name));
+  for (uint32_t i : l.output_globals)
+    if (!l.globals[i].name.empty()) all.emplace_back(l.globals[i].index, show(l.globals[i].name));
+  names(fw::NameSubsection::global, all);
+  for (const OutputSegment& o : l.output_segments)
+    if (o.index != none) all.emplace_back(o.index, std::string(o.name));
+  names(fw::NameSubsection::data, all);
+  return out;
+}
+
+// Custom sections of objects: debug information is concatenated by name and relocated; others are concatenated as they are.
+static void custom_sections(Link& l, Buffer& out) {
+  struct Piece {
+    uint32_t file, section, offset;
+  };
+  std::vector<std::pair<std::string_view, std::vector<Piece>>> all;
+  for (uint32_t n = 0; n < l.files.size(); n++) {
+    const InputFile& f = l.files[n];
+    if (!f.object || !f.live) continue;
+    for (uint32_t s = 0; s < f.object->sections.size(); s++) {
+      const fw::Section& section = f.object->sections[s];
+      if (section.id != fw::SectionId::custom || section.name == "linking" || section.name == "name" || section.name == "producers" ||
+          section.name == "target_features" || section.name.starts_with("reloc."))
+        continue;
+      if (is_debug(section.name) && !l.debug_kept) continue;
+      if (l.options.strip_all && std::find(l.options.keep_sections.begin(), l.options.keep_sections.end(), section.name) == l.options.keep_sections.end())
+        continue;
+      if (uint32_t c = f.object->section_comdat[s]; c != none && l.comdats.at(f.object->comdats[c].name) != n) continue;
+      auto it = std::find_if(all.begin(), all.end(), [&](auto& p) { return p.first == section.name; });
+      if (it == all.end()) it = all.insert(all.end(), {section.name, {}});
+      uint32_t offset = 0;
+      if (!it->second.empty()) {
+        const Piece& last = it->second.back();
+        offset = last.offset + l.files[last.file].object->sections[last.section].size;
+      }
+      it->second.push_back({n, s, offset});
+    }
+  }
+  auto offset_of = [&](uint32_t file, uint32_t section) -> uint64_t {
+    for (auto& [name, pieces] : all)
+      for (const Piece& p : pieces)
+        if (p.file == file && p.section == section) return p.offset;
+    return 0;
+  };
+  for (auto& [name, pieces] : all) {
+    Buffer payload;
+    // References to what is not linked: -1, or -2 where -1 starts a base address entry (DWARF 4 section 2.17.3).
+    uint64_t dead = name == ".debug_ranges" || name == ".debug_loc" ? uint64_t(-2) : uint64_t(-1);
+    for (const Piece& p : pieces) {
+      const InputFile& f = l.files[p.file];
+      const fw::Section& section = f.object->sections[p.section];
+      Bytes bytes = f.object->payload(section);
+      size_t start = payload.size();
+      payload.insert(payload.end(), bytes.begin(), bytes.end());
+      for (const fw::Reloc& r : section.relocs) {
+        const fw::RelocInfo& info = fw::info(r.type);
+        uint64_t value;
+        if (info.target == fw::RelocTarget::section_offset) {
+          value = offset_of(p.file, f.object->symbols[r.index].element) + uint64_t(r.addend);
+        } else {
+          const Symbol& s = info.target == fw::RelocTarget::type ? l.symbols[0] : l.at(f.symbols[r.index]);
+          bool gone = info.target != fw::RelocTarget::type &&
+                      ((s.kind == SymbolKind::function && (s.state != State::defined || !l.functions[s.item].live || s.file != p.file)) ||
+                       (s.kind == SymbolKind::data && (s.state != State::defined || (s.item != none && !l.segments[s.item].live))));
+          value = gone ? dead : reloc_value(l, f, r);
+        }
+        fw::write_field(payload.data() + start + r.offset, info.field, value);
+      }
+    }
+    put_custom(out, name, payload);
+  }
+}
+
+std::vector<uint8_t> Link::write_executable() {
+  Buffer out(fw::magic, fw::magic + 8), p;
+  const Link& l = *this;
+
+  if (!output_types.empty()) put_types(l, out);
+
+  // imports
+  uint32_t import_count = uint32_t(imports.size()) + (options.import_memory ? 1 : 0);
+  if (import_count) {
+    p.clear();
+    append_uleb(p, import_count);
+    auto put = [&](SymbolKind kind) {
+      for (SymbolId id : imports) {
+        const Symbol& s = at(id);
+        if (s.kind != kind) continue;
+        put_name(p, import_module(s));
+        put_name(p, import_name(s));
+        switch (kind) {
+          case SymbolKind::function:
+            p.push_back(0);
+            append_uleb(p, type_index[s.type]);
+            break;
+          case SymbolKind::table:
+            p.push_back(1);
+            put_table_type(l, p, s.table, id == indirect_table);
+            break;
+          case SymbolKind::global:
+            p.push_back(3);
+            p.push_back(s.global.type);
+            p.push_back(s.global.is_mutable);
+            break;
+          default:
+            p.push_back(4);
+            p.push_back(0);
+            append_uleb(p, type_index[s.type]);
+        }
+      }
+    };
+    put(SymbolKind::function);
+    put(SymbolKind::table);
+    if (options.import_memory) {
+      put_name(p, options.import_memory_module);
+      put_name(p, options.import_memory_name);
+      p.push_back(2);
+      put_limits(p, memory_flags(l), memory_pages, memory_max_pages);
+    }
+    put(SymbolKind::global);
+    put(SymbolKind::tag);
+    put_section(out, fw::SectionId::import, p);
+  }
+
+  if (!output_functions.empty()) {
+    p.clear();
+    append_uleb(p, output_functions.size());
+    for (uint32_t i : output_functions) append_uleb(p, type_index[functions[i].type]);
+    put_section(out, fw::SectionId::function, p);
+  }
+  if (!output_tables.empty()) {
+    p.clear();
+    append_uleb(p, output_tables.size());
+    for (uint32_t i : output_tables) put_table_type(l, p, tables[i].type, at(indirect_table).state == State::defined && at(indirect_table).item == i);
+    put_section(out, fw::SectionId::table, p);
+  }
+  if (!options.import_memory) {
+    p.clear();
+    p.push_back(1);
+    put_limits(p, memory_flags(l), memory_pages, memory_max_pages);
+    put_section(out, fw::SectionId::memory, p);
+  }
+  if (!output_tags.empty()) {
+    p.clear();
+    append_uleb(p, output_tags.size());
+    for (uint32_t i : output_tags) {
+      p.push_back(0);
+      append_uleb(p, type_index[tags[i].type]);
+    }
+    put_section(out, fw::SectionId::tag, p);
+  }
+
+  // Exports by name. A data symbol is exported as an immutable global with its address.
+  std::vector<SymbolId> exported;
+  for (uint32_t i = 0; i < symbols.size(); i++) {
+    const Symbol& s = symbols[i];
+    bool is_entry = !options.no_entry && s.name == options.entry && s.kind == SymbolKind::function && s.state == State::defined && !s.local;
+    if (!is_entry && !is_exported(s)) continue;
+    if (s.kind == SymbolKind::function && !functions[s.item].live) continue;
+    if (s.kind == SymbolKind::global && !globals[s.item].live) continue;
+    if (s.kind == SymbolKind::table && !tables[s.item].live) continue;
+    if (s.kind == SymbolKind::tag && !tags[s.item].live) continue;
+    if (s.kind == SymbolKind::data && (s.tls || (s.item != none && !segments[s.item].live))) continue;
+    exported.push_back(SymbolId(i));
+  }
+  std::sort(exported.begin(), exported.end(), [&](SymbolId a, SymbolId b) { return at(a).name < at(b).name; });
+  std::vector<uint64_t> address_globals;
+  Buffer exports;
+  uint32_t export_count = 0;
+  auto put_export = [&](std::string_view name, fw::ExternalKind kind, uint32_t index) {
+    put_name(exports, name);
+    exports.push_back(uint8_t(kind));
+    append_uleb(exports, index);
+    export_count++;
+  };
+  if (!options.import_memory || options.export_memory) put_export(options.export_memory_name, fw::ExternalKind::memory, 0);
+  if (options.export_table) {
+    const Symbol& t = at(indirect_table);
+    put_export("__indirect_function_table", fw::ExternalKind::table, t.state == State::defined ? tables[t.item].index : t.index);
+  }
+  for (SymbolId id : exported) {
+    const Symbol& s = at(id);
+    std::string_view name = s.export_name.empty() ? s.name : s.export_name;
+    switch (s.kind) {
+      case SymbolKind::function: {
+        auto wrapper = export_wrappers.find(id.value);
+        put_export(name, fw::ExternalKind::function, wrapper == export_wrappers.end() ? functions[s.item].index : functions[wrapper->second].index);
+        break;
+      }
+      case SymbolKind::data:
+        put_export(name, fw::ExternalKind::global, imported_globals + uint32_t(output_globals.size() + address_globals.size()));
+        address_globals.push_back(address_of(id));
+        break;
+      case SymbolKind::global: put_export(name, fw::ExternalKind::global, globals[s.item].index); break;
+      case SymbolKind::table:
+        if (id != indirect_table || !options.export_table) put_export(name, fw::ExternalKind::table, tables[s.item].index);
+        break;
+      case SymbolKind::tag: put_export(name, fw::ExternalKind::tag, tags[s.item].index); break;
+      default: break;
+    }
+  }
+
+  if (!output_globals.empty() || !address_globals.empty()) {
+    p.clear();
+    append_uleb(p, output_globals.size() + address_globals.size());
+    for (uint32_t i : output_globals) {
+      p.push_back(globals[i].type.type);
+      p.push_back(globals[i].type.is_mutable);
+      put_init(l, globals[i], p);
+    }
+    for (uint64_t a : address_globals) {
+      p.push_back(options.memory64 ? 0x7e : 0x7f);
+      p.push_back(0);
+      put_address(p, options.memory64, a);
+    }
+    put_section(out, fw::SectionId::global, p);
+  }
+  if (export_count) {
+    p.clear();
+    append_uleb(p, export_count);
+    p.insert(p.end(), exports.begin(), exports.end());
+    put_section(out, fw::SectionId::export_, p);
+  }
+  if (needs_init_memory) {
+    p.clear();
+    append_uleb(p, function_index(init_memory));
+    put_section(out, fw::SectionId::start, p);
+  }
+  if (!table_functions.empty()) {
+    p.clear();
+    p.push_back(1);
+    const Symbol& t = at(indirect_table);
+    uint32_t table = t.state == State::defined ? tables[t.item].index : t.index;
+    p.push_back(table ? 2 : 0);
+    if (table) append_uleb(p, table);
+    p.push_back(0x41);
+    append_sleb(p, int64_t(options.table_base ? options.table_base : 1));
+    p.push_back(0x0b);
+    if (table) p.push_back(0);  // element kind: function references
+    append_uleb(p, table_functions.size());
+    for (uint32_t f : table_functions) append_uleb(p, f);
+    put_section(out, fw::SectionId::element, p);
+  }
+  uint32_t segment_count = 0;
+  for (const OutputSegment& o : output_segments) segment_count += o.index != none;
+  if (segment_count && options.shared_memory) {
+    p.clear();
+    append_uleb(p, segment_count);
+    put_section(out, fw::SectionId::data_count, p);
+  }
+  if (!output_functions.empty()) {
+    std::vector<CodeChunk> chunks = write_code(*this, uleb_size(output_functions.size()));
+    uint64_t size = uleb_size(output_functions.size());
+    for (const CodeChunk& c : chunks) size += c.bytes.size();
+    out.reserve(out.size() + size + 16);
+    out.push_back(uint8_t(fw::SectionId::code));
+    append_uleb(out, size);
+    append_uleb(out, output_functions.size());
+    for (const CodeChunk& c : chunks) out.insert(out.end(), c.bytes.begin(), c.bytes.end());
+  }
+  if (segment_count) {
+    p.clear();
+    append_uleb(p, segment_count);
+    for (const OutputSegment& o : output_segments) {
+      if (o.index == none) continue;
+      p.push_back(o.passive);
+      if (!o.passive) put_address(p, options.memory64, o.address);
+      append_uleb(p, o.file_size);
+      put_segment(l, o, p, nullptr);
+    }
+    put_section(out, fw::SectionId::data, p);
+  }
+
+  custom_sections(*this, out);
+  auto kept = [&](std::string_view name) {
+    return !options.strip_all || std::find(options.keep_sections.begin(), options.keep_sections.end(), name) != options.keep_sections.end();
+  };
+  if (kept("name") && !options.strip_debug) put_custom(out, "name", name_section(l));
+  if (kept("producers")) put_custom(out, "producers", producers_payload(l));
+  if (kept("target_features") && !output_features.empty()) put_custom(out, "target_features", features_payload(l));
+  return out;
+}
+
+}  // namespace lode::link::wasm
