@@ -339,7 +339,7 @@ struct Link {
   unsigned pointer_bytes() const { return options.memory64 ? 8 : 4; }
 };
 
-// Relocations of a module's data item, in terms of the link; see modules.cpp.
+// Relocations of a module's data item, in terms of the link; see modules.cpp. Without a symbol: the number `addend`.
 struct DataReference {
   uint64_t offset = 0;
   int64_t addend = 0;

@@ -229,6 +229,7 @@ struct Marker {
             references.clear();
             data_references(l, item, references);
             for (const DataReference& r : references) {
+              if (!r.symbol) continue;
               if (r.is_function) address_of_function(r.symbol);
               else symbol(r.symbol);
             }

@@ -231,6 +231,11 @@ void put_segment(const Link& l, const OutputSegment& o, Buffer& out, std::vector
       references.clear();
       data_references(l, i, references);
       for (const DataReference& r : references) {
+        if (!r.symbol) {
+          if (r.size == 8) store_le<uint64_t>(to + r.offset, uint64_t(r.addend));
+          else store_le<uint32_t>(to + r.offset, uint32_t(r.addend));
+          continue;
+        }
         const Symbol& target = l.at(r.symbol);
         uint64_t value = r.is_function ? l.table_slot(r.symbol) : target.state == State::defined ? l.address_of(r.symbol) + uint64_t(r.addend) : 0;
         if (r.is_function && value == none) value = 0;

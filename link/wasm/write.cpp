@@ -355,7 +355,7 @@ std::vector<uint8_t> Link::write_executable() {
   auto kept = [&](std::string_view name) {
     return !options.strip_all || std::find(options.keep_sections.begin(), options.keep_sections.end(), name) != options.keep_sections.end();
   };
-  if (kept("name") && !options.strip_debug) put_custom(out, "name", name_section(l));
+  if (kept("name")) put_custom(out, "name", name_section(l));
   if (kept("producers")) put_custom(out, "producers", producers_payload(l));
   if (kept("target_features") && !output_features.empty()) put_custom(out, "target_features", features_payload(l));
   return out;

@@ -1,0 +1,416 @@
+// Inputs of IR: bitcode and AIR text. A module's functions and data become items like an object's; a function's code comes into
+// being when liveness first reaches it: its body is read, lowered and put into the MIR store, where it stays from flush to flush.
+//
+// Functions are lowered by all threads, each with its own scratch memory; the store takes them in the order of the inputs.
+#include <tbb/enumerable_thread_specific.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+
+#include "codegen/air/legalize.h"
+#include "codegen/import/import.h"
+#include "codegen/wasm/target.h"
+#include "link/wasm/link.h"
+#if __has_include("codegen/air/text.h")
+#include "codegen/air/text.h"
+#define LODE_HAVE_AIR_TEXT 1
+#endif
+
+namespace lode::link::wasm {
+
+using cg::ValueType;
+
+struct ModuleInput {
+  std::unique_ptr<codegen::BitcodeModule> bitcode;
+  std::unique_ptr<air::Module> owned;
+  air::Module* air = nullptr;
+  std::vector<codegen::SymbolReach> reach;  // by air symbol
+  std::unordered_map<uint32_t, uint32_t> signatures;  // air type -> type of the link
+};
+
+void ModuleInputDeleter::operator()(ModuleInput* m) const { delete m; }
+
+namespace {
+
+struct Adder {
+  Link& l;
+  uint32_t number;
+  InputFile& file;
+  ModuleInput& m;
+  air::Module& air;
+  std::vector<uint32_t> items;  // function or segment, by air symbol; none
+
+  std::string_view text(air::StringRef r) const { return air.str(r); }
+
+  uint32_t signature(air::TypeId t, std::string_view name) {
+    auto [it, fresh] = m.signatures.emplace(t.value, none);
+    if (!fresh) return it->second;
+    auto bytes = cg::signature_of(air.types, t, l.features);
+    if (!bytes.ok()) {
+      l.diagnostics.error(file.name + ": " + std::string(name) + ": " + bytes.error().text());
+      return it->second = l.types.intern(cg::signature_bytes({}, {}));
+    }
+    return it->second = l.types.intern(*bytes);
+  }
+
+  bool defines(const air::Symbol& y) const { return y.defined && y.linkage != air::Linkage::available_externally; }
+
+  Symbol start(const air::Symbol& y) {
+    Symbol s;
+    s.name = y.name.size ? text(y.name) : l.keep(".L__unnamed_" + std::to_string(&y - air.symbols.data()));
+    s.file = number;
+    s.local = y.linkage == air::Linkage::internal && y.defined;
+    using L = air::Linkage;
+    s.weak = y.linkage == L::weak_any || y.linkage == L::weak_odr || y.linkage == L::linkonce_any || y.linkage == L::linkonce_odr ||
+             y.linkage == L::common || y.linkage == L::extern_weak;
+    s.hidden = y.visibility == air::Visibility::hidden;
+    s.no_strip = y.used || y.retain;
+    s.tls = y.tls != air::TlsModel::none;
+    if (y.wasm_import_module.size || y.wasm_import_name.size) {
+      s.explicit_import = true;
+      s.import_module = y.wasm_import_module.size ? text(y.wasm_import_module) : "env";
+      s.import_name = y.wasm_import_name.size ? text(y.wasm_import_name) : s.name;
+    }
+    if (y.wasm_export_name.size) {
+      s.exported = true;
+      s.export_name = text(y.wasm_export_name);
+    }
+    return s;
+  }
+
+  bool dropped(const air::Symbol& y) {
+    if (!y.comdat.valid()) return false;
+    auto [it, fresh] = l.comdats.emplace(text(air.comdats[y.comdat.value].name), number);
+    return it->second != number;
+  }
+
+  std::string_view segment_name(const air::Symbol& y, std::string_view name) {
+    if (y.section.size) return text(y.section);
+    const char* stem = y.tls != air::TlsModel::none ? (y.bytes_size || y.reloc_count ? ".tdata." : ".tbss.")
+                       : y.constant                ? ".rodata."
+                       : y.bytes_size || y.reloc_count ? ".data." : ".bss.";
+    return l.keep(stem + std::string(name));
+  }
+
+  void items_of_symbols() {
+    items.assign(air.symbols.size(), none);
+    file.first_function = uint32_t(l.functions.size());
+    file.first_segment = uint32_t(l.segments.size());
+    for (uint32_t i = 0; i < air.symbols.size(); i++) {
+      air::Symbol& y = air.symbols[i];
+      if (!(l.features & cg::bit(cg::Feature::atomics))) y.tls = air::TlsModel::none;  // one thread: ordinary data
+      if (!defines(y)) continue;
+      bool drop = dropped(y);
+      if (y.kind == air::SymbolKind::function && y.function.valid()) {
+        Function f;
+        f.source = Function::module;
+        f.file = number;
+        f.local = y.function.value;
+        f.type = signature(y.type, text(y.name));
+        f.discarded = drop;
+        items[i] = uint32_t(l.functions.size());
+        l.functions.push_back(f);
+      } else if (y.kind == air::SymbolKind::data) {
+        Segment s;
+        s.file = number;
+        s.local = i;
+        s.size = y.size;
+        s.bytes = Bytes(air.data.data() + y.bytes_offset, y.bytes_size);
+        s.align_log2 = y.align_log2;
+        s.flags = (y.tls != air::TlsModel::none ? fw::segment_flags::tls : 0) | (y.retain ? fw::segment_flags::retain : 0);
+        s.first_reloc = y.relocs;
+        s.reloc_count = y.reloc_count;
+        s.discarded = drop;
+        items[i] = uint32_t(l.segments.size());
+        l.segments.push_back(s);
+      }
+    }
+  }
+
+  // What an alias stands for in the end, and at which offset; none for a chain that has no end.
+  uint32_t aliased(uint32_t i, int64_t& offset) {
+    for (unsigned steps = 0; steps < 64; steps++) {
+      const air::Symbol& y = air.symbols[i];
+      if (y.kind != air::SymbolKind::alias) return i;
+      offset += y.alias_offset;
+      if (!y.aliasee.valid()) return none;
+      i = y.aliasee.value;
+    }
+    return none;
+  }
+
+  void add_symbols() {
+    for (uint32_t i = 0; i < air.symbols.size(); i++) {
+      const air::Symbol& y = air.symbols[i];
+      Symbol s = start(y);
+      int64_t offset = 0;
+      uint32_t target = i;
+      if (y.kind == air::SymbolKind::ifunc)
+        l.diagnostics.error(file.name + ": " + std::string(s.name) + ": indirect functions (ifunc) are not supported for wasm");
+      if (y.kind == air::SymbolKind::alias) {
+        target = aliased(i, offset);
+        if (target == none || items[target] == none) {
+          l.diagnostics.error(file.name + ": alias " + std::string(s.name) + " stands for nothing that the module defines");
+          target = i;
+        }
+      }
+      const air::Symbol& real = air.symbols[target];
+      bool function = real.kind == air::SymbolKind::function;
+      s.kind = function ? SymbolKind::function : SymbolKind::data;
+      uint32_t item = items[target];
+      bool discarded = item != none && (function ? l.functions[item].discarded : l.segments[item].discarded);
+      if (function) s.type = signature(real.type, s.name);
+      SymbolId id;
+      if (item == none || (discarded && !s.local)) {
+        s.type_declared = item == none;
+        bool first = l.by_name.find(s.name) == l.by_name.end() || l.at(l.by_name.find(s.name)->second).type == none;
+        id = l.refer(s);
+        if (first && s.type_declared) l.at(id).type_declared = true;
+      } else {
+        s.item = item;
+        s.offset = uint64_t(offset);
+        s.size = function ? 0 : l.segments[item].size;
+        id = l.define(s);
+        if (function && l.functions[item].name.empty()) {
+          l.functions[item].name = s.name;
+          l.functions[item].symbol = id;
+        }
+        if (!function && !l.segments[item].symbol.valid()) {
+          l.segments[item].symbol = id;
+          l.segments[item].name = segment_name(real, s.name);
+        }
+      }
+      file.symbols.push_back(id);
+    }
+  }
+
+  // Destructors (llvm.global_dtors) are registered with __cxa_atexit by a constructor of their priority.
+  void add_inits() {
+    for (const air::InitEntry& e : air.inits) {
+      if (!e.function.valid() || e.function.value >= file.symbols.size()) continue;
+      if (e.associated.valid() && e.associated.value < items.size()) {
+        uint32_t item = items[e.associated.value];
+        const air::Symbol& a = air.symbols[e.associated.value];
+        if (item != none && (a.kind == air::SymbolKind::function ? l.functions[item].discarded : l.segments[item].discarded)) continue;
+      }
+      SymbolId target = file.symbols[e.function.value];
+      if (!e.destructor) {
+        file.inits.push_back({e.priority, target});
+        continue;
+      }
+      std::string name(l.at(target).name);
+      ValueType pointer = l.options.memory64 ? ValueType::i64 : ValueType::i32;
+      ValueType one[] = {pointer}, three[] = {pointer, pointer, pointer}, result[] = {ValueType::i32};
+      auto reference = [&](const char* symbol, SymbolKind kind, uint32_t type) {
+        Symbol s;
+        s.name = symbol;
+        s.kind = kind;
+        s.file = number;
+        s.type = type;
+        s.hidden = kind == SymbolKind::data;
+        return l.refer(s);
+      };
+      uint32_t atexit_type = l.types.intern(cg::signature_bytes(three, result));
+      SymbolId atexit = reference("__cxa_atexit", SymbolKind::function, atexit_type);
+      SymbolId handle = reference("__dso_handle", SymbolKind::data, none);
+      cg::Builder b;
+      auto function = [&](const std::string& function_name, std::span<const ValueType> params, auto body) {
+        Symbol s;
+        s.name = l.keep(function_name);
+        s.file = number;
+        s.local = true;
+        s.kind = SymbolKind::function;
+        s.type = l.types.intern(cg::signature_bytes(params, {}));
+        s.item = uint32_t(l.functions.size());
+        SymbolId id = l.define(s);
+        Function f;
+        f.source = Function::module;
+        f.file = number;
+        f.local = none;
+        f.type = s.type;
+        f.name = s.name;
+        f.symbol = id;
+        mir::FunctionDraft d;
+        b.start(d, id, params, {}, l.options.memory64);
+        body();
+        if (auto added = l.store.append(d); added.ok()) f.mir = *added;
+        l.functions.push_back(f);
+        return id;
+      };
+      SymbolId call = function(".Lcall_dtor." + name, one, [&] { b.call(target); });
+      SymbolId registers = function(".Lregister_dtor." + name, {}, [&] {
+        b.function_address(call);
+        b.address_const(0);
+        b.data_address(handle, 0);
+        b.call(atexit, false, b.type(three, result));
+        b.op(cg::Op::drop);
+      });
+      file.inits.push_back({e.priority, registers});
+    }
+  }
+};
+
+bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const std::string& name, bool eager) {
+  air::Module& air = *input->air;
+  if (air.types.layout().pointer_bytes != l.pointer_bytes()) {
+    l.diagnostics.error(name + ": was made for another target (" + (air.triple.empty() ? "pointers of " + std::to_string(air.types.layout().pointer_bytes) + " bytes" : air.triple) + ")");
+    return true;
+  }
+  if (!air.triple.empty() && !air.triple.starts_with("wasm")) {
+    l.diagnostics.error(name + ": was made for another target (" + air.triple + ")");
+    return true;
+  }
+  if (!air.module_asm.empty()) l.diagnostics.error(name + ": module-level assembly is not supported for wasm");
+  uint32_t number = uint32_t(l.files.size());
+  InputFile& f = l.files.emplace_back();
+  f.name = name;
+  f.eager = eager;
+  f.module = std::move(input);
+  Adder a{l, number, f, *f.module, air, {}};
+  a.items_of_symbols();
+  a.add_symbols();
+  a.add_inits();
+  f.module->reach.assign(air.symbols.size(), codegen::SymbolReach::direct);
+  for (const air::DataReloc& r : air.data_relocs)
+    if (r.kind == air::DataRelocKind::symbol_minus_place && r.symbol.valid() && r.symbol.value < f.symbols.size() &&
+        l.at(f.symbols[r.symbol.value]).kind == SymbolKind::function)
+      l.diagnostics.error(name + ": the difference between a function's address and a place in data (" +
+                          std::string(l.at(f.symbols[r.symbol.value]).name) + ") does not exist in wasm");
+  return true;
+}
+
+}  // namespace
+
+bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
+  std::unique_ptr<ModuleInput, ModuleInputDeleter> input(new ModuleInput);
+  bool bitcode = bytes.size() >= 4 && ((bytes[0] == 'B' && bytes[1] == 'C' && bytes[2] == 0xc0 && bytes[3] == 0xde) ||
+                                       (bytes[0] == 0xde && bytes[1] == 0xc0 && bytes[2] == 0x17 && bytes[3] == 0x0b));
+  if (bitcode) {
+    auto opened = codegen::BitcodeModule::open(bytes, name);
+    if (!opened.ok()) {
+      diagnostics.error(opened.error());
+      return true;
+    }
+    input->bitcode = std::move(*opened);
+    input->air = &input->bitcode->module();
+    return add(*this, std::move(input), name, eager);
+  }
+#ifdef LODE_HAVE_AIR_TEXT
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (name.ends_with(".air") || air::looks_like_text(text)) {
+    auto read = air::read_text(text, name);
+    if (!read.ok()) {
+      diagnostics.error(read.error());
+      return true;
+    }
+    input->owned = std::make_unique<air::Module>(std::move(*read));
+    input->air = input->owned.get();
+    return add(*this, std::move(input), name, eager);
+  }
+#endif
+  return false;
+}
+
+void Link::add_air(std::unique_ptr<air::Module> module, bool eager) {
+  std::unique_ptr<ModuleInput, ModuleInputDeleter> input(new ModuleInput);
+  input->owned = std::move(module);
+  input->air = input->owned.get();
+  std::string name = input->air->name;
+  add(*this, std::move(input), name, eager);
+  extract_pending();
+}
+
+// The names of runtime functions, so that code from IR can call them. They are taken from archives when code does.
+void Link::prepare_lowering() {
+  if (!runtime.empty() || std::none_of(files.begin(), files.end(), [](const InputFile& f) { return bool(f.module); })) return;
+  const air::Module* any = nullptr;
+  for (const InputFile& f : files)
+    if (f.module) any = f.module->air;
+  for (unsigned i = 0; i < air::runtime_function_count; i++) {
+    auto r = air::RuntimeFunction(i);
+    SymbolId id = intern(air::info(r).name);
+    Symbol& s = at(id);
+    if (!s.kind_known) {
+      s.kind = SymbolKind::function;
+      s.kind_known = true;
+      auto bytes = cg::signature_of(any->types, r, features);
+      if (bytes.ok() && s.type == none) s.type = types.intern(*bytes);
+    }
+    runtime.push_back(id);
+  }
+}
+
+void Link::lower(std::span<const uint32_t> wave) {
+  struct Worker {
+    std::unique_ptr<codegen::LowerScratch> scratch = cg::make_scratch();
+    air::Function fn;
+  };
+  tbb::enumerable_thread_specific<Worker> workers;
+  std::vector<mir::FunctionDraft> drafts_of_wave(wave.size());
+  std::vector<char> good(wave.size());
+  auto work = [&](size_t i) {
+    Worker& w = workers.local();
+    const Function& f = functions[wave[i]];
+    InputFile& file = files[f.file];
+    const air::Module& module = *file.module->air;
+    if (module.bodies) {
+      auto read = module.bodies->read(air::FunctionIndex(f.local), w.fn);
+      if (!read.ok()) return diagnostics.error(read.error(), wave[i]);
+    } else {
+      w.fn = module.in_memory[f.local];
+    }
+    cg::LowerContext c;
+    c.module = &module;
+    c.symbols = file.symbols;
+    c.reach = file.module->reach;
+    c.runtime = runtime;
+    c.options.object = options.relocatable;
+    c.options.features = features;
+    c.stack_pointer = stack_pointer;
+    c.tls_base = tls_base;
+    c.exception_tag = exception_tag;
+    auto done = cg::lower(w.fn, c, *w.scratch, drafts_of_wave[i]);
+    if (!done.ok()) return diagnostics.error(std::move(done.error()).at(file.name), wave[i]);
+    drafts_of_wave[i].symbol = f.symbol;
+    good[i] = true;
+  };
+  if (options.threads == 1 || wave.size() < 2)
+    for (size_t i = 0; i < wave.size(); i++) work(i);
+  else
+    tbb::parallel_for(size_t(0), wave.size(), work);
+  std::vector<const mir::FunctionDraft*> list;
+  std::vector<uint32_t> items;
+  for (size_t i = 0; i < wave.size(); i++)
+    if (good[i]) {
+      list.push_back(&drafts_of_wave[i]);
+      items.push_back(wave[i]);
+    }
+  auto ids = store.append_all(list, options.threads);
+  if (!ids.ok()) return diagnostics.error(ids.error());
+  for (size_t i = 0; i < items.size(); i++) functions[items[i]].mir = (*ids)[i];
+  lowered += items.size();
+}
+
+void data_references(const Link& link, uint32_t segment, std::vector<DataReference>& out) {
+  const Segment& s = link.segments[segment];
+  const InputFile& f = link.files[s.file];
+  const air::Module& module = *f.module->air;
+  for (uint32_t i = 0; i < s.reloc_count; i++) {
+    const air::DataReloc& r = module.data_relocs[s.first_reloc + i];
+    DataReference d;
+    d.offset = r.offset;
+    d.addend = r.addend;
+    d.size = r.size;
+    switch (r.kind) {
+      case air::DataRelocKind::block_address: d.addend = int64_t(r.symbol.value) + 1; break;  // as select numbers blocks
+      case air::DataRelocKind::block_difference: d.addend = int64_t(r.symbol.value) - r.addend; break;
+      default:
+        d.symbol = f.symbols[r.symbol.value];
+        d.is_function = link.at(d.symbol).kind == SymbolKind::function;
+        d.relative = r.kind == air::DataRelocKind::symbol_minus_place;
+    }
+    out.push_back(d);
+  }
+}
+
+}  // namespace lode::link::wasm
