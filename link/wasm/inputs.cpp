@@ -200,6 +200,7 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
       fn.local = i;
       fn.type = f.types[m.functions[i]];
       fn.discarded = is_dropped(m.function_comdat[i]);
+      if (m.function_comdat[i] != none) fn.comdat = m.comdats[m.function_comdat[i]].name;
       functions.push_back(fn);
       while (r < relocs.size() && relocs[r].offset < m.bodies[i].end) r++;
     }
@@ -221,6 +222,7 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
       s.align_log2 = d.align_log2;
       s.flags = d.info_flags;
       s.discarded = is_dropped(d.comdat);
+      if (d.comdat != none) s.comdat = m.comdats[d.comdat].name;
       if (d.name.starts_with(".tdata") || d.name.starts_with(".tbss")) s.flags |= fw::segment_flags::tls;
       while (r < section.relocs.size() && section.relocs[r].offset < d.begin) r++;
       s.first_reloc = r;

@@ -106,7 +106,6 @@ void Link::make_variants() {
   // In a fixed order: the map's depends on the library.
   std::vector<std::pair<uint64_t, uint32_t>> wanted(variants.begin(), variants.end());
   variants.clear();
-  if (options.relocatable) return;
   std::sort(wanted.begin(), wanted.end(), [&](auto& a, auto& b) {
     const Symbol &x = symbols[a.first >> 32], &y = symbols[b.first >> 32];
     return std::tie(x.name, a.second, a.first) < std::tie(y.name, b.second, b.first);
@@ -116,7 +115,7 @@ void Link::make_variants() {
     uint32_t type = uint32_t(key);
     Symbol& s = at(id);
     if (s.type == type || s.type == none) continue;
-    if (s.state != State::defined && !becomes_import(s)) {
+    if (s.state != State::defined && !becomes_import(s)) {  // (relocatable: everything undefined is an import)
       // An undefined weak function: its stubs have all types that are asked for.
       variants[key] = make_trap("undefined_weak:" + describe(id), type);
       continue;

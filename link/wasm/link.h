@@ -118,6 +118,7 @@ struct Function {
   uint32_t local = 0;        // object: index of the body; module: FunctionIndex; draft: index in Link::drafts
   uint32_t type = 0;
   FunctionId mir;            // module: once lowered
+  std::string_view comdat;   // empty: none
   // of a flush
   bool live = false;
   uint32_t count = 0, index = none, table_slot = none;
@@ -134,7 +135,7 @@ struct Segment {
   uint32_t flags = 0;        // fw::segment_flags
   uint32_t first_reloc = 0, reloc_count = 0;  // object: in its data section; module: in Module::data_relocs
   bool discarded = false;
-  bool writable = true;      // module: known constant or not
+  std::string_view comdat;
   // of a flush
   bool live = false;
   uint32_t count = 0;
@@ -256,7 +257,7 @@ struct Link {
   std::vector<uint32_t> output_functions, output_globals, output_tables, output_tags;  // items in order
   std::vector<uint32_t> table_functions;         // function indices, from the table base on
   std::deque<OutputSegment> output_segments;
-  std::vector<SymbolId> ctors;                   // in the order of their calls
+  std::vector<InputFile::Init> ctors;            // in the order of their calls
   std::unordered_map<uint64_t, uint32_t> variants;  // symbol << 32 | type -> the file that wants it so; later the trap's item
   uint64_t data_end = 0, heap_base = 0, memory_end = 0, stack_low = 0, stack_high = 0, data_start = 0, tls_start = 0, tls_bytes = 0,
            tls_alignment = 1;

@@ -108,6 +108,7 @@ struct Adder {
         f.local = y.function.value;
         f.type = signature(y.type, text(y.name));
         f.discarded = drop;
+        if (y.comdat.valid()) f.comdat = text(air.comdats[y.comdat.value].name);
         items[i] = uint32_t(l.functions.size());
         l.functions.push_back(f);
       } else if (y.kind == air::SymbolKind::data) {
@@ -121,6 +122,7 @@ struct Adder {
         s.first_reloc = y.relocs;
         s.reloc_count = y.reloc_count;
         s.discarded = drop;
+        if (y.comdat.valid()) s.comdat = text(air.comdats[y.comdat.value].name);
         items[i] = uint32_t(l.segments.size());
         l.segments.push_back(s);
       }

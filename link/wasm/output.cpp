@@ -81,6 +81,12 @@ uint64_t reloc_value(const Link& l, const InputFile& f, const fw::Reloc& r, uint
 
 namespace {
 
+// The trapping function that a call gets whose type is not the callee's; none when it fits.
+uint32_t trap_of(const Link& l, SymbolId id, uint32_t type) {
+  auto it = l.variants.find(uint64_t(id.value) << 32 | type);
+  return it == l.variants.end() ? none : it->second;
+}
+
 // A function of an object: its bytes, with new values in the fields of its relocations; shortest encodings when `compress`.
 void put_object_body(const Link& l, const Function& fn, bool compress, Buffer& out, std::vector<OutReloc>* relocs) {
   const InputFile& f = l.files[fn.file];
@@ -99,9 +105,16 @@ void put_object_body(const Link& l, const Function& fn, bool compress, Buffer& o
     uint64_t value = reloc_value(l, f, r);
     fw::RelocField field = info.field;
     if (relocs) {
-      OutReloc o{r.type, uint32_t(out.size() - start), {}, 0, r.addend};
+      OutReloc o;
+      o.type = r.type;
+      o.offset = uint32_t(out.size() - start);
+      o.addend = r.addend;
       if (info.target == fw::RelocTarget::type) o.type_index = uint32_t(value);
       else o.symbol = f.symbols[r.index];
+      if (info.target == fw::RelocTarget::function) {
+        const fw::Symbol& own = m.symbols[r.index];
+        if (own.undefined()) o.trap = trap_of(l, o.symbol, f.types[m.function_type(own.element)]);
+      }
       relocs->push_back(o);
     } else if (info.target == fw::RelocTarget::global && l.global_index(f.symbols[r.index]) == none && r.offset > body.begin) {
       // The address of a symbol through a global: the address itself.
@@ -139,12 +152,17 @@ void put_mir_body(const Link& l, const mir::FunctionView& view, Buffer& out, std
   out.resize(size_t(end - out.data()));
   if (!relocs) return;
   for (const cg::Fixup& x : fixups) {
-    OutReloc r{x.type, x.offset, l.indirect_table, 0, 0};
+    OutReloc r;
+    r.type = x.type;
+    r.offset = x.offset;
+    r.symbol = l.indirect_table;
     if (x.reference != cg::Fixup::indirect_table) {
       const mir::Reference& reference = view.references[x.reference];
       r.symbol = reference.symbol;
       if (reference.kind == mir::ReferenceKind::wasm_type) r.type_index = uint32_t(values[x.reference]);
       else if (fw::info(x.type).has_addend) r.addend = reference.addend;
+      if (reference.kind == mir::ReferenceKind::call && reference.addend > 0)
+        r.trap = trap_of(l, reference.symbol, l.types.find(cg::signature_at(view.constants, size_t(reference.addend) - 1)));
     }
     relocs->push_back(r);
   }
@@ -225,7 +243,7 @@ void put_segment(const Link& l, const OutputSegment& o, Buffer& out, std::vector
         const fw::Reloc& r = section.relocs[s.first_reloc + k];
         uint32_t in = r.offset - begin;
         fw::write_field(to + in, fw::info(r.type).field, reloc_value(l, f, r, s.address + in));
-        if (relocs) relocs->push_back({r.type, uint32_t(offset + in), f.symbols[r.index], 0, r.addend});
+        if (relocs) relocs->push_back({r.type, uint32_t(offset + in), f.symbols[r.index], none, 0, r.addend});
       }
     } else {
       references.clear();
@@ -250,7 +268,7 @@ void put_segment(const Link& l, const OutputSegment& o, Buffer& out, std::vector
         }
         if (r.size == 8) store_le<uint64_t>(to + r.offset, value);
         else store_le<uint32_t>(to + r.offset, uint32_t(value));
-        if (relocs) relocs->push_back({type, uint32_t(offset + r.offset), r.symbol, 0, r.addend});
+        if (relocs) relocs->push_back({type, uint32_t(offset + r.offset), r.symbol, none, 0, r.is_function ? 0 : r.addend});
       }
     }
   }

@@ -26,6 +26,7 @@ struct OutReloc {
   fw::RelocType type{};
   uint32_t offset = 0;   // from the start of the section's payload
   SymbolId symbol;       // none for type_index_leb
+  uint32_t trap = none;  // instead of the symbol: a function without one
   uint32_t type_index = 0;
   int64_t addend = 0;
 };

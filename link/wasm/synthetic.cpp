@@ -68,8 +68,8 @@ void Link::make_synthetic_symbols() {
       indirect_table = define(s);
     }
   }
-  auto function = [&](const char* name, std::span<const ValueType> params) {
-    if (options.relocatable) return intern(name);
+  auto function = [&](const char* name, std::span<const ValueType> params, bool exists) {
+    if (options.relocatable || !exists) return intern(name);
     Symbol s;
     s.name = name;
     s.kind = SymbolKind::function;
@@ -86,9 +86,9 @@ void Link::make_synthetic_symbols() {
     return id;
   };
   const ValueType pointer[] = {ValueType(address)};
-  call_ctors = function("__wasm_call_ctors", {});
-  init_memory = function("__wasm_init_memory", {});
-  init_tls = function("__wasm_init_tls", pointer);
+  call_ctors = function("__wasm_call_ctors", {}, true);
+  init_memory = function("__wasm_init_memory", {}, options.shared_memory);
+  init_tls = function("__wasm_init_tls", pointer, options.shared_memory);
 }
 
 namespace {
@@ -172,9 +172,13 @@ void Link::make_synthetic_functions() {
   }
   std::stable_sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.first < b.first; });
   for (auto& [priority, id] : all) {
-    ctors.push_back(id);
+    ctors.push_back({priority, id});
     if (!cg::signature_shape(types[at(id).type]).params.empty())
       diagnostics.error("constructor functions cannot take arguments: " + describe(id));
+  }
+  if (table_needed) {
+    at(indirect_table).live = true;
+    if (at(indirect_table).state == State::defined) tables[at(indirect_table).item].live = true;
   }
   if (options.relocatable) return;
 
@@ -194,10 +198,6 @@ void Link::make_synthetic_functions() {
       globals[at(tls_base).item].live = at(tls_base).live = true;
       if (at(init_tls).synthetic) revive(init_tls);
     }
-  }
-  if (table_needed) {
-    at(indirect_table).live = true;
-    if (at(indirect_table).state == State::defined) tables[at(indirect_table).item].live = true;
   }
   // Exported functions of a command whose start code is not linked: each call is a run of the program.
   bool called = at(call_ctors).live || !at(call_ctors).synthetic || options.entry == "__wasm_call_ctors";
@@ -272,12 +272,12 @@ void Link::fill_synthetic() {
     b.start(start_draft(item), functions[item].symbol, params, results, options.memory64);
     return params.size();
   };
-  auto is_live = [&](SymbolId id) { return at(id).synthetic && functions[at(id).item].live; };
+  auto is_live = [&](SymbolId id) { return at(id).synthetic && at(id).kind == SymbolKind::function && functions[at(id).item].live; };
   if (is_live(call_ctors)) {
     begin(at(call_ctors).item);
-    for (SymbolId id : ctors) {
-      b.call(id);
-      for (size_t n = cg::signature_shape(types[at(id).type]).results.size(); n; n--) b.op(Op::drop);
+    for (const InputFile::Init& i : ctors) {
+      b.call(i.function);
+      for (size_t n = cg::signature_shape(types[at(i.function).type]).results.size(); n; n--) b.op(Op::drop);
     }
   }
   for (auto [symbol, item] : export_wrappers) {
