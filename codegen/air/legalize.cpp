@@ -914,7 +914,8 @@ void Legalizer::lower_inst(const Inst& i) {
       if (i.result.valid()) define(i.result, Vals(r));
       return;
     }
-    case Op::stack_restore: case Op::prefetch: case Op::va_start: case Op::eh_sjlj_setjmp: case Op::eh_sjlj_longjmp: {
+    case Op::stack_restore: case Op::prefetch: case Op::va_start: case Op::eh_sjlj_setjmp: case Op::eh_sjlj_longjmp:
+    case Op::eh_typeid: {
       V a = single(i.va());
       V r = emit(i.op, i.type, a.value, i.b, i.c, i.aux, i.flags);
       if (i.result.valid()) define(i.result, Vals(r));

@@ -388,7 +388,7 @@ class FunctionVerifier {
       case Op::stack_save: case Op::thread_pointer: case Op::return_address: case Op::frame_address: result_is(i, T::ptr); return;
       case Op::read_cycle_counter: result_is(i, T::i64); return;
       case Op::stack_restore: case Op::prefetch: case Op::va_start: case Op::va_end: case Op::eh_sjlj_longjmp: pointer(i.va(), "the operand"); return;
-      case Op::eh_sjlj_setjmp: pointer(i.va(), "the operand"); result_is(i, T::i32); return;
+      case Op::eh_sjlj_setjmp: case Op::eh_typeid: pointer(i.va(), "the operand"); result_is(i, T::i32); return;
       case Op::va_copy: pointer(i.va(), "the destination"); pointer(i.vb(), "the source"); return;
       case Op::va_arg: pointer(i.va(), "the list"); want(first_class(i.type), "a value of type " + name(i.type)); return;
       case Op::load: case Op::store: {
