@@ -136,7 +136,7 @@ void RegisterAllocator::State::find_liveness() {
     auto enter = [&](uint32_t b) {
       if (stamp_in[b] == v) return;
       stamp_in[b] = v;
-      live_nodes.push_back({v, live_in[b]});
+      live_nodes.push_back({v, live_in[b], b});
       live_in[b] = uint32_t(live_nodes.size() - 1);
       work.push_back(b);
     };
@@ -148,7 +148,49 @@ void RegisterAllocator::State::find_liveness() {
         if (stamp_def[preds[e]] != v) enter(preds[e]);
       }
     }
+    if (stamp_in[0] == v) trim_undefined(v);
   }
+}
+
+// `v` is not defined on every path (a block parameter that one edge leaves undefined): it is not live where no definition has been
+// passed, except where it is read all the same.
+void RegisterAllocator::State::trim_undefined(uint32_t v) {
+  constexpr uint32_t reached = 0xfffffffe;
+  // Blocks that some definition reaches with v live are marked in stamp_def by `reached`, until the end.
+  work.clear();
+  touched.clear();
+  auto leave = [&](uint32_t b) {
+    for (uint32_t k = 0; k < code->blocks[b].succ_count; k++) {
+      const uint32_t s = code->successors[code->blocks[b].succs + k];
+      if (stamp_in[s] != v || stamp_def[s] == reached) continue;
+      touched.push_back({s, stamp_def[s]});
+      const bool defines = stamp_def[s] == v;
+      stamp_def[s] = reached;
+      if (!defines) work.push_back(s);
+    }
+  };
+  for (uint32_t d = def_head[v]; d != none; d = def_nodes[d].next) leave(def_nodes[d].block);
+  while (!work.empty()) {
+    const uint32_t b = work.back();
+    work.pop_back();
+    leave(b);
+  }
+  for (uint32_t u = use_head[v]; u != none; u = use_nodes[u].next) {
+    touched.push_back({use_nodes[u].block, stamp_def[use_nodes[u].block]});
+    stamp_def[use_nodes[u].block] = reached;
+  }
+  // v's nodes are the newest of their blocks.
+  while (!live_nodes.empty() && live_nodes.back().vreg == v) {
+    const uint32_t b = live_nodes.back().block;
+    if (stamp_def[b] == reached) break;
+    live_in[b] = live_nodes.back().next;
+    live_nodes.pop_back();
+  }
+  for (size_t k = live_nodes.size(); k-- > 0 && live_nodes[k].vreg == v;) {
+    const uint32_t b = live_nodes[k].block;
+    if (stamp_def[b] != reached) live_in[b] = live_nodes[k].next;
+  }
+  for (size_t k = touched.size(); k-- > 0;) stamp_def[touched[k].block] = touched[k].next;
 }
 
 void RegisterAllocator::State::add_segment(uint32_t v, Point from, Point to) {

@@ -2,7 +2,8 @@
 //
 // For each location the state keeps the set of registers of the VCode (virtual ones, and physical ones as variables of their own) whose
 // present value stands there. Definitions remove a register everywhere and put it where the operand says; moves copy sets; where blocks
-// meet, sets are intersected until nothing changes. An operand is right when its register is in the set of its location.
+// meet, sets are intersected until nothing changes. An operand is right when its register is in the set of its location. On a path
+// where a register has not been defined, any location holds it: one more set, behind the locations', has those.
 #include <algorithm>
 #include <bit>
 
@@ -107,7 +108,7 @@ struct Checker {
       }
       if (!slot_wide_enough(at[k], r.is_virtual() ? code.vregs[r.index()].bytes : 1)) return fail(i, "slot too small");
       if (ops[k].writes() && !at[k].is_slot() && !(alloc.used >> at[k].value & 1)) return fail(i, "`used` lacks a register");
-      if (ops[k].reads() && !contains(state[at[k].value], r.value))
+      if (ops[k].reads() && !contains(state[at[k].value], r.value) && !contains(state.back(), r.value))
         return fail(i, place(at[k]) + " does not hold " + name(r.value));
       if (ops[k].role() == Role::use_late && !at[k].is_slot() && clobbers >> at[k].value & 1) return fail(i, "late use is clobbered");
     }
@@ -127,7 +128,8 @@ struct Checker {
 
     if (copy) {
       for (uint32_t k = 0; k + 1 < count; k += 2) {
-        if (!contains(state[at[k].value], ops[k + 1].reg().value) && !(ops[k].reg() == ops[k + 1].reg()))
+        if (!contains(state[at[k].value], ops[k + 1].reg().value) && !contains(state.back(), ops[k + 1].reg().value) &&
+            !(ops[k].reg() == ops[k + 1].reg()))
           return fail(i, place(at[k]) + " does not get " + name(ops[k + 1].reg().value));
       }
       for (size_t l = 0; l < state.size(); l++) {
@@ -159,7 +161,8 @@ struct Checker {
       if (alloc.edits[k - 1].before_inst > alloc.edits[k].before_inst) return "edits are not sorted";
     std::vector<std::vector<Set>> entry(code.blocks.size());
     std::vector<bool> reached(code.blocks.size()), queued(code.blocks.size());
-    entry[0].resize(locations());
+    entry[0].resize(locations() + 1);
+    for (uint32_t v = 0; v < code.vregs.size(); v++) entry[0].back().push_back(Reg::virt(v).value);
     for (unsigned r = 0; r < 64; r++)
       if (code.entry_defs >> r & 1) entry[0][r] = {r};
     reached[0] = true;
@@ -192,10 +195,20 @@ struct Checker {
           entry[s] = state;
           changed = true;
         } else {
+          // In both, where being undefined counts as being anywhere.
+          const Set undefined_here = state.back(), undefined_there = entry[s].back();
           for (size_t l = 0; l < state.size(); l++) {
+            const bool last = l + 1 == state.size();
+            const Set &here = state[l], &there = entry[s][l];
             Set both;
-            std::set_intersection(entry[s][l].begin(), entry[s][l].end(), state[l].begin(), state[l].end(), std::back_inserter(both));
-            if (both.size() != entry[s][l].size()) {
+            std::set_intersection(here.begin(), here.end(), there.begin(), there.end(), std::back_inserter(both));
+            if (!last) {
+              for (uint32_t x : here)
+                if (contains(undefined_there, x)) insert(both, x);
+              for (uint32_t x : there)
+                if (contains(undefined_here, x)) insert(both, x);
+            }
+            if (both != there) {
               entry[s][l] = std::move(both);
               changed = true;
             }

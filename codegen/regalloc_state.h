@@ -83,7 +83,7 @@ struct RegisterAllocator::State {
 
   // liveness
   struct LiveNode {
-    uint32_t vreg, next;
+    uint32_t vreg, next, block;
   };
   struct DefNode {
     uint32_t block, next;
@@ -95,6 +95,7 @@ struct RegisterAllocator::State {
   std::vector<DefNode> def_nodes;
   std::vector<uint32_t> use_head;          // blocks with upward-exposed uses
   std::vector<DefNode> use_nodes;
+  std::vector<DefNode> touched;            // scratch: what to restore
   std::vector<uint32_t> crossing;          // vregs with such blocks
   std::vector<uint32_t> pred_first, preds, stamp_in, stamp_def, work;
   std::vector<Point> live_end;             // by vreg
@@ -127,6 +128,7 @@ struct RegisterAllocator::State {
 
   void run();
   void find_liveness();
+  void trim_undefined(uint32_t v);
   void build_ranges();
   void coalesce();
   void assign();
