@@ -70,14 +70,16 @@ void RegisterAllocator::State::run() {
   edits.clear();
   block_of.clear();
   spill_queue.clear();
+  calls.clear();
+  around.clear();
   out->operands.resize(code->operands.size());
   occurrences.resize(code->operands.size());
   find_liveness();
   build_ranges();
   coalesce();
   assign();
-  if (!spill_queue.empty()) spill_all();
   place_operands();
+  if (!spill_queue.empty() || !around.empty()) spill_all();
   resolve_copies();
   finish_edits();
 }
@@ -227,7 +229,18 @@ void RegisterAllocator::State::build_ranges() {
       const VInst& inst = code->insts[i];
       uint32_t count;
       const Operand* ops = code->operands_of(inst, count);
-      if (const unsigned clobber = inst.flags & vflags::clobber_mask) occupancy.take(2 * i + 1, 2 * i + 2, info->clobbers[clobber]);
+      if (const unsigned clobber = inst.flags & vflags::clobber_mask) {
+        const uint64_t mask = info->clobbers[clobber];
+        out->used |= mask;
+        bool plain = true;
+        for (uint32_t k = 0; k < count; k++) plain &= ops[k].reg().is_physical() || ops[k].role() == Role::use;
+        if (plain) {
+          occupancy.clobber(2 * i + 1, mask);
+          calls.push_back({i, block.frequency, mask});
+        } else {  // results stand where nothing is destroyed: no range may be in those registers here
+          occupancy.take(2 * i + 1, 2 * i + 2, mask);
+        }
+      }
       for (uint32_t k = 0; k < count; k++) {
         const Role role = ops[k].role();
         if (role != Role::def && role != Role::def_early) continue;
@@ -238,6 +251,7 @@ void RegisterAllocator::State::build_ranges() {
           add_segment(v, from, std::max(live_end[v], 2 * i + 2));
           live_end[v] = 0;
         } else {
+          out->used |= uint64_t{1} << r.value;
           occupancy.take(from, phys_live >> r.value & 1 ? phys_end[r.value] : 2 * i + 2, uint64_t{1} << r.value);
           phys_live &= ~(uint64_t{1} << r.value);
         }
@@ -256,6 +270,7 @@ void RegisterAllocator::State::build_ranges() {
           if (live_end[v] < end) live_end[v] = end;
         } else {
           if (role == Role::def || role == Role::def_early) continue;
+          if (role == Role::mod) out->used |= uint64_t{1} << r.value;
           const Point end = role == Role::use ? 2 * i + 1 : 2 * i + 2;
           if (!(phys_live >> r.value & 1) || phys_end[r.value] < end) phys_end[r.value] = end;
           phys_live |= uint64_t{1} << r.value;
@@ -371,11 +386,11 @@ void RegisterAllocator::State::coalesce() {
   }
 }
 
-uint64_t RegisterAllocator::State::taken(const Interval& it) const {
-  uint64_t mask = 0;
+Occupancy::Masks RegisterAllocator::State::taken(const Interval& it) const {
+  Occupancy::Masks mask;
   for (uint32_t s = it.first_segment; s != none; s = segments[s].next) {
-    mask |= occupancy.taken(segments[s].from, segments[s].to);
-    if (!(class_mask[unsigned(it.cls)] & ~mask)) break;
+    mask |= occupancy.in(segments[s].from, segments[s].to);
+    if (!(class_mask[unsigned(it.cls)] & ~mask.taken)) break;
   }
   return mask;
 }
@@ -388,26 +403,66 @@ void RegisterAllocator::State::release(const Interval& it, unsigned reg) {
     occupancy.release(segments[s].from, segments[s].to, uint64_t{1} << reg);
 }
 
+// The registers of a mask that cost nothing to begin with; all of it when there are none.
+uint64_t RegisterAllocator::State::cheap(uint64_t mask) const {
+  const uint64_t free = mask & ~(info->callee_saved & ~out->used);
+  return free ? free : mask;
+}
+
+uint8_t RegisterAllocator::State::choose(const Interval& it, uint64_t mask) const {
+  for (uint8_t hint : it.hint)
+    if (hint != 255 && mask >> hint & 1) return hint;
+  for (uint8_t r : it.cls == RegClass::gp ? info->gp_order : info->fp_order)
+    if (mask >> r & 1) return r;
+  return Interval::no_reg;
+}
+
+// What it costs to live in a register that calls destroy: a load behind each of them and a store for each definition or each call. The
+// register that costs least goes to `best`, as a mask.
+float RegisterAllocator::State::cost_around_calls(const Interval& it, uint64_t reg_mask, uint64_t& best) const {
+  float all = 0;
+  uint64_t touched = 0;
+  uint32_t steps = 0;
+  for (uint32_t s = it.first_segment; s != none; s = segments[s].next) {
+    // Calls in [from, to), which are sorted downwards.
+    const Segment& segment = segments[s];
+    auto at = std::upper_bound(calls.begin(), calls.end(), segment.to, [](Point p, const Call& c) { return p > 2 * c.inst + 1; });
+    for (; at != calls.end() && 2 * at->inst + 1 >= segment.from; ++at) {
+      if (!(at->mask & reg_mask)) continue;
+      if (!(reg_mask & ~at->mask)) all += at->frequency;
+      else reg_mask &= ~at->mask, all += 0;
+      touched |= at->mask;
+      if (all * 2 > it.weight || ++steps > 1000) return 1e30f;
+    }
+  }
+  (void)touched;
+  best = reg_mask;
+  return all * 2;
+}
+
 bool RegisterAllocator::State::try_assign(uint32_t v) {
   Interval& it = intervals[v];
-  uint64_t free = class_mask[unsigned(it.cls)] & ~taken(it);
-  if (!free) return false;
-  unsigned reg = 255;
-  for (int k = 0; k < 2 && reg == 255; k++)
-    if (it.hint[k] != 255 && free >> it.hint[k] & 1 && !(info->callee_saved & ~out->used & uint64_t{1} << it.hint[k])) reg = it.hint[k];
-  if (reg == 255) {
-    const uint64_t fresh = info->callee_saved & ~out->used;
-    for (uint8_t r : it.cls == RegClass::gp ? info->gp_order : info->fp_order) {
-      if (!(free & ~fresh) || free & ~fresh & uint64_t{1} << r) {
-        if (!(free >> r & 1)) continue;
-        reg = r;
-        break;
-      }
+  const uint64_t all = class_mask[unsigned(it.cls)];
+  const Occupancy::Masks masks = taken(it);
+  const uint64_t survives = all & ~masks.both();
+  // Saving a register in the prologue costs about as much as storing and loading the value once.
+  const bool fresh = survives && !(survives & ~(info->callee_saved & ~out->used));
+  uint64_t mask = survives ? cheap(survives) : 0;
+  if (!survives || fresh) {
+    const uint64_t destroyed = all & ~masks.taken & masks.clobbered & ~(info->callee_saved & ~out->used);
+    uint64_t best = 0;
+    const float limit = fresh ? 2 : it.weight;
+    if (destroyed && cost_around_calls(it, destroyed, best) < std::min(limit, it.weight)) {
+      mask = best;
+      it.around_calls = true;
+      around.push_back(v);
+    } else if (fresh && it.weight < 2 && it.length > 4) {
+      return false;
     }
-    // Saving a register costs about as much as storing and loading the value once.
-    if (fresh >> reg & 1 && it.weight < 2 && it.length > 4) return false;
   }
-  it.reg = uint8_t(reg);
+  if (!mask) return false;
+  const uint8_t reg = choose(it, mask);
+  it.reg = reg;
   out->used |= uint64_t{1} << reg;
   take(it, reg);
   return true;
@@ -451,13 +506,11 @@ void RegisterAllocator::State::place_operands() {
       const Reg r = ops[k].reg();
       if (r.is_physical()) {
         out->operands[k] = Location{r.value};
-        if (ops[k].writes()) out->used |= uint64_t{1} << r.value;
         continue;
       }
       const Interval& it = intervals[root(r.index())];
       if (it.reg != Interval::no_reg) out->operands[k] = Location{it.reg};
     }
-    if (const unsigned clobber = inst.flags & vflags::clobber_mask) out->used |= info->clobbers[clobber];
   }
 }
 

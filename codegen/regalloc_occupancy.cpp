@@ -1,4 +1,5 @@
-// The table of taken registers by program point. A range that covers a whole chunk is written in the chunk's `all` mask only.
+// The table of taken registers by program point. A range that covers a whole chunk is written in the chunk's `all` mask only. What calls
+// destroy stands beside what ranges have taken, so that a range can be tested with and without it.
 #include <algorithm>
 
 #include "codegen/regalloc_state.h"
@@ -7,38 +8,43 @@ namespace lode::codegen {
 
 void Occupancy::reset(uint32_t points) {
   points_ = points;
-  at_.assign(points, 0);
+  at_.assign(points, {});
   all_.assign(points / chunk + 1, 0);
-  any_.assign(points / chunk + 1, 0);
+  any_.assign(points / chunk + 1, {});
 }
 
-uint64_t Occupancy::taken(Point from, Point to) const {
-  uint64_t mask = 0;
+void Occupancy::clobber(Point at, uint64_t mask) {
+  at_[at].clobbered |= mask;
+  any_[at / chunk].clobbered |= mask;
+}
+
+Occupancy::Masks Occupancy::in(Point from, Point to) const {
+  Masks m;
   while (from < to) {
     const uint32_t c = from / chunk;
     if (from % chunk == 0 && to - from >= chunk) {
-      mask |= any_[c];
+      m |= any_[c];
       from += chunk;
       continue;
     }
     const Point end = std::min(to, (c + 1) * chunk);
-    mask |= all_[c];
-    for (; from < end; from++) mask |= at_[from];
+    m.taken |= all_[c];
+    for (; from < end; from++) m |= at_[from];
   }
-  return mask;
+  return m;
 }
 
 void Occupancy::take(Point from, Point to, uint64_t mask) {
   while (from < to) {
     const uint32_t c = from / chunk;
-    any_[c] |= mask;
+    any_[c].taken |= mask;
     if (from % chunk == 0 && to - from >= chunk) {
       all_[c] |= mask;
       from += chunk;
       continue;
     }
     const Point end = std::min(to, (c + 1) * chunk);
-    for (; from < end; from++) at_[from] |= mask;
+    for (; from < end; from++) at_[from].taken |= mask;
   }
 }
 
@@ -47,10 +53,10 @@ void Occupancy::release(Point from, Point to, uint64_t mask) {
     const uint32_t c = from / chunk;
     const Point begin = c * chunk, end = std::min(to, begin + chunk);
     if (from == begin && end == begin + chunk) all_[c] &= ~mask;
-    for (; from < end; from++) at_[from] &= ~mask;
+    for (; from < end; from++) at_[from].taken &= ~mask;
     uint64_t any = all_[c];
-    for (Point p = begin; p < std::min(points_, begin + chunk); p++) any |= at_[p];
-    any_[c] = any;
+    for (Point p = begin; p < std::min(points_, begin + chunk); p++) any |= at_[p].taken;
+    any_[c].taken = any;
   }
 }
 

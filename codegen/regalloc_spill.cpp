@@ -29,19 +29,28 @@ uint32_t RegisterAllocator::State::home(uint32_t v) {
   return it.slot;
 }
 
-void RegisterAllocator::State::spill_all() {
+void RegisterAllocator::State::find_blocks() {
   block_of.resize(code->insts.size());
   for (uint32_t b = 0; b < code->blocks.size(); b++)
     std::fill_n(block_of.begin() + code->blocks[b].first_inst, code->blocks[b].inst_count, b);
+}
+
+void RegisterAllocator::State::spill_all() {
+  find_blocks();
   emergencies.clear();
   for (size_t k = 0; k < spill_queue.size(); k++) spill(spill_queue[k]);  // the queue grows by eviction
+  for (uint32_t v : around) {
+    if (intervals[v].around_calls && intervals[v].reg != Interval::no_reg) place_around_calls(v);
+  }
   for (const Emergency& e : emergencies) put_aside(e);
 }
 
-void RegisterAllocator::State::spill(uint32_t v) {
-  out->spilled++;
+// Fills `members` and `mentions`, in the order of instructions. Returns whether the value can be made again instead of being stored.
+bool RegisterAllocator::State::collect_mentions(uint32_t v) {
   const VCode& c = *code;
+  const Interval& it = intervals[v];
   members.clear();
+  mentions.clear();
   uint32_t defs = 0;
   for (uint32_t m = v;;) {
     for (uint32_t o = intervals[m].first_occurrence; o != none; o = occurrences[o].next) {
@@ -51,74 +60,198 @@ void RegisterAllocator::State::spill(uint32_t v) {
     m = intervals[m].next_member;
     if (m == v) break;
   }
-  if (intervals[v].next_member != v) {
+  if (it.next_member != v) {
     std::sort(members.begin(), members.end(), [&](uint32_t a, uint32_t b) {
       return occurrences[a].inst != occurrences[b].inst ? occurrences[a].inst < occurrences[b].inst : a < b;
     });
   }
-  const Interval it = intervals[v];
   const bool remat = it.next_member == v && it.remat != none && defs == 1;
-  uint32_t segment = it.first_segment;
-  for (size_t k = 0; k < members.size();) {
-    const uint32_t i = occurrences[members[k]].inst;
-    const VInst& inst = c.insts[i];
-    size_t end = k;
-    bool reads = false, writes = false, early = false, late = false;
-    for (; end < members.size() && occurrences[members[end]].inst == i; end++) {
-      const Operand o = c.operands[members[end]];
-      reads |= o.reads();
-      writes |= o.writes();
+  for (uint32_t k = 0; k < members.size();) {
+    Mention m{};
+    m.inst = occurrences[members[k]].inst;
+    m.first = k;
+    bool early = false, late = false;
+    for (; k < members.size() && occurrences[members[k]].inst == m.inst; k++) {
+      const Operand o = c.operands[members[k]];
+      m.reads |= o.reads();
+      m.writes |= o.writes();
       early |= o.role() == Role::def_early;
       late |= o.role() == Role::use_late;
     }
-    auto place = [&](Location l) {
-      for (; k < end; k++) out->operands[members[k]] = l;
-    };
-    if (inst.flags & (vflags::copy | vflags::parallel_copy)) {
-      place(remat ? Location{remat_location | it.remat} : Location::slot(home(v)));
-      continue;
-    }
-    const Operand one = c.operands[members[k]];
-    if (!remat && end == k + 1 && one.may_be_slot() && (!writes || c.vregs[one.reg().index()].bytes == it.bytes)) {
-      uint32_t count;
-      const Operand* ops = c.operands_of(inst, count);
-      bool other = false;
-      for (uint32_t at = uint32_t(ops - c.operands.data()), n = at + count; at < n; at++)
-        other |= at != members[k] && ops[at - (n - count)].reg().is_virtual() && out->operands[at].is_slot();
-      if (!other) {
-        place(Location::slot(home(v)));
-        continue;
+    m.last = k;
+    m.copy = c.insts[m.inst].flags & (vflags::copy | vflags::parallel_copy);
+    const Operand one = c.operands[members[m.first]];
+    m.slot = m.copy || (!remat && k == m.first + 1 && one.may_be_slot() && (!m.writes || c.vregs[one.reg().index()].bytes == it.bytes));
+    m.from = m.reads || early ? 2 * group_start(m.inst) : 2 * m.inst + 1;
+    m.to = m.writes || late ? 2 * m.inst + 2 : 2 * m.inst + 1;
+    mentions.push_back(m);
+  }
+  return remat;
+}
+
+// Another operand of the instruction is in a slot already.
+bool RegisterAllocator::State::other_slot(const Mention& m) const {
+  if (m.copy) return false;
+  uint32_t count;
+  const Operand* ops = code->operands_of(code->insts[m.inst], count);
+  const uint32_t base = uint32_t(ops - code->operands.data());
+  for (uint32_t k = 0; k < count; k++)
+    if (base + k != members[m.first] && ops[k].reg().is_virtual() && out->operands[base + k].is_slot()) return true;
+  return false;
+}
+
+void RegisterAllocator::State::spill(uint32_t v) {
+  out->spilled++;
+  intervals[v].around_calls = false;
+  const bool remat = collect_mentions(v);
+  const Interval it = intervals[v];
+  const uint64_t all = class_mask[unsigned(it.cls)];
+  uint32_t segment = it.first_segment;
+  auto place = [&](const Mention& m, Location l) {
+    for (uint32_t k = m.first; k < m.last; k++) out->operands[members[k]] = l;
+  };
+  for (size_t k = 0; k < mentions.size();) {
+    const Mention& first = mentions[k];
+    // As many mentions in this block as one register serves.
+    uint64_t mask = all & ~occupancy.in(first.from, first.to).both();
+    size_t end = k + 1;
+    if (mask) {
+      mask = cheap(mask);
+      const VBlock& block = code->blocks[block_of[first.inst]];
+      while (end < mentions.size() && mentions[end].inst < block.first_inst + block.inst_count) {
+        const uint64_t wider = mask & ~occupancy.in(mentions[end - 1].to, mentions[end].to).both();
+        if (!wider) break;
+        mask = wider;
+        end++;
       }
     }
-    const uint32_t start = group_start(i);
-    const Point from = reads || early ? 2 * start : 2 * i + 1, to = writes || late ? 2 * i + 2 : 2 * i + 1;
-    const uint8_t reg = tiny(it.cls, from, to, i);
-    if (reg == Interval::no_reg) {
-      emergencies.push_back({i, v, remat, uint32_t(members[k])});
+    if (end == k + 1 && first.slot && !other_slot(first)) {
+      place(first, remat ? Location{remat_location | it.remat} : Location::slot(home(v)));
       k = end;
       continue;
     }
-    place(Location{reg});
-    if (reads) {
-      if (remat) edit(start, phase_reload, EditKind::remat, it.cls, it.bytes, Location{reg}, Location{it.remat});
-      else edit(start, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg}, Location::slot(home(v)));
+    const Point from = first.from, to = mentions[end - 1].to;
+    uint8_t reg;
+    if (mask) {
+      reg = choose(it, mask);
+      occupancy.take(from, to, uint64_t{1} << reg);
+      out->used |= uint64_t{1} << reg;
+    } else {
+      reg = tiny(it.cls, from, to);
+      if (reg == Interval::no_reg) {
+        emergencies.push_back({first.inst, v, remat, members[first.first]});
+        k = end;
+        continue;
+      }
     }
-    while (segment != none && segments[segment].to <= 2 * i + 2) segment = segments[segment].next;
-    if (writes && !remat && segment != none && segments[segment].from <= 2 * i + 2)
-      edit(i + 1, phase_store, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)), Location{reg});
+    if (first.reads) {
+      const uint32_t at = group_start(first.inst);
+      if (remat) edit(at, phase_reload, EditKind::remat, it.cls, it.bytes, Location{reg}, Location{it.remat});
+      else edit(at, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg}, Location::slot(home(v)));
+    }
+    uint32_t last_write = none;
+    for (; k < end; k++) {
+      place(mentions[k], Location{reg});
+      if (mentions[k].writes) last_write = mentions[k].inst;
+    }
+    if (last_write == none || remat) continue;
+    // The home has to have what is read behind this piece.
+    while (segment != none && segments[segment].to <= to) segment = segments[segment].next;
+    if (segment != none && segments[segment].from <= to)
+      edit(last_write + 1, phase_store, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)), Location{reg});
   }
 }
 
+// A value that lives in a register which some calls in its range destroy. At the borders of blocks it is in the register. Behind a call it
+// is loaded again before it is next read, or at the block's end; the home is written after each definition or before each
+// call, whichever runs less often.
+void RegisterAllocator::State::place_around_calls(uint32_t v) {
+  const bool remat = collect_mentions(v);
+  const Interval it = intervals[v];
+  const uint64_t bit = uint64_t{1} << it.reg;
+  // The calls inside the range that destroy the register.
+  crossed.clear();
+  float call_frequency = 0, def_frequency = 0;
+  for (uint32_t s = it.first_segment; s != none; s = segments[s].next) {
+    const size_t at = crossed.size();
+    auto c = std::upper_bound(calls.begin(), calls.end(), segments[s].to, [](Point p, const Call& c) { return p > 2 * c.inst + 1; });
+    for (; c != calls.end() && 2 * c->inst + 1 >= segments[s].from; ++c) {
+      if (!(c->mask & bit)) continue;
+      crossed.push_back(c->inst);
+      call_frequency += c->frequency;
+    }
+    std::reverse(crossed.begin() + at, crossed.end());
+  }
+  for (const Mention& m : mentions)
+    if (m.writes) def_frequency += frequency(m.inst);
+  const bool store_defs = def_frequency <= call_frequency;
+  auto live_at = [&, segment = it.first_segment](Point p) mutable {  // for ascending points
+    while (segment != none && segments[segment].to <= p) segment = segments[segment].next;
+    return segment != none && segments[segment].from <= p;
+  };
+  auto lives_out = [&, segment = it.first_segment](uint32_t block_end) mutable {  // for ascending blocks
+    while (segment != none && segments[segment].to < 2 * block_end) segment = segments[segment].next;
+    return segment != none && segments[segment].from < 2 * block_end;
+  };
+  auto load = [&](uint32_t before) {
+    if (remat) edit(before, phase_reload, EditKind::remat, it.cls, it.bytes, Location{it.reg}, Location{it.remat});
+    else edit(before, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{it.reg}, Location::slot(home(v)));
+  };
+  auto store = [&](uint32_t before, Phase phase) {
+    if (remat) return;
+    edit(before, phase, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)), Location{it.reg});
+  };
+  size_t m = 0;
+  for (size_t k = 0; k < crossed.size();) {
+    const VBlock& block = code->blocks[block_of[crossed[k]]];
+    const uint32_t block_end = block.first_inst + block.inst_count;
+    // The definitions of blocks without calls.
+    for (; m < mentions.size() && mentions[m].inst < block.first_inst; m++)
+      if (store_defs && mentions[m].writes && live_at(2 * mentions[m].inst + 2)) store(mentions[m].inst + 1, phase_store);
+    bool in_register = true, stored = store_defs;
+    while ((k < crossed.size() && crossed[k] < block_end) || (m < mentions.size() && mentions[m].inst < block_end)) {
+      // A call reads its operands before it destroys anything.
+      const bool mention = m < mentions.size() && mentions[m].inst < block_end && (k == crossed.size() || mentions[m].inst <= crossed[k]);
+      if (mention) {
+        const Mention& x = mentions[m++];
+        if (x.reads && !in_register) {
+          // Read once more before the next call or the end of its life: from the slot.
+          const bool more = m < mentions.size() && mentions[m].inst < block_end && (k >= crossed.size() || mentions[m].inst <= crossed[k]);
+          const bool ends = !more && ((k < crossed.size() && crossed[k] < block_end) || !lives_out(block_end));
+          if (ends && x.slot && !x.writes && !other_slot(x)) {
+            for (uint32_t o = x.first; o < x.last; o++)
+              out->operands[members[o]] = remat ? Location{remat_location | it.remat} : Location::slot(home(v));
+            continue;
+          }
+          load(group_start(x.inst));
+        }
+        if (x.reads || x.writes) in_register = true;
+        if (x.writes) {
+          stored = false;
+          if (store_defs && live_at(2 * x.inst + 2)) store(x.inst + 1, phase_store);
+          stored = store_defs;
+        }
+        continue;
+      }
+      const uint32_t call = crossed[k++];
+      if (!stored && in_register) store(call, phase_call);
+      stored = true;
+      in_register = false;
+    }
+    if (!in_register && lives_out(block_end)) load(group_start(block_end - 1));
+  }
+  for (; m < mentions.size(); m++)
+    if (store_defs && mentions[m].writes && live_at(2 * mentions[m].inst + 2)) store(mentions[m].inst + 1, phase_store);
+}
+
 // A register for [from, to), taken from a range of less weight if need be.
-uint8_t RegisterAllocator::State::tiny(RegClass cls, Point from, Point to, uint32_t inst) {
-  (void)inst;
-  const uint64_t mask = class_mask[unsigned(cls)] & ~occupancy.taken(from, to);
+uint8_t RegisterAllocator::State::tiny(RegClass cls, Point from, Point to) {
+  const uint64_t mask = class_mask[unsigned(cls)] & ~occupancy.in(from, to).both();
   uint8_t reg = Interval::no_reg;
   if (mask) {
-    // A callee-saved register that is not in use yet comes last; next to that, caller-saved ones first.
-    const uint64_t cheap = mask & ~(info->callee_saved & ~out->used);
+    const uint64_t good = cheap(mask);
     for (uint8_t r : cls == RegClass::gp ? info->gp_order : info->fp_order) {
-      if ((cheap ? cheap : mask) >> r & 1) {
+      if (good >> r & 1) {
         reg = r;
         break;
       }
@@ -161,7 +294,10 @@ uint8_t RegisterAllocator::State::evict(RegClass cls, Point from, Point to) {
     const Candidate& c = candidates[r];
     if (!c.covered) continue;
     bool all = true;
-    for (Point p = from; p < to; p++) all &= c.covered >> (p - from) & 1 || !(occupancy.taken(p, p + 1) >> r & 1);
+    for (Point p = from; p < to; p++) {
+      const Occupancy::Masks m = occupancy.in(p, p + 1);
+      all &= !(m.clobbered >> r & 1) && (c.covered >> (p - from) & 1 || !(m.taken >> r & 1));
+    }
     if (all && (best == Interval::no_reg || c.weight < candidates[best].weight)) best = r;
   }
   if (best == Interval::no_reg) return best;
@@ -189,8 +325,7 @@ void RegisterAllocator::State::put_aside(const Emergency& e) {
     if (ops[k].reg().is_physical()) {
       mentioned |= uint64_t{1} << ops[k].reg().value;
     } else if (root(ops[k].reg().index()) != e.vreg) {
-      const Interval& other = intervals[root(ops[k].reg().index())];
-      const uint32_t l = other.reg != Interval::no_reg ? other.reg : out->operands[at + k].value;
+      const uint32_t l = out->operands[at + k].value;
       if (l < 64) mentioned |= uint64_t{1} << l;
     }
   }

@@ -11,21 +11,30 @@ namespace lode::codegen {
 // Program points: instruction i is read at point 2i (early) and written at 2i + 1 (late). Ranges are half-open.
 using Point = uint32_t;
 
-// Which physical registers are taken at which points: a mask of registers a point, and two summaries for every `chunk` points, so that
-// a range is tested or taken in time of its length / chunk.
+// Which physical registers are taken at which points, and which are destroyed there by calls: masks of registers a point, and summaries for
+// every `chunk` points, so that a range is tested or taken in time of its length / chunk.
 class Occupancy {
  public:
   static constexpr uint32_t chunk = 32;
+  struct Masks {
+    uint64_t taken = 0, clobbered = 0;
+    void operator|=(Masks m) {
+      taken |= m.taken;
+      clobbered |= m.clobbered;
+    }
+    uint64_t both() const { return taken | clobbered; }
+  };
   void reset(uint32_t points);
-  // Registers taken anywhere in [from, to).
-  uint64_t taken(Point from, Point to) const;
+  Masks in(Point from, Point to) const;  // anywhere in [from, to)
   void take(Point from, Point to, uint64_t mask);
   void release(Point from, Point to, uint64_t mask);
+  void clobber(Point at, uint64_t mask);
 
  private:
   uint32_t points_ = 0;
-  std::vector<uint64_t> at_;         // a point
-  std::vector<uint64_t> all_, any_;  // a chunk: taken at every point (not written in at_); taken somewhere
+  std::vector<Masks> at_;      // a point
+  std::vector<uint64_t> all_;  // a chunk: taken at every point (and not written in at_)
+  std::vector<Masks> any_;     // a chunk: somewhere
 };
 
 struct Segment {
@@ -49,7 +58,7 @@ struct Interval {
   uint8_t reg = no_reg;
   RegClass cls = RegClass::gp;
   uint8_t bytes = 0;
-  uint8_t flags = 0;
+  bool around_calls = false;   // its register does not survive the calls it lives across: put aside before, loaded again behind
 
   static constexpr uint8_t no_reg = 255;
 };
@@ -65,7 +74,7 @@ struct PendingEdit {
 };
 // In Allocation::operands while the allocator runs: the value is made by issuing instruction (value & ~remat_location) again.
 inline constexpr uint32_t remat_location = 0x80000000u;
-enum Phase : uint8_t { phase_store, phase_restore, phase_save, phase_reload, phase_copy };
+enum Phase : uint8_t { phase_store, phase_restore, phase_save, phase_reload, phase_copy, phase_call };
 
 struct RegisterAllocator::State {
   static constexpr uint32_t none = ~0u;
@@ -116,6 +125,22 @@ struct RegisterAllocator::State {
     uint32_t operand;
   };
   std::vector<Emergency> emergencies;
+  struct Call {
+    uint32_t inst;
+    float frequency;
+    uint64_t mask;
+  };
+  std::vector<Call> calls;                 // instructions that clobber, in descending order
+  std::vector<uint32_t> around;            // intervals with around_calls, when they were made so
+  std::vector<uint32_t> crossed;           // calls across which one interval lives
+  // The occurrences of one interval, an instruction each.
+  struct Mention {
+    uint32_t inst;
+    Point from, to;
+    uint32_t first, last;  // in `members`
+    bool reads, writes, copy, slot;  // slot: may stay in the slot
+  };
+  std::vector<Mention> mentions;
 
   // parallel copies
   struct Move {
@@ -145,13 +170,21 @@ struct RegisterAllocator::State {
   void add_segment(uint32_t v, Point from, Point to);
   bool overlap(uint32_t a, uint32_t b) const;
   void merge(uint32_t a, uint32_t b);
-  uint64_t taken(const Interval& it) const;
+  Occupancy::Masks taken(const Interval& it) const;
   void take(const Interval& it, unsigned reg);
   void release(const Interval& it, unsigned reg);
   void add_hint(Interval& it, unsigned reg, float weight);
   bool try_assign(uint32_t v);
   void spill(uint32_t v);
-  uint8_t tiny(RegClass cls, Point from, Point to, uint32_t inst);
+  bool collect_mentions(uint32_t v);
+  bool other_slot(const Mention& m) const;
+  float frequency(uint32_t inst) const { return code->blocks[block_of[inst]].frequency; }
+  void find_blocks();
+  float cost_around_calls(const Interval& it, uint64_t reg_mask, uint64_t& best) const;
+  void place_around_calls(uint32_t v);
+  uint64_t cheap(uint64_t mask) const;
+  uint8_t choose(const Interval& it, uint64_t mask) const;
+  uint8_t tiny(RegClass cls, Point from, Point to);
   uint8_t evict(RegClass cls, Point from, Point to);
   void put_aside(const Emergency& e);
   uint32_t home(uint32_t v);
