@@ -189,9 +189,9 @@ void make_phdrs(Link& link) {
   if (link.eh_frame_hdr && link.eh_frame_hdr->index) out.push_back(cover(PT_GNU_EH_FRAME, PF_R, 4, link.eh_frame_hdr, link.eh_frame_hdr));
   OutputSection *relro_first = nullptr, *relro_last = nullptr;
   for (OutputSection* s : alloc)
-    if (is_relro(link, *s)) {
+    if (is_relro(link, *s) && !is_tbss(*s)) {  // .tbss occupies no memory here; its address may be in the segment before
       if (!relro_first) relro_first = s;
-      if (!is_tbss(*s) || !relro_last) relro_last = s;
+      relro_last = s;
     }
   if (relro_first) {
     Phdr p = cover(PT_GNU_RELRO, PF_R, 1, relro_first, relro_last);

@@ -101,6 +101,9 @@ struct Checker {
       if (is_tls && s.physical_size() == 0) continue;
       require(l, at + "starts outside every PT_LOAD");
       if (!l) continue;
+      if (type == elf::SEGMENT_TYPES::PT_GNU_RELRO) {
+        require(l->has(elf::ELF_SEGMENT_FLAGS::PF_W), at + "starts in a segment that is not writable");
+      }
       uint64_t size = is_tls ? s.physical_size() : s.virtual_size();
       require(s.virtual_address() + size <= l->virtual_address() + l->virtual_size() ||
                   type == elf::SEGMENT_TYPES::PT_GNU_RELRO,
