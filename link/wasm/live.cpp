@@ -272,7 +272,11 @@ void Link::mark_live() {
     if (everything && s.state == State::defined && !s.synthetic && s.kind != SymbolKind::section) root = true;
     if (root && s.state == State::defined) m.symbol(SymbolId(i));
   }
-  if (!options.relocatable && !options.no_entry && !options.entry.empty()) m.symbol(intern(keep(options.entry)));
+  if (!options.relocatable && !options.no_entry && !options.entry.empty()) m.symbol(intern(options.entry));
+  // A C library's exit code, for the wrappers of a command's exports; see make_synthetic_functions().
+  if (auto dtors = by_name.find("__wasm_call_dtors"); dtors != by_name.end() && !options.relocatable && !at(call_ctors).referenced) {
+    if (at(dtors->second).state != State::undefined) m.symbol(dtors->second);
+  }
   for (uint32_t i = 0; i < segments.size(); i++)
     if (segments[i].flags & fw::segment_flags::retain) m.segment(i);
   if (everything) {

@@ -200,7 +200,7 @@ void Link::make_synthetic_functions() {
     }
   }
   // Exported functions of a command whose start code is not linked: each call is a run of the program.
-  bool called = at(call_ctors).live || !at(call_ctors).synthetic || options.entry == "__wasm_call_ctors";
+  bool called = at(call_ctors).referenced || at(call_ctors).forced_export || !at(call_ctors).synthetic || options.entry == "__wasm_call_ctors";
   auto dtors = by_name.find("__wasm_call_dtors");
   SymbolId call_dtors = dtors != by_name.end() && at(dtors->second).live && at(dtors->second).state == State::defined ? dtors->second : SymbolId{};
   if (!called && (!ctors.empty() || call_dtors)) {
