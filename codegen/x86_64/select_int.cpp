@@ -703,6 +703,7 @@ void Selector::select_extend(const Inst& i) {
   int64_t c;
   if (int_constant(i.va(), c)) {
     unsigned from = bits_of(type_of(i.va()));
+    if (from == 1 && is_signed) c = -c;
     uint64_t u = is_signed || from == 64 ? uint64_t(c) : uint64_t(c) & ((uint64_t{1} << from) - 1);
     constant_into(result_reg(i.result), to == 64 ? u : u & 0xffffffff);
     return;

@@ -17,7 +17,7 @@ bool Selector::int_constant(ValueId v, int64_t& out) const {
   const air::Constant* c = fn_->constant(v);
   if (!c) return false;
   switch (c->kind) {
-    case ConstantKind::Int: out = sign_extend(c->bits, bits_of(c->type)); return true;
+    case ConstantKind::Int: out = c->type == TypeTable::i1 ? int64_t(c->bits & 1) : sign_extend(c->bits, bits_of(c->type)); return true;
     case ConstantKind::Zero: case ConstantKind::Undef: out = 0; return !is_fp(c->type) && c->type != TypeTable::f80;
     default: return false;
   }
@@ -78,7 +78,11 @@ Reg Selector::new_reg(TypeId t) {
 Reg Selector::reg_of(ValueId v) {
   if (const air::Constant* c = fn_->constant(v)) {
     switch (c->kind) {
-      case ConstantKind::Int: return constant_reg(bits_of(c->type) == 64 ? c->bits : uint64_t(sign_extend(c->bits, bits_of(c->type))) & 0xffffffff, bits_of(c->type));
+      case ConstantKind::Int: {
+        int64_t x = 0;
+        int_constant(v, x);
+        return constant_reg(bits_of(c->type) == 64 ? uint64_t(x) : uint64_t(x) & 0xffffffff, bits_of(c->type));
+      }
       case ConstantKind::Float: return float_constant(c->bits, c->type == TypeTable::f32 ? 4 : 8);
       case ConstantKind::Symbol: case ConstantKind::Runtime: return symbol_address(*c);
       case ConstantKind::BlockAddress: {
@@ -194,7 +198,10 @@ Reg Selector::zero_extended(ValueId v, unsigned to_bits) {
 Reg Selector::sign_extended(ValueId v, unsigned to_bits) {
   unsigned bits = bits_of(type_of(v));
   int64_t x;
-  if (int_constant(v, x)) return constant_reg(to_bits == 64 ? uint64_t(x) : uint64_t(x) & 0xffffffff, to_bits);
+  if (int_constant(v, x)) {
+    if (bits == 1) x = -x;
+    return constant_reg(to_bits == 64 ? uint64_t(x) : uint64_t(x) & 0xffffffff, to_bits);
+  }
   if (bits == to_bits) return reg_of(v);
   Reg r = gp(to_bits == 64 ? 8 : 4);
   extend_into(r, v, true, to_bits);

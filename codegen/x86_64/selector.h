@@ -145,7 +145,7 @@ class Selector : public codegen::LowerScratch {
   void extend_into(Reg dst, ValueId v, bool is_signed, unsigned to_bits);
   void constant_into(Reg r, uint64_t value);
   void store_f80(ValueId v);                   // pop the x87 stack into v's slot
-  bool int_constant(ValueId v, int64_t& out) const;   // sign-extended from its width
+  bool int_constant(ValueId v, int64_t& out) const;   // sign-extended from its width; an i1 is 0 or 1
   bool imm32(ValueId v, int32_t& out) const;
   Reg reg_of(ValueId v);                       // the register that holds v; constants are materialised
   Reg result_reg(ValueId v);                   // of the instruction being selected
