@@ -34,7 +34,8 @@ class Finalizer {
   Result<void> run() {
     codegen::RegisterInfo info;
     bool dynamic = s_.dynamic_frame_, base_pointer = dynamic && s_.max_slot_align_log2_ > 4;
-    bool frame_pointer = dynamic || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
+    // Slots of more than the stack's own alignment are laid out behind a masked rsp: rbp then reaches the arguments (codegen/frame.h).
+    bool frame_pointer = dynamic || s_.max_slot_align_log2_ > 4 || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
     info.gp_order = base_pointer ? std::span<const uint8_t>(gp_base) : frame_pointer ? std::span<const uint8_t>(gp_frame) : std::span<const uint8_t>(gp_plain);
     info.fp_order = fp_all;
     info.callee_saved = callee_saved;
