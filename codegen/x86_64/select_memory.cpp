@@ -203,6 +203,9 @@ VMem Selector::address(ValueId pointer, int64_t disp) {
       continue;
     }
     if (i->op != AirOp::ptr_add) break;
+    // Somebody behind needs this address in a register (a loop's next iteration, say): then it serves here as well, and what it was
+    // made from may end.
+    if (reg_[at.value].valid() && block_of_[fn_->values[at.value].index()] == cur_block_) break;
     air::PtrAddParts parts = ptr_add_parts(*fn_, *i);
     int64_t total = 0;
     if (__builtin_add_overflow(disp, parts.offset, &total) || !fits_signed(total, 30)) break;
