@@ -4,10 +4,16 @@
 #include <string>
 #include <vector>
 
+#include "codegen/x86_64/inline_asm.h"
+#include "codegen/x86_64/selector.h"
+
 namespace lode::x86_64 {
 
 struct AsmUse {
   std::string text;
+  std::vector<AsmValue> values;       // registers and addresses are filled in by the finaliser
+  std::vector<uint32_t> operands;     // by value: position of its register (or address registers) among the VInst's operands, or none
+  std::vector<VMem> memory;           // by value
 };
 
 }  // namespace lode::x86_64

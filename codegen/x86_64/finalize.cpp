@@ -74,6 +74,7 @@ class Finalizer {
       for (uint32_t k = block.first_inst; k < block_end_; k++) {
         run_edits(k);
         instruction(k);
+        if (problem_) return std::move(*problem_);
         if (failed_) return error("an operand without a form: internal error in the x86_64 finaliser");
       }
     }
@@ -90,6 +91,7 @@ class Finalizer {
   uint32_t first_slot_ = ~0u, block_ = 0, block_end_ = 0;
   size_t edit_ = 0;
   bool failed_ = false;
+  std::optional<Error> problem_;
 
   static uint8_t hardware(Location l) { return uint8_t(l.value & 15); }
   Mem slot(Location l, int32_t disp = 0) const { return Mem::slot(first_slot_ + l.slot_index(), disp); }
@@ -205,28 +207,9 @@ class Finalizer {
     else failed_ = true;
   }
 
-  // `regs`: the locations of the base and the index, in this order, as far as the operand has them.
   Mem memory(const VMem& m, const Location* regs) {
-    Mem out;
-    out.kind = m.kind;
-    out.disp = m.disp;
-    out.scale_log2 = m.scale_log2;
-    out.segment = Segment(m.segment);
-    out.target = m.id;
-    if (m.kind == Mem::Kind::constants) {
-      out.target = 0;
-      out.disp += int32_t(m.id);
-    }
-    if (m.has_base) {
-      if (regs->is_slot()) failed_ = true;
-      out.base = hardware(*regs++);
-    }
-    if (m.has_index) {
-      if (regs->is_slot()) failed_ = true;
-      out.index = hardware(*regs);
-      if (m.kind == Mem::Kind::base && !m.has_base) out.kind = Mem::Kind::absolute;
-    }
-    return out;
+    if ((m.has_base && regs[0].is_slot()) || (m.has_index && regs[m.has_base].is_slot())) failed_ = true;
+    return Selector::physical(m, regs);
   }
 
   // ---- instructions -------------------------------------------------------------------------------------------------------
@@ -240,7 +223,7 @@ class Finalizer {
     const codegen::Operand* operands = code_.operands_of(v, count);
     const Location* at = s_.allocation_.operands.data() + (operands - code_.operands.data());
     if (op >= pseudo_first) {
-      pseudo(v, op, cc, operands, at, count, k);
+      pseudo(v, op, cc, at, k);
       return;
     }
     Op o = Op(op);
@@ -326,7 +309,7 @@ class Finalizer {
   // The register operand of a one-register instruction among its fixed ones: the explicit one is last.
   static Location operand_of(Op, const codegen::Operand*, const Location* at, uint32_t count) { return at[count - 1]; }
 
-  void pseudo(const VInst& v, unsigned op, Cond cc, const codegen::Operand*, const Location* at, uint32_t count, uint32_t k) {
+  void pseudo(const VInst& v, unsigned op, Cond cc, const Location* at, uint32_t k) {
     switch (op) {
       case p_nothing: case p_unreachable: break;
       case p_constant: constant(hardware(at[0]), s_.immediates_[v.a], k + 1); break;
@@ -374,11 +357,33 @@ class Finalizer {
       case p_outgoing_end: w_.rm(Op::lea64rm, hardware(at[0]), Mem::dynamic_area()); break;
       case p_frame_address: w_.rr(Op::mov64rr, hardware(at[0]), 5); break;
       case p_label_address: w_.lea_label(hardware(at[0]), labels_[v.a]); break;
-      case p_inline_asm: failed_ |= !s_.emit_asm(v.a, at, count); break;
+      case p_inline_asm:
+        if (Result<void> r = s_.emit_asm(v.a, at); !r.ok() && !problem_) problem_ = r.take_error();
+        break;
       default: failed_ = true; break;
     }
   }
 };
+
+// `regs`: the locations of the base and the index, in this order, as far as the operand has them.
+Mem Selector::physical(const VMem& m, const Location* regs) {
+  Mem out;
+  out.kind = m.kind;
+  out.disp = m.disp;
+  out.scale_log2 = m.scale_log2;
+  out.segment = Segment(m.segment);
+  out.target = m.id;
+  if (m.kind == Mem::Kind::constants) {
+    out.target = 0;
+    out.disp += int32_t(m.id);
+  }
+  if (m.has_base) out.base = uint8_t((regs++)->value & 15);
+  if (m.has_index) {
+    out.index = uint8_t(regs->value & 15);
+    if (m.kind == Mem::Kind::base && !m.has_base) out.kind = Mem::Kind::absolute;
+  }
+  return out;
+}
 
 Result<void> finalize(Selector& s, mir::FunctionDraft&) { return Finalizer(s).run(); }
 

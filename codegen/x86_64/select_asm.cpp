@@ -1,15 +1,170 @@
-// Inline assembly. See selector.h.
+// Inline assembly. See selector.h and inline_asm.h.
+//
+// The statement becomes one VInst whose operands are what the constraints ask for: fixed registers by copies around it, ties by `mod`,
+// clobbers as early definitions that nobody reads. The template is assembled when the registers are known.
 #include "codegen/x86_64/asm_use.h"
-#include "codegen/x86_64/selector.h"
+
+#include <algorithm>
+
+#include "base/bytes.h"
 
 namespace lode::x86_64 {
+
+namespace {
+constexpr uint32_t none = ~0u;
+}
 
 void Selector::select_asm(const air::Inst& i) {
   const air::CallSite& site = fn_->calls[i.a];
   const air::InlineAsm& a = fn_->inline_asms[site.inline_asm];
-  if (a.text_len != 0 || site.arg_count != 0 || i.result.valid()) fail("inline assembly with a template or operands");
+  std::string_view strings = fn_->strings;
+  std::string text(strings.substr(a.text, a.text_len));
+  if (a.intel) return fail("inline assembly in Intel syntax");
+  auto parsed = parse_inline_asm(text, strings.substr(a.constraints, a.constraints_len));
+  if (!parsed.ok()) return fail(parsed.error().text().c_str());
+  AsmStatement& s = *parsed;
+  if (s.moves_stack) dynamic_frame_ = true;
+
+  // The types of the results, leaf by leaf.
+  std::vector<TypeId> types;
+  if (i.type != TypeTable::void_type && !air::result_leaves(module_->types, i.type, air::LegalizeOptions::x86_64(), types).ok())
+    return fail("a result of this type");
+  uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : none;
+
+  auto use_of = std::make_unique<AsmUse>();
+  use_of->text = std::move(text);
+  size_t n = s.operands.size();
+  use_of->values.resize(n);
+  use_of->operands.assign(n, none);
+  use_of->memory.resize(n);
+  std::vector<Reg> regs(n);
+  std::vector<Operand> ops;
+  struct After {
+    Reg to, from;
+  };
+  std::vector<After> after;
+  uint32_t arg = 0, result = 0;
+  std::vector<ValueId> inputs(n);
+  // Which argument belongs to which operand.
+  for (size_t k = 0; k < n; k++)
+    if (!s.operands[k].output || s.operands[k].indirect) {
+      if (arg >= site.arg_count) return fail("inline assembly with too few arguments");
+      inputs[k] = ValueId(fn_->extra[site.args + arg++]);
+    }
+  if (arg != site.arg_count) return fail("inline assembly with an operand of several parts");
+
+  std::vector<std::pair<Reg, Reg>> copies;  // to fixed registers, directly before the statement
+  auto byte_width = [&](TypeId t) -> uint8_t { return is_fp(t) ? uint8_t(t == TypeTable::f32 ? 4 : t == TypeTable::f64 ? 8 : 16) : uint8_t(std::max(1u, bits_of(t) / 8)); };
+  auto place_memory = [&](size_t k, const VMem& m) {
+    use_of->values[k].kind = AsmValue::Kind::memory;
+    use_of->memory[k] = m;
+    if (m.has_base || m.has_index) use_of->operands[k] = uint32_t(ops.size());
+    if (m.has_base) ops.push_back(late(m.base));
+    if (m.has_index) ops.push_back(late(m.index));
+  };
+  for (size_t k = 0; k < n; k++) {
+    const AsmOperand& o = s.operands[k];
+    AsmValue& v = use_of->values[k];
+    if (o.x87) return fail("inline assembly with x87 operands");
+    if (o.indirect) {
+      place_memory(k, address(inputs[k]));
+      continue;
+    }
+    if (o.output) {
+      if (result >= types.size()) return fail("inline assembly with more outputs than results");
+      TypeId t = types[result];
+      if (t == TypeTable::f80) return fail("inline assembly with x87 operands");
+      Reg wanted = types.size() == 1 && first == none ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{}) : first != none ? leaves_[first + result].reg : Reg{};
+      result++;
+      bool fp_reg = is_fp(t) || (o.fp && !o.gp);
+      v.kind = fp_reg ? AsmValue::Kind::fp : AsmValue::Kind::gp;
+      v.bytes = byte_width(t);
+      Reg r;
+      if (o.fixed != reg::none) r = Reg{fp_reg ? 32u + o.fixed : o.fixed};
+      else r = fp_reg ? fp(v.bytes < 4 ? 4 : v.bytes) : gp(v.bytes == 8 ? 8 : 4);
+      regs[k] = r;
+      if (wanted.valid()) after.push_back({wanted, r});
+      // The operand itself: whether an input is tied to it is known further down.
+      use_of->operands[k] = uint32_t(ops.size());
+      ops.push_back(o.early_clobber ? def_early(r) : def(r));
+      continue;
+    }
+    ValueId in = inputs[k];
+    TypeId t = type_of(in);
+    if (t == TypeTable::f80) return fail("inline assembly with x87 operands");
+    if (o.tied >= 0) {
+      size_t out = size_t(o.tied);
+      Reg r = reg_of(in), to = regs[out];
+      if (!to.valid()) return fail("inline assembly with a tie to memory");
+      copies.push_back({to, r});
+      ops[use_of->operands[out]] = mod(to);
+      v = use_of->values[out];
+      use_of->operands[k] = use_of->operands[out];
+      continue;
+    }
+    int64_t c;
+    const air::Constant* constant = fn_->constant(in);
+    if (o.immediate && !is_fp(t) && int_constant(in, c) && accepts_immediate(o, c)) {
+      v.kind = AsmValue::Kind::immediate;
+      v.imm = c;
+      v.bytes = byte_width(t);
+      continue;
+    }
+    if (o.immediate && !o.gp && constant && symbol_is_direct(*constant)) {
+      v.kind = AsmValue::Kind::reference;
+      v.reference = reference(*constant, mir::ReferenceKind::direct, int64_t(constant->bits));
+      continue;
+    }
+    bool fp_reg = is_fp(t) || (o.fp && !o.gp);
+    v.kind = fp_reg ? AsmValue::Kind::fp : AsmValue::Kind::gp;
+    v.bytes = byte_width(t);
+    if (o.fixed != reg::none) {
+      Reg p{fp_reg ? 32u + o.fixed : o.fixed};
+      Reg r = reg_of(in);
+      copies.push_back({p, r});
+      use_of->operands[k] = uint32_t(ops.size());
+      ops.push_back(use(p));
+    } else if (o.gp || o.fp) {
+      Reg r = reg_of(in);
+      bool wrong_class = is_fp(t) ? !o.fp : !o.gp;
+      if (wrong_class) return fail("inline assembly with a value of the other register class");
+      use_of->operands[k] = uint32_t(ops.size());
+      ops.push_back(use(r));
+    } else if (o.memory) {
+      // A value that has to be in memory: through a slot.
+      Reg r = reg_of(in);
+      VMem m = slot_mem(new_slot(16, 4));
+      store_reg(m, t, r);
+      place_memory(k, m);
+    } else {
+      return fail("inline assembly with an operand that has to be a constant");
+    }
+  }
+  // Clobbers of registers that are operands already are not listed again.
+  for (unsigned r = 0; r < 32; r++) {
+    bool clobbered = r < 16 ? s.gp_clobbers >> r & 1 : s.fp_clobbers >> (r - 16) & 1;
+    Reg p{r < 16 ? r : 32 + r - 16};
+    if (!clobbered || r == 4 || r == 31 || (r == 5 && (dynamic_frame_ || frame_pointer_))) continue;
+    bool mentioned = false;
+    for (Operand o : ops) mentioned |= o.reg() == p;
+    if (!mentioned) ops.push_back(def_early(p));
+  }
+  for (auto& [to, from] : copies) copy(to, from);
+  emit_list(p_inline_asm, ops, uint32_t(asms_.size()), ~0u, 0, 0);
+  asms_.push_back(std::move(use_of));
+  for (const After& x : after) copy(x.to, x.from);
 }
 
-bool Selector::emit_asm(uint32_t, const codegen::Location*, uint32_t) { return false; }
+// Called by the finaliser: `at` are the locations of the VInst's operands.
+Result<void> Selector::emit_asm(uint32_t index, const codegen::Location* at) {
+  AsmUse& u = *asms_[index];
+  for (size_t k = 0; k < u.values.size(); k++) {
+    AsmValue& v = u.values[k];
+    const codegen::Location* l = u.operands[k] == none ? nullptr : at + u.operands[k];
+    if (v.kind == AsmValue::Kind::memory) v.mem = physical(u.memory[k], l);
+    else if (v.kind == AsmValue::Kind::gp || v.kind == AsmValue::Kind::fp) v.reg = uint8_t(l->value & 15);
+  }
+  return assemble(u.text, u.values, *writer_);
+}
 
 }  // namespace lode::x86_64

@@ -257,7 +257,8 @@ class Selector : public codegen::LowerScratch {
   bool is_tail_call(uint32_t call, const air::Inst& ret);
   bool callee_unprototyped(const air::CallSite& site) const;
   Reg frame_of(uint32_t level);
-  bool emit_asm(uint32_t index, const codegen::Location* at, uint32_t count);
+  Result<void> emit_asm(uint32_t index, const codegen::Location* at);
+  static Mem physical(const VMem& m, const codegen::Location* regs);
   void select_misc(const air::Inst& i);
 
   const SlotForm* slot_forms_;
