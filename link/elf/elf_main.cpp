@@ -167,12 +167,13 @@ bool run(Link& link) {
   }
   {
     Pass p(link, "sections");
-    assign_sections(link);
     if (link.has_modules) place_functions(link);
+    assign_sections(link);
     allocate_commons(link);
-    collect_members(link);
     define_linker_symbols(link);
     compute_import_export(link);
+    if (link.has_modules && !measure_functions(link)) return false;
+    collect_members(link);
   }
   {
     Pass p(link, "scan");
@@ -183,7 +184,6 @@ bool run(Link& link) {
     Pass p(link, "layout");
     create_synthetic_sections(link);
     create_dynamic_sections(link);
-    if (link.has_modules && !measure_functions(link)) return false;
     size_symtab(link);
     if (!layout_all(link)) return false;
   }

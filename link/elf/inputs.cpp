@@ -263,7 +263,7 @@ class Opener {
       uint32_t id = link_.lazy[unindexed_[i]].file;
       if (id == none) return;
       auto& file = static_cast<ObjectFile&>(*link_.files[id]);
-      if (auto r = parse_object_header(file); !r) return;  // reported when the member is taken, if ever
+      if (auto r = parse_object_header(link_, file); !r) return;  // reported when the member is taken, if ever
       for (uint32_t s = file.first_global; s < file.syms.size(); s++)
         if (file.syms[s].shndx != SHN_UNDEF && file.syms[s].bind() != STB_LOCAL) {
           std::string_view n = file.sym_name(file.syms[s]);
@@ -414,7 +414,7 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
     if (f.kind == FileKind::shared) {
       if (auto r = parse_shared(static_cast<SharedFile&>(f)); !r) fail(f, r.take_error());
     } else {
-      if (auto r = parse_object_header(static_cast<ObjectFile&>(f)); !r) fail(f, r.take_error());
+      if (auto r = parse_object_header(link, static_cast<ObjectFile&>(f)); !r) fail(f, r.take_error());
     }
   });
   for (InputFile* f : files) {
@@ -445,6 +445,9 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
     link.best[first + i] = ~uint64_t{0};
     link.lazy_of[first + i] = none;
   });
+
+  for (InputFile* f : files)
+    if (f->alive && f->kind == FileKind::module) number_module_symbols(link, static_cast<ObjectFile&>(*f));
 
   // COMDAT signatures.
   std::vector<NameRef> fresh_groups;

@@ -186,6 +186,7 @@ class NameTable {
 enum class FileKind : uint8_t { object, shared, module, internal };
 
 struct ModuleState;  // link/elf/modules.h
+struct LowerState;   // link/elf/lower.cpp
 
 struct Group {
   NameRef signature;             // id: index in Link::comdat_owner
@@ -439,6 +440,7 @@ struct Link {
   std::string entry_name;
   std::vector<Timer> timers;
   bool has_modules = false;
+  std::shared_ptr<LowerState> lower;
 
   // Synthetic contents (synthetic.cpp)
   struct GotEntry {
@@ -498,7 +500,7 @@ bool open_inputs(Link& link);
 InputFile* take_lazy(Link& link, uint32_t lazy_index);
 void parse_files(Link& link, std::span<InputFile* const> files);
 // object.cpp, shared.cpp
-Result<void> parse_object_header(ObjectFile& file);
+Result<void> parse_object_header(Link& link, ObjectFile& file);
 void parse_object(Link& link, ObjectFile& file);
 Result<void> parse_shared(SharedFile& file);
 // resolve.cpp

@@ -9,6 +9,7 @@
 // section named X.
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_for_each.h>
 
 #include <algorithm>
 #include <cctype>
@@ -35,6 +36,8 @@ class Walk {
 
   void run() {
     bool gc = link_.opt.gc_sections && !link_.relocatable;
+    // A second walk, after late members came in, starts over.
+    tbb::parallel_for(size_t(0), link_.atoms.size(), [&](size_t i) { link_.atoms[i].live = 0; });
     index_sections(gc);
     if (gc) {
       section_roots();
@@ -49,10 +52,10 @@ class Walk {
       });
     }
     symbol_roots(gc);
+    if (link_.has_modules) prepare_modules(link_);
     if (link_.has_modules) module_roots(link_, [&](uint32_t atom) { mark(atom); });
-    do {
-      drain();
-    } while (link_.has_modules && lower_reached(link_, [&](uint32_t id) { mark_symbol(id); }));
+    drain();
+    if (link_.has_modules) store_drafts(link_);
   }
 
  private:
@@ -95,6 +98,10 @@ class Walk {
     if (a.file == none || !link_.files[a.file]->is_object()) return;
     ObjectFile& f = link_.object(a.file);
     if (a.kind == AtomKind::eh_frame) return;
+    if (a.kind == AtomKind::function) {
+      lower_function(link_, id, [&](uint32_t s) { mark_symbol(s); });
+      return;
+    }
     if (f.kind != FileKind::internal && a.section < f.sections.size() && !(f.sections[a.section].flags & SHF_ALLOC)) return;
     for (uint32_t i = 0; i < a.reloc_count; i++) mark_reloc(f, a.relocs[i]);
     for (uint32_t k = 0; k < a.fde_count; k++) {
@@ -108,29 +115,25 @@ class Walk {
       for (uint32_t d : it->second) mark(d);
   }
 
+  // Each thread follows what it finds in depth; functions to be made, and a share of a long list, are left to any thread.
   void drain() {
-    for (;;) {
-      std::vector<uint32_t> wave;
-      for (auto& list : next_) {
-        wave.insert(wave.end(), list.begin(), list.end());
-        list.clear();
-      }
-      if (wave.empty()) return;
-      if (wave.size() < 64) {
-        for (uint32_t a : wave) visit(a);
-      } else {
-        tbb::parallel_for(size_t(0), wave.size(), [&](size_t i) {
-          visit(wave[i]);
-          // Go deep here, as far as it is this thread's own; a chain then costs no wave for each link.
-          auto& mine = next_.local();
-          for (unsigned budget = 0; budget < 256 && !mine.empty(); budget++) {
-            uint32_t a = mine.back();
-            mine.pop_back();
-            visit(a);
-          }
-        });
-      }
+    std::vector<uint32_t> start;
+    for (auto& list : next_) {
+      start.insert(start.end(), list.begin(), list.end());
+      list.clear();
     }
+    auto work = [&](uint32_t atom, tbb::feeder<uint32_t>& feeder) {
+      visit(atom);
+      auto& mine = next_.local();
+      unsigned steps = 0;
+      while (!mine.empty()) {
+        uint32_t a = mine.back();
+        mine.pop_back();
+        if (link_.atoms[a].kind == AtomKind::function || (++steps % 64 == 0 && mine.size() > 64)) feeder.add(a);
+        else visit(a);
+      }
+    };
+    tbb::parallel_for_each(start.begin(), start.end(), work);
   }
 
   void index_sections(bool gc) {

@@ -1,17 +1,405 @@
-// Nothing yet.
+// MIR functions as atoms of the link.
+//
+// Lowering happens inside the liveness walk, on whichever thread reached the function; the drafts are put into the MIR store in
+// the order of the atoms when the walk is over, so the store does not depend on the threads. From then on a function is its
+// FunctionId: its references take part in the scan like relocations do, their forms decide its size, and it writes itself
+// into the output at its place.
 #include "link/elf/lower.h"
+
+#include <tbb/enumerable_thread_specific.h>
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "codegen/air/legalize.h"
 #include "link/elf/modules.h"
+#include "link/elf/target.h"
+
 namespace lode::link::elf {
-void module_roots(Link&, const std::function<void(uint32_t)>&) {}
-bool lower_reached(Link&, const std::function<void(uint32_t)>&) { return false; }
-bool take_late_members(Link&) { return false; }
-void place_functions(Link&) {}
-void scan_functions(Link&) {}
-bool measure_functions(Link&) { return true; }
-void write_functions(Link&) {}
-void layout_function_frames(Link&, uint64_t&, uint64_t&) {}
-void write_function_frames(Link&, OutputSection&, uint8_t*) {}
-bool is_module(Bytes, const std::string&) { return false; }
-bool link_relocatable(Link& link) { link.diag.error("-r is not supported"); return false; }
-void print_map(Link&) {}
+
+using codegen::ReferenceForm;
+using codegen::ResolvedReference;
+using mir::ReferenceKind;
+
+struct LowerState {
+  struct Thread {
+    std::unique_ptr<codegen::LowerScratch> scratch;
+    air::Function function;
+  };
+  const codegen::NativeTarget* target = nullptr;
+  tbb::enumerable_thread_specific<Thread> threads;
+  std::vector<SymbolId> runtime;
+  codegen::TargetOptions options;
+  std::unique_ptr<mir::MirStore> store;
+  uint32_t cie_offset = 0, cie_size = 0;
+  std::vector<uint8_t> cie;
+};
+
+namespace {
+
+LowerState& state(Link& link) {
+  if (!link.lower) {
+    link.lower = std::make_shared<LowerState>();
+    LowerState& s = *link.lower;
+    s.target = link.target->code();
+    s.store = std::make_unique<mir::MirStore>(2, s.target->elf_machine);
+    s.options.pic = link.pic;
+    s.options.shared = link.shared;
+    s.options.object = link.relocatable;
+    if (link.relocatable) s.options.pic = true;
+    for (unsigned i = 0; i < air::runtime_function_count; i++) s.runtime.emplace_back(link.intern(air::runtime_function_table[i].name));
+  }
+  return *link.lower;
 }
+
+std::string function_name(const ObjectFile& f, const ModuleFunction& fn) {
+  const air::Module& m = *f.module->module;
+  return std::string(m.name_of(m.functions[fn.index.value].symbol));
+}
+
+template <class F>
+void for_each_live_function(Link& link, F&& fn) {
+  for (ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::module) continue;
+    for (ModuleFunction& x : f->module->functions)
+      if (link.atoms[f->atom_base + x.section].live && x.mir.valid()) fn(*f, x);
+  }
+}
+
+struct LiveFunction {
+  ObjectFile* file;
+  ModuleFunction* fn;
+};
+std::vector<LiveFunction> live_functions(Link& link) {
+  std::vector<LiveFunction> out;
+  for_each_live_function(link, [&](ObjectFile& f, ModuleFunction& x) { out.push_back({&f, &x}); });
+  return out;
+}
+
+}  // namespace
+
+void intern_runtime_names(Link& link) {
+  for (unsigned i = 0; i < air::runtime_function_count; i++) link.intern(air::runtime_function_table[i].name);
+}
+
+void prepare_modules(Link& link) {
+  state(link);
+  for (ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::module) continue;
+    ModuleState& m = *f->module;
+    m.reach.assign(m.ids.size(), codegen::SymbolReach::direct);
+    for (size_t i = 0; i < m.ids.size(); i++) {
+      if (!m.ids[i].valid()) continue;
+      const Symbol& x = link.symbols[m.ids[i].value];
+      const air::Symbol& a = m.module->symbols[i];
+      bool elsewhere = x.imported;
+      if (link.relocatable) elsewhere = !(a.dso_local || x.local || a.visibility != air::Visibility::default_);
+      // A symbol that nobody defines is at address 0 in an executable, which pc-relative code cannot say in a PIE.
+      if (!x.defined() && link.pic) elsewhere = true;
+      if (elsewhere) m.reach[i] = codegen::SymbolReach::got;
+    }
+  }
+}
+
+void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom) {
+  for (ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::module) continue;
+    ModuleState& m = *f->module;
+    // A definition that lost to another file's is not a root, whatever its linkage.
+    std::vector<uint8_t> lost(m.sections.size());
+    for (uint32_t i = f->first_global; i < f->syms.size(); i++) {
+      uint32_t section = f->wide_sections[i];
+      if (!section || section >= m.sections.size()) continue;
+      const Symbol& x = link.symbols[f->symbol_id(i)];
+      if (x.file != f->id && lost[section] == 0) lost[section] = 1;
+      if (x.file == f->id) lost[section] = 2;
+    }
+    for (uint32_t s = 1; s < m.sections.size(); s++)
+      if (m.roots[s] == 2 || (m.roots[s] == 1 && lost[s] != 1 && !link.opt.gc_sections)) mark_atom(f->atom_base + s);
+  }
+}
+
+void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t)>& mark_symbol) {
+  LowerState& s = *link.lower;
+  Atom& a = link.atoms[atom];
+  ObjectFile& f = link.object(a.file);
+  ModuleState& m = *f.module;
+  ModuleFunction& fn = m.functions[m.function_of_section[a.section]];
+  auto mark_references = [&](std::span<const mir::Reference> refs) {
+    for (const mir::Reference& r : refs)
+      if (r.symbol.valid()) mark_symbol(r.symbol.value);
+  };
+  if (fn.mir.valid()) {  // the walk runs again after late members came in
+    mark_references(s.store->references(fn.mir));
+    return;
+  }
+  auto& thread = s.threads.local();
+  if (!thread.scratch) thread.scratch = s.target->make_scratch();
+  auto fail = [&](Error e) {
+    if (e.place.empty()) e.place = f.name;
+    else if (!e.place.starts_with(f.name)) e = std::move(e).at(f.name);
+    if (e.text().find(function_name(f, fn)) == std::string::npos) e.message = "function " + function_name(f, fn) + ": " + e.message;
+    link.diag.error(e, uint64_t(f.priority) << 32 | a.section);
+  };
+  if (m.bodies()) {
+    thread.function.clear();
+    if (auto r = m.bodies()->read(fn.index, thread.function); !r) return fail(r.take_error());
+  } else {
+    if (fn.index.value >= m.module->in_memory.size()) return fail(error("no body"));
+    thread.function = m.module->in_memory[fn.index.value];
+  }
+  codegen::LowerContext context;
+  context.module = m.module;
+  context.symbols = m.ids;
+  context.reach = m.reach;
+  context.runtime = s.runtime;
+  context.options = s.options;
+  auto draft = std::make_unique<mir::FunctionDraft>();
+  if (auto r = s.target->lower(thread.function, context, *thread.scratch, *draft); !r) return fail(r.take_error());
+  draft->symbol = m.ids[m.module->functions[fn.index.value].symbol.value];
+  mark_references(draft->references);
+  fn.draft = std::move(draft);
+}
+
+// The walk is over: the drafts enter the store, and references that no symbol table mentioned count as such.
+void store_drafts(Link& link) {
+  LowerState& s = *link.lower;
+  std::vector<const mir::FunctionDraft*> drafts;
+  std::vector<LiveFunction> fns;
+  for (ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::module) continue;
+    for (ModuleFunction& x : f->module->functions)
+      if (x.draft) {
+        drafts.push_back(x.draft.get());
+        fns.push_back({f, &x});
+      }
+  }
+  if (drafts.empty()) return;
+  auto ids = s.store->append_all(drafts, 0);
+  if (!ids) {
+    link.diag.error(ids.error());
+    return;
+  }
+  std::vector<bool> is_runtime(link.symbols.size());
+  for (SymbolId id : s.runtime) is_runtime[id.value] = true;
+  for (size_t i = 0; i < fns.size(); i++) {
+    ModuleFunction& x = *fns[i].fn;
+    x.mir = (*ids)[i];
+    for (const mir::Reference& r : x.draft->references)
+      if (r.symbol.valid() && is_runtime[r.symbol.value]) link.symbols[r.symbol.value].flags |= referenced | referenced_strong;
+    x.draft.reset();
+  }
+}
+
+bool take_late_members(Link& link) {
+  bool any = false;
+  LowerState& s = *link.lower;
+  for_each_live_function(link, [&](ObjectFile&, ModuleFunction& x) {
+    for (const mir::Reference& r : s.store->references(x.mir)) {
+      if (!r.symbol.valid()) continue;
+      const Symbol& sym = link.symbols[r.symbol.value];
+      if (sym.local || (sym.defined() && link.files[sym.file]->is_object()) || !(sym.flags & referenced_strong)) continue;
+      uint32_t lazy = link.lazy_of[r.symbol.value];
+      if (lazy == none || link.lazy[lazy].taken) continue;
+      if (sym.defined() && link.files[sym.file]->priority < link.lazy[lazy].priority) continue;
+      any |= take_lazy(link, lazy) != nullptr;
+    }
+  });
+  return any;
+}
+
+void scan_functions(Link& link) {
+  LowerState& s = *link.lower;
+  std::vector<LiveFunction> fns = live_functions(link);
+  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+    auto refs = s.store->references(fns[i].fn->mir);
+    const auto& forms = fns[i].fn->references;
+    ObjectFile& f = *fns[i].file;
+    const Atom& atom = link.atoms[f.atom_base + fns[i].fn->section];
+    for (size_t k = 0; k < refs.size(); k++) {
+      if (!refs[k].symbol.valid()) continue;
+      Symbol& x = link.symbols[refs[k].symbol.value];
+      if (!x.defined() && !x.imported && note_undefined(link, refs[k].symbol.value, f, atom, none)) continue;
+      bool ifunc = x.type == STT_GNU_IFUNC && !x.imported && x.defined();
+      if (ifunc) atomic_or(x.flags, uint32_t(needs_plt));
+      switch (forms[k].form) {
+        case ReferenceForm::direct: case ReferenceForm::absolute:
+          if (!x.imported) break;
+          if (refs[k].kind == ReferenceKind::call) atomic_or(x.flags, uint32_t(needs_plt));
+          else if (x.type == STT_FUNC || x.type == STT_GNU_IFUNC) atomic_or(x.flags, uint32_t(needs_plt) | needs_canonical_plt | needs_dynsym);
+          else if (!link.shared && x.defined() && !link.files[x.file]->is_object()) atomic_or(x.flags, uint32_t(needs_copy) | needs_dynsym);
+          break;
+        case ReferenceForm::got: atomic_or(x.flags, uint32_t(needs_got)); break;
+        case ReferenceForm::tls_initial_exec: atomic_or(x.flags, uint32_t(needs_gottp)); break;
+        case ReferenceForm::tls_general_dynamic: atomic_or(x.flags, uint32_t(needs_tlsgd)); break;
+        case ReferenceForm::tls_local_dynamic: std::atomic_ref<uint8_t>(link.needs_tlsld).store(1, std::memory_order_relaxed); break;
+        default: break;
+      }
+      if (forms[k].form == ReferenceForm::tls_initial_exec && link.shared) std::atomic_ref<uint8_t>(link.has_static_tls).store(1, std::memory_order_relaxed);
+    }
+  });
+}
+
+static ReferenceForm form_of(Link& link, const mir::Reference& r) {
+  if (!r.symbol.valid()) return ReferenceForm::direct;
+  const Symbol& x = link.symbols[r.symbol.value];
+  bool fixed = !x.imported && (!x.defined() || (x.atom == none && link.files[x.file]->is_object() && !x.linker_defined));
+  switch (r.kind) {
+    case ReferenceKind::tls_general_dynamic:
+      if (link.shared) return ReferenceForm::tls_general_dynamic;
+      return x.imported ? ReferenceForm::tls_initial_exec : ReferenceForm::tls_local_exec;
+    case ReferenceKind::tls_local_dynamic: return link.shared ? ReferenceForm::tls_local_dynamic : ReferenceForm::tls_local_exec;
+    case ReferenceKind::tls_initial_exec: return link.shared || x.imported ? ReferenceForm::tls_initial_exec : ReferenceForm::tls_local_exec;
+    case ReferenceKind::tls_local_exec: return ReferenceForm::tls_local_exec;
+    case ReferenceKind::call: return ReferenceForm::direct;
+    case ReferenceKind::got:
+      if (x.imported) return ReferenceForm::got;
+      [[fallthrough]];
+    default:
+      if (x.imported) return ReferenceForm::direct;
+      if (fixed) return ReferenceForm::absolute;
+      // Below 2 GiB an address is a 32-bit immediate.
+      return link.pic || link.opt.image_base >= (uint64_t{1} << 30) ? ReferenceForm::direct : ReferenceForm::absolute;
+  }
+}
+
+bool measure_functions(Link& link) {
+  LowerState& s = *link.lower;
+  std::vector<LiveFunction> fns = live_functions(link);
+  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+    auto [f, fn] = fns[i];
+    mir::FunctionView view = s.store->view(fn->mir);
+    fn->references.resize(view.references.size());
+    for (size_t k = 0; k < view.references.size(); k++) fn->references[k] = {0, form_of(link, view.references[k])};
+    auto sizes = s.target->measure(view, fn->references, s.options);
+    Atom& text = link.atoms[f->atom_base + fn->section];
+    if (!sizes) {
+      link.diag.error(std::move(sizes.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
+      return;
+    }
+    fn->sizes = *sizes;
+    text.size = sizes->text;
+    text.p2align = std::max(text.p2align, view.text_align_log2);
+    Atom& constants = link.atoms[f->atom_base + fn->section + 1];
+    constants.size = sizes->constants;
+    constants.p2align = view.constants_align_log2;
+    f->module->sections[fn->section].size = sizes->text;
+  });
+  // Sizes of the symbols, for .symtab.
+  for (ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::module) continue;
+    for (uint32_t i = 1; i < f->syms.size(); i++) {
+      uint32_t section = f->wide_sections[i];
+      if (section && f->module->function_of_section[section] != none) f->module->syms[i].size = f->module->sections[section].size;
+    }
+  }
+  return !link.diag.has_errors();
+}
+
+// Constants of live functions belong to the output with them.
+void place_functions(Link& link) {
+  for_each_live_function(link, [&](ObjectFile& f, ModuleFunction& x) {
+    link.atoms[f.atom_base + x.section + 1].live = 1;
+  });
+}
+
+void write_functions(Link& link) {
+  LowerState& s = *link.lower;
+  std::vector<LiveFunction> fns = live_functions(link);
+  OutputSection& frame = *link.eh_frame;
+  tbb::enumerable_thread_specific<std::vector<uint8_t>> buffers;
+  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+    auto [f, fn] = fns[i];
+    const Atom& text = link.atoms[f->atom_base + fn->section];
+    const Atom& constants = link.atoms[f->atom_base + fn->section + 1];
+    mir::FunctionView view = s.store->view(fn->mir);
+    uint64_t text_address = link.atom_address[f->atom_base + fn->section];
+    uint64_t constants_address = link.atom_address[f->atom_base + fn->section + 1];
+    for (size_t k = 0; k < view.references.size(); k++) {
+      const mir::Reference& r = view.references[k];
+      ResolvedReference& out = fn->references[k];
+      if (!r.symbol.valid()) {
+        out.address = constants_address + uint64_t(int64_t(r.addend));
+        continue;
+      }
+      const Symbol& x = link.symbols[r.symbol.value];
+      const SymbolAux* aux = x.aux == none ? nullptr : &link.aux[x.aux];
+      switch (out.form) {
+        case ReferenceForm::got: out.address = aux ? got_address(link, aux->got) : 0; break;
+        case ReferenceForm::tls_initial_exec: out.address = aux ? got_address(link, aux->gottp) : 0; break;
+        case ReferenceForm::tls_general_dynamic: out.address = aux ? got_address(link, aux->tlsgd) : 0; break;
+        case ReferenceForm::tls_local_dynamic: out.address = got_address(link, link.tlsld_slot); break;
+        case ReferenceForm::tls_local_exec: out.address = x.address + uint64_t(int64_t(r.addend)) - link.tp; break;
+        default: {
+          bool through_plt = x.imported && (x.flags & needs_plt) && (r.kind == ReferenceKind::call || !(x.flags & needs_copy));
+          uint64_t base = through_plt ? plt_address(link, x) : x.address;
+          out.address = base + uint64_t(int64_t(r.addend));
+          if (r.kind == ReferenceKind::call && !x.defined() && !x.imported && link.pic) out.address = text_address;
+        }
+      }
+    }
+    auto& cfi = buffers.local();
+    cfi.clear();
+    codegen::EmitPlace place;
+    place.text = link.image + link.sections[text.out]->offset + text.offset;
+    place.constants = constants.out == none ? nullptr : link.image + link.sections[constants.out]->offset + constants.offset;
+    place.text_address = text_address;
+    place.constants_address = constants_address;
+    place.cfi = fn->frame_offset == none ? nullptr : &cfi;
+    if (auto r = s.target->emit(view, fn->references, s.options, place); !r) {
+      link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
+      return;
+    }
+    if (fn->frame_offset != none && cfi.size() <= fn->sizes.cfi) {
+      uint8_t* p = link.image + frame.offset + fn->frame_offset;
+      uint64_t address = frame.addr + fn->frame_offset;
+      uint32_t size = uint32_t(align_up(17 + fn->sizes.cfi, 8));
+      std::memset(p, 0, size);
+      store_le(p, size - 4);
+      store_le(p + 4, fn->frame_offset + 4 - s.cie_offset);
+      store_le(p + 8, uint32_t(text_address - (address + 8)));
+      store_le(p + 12, uint32_t(text.size));
+      std::memcpy(p + 17, cfi.data(), cfi.size());
+    }
+  });
+}
+
+void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {
+  if (!link.has_modules) return;
+  LowerState& s = *link.lower;
+  std::vector<LiveFunction> fns = live_functions(link);
+  if (fns.empty()) return;
+  auto& c = s.cie;
+  c.assign(8, 0);  // length, CIE id 0
+  c.push_back(1);
+  for (char ch : {'z', 'R', '\0'}) c.push_back(uint8_t(ch));
+  append_uleb(c, s.target->cie_code_align);
+  append_sleb(c, s.target->cie_data_align);
+  c.push_back(uint8_t(s.target->cie_return_register));
+  append_uleb(c, 1);
+  c.push_back(0x1b);  // FDE pointers: pc-relative, 4 bytes signed
+  c.insert(c.end(), s.target->cie_instructions.begin(), s.target->cie_instructions.end());
+  while (c.size() % 8 != 4) c.push_back(0);
+  c.resize(align_up(c.size(), 8));
+  store_le(c.data(), uint32_t(c.size() - 4));
+  offset = align_up(offset, 4);
+  s.cie_offset = uint32_t(offset);
+  offset += c.size();
+  for (auto [f, fn] : fns) {
+    fn->frame_offset = uint32_t(offset);
+    offset += align_up(17 + fn->sizes.cfi, 8);
+    count++;
+  }
+}
+
+void write_function_frames(Link& link, OutputSection& section, uint8_t* out) {
+  if (!link.has_modules) return;
+  LowerState& s = *link.lower;
+  if (!s.cie.empty()) std::memcpy(out + s.cie_offset, s.cie.data(), s.cie.size());
+  for (auto [f, fn] : live_functions(link))
+    if (fn->frame_offset != none) link.eh_frame_table.emplace_back(link.atom_address[f->atom_base + fn->section], section.addr + fn->frame_offset);
+}
+
+}  // namespace lode::link::elf

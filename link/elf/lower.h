@@ -8,18 +8,24 @@
 
 namespace lode::link::elf {
 
+// Symbols of the functions that code generation calls by itself; they exist before anything is resolved.
+void intern_runtime_names(Link& link);
+// Before each walk: how code may reach each symbol, now that all are resolved.
+void prepare_modules(Link& link);
 // The atoms of modules that are live whatever refers to them.
 void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom);
-// Makes the MIR of all functions marked live since the last call and marks what they refer to. False: there were none.
-bool lower_reached(Link& link, const std::function<void(uint32_t)>& mark_symbol);
+// Makes the MIR of the function that `atom` is and marks what it refers to. Any thread.
+void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t)>& mark_symbol);
+// After the walk: the MIR of all functions it made enters the store.
+void store_drafts(Link& link);
 // Lowering may have made references that an archive can satisfy: true when that brought in new members.
 bool take_late_members(Link& link);
-// Output sections of the live functions and their constants.
+// Output sections of the constants of live functions.
 void place_functions(Link& link);
-// What the references of functions need: GOT slots, PLT entries.
-void scan_functions(Link& link);
 // Chooses the form of every reference and with it the size of every function.
 bool measure_functions(Link& link);
+// What the references of functions need: GOT slots, PLT entries.
+void scan_functions(Link& link);
 void write_functions(Link& link);
 
 // .eh_frame records of MIR functions: they follow those of objects. Advances offset and count.

@@ -3,16 +3,56 @@
 // A module is read into the same shape as an object: one section (atom) for every function and data item it defines, a symbol
 // table, relocations for its initialisers. So resolution, liveness, layout and relocation treat both alike; what differs is
 // where a function's bytes come from.
+//
+// Differences that remain: every symbol of a module has a SymbolId, also the internal ones, because MIR refers by SymbolId;
+// and what is internal or may be dropped by the language (linkonce) is live only when something refers to it.
 #pragma once
 
 #include <memory>
 #include <string>
 
+#include "codegen/import/import.h"
+#include "codegen/target.h"
 #include "link/elf/link.h"
 
 namespace lode::link::elf {
 
-// By content: bitcode (raw or wrapped), or AIR text when the name ends in ".air".
+struct ModuleFunction {
+  uint32_t section = 0;            // of the text; the constants' section is the next one
+  air::FunctionIndex index;
+  FunctionId mir;                  // once made
+  codegen::FunctionSizes sizes;
+  uint32_t frame_offset = none;    // of its FDE in .eh_frame
+  std::unique_ptr<mir::FunctionDraft> draft;  // between lowering and the end of the walk
+  std::vector<codegen::ResolvedReference> references;
+};
+
+struct ModuleState {
+  std::unique_ptr<codegen::BitcodeModule> bitcode;
+  std::unique_ptr<air::Module> text;
+  const air::Module* module = nullptr;
+  std::vector<Shdr> sections;
+  std::vector<Sym> syms;
+  std::vector<uint32_t> sym_of;         // symbol table index by air::SymbolIndex
+  std::vector<SymbolId> ids;            // by air::SymbolIndex
+  std::vector<codegen::SymbolReach> reach;
+  std::vector<ModuleFunction> functions;
+  std::vector<uint32_t> function_of_section;  // index in functions, or none
+  std::vector<const uint8_t*> data;     // by section
+  std::vector<std::vector<Rela>> relocs;  // by section
+  std::vector<uint8_t> roots;           // by section: live without a reference
+  std::vector<std::unique_ptr<std::vector<uint8_t>>> owned;
+  std::vector<std::vector<uint32_t>> group_members;
+  uint32_t first_local_id = none;       // SymbolIds of syms[1 .. first_global)
+
+  const air::BodySource* bodies() const { return module->bodies; }
+};
+
+// By content: bitcode (raw or wrapped), or AIR text.
 bool is_module(Bytes data, const std::string& name);
+// Reads the module part: fills sections, symbols and names. Function bodies stay where they are.
+Result<void> read_module(ObjectFile& file, bool pic, bool relocatable);
+// After the globals' names have been interned: the ids of all symbols.
+void number_module_symbols(Link& link, ObjectFile& file);
 
 }  // namespace lode::link::elf

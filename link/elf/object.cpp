@@ -13,9 +13,9 @@
 
 namespace lode::link::elf {
 
-Result<void> parse_object_header(ObjectFile& file) {
+Result<void> parse_object_header(Link& link, ObjectFile& file) {
   if (file.view.header || !file.sections.empty()) return {};
-  if (file.kind == FileKind::module) return error("reading IR modules is not part of this build");
+  if (file.kind == FileKind::module) return read_module(file, link.pic, link.relocatable);
   LODE_ASSIGN(file.view, ElfView::open(file.data));
   if (file.view.header->type != ET_REL) return error("not a relocatable object");
   if (file.view.header->machine != EM_X86_64) return error("incompatible file: machine " + std::to_string(uint16_t(file.view.header->machine)) + " is not x86-64");
@@ -58,6 +58,37 @@ void read_properties(ObjectFile& file, Bytes data) {
   }
 }
 
+// The names that meet other files': versions cut off, --wrap applied.
+void read_global_names(Link& link, ObjectFile& file) {
+  size_t globals = file.syms.size() - file.first_global;
+  file.globals.names.resize(globals);
+  for (size_t i = 0; i < globals; i++) {
+    const Sym& s = file.syms[file.first_global + i];
+    std::string_view name = file.sym_name(s);
+    if (size_t at = name.find('@'); at != std::string_view::npos) {
+      bool is_default = name.substr(at).starts_with("@@");
+      file.symvers.emplace_back(uint32_t(file.first_global + i), std::string(name.substr(at)));
+      if (is_default) name = name.substr(0, at);
+    }
+    if (!link.opt.wraps.empty() && s.shndx == SHN_UNDEF) {
+      for (const std::string& w : link.opt.wraps) {
+        if (name == w) {
+          file.inflated.push_back(std::make_unique<std::vector<uint8_t>>());
+          std::string wrapped = "__wrap_" + w;
+          file.inflated.back()->assign(wrapped.begin(), wrapped.end());
+          name = {reinterpret_cast<const char*>(file.inflated.back()->data()), wrapped.size()};
+          break;
+        }
+        if (name.starts_with("__real_") && name.substr(7) == w) {
+          name = name.substr(7);
+          break;
+        }
+      }
+    }
+    file.globals.names[i] = {name.data(), uint32_t(name.size()), none, hash_name(name)};
+  }
+}
+
 // .ctors and .dtors run from the back; reversed they can stand in .init_array and .fini_array.
 void reverse_table(ObjectFile& file, Atom& a) {
   if (a.size % 8) return;
@@ -89,6 +120,26 @@ void parse_object(Link& link, ObjectFile& file) {
     a->file = file.id;
     a->section = i;
     link.atom_address[file.atom_base + i] = 0;
+  }
+  if (file.kind == FileKind::module) {
+    ModuleState& m = *file.module;
+    for (uint32_t i = 1; i < n; i++) {
+      const Shdr& s = file.sections[i];
+      Atom& a = link.atoms[file.atom_base + i];
+      a.data = m.data[i];
+      a.size = s.size;
+      a.p2align = uint8_t(std::countr_zero(uint64_t(s.addralign)));
+      a.relocs = m.relocs[i].data();
+      a.reloc_count = uint32_t(m.relocs[i].size());
+      a.kind = AtomKind::regular;
+      if ((s.flags & SHF_MERGE) && a.size) a.kind = AtomKind::merge;
+    }
+    for (const ModuleFunction& f : m.functions) {
+      link.atoms[file.atom_base + f.section].kind = AtomKind::function;
+      link.atoms[file.atom_base + f.section + 1].kind = AtomKind::constants;
+    }
+    read_global_names(link, file);
+    return;
   }
   for (uint32_t i = 1; i < n; i++) {
     const Shdr& s = file.sections[i];
@@ -203,34 +254,9 @@ void parse_object(Link& link, ObjectFile& file) {
     else if ((s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && a.size && a.data && !a.reloc_count && s.entsize <= a.size) a.kind = AtomKind::merge;
   }
 
-  size_t globals = file.syms.size() - file.first_global;
-  file.globals.names.resize(globals);
-  for (size_t i = 0; i < globals; i++) {
-    const Sym& s = file.syms[file.first_global + i];
-    std::string_view name = file.sym_name(s);
-    if (size_t at = name.find('@'); at != std::string_view::npos) {
-      bool is_default = name.substr(at).starts_with("@@");
-      file.symvers.emplace_back(uint32_t(file.first_global + i), std::string(name.substr(at)));
-      if (is_default) name = name.substr(0, at);
-    }
-    if (!link.opt.wraps.empty() && s.shndx == SHN_UNDEF) {
-      for (const std::string& w : link.opt.wraps) {
-        if (name == w) {
-          file.inflated.push_back(std::make_unique<std::vector<uint8_t>>());
-          std::string wrapped = "__wrap_" + w;
-          file.inflated.back()->assign(wrapped.begin(), wrapped.end());
-          name = {reinterpret_cast<const char*>(file.inflated.back()->data()), wrapped.size()};
-          break;
-        }
-        if (name.starts_with("__real_") && name.substr(7) == w) {
-          name = name.substr(7);
-          break;
-        }
-      }
-    }
-    file.globals.names[i] = {name.data(), uint32_t(name.size()), none, hash_name(name)};
-  }
+  read_global_names(link, file);
   split_eh_frames(link, file);
 }
+
 
 }  // namespace lode::link::elf

@@ -18,6 +18,7 @@
 
 #include "base/bytes.h"
 #include "link/elf/link.h"
+#include "link/elf/lower.h"
 
 namespace lode::link::elf {
 
@@ -312,6 +313,7 @@ bool resolve(Link& link) {
     else if (link.opt.entry_given) root(link, link.opt.entry);
     for (const std::string& u : link.opt.undefined) root(link, u);
     for (const std::string& u : link.opt.require_defined) root(link, u);
+    intern_runtime_names(link);
     for (const std::string& w : link.opt.wraps) link.intern(w);
     for (auto& [name, text] : link.opt.defsyms)
       if (auto e = parse_expression(text); e.ok() && !e->symbol.empty()) root(link, link.save(std::string(e->symbol)));
@@ -361,6 +363,7 @@ bool resolve(Link& link) {
   own_comdats(link);
   tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
     Symbol& s = link.symbols[i];
+    if (s.local) return;
     link.best[i] = ~uint64_t{0};
     s.file = s.atom = none;
     s.linker_defined = s.is_common = false;

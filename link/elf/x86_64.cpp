@@ -669,7 +669,7 @@ constexpr Target x86_64{
     .tls_below_tp = true,
     .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data,
     .write_plt = write_plt, .write_pltgot = write_pltgot,
-    .code = nullptr,
+    .code = [] { return &lode::x86_64::target(); },
 };
 
 }  // namespace
