@@ -272,7 +272,7 @@ bool measure_functions(Link& link) {
     auto [f, fn] = fns[i];
     mir::FunctionView view = s.store->view(fn->mir);
     fn->references.resize(view.references.size());
-    for (size_t k = 0; k < view.references.size(); k++) fn->references[k] = {0, form_of(link, view.references[k])};
+    for (size_t k = 0; k < view.references.size(); k++) fn->references[k] = {0, link.relocatable ? ReferenceForm::relocation : form_of(link, view.references[k])};
     auto sizes = s.target->measure(view, fn->references, s.options);
     Atom& text = link.atoms[f->atom_base + fn->section];
     if (!sizes) {
@@ -303,6 +303,53 @@ void place_functions(Link& link) {
   for_each_live_function(link, [&](ObjectFile& f, ModuleFunction& x) {
     link.atoms[f.atom_base + x.section + 1].live = 1;
   });
+}
+
+static uint32_t fde_size(const ModuleFunction& fn) { return uint32_t(align_up(17 + fn.sizes.cfi, 8)); }
+
+// An FDE but for the address of its function.
+static void put_fde(const LowerState& s, const ModuleFunction& fn, uint8_t* p, uint32_t text_size, std::span<const uint8_t> cfi) {
+  uint32_t size = fde_size(fn);
+  std::memset(p, 0, size);
+  store_le(p, size - 4);
+  store_le(p + 4, fn.frame_offset + 4 - s.cie_offset);
+  store_le(p + 12, text_size);
+  std::memcpy(p + 17, cfi.data(), cfi.size());
+}
+
+void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>& sink) {
+  LowerState& s = *link.lower;
+  std::vector<uint8_t> text, constants, cfi, frame;
+  std::vector<codegen::Fixup> fixups;
+  for (auto [f, fn] : live_functions(link)) {
+    mir::FunctionView view = s.store->view(fn->mir);
+    text.assign(fn->sizes.text, 0);
+    constants.assign(fn->sizes.constants, 0);
+    cfi.clear();
+    fixups.clear();
+    codegen::EmitPlace place;
+    place.text = text.data();
+    place.constants = constants.data();
+    place.fixups = &fixups;
+    place.cfi = &cfi;
+    if (auto r = s.target->emit(view, fn->references, s.options, place); !r) {
+      link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | fn->section);
+      continue;
+    }
+    EmittedFunction e;
+    e.text_atom = f->atom_base + fn->section;
+    e.text = text;
+    e.constants = constants;
+    e.fixups = fixups;
+    e.references = view.references;
+    if (fn->frame_offset != none && cfi.size() <= fn->sizes.cfi) {
+      frame.resize(fde_size(*fn));
+      put_fde(s, *fn, frame.data(), fn->sizes.text, cfi);
+      e.frame = frame;
+      e.frame_offset = fn->frame_offset;
+    }
+    sink(e);
+  }
 }
 
 void write_functions(Link& link) {
@@ -354,14 +401,8 @@ void write_functions(Link& link) {
     }
     if (fn->frame_offset != none && cfi.size() <= fn->sizes.cfi) {
       uint8_t* p = link.image + frame.offset + fn->frame_offset;
-      uint64_t address = frame.addr + fn->frame_offset;
-      uint32_t size = uint32_t(align_up(17 + fn->sizes.cfi, 8));
-      std::memset(p, 0, size);
-      store_le(p, size - 4);
-      store_le(p + 4, fn->frame_offset + 4 - s.cie_offset);
-      store_le(p + 8, uint32_t(text_address - (address + 8)));
-      store_le(p + 12, uint32_t(text.size));
-      std::memcpy(p + 17, cfi.data(), cfi.size());
+      put_fde(s, *fn, p, uint32_t(text.size), cfi);
+      store_le(p + 8, uint32_t(text_address - (frame.addr + fn->frame_offset + 8)));
     }
   });
 }
@@ -389,15 +430,19 @@ void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {
   offset += c.size();
   for (auto [f, fn] : fns) {
     fn->frame_offset = uint32_t(offset);
-    offset += align_up(17 + fn->sizes.cfi, 8);
+    offset += fde_size(*fn);
     count++;
   }
 }
 
+void write_common_cie(Link& link, uint8_t* eh_frame) {
+  LowerState& s = *link.lower;
+  if (!s.cie.empty()) std::memcpy(eh_frame + s.cie_offset, s.cie.data(), s.cie.size());
+}
+
 void write_function_frames(Link& link, OutputSection& section, uint8_t* out) {
   if (!link.has_modules) return;
-  LowerState& s = *link.lower;
-  if (!s.cie.empty()) std::memcpy(out + s.cie_offset, s.cie.data(), s.cie.size());
+  write_common_cie(link, out);
   for (auto [f, fn] : live_functions(link))
     if (fn->frame_offset != none) link.eh_frame_table.emplace_back(link.atom_address[f->atom_base + fn->section], section.addr + fn->frame_offset);
 }

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "codegen/target.h"
 #include "link/elf/link.h"
 
 namespace lode::link::elf {
@@ -27,6 +28,17 @@ bool measure_functions(Link& link);
 // What the references of functions need: GOT slots, PLT entries.
 void scan_functions(Link& link);
 void write_functions(Link& link);
+
+// Object mode: the functions one after another, with the relocations that emit left.
+struct EmittedFunction {
+  uint32_t text_atom = none;     // the constants' atom is the next one
+  std::span<const uint8_t> text, constants, frame;  // frame: the FDE, to be placed at frame_offset
+  uint32_t frame_offset = none;
+  std::span<const codegen::Fixup> fixups;
+  std::span<const mir::Reference> references;
+};
+void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>& sink);
+void write_common_cie(Link& link, uint8_t* eh_frame);
 
 // .eh_frame records of MIR functions: they follow those of objects. Advances offset and count.
 void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count);

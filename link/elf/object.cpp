@@ -246,8 +246,9 @@ void parse_object(Link& link, ObjectFile& file) {
   }
   for (uint32_t i = 1; i < n; i++) {
     Atom& a = link.atoms[file.atom_base + i];
-    if (a.kind != AtomKind::regular || link.relocatable) continue;
+    if (a.kind != AtomKind::regular) continue;
     std::string_view name = file.view.section_name(i);
+    if (link.relocatable && name != ".eh_frame") continue;
     if ((name == ".ctors" || name.starts_with(".ctors.") || name == ".dtors" || name.starts_with(".dtors.")) && a.data) reverse_table(file, a);
     const Shdr& s = file.sections[i];
     if (file.kind == FileKind::object && (s.flags & SHF_ALLOC) && file.view.section_name(i) == ".eh_frame" && a.data) a.kind = AtomKind::eh_frame;

@@ -13,10 +13,6 @@
 
 #include "link/driver.h"
 
-namespace lode::link {
-int wasm_main(std::span<const char* const> args) __attribute__((weak));  // absent in a build without that linker
-}
-
 namespace {
 
 // Replaces this process by `lode-inspect` from the folder of this executable; returns only if that fails.
@@ -64,12 +60,7 @@ bool means_wasm(int argc, char** argv) {
 int main(int argc, char** argv) {
   if (argc >= 2 && std::strcmp(argv[1], "inspect") == 0) return exec_inspect(argv);
   std::span<const char* const> args(argv, size_t(argc));
-  bool wasm = means_wasm(argc, argv);
-  if (wasm && !lode::link::wasm_main) {
-    std::fprintf(stderr, "lode: error: this build has no WebAssembly linker\n");
-    return 1;
-  }
-  int status = wasm ? lode::link::wasm_main(args) : lode::link::elf_main(args);
+  int status = means_wasm(argc, argv) ? lode::link::wasm_main(args) : lode::link::elf_main(args);
   std::fflush(stdout);
   std::fflush(stderr);
   _exit(status);  // no destructors: what is mapped goes with the process
