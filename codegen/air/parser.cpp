@@ -790,6 +790,12 @@ void Parser::finish_data(Item& item) {
     s.size = m_.types.size_of(s.type);
   }
   if (ok && peek().kind != Tok::End && !at_item(at_)) fail_here("the end of the declaration");
+  // Zeros at the end need no bytes.
+  uint64_t keep = s.reloc_count ? m_.data_relocs.back().offset + m_.data_relocs.back().size : 0;
+  while (s.bytes_size > keep && m_.data.back() == 0) {
+    m_.data.pop_back();
+    s.bytes_size--;
+  }
   m_.symbols[index] = s;
 }
 

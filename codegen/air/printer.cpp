@@ -223,7 +223,11 @@ class FunctionPrinter {
       s += ' ' + value(v);
     }
     s += ')';
-    if (c.function_type.valid()) s += " as " + type(c.function_type);
+    // A function that is called by its name has its own type.
+    const Constant* callee = c.callee.valid() && c.callee.value < fn_.values.size() ? fn_.constant(c.callee) : nullptr;
+    bool own_type = callee && callee->kind == ConstantKind::Symbol && callee->bits == 0 && callee->symbol < m_.symbols.size() &&
+                    m_.symbols[callee->symbol].kind == SymbolKind::function && m_.symbols[callee->symbol].type == c.function_type;
+    if (c.function_type.valid() && !own_type) s += " as " + type(c.function_type);
     if (c.fixed_args != ~0u) s += " fixed " + std::to_string(c.fixed_args);
     return s;
   }
