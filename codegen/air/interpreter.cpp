@@ -12,12 +12,17 @@ namespace lode::air {
 using T = TypeTable;
 
 Interpreter::Impl::Impl(const Module& m, const InterpreterOptions& o) : module(m), options(o) {
+  const bool small = m.types.layout().pointer_bytes == 4;
+  function_base = small ? 0xe0000000u : uint64_t{1} << 40;
+  runtime_base = function_base + 0x10000000u;
+  block_base = function_base + 0x18000000u;
   for (unsigned k = 0; k < runtime_function_count; k++) runtime_at[runtime_base + k * 16] = k;
 }
 
 Interpreter::Interpreter(const Module& module, const InterpreterOptions& options) : impl_(std::make_unique<Impl>(module, options)) {}
 Interpreter::~Interpreter() = default;
 const std::string& Interpreter::output() const { return impl_->output; }
+uint64_t Interpreter::undefined_results() const { return impl_->undefined_results; }
 void Interpreter::set_input(std::string text) {
   impl_->input = std::move(text);
   impl_->input_at = 0;
@@ -166,7 +171,7 @@ bool Interpreter::Impl::constant(Code& code, const Function& fn, ValueId v, Scal
       return true;
     case ConstantKind::Symbol: *to = symbol_address[c.symbol] + c.bits; return true;
     case ConstantKind::BlockAddress:
-      *to = block_base + (uint64_t(module.symbols[fn.symbol.value].function.value) << 20) + c.symbol;
+      *to = block_base + c.symbol;
       return true;
     case ConstantKind::Runtime: *to = runtime_base + c.symbol * 16; return true;
     case ConstantKind::Aggregate: {
@@ -383,7 +388,7 @@ bool Interpreter::Impl::run(Frame& frame, std::vector<Scalar>& result) {
             break;
           }
           case Op::indirect_br: {
-            uint64_t target = uint64_t(value(i.a)) - block_base - (uint64_t(module.symbols[fn.symbol.value].function.value) << 20);
+            uint64_t target = uint64_t(value(i.a)) - block_base;
             uint32_t e = ~0u;
             for (uint32_t c = 0, n = fn.extra[i.b]; c < n; c++)
               if (fn.edges[fn.extra[i.b + 1 + c]].target.value == target) e = fn.extra[i.b + 1 + c];
@@ -453,7 +458,17 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
     case Op::fptoui: case Op::fptosi: case Op::fptoui_sat: case Op::fptosi_sat: {
       TypeKind from = types[element(type_of(i.a))].kind;
       bool is_signed = i.op == Op::fptosi || i.op == Op::fptosi_sat, sat = i.op == Op::fptoui_sat || i.op == Op::fptosi_sat;
-      for (uint32_t s = 0; s < n; s++) r[s] = float_to_int(from, types[element(i.type)].bits, is_signed, sat, value(i.a, s));
+      uint32_t bits = types[element(i.type)].bits;
+      for (uint32_t s = 0; s < n; s++) {
+        r[s] = float_to_int(from, bits, is_signed, sat, value(i.a, s));
+        if (sat) continue;
+        // In range is what the widest conversion gives as well.
+        Scalar wide = float_to_int(from, 128, true, true, value(i.a, s));
+        bool fits = bits >= 127 ? r[s] == float_to_int(from, bits, is_signed, true, value(i.a, s))
+                                : wide == (is_signed ? Scalar(to_signed(r[s], bits)) : r[s]);
+        if (!fits || float_compare(FloatPredicate::uno, from, value(i.a, s), value(i.a, s)))
+          undefined_results++;
+      }
       return true;
     }
     case Op::uitofp: case Op::sitofp:
@@ -733,6 +748,7 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
   }
   for (uint32_t s = 0; s < n; s++) {
     Scalar a = value(i.a, s), b = has_b ? value(i.b, s) : 0, c = has_c ? value(i.c, s) : 0;
+    if (b >= e.bits && (i.op == Op::shl || i.op == Op::lshr || i.op == Op::ashr || i.op == Op::ushl_sat || i.op == Op::sshl_sat)) undefined_results++;
     const char* why = e.kind == TypeKind::Int ? int_scalar(i.op, e.bits, a, b, c, r[s]) : float_scalar(i.op, e.kind, a, b, c, r[s]);
     if (why) return fail(why);
   }

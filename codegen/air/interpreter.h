@@ -44,6 +44,8 @@ class Interpreter {
   Result<int> run_main(const std::vector<std::string>& args = {"program"});
 
   const std::string& output() const;  // what the program wrote
+  // How often a shift or conversion had an undefined result so far.
+  uint64_t undefined_results() const;
   void set_input(std::string text);   // for getchar
 
   Result<uint64_t> allocate(uint64_t size, uint64_t align = 16);

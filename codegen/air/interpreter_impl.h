@@ -109,15 +109,13 @@ struct Interpreter::Impl {
   std::unordered_map<uint32_t, uint32_t> scalar_counts;
   std::string output, input, error;
   size_t input_at = 0;
-  uint64_t steps = 0;
+  uint64_t steps = 0, undefined_results = 0;
   uint32_t depth = 0;
   std::optional<int> exit_status;
   std::vector<uint64_t> at_exit;
   bool globals_ready = false;
+  // Code addresses lie above all memory; with pointers of 4 bytes that is below 4 GiB.
+  uint64_t function_base, runtime_base, block_base;  // + 16 * symbol, + 16 * RuntimeFunction, + block
 };
-
-inline constexpr uint64_t function_base = uint64_t{1} << 40;       // + 16 * symbol
-inline constexpr uint64_t runtime_base = function_base + (uint64_t{1} << 38);
-inline constexpr uint64_t block_base = uint64_t{1} << 42;          // + function << 20 + block
 
 }  // namespace lode::air

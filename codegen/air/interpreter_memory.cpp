@@ -11,6 +11,7 @@ Result<uint64_t> Interpreter::Impl::allocate(uint64_t size, uint64_t align, bool
   if (size > options.max_memory || memory_used > options.max_memory - size) return lode::error("out of memory");
   align = std::clamp<uint64_t>(align, 16, 1 << 20);
   uint64_t address = align_up(next_address, align);
+  if (address + size > function_base - (1 << 20)) return lode::error("out of addresses");
   Allocation& a = memory[address];
   a.size = size;
   a.bytes.resize(size_t(size));
@@ -178,11 +179,12 @@ Result<void> Interpreter::Impl::place_globals() {
     Allocation& a = memory[symbol_address[k]];
     for (uint32_t r = 0; r < s.reloc_count; r++) {
       const DataReloc& x = module.data_relocs[s.relocs + r];
-      uint64_t v = x.symbol.valid() && x.kind != DataRelocKind::block_address ? symbol_address[x.symbol.value] : 0;
+      uint64_t v = x.symbol.valid() && x.kind < DataRelocKind::block_address ? symbol_address[x.symbol.value] : 0;
       if (x.kind == DataRelocKind::symbol_minus_place) v -= symbol_address[k] + x.offset;
       if (x.kind == DataRelocKind::block_address)
-        v = block_base + (uint64_t(module.symbols[x.function.value].function.value) << 20) + x.symbol.value;
+        v = block_base + x.symbol.value;
       v += uint64_t(x.addend);
+      if (x.kind == DataRelocKind::block_difference) v = uint64_t(x.symbol.value) - uint64_t(x.addend);
       std::memcpy(a.bytes.data() + x.offset, &v, x.size);
     }
     a.read_only = s.constant;
