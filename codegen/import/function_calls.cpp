@@ -142,6 +142,10 @@ bool FunctionImporter::landing_pad(const bc::Inst& i) {
   auto o = ops(i);
   T type;
   if (!result_type(i, type)) return false;
+  const air::Type& shape = air_type(type);
+  if (shape.kind != air::TypeKind::Struct || shape.field_count != 2 || types_.member(shape, 0) != types_.ptr ||
+      types_.member(shape, 1) != types_.i32)
+    return fail("landing pad of another type than a pointer and an i32");
   air::LandingPad pad;
   pad.cleanup = i.flags & 1;
   std::vector<uint32_t> clauses;
@@ -233,6 +237,40 @@ bool FunctionImporter::library_call(const bc::Inst& i, air::SymbolIndex symbol, 
   return true;
 }
 
+// A declaration may lie about an intrinsic's types: whether the operands and the result suit the instruction.
+bool FunctionImporter::operands_fit(O op, const V* v, T result) {
+  const air::OpInfo& o = air::info(op);
+  const T t = o.shape == air::Shape::None ? types_.void_type : type_of(v[0]);
+  const T e = scalar_of(t);
+  auto lanes = [&](T x) { return air_type(x).kind == air::TypeKind::Vector ? air_type(x).count : 0; };
+  if (op <= O::smul_overflow) {
+    if (!is_int(e) || (op == O::bswap && air_type(e).bits % 16 != 0)) return false;
+    if (o.result != air::ResultRule::Pair) return true;
+    const air::Type& pair = air_type(result);
+    if (pair.kind != air::TypeKind::Struct || pair.field_count != 2 || pair.packed) return false;
+    const T flag = types_.member(pair, 1);
+    return types_.member(pair, 0) == t && scalar_of(flag) == types_.i1 && lanes(flag) == lanes(t);
+  }
+  switch (op) {
+    case O::fptoui: case O::fptosi: case O::fptoui_sat: case O::fptosi_sat:
+      return is_float(e) && is_int(scalar_of(result)) && lanes(t) == lanes(result);
+    case O::uitofp: case O::sitofp: return is_int(e) && is_float(scalar_of(result)) && lanes(t) == lanes(result);
+    case O::fptrunc: case O::fpext: return is_float(e) && is_float(scalar_of(result)) && lanes(t) == lanes(result);
+    case O::reduce_add: case O::reduce_mul: case O::reduce_and: case O::reduce_or: case O::reduce_xor: case O::reduce_smin:
+    case O::reduce_smax: case O::reduce_umin: case O::reduce_umax: return lanes(t) && is_int(e) && result == e;
+    case O::reduce_fmin: case O::reduce_fmax: return lanes(t) && is_float(e) && result == e;
+    case O::reduce_fadd: case O::reduce_fmul:
+      return is_float(t) && lanes(type_of(v[1])) && scalar_of(type_of(v[1])) == t && result == t;
+    case O::stack_save: case O::thread_pointer: return result == types_.ptr;
+    case O::read_cycle_counter: return result == types_.i64;
+    case O::debug_trap: return true;
+    case O::va_copy: return t == types_.ptr && type_of(v[1]) == types_.ptr;
+    case O::va_start: case O::va_end: case O::stack_restore: case O::eh_sjlj_longjmp: return t == types_.ptr;
+    case O::eh_sjlj_setjmp: case O::eh_typeid: return t == types_.ptr && result == types_.i32;
+    default: return o.result == air::ResultRule::Same && is_float(e);
+  }
+}
+
 bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args) {
   T type = types_.void_type;
   if (in.kind == IntrinsicKind::Drop) {
@@ -309,6 +347,7 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
         if (rule == air::ResultRule::Same && type_of(v[0]) != type) return fail("intrinsic of an unexpected type");
       }
       if ((rule == air::ResultRule::None) != (type == types_.void_type)) return fail("intrinsic of an unexpected type");
+      if (!operands_fit(in.op, v, type)) return fail("intrinsic of an unexpected type");
       if (in.op == O::eh_sjlj_setjmp) f_.flags |= air::function_flags::returns_twice_call;
       V r = emit(in.op, type, n > 0 ? v[0].value : ~0u, n > 1 ? v[1].value : ~0u, n > 2 ? v[2].value : ~0u);
       if (r.valid()) set(i, r);
@@ -354,6 +393,7 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
     }
     case IntrinsicKind::Prefetch:
       if (!take(1)) return false;
+      if (type_of(v[0]) != types_.ptr) return fail("operand of a wrong type");
       emit(O::prefetch, types_.void_type, v[0].value);
       return true;
     case IntrinsicKind::LoadRelative: {

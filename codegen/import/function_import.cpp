@@ -117,8 +117,9 @@ bool FunctionImporter::order_blocks() {
 }
 
 Result<void> FunctionImporter::order(uint32_t body) {
-  LODE_TRY(w_.reader.read(body, b_));
-  if (!order_blocks()) return error("function '" + std::string(m_.globals[b_.function].name) + "': " + error_);
+  const std::string_view name = m_.globals[m_.bodies[body].function].name;
+  if (auto r = w_.reader.read(body, b_); !r.ok()) return error("function '" + std::string(name) + "': " + r.error().message);
+  if (!order_blocks()) return error("function '" + std::string(name) + "': " + error_);
   return {};
 }
 
@@ -755,6 +756,7 @@ bool FunctionImporter::terminator(const bc::Inst& i) {
     case bc::Op::Resume: {
       V v = use(o[0]);
       if (!v.valid()) return false;
+      if (air_type(type_of(v)).kind != air::TypeKind::Struct) return fail("operand of a wrong type");
       emit(O::resume, types_.void_type, v.value);
       return true;
     }

@@ -281,9 +281,9 @@ bool BodyReader::read_inst(Body& b) {
       return true;
     }
     case callbr: {
-      // [attributes + 1, convention | 1 << 14, normal, n, indirect..., function type, callee, arguments]
+      // [attributes + 1, convention << 1 | 1 << 15, normal, n, indirect..., function type, callee, arguments]
       uint32_t normal;
-      if (n < 6 || !(c_[1] & 1 << 14) || !block(c_[2], normal) || c_[3] > n - 4) return bad();
+      if (n < 6 || !(c_[1] & 1 << 15) || !block(c_[2], normal) || c_[3] > n - 4) return bad();
       uint32_t indirect = uint32_t(c_[3]);
       i = 4 + indirect;
       if (!type(i, t) || m_.types[t].kind != TypeKind::Function || !typed_value(i, v, u)) return bad();
