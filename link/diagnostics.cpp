@@ -23,6 +23,7 @@ bool Diagnostics::flush() {
   std::stable_sort(pending_.begin(), pending_.end(), [](const Entry& a, const Entry& b) {
     return a.key != b.key ? a.key < b.key : a.text < b.text;
   });
+  if (quiet) pending_.clear();
   for (const Entry& e : pending_) {
     if (error_limit && printed_ >= error_limit) {
       if (!limit_told_) std::fprintf(stderr, "%s: error: too many errors emitted, stopping now (--error-limit=0 shows all)\n", program.c_str());

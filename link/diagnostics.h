@@ -18,6 +18,7 @@ class Diagnostics {
   std::string program = "lode";
   bool fatal_warnings = false;
   bool no_warnings = false;
+  bool quiet = false;          // count, but print nothing
   bool color = false;
   unsigned error_limit = 20;  // 0: no limit
   bool demote_errors = false;  // --noinhibit-exec: errors are printed as warnings and the output is written
