@@ -88,6 +88,7 @@ struct Parsed {
   uint32_t ref = 0;
   std::string_view name;
   bool star = false;
+  bool short_address = false;  // mem: 32-bit registers; only `leal` is the same with 64-bit ones
 };
 
 class Assembler {
@@ -276,7 +277,8 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   }
   auto gp = [&](std::string_view name, uint8_t& r) {
     auto it = tables().registers.find(std::string(name));
-    if (it == tables().registers.end() || it->second.kind != RegKind::g64) return false;
+    if (it == tables().registers.end() || (it->second.kind != RegKind::g64 && it->second.kind != RegKind::g32)) return false;
+    p.short_address |= it->second.kind == RegKind::g32;
     r = it->second.number;
     return true;
   };
@@ -465,6 +467,7 @@ bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
     case Form::rmi: match = ops.size() == 3 && is(0, K::imm) && is(1, K::mem) && reg(2, row.a); break;
     default: break;
   }
+  for (const Parsed& p : ops) match &= !p.short_address || e.op == Op::lea32rm;
   if (match) write(e.op, e.cc, ops);
   return match;
 }

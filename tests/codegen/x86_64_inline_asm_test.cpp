@@ -137,6 +137,8 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {"testl $1,$0 /* flags */", {mem(m), gp(reg::rax)}, "testl %eax, 8(%rdi)"},
       {"shldl %cl, $1, $0", {gp(reg::rax), gp(reg::rdx)}, "shldl %cl, %edx, %eax"},
       {"movzbl ${1:b}, $0", {gp(reg::rax), gp(reg::rsi)}, "movzbl %sil, %eax"},
+      {"leal ($1,$2), $0", {gp(reg::rax), gp(reg::rcx), gp(reg::rdx)}, "leal (%rcx,%rdx,1), %eax"},
+      {"movl ($1), $0", {gp(reg::rax), gp(reg::rcx)}, "error: inline assembly \"movl (%ecx), %eax\" is not supported"},
       {"fld1; fxch %st(1)", {}, "fld1; fxch %st(1)"},
       // refused, by name
       {"vaddps %ymm0, %ymm1, %ymm2", {}, "error: inline assembly \"vaddps %ymm0, %ymm1, %ymm2\" is not supported"},

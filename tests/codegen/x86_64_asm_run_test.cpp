@@ -1,0 +1,172 @@
+// Inline asm from AIR to running code: operands of every kind reach the places that the constraints say.
+#include "codegen/air/text.h"
+#include "codegen/x86_64/select.h"
+#include "tests/codegen/x86_64_code.h"
+
+using namespace lode;
+using test::Code;
+
+namespace {
+
+struct Lowered {
+  mir::FunctionDraft draft;
+  std::string error;
+};
+
+Lowered lowered(const std::string& text) {
+  Lowered out;
+  auto module = air::read_text(text, "test.air");
+  if (!module.ok()) FAIL(module.error().text());
+  std::vector<SymbolId> symbols, runtime;
+  std::vector<codegen::SymbolReach> reach;
+  for (uint32_t i = 0; i < module->symbols.size(); i++) {
+    symbols.push_back(SymbolId(i));
+    reach.push_back(codegen::SymbolReach::direct);
+  }
+  for (uint32_t i = 0; i < 256; i++) runtime.push_back(SymbolId(1000 + i));
+  codegen::LowerContext context;
+  context.module = &*module;
+  context.symbols = symbols;
+  context.reach = reach;
+  context.runtime = runtime;
+  auto scratch = x86_64::make_scratch();
+  auto done = x86_64::lower(module->in_memory.at(0), context, *scratch, out.draft);
+  if (!done.ok()) out.error = done.error().text();
+  return out;
+}
+
+template <class F>
+auto run(const std::string& text, F&& f) {
+  Lowered l = lowered("target \"x86_64-unknown-linux-gnu\"\n" + text);
+  if (!l.error.empty()) FAIL(l.error);
+  INFO(x86_64::print_function(x86_64::view_of(l.draft)));
+  Code code(l.draft);
+  f(code);
+}
+
+}  // namespace
+
+#ifdef __x86_64__
+TEST_CASE("x86_64 asm: register operands", "[x86_64]") {
+  run(R"air(strong func @f(%x: i32, %y: i32) -> i32 {
+a:
+  %r = call i32 asm "leal 3($1,$2), $0", "=r,r,r,~{dirflag},~{fpsr},~{flags}"(i32 %x, i32 %y)
+  %s = call i32 asm "addl $2, $0\0A\09shll $$1, $0", "=r,0,ir,~{flags}"(i32 %r, i32 100)
+  %t = add i32 %s, %x
+  ret i32 %t
+})air", [](Code& c) { CHECK(c.as<int(int, int)>()(4, 5) == (4 + 5 + 3 + 100) * 2 + 4); });
+  // The early-clobber output and the input never share.
+  run(R"air(strong func @f(%x: i64, %y: i64) -> i64 {
+a:
+  %r = call i64 asm sideeffect "movq $$1, $0; addq $1, $0; addq $2, $0", "=&r,r,r,~{flags}"(i64 %x, i64 %y)
+  ret i64 %r
+})air", [](Code& c) { CHECK(c.as<int64_t(int64_t, int64_t)>()(10, 20) == 31); });
+  run(R"air(strong func @f(%x: f64, %y: f64) -> f64 {
+a:
+  %r = call f64 asm "mulsd $2, $0", "=x,0,x"(f64 %x, f64 %y)
+  ret f64 %r
+})air", [](Code& c) { CHECK(c.as<double(double, double)>()(1.5, 4) == 6); });
+}
+
+TEST_CASE("x86_64 asm: fixed registers, several results, clobbers", "[x86_64]") {
+  run(R"air(strong func @f(%x: i32, %y: i32) -> i32 {
+a:
+  %r = call {i32, i32, i32, i32} asm sideeffect "cpuid", "={ax},={bx},={cx},={dx},0,2,~{dirflag},~{fpsr},~{flags}"(i32 0, i32 0)
+  %b = extract {i32, i32, i32, i32} %r [1] to i32
+  %d = extract {i32, i32, i32, i32} %r [3] to i32
+  %s = add i32 %b, %x
+  %t = add i32 %s, %y
+  %u = sub i32 %t, %d
+  ret i32 %u
+})air", [](Code& c) {
+    unsigned a = 0, b, cx = 0, d;
+    asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(cx), "=d"(d));
+    CHECK(c.as<unsigned(unsigned, unsigned)>()(7, 9) == b + 16 - d);
+  });
+  // Everything that is clobbered survives elsewhere.
+  run(R"air(strong func @f(%x: i64, %y: i64, %z: i64) -> i64 {
+a:
+  call void asm sideeffect "movl $$0, %eax; movl $$0, %ebx; movl $$0, %ecx; movl $$0, %edx; movl $$0, %esi; movl $$0, %edi; movl $$0, %r8d; movl $$0, %r12d", "~{rax},~{rbx},~{rcx},~{rdx},~{rsi},~{rdi},~{r8},~{r12},~{memory},~{flags}"()
+  %s = add i64 %x, %y
+  %t = mul i64 %s, %z
+  ret i64 %t
+})air", [](Code& c) { CHECK(c.as<int64_t(int64_t, int64_t, int64_t)>()(3, 4, 5) == 35); });
+  run(R"air(strong func @f(%x: i64, %y: i64) -> i64 {
+a:
+  %r = call {i64, i64} asm "mulq $3", "={ax},={dx},{ax},r,~{flags}"(i64 %x, i64 %y)
+  %h = extract {i64, i64} %r [1] to i64
+  ret i64 %h
+})air", [](Code& c) { CHECK(c.as<uint64_t(uint64_t, uint64_t)>()(1ull << 63, 6) == 3); });
+}
+
+TEST_CASE("x86_64 asm: memory operands", "[x86_64]") {
+  run(R"air(strong func @f(%p: ptr, %v: i32) -> i32 {
+a:
+  %q = ptr_add ptr %p + 4
+  %r = call i32 asm sideeffect "lock; xaddl $0, $1", "=r,=*m,0,*m,~{memory},~{flags}"(ptr %q, i32 %v, ptr %q)
+  ret i32 %r
+})air", [](Code& c) {
+    int a[2] = {1, 2};
+    CHECK(c.as<int(int*, int)>()(a, 40) == 2);
+    CHECK(a[0] == 1);
+    CHECK(a[1] == 42);
+  });
+  run(R"air(strong func @f(%p: ptr, %old: i64, %new: i64) -> i8 {
+a:
+  %r = call {i8, i64} asm sideeffect "lock; cmpxchgq $4, $2; sete $0", "=q,={ax},=*m,{ax},r,*m,~{memory},~{flags}"(ptr %p, i64 %old, i64 %new, ptr %p)
+  %b = extract {i8, i64} %r [0] to i8
+  ret i8 %b
+})air", [](Code& c) {
+    int64_t v = 5;
+    auto* f = c.as<uint8_t(int64_t*, int64_t, int64_t)>();
+    CHECK(f(&v, 4, 9) == 0);
+    CHECK(v == 5);
+    CHECK(f(&v, 5, 9) == 1);
+    CHECK(v == 9);
+  });
+  run(R"air(strong func @f(%x: i32) -> i32 {
+a:
+  %r = call i32 asm "movl $1, $0; addl $1, $0", "=&r,m"(i32 %x)
+  ret i32 %r
+})air", [](Code& c) { CHECK(c.as<int(int)>()(21) == 42); });
+}
+
+TEST_CASE("x86_64 asm: the stack pointer moves, loops, x87", "[x86_64]") {
+  run(R"air(strong func @f(%x: i64) -> i64 {
+  slot s0 8 align 8
+a:
+  %p = slot_addr s0
+  store i64 %x, ptr %p
+  %v = load i64, ptr %p
+  %r = call i64 asm sideeffect "pushq $2; popq %rcx; pushq $1; popq $0; addq %rcx, $0", "=r,r,*m,~{rcx},~{memory},~{flags}"(i64 %v, ptr %p)
+  ret i64 %r
+})air", [](Code& c) { CHECK(c.as<int64_t(int64_t)>()(21) == 42); });
+  run(R"air(strong func @f(%x: i64) -> i64 {
+a:
+  %r = call {i64, i64} asm "1: addq $1, $0; decq $1; jnz 1b", "=&r,=&r,0,1,~{flags}"(i64 0, i64 %x)
+  %s = extract {i64, i64} %r [0] to i64
+  ret i64 %s
+})air", [](Code& c) { CHECK(c.as<int64_t(int64_t)>()(4) == 10); });
+  run(R"air(strong func @f(%x: f64) -> f64 {
+a:
+  %r = call f64 asm "fsqrt", "={st},0"(f64 %x)
+  ret f64 %r
+})air", [](Code& c) { CHECK(c.as<double(double)>()(81) == 9); });
+  // The instruction pops one of its two operands
+  run(R"air(strong func @f(%x: f64, %y: f64) -> f64 {
+a:
+  %r = call f64 asm "faddp %st, %st(1)", "={st},0,{st(1)},~{st(1)}"(f64 %x, f64 %y)
+  ret f64 %r
+})air", [](Code& c) { CHECK(c.as<double(double, double)>()(8, 3) == 11); });
+}
+
+TEST_CASE("x86_64 asm: what is refused says so", "[x86_64]") {
+  auto refused = [](const std::string& call) {
+    return lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %y: i128) -> void {\na:\n  " + call + "\n  ret\n}").error;
+  };
+  CHECK(refused(R"air(call void asm sideeffect "frobnicate $0", "r"(i32 %x))air").find("frobnicate") != std::string::npos);
+  CHECK(refused(R"air(call void asm sideeffect "nop", "y"(i32 %x))air").find("\"y\"") != std::string::npos);
+  CHECK(refused(R"air(call void asm sideeffect "nop", "r"(i128 %y))air").find("inline assembly") != std::string::npos);
+  CHECK(refused(R"air(call void asm sideeffect intel "nop", ""())air").find("Intel") != std::string::npos);
+}
+#endif
