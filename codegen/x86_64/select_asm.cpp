@@ -1,7 +1,8 @@
 // Inline assembly. See selector.h and inline_asm.h.
 //
 // The statement becomes one VInst whose operands are what the constraints ask for: fixed registers by copies around it, ties by `mod`,
-// clobbers as early definitions that nobody reads. The template is assembled when the registers are known.
+// clobbers as early definitions that nobody reads. The template is assembled when the registers are known. x87 operands are pushed
+// directly in front and popped directly behind, through slots; an input that is not tied to an output is popped by the statement.
 #include "codegen/x86_64/asm_use.h"
 
 #include <algorithm>
@@ -55,6 +56,17 @@ void Selector::select_asm(const air::Inst& i) {
 
   std::vector<std::pair<Reg, Reg>> copies;  // to fixed registers, directly before the statement
   auto byte_width = [&](TypeId t) -> uint8_t { return is_fp(t) ? uint8_t(t == TypeTable::f32 ? 4 : t == TypeTable::f64 ? 8 : 16) : uint8_t(std::max(1u, bits_of(t) / 8)); };
+  struct Stacked {
+    uint8_t depth;  // in the x87 stack
+    TypeId type;
+    uint32_t slot;
+    ValueId input;  // pushed
+    Reg to;         // popped
+  };
+  std::vector<Stacked> pushes, pops;
+  auto is_x87 = [](const AsmOperand& o, TypeId t) {
+    return o.x87 && o.fixed < 2 && (t == TypeTable::f80 || t == TypeTable::f64 || t == TypeTable::f32);
+  };
   auto place_memory = [&](size_t k, const VMem& m) {
     use_of->values[k].kind = AsmValue::Kind::memory;
     use_of->memory[k] = m;
@@ -65,7 +77,6 @@ void Selector::select_asm(const air::Inst& i) {
   for (size_t k = 0; k < n; k++) {
     const AsmOperand& o = s.operands[k];
     AsmValue& v = use_of->values[k];
-    if (o.x87) return fail("inline assembly with x87 operands");
     if (o.indirect) {
       place_memory(k, address(inputs[k]));
       continue;
@@ -73,8 +84,16 @@ void Selector::select_asm(const air::Inst& i) {
     if (o.output) {
       if (result >= types.size()) return fail("inline assembly with more outputs than results");
       TypeId t = types[result];
-      if (t == TypeTable::f80) return fail("inline assembly with x87 operands");
+      if (o.x87 ? !is_x87(o, t) : t == TypeTable::f80) return fail("inline assembly with an x87 operand of this kind");
       Reg wanted = types.size() == 1 && first == none ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{}) : first != none ? leaves_[first + result].reg : Reg{};
+      if (o.x87) {
+        v.kind = AsmValue::Kind::x87;
+        v.reg = o.fixed;
+        uint32_t home = first != none ? leaves_[first + result].slot : f80_[i.result.value];
+        pops.push_back({o.fixed, t, t == TypeTable::f80 && home ? home - 1 : new_slot(16, 4), ValueId{}, wanted});
+        result++;
+        continue;
+      }
       result++;
       bool fp_reg = is_fp(t) || (o.fp && !o.gp);
       v.kind = fp_reg ? AsmValue::Kind::fp : AsmValue::Kind::gp;
@@ -91,7 +110,15 @@ void Selector::select_asm(const air::Inst& i) {
     }
     ValueId in = inputs[k];
     TypeId t = type_of(in);
-    if (t == TypeTable::f80) return fail("inline assembly with x87 operands");
+    const AsmOperand& place = o.tied >= 0 ? s.operands[size_t(o.tied)] : o;
+    if (place.x87 ? !is_x87(place, t) : t == TypeTable::f80) return fail("inline assembly with an x87 operand of this kind");
+    if (place.x87) {
+      if (o.tied < 0 && !s.x87_clobber) return fail("inline assembly with an x87 input that it leaves on the stack");
+      v.kind = AsmValue::Kind::x87;
+      v.reg = place.fixed;
+      pushes.push_back({place.fixed, t, 0, in, Reg{}});
+      continue;
+    }
     if (o.tied >= 0) {
       size_t out = size_t(o.tied);
       Reg r = reg_of(in), to = regs[out];
@@ -149,10 +176,27 @@ void Selector::select_asm(const air::Inst& i) {
     for (Operand o : ops) mentioned |= o.reg() == p;
     if (!mentioned) ops.push_back(def_early(p));
   }
+  auto deeper = [](const Stacked& x, const Stacked& y) { return x.depth > y.depth; };
+  std::sort(pushes.begin(), pushes.end(), deeper);
+  for (const Stacked& x : pushes) {
+    if (x.type == TypeTable::f80) {
+      load_f80(x.input);
+      continue;
+    }
+    VMem m = slot_mem(new_slot(8, 3));
+    store_reg(m, x.type, reg_of(x.input));
+    emit_mem(unsigned(x.type == TypeTable::f32 ? Op::fld32m : Op::fld64m), {}, m);
+  }
   for (auto& [to, from] : copies) copy(to, from);
   emit_list(p_inline_asm, ops, uint32_t(asms_.size()), ~0u, 0, 0);
   asms_.push_back(std::move(use_of));
   for (const After& x : after) copy(x.to, x.from);
+  std::sort(pops.rbegin(), pops.rend(), deeper);
+  for (const Stacked& x : pops) {
+    VMem m = slot_mem(x.slot);
+    emit_mem(unsigned(x.type == TypeTable::f80 ? Op::fstp80m : x.type == TypeTable::f64 ? Op::fstp64m : Op::fstp32m), {}, m);
+    if (x.type != TypeTable::f80 && x.to.valid()) load_reg(x.to, x.type, m);
+  }
 }
 
 // Called by the finaliser: `at` are the locations of the VInst's operands.

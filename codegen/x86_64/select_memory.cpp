@@ -77,7 +77,8 @@ Reg Selector::symbol_address(const air::Constant& c) {
       cur_.back().b = get_addr;
       copy(r, rax);
     } else {
-      emit(unsigned(Op::tls_addr), {def(r)}, reference(c, kind, 0), codegen::vflags::remat);
+      // The form for initial-exec adds, which changes flags: it may not be issued again just anywhere.
+      emit(unsigned(Op::tls_addr), {def(r)}, reference(c, kind, 0), kind == mir::ReferenceKind::tls_local_exec ? codegen::vflags::remat : 0);
     }
     if (addend) {
       Reg sum = gp(8);
