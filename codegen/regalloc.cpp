@@ -1,8 +1,7 @@
 // The register allocator's main line: liveness, live ranges, coalescing, assignment by weight.
 //
-//  1. Liveness. Registers that occur in one block only need none. For each of the others, its live-in blocks are found by walking up
-//     from the blocks that read it first, until a block that defines it: work in proportion to the result. -O0 code has none of these.
-//  2. Ranges. One backward pass makes sorted segment lists and the chains of occurrences, and marks in the occupancy table what physical
+//  1. Liveness (regalloc_ranges.cpp) by bit sets over the registers that occur in several blocks. -O0 code has none of these.
+//  2. Ranges (there too): one backward pass makes sorted segment lists, and marks in the occupancy table what physical
 //     registers and call clobbers take.
 //  3. Coalescing. Copies in order of frequency: two ranges that do not meet become one.
 //  4. Assignment. In order of weight (frequency of use / length), in buckets, each range takes the best register that is free in
@@ -55,25 +54,25 @@ void RegisterAllocator::State::run() {
   const uint32_t n = uint32_t(code->vregs.size());
   intervals.resize(n);
   for (uint32_t v = 0; v < n; v++) {
-    Interval it;
-    it.parent = it.next_member = v;
-    it.cls = code->vregs[v].cls;
-    it.bytes = code->vregs[v].bytes;
-    if (code->vregs[v].hint < Reg::first_virtual) {
-      it.hint[0] = uint8_t(code->vregs[v].hint);
+    const VRegInfo& r = code->vregs[v];
+    Interval& it = intervals[v] = Interval{};
+    it.parent = it.next_member = it.first_segment = v;
+    it.cls = r.cls;
+    it.bytes = r.bytes;
+    if (r.hint < Reg::first_virtual) {
+      it.hint[0] = uint8_t(r.hint);
       it.hint_weight[0] = 0.5f;
     }
-    intervals[v] = it;
   }
-  segments.clear();
+  segments.assign(n, Segment{0, 0, none});
   copies.clear();
+  copy_insts.clear();
   edits.clear();
   block_of.clear();
   spill_queue.clear();
   calls.clear();
   around.clear();
-  out->operands.resize(code->operands.size());
-  occurrences.resize(code->operands.size());
+  occurrences.clear();
   find_liveness();
   build_ranges();
   coalesce();
@@ -82,224 +81,6 @@ void RegisterAllocator::State::run() {
   if (!spill_queue.empty() || !around.empty()) spill_all();
   resolve_copies();
   finish_edits();
-}
-
-void RegisterAllocator::State::find_liveness() {
-  const uint32_t n = uint32_t(code->vregs.size()), blocks = uint32_t(code->blocks.size());
-  last_def.assign(n, 0);
-  last_use.assign(n, 0);
-  def_head.assign(n, none);
-  use_head.assign(n, none);
-  def_nodes.clear();
-  use_nodes.clear();
-  crossing.clear();
-  live_nodes.clear();
-  live_in.assign(blocks, none);
-  for (uint32_t b = 0; b < blocks; b++) {
-    const VBlock& block = code->blocks[b];
-    for (uint32_t i = block.first_inst; i < block.first_inst + block.inst_count; i++) {
-      uint32_t count;
-      const Operand* ops = code->operands_of(code->insts[i], count);
-      for (uint32_t k = 0; k < count; k++) {
-        if (!ops[k].reads() || !ops[k].reg().is_virtual()) continue;
-        const uint32_t v = ops[k].reg().index();
-        if (last_def[v] == b + 1 || last_use[v] == b + 1) continue;
-        last_use[v] = b + 1;
-        if (use_head[v] == none) crossing.push_back(v);
-        use_nodes.push_back({b, use_head[v]});
-        use_head[v] = uint32_t(use_nodes.size() - 1);
-      }
-      for (uint32_t k = 0; k < count; k++) {
-        if (!ops[k].writes() || !ops[k].reg().is_virtual()) continue;
-        const uint32_t v = ops[k].reg().index();
-        if (last_def[v] == b + 1) continue;
-        last_def[v] = b + 1;
-        def_nodes.push_back({b, def_head[v]});
-        def_head[v] = uint32_t(def_nodes.size() - 1);
-      }
-    }
-  }
-  if (crossing.empty()) return;
-
-  pred_first.assign(blocks + 1, 0);
-  for (const VBlock& block : code->blocks)
-    for (uint32_t k = 0; k < block.succ_count; k++) pred_first[code->successors[block.succs + k] + 1]++;
-  for (uint32_t b = 0; b < blocks; b++) pred_first[b + 1] += pred_first[b];
-  preds.resize(pred_first[blocks]);
-  stamp_in.assign(pred_first.begin(), pred_first.end() - 1);
-  for (uint32_t b = 0; b < blocks; b++)
-    for (uint32_t k = 0; k < code->blocks[b].succ_count; k++) preds[stamp_in[code->successors[code->blocks[b].succs + k]]++] = b;
-
-  stamp_in.assign(blocks, none);
-  stamp_def.assign(blocks, none);
-  for (uint32_t v : crossing) {
-    for (uint32_t d = def_head[v]; d != none; d = def_nodes[d].next) stamp_def[def_nodes[d].block] = v;
-    work.clear();
-    auto enter = [&](uint32_t b) {
-      if (stamp_in[b] == v) return;
-      stamp_in[b] = v;
-      live_nodes.push_back({v, live_in[b], b});
-      live_in[b] = uint32_t(live_nodes.size() - 1);
-      work.push_back(b);
-    };
-    for (uint32_t u = use_head[v]; u != none; u = use_nodes[u].next) enter(use_nodes[u].block);
-    while (!work.empty()) {
-      const uint32_t b = work.back();
-      work.pop_back();
-      for (uint32_t e = pred_first[b]; e < pred_first[b + 1]; e++) {
-        if (stamp_def[preds[e]] != v) enter(preds[e]);
-      }
-    }
-    if (stamp_in[0] == v) trim_undefined(v);
-  }
-}
-
-// `v` is not defined on every path (a block parameter that one edge leaves undefined): it is not live where no definition has been
-// passed, except where it is read all the same.
-void RegisterAllocator::State::trim_undefined(uint32_t v) {
-  constexpr uint32_t reached = 0xfffffffe;
-  // Blocks that some definition reaches with v live are marked in stamp_def by `reached`, until the end.
-  work.clear();
-  touched.clear();
-  auto leave = [&](uint32_t b) {
-    for (uint32_t k = 0; k < code->blocks[b].succ_count; k++) {
-      const uint32_t s = code->successors[code->blocks[b].succs + k];
-      if (stamp_in[s] != v || stamp_def[s] == reached) continue;
-      touched.push_back({s, stamp_def[s]});
-      const bool defines = stamp_def[s] == v;
-      stamp_def[s] = reached;
-      if (!defines) work.push_back(s);
-    }
-  };
-  for (uint32_t d = def_head[v]; d != none; d = def_nodes[d].next) leave(def_nodes[d].block);
-  while (!work.empty()) {
-    const uint32_t b = work.back();
-    work.pop_back();
-    leave(b);
-  }
-  for (uint32_t u = use_head[v]; u != none; u = use_nodes[u].next) {
-    touched.push_back({use_nodes[u].block, stamp_def[use_nodes[u].block]});
-    stamp_def[use_nodes[u].block] = reached;
-  }
-  // v's nodes are the newest of their blocks.
-  while (!live_nodes.empty() && live_nodes.back().vreg == v) {
-    const uint32_t b = live_nodes.back().block;
-    if (stamp_def[b] == reached) break;
-    live_in[b] = live_nodes.back().next;
-    live_nodes.pop_back();
-  }
-  for (size_t k = live_nodes.size(); k-- > 0 && live_nodes[k].vreg == v;) {
-    const uint32_t b = live_nodes[k].block;
-    if (stamp_def[b] != reached) live_in[b] = live_nodes[k].next;
-  }
-  for (size_t k = touched.size(); k-- > 0;) stamp_def[touched[k].block] = touched[k].next;
-}
-
-void RegisterAllocator::State::add_segment(uint32_t v, Point from, Point to) {
-  Interval& it = intervals[v];
-  if (it.first_segment != none && to >= segments[it.first_segment].from) {
-    Segment& s = segments[it.first_segment];
-    const Point new_from = std::min(s.from, from), new_to = std::max(s.to, to);
-    it.length += (new_to - new_from) - (s.to - s.from);
-    s.from = new_from;
-    s.to = new_to;
-    return;
-  }
-  segments.push_back({from, to, it.first_segment});
-  it.first_segment = uint32_t(segments.size() - 1);
-  if (it.last_segment == none) it.last_segment = it.first_segment;
-  it.segment_count++;
-  it.length += to - from;
-}
-
-void RegisterAllocator::State::build_ranges() {
-  const uint32_t n = uint32_t(code->vregs.size());
-  occupancy.reset(uint32_t(code->insts.size()) * 2);
-  live_end.assign(n, 0);
-  Point phys_end[64] = {};
-  uint64_t phys_live = 0;
-  for (uint32_t b = uint32_t(code->blocks.size()); b-- > 0;) {
-    const VBlock& block = code->blocks[b];
-    const Point block_end = (block.first_inst + block.inst_count) * 2;
-    for (uint32_t k = 0; k < block.succ_count; k++) {
-      for (uint32_t l = live_in[code->successors[block.succs + k]]; l != none; l = live_nodes[l].next)
-        live_end[live_nodes[l].vreg] = block_end;
-    }
-    for (uint32_t i = block.first_inst + block.inst_count; i-- > block.first_inst;) {
-      const VInst& inst = code->insts[i];
-      uint32_t count;
-      const Operand* ops = code->operands_of(inst, count);
-      if (const unsigned clobber = inst.flags & vflags::clobber_mask) {
-        const uint64_t mask = info->clobbers[clobber];
-        out->used |= mask;
-        bool plain = true;
-        for (uint32_t k = 0; k < count; k++) plain &= ops[k].reg().is_physical() || ops[k].role() == Role::use;
-        if (plain) {
-          occupancy.clobber(2 * i + 1, mask);
-          calls.push_back({i, block.frequency, mask});
-        } else {  // results stand where nothing is destroyed: no range may be in those registers here
-          occupancy.take(2 * i + 1, 2 * i + 2, mask);
-        }
-      }
-      for (uint32_t k = 0; k < count; k++) {
-        const Role role = ops[k].role();
-        if (role != Role::def && role != Role::def_early) continue;
-        const Point from = role == Role::def ? 2 * i + 1 : 2 * i;
-        const Reg r = ops[k].reg();
-        if (r.is_virtual()) {
-          const uint32_t v = r.index();
-          add_segment(v, from, std::max(live_end[v], 2 * i + 2));
-          live_end[v] = 0;
-        } else {
-          out->used |= uint64_t{1} << r.value;
-          occupancy.take(from, phys_live >> r.value & 1 ? phys_end[r.value] : 2 * i + 2, uint64_t{1} << r.value);
-          phys_live &= ~(uint64_t{1} << r.value);
-        }
-      }
-      for (uint32_t k = 0; k < count; k++) {
-        const Reg r = ops[k].reg();
-        const Role role = ops[k].role();
-        if (r.is_virtual()) {
-          const uint32_t v = r.index();
-          const uint32_t at = uint32_t(ops + k - code->operands.data());
-          occurrences[at] = {i, intervals[v].first_occurrence};
-          intervals[v].first_occurrence = at;
-          intervals[v].weight += block.frequency;
-          if (role == Role::def || role == Role::def_early) continue;
-          const Point end = role == Role::use ? 2 * i + 1 : 2 * i + 2;
-          if (live_end[v] < end) live_end[v] = end;
-        } else {
-          if (role == Role::def || role == Role::def_early) continue;
-          if (role == Role::mod) out->used |= uint64_t{1} << r.value;
-          const Point end = role == Role::use ? 2 * i + 1 : 2 * i + 2;
-          if (!(phys_live >> r.value & 1) || phys_end[r.value] < end) phys_end[r.value] = end;
-          phys_live |= uint64_t{1} << r.value;
-        }
-      }
-      if (inst.flags & (vflags::copy | vflags::parallel_copy)) {
-        for (uint32_t k = 0; k + 1 < count; k += 2) {
-          const Reg d = ops[k].reg(), s = ops[k + 1].reg();
-          if (d.is_virtual() && s.is_virtual()) copies.push_back({d.index(), s.index(), block.frequency});
-          else if (d.is_virtual()) add_hint(intervals[d.index()], s.value, block.frequency);
-          else if (s.is_virtual()) add_hint(intervals[s.index()], d.value, block.frequency);
-        }
-      } else if (inst.flags & vflags::remat && count >= 1 && ops[0].reg().is_virtual()) {
-        // Good only as long as nothing else defines it: checked when it is used.
-        intervals[ops[0].reg().index()].remat = i;
-      }
-    }
-    const Point start = block.first_inst * 2;
-    for (uint32_t l = live_in[b]; l != none; l = live_nodes[l].next) {
-      const uint32_t v = live_nodes[l].vreg;
-      if (live_end[v] > start) add_segment(v, start, live_end[v]);
-      live_end[v] = 0;
-    }
-    while (phys_live) {
-      const unsigned r = unsigned(std::countr_zero(phys_live));
-      phys_live &= phys_live - 1;
-      occupancy.take(start, phys_end[r], uint64_t{1} << r);
-    }
-  }
 }
 
 void RegisterAllocator::State::add_hint(Interval& it, unsigned reg, float weight) {
@@ -338,6 +119,8 @@ bool RegisterAllocator::State::overlap(uint32_t a, uint32_t b) const {
 void RegisterAllocator::State::merge(uint32_t a, uint32_t b) {
   Interval &ia = intervals[a], &ib = intervals[b];
   uint32_t x = ia.first_segment, y = ib.first_segment, last = none, n = 0;
+  if (segments[x].to == 0) x = none;
+  if (segments[y].to == 0) y = none;
   while (x != none || y != none) {
     uint32_t& from = x == none ? y : y == none ? x : segments[x].from < segments[y].from ? x : y;
     const uint32_t s = from;
@@ -352,7 +135,6 @@ void RegisterAllocator::State::merge(uint32_t a, uint32_t b) {
     n++;
   }
   if (last != none) segments[last].next = none;
-  ia.last_segment = last;
   ia.segment_count = n;
   ia.length += ib.length;
   ia.weight += ib.weight;
@@ -470,47 +252,41 @@ bool RegisterAllocator::State::try_assign(uint32_t v) {
 
 void RegisterAllocator::State::assign() {
   const uint32_t n = uint32_t(intervals.size());
-  // Buckets: exponent and two bits of mantissa of weight / length.
-  auto bucket = [&](const Interval& it) {
-    const float density = it.weight / float(it.length);
-    const uint32_t bits = std::bit_cast<uint32_t>(density) >> 21;  // 11 bits, sign 0
-    return 1023 - std::min(1023u, bits);
-  };
-  count.assign(1025, 0);
+  // Buckets of weight / length, heaviest first: exponent and one bit of mantissa, from 2^-32 up.
+  constexpr uint32_t buckets = 128;
+  count.assign(buckets + 1, 0);
+  bucket_of.resize(n);
   uint32_t total = 0;
   for (uint32_t v = 0; v < n; v++) {
-    if (intervals[v].parent != v || intervals[v].length == 0) continue;
-    count[bucket(intervals[v]) + 1]++;
+    const Interval& it = intervals[v];
+    bucket_of[v] = 255;
+    if (it.parent != v || it.length == 0) continue;
+    const int bits = int(std::bit_cast<uint32_t>(it.weight / float(it.length)) >> 22) - 2 * (127 - 32);
+    const uint32_t k = buckets - 1 - uint32_t(std::clamp(bits, 0, int(buckets) - 1));
+    bucket_of[v] = uint8_t(k);
+    count[k + 1]++;
     total++;
   }
-  for (uint32_t k = 0; k < 1024; k++) count[k + 1] += count[k];
+  for (uint32_t k = 0; k < buckets; k++) count[k + 1] += count[k];
   order.resize(total);
-  for (uint32_t v = 0; v < n; v++) {
-    if (intervals[v].parent != v || intervals[v].length == 0) continue;
-    order[count[bucket(intervals[v])]++] = v;
-  }
+  for (uint32_t v = 0; v < n; v++)
+    if (bucket_of[v] != 255) order[count[bucket_of[v]]++] = v;
   for (uint32_t v : order) {
     if (!try_assign(v)) spill_queue.push_back(v);
   }
 }
 
 void RegisterAllocator::State::place_operands() {
-  const Operand* ops = code->operands.data();
-  const uint32_t n = uint32_t(code->operands.size());
-  // Instruction by instruction, because an operand count may stand among the operands.
-  for (const VInst& inst : code->insts) {
-    uint32_t count;
-    const Operand* first = code->operands_of(inst, count);
-    const uint32_t at = uint32_t(first - ops);
-    for (uint32_t k = at; k < at + count && k < n; k++) {
-      const Reg r = ops[k].reg();
-      if (r.is_physical()) {
-        out->operands[k] = Location{r.value};
-        continue;
-      }
-      const Interval& it = intervals[root(r.index())];
-      if (it.reg != Interval::no_reg) out->operands[k] = Location{it.reg};
-    }
+  const uint32_t n = uint32_t(intervals.size());
+  location_of.resize(n + Reg::first_virtual);
+  for (uint32_t r = 0; r < Reg::first_virtual; r++) location_of[r] = uint8_t(r);
+  for (uint32_t v = 0; v < n; v++) location_of[Reg::first_virtual + v] = intervals[root(v)].reg;
+  // A word that counts operands stands among them: what it gets here nobody reads.
+  const size_t count = code->operands.size(), known = location_of.size();
+  out->operands.resize(count);
+  for (size_t k = 0; k < count; k++) {
+    const uint32_t r = code->operands[k].reg().value;
+    out->operands[k] = Location{r < known ? location_of[r] : 0u};
   }
 }
 

@@ -26,10 +26,9 @@ void RegisterAllocator::State::edit(uint32_t before, Phase phase, EditKind kind,
 }
 
 void RegisterAllocator::State::resolve_copies() {
-  const uint32_t n = uint32_t(code->insts.size());
-  for (uint32_t i = 0; i < n; i++) {
+  for (size_t at_copy = copy_insts.size(); at_copy-- > 0;) {
+    const uint32_t i = copy_insts[at_copy];
     const VInst& inst = code->insts[i];
-    if (!(inst.flags & (vflags::copy | vflags::parallel_copy))) continue;
     uint32_t count;
     const Operand* ops = code->operands_of(inst, count);
     const uint32_t at = uint32_t(ops - code->operands.data());

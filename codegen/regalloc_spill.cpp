@@ -29,14 +29,28 @@ uint32_t RegisterAllocator::State::home(uint32_t v) {
   return it.slot;
 }
 
-void RegisterAllocator::State::find_blocks() {
+void RegisterAllocator::State::find_occurrences() {
   block_of.resize(code->insts.size());
   for (uint32_t b = 0; b < code->blocks.size(); b++)
     std::fill_n(block_of.begin() + code->blocks[b].first_inst, code->blocks[b].inst_count, b);
+  const uint32_t n = uint32_t(intervals.size());
+  occurrences.resize(code->operands.size());
+  first_occurrence.assign(n, none);
+  for (uint32_t i = uint32_t(code->insts.size()); i-- > 0;) {
+    uint32_t count;
+    const Operand* ops = code->operands_of(code->insts[i], count);
+    const uint32_t base = uint32_t(ops - code->operands.data());
+    for (uint32_t k = count; k-- > 0;) {
+      const uint32_t v = ops[k].reg().value - Reg::first_virtual;
+      if (v >= n) continue;
+      occurrences[base + k] = {i, first_occurrence[v]};
+      first_occurrence[v] = base + k;
+    }
+  }
 }
 
 void RegisterAllocator::State::spill_all() {
-  find_blocks();
+  find_occurrences();
   emergencies.clear();
   for (size_t k = 0; k < spill_queue.size(); k++) spill(spill_queue[k]);  // the queue grows by eviction
   for (uint32_t v : around) {
@@ -53,7 +67,7 @@ bool RegisterAllocator::State::collect_mentions(uint32_t v) {
   mentions.clear();
   uint32_t defs = 0;
   for (uint32_t m = v;;) {
-    for (uint32_t o = intervals[m].first_occurrence; o != none; o = occurrences[o].next) {
+    for (uint32_t o = first_occurrence[m]; o != none; o = occurrences[o].next) {
       members.push_back(o);
       defs += c.operands[o].writes();
     }
@@ -285,7 +299,7 @@ uint8_t RegisterAllocator::State::evict(RegClass cls, Point from, Point to) {
   for (uint32_t v = 0; v < n; v++) {
     const Interval& it = intervals[v];
     if (it.parent != v || it.reg == Interval::no_reg || it.cls != cls || it.length == 0) continue;
-    if (segments[it.first_segment].from >= to || segments[it.last_segment].to <= from) continue;
+    if (segments[it.first_segment].from >= to) continue;
     Candidate& c = candidates[it.reg];
     if (meets(it, &c.covered)) c.weight += it.weight / float(it.length);
   }
@@ -304,7 +318,7 @@ uint8_t RegisterAllocator::State::evict(RegClass cls, Point from, Point to) {
   for (uint32_t v = 0; v < n; v++) {
     Interval& it = intervals[v];
     if (it.parent != v || it.reg != best || it.length == 0) continue;
-    if (segments[it.first_segment].from >= to || segments[it.last_segment].to <= from || !meets(it, nullptr)) continue;
+    if (segments[it.first_segment].from >= to || !meets(it, nullptr)) continue;
     release(it, best);
     it.reg = Interval::no_reg;
     spill_queue.push_back(v);

@@ -44,15 +44,14 @@ struct Segment {
 
 // A live range: a virtual register, or several that were coalesced (then the fields of the root count).
 struct Interval {
-  uint32_t first_segment = ~0u, last_segment = ~0u;
+  uint32_t first_segment = 0;  // with `to` 0: empty
   uint32_t segment_count = 0;
   uint32_t parent = 0;         // union-find
   uint32_t next_member = 0;    // circular list of coalesced registers
-  uint32_t first_occurrence = ~0u;
-  float weight = 0;            // sum of the frequencies of its occurrences
   uint32_t length = 0;         // points
+  float weight = 0;            // sum of the frequencies of its occurrences
   uint32_t slot = ~0u;         // home, when it has one
-  uint32_t remat = ~0u;        // defined by nothing but this instruction, which may be issued again
+  uint32_t remat = ~0u;        // an instruction that defines it and may be issued again
   float hint_weight[2] = {0, 0};
   uint8_t hint[2] = {255, 255};
   uint8_t reg = no_reg;
@@ -62,6 +61,7 @@ struct Interval {
 
   static constexpr uint8_t no_reg = 255;
 };
+static_assert(sizeof(Interval) == 48);
 
 // Occurrences of registers as operands, chained by register in the order of instructions.
 struct Occurrence {
@@ -86,27 +86,24 @@ struct RegisterAllocator::State {
   Occupancy occupancy;
   std::vector<Interval> intervals;         // by virtual register
   std::vector<Segment> segments;
-  std::vector<Occurrence> occurrences;     // parallel to VCode::operands
+  std::vector<Occurrence> occurrences;     // parallel to VCode::operands; filled when something spills
+  std::vector<uint32_t> first_occurrence;  // by vreg
   std::vector<uint32_t> block_of;          // by instruction; filled when something spills
   std::vector<PendingEdit> edits;
 
   // liveness
-  struct LiveNode {
-    uint32_t vreg, next, block;
+  struct BlockAndReg {
+    uint32_t block, vreg;
   };
-  struct DefNode {
-    uint32_t block, next;
-  };
-  std::vector<LiveNode> live_nodes;
-  std::vector<uint32_t> live_in;           // by block: head in live_nodes
-  std::vector<uint32_t> last_def, last_use;  // by vreg: block number + 1
-  std::vector<uint32_t> def_head;
-  std::vector<DefNode> def_nodes;
-  std::vector<uint32_t> use_head;          // blocks with upward-exposed uses
-  std::vector<DefNode> use_nodes;
-  std::vector<DefNode> touched;            // scratch: what to restore
-  std::vector<uint32_t> crossing;          // vregs with such blocks
-  std::vector<uint32_t> pred_first, preds, stamp_in, stamp_def, work;
+  std::vector<uint32_t> last_def, last_use;  // by vreg: a block; last_use then becomes the bit of those that cross blocks
+  std::vector<BlockAndReg> exposed;        // read before they are defined in the block
+  std::vector<BlockAndReg> other_defs;     // definitions, but for each register's last
+  std::vector<uint32_t> crossing;          // the registers that are live across blocks, by bit
+  std::vector<uint32_t> pending;
+  uint32_t words = 0;                      // of a set
+  bool undefined = false;                  // some register is not defined on every path
+  std::vector<uint64_t> live_in, defined, reached, live;
+  std::vector<uint32_t> changed_at, computed_at, work;
   std::vector<Point> live_end;             // by vreg
 
   // coalescing and assignment
@@ -116,6 +113,9 @@ struct RegisterAllocator::State {
   };
   std::vector<Copy> copies;
   std::vector<uint32_t> order, count;
+  std::vector<uint8_t> bucket_of;
+  std::vector<uint32_t> copy_insts;        // descending
+  std::vector<uint8_t> location_of;        // by Reg
   std::vector<uint32_t> spill_queue;
   std::vector<uint32_t> members;           // occurrences of one interval, in order
 
@@ -153,7 +153,7 @@ struct RegisterAllocator::State {
 
   void run();
   void find_liveness();
-  void trim_undefined(uint32_t v);
+  void trim_undefined();
   void build_ranges();
   void coalesce();
   void assign();
@@ -179,7 +179,7 @@ struct RegisterAllocator::State {
   bool collect_mentions(uint32_t v);
   bool other_slot(const Mention& m) const;
   float frequency(uint32_t inst) const { return code->blocks[block_of[inst]].frequency; }
-  void find_blocks();
+  void find_occurrences();
   float cost_around_calls(const Interval& it, uint64_t reg_mask, uint64_t& best) const;
   void place_around_calls(uint32_t v);
   uint64_t cheap(uint64_t mask) const;
