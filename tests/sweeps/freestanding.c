@@ -3,7 +3,9 @@
 typedef __SIZE_TYPE__ size_t;
 
 __attribute__((import_module("wasi_snapshot_preview1"), import_name("proc_exit"), noreturn)) void proc_exit(int status);
-int main();
+/* clang calls main(void) __main_void and main(int, char **) __main_argc_argv. */
+__attribute__((weak)) int __main_argc_argv(int argc, char **argv);
+__attribute__((weak)) int __main_void(void) { return __main_argc_argv(0, 0); }
 
 extern char __heap_base;
 static char *heap;
@@ -88,4 +90,4 @@ long labs(long v) { return v < 0 ? -v : v; }
 void exit(int status) { proc_exit(status); }
 void _Exit(int status) { proc_exit(status); }
 void abort(void) { __builtin_trap(); }
-void _start(void) { proc_exit(main(0, 0)); }
+void _start(void) { proc_exit(__main_void()); }
