@@ -103,9 +103,9 @@ bool Interpreter::Impl::library(std::string_view name, const CallArgs& a, Scalar
     release(a.u(0));
     return true;
   }
-  if (name == "memcpy" || name == "memmove" || name == "memset" || name == "memcmp") {
+  if (name == "memcpy" || name == "memmove" || name == "memset" || name == "memcmp" || name == "bcmp") {
     uint64_t n = a.u(2);
-    uint8_t* to = bytes(0, n, name != "memcmp");
+    uint8_t* to = bytes(0, n, name != "memcmp" && name != "bcmp");
     if (!to) return false;
     result = a.u(0);
     if (name == "memset") {
@@ -114,7 +114,7 @@ bool Interpreter::Impl::library(std::string_view name, const CallArgs& a, Scalar
     }
     const uint8_t* from = bytes(1, n, false);
     if (!from) return false;
-    if (name == "memcmp") {
+    if (name == "memcmp" || name == "bcmp") {
       int c = std::memcmp(to, from, size_t(n));
       result = Scalar(uint32_t(c < 0 ? -1 : c > 0));
     } else {

@@ -429,8 +429,12 @@ std::string symbol_suffix(const Module& m, const Symbol& s) {
   return out;
 }
 
-std::string initializer(const Module& m, const Symbol& s) {
+std::string initializer(const Module& m, const Symbol& symbol) {
   std::string out = "{";
+  // Zeros at the end are the same whether they are stored or not.
+  Symbol s = symbol;
+  s.bytes_size = s.bytes_offset <= m.data.size() ? std::min<uint64_t>(s.bytes_size, m.data.size() - s.bytes_offset) : 0;
+  while (s.bytes_size && m.data[s.bytes_offset + s.bytes_size - 1] == 0) s.bytes_size--;
   bool first = true;
   auto piece = [&](const std::string& p) {
     out += (first ? " " : ", ") + p;

@@ -310,6 +310,74 @@ TEST_CASE("AIR legalisation: floating point") {
   }
 }
 
+TEST_CASE("AIR legalisation: random functions") {
+  // Straight code over integers of random widths with a diamond in the middle, everything mixed into one result.
+  std::mt19937 rng(7);
+  const uint32_t widths[] = {1, 5, 8, 16, 23, 32, 37, 64, 65, 90, 128};
+  const char* ops[] = {"add", "sub", "mul", "and", "or", "xor", "smin", "smax", "umin", "umax", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "umulh"};
+  const char* predicates[] = {"eq", "ne", "ugt", "uge", "ult", "ule", "sgt", "sge", "slt", "sle"};
+  for (bool small : {false, true}) {
+    std::string s = prefix(small);
+    for (int f = 0; f < 30; f++) {
+      struct Value { std::string name; uint32_t width; };
+      std::vector<Value> values;
+      s += "strong func @random" + std::to_string(f) + "(%p: ptr) -> void {\na:\n";
+      for (int k = 0; k < 6; k++) {
+        uint32_t w = widths[rng() % 11];
+        std::string n = std::to_string(k), t = "i" + std::to_string(w);
+        s += "  %p" + n + " = ptr_add ptr %p + " + std::to_string(16 * k) + "\n  %v" + n + " = load " + t + ", ptr %p" + n + "\n";
+        values.push_back({"%v" + n, w});
+      }
+      int next = 6;
+      auto as = [&](uint32_t w) {  // some value, resized
+        const Value v = values[rng() % values.size()];
+        if (v.width == w) return v.name;
+        std::string r = "%c" + std::to_string(next++);
+        s += "  " + r + " = " + (v.width > w ? "trunc" : rng() % 2 ? "zext" : "sext") + " i" + std::to_string(v.width) + " " + v.name + " to i" + std::to_string(w) + "\n";
+        return r;
+      };
+      auto step = [&] {
+        uint32_t w = widths[rng() % 11];
+        std::string t = "i" + std::to_string(w), r = "%v" + std::to_string(next++), a = as(w), b = as(w);
+        switch (rng() % 5) {
+          case 0: {
+            std::string c = "%b" + std::to_string(next++);
+            s += "  " + c + " = icmp " + predicates[rng() % 10] + " " + t + " " + a + ", " + b + "\n  " + r + " = select i1 " + c + ", " + t + " " + b + ", " + t + " " + a + "\n";
+            break;
+          }
+          case 1: {
+            std::string c = as(w);
+            s += "  " + r + " = " + (rng() % 2 ? "fshl " : "fshr ") + t + " " + a + ", " + b + ", " + c + "\n";
+            break;
+          }
+          case 2: {
+            std::string o = "%o" + std::to_string(next++);
+            const char* kinds[] = {"uadd", "sadd", "usub", "ssub", "umul", "smul"};
+            s += "  " + o + " = " + kinds[rng() % 6] + "_overflow " + t + " " + a + ", " + b + "\n  " + r + " = extract {" + t + ", i1} " + o + " [0] to " + t + "\n";
+            values.push_back({"%f" + r.substr(1), 1});
+            s += "  %f" + r.substr(1) + " = extract {" + t + ", i1} " + o + " [1] to i1\n";
+            break;
+          }
+          default: s += "  " + r + " = " + ops[rng() % 15] + " " + t + " " + a + ", " + b + "\n";
+        }
+        values.push_back({r, w});
+      };
+      for (int k = 0; k < 12; k++) step();
+      uint32_t w1 = widths[rng() % 11], w2 = widths[rng() % 11];
+      std::string c = as(1), x1 = as(w1), x2 = as(w2), y1 = as(w1), y2 = as(w2);
+      s += "  cond_br " + c + ", b(" + x1 + ", " + x2 + "), d\nd:\n  br b(" + y1 + ", " + y2 + ")\nb(%m1: i" + std::to_string(w1) + ", %m2: i" + std::to_string(w2) + "):\n";
+      values.push_back({"%m1", w1});
+      values.push_back({"%m2", w2});
+      for (int k = 0; k < 12; k++) step();
+      for (size_t k = values.size() - 12; k < values.size(); k++)
+        s += "  %r" + std::to_string(k) + " = ptr_add ptr %p + " + std::to_string(2048 + 16 * k) + "\n  store i" + std::to_string(values[k].width) + " " + values[k].name +
+             ", ptr %r" + std::to_string(k) + "\n";
+      s += "  ret\n}\n";
+    }
+    compare(s, small ? LegalizeOptions::wasm() : LegalizeOptions::x86_64(), 10);
+  }
+}
+
 TEST_CASE("AIR legalisation: atomics") {
   for (bool small : {false, true}) {
     std::string s = prefix(small);
