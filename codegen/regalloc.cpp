@@ -73,6 +73,7 @@ void RegisterAllocator::State::run() {
   calls.clear();
   around.clear();
   occurrences.clear();
+  fixed.clear();
   find_liveness();
   build_ranges();
   coalesce();
@@ -243,11 +244,16 @@ bool RegisterAllocator::State::try_assign(uint32_t v) {
     }
   }
   if (!mask) return false;
-  const uint8_t reg = choose(it, mask);
+  give(v, choose(it, mask));
+  return true;
+}
+
+void RegisterAllocator::State::give(uint32_t v, uint8_t reg) {
+  Interval& it = intervals[v];
   it.reg = reg;
   out->used |= uint64_t{1} << reg;
   take(it, reg);
-  return true;
+  assigned[reg].push_back(v);
 }
 
 void RegisterAllocator::State::assign() {
@@ -271,8 +277,10 @@ void RegisterAllocator::State::assign() {
   order.resize(total);
   for (uint32_t v = 0; v < n; v++)
     if (bucket_of[v] != 255) order[count[bucket_of[v]]++] = v;
+  for (auto& list : assigned) list.clear();
+  displace_budget = 1000 + 100 * uint64_t{n};
   for (uint32_t v : order) {
-    if (!try_assign(v)) spill_queue.push_back(v);
+    if (!try_assign(v) && !displace(v)) spill_queue.push_back(v);
   }
 }
 

@@ -157,6 +157,11 @@ inline void RegisterAllocator::State::add_segment(uint32_t v, Point from, Point 
   segments.push_back(old);
 }
 
+void RegisterAllocator::State::take_fixed(Point from, Point to, uint64_t mask) {
+  occupancy.take(from, to, mask);
+  fixed.push_back({from, to, 0, mask});
+}
+
 void RegisterAllocator::State::build_ranges() {
   const uint32_t n = uint32_t(code->vregs.size()), blocks = uint32_t(code->blocks.size());
   occupancy.reset(uint32_t(code->insts.size()) * 2);
@@ -195,7 +200,7 @@ void RegisterAllocator::State::build_ranges() {
           occupancy.clobber(2 * i + 1, mask);
           calls.push_back({i, frequency, mask});
         } else {  // results stand where nothing is destroyed: no range may be in those registers here
-          occupancy.take(2 * i + 1, 2 * i + 2, mask);
+          take_fixed(2 * i + 1, 2 * i + 2, mask);
         }
       }
       bool reads = false;
@@ -212,7 +217,7 @@ void RegisterAllocator::State::build_ranges() {
           live_end[v] = 0;
         } else if (r < Reg::first_virtual) {
           out->used |= uint64_t{1} << r;
-          occupancy.take(from, phys_live >> r & 1 ? phys_end[r] : 2 * i + 2, uint64_t{1} << r);
+          take_fixed(from, phys_live >> r & 1 ? phys_end[r] : 2 * i + 2, uint64_t{1} << r);
           phys_live &= ~(uint64_t{1} << r);
         }
       }
@@ -245,9 +250,13 @@ void RegisterAllocator::State::build_ranges() {
     while (phys_live) {
       const unsigned r = unsigned(std::countr_zero(phys_live));
       phys_live &= phys_live - 1;
-      occupancy.take(start, phys_end[r], uint64_t{1} << r);
+      take_fixed(start, phys_end[r], uint64_t{1} << r);
     }
   }
+  // Almost sorted already: ranges end up here when their definition is met.
+  std::stable_sort(fixed.begin(), fixed.end(), [](const Fixed& a, const Fixed& b) { return a.from > b.from; });
+  Point reaches = 0;
+  for (size_t k = fixed.size(); k-- > 0;) fixed[k].reaches = reaches = std::max(reaches, fixed[k].to);
   for (uint32_t w = 0; w < words; w++) {
     for (uint64_t rest = live[w]; rest; rest &= rest - 1) {
       const uint32_t v = crossing[w * 64 + unsigned(std::countr_zero(rest))];

@@ -54,7 +54,9 @@ void RegisterAllocator::State::spill_all() {
   emergencies.clear();
   for (size_t k = 0; k < spill_queue.size(); k++) spill(spill_queue[k]);  // the queue grows by eviction
   for (uint32_t v : around) {
-    if (intervals[v].around_calls && intervals[v].reg != Interval::no_reg) place_around_calls(v);
+    if (!intervals[v].around_calls || intervals[v].reg == Interval::no_reg) continue;
+    place_around_calls(v);
+    intervals[v].around_calls = false;  // it may be in the list twice
   }
   for (const Emergency& e : emergencies) put_aside(e);
 }
@@ -277,53 +279,6 @@ uint8_t RegisterAllocator::State::tiny(RegClass cls, Point from, Point to) {
   occupancy.take(from, to, uint64_t{1} << reg);
   out->used |= uint64_t{1} << reg;
   return reg;
-}
-
-uint8_t RegisterAllocator::State::evict(RegClass cls, Point from, Point to) {
-  struct Candidate {
-    uint64_t covered = 0;  // points of [from, to), as many as 64, where a range that could go stands
-    float weight = 0;
-  } candidates[64];
-  if (to - from > 64) return Interval::no_reg;
-  auto meets = [&](const Interval& it, uint64_t* covered) {
-    uint64_t bits = 0;
-    for (uint32_t s = it.first_segment; s != none && segments[s].from < to; s = segments[s].next) {
-      if (segments[s].to <= from) continue;
-      const Point b = std::max(segments[s].from, from) - from, e = std::min(segments[s].to, to) - from;
-      bits |= (e - b == 64 ? ~uint64_t{0} : ((uint64_t{1} << (e - b)) - 1)) << b;
-    }
-    if (covered) *covered |= bits;
-    return bits != 0;
-  };
-  const uint32_t n = uint32_t(intervals.size());
-  for (uint32_t v = 0; v < n; v++) {
-    const Interval& it = intervals[v];
-    if (it.parent != v || it.reg == Interval::no_reg || it.cls != cls || it.length == 0) continue;
-    if (segments[it.first_segment].from >= to) continue;
-    Candidate& c = candidates[it.reg];
-    if (meets(it, &c.covered)) c.weight += it.weight / float(it.length);
-  }
-  uint8_t best = Interval::no_reg;
-  for (uint8_t r : cls == RegClass::gp ? info->gp_order : info->fp_order) {
-    const Candidate& c = candidates[r];
-    if (!c.covered) continue;
-    bool all = true;
-    for (Point p = from; p < to; p++) {
-      const Occupancy::Masks m = occupancy.in(p, p + 1);
-      all &= !(m.clobbered >> r & 1) && (c.covered >> (p - from) & 1 || !(m.taken >> r & 1));
-    }
-    if (all && (best == Interval::no_reg || c.weight < candidates[best].weight)) best = r;
-  }
-  if (best == Interval::no_reg) return best;
-  for (uint32_t v = 0; v < n; v++) {
-    Interval& it = intervals[v];
-    if (it.parent != v || it.reg != best || it.length == 0) continue;
-    if (segments[it.first_segment].from >= to || !meets(it, nullptr)) continue;
-    release(it, best);
-    it.reg = Interval::no_reg;
-    spill_queue.push_back(v);
-  }
-  return best;
 }
 
 // The last resort, when all other locations are known: a register that the instruction does not mention is saved around it. In a group of

@@ -142,6 +142,16 @@ struct RegisterAllocator::State {
   };
   std::vector<Mention> mentions;
 
+  // Ranges of physical registers, sorted downwards by `from`. `reaches`: the largest `to` of this one and all that start before it.
+  struct Fixed {
+    Point from, to, reaches;
+    uint64_t mask;
+  };
+  std::vector<Fixed> fixed;
+  std::vector<uint32_t> assigned[64];      // by register: intervals that got it (some may have lost it again)
+  std::vector<Segment> flat;
+  uint64_t displace_budget = 0;
+
   // parallel copies
   struct Move {
     Location dst, src;
@@ -185,6 +195,11 @@ struct RegisterAllocator::State {
   uint64_t cheap(uint64_t mask) const;
   uint8_t choose(const Interval& it, uint64_t mask) const;
   uint8_t tiny(RegClass cls, Point from, Point to);
+  void give(uint32_t v, uint8_t reg);
+  bool displace(uint32_t v);
+  Occupancy::Masks taken_entirely(const Interval& it) const;
+  uint64_t fixed_in(const Interval& it) const;
+  void take_fixed(Point from, Point to, uint64_t mask);
   uint8_t evict(RegClass cls, Point from, Point to);
   void put_aside(const Emergency& e);
   uint32_t home(uint32_t v);
