@@ -63,7 +63,7 @@ void Parser::advance() {
     } else if (c == '/' && text_.substr(pos_, 2) == "/*") {
       size_t close = text_.find("*/", pos_ + 2);
       if (close == std::string_view::npos) {
-        bad_ = "unterminated comment";
+        bad_ = "unclosed comment";
         pos_ = text_.size();
         continue;
       }
@@ -115,8 +115,14 @@ Result<void> Parser::inputs(LinkerScript& out, bool as_needed, int depth) {
       LODE_TRY(inputs(out, true, depth + 1));
       continue;
     }
-    if (!quoted_ && (token_ == "(" || token_ == "{" || token_ == "}" || token_ == ";" || token_ == ":" || token_ == "="))
+    if (!quoted_ && (token_ == "(" || token_ == "{" || token_ == "}" || token_ == ";" || token_ == ":"))
       return fail("unexpected '" + std::string(token_) + "' in a list of inputs");
+    if (is("=")) {  // "=name" is relative to the sysroot; the lexer took the sign for a word of its own
+      const char* sign = token_.data();
+      advance();
+      if (end_ || quoted_ || token_.data() != sign + 1) return fail("unexpected '=' in a list of inputs");
+      token_ = std::string_view(sign, token_.size() + 1);
+    }
     ScriptInput in{token_, false, as_needed};
     if (in.name.starts_with("-l")) {
       in.is_library = true;

@@ -60,7 +60,7 @@ void set_up(Link& link) {
 void drop_unneeded(Link& link) {
   for (SharedFile* so : link.shareds) so->needed_flag = !so->as_needed;
   for (Symbol& s : link.symbols)
-    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & referenced_strong)) static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & referenced)) static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
   bool dropped = false;
   for (SharedFile* so : link.shareds) dropped |= !so->needed_flag;
   if (!dropped) return;
@@ -178,6 +178,7 @@ bool run(Link& link) {
   {
     Pass p(link, "scan");
     scan_relocations(link);
+    if (link.has_textrel && !link.shared) link.diag.warning("creating DT_TEXTREL in a PIE: the program's code will be written to at start-up; recompile with -fPIE");
     if (link.diag.has_errors()) return false;
   }
   {

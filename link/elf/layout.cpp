@@ -239,6 +239,16 @@ bool layout(Link& link) {
   std::stable_sort(link.order.begin(), link.order.end(), [](OutputSection* a, OutputSection* b) {
     return a->rank != b->rank ? a->rank < b->rank : a->first_seen < b->first_seen;
   });
+  // Sections with an address of their own, other than the usual ones, follow the rest in the order of their addresses.
+  auto placed = [&](OutputSection* s) {
+    auto it = link.opt.section_start.find(s->name);
+    return it != link.opt.section_start.end() && s->alloc() && s->name != ".text" && s->name != ".data" && s->name != ".bss" ? it->second : uint64_t{0};
+  };
+  if (!link.opt.section_start.empty())
+    std::stable_sort(link.order.begin(), link.order.end(), [&](OutputSection* a, OutputSection* b) {
+      if (a->alloc() != b->alloc()) return a->alloc();
+      return placed(a) < placed(b);
+    });
   uint32_t index = 0;
   link.shstrtab_data.assign(1, '\0');
   for (OutputSection* s : link.order) {
@@ -251,6 +261,18 @@ bool layout(Link& link) {
   make_phdrs(link);
   link.ehdr->size = sizeof(Ehdr) + link.phdrs.size() * sizeof(Phdr);
 
+  // The TLS image starts at its largest alignment, so that offsets from the thread pointer are known here.
+  {
+    uint64_t tls_align = 1;
+    OutputSection* first = nullptr;
+    for (OutputSection* s : link.order)
+      if (s->alloc() && (s->flags & SHF_TLS)) {
+        if (!first) first = s;
+        tls_align = std::max(tls_align, s->align);
+      }
+    if (first) first->align = tls_align;
+  }
+
   // Addresses and offsets.
   uint64_t page = link.opt.max_page_size;
   uint64_t base = link.pic ? 0 : link.target->default_base;
@@ -258,7 +280,8 @@ bool layout(Link& link) {
   if (!link.pic && !link.opt.image_base_given && base < page) base = page;
   uint64_t addr = base, off = 0, tbss = 0;
   OutputSection* previous = nullptr;
-  for (OutputSection* s : link.order) {
+  for (size_t i = 0; i < link.order.size(); i++) {
+    OutputSection* s = link.order[i];
     if (!s->alloc()) {
       off = align_up(off, s->align);
       s->offset = off;
@@ -280,16 +303,20 @@ bool layout(Link& link) {
     s->starts_segment = false;
     if (start != link.opt.section_start.end()) {
       addr = start->second;
-      if (off % page != addr % page) off = align_up(off, page) + addr % page;
+      if (!s->nobits() && off % page != addr % page) off = (off % page < addr % page ? off / page * page : align_up(off, page)) + addr % page;
       s->starts_segment = true;
     } else if (fresh) {
-      addr = align_up(addr, page) + off % page;
+      // Loaders want address and offset congruent modulo the segment's alignment, which is its sections' largest.
+      uint64_t segment_align = std::max(page, s->align);
+      for (size_t k = i + 1; k < link.order.size() && link.order[k]->alloc(); k++) {
+        if (is_tbss(*link.order[k])) continue;
+        if (!same_segment(link, *link.order[k - 1], *link.order[k])) break;
+        segment_align = std::max(segment_align, link.order[k]->align);
+      }
+      addr = align_up(addr, segment_align) + off % segment_align;
     }
-    // Alignment moves address and offset together; congruence modulo the page was set above. Alignments beyond the page need
-    // the file offset congruent only modulo the page.
     uint64_t aligned = align_up(addr, s->align);
     if (!s->nobits()) off += aligned - addr;
-    if (!s->nobits() && (aligned - addr) >= page) off -= (aligned - addr) / page * page;
     addr = aligned;
     s->addr = addr;
     s->offset = off;
@@ -310,7 +337,6 @@ bool layout(Link& link) {
       link.tls_end = std::max(link.tls_end, s->addr + s->size);
       tls_align = std::max(tls_align, s->align);
     }
-  link.tls_begin &= ~(tls_align - 1);
   link.tp = link.target->tls_below_tp ? align_up(link.tls_end, tls_align) : link.tls_begin;
   make_phdrs(link);
   link.file_size = align_up(off, 8);

@@ -28,7 +28,7 @@ struct State {
   };
   std::vector<Saved> stack;
   std::string error;
-  bool nostdlib = false;
+  bool static_seen = false;
 
   void input(InputArg::Kind kind, std::string name) {
     o.inputs.push_back({kind, std::move(name), as_needed, whole_archive, is_static});
@@ -240,7 +240,7 @@ constexpr Row rows[] = {
     {"r", flag, [](State& s, std::string_view) { output_kind(s, OutputKind::relocatable); }},
     {"i", flag, [](State& s, std::string_view) { output_kind(s, OutputKind::relocatable); }},
     {"relocatable", flag, [](State& s, std::string_view) { output_kind(s, OutputKind::relocatable); }},
-    {"static", flag, [](State& s, std::string_view) { s.is_static = s.o.is_static = true; }},
+    {"static", flag, [](State& s, std::string_view) { s.is_static = true; s.static_seen = true; }},
     {"Bstatic", flag, [](State& s, std::string_view) { s.is_static = true; }},
     {"non_shared", flag, [](State& s, std::string_view) { s.is_static = true; }},
     {"dn", flag, [](State& s, std::string_view) { s.is_static = true; }},
@@ -322,7 +322,7 @@ constexpr Row rows[] = {
     {"fatal-warnings", flag, set<&Options::fatal_warnings, true>}, {"no-fatal-warnings", flag, set<&Options::fatal_warnings, false>},
     {"w", flag, set<&Options::no_warnings, true>}, {"no-warnings", flag, set<&Options::no_warnings, true>},
     {"warn-common", flag, set<&Options::warn_common, true>}, {"no-warn-common", flag, set<&Options::warn_common, false>},
-    {"color-diagnostics", optional_value, [](State& s, std::string_view v) { s.o.color = v.empty() || v == "always" || (v == "auto" && isatty(2)); }},
+    {"color-diagnostics", optional_value, [](State& s, std::string_view v) { s.o.color = v == "always" || ((v.empty() || v == "auto") && isatty(2)); }},
     {"no-color-diagnostics", flag, set<&Options::color, false>},
     {"demangle", optional_value, set<&Options::demangle, true>}, {"no-demangle", flag, set<&Options::demangle, false>},
     {"error-limit", value, [](State& s, std::string_view v) { s.o.error_limit = unsigned(need_number(s, v, "--error-limit")); }},
@@ -535,6 +535,8 @@ Result<void> parse_options(const std::vector<std::string>& args, Options& o, std
     row->action(s, v);
     if (!s.error.empty()) return error(s.error);
   }
+  // -static asks for a static program, unless --pop-state took it back.
+  if (s.static_seen && s.is_static) o.is_static = true;
   if (o.kind == OutputKind::shared) o.is_static = false;
   if (o.emulation.size() && o.emulation != "elf_x86_64" && o.emulation != "elf_x86_64_sol2")
     return error("unsupported emulation: -m " + o.emulation);

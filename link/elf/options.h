@@ -55,7 +55,7 @@ struct Options {
   bool emit_relocs = false;
   bool eh_frame_hdr = true;
   bool hash_gnu = true, hash_sysv = true;
-  bool relro = true, now = false, text = true, notext_given = false, defs = false, combreloc = true, copyreloc = true;
+  bool relro = true, now = false, text = false, notext_given = false, defs = false, combreloc = true, copyreloc = true;
   bool execstack = false, execstack_if_needed = false, separate_code = true, keep_text_prefix = false, start_stop_gc = false;
   bool dynamic_undefined_weak = true;
   bool z_nodefaultlib = false, z_nodelete = false, z_nodlopen = false, z_nodump = false, z_origin = false, z_initfirst = false,

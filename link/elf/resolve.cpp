@@ -48,6 +48,17 @@ void claim(Link& link, InputFile& f) {
     if (int c = class_of(link, obj, i); c >= 0) atomic_min(link.best[obj.symbol_id(i)], key(uint64_t(c), f.priority));
 }
 
+bool member_defines(Link& link, uint32_t lazy, std::string_view name) {
+  const LazyMember& l = link.lazy[lazy];
+  if (l.taken) return false;
+  Bytes data = l.file != none ? link.files[l.file]->data : link.archives[l.archive]->ar.members[l.member].data;
+  auto view = ElfView::open(data);
+  if (!view) return false;
+  for (uint32_t i = view->first_global; i < view->symbols.size(); i++)
+    if (view->symbol_name(view->symbols[i]) == name) return view->symbols[i].shndx != SHN_UNDEF && view->symbols[i].shndx != SHN_COMMON;
+  return false;
+}
+
 // The lazy members that the strong references of `f` ask for.
 void wanted_members(Link& link, InputFile& f, std::vector<uint32_t>& out) {
   auto want = [&](uint32_t id) {
@@ -58,6 +69,9 @@ void wanted_members(Link& link, InputFile& f, std::vector<uint32_t>& out) {
   for (uint32_t i = f.first_global; i - f.first_global < f.globals.names.size(); i++) {
     const Sym& s = f.syms[i];
     if (s.shndx == SHN_UNDEF && s.bind() != STB_WEAK) want(f.symbol_id(i));
+    // A common symbol gives way to a member's definition, if the member has more than a common symbol itself.
+    if (s.shndx == SHN_COMMON && link.lazy_of[f.symbol_id(i)] != none && member_defines(link, link.lazy_of[f.symbol_id(i)], f.sym_name(s)))
+      out.push_back(link.lazy_of[f.symbol_id(i)]);
   }
 }
 

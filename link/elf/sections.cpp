@@ -192,7 +192,7 @@ void allocate_commons(Link& link) {
     for (auto& [id, w] : found[k]) {
       auto [it, fresh] = wants.try_emplace(id, w);
       if (fresh) order.push_back(id);
-      else if (link.opt.warn_common) link.diag.warning(link.objects[k]->name + ": multiple common of " + link.display(link.symbols[id]), uint64_t(link.objects[k]->priority) << 32);
+      else if (link.opt.warn_common) link.diag.warning(link.objects[k]->name + ": multiple common symbols: " + link.display(link.symbols[id]), uint64_t(link.objects[k]->priority) << 32);
       it->second.size = std::max(it->second.size, w.size);
       it->second.align = std::max(it->second.align, w.align);
     }

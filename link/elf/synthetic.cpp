@@ -403,7 +403,8 @@ void set_linker_symbols(Link& link) {
   for (const char* n : {"_etext", "etext", "__etext"}) set(n, text_end);
   for (const char* n : {"_edata", "edata"}) set(n, data_end);
   set("__bss_start", bss_start);
-  set("_TLS_MODULE_BASE_", link.tls_begin);
+  // Where accesses relative to it are relaxed to offsets from the thread pointer, it is the thread pointer.
+  set("_TLS_MODULE_BASE_", link.shared || (!link.opt.relax && !link.is_static_output) ? link.tls_begin : link.tp);
   for (const SectionSymbols& x : section_symbols) {
     OutputSection* s = find(x.section);
     set(x.start, s ? s->addr : base);
