@@ -718,15 +718,18 @@ Legalizer::V Legalizer::sel(V c, V a, V b) {
   return emit(Op::select, ty(a), c.value, a.value, b.value);
 }
 
-Legalizer::V Legalizer::offset_ptr(V base, int64_t offset) { return offset ? indexed_ptr(base, V{}, 1, offset) : base; }
+Legalizer::V Legalizer::offset_ptr(V base, int64_t offset) {
+  // Only ever to a place inside one object.
+  return offset ? indexed_ptr(base, V{}, 1, offset, flags::no_unsigned_wrap) : base;
+}
 
-Legalizer::V Legalizer::indexed_ptr(V base, V index, int64_t scale, int64_t offset) {
+Legalizer::V Legalizer::indexed_ptr(V base, V index, int64_t scale, int64_t offset, uint8_t flags) {
   uint32_t x = uint32_t(out_.extra.size());
   for (uint64_t w : {uint64_t(scale), uint64_t(offset)}) {
     out_.extra.push_back(uint32_t(w));
     out_.extra.push_back(uint32_t(w >> 32));
   }
-  return emit(Op::ptr_add, T::ptr, base.value, index.valid() ? index.value : ~0u, x);
+  return emit(Op::ptr_add, T::ptr, base.value, index.valid() ? index.value : ~0u, x, 0, flags);
 }
 
 static uint16_t aligned_at(uint16_t aux, int64_t offset) {
@@ -994,7 +997,7 @@ Vals Legalizer::lower_scalar(const Inst& i, TypeId from, TypeId to, const Vals& 
       if (b.n) index = resize(b, type(old_type(i.vb())).kind == TypeKind::Vector ? type(type(old_type(i.vb())).element).bits
                                                                                 : type(old_type(i.vb())).bits, pointer_bits, true)[0];
       if (!index.valid() && p.offset == 0) return a;
-      return indexed_ptr(a[0], index, p.scale, p.offset);
+      return indexed_ptr(a[0], index, p.scale, p.offset, i.flags);
     }
     default: break;
   }

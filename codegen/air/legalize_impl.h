@@ -144,7 +144,7 @@ class Legalizer {
   V load_leaf(TypeId t, V base, int64_t offset, uint16_t aux);
   void store_leaf(V value, V base, int64_t offset, uint16_t aux);
   V offset_ptr(V base, int64_t offset);
-  V indexed_ptr(V base, V index, int64_t scale, int64_t offset);
+  V indexed_ptr(V base, V index, int64_t scale, int64_t offset, uint8_t flags = 0);
   V slot(uint64_t size, uint64_t align);
   uint32_t new_block();
   void start_block(uint32_t id);

@@ -97,7 +97,7 @@ class FunctionImporter {
   V resize_index(V v);                                                     // to the pointer's width, as a signed number
   V resize_unsigned(V v, T type);
   // lane >= 0: that lane of the vectors among the operands.
-  V gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane);
+  V gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane, bool inbounds);
   V cast_value(V v, bc::CastOp op, T to, uint16_t flags);
   void set(const bc::Inst& i, V v) { w_.locals[i.value - b_.first_local] = v; }
   bool set_checked(const bc::Inst& i, V v) {

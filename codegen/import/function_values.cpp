@@ -238,7 +238,7 @@ air::ValueId FunctionImporter::constant_instructions(const bc::Constants& pool, 
       return cast_value(v[0], bc::CastOp(k.op), type, 0);
     case bc::ConstKind::Gep:
       if (!values({1})) return {};
-      return gep_parts(v[0], o[0], o.subspan(2), depth + 1, -1);
+      return gep_parts(v[0], o[0], o.subspan(2), depth + 1, -1, k.flags & 1);
     case bc::ConstKind::Binop: {
       static constexpr O int_ops[] = {O::add, O::sub, O::mul, O::udiv, O::sdiv, O::urem, O::srem,
                                       O::shl, O::lshr, O::ashr, O::and_, O::or_, O::xor_};
@@ -305,7 +305,8 @@ air::ValueId FunctionImporter::resize_unsigned(V v, T type) {
   return emit(air_type(t).bits < air_type(type).bits ? O::zext : O::trunc, type, v.value);
 }
 
-air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane) {
+air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane,
+                                          bool inbounds) {
   auto pick = [&](V v) {
     const air::Type& t = air_type(type_of(v));
     if (lane < 0 || t.kind != air::TypeKind::Vector || uint64_t(lane) >= t.count) return v;
@@ -376,8 +377,14 @@ air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<cons
     if (pending.valid()) current = emit_ptr_add(current, pending, int64_t(pending_scale), 0);
     pending = v;
     pending_scale = scale;
+    // A constant part before the index: moved behind it, the sum without it need not lie inside the object.
+    if (offset) inbounds = false;
   }
-  return emit_ptr_add(current, pending, int64_t(pending_scale), int64_t(offset));
+  const size_t before = f_.insts.size();
+  V result = emit_ptr_add(current, pending, int64_t(pending_scale), int64_t(offset));
+  if (inbounds && int64_t(offset) >= 0 && f_.insts.size() > before && f_.insts.back().op == O::ptr_add)
+    f_.insts.back().flags |= air::flags::no_unsigned_wrap;
+  return result;
 }
 
 air::ValueId FunctionImporter::cast_value(V v, bc::CastOp op, T to, uint16_t flags) {
