@@ -12,13 +12,17 @@ using K = IntrinsicKind;
 using O = air::Op;
 
 constexpr Intrinsic table[] = {
+    {"acos", K::Library, O::call, "acos"},
     {"abs", K::Plain, O::iabs},
     {"adjust.trampoline", K::Unknown},
     {"allow.runtime.check", K::True},
     {"allow.ubsan.check", K::True},
     {"annotation", K::First},
     {"arithmetic.fence", K::First},
+    {"asin", K::Library, O::call, "asin"},
     {"assume", K::Drop},
+    {"atan", K::Library, O::call, "atan"},
+    {"atan2", K::Library, O::call, "atan2"},
     {"bitreverse", K::Plain, O::bitreverse},
     {"bswap", K::Plain, O::bswap},
     {"canonicalize", K::First},

@@ -71,6 +71,7 @@ struct Copy {
   uint32_t get, set;  // indices in the backwards code
   uint32_t from, to;  // virtual locals
   uint32_t weight;
+  bool removable = false;  // both sides became one local, and nothing else uses it in between
 };
 
 struct Segment {
@@ -270,6 +271,7 @@ class Selector final : public codegen::LowerScratch {
   // ---- finish ----
   std::vector<uint8_t> code_tags_;        // the backwards code, taken out of the draft
   std::vector<uint32_t> code_operands_;
+  std::vector<uint32_t> code_positions_;  // by index in the backwards code
   std::vector<Chunk> hoisted_;            // by flow node: code after its condition
   std::vector<uint32_t> label_place_;
   uint32_t barrier_ = 0;                  // instructions before this one belong to another straight line

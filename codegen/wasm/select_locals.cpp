@@ -57,6 +57,7 @@ void Selector::find_ranges() {
   node_position_.assign(nodes, 0);
   node_end_.assign(nodes, 0);
   touches_.clear();
+  code_positions_.resize(code_tags_.size());
   std::vector<uint32_t>& last_touch = left_;
   last_touch.assign(locals, none);
   uint32_t position = 0;
@@ -71,6 +72,7 @@ void Selector::find_ranges() {
     const Chunk& c = chunks_[node];
     for (uint32_t i = c.end; i-- > c.begin; position++) {
       uint8_t tag = code_tags_[i];
+      code_positions_[i] = position;
       if (tag == uint8_t(OwnTag::frame_address)) weight_[frame_virtual_]++;
       if (tag < uint8_t(Op::local_get) || tag > uint8_t(Op::local_tee)) continue;
       uint32_t v = code_operands_[i];
@@ -177,16 +179,30 @@ void Selector::coalesce() {
   leader_.resize(local_types_.size());
   for (uint32_t i = 0; i < leader_.size(); i++) leader_[i] = i;
   std::stable_sort(copies_.begin(), copies_.end(), [](const Copy& a, const Copy& b) { return a.weight > b.weight; });
-  for (const Copy& c : copies_) {
+  // Between a copy's local.get and its local.set the value is on the stack; without the copy it stays in the local, which must then
+  // be its own from the end of the argument's range to the parameter's beginning.
+  std::vector<Segment> gap(1);
+  for (Copy& c : copies_) {
+    c.removable = false;
     if (c.from == frame_virtual_) continue;
     uint32_t a = find(c.from), b = find(c.to);
-    if (a == b || local_types_[a] != local_types_[b] || (a < params && b < params)) continue;
-    if (ranges_[a].size() + ranges_[b].size() > coalesce_limit || overlap(ranges_[a], ranges_[b])) continue;
-    if (b < a) std::swap(a, b);  // parameters have the lowest numbers and stay
-    if (ranges_[a].size() < ranges_[b].size()) std::swap(ranges_[a], ranges_[b]);
-    unite(ranges_[a], ranges_[b]);
-    leader_[b] = a;
-    weight_[a] += weight_[b];
+    if (local_types_[a] != local_types_[b] || (a != b && a < params && b < params)) continue;
+    const std::vector<Segment>& argument = ranges_[a];
+    uint32_t get = code_positions_[c.get], set = code_positions_[c.set];
+    auto at = std::lower_bound(argument.begin(), argument.end(), get, [](const Segment& x, uint32_t v) { return x.end < v; });
+    gap[0] = {at != argument.end() && at->begin < get ? std::max(get, at->end) : get, set};
+    bool open = gap[0].begin < gap[0].end;
+    if (open && (overlap(ranges_[a], gap) || (a != b && overlap(ranges_[b], gap)))) continue;
+    if (a != b) {
+      if (ranges_[a].size() + ranges_[b].size() > coalesce_limit || overlap(ranges_[a], ranges_[b])) continue;
+      if (b < a) std::swap(a, b);  // parameters have the lowest numbers and stay
+      if (ranges_[a].size() < ranges_[b].size()) std::swap(ranges_[a], ranges_[b]);
+      unite(ranges_[a], ranges_[b]);
+      leader_[b] = a;
+      weight_[a] += weight_[b];
+    }
+    if (open) unite(ranges_[a], gap);
+    c.removable = true;
   }
 }
 
@@ -262,7 +278,7 @@ void Selector::colour() {
     if (v != frame_virtual_) colour_[v] = colour_[find(v)];
   // Copies whose two sides became one.
   for (const Copy& c : copies_) {
-    if (c.from == frame_virtual_ || colour_[c.from] != colour_[c.to]) continue;
+    if (!c.removable) continue;
     code_tags_[c.get] = code_tags_[c.set] = gone_tag;
   }
 }

@@ -606,6 +606,7 @@ NodeId Selector::constant_node(const air::Constant& c) {
       for (unsigned steps = 0; target->kind == air::SymbolKind::alias && target->aliasee.valid() && steps < 64; steps++)
         target = &m.symbols[target->aliasee.value];
       int64_t addend = int64_t(c.bits);
+      if (!wasm64_) addend = int32_t(addend);  // addresses wrap
       if (addend != int32_t(addend)) {
         unsupported("an address more than 2 GiB from its symbol");
         addend = 0;

@@ -214,7 +214,7 @@ void Selector::write_arguments(uint32_t e, uint32_t weight) {
     uint32_t get = uint32_t(tags.size());
     use(edge_arguments_[edge_arguments_first_[e] + a]);
     if (tags.size() == get + 1 && tags[get] == uint16_t(Op::local_get))
-      copies_.push_back({get, set, mir_.draft().operands[get], mir_.draft().operands[set], weight});
+      copies_.push_back({get, set, mir_.draft().operands[get], mir_.draft().operands[set], weight, false});
   }
 }
 
