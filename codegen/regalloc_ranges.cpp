@@ -28,26 +28,30 @@ void RegisterAllocator::State::find_liveness() {
   other_defs.clear();
   words = 0;
   undefined = false;
+  undefined_words.clear();
   for (uint32_t b = 0; b < blocks; b++) {
     const VBlock& block = code->blocks[b];
     const VInst* inst = code->insts.data() + block.first_inst;
     for (const VInst* end = inst + block.inst_count; inst != end; inst++) {
+      if (inst->operand_count == 0) continue;
       uint32_t operand_count;
       const Operand* op = code->operands_of(*inst, operand_count);
-      pending.clear();
+      if (pending.size() < operand_count) pending.resize(operand_count);
+      uint32_t writes = 0;
       for (const Operand* last = op + operand_count; op != last; op++) {
         const uint32_t v = op->reg().value - Reg::first_virtual;
-        if (v >= n) continue;
+        if (v >= n || last_def[v] == b) continue;
         const uint32_t role = 1u << unsigned(op->role());
-        if (role & reading && last_def[v] != b && last_use[v] != b) {
+        if (role & reading && last_use[v] != b) {
           if (last_use[v] == none) crossing.push_back(v);
           last_use[v] = b;
           exposed.push_back({b, v});
         }
         // What an instruction writes must not hide what it reads.
-        if (role & writing && last_def[v] != b) pending.push_back(v);
+        if (role & writing) pending[writes++] = v;
       }
-      for (uint32_t v : pending) {
+      for (uint32_t k = 0; k < writes; k++) {
+        const uint32_t v = pending[k];
         if (last_def[v] != none && last_def[v] != b) other_defs.push_back({last_def[v], v});
         last_def[v] = b;
       }
@@ -85,11 +89,11 @@ void RegisterAllocator::State::find_liveness() {
       uint64_t* in = &live_in[size_t{b} * words];
       const uint64_t* def = &defined[size_t{b} * words];
       uint64_t grown = 0;
-      for (uint32_t k = 0; k < block.succ_count; k++) {
-        const uint32_t s = code->successors[block.succs + k];
-        const uint64_t* next = &live_in[size_t{s} * words];
+      for (uint32_t k = 0; k < block.succ_count; k += 2) {  // two successors at a time
+        const uint64_t* next = &live_in[size_t{code->successors[block.succs + k]} * words];
+        const uint64_t* other = k + 1 < block.succ_count ? &live_in[size_t{code->successors[block.succs + k + 1]} * words] : next;
         for (uint32_t w = 0; w < words; w++) {
-          const uint64_t more = next[w] & ~def[w] & ~in[w];
+          const uint64_t more = (next[w] | other[w]) & ~def[w] & ~in[w];
           in[w] |= more;
           grown |= more;
         }
@@ -100,36 +104,37 @@ void RegisterAllocator::State::find_liveness() {
       }
     }
   }
-  for (uint32_t w = 0; w < words; w++) undefined |= live_in[w] != 0;
-  if (undefined) trim_undefined();
+  for (uint32_t w = 0; w < words; w++)
+    if (live_in[w]) trim_undefined(w);
 }
 
-// Some register is not defined on every path (a block parameter that one edge leaves undefined): it is not live where no definition has
-// been passed, except where it is read all the same. Turns `defined` into what some path has defined at the block's end.
-void RegisterAllocator::State::trim_undefined() {
+// Some registers of word w are not defined on every path (block parameters that one edge leaves undefined): they are not live where no
+// definition has been passed, except where they are read all the same. Turns `defined` into what some path has defined at the
+// block's end.
+void RegisterAllocator::State::trim_undefined(uint32_t w) {
   const uint32_t blocks = uint32_t(code->blocks.size());
-  reached.assign(size_t{blocks} * words, 0);
+  undefined = true;
+  reached.assign(blocks, 0);
   for (bool again = true; again;) {
     again = false;
     for (uint32_t b = 0; b < blocks; b++) {
       const VBlock& block = code->blocks[b];
-      const uint64_t *in = &reached[size_t{b} * words], *def = &defined[size_t{b} * words];
+      const uint64_t out_of = reached[b] | defined[size_t{b} * words + w];
       for (uint32_t k = 0; k < block.succ_count; k++) {
         const uint32_t s = code->successors[block.succs + k];
-        uint64_t* next = &reached[size_t{s} * words];
-        uint64_t grown = 0;
-        for (uint32_t w = 0; w < words; w++) {
-          const uint64_t more = (in[w] | def[w]) & ~next[w];
-          next[w] |= more;
-          grown |= more;
-        }
-        again |= grown && s <= b;
+        again |= s <= b && (out_of & ~reached[s]);
+        reached[s] |= out_of;
       }
     }
   }
-  for (size_t k = 0; k < live_in.size(); k++) live_in[k] &= reached[k];
-  for (const BlockAndReg& e : exposed) live_in[size_t{e.block} * words + last_use[e.vreg] / 64] |= uint64_t{1} << (last_use[e.vreg] & 63);
-  for (size_t k = 0; k < defined.size(); k++) defined[k] |= reached[k];
+  const uint64_t suspects = live_in[w];
+  for (uint32_t b = 0; b < blocks; b++) {
+    live_in[size_t{b} * words + w] &= reached[b] | ~suspects;
+    defined[size_t{b} * words + w] |= reached[b];
+  }
+  for (const BlockAndReg& e : exposed)
+    if (last_use[e.vreg] / 64 == w) live_in[size_t{e.block} * words + w] |= uint64_t{1} << (last_use[e.vreg] & 63);
+  undefined_words.push_back(w);
 }
 
 // Ranges are made backwards. A register's first segment has the register's own number; when another is put in front, it moves.
@@ -167,17 +172,32 @@ void RegisterAllocator::State::build_ranges() {
   occupancy.reset(uint32_t(code->insts.size()) * 2);
   live_end.assign(n, 0);
   live.assign(words, 0);
+  live_out.assign(words, 0);
   Point phys_end[64] = {};
   uint64_t phys_live = 0;
+  auto read = [&](uint32_t r, uint32_t role, uint32_t i) {
+    const Point end = 2 * i + 1 + (role != unsigned(Role::use));
+    if (const uint32_t v = r - Reg::first_virtual; v < n) {
+      if (live_end[v] < end) live_end[v] = end;
+    } else if (r < Reg::first_virtual) {
+      if (role == unsigned(Role::mod)) out->used |= uint64_t{1} << r;
+      if (!(phys_live >> r & 1) || phys_end[r] < end) phys_end[r] = end;
+      phys_live |= uint64_t{1} << r;
+    }
+  };
   for (uint32_t b = blocks; b-- > 0;) {
     const VBlock& block = code->blocks[b];
     const Point block_end = (block.first_inst + block.inst_count) * 2;
     const float frequency = block.frequency;
     // From what is live at the next block's start to what is live at this one's end.
+    if (words) std::fill_n(live_out.begin(), words, 0);
+    for (uint32_t k = 0; k < block.succ_count; k++) {
+      const uint64_t* next = &live_in[size_t{code->successors[block.succs + k]} * words];
+      for (uint32_t w = 0; w < words; w++) live_out[w] |= next[w];
+    }
+    for (uint32_t w : undefined_words) live_out[w] &= defined[size_t{b} * words + w];
     for (uint32_t w = 0; w < words; w++) {
-      uint64_t leaving = 0;
-      for (uint32_t k = 0; k < block.succ_count; k++) leaving |= live_in[size_t{code->successors[block.succs + k]} * words + w];
-      if (undefined) leaving &= defined[size_t{b} * words + w];
+      const uint64_t leaving = live_out[w];
       uint64_t change = live[w] ^ leaving;
       while (change) {
         const unsigned bit = unsigned(std::countr_zero(change));
@@ -189,6 +209,7 @@ void RegisterAllocator::State::build_ranges() {
     }
     for (uint32_t i = block.first_inst + block.inst_count; i-- > block.first_inst;) {
       const VInst& inst = code->insts[i];
+      if (inst.operand_count == 0 && !(inst.flags & vflags::clobber_mask)) continue;
       uint32_t operand_count;
       const Operand* ops = code->operands_of(inst, operand_count);
       if (const unsigned clobber = inst.flags & vflags::clobber_mask) {
@@ -203,36 +224,29 @@ void RegisterAllocator::State::build_ranges() {
           take_fixed(2 * i + 1, 2 * i + 2, mask);
         }
       }
-      bool reads = false;
+      // Definitions before uses: a use that comes first is seen again.
+      bool reads = false, again = false;
       for (uint32_t k = 0; k < operand_count; k++) {
         const uint32_t r = ops[k].reg().value, v = r - Reg::first_virtual, role = unsigned(ops[k].role());
         if (v < n) intervals[v].weight += frequency;
-        if (!(1u << role & (1u << unsigned(Role::def) | 1u << unsigned(Role::def_early)))) {
+        if (1u << role & reading) {
           reads = true;
+          read(r, role, i);
           continue;
         }
+        again |= reads;
         const Point from = 2 * i + (role == unsigned(Role::def));
         if (v < n) {
           add_segment(v, from, std::max(live_end[v], 2 * i + 2));
           live_end[v] = 0;
         } else if (r < Reg::first_virtual) {
           out->used |= uint64_t{1} << r;
-          take_fixed(from, phys_live >> r & 1 ? phys_end[r] : 2 * i + 2, uint64_t{1} << r);
+          take_fixed(from, phys_live >> r & 1 ? std::max(phys_end[r], 2 * i + 2) : 2 * i + 2, uint64_t{1} << r);
           phys_live &= ~(uint64_t{1} << r);
         }
       }
-      for (uint32_t k = 0; reads && k < operand_count; k++) {
-        const uint32_t r = ops[k].reg().value, v = r - Reg::first_virtual, role = unsigned(ops[k].role());
-        if (!(1u << role & reading)) continue;
-        const Point end = 2 * i + 1 + (role != unsigned(Role::use));
-        if (v < n) {
-          if (live_end[v] < end) live_end[v] = end;
-        } else if (r < Reg::first_virtual) {
-          if (role == unsigned(Role::mod)) out->used |= uint64_t{1} << r;
-          if (!(phys_live >> r & 1) || phys_end[r] < end) phys_end[r] = end;
-          phys_live |= uint64_t{1} << r;
-        }
-      }
+      for (uint32_t k = 0; again && k < operand_count; k++)
+        if (1u << unsigned(ops[k].role()) & reading) read(ops[k].reg().value, unsigned(ops[k].role()), i);
       if (inst.flags & (vflags::copy | vflags::parallel_copy)) {
         copy_insts.push_back(i);
         for (uint32_t k = 0; k + 1 < operand_count; k += 2) {

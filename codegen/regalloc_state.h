@@ -102,7 +102,8 @@ struct RegisterAllocator::State {
   std::vector<uint32_t> pending;
   uint32_t words = 0;                      // of a set
   bool undefined = false;                  // some register is not defined on every path
-  std::vector<uint64_t> live_in, defined, reached, live;
+  std::vector<uint64_t> live_in, defined, reached, live, live_out;
+  std::vector<uint32_t> undefined_words;   // of sets: those with such registers
   std::vector<uint32_t> changed_at, computed_at, work;
   std::vector<Point> live_end;             // by vreg
 
@@ -163,7 +164,7 @@ struct RegisterAllocator::State {
 
   void run();
   void find_liveness();
-  void trim_undefined();
+  void trim_undefined(uint32_t w);
   void build_ranges();
   void coalesce();
   void assign();
