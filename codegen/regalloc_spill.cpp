@@ -18,14 +18,27 @@ uint32_t RegisterAllocator::State::group_start(uint32_t inst) const {
   return inst;
 }
 
+// Homes of ranges that do not meet may be one slot.
 uint32_t RegisterAllocator::State::home(uint32_t v) {
   Interval& it = intervals[v];
-  if (it.slot == none) {
-    uint8_t bytes = 1;
-    while (bytes < it.bytes) bytes *= 2;
-    out->slots.push_back({bytes});
-    it.slot = uint32_t(out->slots.size() - 1);
+  if (it.slot != none) return it.slot;
+  uint8_t bytes = 1;
+  while (bytes < it.bytes) bytes *= 2;
+  constexpr size_t tries = 24;
+  for (size_t k = 0; info->share_slots && k < shared.size() && k < tries; k++) {
+    SharedSlot& s = shared[shared.size() - 1 - k];
+    if (s.bytes != bytes) continue;
+    bool meets = false;
+    for (uint32_t user = s.last_user; user != none && !meets; user = next_user[user]) meets = overlap(v, user);
+    if (meets) continue;
+    next_user[v] = s.last_user;
+    s.last_user = v;
+    return it.slot = s.slot;
   }
+  out->slots.push_back({bytes});
+  it.slot = uint32_t(out->slots.size() - 1);
+  next_user[v] = none;
+  shared.push_back({it.slot, v, bytes});
   return it.slot;
 }
 
@@ -51,7 +64,11 @@ void RegisterAllocator::State::find_occurrences() {
 
 void RegisterAllocator::State::spill_all() {
   find_occurrences();
+  find_predecessors();
   emergencies.clear();
+  shared.clear();
+  next_user.resize(intervals.size());
+  region_budget = 2000 + 20 * code->insts.size();
   for (size_t k = 0; k < spill_queue.size(); k++) spill(spill_queue[k]);  // the queue grows by eviction
   for (uint32_t v : around) {
     if (!intervals[v].around_calls || intervals[v].reg == Interval::no_reg) continue;
@@ -126,8 +143,13 @@ void RegisterAllocator::State::spill(uint32_t v) {
   auto place = [&](const Mention& m, Location l) {
     for (uint32_t k = m.first; k < m.last; k++) out->operands[members[k]] = l;
   };
+  Point failed_region[max_depth + 1] = {};  // by depth: the end of a loop that did not work out
   for (size_t k = 0; k < mentions.size();) {
     const Mention& first = mentions[k];
+    if (const size_t end = spill_into_loop(v, k, remat, failed_region); end != k) {
+      k = end;
+      continue;
+    }
     // As many mentions in this block as one register serves.
     uint64_t mask = all & ~occupancy.in(first.from, first.to).both();
     size_t end = k + 1;
@@ -176,6 +198,109 @@ void RegisterAllocator::State::spill(uint32_t v) {
     if (segment != none && segments[segment].from <= to)
       edit(last_write + 1, phase_store, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)), Location{reg});
   }
+}
+
+unsigned RegisterAllocator::State::depth_of(uint32_t block) const {
+  // Frequencies are powers of 8 by loop depth, halved in blocks that only some iterations reach.
+  unsigned d = 0;
+  for (float f = code->blocks[block].frequency; f > 3 && d < max_depth; f /= 8) d++;
+  return d;
+}
+
+void RegisterAllocator::State::find_predecessors() {
+  const uint32_t blocks = uint32_t(code->blocks.size());
+  pred_first.assign(blocks + 1, 0);
+  for (const VBlock& block : code->blocks)
+    for (uint32_t k = 0; k < block.succ_count; k++) pred_first[code->successors[block.succs + k] + 1]++;
+  for (uint32_t b = 0; b < blocks; b++) pred_first[b + 1] += pred_first[b];
+  preds.resize(pred_first[blocks]);
+  count.assign(pred_first.begin(), pred_first.end() - 1);
+  for (uint32_t b = 0; b < blocks; b++)
+    for (uint32_t k = 0; k < code->blocks[b].succ_count; k++) preds[count[code->successors[code->blocks[b].succs + k]]++] = b;
+}
+
+// The value v has no register as a whole, but may have one in a loop around mention k: it is loaded on the way in and stored behind each
+// definition. The outermost loop that works is taken. Loops are runs of blocks of some depth in layout order. Returns the
+// first mention behind the loop, or k.
+size_t RegisterAllocator::State::spill_into_loop(uint32_t v, size_t k, bool remat, Point* failed) {
+  const uint32_t home_block = block_of[mentions[k].inst];
+  const unsigned deepest = depth_of(home_block);
+  const Interval it = intervals[v];
+  for (unsigned d = 1; d <= deepest && region_budget; d++) {
+    if (2 * mentions[k].inst < failed[d]) continue;
+    uint32_t low = home_block, high = home_block;
+    while (low > 0 && depth_of(low - 1) >= d) low--;
+    while (high + 1 < code->blocks.size() && depth_of(high + 1) >= d) high++;
+    region_budget -= std::min<uint64_t>(region_budget, high - low + 1);
+    const Point begin = 2 * code->blocks[low].first_inst;
+    const Point end = 2 * (code->blocks[high].first_inst + code->blocks[high].inst_count);
+    failed[d] = end;
+    uint64_t mask = class_mask[unsigned(it.cls)];
+    mask &= ~(info->callee_saved & ~out->used);
+    float gain = 0;
+    size_t last = k;
+    for (; last < mentions.size() && 2 * mentions[last].inst < end; last++)
+      if (mentions[last].reads) gain += frequency(mentions[last].inst);
+    for (uint32_t s = it.first_segment; s != none && segments[s].from < end && mask; s = segments[s].next)
+      if (segments[s].to > begin) mask &= ~occupancy.in(std::max(segments[s].from, begin), std::min(segments[s].to, end)).both();
+    if (!mask) continue;
+    // The edges that enter where the value is live: each needs a place of its own for the load.
+    entries.clear();
+    bool possible = true;
+    uint32_t segment = it.first_segment;
+    for (uint32_t t = low; t <= high && possible; t++) {
+      const Point start = 2 * code->blocks[t].first_inst;
+      while (segment != none && segments[segment].to <= start) segment = segments[segment].next;
+      if (segment == none) break;
+      if (segments[segment].from > start) continue;
+      uint32_t outside = 0, single = 0;
+      const uint32_t n = pred_first[t + 1] - pred_first[t];
+      for (uint32_t e = pred_first[t]; e < pred_first[t + 1]; e++) {
+        if (preds[e] >= low && preds[e] <= high) continue;
+        outside++;
+        single += code->blocks[preds[e]].succ_count == 1;
+      }
+      if (outside == 0) continue;
+      if (single == outside) {
+        for (uint32_t e = pred_first[t]; e < pred_first[t + 1]; e++) {
+          if (preds[e] >= low && preds[e] <= high) continue;
+          const VBlock& p = code->blocks[preds[e]];
+          const uint32_t at = group_start(p.first_inst + p.inst_count - 1);
+          entries.push_back({at, 2 * (p.first_inst + p.inst_count)});
+          gain -= p.frequency;
+          mask &= ~occupancy.in(2 * at, 2 * (p.first_inst + p.inst_count)).both();
+        }
+      } else if (outside == n) {
+        entries.push_back({code->blocks[t].first_inst, start});
+        gain -= code->blocks[t].frequency;
+      } else {
+        possible = false;
+      }
+      if (!mask) possible = false;
+    }
+    if (!possible || gain <= 0) continue;
+
+    const uint8_t reg = choose(it, mask);
+    const uint64_t bit = uint64_t{1} << reg;
+    for (uint32_t s = it.first_segment; s != none && segments[s].from < end; s = segments[s].next)
+      if (segments[s].to > begin) occupancy.take(std::max(segments[s].from, begin), std::min(segments[s].to, end), bit);
+    for (const Entry& e : entries) {
+      occupancy.take(2 * e.inst, std::max(e.to, 2 * e.inst), bit);
+      if (remat) edit(e.inst, phase_reload, EditKind::remat, it.cls, it.bytes, Location{reg}, Location{it.remat});
+      else edit(e.inst, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg}, Location::slot(home(v)));
+    }
+    segment = it.first_segment;
+    for (; k < last; k++) {
+      const Mention& m = mentions[k];
+      for (uint32_t o = m.first; o < m.last; o++) out->operands[members[o]] = Location{reg};
+      if (!m.writes || remat) continue;
+      while (segment != none && segments[segment].to <= 2 * m.inst + 2) segment = segments[segment].next;
+      if (segment != none && segments[segment].from <= 2 * m.inst + 2)
+        edit(m.inst + 1, phase_store, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)), Location{reg});
+    }
+    return last;
+  }
+  return k;
 }
 
 // A value that lives in a register which some calls in its range destroy. At the borders of blocks it is in the register. Behind a call it

@@ -143,6 +143,21 @@ struct RegisterAllocator::State {
   };
   std::vector<Mention> mentions;
 
+  struct SharedSlot {
+    uint32_t slot, last_user;
+    uint8_t bytes;
+  };
+  std::vector<SharedSlot> shared;          // homes
+  std::vector<uint32_t> next_user;         // by interval: another with the same home
+  static constexpr unsigned max_depth = 6;
+  struct Entry {
+    uint32_t inst;
+    Point to;
+  };
+  std::vector<Entry> entries;              // into a loop
+  std::vector<uint32_t> pred_first, preds;
+  uint64_t region_budget = 0;
+
   // Ranges of physical registers, sorted downwards by `from`. `reaches`: the largest `to` of this one and all that start before it.
   struct Fixed {
     Point from, to, reaches;
@@ -191,6 +206,9 @@ struct RegisterAllocator::State {
   bool other_slot(const Mention& m) const;
   float frequency(uint32_t inst) const { return code->blocks[block_of[inst]].frequency; }
   void find_occurrences();
+  void find_predecessors();
+  unsigned depth_of(uint32_t block) const;
+  size_t spill_into_loop(uint32_t v, size_t k, bool remat, Point* failed);
   float cost_around_calls(const Interval& it, uint64_t reg_mask, uint64_t& best) const;
   void place_around_calls(uint32_t v);
   uint64_t cheap(uint64_t mask) const;
