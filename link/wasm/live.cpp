@@ -42,7 +42,8 @@ struct Marker {
   }
 
   void symbol(SymbolId id) {
-    if (l.at(id).state == State::lazy) l.extract(id);
+    // A name that only weak references have takes no archive member; one that nothing has named before is a runtime function.
+    if (l.at(id).state == State::lazy && (l.at(id).referenced_strongly || !l.at(id).referenced)) l.extract(id);
     Symbol& s = l.at(id);
     bool first = !s.live;
     s.live = true;

@@ -238,7 +238,7 @@ void put_segment(const Link& l, const OutputSegment& o, Buffer& out, std::vector
     const InputFile& f = l.files[s.file];
     if (f.object) {
       const fw::Section& section = f.object->sections[f.object->data_section];
-      uint32_t begin = f.object->segments[s.local].begin;
+      uint32_t begin = s.reloc_count ? f.object->segments[s.local].begin : 0;
       for (uint32_t k = 0; k < s.reloc_count; k++) {
         const fw::Reloc& r = section.relocs[s.first_reloc + k];
         uint32_t in = r.offset - begin;

@@ -285,6 +285,10 @@ void Link::report_unresolved() {
         if (std::find(f.symbols.begin(), f.symbols.end(), id) != f.symbols.end()) return "\n>>> referenced by " + f.name;
     return "";
   };
+  if (!options.no_entry && !options.entry.empty() && at(intern(options.entry)).state != State::defined) {
+    if (options.unresolved == Unresolved::report || options.entry_given)
+      diagnostics.error("entry symbol not defined (pass --no-entry to suppress): " + options.entry, 1);
+  }
   for (uint32_t i = 0; i < symbols.size(); i++) {
     SymbolId id(i);
     Symbol& s = at(id);

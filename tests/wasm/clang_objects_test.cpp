@@ -1,0 +1,278 @@
+// The wasm linker on what clang makes: objects, archives and bitcode, with wasi-libc, run under node's WASI; and lode's objects
+// linked by wasm-ld. Skipped where the tools are absent.
+#include <catch2/catch.hpp>
+
+#include "tests/wasm/link_support.h"
+
+using namespace lode;
+using namespace lode::test;
+
+namespace {
+
+const std::string lib = "/usr/lib/wasm32-wasi";
+
+bool have_tools() {
+  return have_tool("clang-19") && have_tool("wasm-ld-19") && have_tool("node") && std::filesystem::exists(lib + "/libc.a") &&
+         std::filesystem::exists(LODE_BINARY);
+}
+
+struct Project {
+  TempDir dir;
+
+  // Compiles `source`; `flags` may have -emit-llvm.
+  std::string compile(const std::string& name, const std::string& source, std::vector<std::string> flags = {"-O1"}) {
+    bool cxx = name.ends_with(".cc");
+    std::string in = dir.write(name, source), out = dir.file(name + ".o");
+    std::vector<std::string> args{cxx ? "clang++-19" : "clang-19", "--target=wasm32-wasi", "-w", "-c", in, "-o", out};
+    args.insert(args.end(), flags.begin(), flags.end());
+    RunResult r = run(args);
+    INFO(r.describe());
+    REQUIRE(r.ok());
+    return out;
+  }
+  RunResult lode(std::vector<std::string> args, const std::string& output) {
+    args.insert(args.begin(), {LODE_BINARY, "-m", "wasm32"});
+    args.insert(args.end(), {"-o", dir.file(output)});
+    return run(args);
+  }
+  RunResult wasm_ld(std::vector<std::string> args, const std::string& output) {
+    args.insert(args.begin(), "wasm-ld-19");
+    args.insert(args.end(), {"-o", dir.file(output)});
+    return run(args);
+  }
+  std::vector<std::string> with_libc(std::vector<std::string> inputs) {
+    inputs.insert(inputs.begin(), {"-L" + lib, lib + "/crt1-command.o"});
+    inputs.insert(inputs.end(), {"-lc", "--strip-debug"});
+    return inputs;
+  }
+  RunResult wasi(const std::string& output) {
+    std::string runner = dir.write("run.mjs",
+        "import {WASI} from 'node:wasi'; import fs from 'node:fs';\n"
+        "const wasi=new WASI({version:'preview1',args:['p'],env:{},returnOnExit:true});\n"
+        "const i=await WebAssembly.instantiate(await WebAssembly.compile(fs.readFileSync(process.argv[2])),wasi.getImportObject());\n"
+        "process.exitCode=wasi.start(i);\n");
+    return run({"node", "--no-warnings", runner, dir.file(output)});
+  }
+  std::vector<uint8_t> bytes(const std::string& output) {
+    std::string s = read_file(dir.file(output));
+    return {s.begin(), s.end()};
+  }
+};
+
+const char* hello =
+    "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
+    "static int cmp(const void*a,const void*b){return strcmp(*(char**)a,*(char**)b);}\n"
+    "__attribute__((constructor)) static void first(void){puts(\"constructed\");}\n"
+    "__attribute__((destructor)) static void last(void){puts(\"destructed\");}\n"
+    "int table[1000]; const char*names[]={\"b\",\"c\",\"a\"};\n"
+    "int main(void){qsort(names,3,sizeof*names,cmp);table[999]=4;printf(\"%s%s%s %g %d\\n\",names[0],names[1],names[2],3.25,table[999]);return 3;}\n";
+const char* hello_says = "constructed\nabc 3.25 4\ndestructed\n";
+
+}  // namespace
+
+TEST_CASE("wasm link: C with wasi-libc, from objects and from bitcode, linked directly and through an object") {
+  if (!have_tools()) return;
+  Project p;
+  for (std::vector<std::string> flags : std::vector<std::vector<std::string>>{{"-O1"}, {"-O0"}, {"-O1", "-emit-llvm"}, {"-O0", "-emit-llvm"}}) {
+    std::string o = p.compile("hello.c", hello, flags);
+    for (std::vector<std::string> options : std::vector<std::vector<std::string>>{
+             {}, {"--stack-first", "-z", "stack-size=1048576"}, {"--export-all"}, {"--no-gc-sections", "--allow-undefined"}, {"--no-merge-data-segments"}}) {
+      std::vector<std::string> args = p.with_libc({o});
+      args.insert(args.end(), options.begin(), options.end());
+      RunResult r = p.lode(args, "direct.wasm");
+      INFO(r.describe());
+      REQUIRE(r.ok());
+      CHECK(validates(p.bytes("direct.wasm")));
+      RunResult ran = p.wasi("direct.wasm");
+      CHECK(ran.status == 3);
+      CHECK(ran.out == hello_says);
+    }
+    RunResult r = p.lode({"-r", o}, "hello.r.o");
+    INFO(r.describe());
+    REQUIRE(r.ok());
+    r = p.wasm_ld(p.with_libc({p.dir.file("hello.r.o")}), "through.wasm");
+    INFO(r.describe());
+    REQUIRE(r.ok());
+    RunResult ran = p.wasi("through.wasm");
+    CHECK(ran.status == 3);
+    CHECK(ran.out == hello_says);
+    r = p.lode(p.with_libc({p.dir.file("hello.r.o")}), "again.wasm");
+    REQUIRE(r.ok());
+    CHECK(p.wasi("again.wasm").out == hello_says);
+  }
+}
+
+TEST_CASE("wasm link: code of objects is no longer than wasm-ld makes it with --compress-relocations") {
+  if (!have_tools()) return;
+  Project p;
+  std::string o = p.compile("hello.c", hello);
+  REQUIRE(p.lode(p.with_libc({o}), "ours.wasm").ok());
+  std::vector<std::string> args = p.with_libc({o});
+  args.push_back("--compress-relocations");
+  REQUIRE(p.wasm_ld(args, "theirs.wasm").ok());
+  std::vector<uint8_t> ours = p.bytes("ours.wasm"), theirs = p.bytes("theirs.wasm");
+  fw::Module a = read_back(ours), b = read_back(theirs);
+  CHECK(a.sections[a.code_section].size <= b.sections[b.code_section].size);
+  CHECK(a.functions.size() <= b.functions.size());
+}
+
+TEST_CASE("wasm link: debug information keeps the code of objects as it is") {
+  if (!have_tools()) return;
+  Project p;
+  std::string o = p.compile("t.c", "int g; int f(int x){return g+x;} int k(int x){return f(x)+f(x+1);}", {"-g", "-O0"});
+  RunResult r = p.lode({o, "--no-entry", "--export=k"}, "ours.wasm");
+  INFO(r.describe());
+  REQUIRE(r.ok());
+  REQUIRE(p.wasm_ld({o, "--no-entry", "--export=k"}, "theirs.wasm").ok());
+  if (!have_tool("llvm-dwarfdump-19")) return;
+  RunResult ours = run({"llvm-dwarfdump-19", "--verify", p.dir.file("ours.wasm")});
+  INFO(ours.describe());
+  CHECK(ours.ok());
+  // The same rows, file by file: the code has the same addresses up to the order of functions.
+  auto rows = [&](const char* name) {
+    RunResult d = run({"llvm-dwarfdump-19", "--debug-info", p.dir.file(name)});
+    size_t n = 0;
+    for (size_t at = 0; (at = d.out.find("DW_AT_low_pc\t(0x0", at)) != std::string::npos; at++) n++;
+    return n;
+  };
+  CHECK(rows("ours.wasm") == rows("theirs.wasm"));
+}
+
+TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats come once") {
+  if (!have_tools()) return;
+  Project p;
+  std::string main = p.compile("main.c", "int strong(void); __attribute__((weak)) int maybe(void); __attribute__((weak)) int chosen(void){return 1;}\n"
+                                         "int run(void){return strong()*100+(maybe?maybe():7)*10+chosen();}");
+  std::string a = p.compile("a.c", "int strong(void){return 4;} int chosen(void){return 2;}");
+  std::string b = p.compile("b.c", "int maybe(void){return 9;} int unused(void){return 1;}");
+  std::string archive = p.dir.file("lib.a");
+  REQUIRE(run({"llvm-ar-19", "rcs", archive, a, b}).ok());
+  RunResult r = p.lode({main, archive, "--no-entry", "--export=run"}, "t.wasm");
+  INFO(r.describe());
+  REQUIRE(r.ok());
+  CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");  // a weak reference takes no member
+  REQUIRE(p.lode({archive, main, "--no-entry", "--export=run"}, "t.wasm").ok());
+  CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");
+  REQUIRE(p.lode({main, "--whole-archive", archive, "--no-entry", "--export=run"}, "t.wasm").ok());
+  CHECK(node(p.bytes("t.wasm"), "e.run()") == "492\n");
+  REQUIRE(p.lode({main, "--start-lib", a, b, "--end-lib", "--no-entry", "--export=run"}, "t.wasm").ok());
+  CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");
+
+  const char* inline_source = "struct C { int v; C(int x):v(x){} virtual int f(){ return v; } }; template<class T> T twice(T x){return x+x;}\n";
+  for (std::vector<std::string> flags : std::vector<std::vector<std::string>>{{"-O0", "-fno-exceptions", "-fno-rtti"}, {"-O0", "-fno-exceptions", "-fno-rtti", "-emit-llvm"}}) {
+    std::string x = p.compile("x.cc", std::string(inline_source) + "C first(5); extern \"C\" int x(){ C c(3); C* q=&c; return twice(q->f()); }", flags);
+    std::string y = p.compile("y.cc", std::string(inline_source) + "extern C first; extern \"C\" int x(); extern \"C\" int y(){ return twice(x())+first.f(); }", flags);
+    r = p.lode({x, y, "--no-entry", "--export=y"}, "t.wasm");
+    INFO(r.describe());
+    REQUIRE(r.ok());
+    CHECK(node(p.bytes("t.wasm"), "e.y()") == "17\n");  // the constructor ran: the module is a command
+    REQUIRE(p.lode({"-r", x}, "x.r.o").ok());
+    REQUIRE(p.lode({"-r", y}, "y.r.o").ok());
+    r = p.wasm_ld({p.dir.file("x.r.o"), p.dir.file("y.r.o"), "--no-entry", "--export=y"}, "t.wasm");
+    INFO(r.describe());
+    REQUIRE(r.ok());
+    CHECK(node(p.bytes("t.wasm"), "e.y()") == "17\n");
+  }
+}
+
+TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
+  if (!have_tools()) return;
+  Project p;
+  SECTION("an undefined function") {
+    RunResult r = p.lode({p.compile("a.c", "int gone(void); int f(void){return gone();}"), "--no-entry", "--export=f"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("undefined symbol: gone") != std::string::npos);
+    CHECK(r.err.find("a.c.o") != std::string::npos);
+    CHECK_FALSE(std::filesystem::exists(p.dir.file("t.wasm")));
+  }
+  SECTION("an undefined entry") {
+    RunResult r = p.lode({p.compile("a.c", "int f(void){return 1;}")}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("_start") != std::string::npos);
+  }
+  SECTION("a signature that does not fit") {
+    std::string a = p.compile("a.c", "int f(int x){return x;}"), b = p.compile("b.c", "int f(void); int g(void){return f();}");
+    RunResult r = p.lode({a, b, "--no-entry", "--export=g"}, "t.wasm");
+    CHECK(r.ok());
+    CHECK(r.err.find("function signature mismatch: f") != std::string::npos);
+    CHECK(r.err.find("(i32) -> i32") != std::string::npos);
+    CHECK(r.err.find("() -> i32") != std::string::npos);
+    CHECK(validates(p.bytes("t.wasm")));
+    CHECK(p.lode({a, b, "--no-entry", "--export=g", "--fatal-warnings"}, "u.wasm").status == 1);
+  }
+  SECTION("a duplicate definition") {
+    std::string a = p.compile("a.c", "int f(void){return 1;}"), b = p.compile("b.c", "int f(void){return 2;}");
+    RunResult r = p.lode({a, b, "--no-entry", "--export=f"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("duplicate symbol: f") != std::string::npos);
+    CHECK(r.err.find("b.c.o") != std::string::npos);
+  }
+  SECTION("a feature that is not allowed") {
+    RunResult r = p.lode({p.compile("a.c", "int f(double x){return x;}", {"-mnontrapping-fptoint"}), "--no-entry", "--export=f", "--features=mutable-globals"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("'nontrapping-fptoint'") != std::string::npos);
+    CHECK(r.err.find("a.c.o") != std::string::npos);
+  }
+  SECTION("shared memory without atomics") {
+    RunResult r = p.lode({p.compile("a.c", "int f(void){return 1;}"), "--no-entry", "--export=f", "--shared-memory"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("'atomics'") != std::string::npos);
+  }
+  SECTION("a memory that is too small for its data") {
+    RunResult r = p.lode({p.compile("a.c", "int a[100000]={1}; int f(int i){return a[i];}"), "--no-entry", "--export=f", "--initial-memory=65536"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("initial memory too small") != std::string::npos);
+  }
+  SECTION("data beyond the address space") {
+    RunResult r = p.lode({p.compile("a.c", "int f(void){return 1;} extern char*p; char a[4000000000u], b[4000000000u]; char*g(int i){return i?a:b;}", {"-emit-llvm"}), "--no-entry", "--export=g"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("address space") != std::string::npos);
+  }
+  SECTION("an input that is something else, cut short, or absent") {
+    CHECK(p.lode({p.dir.write("x.o", "hello")}, "t.wasm").status == 1);
+    std::string whole = read_file(p.compile("a.c", hello));
+    for (size_t n : {size_t(8), size_t(20), whole.size() / 2, whole.size() - 1}) {
+      RunResult r = p.lode({p.dir.write("cut.o", whole.substr(0, n)), "--no-entry"}, "t.wasm");
+      CHECK(r.status == 1);
+      CHECK(r.err.find("cut.o") != std::string::npos);
+    }
+    CHECK(p.lode({p.dir.file("absent.o")}, "t.wasm").err.find("absent.o") != std::string::npos);
+    CHECK(p.lode({"-labsent"}, "t.wasm").err.find("-labsent") != std::string::npos);
+  }
+}
+
+TEST_CASE("wasm link: wrapping, imports and exports") {
+  if (!have_tools()) return;
+  Project p;
+  std::string a = p.compile("a.c",
+      "__attribute__((import_module(\"host\"),import_name(\"log\"))) int host_log(int);\n"
+      "int inner(int x){return x+1;} int __real_inner(int); int __wrap_inner(int x){return __real_inner(x)*10;}\n"
+      "__attribute__((export_name(\"public\"))) int f(int x){return host_log(x);}\n"
+      "int datum=42; int *address(void){return &datum;}");
+  std::string b = p.compile("b.c", "int inner(int); int g(int x){return inner(x);}");
+  RunResult r = p.lode({a, b, "--no-entry", "--wrap=inner", "--export=g", "--export=datum", "--export=address"}, "t.wasm");
+  INFO(r.describe());
+  REQUIRE(r.ok());
+  fw::Module m;
+  std::vector<uint8_t> bytes = p.bytes("t.wasm");
+  m = read_back(bytes);
+  REQUIRE(m.imports.size() == 1);
+  CHECK(m.imports[0].module == "host");
+  CHECK(m.imports[0].name == "log");
+  TempDir dir;
+  std::string path = dir.write("m.wasm", std::string(bytes.begin(), bytes.end()));
+  r = run({"node", "-e", "const e=new WebAssembly.Instance(new WebAssembly.Module(require('fs').readFileSync('" + path +
+                             "')),{host:{log:x=>x*2}}).exports;console.log(e.public(4),e.g(1),e.datum.value===e.address())"});
+  CHECK(r.out == "8 20 true\n");
+}
+
+TEST_CASE("wasm link: thread-local data in a shared memory") {
+  if (!have_tools()) return;
+  Project p;
+  std::string o = p.compile("t.c", "_Thread_local int t=5; int g=7; int z[100]; int f(void){return t+g+z[3];}", {"-O1", "-matomics", "-mbulk-memory"});
+  RunResult r = p.lode({o, "--no-entry", "--export=f", "--export=__wasm_init_tls", "--shared-memory", "--max-memory=1048576"}, "t.wasm");
+  INFO(r.describe());
+  REQUIRE(r.ok());
+  CHECK(validates(p.bytes("t.wasm")));
+  CHECK(node(p.bytes("t.wasm"), "e.f()") == "12\n");
+}
