@@ -12,8 +12,8 @@ using K = IntrinsicKind;
 using O = air::Op;
 
 constexpr Intrinsic table[] = {
-    {"acos", K::Library, O::call, "acos"},
     {"abs", K::Plain, O::iabs},
+    {"acos", K::Library, O::call, "acos"},
     {"adjust.trampoline", K::Unknown},
     {"allow.runtime.check", K::True},
     {"allow.ubsan.check", K::True},
