@@ -134,6 +134,13 @@ bool FunctionImporter::call(const bc::Inst& i) {
     inst.type = type;
     inst.result = result;
     f_.values[result.value] = air::Value::make(type, air::ValueKind::Inst, uint32_t(f_.insts.size() - 1));
+    // From here on it is known where the normal edge alone leads.
+    const uint32_t to = w_.number[o[4]];
+    const bool only = w_.pred_start[to + 1] - w_.pred_start[to] == 1;
+    if (only)
+      w_.homes[i.value - b_.first_local] = to;
+    else
+      w_.locals[i.value - b_.first_local] = V{};
   }
   return true;
 }

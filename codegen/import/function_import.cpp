@@ -116,6 +116,61 @@ bool FunctionImporter::order_blocks() {
   return true;
 }
 
+// Immediate dominators by intersection over reverse postorder (Cooper, Harvey and Kennedy, "A Simple, Fast Dominance
+// Algorithm"), then intervals that answer "does a dominate b" with one comparison.
+void FunctionImporter::find_dominators() {
+  const uint32_t n = uint32_t(w_.order.size());
+  w_.pred_start.assign(n + 1, 0);
+  auto each_edge = [&](auto&& f) {
+    for (uint32_t b = 0; b < n; b++)
+      successors(b_, b_.insts[w_.stops[w_.order[b]]], [&](uint32_t target) { f(b, w_.number[target]); });
+  };
+  each_edge([&](uint32_t, uint32_t to) { w_.pred_start[to + 1]++; });
+  for (uint32_t b = 0; b < n; b++) w_.pred_start[b + 1] += w_.pred_start[b];
+  w_.preds.resize(w_.pred_start[n]);
+  w_.dom_first.assign(n, 0);  // how many are filled in, for now
+  each_edge([&](uint32_t from, uint32_t to) { w_.preds[w_.pred_start[to] + w_.dom_first[to]++] = from; });
+  w_.idom.assign(n, bc::none);
+  w_.idom[0] = 0;
+  for (bool changed = true; changed;) {
+    changed = false;
+    bool back_edges = false;
+    for (uint32_t b = 1; b < n; b++) {
+      uint32_t dom = bc::none;
+      for (uint32_t k = w_.pred_start[b]; k < w_.pred_start[b + 1]; k++) {
+        uint32_t p = w_.preds[k];
+        back_edges |= p >= b;
+        if (w_.idom[p] == bc::none) continue;
+        if (dom == bc::none) {
+          dom = p;
+          continue;
+        }
+        while (p != dom) {
+          while (p > dom) p = w_.idom[p];
+          while (dom > p) dom = w_.idom[dom];
+        }
+      }
+      if (w_.idom[b] != dom) {
+        w_.idom[b] = dom;
+        changed = true;
+      }
+    }
+    if (!back_edges) break;
+  }
+  w_.dom_size.assign(n, 1);
+  for (uint32_t b = n - 1; b > 0; b--) w_.dom_size[w_.idom[b]] += w_.dom_size[b];
+  // Parents come before their children; each hands out places from its interval. idom is the next free place from here on.
+  w_.dom_first[0] = 0;
+  for (uint32_t b = 1; b < n; b++) w_.dom_first[b] = w_.idom[b];
+  w_.idom[0] = 1;
+  for (uint32_t b = 1; b < n; b++) {
+    const uint32_t parent = w_.dom_first[b];
+    w_.dom_first[b] = w_.idom[parent];
+    w_.idom[parent] += w_.dom_size[b];
+    w_.idom[b] = w_.dom_first[b] + 1;
+  }
+}
+
 Result<void> FunctionImporter::order(uint32_t body) {
   const std::string_view name = m_.globals[m_.bodies[body].function].name;
   if (auto r = w_.reader.read(body, b_); !r.ok()) return error("function '" + std::string(name) + "': " + r.error().message);
@@ -177,7 +232,9 @@ Result<void> FunctionImporter::run(uint32_t body) {
   auto failed = [&] { return error("function '" + std::string(m_.globals[b_.function].name) + "': " + error_); };
   current_inst_ = bc::none;
   if (!header()) return failed();
+  find_dominators();
   w_.locals.assign(b_.value_count - b_.first_local, V{});
+  w_.homes.resize(b_.value_count - b_.first_local);
   if (w_.stamps.size() < m_.value_count()) {
     w_.stamps.assign(m_.value_count(), 0);
     w_.module_values.resize(m_.value_count());
@@ -208,6 +265,7 @@ Result<void> FunctionImporter::run(uint32_t body) {
     // wide_switch may add to the list.
     SwitchRest rest = pending_[i];
     current_block_ = rest.block;
+    current_air_ = w_.number[rest.block];
     current_inst_ = rest.inst;
     air::Block b;
     b.first_inst = uint32_t(f_.insts.size());
@@ -225,6 +283,7 @@ Result<void> FunctionImporter::run(uint32_t body) {
 bool FunctionImporter::block(uint32_t index) {
   const uint32_t source = w_.order[index];
   current_block_ = source;
+  current_air_ = index;
   in_entry_ = index == 0;
   air::Block out;
   out.first_inst = uint32_t(f_.insts.size());
@@ -235,6 +294,7 @@ bool FunctionImporter::block(uint32_t index) {
     auto params = m_.list_of(m_.types[m_.globals[b_.function].type]).subspan(1);
     for (uint32_t p = 0; p < params.size(); p++) {
       w_.locals[p] = V(uint32_t(f_.values.size()));
+      w_.homes[p] = 0;
       f_.values.push_back(air::Value::make(s_.types[params[p]], air::ValueKind::Param, 0));
     }
   } else {

@@ -2,7 +2,8 @@
 //
 // Blocks are visited in reverse postorder, so a definition has been translated before its uses are, except those by phis of
 // loops, and even they are looked up only when the edge's source ends, which its dominators precede. Hence a use of something
-// not yet translated is an error in the input, and no fix-ups exist.
+// not yet translated is an error in the input, and no fix-ups exist. That a definition dominates its uses is checked too, so
+// that what the importer delivers needs no verifier: code generation may rely on all invariants of air.h.
 #pragma once
 
 #include <string>
@@ -25,6 +26,11 @@ struct FunctionScratch {
   std::vector<uint32_t> number;             // AIR block by bitcode block, none: dropped
   std::vector<uint32_t> stops;              // by bitcode block: the instruction that ends it
   std::vector<uint32_t> phi_counts;         // by bitcode block
+  // By AIR block, from the edges between blocks that are kept.
+  std::vector<uint32_t> pred_start, preds;  // those of block b: preds[pred_start[b] .. pred_start[b + 1])
+  std::vector<uint32_t> idom;
+  std::vector<uint32_t> dom_first, dom_size; // the blocks that b dominates have dom_first in [dom_first[b], + dom_size[b])
+  std::vector<uint32_t> homes;              // by local value: the AIR block from whose start or middle on it is known
   struct Visit {
     uint32_t block, next;
   };
@@ -54,6 +60,8 @@ class FunctionImporter {
   using O = air::Op;
 
   bool order_blocks();
+  void find_dominators();
+  bool dominates(uint32_t a, uint32_t b) const { return w_.dom_first[b] - w_.dom_first[a] < w_.dom_size[a]; }
   bool header();
   bool block(uint32_t index);
   bool inst(const bc::Inst& i);
@@ -99,7 +107,10 @@ class FunctionImporter {
   // lane >= 0: that lane of the vectors among the operands.
   V gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane, bool inbounds);
   V cast_value(V v, bc::CastOp op, T to, uint16_t flags);
-  void set(const bc::Inst& i, V v) { w_.locals[i.value - b_.first_local] = v; }
+  void set(const bc::Inst& i, V v) {
+    w_.locals[i.value - b_.first_local] = v;
+    w_.homes[i.value - b_.first_local] = current_air_;
+  }
   bool set_checked(const bc::Inst& i, V v) {
     if (!v.valid()) return false;
     set(i, v);
@@ -126,6 +137,7 @@ class FunctionImporter {
   Folder folder_;
   std::string error_;
   uint32_t current_block_ = 0;  // bitcode block
+  uint32_t current_air_ = 0;    // its AIR number
   uint32_t current_inst_ = 0;
   uint32_t location_ = 0;       // of the instructions being emitted
   uint32_t last_scope_ = 0, last_file_ = 0;

@@ -15,8 +15,11 @@ uint64_t low_bits(uint64_t v, uint32_t bits) { return bits >= 64 ? v : v & ((uin
 air::ValueId FunctionImporter::use(uint32_t value) {
   if (value >= b_.first_local) {
     V v = w_.locals[value - b_.first_local];
-    if (v.valid()) return v;
-    if (value >= b_.first_constant && value < b_.first_result) return constant(value, 0);
+    if (value >= b_.first_constant && value < b_.first_result) return v.valid() ? v : constant(value, 0);
+    if (v.valid()) {
+      const uint32_t home = w_.homes[value - b_.first_local];
+      if (home == current_air_ || dominates(home, current_air_)) return v;
+    }
     fail("use of a value that is not defined before");
     return {};
   }

@@ -99,6 +99,7 @@ class TypeImporter {
         auto list = s_.bitcode.list_of(t);
         for (uint32_t e : list) params.push_back(convert(e));
         out = table.function_type(params[0], params.data() + 1, params.size() - 1, t.vararg);
+        ok = false;
         break;
       }
       default: ok = false; break;
