@@ -214,10 +214,13 @@ class Bench:
                     print(f"\nphases -{level}: lode fails: {r.reason()}")
                     return
                 last = (r.out + r.err).decode()
+                this = {}
                 for name, ms in re.findall(r"^\s*([A-Za-z][\w ,()/+-]*?)[\s:]+([\d.]+) ms\b", last, re.M):
-                    if name not in times:
+                    if name not in order:
                         order.append(name)
-                    times.setdefault(name, []).append(float(ms))
+                    this[name] = this.get(name, 0) + float(ms)  # a phase may come in several parts
+                for name, ms in this.items():
+                    times.setdefault(name, []).append(ms)
             table(f"inside lode, SQLite -{level}", ["phase", "ms"], [[n, f"{statistics.median(times[n]):.1f}"] for n in order])
             rest = [l for l in last.splitlines() if not re.search(r"[\d.]+ ms\b", l)]
             if rest:

@@ -46,7 +46,7 @@ def main():
             c, program = cache.file(key, ".c"), os.path.join(temp, key)
             native = program + ".o"
             out = None
-            if run(["csmith", "--seed", str(seed), "--output", c, *a.csmith]).ok() and \
+            if run(["csmith", "--seed", str(seed), "--output", c, *a.csmith], cwd=temp).ok() and \
                     run([CLANG, *flags, "-emit-llvm", "-c", c, "-o", bitcode], 60).ok() and \
                     run([CLANG, *flags, "-c", c, "-o", native], 60).ok() and \
                     run([linker if wasm else "ld.lld-19", *target.static_link([native, *extra], program)]).ok():
