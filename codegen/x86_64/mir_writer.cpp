@@ -75,7 +75,24 @@ uint32_t MirWriter::memory(const Mem& m) {
   return memory_long(m);
 }
 
+namespace {
+// The shortest instruction with the same result and the same flags: narrower where the upper bits come out as zero anyway.
+Op shortest(Op op, int64_t imm) {
+  switch (op) {
+    case Op::mov64ri: return imm >= 0 && imm <= INT32_MAX ? Op::mov32ri : op;
+    case Op::and64ri: return imm >= 0 && imm <= INT32_MAX ? Op::and32ri : op;
+    case Op::test16ri:
+    case Op::test32ri:
+    case Op::test64ri:
+      if (imm >= 0 && imm <= 127) return Op::test8ri;
+      return op == Op::test64ri && imm >= 0 && imm <= INT32_MAX ? Op::test32ri : op;
+    default: return op;
+  }
+}
+}  // namespace
+
 void MirWriter::ri(Op op, uint8_t dst, int64_t imm) {
+  op = shortest(op, imm);
   uint32_t word;
   if (fits(imm, 27)) {
     word = dst | uint32_t(imm) << 5;

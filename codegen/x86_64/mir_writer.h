@@ -31,7 +31,8 @@ class MirWriter {
     push(make_tag(op, cc), reg);
   }
   void rr(Op op, uint8_t dst, uint8_t src, Cond cc = Cond::o) { push(make_tag(op, cc), dst | uint32_t(src) << 4); }
-  void ri(Op op, uint8_t dst, int64_t imm);                                    // imm: as wide as the row says
+  // imm: as wide as the row says. mov, and, test become narrower ones where result and flags are the same.
+  void ri(Op op, uint8_t dst, int64_t imm);
   void rri(Op op, uint8_t dst, uint8_t src, int64_t imm);
   void rm(Op op, uint8_t dst, const Mem& src, Cond cc = Cond::o) { push(make_tag(op, cc), dst | memory(src)); }
   void mr(Op op, const Mem& dst, uint8_t src) { push(make_tag(op), src | memory(dst)); }
