@@ -1,6 +1,7 @@
 // The words of operands: always the short form where the value fits; see mir.h.
 #include "codegen/x86_64/mir_writer.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -43,6 +44,7 @@ uint32_t MirWriter::memory_long(const Mem& m) {
 }
 
 uint32_t MirWriter::memory(const Mem& m) {
+  if (m.kind == Mem::Kind::slot && m.target < slot_uses_.size()) slot_uses_[m.target]++;
   if (m.segment != Segment::none) return memory_long(m);
   uint32_t d = uint32_t(m.disp);
   if (m.index != reg::none) {
@@ -241,13 +243,14 @@ uint32_t MirWriter::add_constant(std::span<const uint8_t> bytes, unsigned align)
   return offset;
 }
 
-uint32_t MirWriter::add_slot(uint32_t size, uint32_t align, uint32_t weight) {
+uint32_t MirWriter::add_slot(uint32_t size, uint32_t align) {
   auto& locals = draft_.locals;
   uint32_t log2 = 0;
   while (log2 < 31 && 1u << log2 < align) log2++;
-  uint32_t n = uint32_t(locals.size() / frame::slot_bytes);
+  uint32_t n = uint32_t(slot_uses_.size());
   append_le(locals, size);
-  append_le(locals, log2 | (weight < 0xffffff ? weight : 0xffffff) << 8);
+  append_le(locals, log2);
+  slot_uses_.push_back(0);
   return n;
 }
 
@@ -277,6 +280,10 @@ Result<void> MirWriter::finish() {
     else draft_.extra[f.at] = target;
   }
   fixups_.clear();
+  for (size_t n = 0; n < slot_uses_.size(); n++) {
+    uint8_t* tail = &draft_.locals[frame::slot_bytes * n + 4];
+    store_le(tail, (load_le<uint32_t>(tail) & 0xff) | std::min<uint32_t>(slot_uses_[n], 0xffffff) << 8);
+  }
   return {};
 }
 

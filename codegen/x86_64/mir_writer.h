@@ -75,7 +75,8 @@ class MirWriter {
   uint32_t add_constant(std::span<const uint8_t> bytes, unsigned align);
 
   // ---- frame
-  uint32_t add_slot(uint32_t size, uint32_t align, uint32_t weight = 0);  // weight below 2^24: uses, by frequency
+  // What is used most comes nearest to rsp: a slot's weight is the number of instructions that name it.
+  uint32_t add_slot(uint32_t size, uint32_t align);
   void need_outgoing(uint32_t bytes) { if (bytes > draft_.frame[frame::word_outgoing]) draft_.frame[frame::word_outgoing] = bytes; }
   void save_registers(uint16_t gp_mask) { draft_.frame[frame::word_saved] |= gp_mask & callee_saved_gp; }
   void set_frame_flags(uint32_t flags) { draft_.frame[frame::word_flags] |= flags; }  // has_calls is set by the call instructions
@@ -106,6 +107,7 @@ class MirWriter {
   std::vector<uint32_t> labels_;
   std::vector<Fixup> fixups_;
   std::vector<Constant> constants_;
+  std::vector<uint32_t> slot_uses_;
   std::vector<uint32_t> reference_table_;  // open addressing: index + 1 by hash, built when there are many
   bool overflow_ = false;
 

@@ -127,6 +127,38 @@ TEST_CASE("x86_64 emit: a branch to what follows is nothing", "[x86_64]") {
   CHECK(make(loop, {}).text == Bytes{0xeb, 0xfe});
 }
 
+TEST_CASE("x86_64 emit: immediates take the shortest form with the same result and flags", "[x86_64]") {
+  auto text = [](Op op, uint8_t r, int64_t imm) {
+    mir::FunctionDraft draft;
+    MirWriter w(draft);
+    w.ri(op, r, imm);
+    REQUIRE(w.finish().ok());
+    return make(draft, {}).text;
+  };
+  CHECK(text(Op::test32ri, reg::rcx, 1) == Bytes{0xf6, 0xc1, 1});
+  CHECK(text(Op::test64ri, reg::rax, 127) == Bytes{0xa8, 127});
+  CHECK(text(Op::test32ri, reg::rcx, 128) == Bytes{0xf7, 0xc1, 128, 0, 0, 0});  // bit 7 would become the sign
+  CHECK(text(Op::test64ri, reg::rcx, -1) == Bytes{0x48, 0xf7, 0xc1, 0xff, 0xff, 0xff, 0xff});
+  CHECK(text(Op::and64ri, reg::rdx, 15) == Bytes{0x83, 0xe2, 15});
+  CHECK(text(Op::and64ri, reg::rdx, -16) == Bytes{0x48, 0x83, 0xe2, 0xf0});
+  CHECK(text(Op::mov64ri, reg::rdx, 5) == Bytes{0xba, 5, 0, 0, 0});
+  CHECK(text(Op::mov64ri, reg::rdx, -5) == Bytes{0x48, 0xc7, 0xc2, 0xfb, 0xff, 0xff, 0xff});
+}
+
+TEST_CASE("x86_64 emit: what is used most gets the short displacements", "[x86_64]") {
+  mir::FunctionDraft draft;
+  MirWriter w(draft);
+  for (int i = 0; i < 40; i++) w.add_slot(8, 8);
+  w.rm(Op::mov64rm, reg::rax, Mem::slot(39));
+  for (uint32_t i = 0; i < 40; i++) w.rm(Op::mov64rm, reg::rax, Mem::slot(i));
+  w.set_frame_flags(frame::has_calls);
+  REQUIRE(w.finish().ok());
+  Bytes text = make(draft, {}).text;
+  REQUIRE(text.size() > 11);
+  CHECK(Bytes(text.begin(), text.begin() + 3) == Bytes{0x48, 0x81, 0xec});            // sub $328, %rsp
+  CHECK(Bytes(text.begin() + 7, text.begin() + 11) == Bytes{0x48, 0x8b, 0x04, 0x24});  // mov (%rsp), %rax
+}
+
 TEST_CASE("x86_64 emit: jump tables run", "[x86_64]") {
   mir::FunctionDraft draft;
   MirWriter w(draft);
