@@ -345,6 +345,7 @@ void write_dynamic_tables(Link& link) {
     InputFile* f = link.file_of(s);
     if (!f) {
       bind = s.flags & referenced_strong ? STB_GLOBAL : STB_WEAK;
+      if (s.flags & referenced_tls) type = STT_TLS;
     } else if (s.flags & in_copied) {
       e.shndx = uint16_t((s.copied_readonly ? link.copyrel_ro : link.copyrel)->index);
       e.value = s.address;

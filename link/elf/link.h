@@ -99,6 +99,7 @@ enum : uint32_t {
   is_wrapped = 8192,
   is_root = 16384,              // -u, --require-defined, entry
   in_copied = 32768,            // lies in the .copyrel area
+  referenced_tls = 131072,      // by a symbol of type TLS: what its undefined entry in an output has to say, too
   was_error = 65536,            // undefined and reported, so that no pass fails on it again
 };
 

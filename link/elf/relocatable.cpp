@@ -235,7 +235,7 @@ class Writer {
         e.value = x.value;
       } else {
         bind = x.flags & referenced_strong ? STB_GLOBAL : STB_WEAK;
-        type = STT_NOTYPE;
+        type = x.flags & referenced_tls ? STT_TLS : STT_NOTYPE;
       }
       e.name = add_string(name);
       e.info = uint8_t(bind << 4 | type);

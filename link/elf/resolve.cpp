@@ -138,6 +138,7 @@ void settle(Link& link, InputFile& f) {
     if (s.shndx == SHN_UNDEF || c < 0) flags = s.bind() != STB_WEAK ? uint32_t(referenced) | uint32_t(referenced_strong) : uint32_t(referenced);
     else if (c == 2) flags = referenced;
     if (obj.kind == FileKind::object) flags |= referenced_by_object;
+    if (c < 0 && s.type() == STT_TLS) flags |= referenced_tls;
     if (flags) atomic_or(sym.flags, flags);
     if (c < 0) continue;
     if (link.best[id] != key(uint64_t(c), f.priority)) continue;
