@@ -250,8 +250,8 @@ std::span<const Item> Structurer::run(const FlowGraph& graph) {
   return items_;
 }
 
-// Makes the list shorter: no else after code that does not fall through, no block without a branch to it, and an if instead of a
-// block that is left only by one or two br_ifs of its own level.
+// Makes the list shorter: no else after code that does not fall through, no block without a branch to it, an if instead of a
+// block that is left only by one or two br_ifs of its own level, and loops that end with their last branch back.
 void Structurer::tidy(const FlowGraph& graph) {
   enum : uint8_t { reach_before = 1, reach_then = 2, else_gone = 4 };
   label_refs_.assign(label_count_, 0);
@@ -316,37 +316,67 @@ void Structurer::tidy(const FlowGraph& graph) {
       case Form::none: break;
     }
   }
-  size_t out = 0;
-  bool extra = false;
+  // What follows a loop's last branch back stands better behind its end: nearer to the surrounding labels and to the body's end.
+  loop_cut_.assign(label_count_, 0);
+  dirty_.assign(label_count_, 0);
+  stack_.clear();
+  for (uint32_t i = 0; i < items_.size(); i++) {
+    const Item& x = items_[i];
+    switch (x.form) {
+      case Form::block: case Form::loop: case Form::if_true: case Form::if_false: stack_.push_back(x.arg); continue;
+      case Form::end:
+        stack_.pop_back();
+        break;
+      case Form::br: case Form::br_if_true: case Form::br_if_false: dirty_[x.arg] = 1; break;
+      case Form::br_table: {
+        const FlowNode& n = graph.nodes[x.arg];
+        for (uint32_t e = n.first_edge; e < n.first_edge + n.edge_count; e++) dirty_[edge_labels_[e]] = 1;
+        break;
+      }
+      default: break;
+    }
+    if (!stack_.empty() && dirty_[stack_.back()]) {
+      dirty_[stack_.back()] = 0;
+      loop_cut_[stack_.back()] = i + 1;
+    }
+  }
   auto becomes_if = [&](uint32_t label) {
     return (label_flags_[label] & 0x10) && label_refs_[label] == label_direct_[label] && label_refs_[label] <= 2;
   };
-  for (const Item& i : items_) {
-    Item x = i;
-    switch (i.form) {
-      case Form::none: continue;
+  std::swap(items_, raw_items_);
+  items_.clear();
+  stack_.clear();
+  for (uint32_t i = 0; i < raw_items_.size(); i++) {
+    Item x = raw_items_[i];
+    switch (x.form) {
       case Form::block:
-        if (becomes_if(i.arg)) continue;
+        stack_.push_back(x.arg);
+        if (becomes_if(x.arg)) continue;
         break;
+      case Form::loop: case Form::if_true: case Form::if_false: stack_.push_back(x.arg); break;
       case Form::br_if_true:
-        if (becomes_if(i.arg)) x.form = Form::if_false;
+        if (becomes_if(x.arg)) x.form = Form::if_false;
         break;
       case Form::br_if_false:
-        if (becomes_if(i.arg)) x.form = Form::if_true;
+        if (becomes_if(x.arg)) x.form = Form::if_true;
         break;
       case Form::end:
-        if (becomes_if(i.arg) && label_refs_[i.arg] == 2) extra = true;
+        stack_.pop_back();
+        // Ended before.
+        if ((label_flags_[x.arg] & 0x20) && loop_cut_[x.arg] && loop_cut_[x.arg] <= i) x.form = Form::none;
+        else if (becomes_if(x.arg) && label_refs_[x.arg] == 2) items_.push_back(x);
         break;
       default: break;
     }
-    items_[out++] = x;
-    if (extra) {
-      // The place of the block's own item, which is gone, makes room for the second end.
-      items_[out++] = x;
-      extra = false;
+    if (x.form != Form::none) items_.push_back(x);
+    if (!stack_.empty()) {
+      uint32_t top = stack_.back();
+      if ((label_flags_[top] & 0x20) && loop_cut_[top] == i + 1 && !(i + 1 < raw_items_.size() && raw_items_[i + 1].form == Form::end && raw_items_[i + 1].arg == top))
+        items_.push_back({Form::end, top});
+      else if ((label_flags_[top] & 0x20) && loop_cut_[top] == i + 1)
+        loop_cut_[top] = 0;  // nothing follows: its own end serves
     }
   }
-  items_.resize(out);
 }
 
 }  // namespace lode::wasm

@@ -104,9 +104,9 @@ class Structurer {
   std::vector<uint32_t> block_label_, loop_label_;
   std::vector<uint32_t> edge_labels_;
   std::vector<Action> actions_;
-  std::vector<Item> items_;
-  std::vector<uint32_t> label_refs_, label_direct_;
-  std::vector<uint8_t> label_flags_;
+  std::vector<Item> items_, raw_items_;
+  std::vector<uint32_t> label_refs_, label_direct_, loop_cut_;
+  std::vector<uint8_t> label_flags_, dirty_;
   std::vector<uint32_t> stack_, cursor_, low_, index_;
   uint32_t label_count_ = 0;
 };

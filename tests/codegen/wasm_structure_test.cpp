@@ -199,8 +199,8 @@ TEST_CASE("wasm structure: the usual shapes are short") {
   CHECK(text(graph_of({{1, 2}, {3}, {3}, {}})) == "0 if 1 else 2 end 3");
   CHECK(text(graph_of({{1, 2}, {}, {}})) == "0 if 1 end 2");
   CHECK(text(graph_of({{1, 3}, {2, 3}, {3}, {}})) == "0 if 1 if 2 end end 3");
-  CHECK(text(graph_of({{1}, {1, 2}, {}})) == "0 loop 1 br_if 2 end");
-  CHECK(text(graph_of({{1}, {2, 3}, {1}, {}})) == "0 loop 1 if 2 br end 3 end");
+  CHECK(text(graph_of({{1}, {1, 2}, {}})) == "0 loop 1 br_if end 2");
+  CHECK(text(graph_of({{1}, {2, 3}, {1}, {}})) == "0 loop 1 if 2 br end end 3");
 }
 
 TEST_CASE("wasm structure: a switch and a loop with two ways out") {
