@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "codegen/air/interpreter.h"
 #include "codegen/air/verifier.h"
 #include "tests/support/run.h"
 
@@ -380,6 +381,66 @@ TEST_CASE("Import: what is not supported is an error with the function and the i
   CHECK(r.error().place == "x.bc");
   CHECK(r.error().message.find("function 'bad'") != std::string::npos);
   CHECK(r.error().message.find("callbr") != std::string::npos);
+}
+
+TEST_CASE("Import: programs do in the interpreter what they do natively") {
+  const std::string source = R"(
+    #include <stdio.h>
+    #include <string.h>
+    struct P { short a; unsigned b : 5; int c : 11; double d; };
+    static unsigned state = 12345;
+    static unsigned next(void) { state = state * 1103515245u + 12345u; return state >> 16; }
+    static int compare(int a, int b) { return a < b ? -1 : a > b; }
+    static int (*choose)(int, int) = compare;
+    static void sort(int *v, int n) {
+      for (int i = 1; i < n; i++)
+        for (int j = i; j > 0 && choose(v[j - 1], v[j]) > 0; j--) { int t = v[j]; v[j] = v[j - 1]; v[j - 1] = t; }
+    }
+    static unsigned long long mix(unsigned long long h, unsigned long long x) { return (h ^ x) * 0x9e3779b97f4a7c15ull; }
+    static int classify(int x) {
+      switch (x & 15) { case 0: return 7; case 1: case 5: return x; case 9: x++; case 10: return -x; case 15: return 2; default: return x / 3; }
+    }
+    int main(void) {
+      int v[64];
+      unsigned long long h = 1;
+      for (int i = 0; i < 64; i++) v[i] = (int)next() - 20000;
+      sort(v, 64);
+      for (int i = 0; i < 64; i++) h = mix(h, (unsigned)v[i] + classify(v[i]));
+      struct P p[8];
+      memset(p, 0, sizeof p);
+      for (int i = 0; i < 8; i++) { p[i].a = (short)next(); p[i].b = next(); p[i].c = (int)next(); p[i].d = p[i].a * 0.25; }
+      for (int i = 0; i < 8; i++) h = mix(h, (unsigned)(p[i].a + (int)p[i].b * 3 - p[i].c) + (unsigned long long)(long long)p[i].d);
+      __int128 w = (__int128)h * 12345 + 6;
+      h = mix(h, (unsigned long long)(w >> 64) + (unsigned long long)(w % 1000003));
+      float f = 0;
+      for (int i = 1; i < 50; i++) f += 1.0f / i;
+      h = mix(h, (unsigned)(f * 1e6f));
+      char text[32];
+      for (int i = 0; i < 31; i++) text[i] = "abcdefghij"[next() % 10];
+      text[31] = 0;
+      puts(text);
+      printf("%016llx\n", h);
+      return (int)(h & 63);
+    }
+  )";
+  test::TempDir dir;
+  if (!test::have_tool("clang-19")) return;
+  REQUIRE(test::run({"clang-19", "-O1", "-w", dir.write("x.c", source), "-o", dir.file("native")}).ok());
+  auto native = test::run({dir.file("native")});
+  for (std::string clang : {"clang-14", "clang-19"}) {
+    for (std::string level : {"-O0", "-O1", "-O2"}) {
+      INFO(clang << " " << level);
+      Bytes bytes = compile(clang, {level}, "x.c", source);
+      if (bytes.empty()) continue;
+      auto m = import(bytes);
+      air::Interpreter interpreter(m->module());
+      auto status = interpreter.run_main();
+      INFO((status.ok() ? "" : status.error().text()));
+      REQUIRE(status.ok());
+      CHECK(*status == native.status);
+      CHECK(interpreter.output() == native.out);
+    }
+  }
 }
 
 TEST_CASE("Import: bodies read by several threads are the same") {
