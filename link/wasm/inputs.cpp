@@ -173,7 +173,6 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
   f.eager = eager;
   f.object = std::make_unique<fw::Module>(std::move(*read));
   const fw::Module& m = *f.object;
-  any_object_has_features |= m.has_features;
 
   f.types.reserve(m.types.size());
   for (Bytes t : m.types) f.types.push_back(types.intern(t));
@@ -188,11 +187,12 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
     const std::vector<fw::Reloc>& relocs = m.sections[m.code_section].relocs;
     size_t r = 0;
     for (uint32_t i = 0; i < m.bodies.size(); i++) {
-      while (r < relocs.size() && relocs[r].offset < m.bodies[i].begin) r++;
+      if (r < relocs.size() && relocs[r].offset < m.bodies[i].begin)
+        return diagnostics.error(name + ": a relocation of the code section lies between functions");
       f.body_relocs.push_back(uint32_t(r));
       // A relocation's field lies in one body.
       for (size_t k = r; k < relocs.size() && relocs[k].offset < m.bodies[i].end; k++)
-        if (relocs[k].offset + fw::field_size(fw::info(relocs[k].type).field) > m.bodies[i].end)
+        if (uint64_t(relocs[k].offset) + fw::field_size(fw::info(relocs[k].type).field) > m.bodies[i].end)
           return diagnostics.error(name + ": a relocation of the code section crosses the end of a function");
       Function fn;
       fn.source = Function::object;
@@ -205,6 +205,7 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
       while (r < relocs.size() && relocs[r].offset < m.bodies[i].end) r++;
     }
     f.body_relocs.push_back(uint32_t(r));
+    if (r < relocs.size()) return diagnostics.error(name + ": a relocation of the code section lies behind its functions");
   }
   f.first_segment = uint32_t(segments.size());
   if (m.data_section != none) {
@@ -314,6 +315,7 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
           if (tables[s.item].name.empty()) tables[s.item].name = y.name;
         } else {
           s.table = m.import_of(fw::ExternalKind::table, y.element).table;
+          if (y.name == "__indirect_function_table" && (s.table.limits.flags & fw::limits_flags::is_64)) table64 = true;
         }
         break;
       case SymbolKind::tag:

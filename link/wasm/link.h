@@ -240,7 +240,7 @@ struct Link {
   std::vector<SymbolId> runtime;    // by air::RuntimeFunction
   std::vector<uint32_t> runtime_types;
   uint32_t features = 0;            // cg::Feature bits that code from IR may use
-  bool any_object_has_features = false;
+  bool table64 = false;             // an object takes the indirect function table to have 64-bit indices
 
   // Well-known symbols; looked up when the link starts.
   SymbolId stack_pointer, tls_base, tls_size, tls_align, indirect_table, call_ctors, init_memory, init_tls, memory_base, table_base,

@@ -63,7 +63,7 @@ struct Writer {
         case SymbolKind::table:
           p.push_back(1);
           p.push_back(s.table.element ? s.table.element : 0x70);
-          put_limits(p, 0, id == l.indirect_table ? l.table_functions.size() + (l.table_functions.empty() ? 0 : 1) : s.table.limits.min, 0);
+          put_limits(p, l.table64 && id == l.indirect_table ? fw::limits_flags::is_64 : 0, id == l.indirect_table ? l.table_functions.size() + (l.table_functions.empty() ? 0 : 1) : s.table.limits.min, 0);
           break;
         case SymbolKind::global:
           p.push_back(3);
@@ -85,6 +85,8 @@ struct Writer {
     uint32_t flags = (s.local ? sf::local : s.weak ? sf::weak : 0) | (s.hidden ? sf::hidden : 0) | (defined ? 0 : sf::undefined) |
                      (s.exported ? sf::exported : 0) | (s.no_strip ? sf::no_strip : 0) | (s.absolute ? sf::absolute : 0);
     if (s.kind == SymbolKind::data && s.tls) flags |= sf::tls;
+    // wasm-ld takes a table without uses for absent, also where functions have slots in it.
+    if (&s == &l.at(l.indirect_table)) flags |= sf::no_strip;
     if (!defined && s.explicit_import) flags |= sf::explicit_name;
     p.push_back(uint8_t(s.kind));
     append_uleb(p, flags);

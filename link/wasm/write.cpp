@@ -46,7 +46,7 @@ void put_table_type(const Link& l, Buffer& out, const fw::TableType& t, bool ind
   if (!indirect) return put_limits(out, t.limits.flags, t.limits.min, t.limits.max);
   uint64_t n = (l.options.table_base ? l.options.table_base : 1) + l.table_functions.size();
   bool growable = l.options.growable_table || l.options.import_table;
-  put_limits(out, growable ? 0 : fw::limits_flags::has_max, n, n);
+  put_limits(out, uint8_t((growable ? 0 : fw::limits_flags::has_max) | (l.table64 ? fw::limits_flags::is_64 : 0)), n, n);
 }
 
 bool is_debug(std::string_view name) { return name.starts_with(".debug_"); }
@@ -313,7 +313,7 @@ std::vector<uint8_t> Link::write_executable() {
     uint32_t table = t.state == State::defined ? tables[t.item].index : t.index;
     p.push_back(table ? 2 : 0);
     if (table) append_uleb(p, table);
-    p.push_back(0x41);
+    p.push_back(table64 ? 0x42 : 0x41);
     append_sleb(p, int64_t(options.table_base ? options.table_base : 1));
     p.push_back(0x0b);
     if (table) p.push_back(0);  // element kind: function references
