@@ -231,7 +231,7 @@ size_t RegisterAllocator::State::spill_into_loop(uint32_t v, size_t k, bool rema
     uint32_t low = home_block, high = home_block;
     while (low > 0 && depth_of(low - 1) >= d) low--;
     while (high + 1 < code->blocks.size() && depth_of(high + 1) >= d) high++;
-    region_budget -= std::min<uint64_t>(region_budget, high - low + 1);
+    region_budget -= std::min<uint64_t>(region_budget, high - low + 1 + it.segment_count);
     const Point begin = 2 * code->blocks[low].first_inst;
     const Point end = 2 * (code->blocks[high].first_inst + code->blocks[high].inst_count);
     failed[d] = end;
