@@ -69,6 +69,8 @@ void RegisterAllocator::State::spill_all() {
   shared.clear();
   next_user.resize(intervals.size());
   region_budget = 2000 + 20 * code->insts.size();
+  served.assign(code->operands.size(), 0);
+  for (size_t k = 0, n = spill_queue.size(); k < n; k++) serve_terminators(spill_queue[k]);
   for (size_t k = 0; k < spill_queue.size(); k++) spill(spill_queue[k]);  // the queue grows by eviction
   for (uint32_t v : around) {
     if (!intervals[v].around_calls || intervals[v].reg == Interval::no_reg) continue;
@@ -133,6 +135,50 @@ bool RegisterAllocator::State::other_slot(const Mention& m) const {
   return false;
 }
 
+// Behind a terminator no register can be given back, so its operands get theirs before pieces of other values fill the registers up: those
+// of what is spilled from the beginning first of all, those of an evicted range at once, when its register has just become free there.
+void RegisterAllocator::State::serve_terminators(uint32_t v) {
+  const Interval it = intervals[v];
+  std::vector<uint32_t> at;  // operands, by instruction
+  uint32_t defs = 0;
+  for (uint32_t m = v;;) {
+    for (uint32_t o = first_occurrence[m]; o != none; o = occurrences[o].next) {
+      if (code->insts[occurrences[o].inst].flags & vflags::terminator) at.push_back(o);
+      defs += code->operands[o].writes();
+    }
+    m = intervals[m].next_member;
+    if (m == v) break;
+  }
+  if (at.empty()) return;
+  const bool remat = it.next_member == v && it.remat != none && defs == 1;
+  std::sort(at.begin(), at.end(), [&](uint32_t a, uint32_t b) {
+    return occurrences[a].inst != occurrences[b].inst ? occurrences[a].inst < occurrences[b].inst : a < b;
+  });
+  for (size_t k = 0; k < at.size();) {
+    const uint32_t i = occurrences[at[k]].inst;
+    bool reads = false, late = false;
+    size_t end = k;
+    for (; end < at.size() && occurrences[at[end]].inst == i; end++) {
+      const Operand o = code->operands[at[end]];
+      reads |= o.reads();
+      late |= o.writes() || o.role() == Role::use_late;
+    }
+    const uint32_t start = group_start(i);
+    const uint8_t reg = tiny(it.cls, 2 * start, 2 * i + 1 + late);
+    if (reg == Interval::no_reg) {
+      out->failed = true;
+      return;
+    }
+    for (; k < end; k++) {
+      out->operands[at[k]] = Location{reg};
+      served[at[k]] = 1;
+    }
+    if (!reads) continue;
+    if (remat) edit(start, phase_reload, EditKind::remat, it.cls, it.bytes, Location{reg}, Location{it.remat});
+    else edit(start, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg}, Location::slot(home(v)));
+  }
+}
+
 void RegisterAllocator::State::spill(uint32_t v) {
   out->spilled++;
   intervals[v].around_calls = false;
@@ -146,6 +192,10 @@ void RegisterAllocator::State::spill(uint32_t v) {
   Point failed_region[max_depth + 1] = {};  // by depth: the end of a loop that did not work out
   for (size_t k = 0; k < mentions.size();) {
     const Mention& first = mentions[k];
+    if (served[members[first.first]]) {
+      k++;
+      continue;
+    }
     if (const size_t end = spill_into_loop(v, k, remat, failed_region); end != k) {
       k = end;
       continue;
@@ -156,7 +206,7 @@ void RegisterAllocator::State::spill(uint32_t v) {
     if (mask) {
       mask = cheap(mask);
       const VBlock& block = code->blocks[block_of[first.inst]];
-      while (end < mentions.size() && mentions[end].inst < block.first_inst + block.inst_count) {
+      while (end < mentions.size() && mentions[end].inst < block.first_inst + block.inst_count && !served[members[mentions[end].first]]) {
         const uint64_t wider = mask & ~occupancy.in(mentions[end - 1].to, mentions[end].to).both();
         if (!wider) break;
         mask = wider;
@@ -292,6 +342,7 @@ size_t RegisterAllocator::State::spill_into_loop(uint32_t v, size_t k, bool rema
     segment = it.first_segment;
     for (; k < last; k++) {
       const Mention& m = mentions[k];
+      if (served[members[m.first]]) continue;
       for (uint32_t o = m.first; o < m.last; o++) out->operands[members[o]] = Location{reg};
       if (!m.writes || remat) continue;
       while (segment != none && segments[segment].to <= 2 * m.inst + 2) segment = segments[segment].next;
@@ -398,16 +449,20 @@ uint8_t RegisterAllocator::State::tiny(RegClass cls, Point from, Point to) {
       }
     }
   } else {
+    const size_t before = spill_queue.size();
     reg = evict(cls, from, to);
     if (reg == Interval::no_reg) return reg;
+    occupancy.take(from, to, uint64_t{1} << reg);
+    out->used |= uint64_t{1} << reg;
+    for (size_t k = before, n = spill_queue.size(); k < n; k++) serve_terminators(spill_queue[k]);
+    return reg;
   }
   occupancy.take(from, to, uint64_t{1} << reg);
   out->used |= uint64_t{1} << reg;
   return reg;
 }
 
-// The last resort, when all other locations are known: a register that the instruction does not mention is saved around it. In a group of
-// terminators nothing can be put back behind the instruction; there the registers must suffice.
+// The last resort, when all other locations are known: a register that the instruction does not mention is saved around it.
 void RegisterAllocator::State::put_aside(const Emergency& e) {
   const VInst& inst = code->insts[e.inst];
   uint32_t count;
@@ -429,7 +484,7 @@ void RegisterAllocator::State::put_aside(const Emergency& e) {
       reg = r;
       break;
     }
-  if (reg == Interval::no_reg || inst.flags & vflags::terminator) {
+  if (reg == Interval::no_reg) {
     out->failed = true;
     return;
   }

@@ -126,6 +126,7 @@ struct RegisterAllocator::State {
     uint32_t operand;
   };
   std::vector<Emergency> emergencies;
+  std::vector<uint8_t> served;             // by operand: a terminator's, which has its register
   struct Call {
     uint32_t inst;
     float frequency;
@@ -205,6 +206,7 @@ struct RegisterAllocator::State {
   bool collect_mentions(uint32_t v);
   bool other_slot(const Mention& m) const;
   float frequency(uint32_t inst) const { return code->blocks[block_of[inst]].frequency; }
+  void serve_terminators(uint32_t v);
   void find_occurrences();
   void find_predecessors();
   unsigned depth_of(uint32_t block) const;

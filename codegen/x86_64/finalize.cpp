@@ -43,6 +43,7 @@ class Finalizer {
     info.fp_scratch = 47;
     info.share_slots = !s_.calls_setjmp_;
     s_.allocator_.run(code_, info, s_.allocation_);
+    if (s_.allocation_.failed) return error("one instruction wants more registers than there are");
 
     first_slot_ = ~0u;
     for (const codegen::SpillSlot& slot : s_.allocation_.slots) {
