@@ -101,7 +101,7 @@ std::string show(const VCode& code, const Allocation* a) {
 VCode random_code(Random& rng, const Machine& m, unsigned pressure, unsigned max_insts) {
   auto below = [&](uint32_t n) { return uint32_t(rng() % n); };
   Builder b;
-  const unsigned blocks = 1 + below(8);
+  const unsigned blocks = 1 + below(below(4) ? 8 : 24);
   std::vector<Reg> globals;
   const unsigned gp_args = below(4);
   for (unsigned k = 0; k < gp_args; k++) b.code.entry_defs |= uint64_t{1} << k;
@@ -312,6 +312,92 @@ TEST_CASE("Register allocation: copies around two-address operands and calls van
   CHECK(check_allocation(b.code, m.info, a) == "");
   CHECK(a.edits.empty());
   CHECK((a.used & m.info.callee_saved) == 0);
+}
+
+TEST_CASE("Register allocation: a cold call costs the hot path nothing") {
+  Machine m;
+  Builder b;
+  b.code.entry_defs = 1;
+  Reg x = b.vreg();
+  b.block();
+  b.succs({1, 2});
+  b.inst({def(x), use(phys(0))}, vflags::copy);
+  b.inst({use(x)});
+  b.inst({}, vflags::terminator);
+  b.block();
+  b.succs({});
+  b.inst({use(x)});
+  b.inst({}, vflags::terminator);
+  b.block();
+  b.succs({1});
+  b.code.blocks.back().frequency = 0.01f;
+  b.inst({}, 1);
+  b.inst({}, vflags::terminator);
+  RegisterAllocator allocator;
+  Allocation a;
+  allocator.run(b.code, m.info, a);
+  INFO(show(b.code, &a));
+  CHECK(check_allocation(b.code, m.info, a) == "");
+  CHECK((a.used & m.info.callee_saved) == 0);
+  const VBlock& cold = b.code.blocks[2];
+  unsigned hot_memory = 0;
+  for (const Edit& e : a.edits) hot_memory += (e.dst.is_slot() || e.src.is_slot()) && e.before_inst < cold.first_inst;
+  CHECK(hot_memory == 0);
+}
+
+TEST_CASE("Register allocation: a value without a register has one in a loop") {
+  Machine m(6, 0);
+  Builder b;
+  std::vector<Reg> outer;
+  Reg x = b.vreg(), y = b.vreg();
+  b.block();
+  b.succs({1});
+  b.inst({def(x)});
+  b.inst({def(y)});
+  for (int k = 0; k < 6; k++) outer.push_back(b.vreg()), b.inst({def(outer.back())});
+  for (int k = 0; k < 3; k++)
+    for (Reg r : outer) b.inst({mod(r)});
+  for (Reg r : outer) b.inst({use(r)});
+  b.inst({}, vflags::terminator);
+  b.block();
+  b.succs({1, 2});
+  b.code.blocks.back().frequency = 8;
+  for (int k = 0; k < 4; k++) b.inst({use(x), use(y)});
+  b.inst({}, vflags::terminator);
+  b.block();
+  b.succs({});
+  b.inst({use(x), use(y)});
+  b.inst({}, vflags::terminator);
+  RegisterAllocator allocator;
+  Allocation a;
+  allocator.run(b.code, m.info, a);
+  INFO(show(b.code, &a));
+  CHECK(check_allocation(b.code, m.info, a) == "");
+  const VBlock& loop = b.code.blocks[1];
+  for (const Edit& e : a.edits) CHECK_FALSE((e.before_inst >= loop.first_inst && e.before_inst < loop.first_inst + loop.inst_count));
+}
+
+TEST_CASE("Register allocation: spilled values that do not meet share a home, unless told not to") {
+  for (bool share : {true, false}) {
+    Machine m(4, 0);
+    m.info.share_slots = share;
+    Builder b;
+    b.block();
+    b.succs({});
+    for (int round = 0; round < 2; round++) {
+      Reg x = b.vreg();
+      b.inst({def(x)});
+      b.inst({}, 1);
+      b.inst({use(x)});
+    }
+    b.inst({}, vflags::terminator);
+    RegisterAllocator allocator;
+    Allocation a;
+    allocator.run(b.code, m.info, a);
+    INFO(show(b.code, &a));
+    CHECK(check_allocation(b.code, m.info, a) == "");
+    CHECK(a.slots.size() == (share ? 1u : 2u));
+  }
 }
 
 TEST_CASE("Register allocation: the oracle finds what is wrong") {
