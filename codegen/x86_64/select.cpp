@@ -143,6 +143,7 @@ void Selector::prepare() {
       air::for_each_edge(f, i, [&](uint32_t e) {
         uint32_t b = f.edges[e].target.value;
         if (param_slot_[b] != ~0u) return;
+        param_slot_[b] = 0;
         for (uint32_t k = 0; k < f.blocks[b].param_count; k++) {
           uint32_t s = new_slot(16, 4);
           if (k == 0) param_slot_[b] = s;
@@ -219,6 +220,7 @@ void Selector::select_block(uint32_t b) {
     if (!failure_.empty()) return;
   }
   if (!param_slot_.empty() && param_slot_[b] != ~0u) {
+    emit(p_block_name, {}, b);
     for (uint32_t k = 0; k < block.param_count; k++) {
       ValueId v(block.first_param + k);
       if (type_of(v) != TypeTable::f80 && is_wanted(v)) load_reg(reg_[v.value], type_of(v), slot_mem(param_slot_[b] + k));

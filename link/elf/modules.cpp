@@ -230,14 +230,35 @@ class Reader {
     for (uint32_t k = 0; k < x.reloc_count; k++) {
       const air::DataReloc& r = m_.data_relocs[x.relocs + k];
       if (r.kind == air::DataRelocKind::block_address || r.kind == air::DataRelocKind::block_difference) {
-        blocks_.push_back({section_of_[i], x.relocs + k});
+        // The address of a block is the function's plus what is known when it has been measured; see resolve_block_addresses().
+        if (!r.function.valid() || r.function.value >= s_.sym_of.size() || !s_.sym_of[r.function.value] || !section_of_[r.function.value])
+          return error("initialiser of " + std::string(name) + " refers to a label of a function that is not defined here");
+        BlockReloc b;
+        b.section = section_of_[i];
+        b.function_section = section_of_[r.function.value];
+        b.block = r.symbol.value;
+        b.size = r.size;
+        b.offset = r.offset;
+        if (r.kind == air::DataRelocKind::block_difference) {
+          b.other = uint32_t(r.addend);
+          if (r.offset > x.bytes_size || r.size > x.bytes_size - r.offset) return error("initialiser of " + std::string(name) + ": a difference of labels outside its bytes");
+          if (owned_section_ != b.section) {
+            s_.owned.push_back(std::make_unique<std::vector<uint8_t>>(s_.data[b.section], s_.data[b.section] + x.bytes_size));
+            s_.data[b.section] = s_.owned.back()->data();
+            owned_section_ = b.section;
+          }
+          b.bytes = s_.owned.back()->data() + r.offset;
+        } else {
+          b.reloc = uint32_t(out.size());
+          out.push_back({r.offset, r.size == 8 ? R_X86_64_64 : R_X86_64_32, s_.sym_of[r.function.value], 0});
+        }
+        s_.blocks.push_back(b);
         continue;
       }
       if (!r.symbol.valid() || r.symbol.value >= s_.sym_of.size() || !s_.sym_of[r.symbol.value]) return error("initialiser of " + std::string(name) + " refers to a symbol that has no address");
       uint32_t type = r.kind == air::DataRelocKind::absolute ? (r.size == 8 ? R_X86_64_64 : R_X86_64_32) : (r.size == 8 ? R_X86_64_PC64 : R_X86_64_PC32);
       out.push_back({r.offset, type, s_.sym_of[r.symbol.value], r.addend});
     }
-    if (!blocks_.empty()) return error("initialiser of " + std::string(name) + " holds the address of a label, which is not supported");
     return {};
   }
 
@@ -285,10 +306,7 @@ class Reader {
   std::vector<uint32_t> section_of_;  // by air::SymbolIndex
   std::vector<std::vector<uint32_t>> groups_;
   std::vector<std::pair<std::string, uint32_t>> section_names_;
-  struct BlockReloc {
-    uint32_t section, reloc;
-  };
-  std::vector<BlockReloc> blocks_;
+  uint32_t owned_section_ = 0;  // whose bytes the last of s_.owned are, as differences of labels are written into them
 };
 
 }  // namespace

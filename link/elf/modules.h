@@ -27,6 +27,17 @@ struct ModuleFunction {
   std::vector<codegen::ResolvedReference> references;
 };
 
+// A place in data that holds the address of a block, or the difference of two.
+struct BlockReloc {
+  uint32_t section = 0, function_section = 0;
+  uint32_t block = 0;          // AIR numbers
+  uint32_t other = none;       // what is subtracted, or none: then
+  uint32_t reloc = 0;          // index in relocs[section], whose addend becomes the block's offset
+  uint8_t* bytes = nullptr;    // difference: where it is written
+  uint8_t size = 8;
+  uint64_t offset = 0;
+};
+
 struct ModuleState {
   std::unique_ptr<codegen::BitcodeModule> bitcode;
   std::unique_ptr<air::Module> text;
@@ -42,6 +53,7 @@ struct ModuleState {
   std::vector<std::vector<Rela>> relocs;  // by section
   std::vector<uint8_t> roots;           // by section: live without a reference
   std::vector<std::unique_ptr<std::vector<uint8_t>>> owned;
+  std::vector<BlockReloc> blocks;
   std::vector<std::vector<uint32_t>> group_members;
   uint32_t first_local_id = none;       // SymbolIds of syms[1 .. first_global)
 
