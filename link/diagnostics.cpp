@@ -18,6 +18,16 @@ void Diagnostics::add(bool is_error, std::string text, uint64_t key) {
   pending_.push_back({key, is_error, std::move(text)});
 }
 
+void Diagnostics::put(const char* kind, const std::string& text) {
+  if (sink) {
+    *sink += kind;
+    *sink += text;
+    *sink += '\n';
+  } else {
+    std::fprintf(stderr, "%s: %s%s\n", program.c_str(), kind, text.c_str());
+  }
+}
+
 bool Diagnostics::flush() {
   std::lock_guard lock(mutex_);
   std::stable_sort(pending_.begin(), pending_.end(), [](const Entry& a, const Entry& b) {
@@ -26,13 +36,13 @@ bool Diagnostics::flush() {
   if (quiet) pending_.clear();
   for (const Entry& e : pending_) {
     if (error_limit && printed_ >= error_limit) {
-      if (!limit_told_) std::fprintf(stderr, "%s: error: too many errors emitted, stopping now (--error-limit=0 shows all)\n", program.c_str());
+      if (!limit_told_) put("error: ", "too many errors emitted, stopping now (--error-limit=0 shows all)");
       limit_told_ = true;
       break;
     }
     printed_ += e.is_error;
     const char* kind = e.is_error ? (color ? "\033[0;1;31merror:\033[0m " : "error: ") : (color ? "\033[0;1;35mwarning:\033[0m " : "warning: ");
-    std::fprintf(stderr, "%s: %s%s\n", program.c_str(), kind, e.text.c_str());
+    put(kind, e.text);
   }
   pending_.clear();
   return errors_ != 0;

@@ -18,6 +18,7 @@ class Diagnostics {
   std::string program = "lode";
   bool fatal_warnings = false;
   bool no_warnings = false;
+  std::string* sink = nullptr; // if given, messages are appended here, a line each, and not printed
   bool quiet = false;          // count, but print nothing
   bool color = false;
   unsigned error_limit = 20;  // 0: no limit
@@ -38,6 +39,7 @@ class Diagnostics {
     bool is_error;
     std::string text;
   };
+  void put(const char* kind, const std::string& text);
   void add(bool is_error, std::string text, uint64_t key);
   std::mutex mutex_;
   std::vector<Entry> pending_;

@@ -210,12 +210,14 @@ void print_times(Link& link) {
 
 }  // namespace
 
-int main_with(const std::vector<std::string>& args) {
+int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages) {
   auto owned = std::make_unique<Link>();
   Link& link = *owned;
   std::vector<std::string> warnings;
   auto parsed = parse_options(args, link.opt, warnings);
   set_up(link);
+  link.diag.sink = messages;
+  link.opt.memory.assign(memory.begin(), memory.end());
   for (const std::string& w : warnings) link.diag.warning(w);
   if (!parsed) {
     link.diag.error(parsed.error());
@@ -234,8 +236,8 @@ int main_with(const std::vector<std::string>& args) {
   if (link.diag.flush()) ok = false;
   print_times(link);
   std::fflush(stdout);
-  // The arrays are large and the process is about to end: leave them to the system.
-  (void)owned.release();
+  // The arrays are large and the process is about to end: leave them to the system. Within another program they are freed.
+  if (!messages) (void)owned.release();
   return ok ? 0 : 1;
 }
 
@@ -249,7 +251,7 @@ int elf_main(std::span<const char* const> args) {
     std::fprintf(stderr, "lode: error: %s\n", expanded.error().text().c_str());
     return 1;
   }
-  return elf::main_with(*expanded);
+  return elf::main_with(*expanded, {}, nullptr);
 }
 
 }  // namespace lode::link

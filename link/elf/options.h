@@ -21,6 +21,12 @@ struct InputArg {
   bool as_needed = false, whole_archive = false, is_static = false;
 };
 
+// An input that is in memory: an `inputs` entry of this name stands for these bytes, not for a file. They outlive the link.
+struct MemoryInput {
+  std::string name;
+  std::span<const uint8_t> data;
+};
+
 enum class OutputKind : uint8_t { exec, pie, shared, relocatable };
 enum class BuildId : uint8_t { none, fast, md5, sha1, sha256, uuid, hex };
 enum class IcfMode : uint8_t { none, safe, all };
@@ -30,6 +36,7 @@ enum class Unresolved : uint8_t { error, warn, ignore };
 struct Options {
   std::string program = "lode";
   std::vector<InputArg> inputs;
+  std::vector<MemoryInput> memory;
   std::string output = "a.out";
   OutputKind kind = OutputKind::exec;
   bool is_static = false;       // -static: no dynamic section unless static-pie
