@@ -184,7 +184,8 @@ void compute_import_export(Link& link) {
     if (!s.defined()) {
       if (!(s.flags & referenced) || vis != STV_DEFAULT) return;
       bool weak = !(s.flags & referenced_strong);
-      if (link.shared) s.imported = !weak || link.opt.dynamic_undefined_weak;
+      // -z defs: what stays undefined is an error, not an import.
+      if (link.shared) s.imported = weak ? link.opt.dynamic_undefined_weak : !link.opt.defs;
       else if (link.opt.unresolved == Unresolved::ignore && link.opt.unresolved_given && !weak) s.imported = !link.shareds.empty();
       return;
     }
