@@ -281,4 +281,62 @@ void Legalizer::lower_landing_pad(const Inst& i) {
   define(i.result, from_abi(i.type, result_of(v, i.type, e)));
 }
 
+Vals Legalizer::call_runtime(RuntimeFunction f, const Vals* args, uint32_t n) {
+  const char* signature = info(f).signature;
+  std::vector<uint32_t> list;
+  std::vector<ParamAttr> attrs;
+  bool have_attrs = false;
+  auto add = [&](V v, uint16_t bits) {
+    ParamAttr a;
+    a.bits = bits;
+    list.push_back(v.value);
+    attrs.push_back(a);
+    have_attrs |= bits != 0;
+  };
+  TypeId result = runtime_type(types_, signature[0]);
+  bool in_memory = !is_void(result) && returns_in_memory(result);
+  V memory;
+  if (in_memory) {
+    memory = slot(types_.size_of(result), types_.align_of(result));
+    add(memory, attr::sret);
+  }
+  for (uint32_t k = 0; k < n; k++) {
+    TypeId t = runtime_type(types_, signature[1 + k]);
+    Span s = alloc(args[k].n);
+    for (uint32_t l = 0; l < args[k].n; l++) pool_[s.first + l] = args[k][l];
+    Span abi = to_abi(t, s, 0);
+    const LeafTable::Entry& e = leaves_.of(t);
+    for (uint32_t l = 0; l < abi.count; l++) add(leaf(abi, l), leaves_.abi_attrs[e.abi_first + l]);
+  }
+  V& callee = runtime_constants_.try_emplace(uint32_t(f), V{}).first->second;
+  if (!callee.valid()) callee = add_constant({ConstantKind::Runtime, T::ptr, uint32_t(f), 0});
+  CallSite site;
+  site.callee = callee;
+  site.args = uint32_t(out_.extra.size());
+  site.arg_count = uint32_t(list.size());
+  site.fixed_args = site.arg_count;
+  site.flags = callflags::nounwind;
+  if (f == RuntimeFunction::unwind_resume) site.flags = callflags::noreturn;
+  out_.extra.insert(out_.extra.end(), list.begin(), list.end());
+  if (have_attrs) {
+    // The function's own attributes come first; make room for them when there are none yet.
+    if (out_.param_attrs.empty()) out_.param_attrs.resize(out_.blocks[0].param_count);
+    site.attrs = uint32_t(out_.param_attrs.size());
+    out_.param_attrs.insert(out_.param_attrs.end(), attrs.begin(), attrs.end());
+  }
+  out_.calls.push_back(site);
+  const LeafTable::Entry& e = leaves_.of(result);
+  TypeId call_type = in_memory || e.abi_count == 0 ? T::void_type : e.abi_count == 1 ? leaves_.abi[e.abi_first] : result;
+  V v = emit(Op::call, call_type, uint32_t(out_.calls.size() - 1));
+  if (is_void(result)) return {};
+  Span r;
+  if (in_memory) {
+    r = alloc(e.count);
+    load_value(result, memory, 0, MemoryFlags::pack(false, AtomicOrdering::not_atomic, 3), r);
+  } else {
+    r = from_abi(result, result_of(v, result, e));
+  }
+  return vals(r, 0, r.count);
+}
+
 }  // namespace lode::air

@@ -124,6 +124,7 @@ class Legalizer {
   V as_opaque(V old);                    // a 16-byte vector as one v128
 
   // ---- constants
+  V add_constant(const Constant& c);
   V int_const(TypeId t, uint64_t v);
   V f_const(TypeId t, double v);         // f32, f64, f80; f128 by conversion; half as bits
   V zero_const(TypeId t);
