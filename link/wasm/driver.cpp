@@ -29,7 +29,8 @@ void Link::reset() {
   for (Segment& s : segments) {
     s.live = false;
     s.count = 0;
-    s.output = none;
+    s.output = s.same_as = none;
+    s.layout_align_log2 = 0;
   }
   for (Global& g : globals) {
     g.live = false;
@@ -191,6 +192,14 @@ std::vector<uint8_t> Link::flush() {
     }
   };
   passes();
+  if (options.verbose) {
+    mir::StoreSizes z = store.sizes();
+    uint64_t bytes = z.tag_bytes + z.operand_bytes + z.extra_bytes + z.local_bytes + z.reference_bytes + z.constant_bytes;
+    std::printf("%zu of %zu functions linked, %llu lowered so far; %llu MIR instructions of %.2f bytes (%.2f with function records)\n",
+                output_functions.size(), functions.size(), (unsigned long long)lowered, (unsigned long long)z.instructions,
+                z.instructions ? double(bytes) / double(z.instructions) : 0.0,
+                z.instructions ? double(bytes + z.record_bytes) / double(z.instructions) : 0.0);
+  }
   reset();
   if (failed()) out.clear();
   return out;

@@ -233,6 +233,7 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
         r++;
       }
       s.reloc_count = r - s.first_reloc;
+      s.mergeable = (s.flags & fw::segment_flags::strings) && !(s.flags & (fw::segment_flags::tls | fw::segment_flags::retain)) && !s.reloc_count;
       segments.push_back(s);
     }
   }

@@ -231,9 +231,24 @@ void Link::assign_addresses() {
   bool merge = options.merge_data_segments && !options.relocatable;
   // Output segments, by name, in the order in which they come; thread-local data first, zeroes last.
   std::unordered_map<std::string_view, uint32_t> by_segment_name;
+  // Equal constants whose address does not matter, one copy of each: the first, with the alignment and the references of all.
+  if (merge) {
+    std::unordered_map<std::string_view, uint32_t> by_content;
+    for (uint32_t i = 0; i < segments.size(); i++) {
+      Segment& s = segments[i];
+      if (!s.live || s.discarded || !s.mergeable || s.bytes.empty()) continue;
+      auto [it, fresh] = by_content.emplace(std::string_view(reinterpret_cast<const char*>(s.bytes.data()), s.bytes.size()), i);
+      if (fresh) continue;
+      s.same_as = it->second;
+      Segment& first = segments[it->second];
+      first.count += s.count;
+      first.layout_align_log2 = std::max(std::max(first.layout_align_log2, first.align_log2), s.align_log2);
+    }
+  }
   for (uint32_t i = 0; i < segments.size(); i++) {
     Segment& s = segments[i];
-    if (!s.live || s.discarded) continue;
+    if (!s.live || s.discarded || s.same_as != none) continue;
+    s.layout_align_log2 = std::max(s.layout_align_log2, s.align_log2);
     std::string_view name = output_name(s, merge);
     uint32_t number;
     if (options.relocatable) {
@@ -249,7 +264,7 @@ void Link::assign_addresses() {
     o.is_tls |= bool(s.flags & fw::segment_flags::tls);
     o.is_bss = name.starts_with(".bss");
     o.flags |= s.flags;
-    o.align_log2 = std::max(o.align_log2, s.align_log2);
+    o.align_log2 = std::max(o.align_log2, s.layout_align_log2);
   }
   auto rank = [](const OutputSegment& o) {
     if (o.is_tls) return 0;
@@ -295,7 +310,7 @@ void Link::assign_addresses() {
     uint64_t size = 0, file_size = 0;
     for (uint32_t i : o.members) {
       Segment& s = segments[i];
-      size = align_up(size, uint64_t{1} << s.align_log2);
+      size = align_up(size, uint64_t{1} << s.layout_align_log2);
       s.output = n;
       s.address = o.address + size;
       if (s.size > uint64_t{1} << 48) {
@@ -323,6 +338,11 @@ void Link::assign_addresses() {
     if (o.is_bss && !options.relocatable) o.file_size = need_bytes_for_zeroes ? size : 0;
     if (options.relocatable) o.file_size = size;
   }
+  for (Segment& s : segments)
+    if (s.same_as != none) {
+      s.address = segments[s.same_as].address;
+      s.output = segments[s.same_as].output;
+    }
   if (options.shared_memory && !options.relocatable) {
     at = (at + 3) & ~(unsigned __int128)3;
     init_flag = uint64_t(at);

@@ -136,8 +136,11 @@ struct Segment {
   uint32_t first_reloc = 0, reloc_count = 0;  // object: in its data section; module: in Module::data_relocs
   bool discarded = false;
   std::string_view comdat;
+  bool mergeable = false;    // nobody cares for its address: one copy serves for all that have its bytes
   // of a flush
   bool live = false;
+  uint32_t layout_align_log2 = 0;
+  uint32_t same_as = none;   // the segment that stands for it
   uint32_t count = 0;
   uint32_t output = none;    // output segment
   uint64_t address = 0;

@@ -8,13 +8,10 @@
 #include <algorithm>
 
 #include "codegen/air/legalize.h"
+#include "codegen/air/text.h"
 #include "codegen/import/import.h"
 #include "codegen/wasm/target.h"
 #include "link/wasm/link.h"
-#if __has_include("codegen/air/text.h")
-#include "codegen/air/text.h"
-#define LODE_HAVE_AIR_TEXT 1
-#endif
 
 namespace lode::link::wasm {
 
@@ -122,6 +119,8 @@ struct Adder {
         s.first_reloc = y.relocs;
         s.reloc_count = y.reloc_count;
         s.discarded = drop;
+        s.mergeable = y.constant && y.unnamed_addr && !y.reloc_count && !y.section.size && !y.used && !y.retain && y.linkage == air::Linkage::internal &&
+                      y.bytes_size == y.size;
         if (y.comdat.valid()) s.comdat = text(air.comdats[y.comdat.value].name);
         items[i] = uint32_t(l.segments.size());
         l.segments.push_back(s);
@@ -297,7 +296,6 @@ bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
     input->air = &input->bitcode->module();
     return add(*this, std::move(input), name, eager);
   }
-#ifdef LODE_HAVE_AIR_TEXT
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (name.ends_with(".air") || air::looks_like_text(text)) {
     auto read = air::read_text(text, name);
@@ -309,7 +307,6 @@ bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
     input->air = input->owned.get();
     return add(*this, std::move(input), name, eager);
   }
-#endif
   return false;
 }
 
