@@ -8,7 +8,11 @@
 
 namespace lode::air {
 
-LegalizeOptions LegalizeOptions::x86_64() { return {}; }
+LegalizeOptions LegalizeOptions::x86_64() {
+  LegalizeOptions o;
+  o.rmw_ops = 1u << unsigned(RmwOp::xchg) | 1u << unsigned(RmwOp::add) | 1u << unsigned(RmwOp::sub);
+  return o;
+}
 
 LegalizeOptions LegalizeOptions::wasm() {
   LegalizeOptions o;
