@@ -155,7 +155,9 @@ void RegisterAllocator::State::coalesce() {
   for (uint32_t k = 0; k < 256; k++) count[k + 1] += count[k];
   order.resize(copies.size());
   for (uint32_t k = uint32_t(copies.size()); k-- > 0;) order[count[bucket(copies[k].frequency)]++] = k;
-  constexpr uint32_t too_many_segments = 4096;  // keeps merging from becoming quadratic
+  // Long segment lists are compared and merged only while there is a budget: in a large function this would become quadratic.
+  constexpr uint32_t few_segments = 32;
+  uint64_t budget = 20000 + 30 * uint64_t{segments.size()};
   for (uint32_t k : order) {
     uint32_t a = root(copies[k].dst), b = root(copies[k].src);
     if (a == b) {
@@ -163,7 +165,10 @@ void RegisterAllocator::State::coalesce() {
       continue;
     }
     const Interval &ia = intervals[a], &ib = intervals[b];
-    if (ia.cls != ib.cls || ia.segment_count + ib.segment_count > too_many_segments || overlap(a, b)) continue;
+    const uint32_t steps = ia.segment_count + ib.segment_count;
+    if (ia.cls != ib.cls || (steps > few_segments && steps > budget)) continue;
+    budget -= std::min<uint64_t>(budget, steps);
+    if (overlap(a, b)) continue;
     merge(a, b);
     out->coalesced++;
   }
@@ -278,7 +283,7 @@ void RegisterAllocator::State::assign() {
   for (uint32_t v = 0; v < n; v++)
     if (bucket_of[v] != 255) order[count[bucket_of[v]]++] = v;
   for (auto& list : assigned) list.clear();
-  displace_budget = 1000 + 100 * uint64_t{n};
+  displace_budget = 20000 + 20 * uint64_t{n};
   for (uint32_t v : order) {
     if (!try_assign(v) && !displace(v)) spill_queue.push_back(v);
   }
