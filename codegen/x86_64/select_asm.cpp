@@ -122,7 +122,15 @@ void Selector::select_asm(const air::Inst& i) {
     if (o.tied >= 0) {
       size_t out = size_t(o.tied);
       Reg r = reg_of(in), to = regs[out];
-      if (!to.valid()) return fail("inline assembly with a tie to memory");
+      if (use_of->values[out].kind == AsmValue::Kind::memory) {
+        // The output's place in memory holds the input when the statement begins.
+        store_reg(use_of->memory[out], t, r);
+        v = use_of->values[out];
+        use_of->memory[k] = use_of->memory[out];
+        use_of->operands[k] = use_of->operands[out];
+        continue;
+      }
+      if (!to.valid()) return fail("inline assembly with a tie of this kind");
       copies.push_back({to, r});
       ops[use_of->operands[out]] = mod(to);
       v = use_of->values[out];
