@@ -221,7 +221,7 @@ void scan_functions(Link& link) {
     for (size_t k = 0; k < refs.size(); k++) {
       if (!refs[k].symbol.valid()) continue;
       Symbol& x = link.symbols[refs[k].symbol.value];
-      if (!x.defined() && !x.imported && note_undefined(link, refs[k].symbol.value, f, atom, none)) continue;
+      if (!x.defined() && !x.imported && note_undefined(link, refs[k].symbol.value, f, atom, 0)) continue;
       bool ifunc = x.type == STT_GNU_IFUNC && !x.imported && x.defined();
       if (ifunc) atomic_or(x.flags, uint32_t(needs_plt));
       switch (forms[k].form) {
