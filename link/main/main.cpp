@@ -26,6 +26,16 @@ int exec_inspect(char** argv) {
   return 1;
 }
 
+// Bitcode's string table, at its end, has the target triple among its strings.
+bool names_wasm(std::FILE* f) {
+  char tail[65536];
+  if (std::fseek(f, 0, SEEK_END) != 0) return false;
+  long size = std::ftell(f), from = size > long(sizeof tail) ? size - long(sizeof tail) : 0;
+  if (size < 0 || std::fseek(f, from, SEEK_SET) != 0) return false;
+  size_t n = std::fread(tail, 1, sizeof tail, f);
+  return std::string_view(tail, n).find("wasm32-") != std::string_view::npos;
+}
+
 bool means_wasm(int argc, char** argv) {
   std::string_view name = argv[0];
   name = name.substr(name.rfind('/') + 1);
@@ -48,7 +58,9 @@ bool means_wasm(int argc, char** argv) {
     if (!f) continue;
     char magic[4] = {};
     size_t n = std::fread(magic, 1, 4, f);
+    bool wasm_bitcode = n == 4 && std::memcmp(magic, "BC\xc0\xde", 4) == 0 && names_wasm(f);
     std::fclose(f);
+    if (wasm_bitcode) return true;
     if (n == 4 && std::memcmp(magic, "\0asm", 4) == 0) return true;
     if (n == 4 && std::memcmp(magic, "\177ELF", 4) == 0) return false;
   }
