@@ -307,7 +307,7 @@ void Link::assign_addresses() {
     unsigned __int128 align = (unsigned __int128)1 << o.align_log2;
     at = (at + align - 1) & ~(align - 1);
     o.address = uint64_t(at);
-    uint64_t size = 0, file_size = 0;
+    uint64_t size = 0, file_size = 0, content = 0;
     for (uint32_t i : o.members) {
       Segment& s = segments[i];
       size = align_up(size, uint64_t{1} << s.layout_align_log2);
@@ -318,7 +318,14 @@ void Link::assign_addresses() {
         return;
       }
       size += s.size;
-      if (!s.bytes.empty()) file_size = size - (s.size - s.bytes.size());
+      if (!s.bytes.empty()) {
+        file_size = size - (s.size - s.bytes.size());
+        content += s.size;
+        if (!o.is_bss && file_size > content && file_size - content > uint64_t{1} << 28) {
+          diagnostics.error(file_name(s.file) + ": the alignment of " + std::string(s.name) + " leaves more than 256 MiB of padding in the file");
+          return;
+        }
+      }
       at = (unsigned __int128)o.address + size;
       if (at > limit) {
         diagnostics.error("data does not fit into the address space: segment " + std::string(o.name) + " of " + file_name(s.file) + " ends at " +
