@@ -86,12 +86,12 @@ void RegisterAllocator::State::find_liveness() {
       if (!due) continue;
       clock++;
       computed_at[b] = clock;
-      uint64_t* in = &live_in[size_t{b} * words];
-      const uint64_t* def = &defined[size_t{b} * words];
+      uint64_t* in = live_in.data() + size_t{b} * words;
+      const uint64_t* def = defined.data() + size_t{b} * words;
       uint64_t grown = 0;
       for (uint32_t k = 0; k < block.succ_count; k += 2) {  // two successors at a time
-        const uint64_t* next = &live_in[size_t{code->successors[block.succs + k]} * words];
-        const uint64_t* other = k + 1 < block.succ_count ? &live_in[size_t{code->successors[block.succs + k + 1]} * words] : next;
+        const uint64_t* next = live_in.data() + size_t{code->successors[block.succs + k]} * words;
+        const uint64_t* other = k + 1 < block.succ_count ? live_in.data() + size_t{code->successors[block.succs + k + 1]} * words : next;
         for (uint32_t w = 0; w < words; w++) {
           const uint64_t more = (next[w] | other[w]) & ~def[w] & ~in[w];
           in[w] |= more;
@@ -192,7 +192,7 @@ void RegisterAllocator::State::build_ranges() {
     // From what is live at the next block's start to what is live at this one's end.
     if (words) std::fill_n(live_out.begin(), words, 0);
     for (uint32_t k = 0; k < block.succ_count; k++) {
-      const uint64_t* next = &live_in[size_t{code->successors[block.succs + k]} * words];
+      const uint64_t* next = live_in.data() + size_t{code->successors[block.succs + k]} * words;
       for (uint32_t w = 0; w < words; w++) live_out[w] |= next[w];
     }
     for (uint32_t w : undefined_words) live_out[w] &= defined[size_t{b} * words + w];
@@ -260,7 +260,7 @@ void RegisterAllocator::State::build_ranges() {
       }
     }
     const Point start = block.first_inst * 2;
-    if (words) std::copy_n(&live_in[size_t{b} * words], words, live.begin());
+    if (words) std::copy_n(live_in.data() + size_t{b} * words, words, live.begin());
     while (phys_live) {
       const unsigned r = unsigned(std::countr_zero(phys_live));
       phys_live &= phys_live - 1;
