@@ -39,6 +39,9 @@ struct LowerContext {
   std::span<const SymbolId> symbols;       // by air::SymbolIndex
   std::span<const SymbolReach> reach;      // by air::SymbolIndex
   std::span<const SymbolId> runtime;       // by air::RuntimeFunction
+  // Blocks of the function (AIR BlockIds) whose addresses the module's data holds. Lowering ends the function's constants with
+  // one 32-bit word for each: the distance from the start of these words to the block's text, filled in by emit.
+  std::span<const uint32_t> exported_blocks;
   TargetOptions options;
 };
 

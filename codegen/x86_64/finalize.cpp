@@ -79,10 +79,23 @@ class Finalizer {
         if (failed_) return error("an operand without a form: internal error in the x86_64 finaliser");
       }
     }
+    export_blocks();
     return w_.finish();
   }
 
  private:
+  // The words that LowerContext::exported_blocks asks for are a jump table that nobody jumps through.
+  void export_blocks() {
+    std::span<const uint32_t> blocks = s_.context_->exported_blocks;
+    if (blocks.empty()) return;
+    s_.table_labels_.clear();
+    for (uint32_t b : blocks) {
+      uint32_t n = b < s_.final_number_.size() ? s_.final_number_[b] : ~0u;
+      s_.table_labels_.push_back(label(n < code_.blocks.size() ? n : 0));
+    }
+    w_.jump_table(0, 1, s_.table_labels_);
+  }
+
   Selector& s_;
   MirWriter& w_;
   const codegen::VCode& code_;

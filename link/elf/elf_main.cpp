@@ -194,6 +194,7 @@ bool run(Link& link) {
     if (!write_output(link)) return false;
   }
   print_map(link);
+  why_live(link);
   return true;
 }
 

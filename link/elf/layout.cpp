@@ -258,6 +258,7 @@ bool layout(Link& link) {
   }
   link.shstrtab->size = link.shstrtab_data.size();
 
+  for (OutputSection* s : link.order) s->starts_segment = s->alloc() && link.opt.section_start.count(s->name);
   make_phdrs(link);
   link.ehdr->size = sizeof(Ehdr) + link.phdrs.size() * sizeof(Phdr);
 
@@ -300,11 +301,9 @@ bool layout(Link& link) {
     }
     bool fresh = previous && !same_segment(link, *previous, *s);
     auto start = link.opt.section_start.find(s->name);
-    s->starts_segment = false;
     if (start != link.opt.section_start.end()) {
       addr = start->second;
       if (!s->nobits() && off % page != addr % page) off = (off % page < addr % page ? off / page * page : align_up(off, page)) + addr % page;
-      s->starts_segment = true;
     } else if (fresh) {
       // Loaders want address and offset congruent modulo the segment's alignment, which is its sections' largest.
       uint64_t segment_align = std::max(page, s->align);

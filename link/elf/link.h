@@ -509,7 +509,6 @@ bool resolve(Link& link);
 void report_duplicates(Link& link);
 // live.cpp
 bool mark_live(Link& link);
-void why_live(Link& link);
 // versions.cpp
 bool read_version_scripts(Link& link);
 void assign_versions(Link& link);
@@ -558,6 +557,6 @@ bool write_output(Link& link);
 bool link_relocatable(Link& link);
 // report.cpp
 void print_map(Link& link);
-void print_stats(Link& link);
+void why_live(Link& link);
 
 }  // namespace lode::link::elf

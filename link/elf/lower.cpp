@@ -156,6 +156,7 @@ void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t
   context.reach = m.reach;
   context.runtime = s.runtime;
   context.options = s.options;
+  context.exported_blocks = fn.blocks;
   auto draft = std::make_unique<mir::FunctionDraft>();
   if (auto r = s.target->lower(thread.function, context, *thread.scratch, *draft); !r) return fail(r.take_error());
   draft->symbol = m.ids[m.module->functions[fn.index.value].symbol.value];
@@ -208,6 +209,13 @@ bool take_late_members(Link& link) {
     }
   });
   return any;
+}
+
+void for_each_reference(Link& link, const std::function<void(uint32_t, uint32_t)>& fn) {
+  for_each_live_function(link, [&](ObjectFile& f, ModuleFunction& x) {
+    for (const mir::Reference& r : link.lower->store->references(x.mir))
+      if (r.symbol.valid()) fn(f.atom_base + x.section, r.symbol.value);
+  });
 }
 
 void scan_functions(Link& link) {
@@ -372,6 +380,13 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
       link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | fn->section);
       continue;
     }
+    if (size_t n = fn->blocks.size(); n && fn->sizes.constants >= 4 * n) {
+      uint64_t table = fn->sizes.constants - 4 * n;
+      fn->block_offsets.assign(n, 0);
+      for (const codegen::Fixup& x : fixups)  // label - place = (text + addend) - place, addend = label + distance of the place
+        if (x.in_constants && x.to_text && x.offset >= table && (x.offset - table) / 4 < n)
+          fn->block_offsets[(x.offset - table) / 4] = x.addend - int64_t(x.offset - table);
+    }
     EmittedFunction e;
     e.text_atom = f->atom_base + fn->section;
     e.text = text;
@@ -386,6 +401,8 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
     }
     sink(e);
   }
+  for (ObjectFile* f : link.objects)
+    if (f->kind == FileKind::module) patch_block_references(*f->module);
 }
 
 void write_functions(Link& link) {
@@ -435,12 +452,23 @@ void write_functions(Link& link) {
       link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
       return;
     }
+    if (size_t n = fn->blocks.size(); n && fn->sizes.constants >= 4 * n) {
+      uint64_t table = fn->sizes.constants - 4 * n;
+      fn->block_offsets.resize(n);
+      for (size_t k = 0; k < n; k++)
+        fn->block_offsets[k] = load_le<int32_t>(place.constants + table + 4 * k) + int64_t(constants_address + table - text_address);
+    }
     if (fn->frame_offset != none && cfi.size() <= fn->sizes.cfi) {
       uint8_t* p = link.image + frame.offset + fn->frame_offset;
       put_fde(s, *fn, p, uint32_t(text.size), cfi);
       store_le(p + 8, uint32_t(text_address - (frame.addr + fn->frame_offset + 8)));
     }
   });
+}
+
+void finish_functions(Link& link) {
+  for (ObjectFile* f : link.objects)
+    if (f->kind == FileKind::module) patch_block_references(*f->module);
 }
 
 void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {

@@ -23,11 +23,15 @@ void store_drafts(Link& link);
 bool take_late_members(Link& link);
 // Output sections of the constants of live functions.
 void place_functions(Link& link);
+// All references of live functions: (atom, symbol).
+void for_each_reference(Link& link, const std::function<void(uint32_t, uint32_t)>& f);
 // Chooses the form of every reference and with it the size of every function.
 bool measure_functions(Link& link);
 // What the references of functions need: GOT slots, PLT entries.
 void scan_functions(Link& link);
+// Before the data of modules is written: it may hold addresses inside functions.
 void write_functions(Link& link);
+void finish_functions(Link& link);
 
 // Object mode: the functions one after another, with the relocations that emit left.
 struct EmittedFunction {

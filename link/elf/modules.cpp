@@ -230,35 +230,51 @@ class Reader {
     for (uint32_t k = 0; k < x.reloc_count; k++) {
       const air::DataReloc& r = m_.data_relocs[x.relocs + k];
       if (r.kind == air::DataRelocKind::block_address || r.kind == air::DataRelocKind::block_difference) {
-        // The address of a block is the function's plus what is known when it has been measured; see resolve_block_addresses().
-        if (!r.function.valid() || r.function.value >= s_.sym_of.size() || !s_.sym_of[r.function.value] || !section_of_[r.function.value])
-          return error("initialiser of " + std::string(name) + " refers to a label of a function that is not defined here");
-        BlockReloc b;
-        b.section = section_of_[i];
-        b.function_section = section_of_[r.function.value];
-        b.block = r.symbol.value;
-        b.size = r.size;
-        b.offset = r.offset;
-        if (r.kind == air::DataRelocKind::block_difference) {
-          b.other = uint32_t(r.addend);
-          if (r.offset > x.bytes_size || r.size > x.bytes_size - r.offset) return error("initialiser of " + std::string(name) + ": a difference of labels outside its bytes");
-          if (owned_section_ != b.section) {
-            s_.owned.push_back(std::make_unique<std::vector<uint8_t>>(s_.data[b.section], s_.data[b.section] + x.bytes_size));
-            s_.data[b.section] = s_.owned.back()->data();
-            owned_section_ = b.section;
-          }
-          b.bytes = s_.owned.back()->data() + r.offset;
-        } else {
-          b.reloc = uint32_t(out.size());
-          out.push_back({r.offset, r.size == 8 ? R_X86_64_64 : R_X86_64_32, s_.sym_of[r.function.value], 0});
-        }
-        s_.blocks.push_back(b);
+        LODE_TRY(block_reference(i, r));
         continue;
       }
       if (!r.symbol.valid() || r.symbol.value >= s_.sym_of.size() || !s_.sym_of[r.symbol.value]) return error("initialiser of " + std::string(name) + " refers to a symbol that has no address");
       uint32_t type = r.kind == air::DataRelocKind::absolute ? (r.size == 8 ? R_X86_64_64 : R_X86_64_32) : (r.size == 8 ? R_X86_64_PC64 : R_X86_64_PC32);
       out.push_back({r.offset, type, s_.sym_of[r.symbol.value], r.addend});
     }
+    return {};
+  }
+
+  Result<void> block_reference(uint32_t i, const air::DataReloc& r) {
+    std::string name(m_.str(m_.symbols[i].name));
+    bool difference = r.kind == air::DataRelocKind::block_difference;
+    uint32_t section = r.function.valid() && r.function.value < section_of_.size() ? section_of_[r.function.value] : 0;
+    uint32_t fn = none;
+    for (uint32_t k = 0; k < s_.functions.size() && section; k++)
+      if (s_.functions[k].section == section) fn = k;
+    if (fn == none || r.offset > m_.symbols[i].size || m_.symbols[i].size - r.offset < r.size) return error("initialiser of " + name + " refers to a label of no function here");
+    auto slot = [&](uint32_t block) {
+      auto& list = s_.functions[fn].blocks;
+      for (uint32_t k = 0; k < list.size(); k++)
+        if (list[k] == block) return k;
+      list.push_back(block);
+      return uint32_t(list.size() - 1);
+    };
+    BlockReference b;
+    b.section = section_of_[i];
+    b.function = fn;
+    b.block = slot(r.symbol.value);
+    b.offset = r.offset;
+    b.size = r.size;
+    if (difference) {
+      b.minus = slot(uint32_t(r.addend));
+      // The distance is written into a copy of the data.
+      auto copy = std::make_unique<std::vector<uint8_t>>(m_.symbols[i].size);
+      if (s_.data[b.section]) std::memcpy(copy->data(), s_.data[b.section], copy->size());
+      s_.data[b.section] = copy->data();
+      s_.owned.push_back(std::move(copy));
+      // Whoever reads the distance knows the function; it must exist.
+      s_.relocs[b.section].push_back({0, R_X86_64_NONE, s_.sym_of[r.function.value], 0});
+    } else {
+      b.reloc = uint32_t(s_.relocs[b.section].size());
+      s_.relocs[b.section].push_back({r.offset, r.size == 8 ? R_X86_64_64 : R_X86_64_32, s_.sym_of[r.function.value], 0});
+    }
+    s_.block_references.push_back(b);
     return {};
   }
 
@@ -306,7 +322,6 @@ class Reader {
   std::vector<uint32_t> section_of_;  // by air::SymbolIndex
   std::vector<std::vector<uint32_t>> groups_;
   std::vector<std::pair<std::string, uint32_t>> section_names_;
-  uint32_t owned_section_ = 0;  // whose bytes the last of s_.owned are, as differences of labels are written into them
 };
 
 }  // namespace
@@ -332,6 +347,19 @@ Result<void> read_module(ObjectFile& file, bool pic, bool relocatable) {
   }
   file.module = state;
   return Reader(file, pic, relocatable).run();
+}
+
+void patch_block_references(ModuleState& m) {
+  for (const BlockReference& b : m.block_references) {
+    const auto& offsets = m.functions[b.function].block_offsets;
+    if (b.block >= offsets.size()) continue;  // the function is not live, so neither is the data
+    if (b.reloc != none) {
+      m.relocs[b.section][b.reloc].addend = offsets[b.block];
+    } else if (b.minus < offsets.size()) {
+      uint64_t v = uint64_t(offsets[b.block] - offsets[b.minus]);
+      std::memcpy(const_cast<uint8_t*>(m.data[b.section]) + b.offset, &v, b.size);
+    }
+  }
 }
 
 void number_module_symbols(Link& link, ObjectFile& file) {

@@ -23,19 +23,19 @@ struct ModuleFunction {
   FunctionId mir;                  // once made
   codegen::FunctionSizes sizes;
   uint32_t frame_offset = none;    // of its FDE in .eh_frame
+  std::vector<uint32_t> blocks;         // whose addresses data holds
+  std::vector<int64_t> block_offsets;   // of `blocks`, in the text; after emit
   std::unique_ptr<mir::FunctionDraft> draft;  // between lowering and the end of the walk
   std::vector<codegen::ResolvedReference> references;
 };
 
-// A place in data that holds the address of a block, or the difference of two.
-struct BlockReloc {
-  uint32_t section = 0, function_section = 0;
-  uint32_t block = 0;          // AIR numbers
-  uint32_t other = none;       // what is subtracted, or none: then
-  uint32_t reloc = 0;          // index in relocs[section], whose addend becomes the block's offset
-  uint8_t* bytes = nullptr;    // difference: where it is written
-  uint8_t size = 8;
+// A place in data that holds the address of a block, or the distance of two.
+struct BlockReference {
+  uint32_t section = 0, reloc = none;  // reloc: index in relocs[section]; none for a distance
+  uint32_t function = 0;               // index in functions
+  uint32_t block = 0, minus = none;    // indices in its `blocks`
   uint64_t offset = 0;
+  uint8_t size = 8;
 };
 
 struct ModuleState {
@@ -55,6 +55,7 @@ struct ModuleState {
   std::vector<std::unique_ptr<std::vector<uint8_t>>> owned;
   std::vector<BlockReloc> blocks;
   std::vector<std::vector<uint32_t>> group_members;
+  std::vector<BlockReference> block_references;
   uint32_t first_local_id = none;       // SymbolIds of syms[1 .. first_global)
 
   const air::BodySource* bodies() const { return module->bodies; }
@@ -64,6 +65,8 @@ struct ModuleState {
 bool is_module(Bytes data, const std::string& name);
 // Reads the module part: fills sections, symbols and names. Function bodies stay where they are.
 Result<void> read_module(ObjectFile& file, bool pic, bool relocatable);
+// When the functions' block_offsets are known: completes the data that refers to them.
+void patch_block_references(ModuleState& module);
 // After the globals' names have been interned: the ids of all symbols.
 void number_module_symbols(Link& link, ObjectFile& file);
 

@@ -49,4 +49,70 @@ void print_map(Link& link) {
   if (out != stdout) std::fclose(out);
 }
 
+// For each asked symbol a chain of references, from it up to an atom that is live by itself.
+void why_live(Link& link) {
+  if (link.opt.why_live.empty()) return;
+  struct Edge {
+    uint32_t to, from;
+  };
+  std::vector<Edge> edges;
+  auto atom_of = [&](uint32_t id) { return link.symbols[id].atom; };
+  for (ObjectFile* f : link.objects)
+    for (uint32_t i = 1; i < f->sections.size(); i++) {
+      uint32_t from = f->atom_base + i;
+      const Atom& a = link.atoms[from];
+      if (!a.live || !(f->sections[i].flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) continue;
+      for (uint32_t r = 0; r < a.reloc_count; r++) {
+        if (a.relocs[r].sym >= f->syms.size()) continue;
+        Referent t = referent(link, *f, a.relocs[r].sym);
+        uint32_t to = t.id != none ? atom_of(t.id) : t.atom;
+        if (to != none && to != from) edges.push_back({to, from});
+      }
+    }
+  if (link.has_modules)
+    for_each_reference(link, [&](uint32_t from, uint32_t symbol) {
+      if (atom_of(symbol) != none && atom_of(symbol) != from) edges.push_back({atom_of(symbol), from});
+    });
+  std::stable_sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.to < b.to; });
+  auto describe = [&](uint32_t atom) {
+    for (const Symbol& s : link.symbols)
+      if (s.atom == atom && s.name_size && s.defined()) return link.display(s) + " in " + link.files[link.atoms[atom].file]->name;
+    const Atom& a = link.atoms[atom];
+    return link.files[a.file]->name + ":(" + std::string(section_name(link.object(a.file), a.section)) + ")";
+  };
+  for (const std::string& name : link.opt.why_live) {
+    uint32_t id = link.names.find(name);
+    if (id == none || atom_of(id) == none || !link.atoms[atom_of(id)].live) {
+      std::printf("%s is not live\n", name.c_str());
+      continue;
+    }
+    // Breadth first towards the roots: the shortest chain.
+    std::map<uint32_t, uint32_t> next;
+    std::vector<uint32_t> queue = {atom_of(id)};
+    next[queue[0]] = none;
+    uint32_t root = queue[0];
+    for (size_t k = 0; k < queue.size(); k++) {
+      uint32_t a = queue[k];
+      auto it = std::lower_bound(edges.begin(), edges.end(), a, [](const Edge& e, uint32_t v) { return e.to < v; });
+      bool any = false;
+      for (; it != edges.end() && it->to == a; ++it) {
+        any = true;
+        if (next.try_emplace(it->from, a).second) queue.push_back(it->from);
+      }
+      bool is_root = false;
+      for (const char* r : {link.opt.entry.c_str(), link.opt.init.c_str(), link.opt.fini.c_str()})
+        if (uint32_t s = link.names.find(r); s != none) is_root |= atom_of(s) == a;
+      if (!any || is_root) {
+        root = a;
+        break;
+      }
+      root = a;
+    }
+    std::vector<uint32_t> chain;
+    for (uint32_t a = root; a != none; a = next[a]) chain.push_back(a);
+    std::printf("live symbol: %s\n", describe(chain.back()).c_str());
+    for (size_t k = chain.size() - 1; k-- > 0;) std::printf(">>> kept alive by %s\n", describe(chain[k]).c_str());
+  }
+}
+
 }  // namespace lode::link::elf
