@@ -148,6 +148,7 @@ bool run(Link& link) {
         link.diag.error("no input files");
         return false;
       }
+      check_shared_undefined(link);
       drop_unneeded(link);
       link.is_static_output = o.kind == OutputKind::exec && (o.is_static || link.shareds.empty()) && !o.export_dynamic;
       if (o.kind == OutputKind::exec && o.is_static) link.is_static_output = true;
@@ -171,6 +172,7 @@ bool run(Link& link) {
     assign_sections(link);
     allocate_commons(link);
     define_linker_symbols(link);
+    refresh_defsyms(link);
     compute_import_export(link);
     if (link.has_modules && !measure_functions(link)) return false;
     collect_members(link);

@@ -352,6 +352,7 @@ bool layout(Link& link) {
 
 void assign_symbol_addresses(Link& link) {
   set_linker_symbols(link);
+  refresh_defsyms(link);
   tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
     Symbol& s = link.symbols[i];
     if (s.flags & in_copied) {

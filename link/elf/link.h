@@ -506,6 +506,7 @@ void parse_object(Link& link, ObjectFile& file);
 Result<void> parse_shared(SharedFile& file);
 // resolve.cpp
 bool resolve(Link& link);
+void refresh_defsyms(Link& link);
 void report_duplicates(Link& link);
 // live.cpp
 bool mark_live(Link& link);
@@ -533,6 +534,7 @@ void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
 // scan.cpp
 void scan_relocations(Link& link);
 void report_undefined(Link& link);
+void check_shared_undefined(Link& link);
 // synthetic.cpp
 void define_early_symbols(Link& link);       // before liveness: names that are not undefined although nobody defines them
 void define_linker_symbols(Link& link);      // before the scan: those that depend on the output sections

@@ -288,6 +288,24 @@ void resolve_versioned(Link& link) {
 
 }  // namespace
 
+// What --defsym names after a symbol follows it: common symbols get their place late, linker-defined ones their value.
+void refresh_defsyms(Link& link) {
+  for (auto& [name, text] : link.opt.defsyms) {
+    auto e = parse_expression(text);
+    if (!e || e->symbol.empty()) continue;
+    uint32_t id = link.names.find(name), from = link.names.find(e->symbol);
+    if (id == none || from == none) continue;
+    Symbol& s = link.symbols[id];
+    const Symbol& t = link.symbols[from];
+    if (!t.defined() || !link.files[t.file]->is_object()) continue;
+    s.file = t.file;
+    s.sym = t.sym;
+    s.atom = t.atom;
+    s.value = t.value + uint64_t(e->addend);
+    s.type = t.type;
+  }
+}
+
 // Takes members until nothing is missing that one could supply. `fresh`: the files that came in since the last call.
 static bool take_members(Link& link, std::vector<InputFile*> fresh) {
   bool roots_done = false;

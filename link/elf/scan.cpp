@@ -89,7 +89,7 @@ void report_undefined(Link& link) {
 }
 
 // Undefined symbols of the shared libraries themselves: with --no-allow-shlib-undefined they must be defined somewhere.
-static void check_shared_undefined(Link& link) {
+void check_shared_undefined(Link& link) {
   bool check = link.opt.allow_shlib_undefined_given && !link.opt.allow_shlib_undefined;
   if (!check) return;
   for (SharedFile* so : link.shareds) {
@@ -164,7 +164,6 @@ void scan_relocations(Link& link) {
     list = std::move(unique);
   }
   report_undefined(link);
-  check_shared_undefined(link);
 }
 
 }  // namespace lode::link::elf

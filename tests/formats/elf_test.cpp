@@ -15,23 +15,24 @@ namespace {
 // An object of three sections: null, .strtab (names of sections and symbols), .symtab with one global.
 std::vector<uint8_t> small_object() {
   using namespace elf;
-  const char names[] = "\0.strtab\0.symtab\0main";
-  std::vector<uint8_t> f(sizeof(Ehdr));
-  uint64_t strings = f.size();
-  f.insert(f.end(), names, names + sizeof names);
-  while (f.size() % 8) f.push_back(0);
-  uint64_t symbols = f.size();
+  const std::string names("\0.strtab\0.symtab\0main\0", 22);
+  std::vector<uint8_t> f;
+  auto put = [&](size_t at, const void* data, size_t n) {
+    if (f.size() < at + n) f.resize(at + n);
+    std::memcpy(f.data() + at, data, n);
+  };
+  uint64_t strings = sizeof(Ehdr), symbols = 88, headers = symbols + 2 * sizeof(Sym);
+  put(strings, names.data(), names.size());
   Sym s[2] = {};
   s[1].name = 17;
   s[1].info = STB_GLOBAL << 4 | STT_FUNC;
-  s[1].shndx = SHN_ABS;
+  s[1].shndx = uint16_t(SHN_ABS);
   s[1].value = 42;
-  f.insert(f.end(), reinterpret_cast<uint8_t*>(s), reinterpret_cast<uint8_t*>(s + 2));
-  uint64_t headers = f.size();
+  put(symbols, s, sizeof s);
   Shdr h[3] = {};
-  h[1] = {1, SHT_STRTAB, 0, 0, strings, sizeof names, 0, 0, 1, 0};
+  h[1] = {1, SHT_STRTAB, 0, 0, strings, names.size(), 0, 0, 1, 0};
   h[2] = {9, SHT_SYMTAB, 0, 0, symbols, sizeof s, 1, 1, 8, sizeof(Sym)};
-  f.insert(f.end(), reinterpret_cast<uint8_t*>(h), reinterpret_cast<uint8_t*>(h + 3));
+  put(headers, h, sizeof h);
   Ehdr e{};
   std::memcpy(e.ident, "\177ELF\2\1\1", 7);
   e.type = ET_REL;
@@ -40,7 +41,7 @@ std::vector<uint8_t> small_object() {
   e.shentsize = sizeof(Shdr);
   e.shnum = 3;
   e.shstrndx = 1;
-  std::memcpy(f.data(), &e, sizeof e);
+  put(0, &e, sizeof e);
   return f;
 }
 
