@@ -133,6 +133,54 @@ bool layout_all(Link& link) {
   return !link.diag.has_errors();
 }
 
+// For make: the output depends on every file that was read.
+void write_dependencies(Link& link) {
+  if (link.opt.dependency_file.empty()) return;
+  std::FILE* out = std::fopen(link.opt.dependency_file.c_str(), "w");
+  if (!out) {
+    link.diag.error("cannot open dependency file " + link.opt.dependency_file);
+    return;
+  }
+  std::vector<std::string> names;
+  for (const std::string& n : link.linked_names)
+    if (std::find(names.begin(), names.end(), n) == names.end()) names.push_back(n);
+  std::fprintf(out, "%s:", link.opt.output.c_str());
+  for (const std::string& n : names) std::fprintf(out, " %s", n.c_str());
+  std::fprintf(out, "\n");
+  for (const std::string& n : names) std::fprintf(out, "\n%s:\n", n.c_str());
+  std::fclose(out);
+}
+
+// --compress-debug-sections: the finished bodies, packed where that is shorter. They have no address, so nothing that has one
+// moves when they shrink; a second layout closes the gaps in the file.
+bool compress_debug_sections(Link& link) {
+  std::vector<OutputSection*> list;
+  for (OutputSection* s : link.order)
+    if (!s->alloc() && s->size && !s->write && !s->nobits() && s->name.starts_with(".debug_")) list.push_back(s);
+  tbb::parallel_for(size_t(0), list.size(), [&](size_t i) {
+    OutputSection& s = *list[i];
+    std::vector<uint8_t> body(s.size);
+    for (uint32_t id : s.atoms) {
+      Atom& a = link.atoms[id];
+      if (a.kind == AtomKind::merged) {
+        write_merged(*link.merged[a.extra], body.data() + a.offset);
+      } else if (a.data) {
+        std::memcpy(body.data() + a.offset, a.data, a.size);
+        link.target->apply_nonalloc(link, link.object(a.file), a, body.data() + a.offset);
+      }
+    }
+    std::vector<uint8_t> packed = compress(body, link.opt.compress_debug, s.align, link.opt.compress_debug == ELFCOMPRESS_ZLIB ? 1 : 3);
+    if (packed.size() >= body.size()) return;
+    s.compressed = std::move(packed);
+    s.size = s.compressed.size();
+    s.align = 8;
+    s.flags |= SHF_COMPRESSED;
+  });
+  if (!layout(link)) return false;
+  assign_symbol_addresses(link);
+  return !link.diag.has_errors();
+}
+
 bool run(Link& link) {
   Options& o = link.opt;
   {
@@ -189,12 +237,14 @@ bool run(Link& link) {
     create_dynamic_sections(link);
     size_symtab(link);
     if (!layout_all(link)) return false;
+    if (link.opt.compress_debug && !compress_debug_sections(link)) return false;
   }
   {
     Pass p(link, "write");
     if (link.diag.flush()) return false;
     if (!write_output(link)) return false;
   }
+  write_dependencies(link);
   print_map(link);
   why_live(link);
   return true;

@@ -298,6 +298,10 @@ class Opener {
       return;
     }
     std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
+    if (data.empty() && path != "/dev/null") {
+      link_.diag.error(path + ": unknown file type: the file is empty");
+      return;
+    }
     if (text.find('\0') != std::string_view::npos) {
       link_.diag.error(path + ": unknown file type");
       return;

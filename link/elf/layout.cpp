@@ -156,6 +156,8 @@ void make_phdrs(Link& link) {
     for (size_t k = i; k <= j; k++)
       if (!is_tbss(*alloc[k])) align = std::max(align, alloc[k]->align);
     Phdr p = cover(PT_LOAD, flags, align, alloc[i], alloc[last]);
+    // What becomes read-only reaches to the end of its last page; with pages beyond the usual ones that must be mapped, too.
+    if (page > 4096 && is_relro(link, *alloc[last])) p.memsz = align_up(p.vaddr + p.memsz, page) - p.vaddr;
     out.push_back(p);
     i = j + 1;
   }

@@ -37,7 +37,7 @@ void write_atoms(Link& link) {
       Atom& a = link.atoms[f.atom_base + i];
       if (!a.live || a.out == none || a.kind != AtomKind::regular || a.folded || !a.data || !a.size) continue;
       OutputSection& s = *link.sections[a.out];
-      if (s.nobits() || s.gone) continue;
+      if (s.nobits() || s.gone || !s.compressed.empty()) continue;
       uint8_t* out = link.image + s.offset + a.offset;
       std::memcpy(out, a.data, a.size);
       if (!a.reloc_count) continue;
@@ -48,7 +48,7 @@ void write_atoms(Link& link) {
   for (auto& m : link.merged) {
     const Atom& body = link.atoms[m->body];
     OutputSection& s = *link.sections[m->out];
-    if (!s.gone && !s.nobits()) write_merged(*m, link.image + s.offset + body.offset);
+    if (!s.gone && !s.nobits() && s.compressed.empty()) write_merged(*m, link.image + s.offset + body.offset);
   }
 }
 

@@ -20,8 +20,9 @@ Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool
   path_ = path;
   size_ = size;
   struct stat st;
-  bool special = stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode);
-  if (special && S_ISDIR(st.st_mode)) return error("cannot open output file " + path + ": Is a directory");
+  bool is_stdout = path == "-";
+  bool special = is_stdout || (stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode));
+  if (special && !is_stdout && S_ISDIR(st.st_mode)) return error("cannot open output file " + path + ": Is a directory");
   mode_t mask = umask(0);
   umask(mask);
   mode_t mode = (executable ? 0777 : 0666) & ~mask;
@@ -46,7 +47,7 @@ Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool
 
 Result<void> OutputFile::commit() {
   if (map_ == nullptr) {
-    int fd = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    int fd = path_ == "-" ? dup(STDOUT_FILENO) : open(path_.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd < 0) return error("cannot open output file " + path_ + ": " + std::strerror(errno));
     for (size_t at = 0; at < buffer_.size();) {
       ssize_t n = write(fd, buffer_.data() + at, buffer_.size() - at);

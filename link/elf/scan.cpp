@@ -105,6 +105,11 @@ void check_shared_undefined(Link& link) {
       if (s.shndx != SHN_UNDEF || s.bind() == STB_WEAK) continue;
       const Symbol& x = link.symbols[so->globals.names[i].id];
       bool hidden = x.defined() && link.files[x.file]->is_object() && (x.visibility() == STV_HIDDEN || x.visibility() == STV_INTERNAL);
+      bool versioned = false;  // another library's, visible by its version only
+      if (!x.defined())
+        for (SharedFile* other : link.shareds)
+          for (size_t k = other->globals.names.size(); k < other->syms.size(); k++) versioned |= other->sym_name(other->syms[k]) == x.str();
+      if (versioned) continue;
       if (!x.defined() || hidden) link.diag.error(so->name + ": --no-allow-shlib-undefined: undefined symbol: " + link.display(x), uint64_t(so->priority) << 32 | i);
     }
   }

@@ -198,8 +198,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       switch (action) {
         case Action::none: break;
         case Action::error: {
-          std::string hint = link.shared ? "-fPIC" : "-fPIE";
-          fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + " can not be used; recompile with " + hint);
+          fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + " can not be used; recompile with -fPIC");
           break;
         }
         case Action::relative: case Action::dynamic:
@@ -224,7 +223,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
             fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + " would need a copy relocation, which -z nocopyreloc forbids; recompile with -fPIC");
           } else if (link.files[t.sym->file]->kind == FileKind::shared &&
                      link.files[t.sym->file]->syms[t.sym->sym].visibility() == STV_PROTECTED) {
-            fail("cannot make copy relocation for protected symbol '" + link.display(*t.sym) + "', defined in " + link.files[t.sym->file]->name + "; recompile with -fPIC");
+            fail("cannot create a copy relocation for protected symbol '" + link.display(*t.sym) + "', defined in " + link.files[t.sym->file]->name + "; recompile with -fPIC");
           } else {
             want(link, f, t, r.sym, needs_copy | needs_dynsym);
           }
