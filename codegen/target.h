@@ -92,12 +92,6 @@ struct EmitPlace {
                                          // to be used with the target's common CIE
 };
 
-// Where a block whose address stands in data begins.
-struct BlockLabel {
-  uint32_t block = 0;   // BlockId of the AIR function as it was before legalisation
-  uint32_t offset = 0;  // in the text
-};
-
 // A native target as a table of functions: no virtual call per instruction, one indirect call per function.
 struct NativeTarget {
   uint16_t elf_machine;
@@ -107,9 +101,6 @@ struct NativeTarget {
   Result<FunctionSizes> (*measure)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options);
   Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
                        const EmitPlace& place);
-  // Appends the labels of all blocks that an indirect branch of `fn` may reach.
-  Result<void> (*labels)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
-                         std::vector<BlockLabel>& out);
   // The CIE's initial instructions, code and data alignment factors and return address column.
   std::span<const uint8_t> cie_instructions;
   uint32_t cie_code_align;

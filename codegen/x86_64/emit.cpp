@@ -714,21 +714,6 @@ Result<FunctionSizes> measure(const mir::FunctionView& fn, std::span<const Resol
   return prepare(fn, references, options, work());
 }
 
-Result<void> labels(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
-                    std::vector<codegen::BlockLabel>& out) {
-  bool any = false;
-  for (uint32_t i = 0; i < fn.count && !any; i++) any = tag_op(fn.tag16(i)) == Op::label;
-  if (!any) return {};
-  Work& w = work();
-  LODE_TRY(prepare(fn, references, options, w));
-  for (uint32_t i = 0; i < fn.count; i++) {
-    if (tag_op(fn.tag16(i)) != Op::label) continue;
-    Place p = w.places[i];
-    out.push_back({fn.operands[i], p.offset + w.branch_bytes[p.branches]});
-  }
-  return {};
-}
-
 Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
                   const EmitPlace& place) {
   Work& w = work();

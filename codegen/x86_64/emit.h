@@ -10,7 +10,4 @@ Result<codegen::FunctionSizes> measure(const mir::FunctionView& fn, std::span<co
 Result<void> emit(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references,
                   const codegen::TargetOptions& options, const codegen::EmitPlace& place);
 
-Result<void> labels(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references, const codegen::TargetOptions& options,
-                    std::vector<codegen::BlockLabel>& out);
-
 }  // namespace lode::x86_64

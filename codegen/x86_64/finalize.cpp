@@ -369,7 +369,6 @@ class Finalizer {
       case p_mov_from_rsp: w_.rr(Op::mov64rr, hardware(at[0]), 4); break;
       case p_mov_to_rsp: w_.rr(Op::mov64rr, 4, hardware(at[0])); break;
       case p_outgoing_end: w_.rm(Op::lea64rm, hardware(at[0]), Mem::dynamic_area()); break;
-      case p_block_name: w_.name_block(v.a); break;
       case p_frame_address: w_.rr(Op::mov64rr, hardware(at[0]), 5); break;
       case p_label_address: w_.lea_label(hardware(at[0]), labels_[v.a]); break;
       case p_inline_asm:

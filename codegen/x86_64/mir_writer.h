@@ -60,8 +60,6 @@ class MirWriter {
   void tail64r(uint8_t target) { push(make_tag(Op::tail64r), target); }         // target is caller-saved
   // Jumps to labels[index]. The index is zero-extended to 64 bits and within bounds. Clobbers both registers and the flags.
   void jump_table(uint8_t index, uint8_t scratch, std::span<const Label> labels);
-  // Names the place for the target's labels().
-  void name_block(uint32_t block) { push(make_tag(Op::label), block); }
   void lea_label(uint8_t dst, Label label);
 
   // ---- symbols

@@ -220,7 +220,6 @@ void Selector::select_block(uint32_t b) {
     if (!failure_.empty()) return;
   }
   if (!param_slot_.empty() && param_slot_[b] != ~0u) {
-    emit(p_block_name, {}, b);
     for (uint32_t k = 0; k < block.param_count; k++) {
       ValueId v(block.first_param + k);
       if (type_of(v) != TypeTable::f80 && is_wanted(v)) load_reg(reg_[v.value], type_of(v), slot_mem(param_slot_[b] + k));

@@ -67,7 +67,6 @@ enum Pseudo : uint16_t {
   p_nothing,              // keeps operands alive, issues nothing
   p_unreachable,          // ends a block without code
   p_frame_address,        // {def}: the frame pointer
-  p_block_name,           // a = AIR block: data may hold its address
   pseudo_end,
 };
 inline constexpr uint16_t op_mask = 0xfff;

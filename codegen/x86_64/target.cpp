@@ -14,7 +14,6 @@ const codegen::NativeTarget& target() {
       .lower = lower,
       .measure = measure,
       .emit = emit,
-      .labels = labels,
       .cie_instructions = cie_instructions,
       .cie_code_align = cie_code_align,
       .cie_data_align = cie_data_align,

@@ -273,40 +273,6 @@ static ReferenceForm form_of(Link& link, const mir::Reference& r) {
   }
 }
 
-// Addresses of blocks in data, now that every function's text has its size.
-static void resolve_block_addresses(Link& link, ObjectFile& f) {
-  LowerState& s = *link.lower;
-  ModuleState& m = *f.module;
-  std::vector<codegen::BlockLabel> labels;
-  uint32_t labels_of = none;
-  for (const BlockReloc& b : m.blocks) {
-    if (!link.atoms[f.atom_base + b.section].live) continue;
-    const ModuleFunction& fn = m.functions[m.function_of_section[b.function_section]];
-    if (!link.atoms[f.atom_base + b.function_section].live || !fn.mir.valid()) continue;
-    if (labels_of != b.function_section) {
-      labels.clear();
-      if (Result<void> r = s.target->labels(s.store->view(fn.mir), fn.references, s.options, labels); !r) {
-        link.diag.error(std::move(r.error()).at(f.name + ": function " + function_name(f, fn)));
-        return;
-      }
-      labels_of = b.function_section;
-    }
-    // A block that nothing branches to any more has no label: its address is the function's, as good as any.
-    auto offset_of = [&](uint32_t block) -> int64_t {
-      for (const codegen::BlockLabel& l : labels)
-        if (l.block == block) return l.offset;
-      return 1;
-    };
-    int64_t value = offset_of(b.block);
-    if (b.other == none) {
-      m.relocs[b.section][b.reloc].addend = value;
-    } else {
-      value -= offset_of(b.other);
-      std::memcpy(b.bytes, &value, std::min<size_t>(b.size, 8));
-    }
-  }
-}
-
 bool measure_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
@@ -329,8 +295,6 @@ bool measure_functions(Link& link) {
     constants.p2align = view.constants_align_log2;
     f->module->sections[fn->section].size = sizes->text;
   });
-  for (ObjectFile* f : link.objects)
-    if (f->kind == FileKind::module && !f->module->blocks.empty()) resolve_block_addresses(link, *f);
   // Sizes of the symbols, for .symtab.
   for (ObjectFile* f : link.objects) {
     if (f->kind != FileKind::module) continue;
