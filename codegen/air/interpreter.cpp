@@ -89,8 +89,10 @@ Result<int> Interpreter::run_main(const std::vector<std::string>& args) {
     LODE_TRY(write(argv + k * pointer, &text, pointer));
   }
   const Symbol* main = nullptr;
-  for (const Symbol& s : m.module.symbols)
-    if (s.kind == SymbolKind::function && s.defined && m.module.str(s.name) == "main") main = &s;
+  // clang's names for wasm stand beside C's.
+  for (std::string_view name : {"main", "__main_argc_argv", "__main_void", "__original_main"})
+    for (const Symbol& s : m.module.symbols)
+      if (!main && s.kind == SymbolKind::function && s.defined && m.module.str(s.name) == name) main = &s;
   if (!main) return lode::error("no function main");
   if (auto r = run_inits(false); !r.ok()) return m.exit_status ? Result<int>(*m.exit_status) : Result<int>(r.take_error());
   std::vector<Scalar> actual{Scalar(args.size()), Scalar(argv), 0}, result;

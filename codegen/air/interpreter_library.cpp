@@ -153,6 +153,15 @@ bool Interpreter::Impl::library(std::string_view name, const CallArgs& a, Scalar
     result = at_char == std::string::npos ? 0 : a.u(0) + at_char;
     return true;
   }
+  if (name == "memchr") {
+    uint64_t n = a.u(2);
+    for (uint64_t k = 0; k < n; k++) {
+      const uint8_t* p = at(a.u(0) + k, 1, false);
+      if (!p) return fail("an argument outside of every allocation");
+      if (*p == uint8_t(a.u(1))) return result = a.u(0) + k, true;
+    }
+    return result = 0, true;
+  }
   if (name == "puts") {
     if (!text(0, s)) return false;
     output += s + "\n";

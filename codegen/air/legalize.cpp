@@ -83,6 +83,11 @@ bool is_legal(const Function& fn, const TypeTable& types, const LegalizeOptions&
   const uint32_t integers = bit(T::i8) | bit(T::i16) | bit(T::i32) | bit(T::i64);
   uint32_t legal = bit(T::i1) | integers | bit(T::f32) | bit(T::f64) | bit(T::ptr);
   if (options.has_f80) legal |= bit(T::f80);
+  // A result of several leaves may be returned in memory, also by a function that never returns.
+  if (fn.type.valid() && types[fn.type].kind == TypeKind::Function) {
+    uint32_t r = types[fn.type].element.value;
+    if (r != T::void_type.value && (r >= 32 || !(legal >> r & 1))) return false;
+  }
   bool aggregates = false;
   for (const Value& v : fn.values) {
     uint32_t t = v.type.value;

@@ -414,6 +414,14 @@ TEST_CASE("AIR legalisation: a legal function is left alone") {
   CHECK(print_function(m, f) == before);
 }
 
+TEST_CASE("AIR legalisation: a function that never returns has the pointer to its result") {
+  Module m = parse("strong func @f(%a: i32) -> [9 x i64] {\na:\n  trap\n}\n");
+  Function f = m.in_memory[0];
+  REQUIRE(legalize(f, m, {}).ok());
+  CHECK(f.blocks[0].param_count == 2);
+  CHECK(f.param_attrs.at(0).bits == attr::sret);
+}
+
 TEST_CASE("AIR legalisation: what cannot be done is an error with names") {
   Module m = parse("strong func @f(%p: ptr) -> void {\na:\n  %x = load i200, ptr %p\n  %y = udiv i200 %x, 3\n  store i200 %y, ptr %p\n  ret\n}\n"
                    "strong func @g(%p: ptr) -> void {\na:\n  %x = load [100000 x i8], ptr %p\n  store [100000 x i8] %x, ptr %p\n  ret\n}\n");
