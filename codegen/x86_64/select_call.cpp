@@ -136,9 +136,7 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
     return false;
   uint32_t n = fn_->extra[ret.a];
   const uint32_t* values = &fn_->extra[ret.a + 1];
-  if (n == 0) {
-    if (i.result.valid() && !(site.flags & air::callflags::musttail) && false) return false;
-  } else {
+  if (n != 0) {
     if (!i.result.valid()) return false;
     leaf_types_.clear();
     if (!air::result_leaves(module_->types, i.type, options(), leaf_types_).ok() || leaf_types_.size() != n) return false;
@@ -169,7 +167,6 @@ void Selector::select_call(const Inst& i) {
     select_asm(i);
     return;
   }
-  if (fold_libcall(i)) return;
   bool tail = tail_call_ == cur_inst_;
   if ((site.flags & air::callflags::musttail) && !tail) {
     fail("a musttail call whose arguments do not fit the registers");
@@ -371,9 +368,6 @@ void Selector::select_call(const Inst& i) {
 bool Selector::callee_unprototyped(const air::CallSite& site) const {
   return module_->types[site.function_type].field_count == 0 && site.arg_count != 0;
 }
-
-// Calls of library functions that are better done in place. None so far needs it: clang has turned them into operations.
-bool Selector::fold_libcall(const Inst&) { return false; }
 
 void Selector::select_return(const Inst& i) {
   uint32_t n = fn_->extra[i.a];

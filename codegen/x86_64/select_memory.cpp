@@ -566,7 +566,6 @@ void Selector::select_atomic(const Inst& i) {
 
 void Selector::select_cmpxchg(const Inst& i) {
   unsigned bits = bits_of(type_of(i.vb()));
-  unsigned bytes = bits == 64 ? 8 : 4;
   Reg rax{0};
   Reg expected = reg_of(i.vb()), replacement = reg_of(i.vc());
   VMem m = address(i.va());
@@ -576,7 +575,6 @@ void Selector::select_cmpxchg(const Inst& i) {
   if (first == ~0u) return;
   Reg old = leaves_[first].reg, success = leaves_[first + 1].reg;
   if (success.valid()) emit(with_cond(Op::setcc8r, Cond::e), {def(success)});
-  (void)bytes;
   if (old.valid()) copy(old, rax);
   else emit(p_nothing, {use(rax)});
 }

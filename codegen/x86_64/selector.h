@@ -250,7 +250,6 @@ class Selector : public codegen::LowerScratch {
   void select_entry();
   void select_call(const air::Inst& i);
   void select_va_start(const air::Inst& i);
-  bool fold_libcall(const air::Inst& i);
   void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result);
   void select_asm(const air::Inst& i);
   bool lay_out_entry();
