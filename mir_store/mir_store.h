@@ -41,6 +41,7 @@ enum class ReferenceKind : uint8_t {
   wasm_type,        // function type: symbol is none, addend = its offset in the function's constants
   wasm_table,
 };
+inline constexpr uint8_t last_reference_kind = uint8_t(ReferenceKind::wasm_table);
 
 struct Reference {
   SymbolId symbol;

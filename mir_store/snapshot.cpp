@@ -202,7 +202,7 @@ Result<MirStore> MirStore::load(std::span<const uint8_t> bytes, uint32_t expecte
   LODE_ASSIGN(store.references_, decompress<Reference>(packed[col_references], h.raw_bytes[col_references], "references"));
   LODE_ASSIGN(store.constants_, decompress<uint8_t>(packed[col_constants], h.raw_bytes[col_constants], "constants"));
   for (const Reference& r : store.references_) {
-    if (uint8_t(r.kind) > uint8_t(ReferenceKind::wasm_type) || r.reserved[0] || r.reserved[1] || r.reserved[2])
+    if (uint8_t(r.kind) > last_reference_kind || r.reserved[0] || r.reserved[1] || r.reserved[2])
       return error("damaged MIR store: unknown kind of reference");
   }
 

@@ -86,6 +86,9 @@ TypeId TypeTable::intern(const Type& t) {
   }
   offsets_.resize(members_.size());
   measures_.push_back(measure(t));
+  unsigned depth = t.element.valid() ? depths_[t.element.value] + 1u : 0;
+  for (uint32_t i = 0; i < t.field_count; i++) depth = std::max(depth, depths_[members_[t.fields + i].value] + 1u);
+  depths_.push_back(uint16_t(std::min(depth, 0xffffu)));
   types_.push_back(t);
   buckets_[b] = uint32_t(types_.size());
   return TypeId(uint32_t(types_.size() - 1));

@@ -84,6 +84,9 @@ class TypeTable {
   uint64_t align_of(TypeId t) const { return uint64_t{1} << measures_[t.value].align_log2; }
   uint64_t field_offset(TypeId struct_type, uint32_t field) const { return offsets_[types_[struct_type.value].fields + field]; }
   bool oversized(TypeId t) const { return measures_[t.value].size > uint64_t{1} << 61; }
+  // How deep a type nests: 0 for scalars. Readers refuse what is deeper than max_nesting, so that walks over types may recurse.
+  static constexpr unsigned max_nesting = 256;
+  unsigned nesting(TypeId t) const { return depths_[t.value]; }
 
   const DataLayout& layout() const { return layout_; }
   void set_layout(const DataLayout& layout);
@@ -98,6 +101,7 @@ class TypeTable {
   DataLayout layout_;
   std::vector<Type> types_;
   std::vector<Measure> measures_;   // by TypeId
+  std::vector<uint16_t> depths_;    // by TypeId; saturated
   std::vector<TypeId> members_;
   std::vector<uint64_t> offsets_;   // of members_, for structs
   std::vector<uint32_t> buckets_;  // open addressing, index + 1

@@ -158,7 +158,7 @@ bool Interpreter::Impl::constant(Code& code, const Function& fn, ValueId v, Scal
   const Constant& c = *fn.constant(v);
   const Type& t = module.types[c.type];
   uint32_t n = scalars(c.type);
-  if (depth > 64) return fail("a constant nested too deeply");
+  if (depth > TypeTable::max_nesting) return fail("a constant nested too deeply");
   switch (c.kind) {
     case ConstantKind::Int: case ConstantKind::Float: *to = c.bits; return true;
     case ConstantKind::WideInt: case ConstantKind::WideFloat: {

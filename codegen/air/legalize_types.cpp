@@ -64,7 +64,7 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
     error = std::move(message);
     return false;
   };
-  if (depth > 100) return fail("a type nested too deeply");
+  if (depth > TypeTable::max_nesting) return fail("a type nested too deeply");
   const Type t = types_[id];
   const uint32_t first = uint32_t(leaves.size()) - leaf_base, abi_first = uint32_t(abi.size()) - abi_base;
   auto add_abi = [&](TypeId type, uint16_t attrs = 0) {

@@ -184,7 +184,7 @@ bool Legalizer::const_value(V v, uint64_t& out) const {
 }
 
 void Legalizer::constant_leaves(V old, unsigned depth) {
-  if (depth > 64) return fail("a constant nested too deeply");
+  if (depth > TypeTable::max_nesting) return fail("a constant nested too deeply");
   const Constant c = *in_.constant(old);
   const Type& t = type(c.type);
   switch (c.kind) {

@@ -31,6 +31,7 @@ Parser::Parser(std::string_view source, std::string file_name, ParsedModule& out
     : source_(source), lexer_(source), out_(out), m_(out.module) {
   m_.name = std::move(file_name);
   m_.files.push_back("");
+  budget_ = free_bytes + bytes_per_character * source.size();
 }
 
 // ---- tokens ---------------------------------------------------------------------------------------------------------------
@@ -39,6 +40,12 @@ bool Parser::fail(const Token& t, std::string message) {
   if (out_.errors.size() < max_errors)
     out_.errors.push_back({lexer_.line_of(t.offset), lexer_.column_of(t.offset), std::move(message)});
   return false;
+}
+
+bool Parser::charge(const Token& where, uint64_t bytes) {
+  if (bytes > budget_) return fail(where, "the constants are too large for a text of this size");
+  budget_ -= bytes;
+  return true;
 }
 
 std::string Parser::describe(const Token& t) const {
@@ -188,8 +195,10 @@ void Parser::run() {
     if (i.kind != Item::Symbol || i.broken || i.placeholder || i.body == ~0u) continue;
     const Symbol& s = m_.symbols[i.index];
     at_ = i.body;
+    const size_t errors = out_.errors.size();
     if (s.kind == SymbolKind::data) finish_data(i);
     else if (s.kind != SymbolKind::function) finish_alias(i);
+    items_[k].broken = out_.errors.size() != errors;
   }
   for (InitEntry& e : m_.inits) {
     e.function = symbol_ref(lexer_.tokens[e.function.value]);
@@ -199,8 +208,8 @@ void Parser::run() {
   std::vector<uint8_t> clean(heads_.size(), 0);
   for (uint32_t f = 0; f < heads_.size(); f++) {
     size_t errors = out_.errors.size();
-    body(f);
-    clean[f] = out_.errors.size() == errors && !heads_[f].broken && heads_[f].open;
+    const bool whole = body(f);
+    clean[f] = whole && out_.errors.size() == errors && !heads_[f].broken;
   }
   // What is well-formed as text is verified; positions are those of the instructions.
   std::vector<Problem> problems;
@@ -214,15 +223,18 @@ void Parser::run() {
       fail(lexer_.tokens[token], p.message);
     }
   }
-  if (out_.errors.empty()) {
-    problems.clear();
-    verify_module(m_, problems);
+  // Symbols are looked at even if some declarations are broken; of those nothing more is said.
+  problems.clear();
+  verify_symbols(m_, problems);
+  if (!problems.empty()) {
+    std::vector<uint32_t> item_of(m_.symbols.size(), ~0u);
+    for (uint32_t k = 0; k < items_.size(); k++)
+      if (items_[k].kind == Item::Symbol) item_of[items_[k].index] = k;
     for (const Problem& p : problems) {
-      uint32_t token = 0;
-      if (p.symbol.valid())
-        for (const Item& i : items_)
-          if (i.kind == Item::Symbol && i.index == p.symbol.value) token = i.token;
-      fail(lexer_.tokens[token], p.message);
+      const uint32_t k = p.symbol.valid() ? item_of[p.symbol.value] : ~0u;
+      if (k != ~0u && (items_[k].broken || items_[k].placeholder)) continue;
+      if (p.symbol.valid() && k == ~0u) continue;  // declared twice
+      fail(lexer_.tokens[k == ~0u ? 0 : items_[k].token], p.message);
     }
   }
   std::stable_sort(out_.errors.begin(), out_.errors.end(), [](const Diagnostic& a, const Diagnostic& b) {

@@ -25,7 +25,8 @@ static const OpInfo* find_op(std::string_view name, Op& op) {
 }
 
 // Blocks, their parameters and all results get their numbers.
-void Parser::prescan(Function& fn, const Head& head) {
+bool Parser::prescan(Function& fn, const Head& head) {
+  bool whole = true;
   auto define = [&](const Token& name, TypeId t, ValueKind kind, uint32_t index) {
     if (!value_ids_.try_emplace(lexer_.text(name), uint32_t(fn.values.size())).second)
       fail(name, "'" + std::string(source_.substr(name.offset, name.length)) + "' is defined twice");
@@ -58,7 +59,10 @@ void Parser::prescan(Function& fn, const Head& head) {
         const Token& p = take();
         take();
         TypeId t;
-        if (!type(t)) break;
+        if (!type(t)) {
+          whole = false;
+          break;
+        }
         if (t == T::void_type || m_.types[t].kind == TypeKind::Function) fail(p, "a parameter of type " + type_text(t));
         define(p, t, ValueKind::Param, b);
       }
@@ -70,6 +74,7 @@ void Parser::prescan(Function& fn, const Head& head) {
     at_ = k;
     if (peek().kind == Tok::Value && peek().first_on_line && is('=', 1)) define(peek(), T::void_type, ValueKind::Inst, 0);
   }
+  return whole;
 }
 
 // To the first token of another line.
@@ -77,10 +82,10 @@ void Parser::skip_line() {
   while (peek().kind != Tok::End && !peek().first_on_line) take();
 }
 
-void Parser::body(uint32_t index) {
+bool Parser::body(uint32_t index) {
   const Head& head = heads_[index];
   Function& fn = m_.in_memory[index];
-  if (!head.open) return;
+  if (!head.open) return false;
   value_ids_.clear();
   block_ids_.clear();
   reported_.clear();
@@ -89,7 +94,7 @@ void Parser::body(uint32_t index) {
   broken_values_.clear();
   location_ids_.clear();
   if (head.personality != ~0u) fn.personality = symbol_ref(lexer_.tokens[head.personality]);
-  prescan(fn, head);
+  bool whole = prescan(fn, head);
   bool have_attrs = false;
   for (const ParamAttr& a : head.param_attrs) have_attrs |= a.bits || a.align_log2 || a.size;
   // The function's own attributes stand first; calls that have some need the place even if these are empty.
@@ -151,6 +156,7 @@ void Parser::body(uint32_t index) {
     if (!fn.inst_locations.empty()) fn.inst_locations.resize(fn.insts.size());
     uint32_t line_start = at_;
     if (!instruction(fn)) {
+      whole = false;
       if (at_ == line_start) take();
       skip_line();
     }
@@ -167,6 +173,7 @@ void Parser::body(uint32_t index) {
   for (const CallSite& c : fn.calls) calls_have_attrs |= c.attrs != ~0u;
   if (!have_attrs && !calls_have_attrs) fn.param_attrs.clear();
   m_.functions[index].size_hint = uint32_t(fn.insts.size() * 4);
+  return whole;
 }
 
 bool Parser::instruction(Function& fn) {

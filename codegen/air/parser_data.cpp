@@ -28,9 +28,11 @@ void Parser::place_bytes(Symbol& s, const void* p, size_t n) {
   m_.data.insert(m_.data.end(), b, b + n);
   s.bytes_size += n;
 }
-void Parser::place_zeros(Symbol& s, uint64_t n) {
+bool Parser::place_zeros(Symbol& s, uint64_t n, const Token& where) {
+  if (!charge(where, n)) return false;
   m_.data.insert(m_.data.end(), size_t(n), 0);
   s.bytes_size += n;
+  return true;
 }
 
 // The constant with the layout of its type; at the end of what is already there.
@@ -38,11 +40,7 @@ bool Parser::place(Symbol& s, const ConstNode& c, const Token& where, unsigned d
   if (depth > max_depth) return fail(where, "constants are nested too deeply");
   const Type t = m_.types[c.type];
   const uint64_t size = m_.types.size_of(c.type), start = s.bytes_size;
-  auto pad = [&] {
-    if (s.bytes_size < start + size) place_zeros(s, start + size - s.bytes_size);
-    return true;
-  };
-  if (size > uint64_t{1} << 30) return fail(where, "the initialiser is too large; use zero");
+  auto pad = [&] { return s.bytes_size >= start + size || place_zeros(s, start + size - s.bytes_size, where); };
   switch (c.kind) {
     case ConstantKind::Zero: case ConstantKind::Undef: return pad();
     case ConstantKind::Int: case ConstantKind::Float: place_bytes(s, &c.bits, size_t(m_.types.store_size_of(c.type))); return pad();
@@ -63,6 +61,7 @@ bool Parser::place(Symbol& s, const ConstNode& c, const Token& where, unsigned d
       if (t.kind == TypeKind::Vector && m_.types[t.element].kind == TypeKind::Int && m_.types[t.element].bits % 8) {
         // Elements lie bit by bit.
         const uint32_t width = m_.types[t.element].bits;
+        if (!charge(where, size)) return false;
         std::vector<uint8_t> bytes(size_t(size), 0);
         for (size_t k = 0; k < c.members.size(); k++)
           for (uint32_t b = 0; b < std::min(width, 64u); b++)
@@ -77,7 +76,7 @@ bool Parser::place(Symbol& s, const ConstNode& c, const Token& where, unsigned d
       if (t.kind == TypeKind::Vector && m_.types[t.element].kind == TypeKind::Int) stride = m_.types[t.element].bits / 8;
       for (size_t k = 0; k < c.members.size(); k++) {
         uint64_t at = start + (t.kind == TypeKind::Struct ? m_.types.field_offset(c.type, uint32_t(k)) : k * stride);
-        if (s.bytes_size < at) place_zeros(s, at - s.bytes_size);
+        if (s.bytes_size < at && !place_zeros(s, at - s.bytes_size, where)) return false;
         if (!place(s, c.members[k], where, depth + 1)) return false;
         if (t.kind == TypeKind::Vector && s.bytes_size > at + stride) {
           m_.data.resize(size_t(m_.data.size() - (s.bytes_size - at - stride)));
@@ -109,9 +108,7 @@ bool Parser::data_piece(Symbol& s) {
       s.size = s.bytes_size + n;
       return true;
     }
-    if (n > uint64_t{1} << 30) return fail(at, "the initialiser is too large");
-    place_zeros(s, n);
-    return true;
+    return place_zeros(s, n, at);
   }
   bool relative = is_word("relative"), difference = is_word("block_difference"), block = difference || is_word("block");
   if (relative || block) {
@@ -149,8 +146,7 @@ bool Parser::data_piece(Symbol& s) {
     }
     m_.data_relocs.push_back(r);
     s.reloc_count++;
-    place_zeros(s, size);
-    return true;
+    return place_zeros(s, size, t);
   }
   TypeId ty;
   if (!type(ty)) return false;

@@ -40,8 +40,10 @@ class Parser {
   void run();
 
  private:
-  static constexpr unsigned max_depth = 60;
+  static constexpr unsigned max_depth = TypeTable::max_nesting;
   static constexpr size_t max_errors = 1000;
+  // What numbers and zeros may take beyond the text that asks for them.
+  static constexpr uint64_t free_bytes = uint64_t{256} << 20, bytes_per_character = 64;
 
   // ---- tokens
   const Token& peek(uint32_t n = 0) const { return lexer_.tokens[std::min<size_t>(at_ + n, lexer_.tokens.size() - 1)]; }
@@ -85,7 +87,8 @@ class Parser {
   void initialiser(Symbol& s, TypeId type);
   bool data_piece(Symbol& s);
   bool place(Symbol& s, const ConstNode& c, const Token& where, unsigned depth);
-  void place_zeros(Symbol& s, uint64_t n);
+  bool place_zeros(Symbol& s, uint64_t n, const Token& where);
+  bool charge(const Token& where, uint64_t bytes);       // takes them from budget_, or reports that it is spent
   void place_bytes(Symbol& s, const void* p, size_t n);
   SymbolIndex symbol_ref(const Token& t);                // reports an undeclared name once
   Item* find(std::string_view kind, std::string_view name);
@@ -114,8 +117,8 @@ class Parser {
     std::vector<ParamAttr> param_attrs;
     bool broken = false;
   };
-  void body(uint32_t function);
-  void prescan(Function& fn, const Head& head);
+  bool body(uint32_t function);  // false: not all of it could be read, whether or not that was an error of its own
+  bool prescan(Function& fn, const Head& head);
   bool instruction(Function& fn);
   bool inst_rest(Function& fn, Inst& i, const Token& op);
   bool operand(Function& fn, TypeId expected, ValueId& v, TypeId* type_out = nullptr);
@@ -154,6 +157,7 @@ class Parser {
   // by instruction of each function: its first token, for the verifier's problems
   std::vector<std::vector<uint32_t>> inst_tokens_;
   std::vector<Head> heads_;
+  uint64_t budget_ = 0;  // bytes that text of this size may still ask for
 };
 
 }  // namespace lode::air

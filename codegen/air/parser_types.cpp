@@ -1,8 +1,8 @@
 // Types and constants of the text form.
 #include <bit>
 #include <charconv>
-#include <cmath>
 
+#include "codegen/air/decimal.h"
 #include "codegen/air/legalize.h"
 #include "codegen/air/parser_impl.h"
 #include "codegen/air/text_words.h"
@@ -25,25 +25,8 @@ using T = TypeTable;
 constexpr Simple simple_types[] = {{"void", T::void_type}, {"ptr", T::ptr}, {"f16", T::f16}, {"bf16", T::bf16}, {"f32", T::f32},
                                    {"f64", T::f64},        {"f80", T::f80}, {"f128", T::f128}};
 
-// An IEEE binary16 or bfloat16 from a double, to nearest even.
-uint16_t to_half(double v, bool bf16) {
-  if (bf16) {
-    uint32_t b = std::bit_cast<uint32_t>(float(v));
-    if ((b & 0x7fffffff) > 0x7f800000) return uint16_t(b >> 16 | 64);
-    return uint16_t((b + 0x7fff + (b >> 16 & 1)) >> 16);
-  }
-  uint64_t b = std::bit_cast<uint64_t>(v);
-  uint16_t sign = uint16_t(b >> 48 & 0x8000);
-  int exponent = int(b >> 52 & 0x7ff) - 1023;
-  uint64_t mantissa = (b & 0xfffffffffffffull) | uint64_t{1} << 52;
-  if (exponent == 1024) return uint16_t(sign | 0x7c00 | (b << 12 ? 0x200 : 0));
-  if (exponent > 15) return uint16_t(sign | 0x7c00);
-  int shift = exponent < -14 ? 42 + (-14 - exponent) : 42;
-  if (shift > 54) return sign;
-  uint64_t kept = mantissa >> shift, rest = mantissa & ((uint64_t{1} << shift) - 1), half = uint64_t{1} << (shift - 1);
-  if (rest > half || (rest == half && (kept & 1))) kept++;
-  if (exponent < -14) return uint16_t(sign | kept);
-  return uint16_t(sign | (kept + (uint64_t(exponent + 14) << 10)));
+BinaryFormat format_of(TypeId t) {
+  return t == T::f16 ? binary16 : t == T::bf16 ? brain16 : t == T::f32 ? binary32 : t == T::f64 ? binary64 : t == T::f80 ? extended80 : binary128;
 }
 }  // namespace
 
@@ -60,11 +43,12 @@ bool Parser::starts_type() const {
 }
 
 bool Parser::type(TypeId& out, unsigned depth) {
-  if (depth > max_depth) return fail(peek(), "types are nested too deeply");
+  if (depth > 2 * max_depth) return fail(peek(), "types are nested too deeply");  // names count as well
   const Token t = peek();
   out = T::void_type;
   auto sized = [&](TypeId made) {
     if (m_.types.oversized(made)) return fail(t, "the type is too large");
+    if (m_.types.nesting(made) > TypeTable::max_nesting) return fail(t, "types are nested too deeply");
     out = made;
     return true;
   };
@@ -143,8 +127,7 @@ bool Parser::type(TypeId& out, unsigned depth) {
     take();
     TypeId result;
     if (!type(result, depth + 1)) return false;
-    out = m_.types.function_type(result, params.data(), params.size(), vararg);
-    return true;
+    return sized(m_.types.function_type(result, params.data(), params.size(), vararg));
   }
   if (Item* item = find("type", w)) {
     take();
@@ -195,18 +178,24 @@ bool Parser::param_attrs(ParamAttr& a) {
 // The digits of an integer token as words, least significant first, without leading zero words.
 bool Parser::words_of(const Token& token, std::vector<uint32_t>& words) {
   std::string_view s = lexer_.text(token);
-  uint32_t base = 10;
-  if (s.size() > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
-    base = 16;
-    s.remove_prefix(2);
-  }
-  if (s.size() > (base == 16 ? 3000u : 400u)) return fail(token, "the number is too long");
   words.clear();
+  if (s.size() > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
+    uint32_t bit = 0;
+    for (size_t k = s.size(); k-- > 2;) {
+      if (s[k] == '_') continue;
+      if (bit / 32 == words.size()) words.push_back(0);
+      words[bit / 32] |= uint32_t(s[k] <= '9' ? s[k] - '0' : (s[k] | 32) - 'a' + 10) << bit % 32;
+      bit += 4;
+    }
+    while (!words.empty() && words.back() == 0) words.pop_back();
+    return true;
+  }
+  if (s.size() > 400) return fail(token, "the number is too long; write it in hexadecimal");
   for (char c : s) {
     if (c == '_') continue;
-    uint64_t carry = uint64_t(c <= '9' ? c - '0' : (c | 32) - 'a' + 10);
+    uint64_t carry = uint64_t(c - '0');
     for (uint32_t& w : words) {
-      carry += uint64_t(w) * base;
+      carry += uint64_t(w) * 10;
       w = uint32_t(carry);
       carry >>= 32;
     }
@@ -229,6 +218,7 @@ bool Parser::int_literal(TypeId t, const Token& token, bool negative, ConstNode&
   if (!fits) return fail(token, "the number does not fit in " + type_text(t));
   size_t n = (bits + 31) / 32;
   if (n > 4096) return fail(token, "constants have at most 131072 bits");
+  if (!charge(token, n * 4)) return false;
   w.resize(std::max<size_t>(n, 2), 0);
   if (negative) {
     uint64_t carry = 1;
@@ -253,51 +243,27 @@ bool Parser::int_literal(TypeId t, const Token& token, bool negative, ConstNode&
 }
 
 bool Parser::float_literal(TypeId t, const Token& token, bool negative, ConstNode& out) {
-  std::string s;
-  for (char c : lexer_.text(token))
-    if (c != '_') s += c;
-  if (s.size() > 1 && (s[1] == 'x' || s[1] == 'X')) return fail(token, "write the encoding as 'bits " + s + "'");
+  std::string_view s = lexer_.text(token);
+  if (s.size() > 1 && (s[1] == 'x' || s[1] == 'X')) return fail(token, "write the encoding as 'bits " + std::string(s) + "'");
+  const BinaryFormat format = format_of(t);
+  BinaryNumber n;
+  if (!decimal_to_binary(s, format, n)) return fail(token, "malformed number");
   out.type = t;
   out.kind = ConstantKind::Float;
-  double v = 0;
-  auto r = std::from_chars(s.data(), s.data() + s.size(), v);
-  if (r.ec == std::errc::result_out_of_range) {
-    // Too large or too small for a double; the exponent's sign tells which.
-    v = s.find("e-") != std::string::npos || s.find("E-") != std::string::npos || s[0] == '0' ? 0.0 : HUGE_VAL;
-  } else if (r.ec != std::errc() || r.ptr != s.data() + s.size()) {
-    return fail(token, "malformed number");
-  }
-  if (negative) v = -v;
-  if (t == T::f32) {
-    float f = 0;
-    if (std::from_chars(s.data(), s.data() + s.size(), f).ec != std::errc()) f = float(negative ? -v : v);
-    out.bits = std::bit_cast<uint32_t>(negative ? -f : f);
-  } else if (t == T::f64) {
-    out.bits = std::bit_cast<uint64_t>(v);
-  } else if (t == T::f16 || t == T::bf16) {
-    out.bits = to_half(v, t == T::bf16);
-  } else {
-    // A double widened: exact.
-    uint64_t b = std::bit_cast<uint64_t>(v), mantissa = b & 0xfffffffffffffull;
-    uint32_t sign = uint32_t(b >> 63), e = uint32_t(b >> 52 & 0x7ff);
-    if (e == 0 && mantissa) {
-      int shift = std::countl_zero(mantissa) - 11;
-      mantissa = mantissa << shift & 0xfffffffffffffull;
-      e = uint32_t(16383 - 1022 - shift);
-    } else if (e == 0x7ff) {
-      e = 0x7fff;
-    } else if (e) {
-      e += 16383 - 1023;
-    }
-    bool zero = e == 0;
+  if (t == T::f80) {  // the leading bit is written out
+    const bool infinite = n.biased_exponent == 0x7fff;
+    const uint64_t mantissa = infinite ? uint64_t{1} << 63 : n.low;
     out.kind = ConstantKind::WideFloat;
-    if (t == T::f80) {
-      uint64_t m = zero ? 0 : mantissa << 11 | uint64_t{1} << 63;
-      out.words = {uint32_t(m), uint32_t(m >> 32), sign << 15 | e};
-    } else {
-      uint64_t high = uint64_t(sign << 15 | e) << 48 | mantissa >> 4, low = mantissa << 60;
-      out.words = {uint32_t(low), uint32_t(low >> 32), uint32_t(high), uint32_t(high >> 32)};
-    }
+    out.words = {uint32_t(mantissa), uint32_t(mantissa >> 32), uint32_t(negative) << 15 | uint32_t(n.biased_exponent)};
+  } else if (t == T::f128) {
+    const uint64_t high = uint64_t(uint32_t(negative) << 15 | uint32_t(n.biased_exponent)) << 48 | (n.high & 0xffffffffffffull);
+    out.kind = ConstantKind::WideFloat;
+    out.words = {uint32_t(n.low), uint32_t(n.low >> 32), uint32_t(high), uint32_t(high >> 32)};
+  } else {
+    const int stored = format.precision - 1;
+    const uint64_t mantissa = n.low & ((uint64_t{1} << stored) - 1);
+    const int exponent_bits = int(std::bit_width(unsigned(format.max_exponent))) + 1;
+    out.bits = uint64_t(negative) << (stored + exponent_bits) | uint64_t(n.biased_exponent) << stored | mantissa;
   }
   return true;
 }

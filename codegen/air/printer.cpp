@@ -14,7 +14,7 @@ namespace lode::air {
 namespace {
 
 void type_to(std::string& out, const TypeTable& types, TypeId id, unsigned depth) {
-  if (!id.valid() || id.value >= types.size() || depth > 60) {
+  if (!id.valid() || id.value >= types.size() || depth > TypeTable::max_nesting + 1) {
     out += "?";
     return;
   }
@@ -113,7 +113,7 @@ class FunctionPrinter {
   std::string value(ValueId v, unsigned depth = 0) const {
     if (v.value >= fn_.values.size()) return "%?";
     if (fn_.values[v.value].kind() != ValueKind::Const) return names_[v.value] == ~0u ? "%?" : '%' + std::to_string(names_[v.value]);
-    if (fn_.values[v.value].index() >= fn_.constants.size() || depth > 60) return "?";
+    if (fn_.values[v.value].index() >= fn_.constants.size() || depth > TypeTable::max_nesting) return "?";
     const Constant& c = fn_.constants[fn_.values[v.value].index()];
     const Type& t = m_.types[c.type];
     auto words = [&](size_t n) { return c.bits + n <= fn_.extra.size() ? hex(&fn_.extra[c.bits], n) : std::string("?"); };

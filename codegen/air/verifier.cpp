@@ -1,6 +1,8 @@
 // The verifier: structure first (indices, blocks, edges), then types instruction by instruction, then dominance.
 //
-// Each stage runs only on what the one before found well-formed, so that one problem is reported once.
+// Each stage looks only at what the one before found well-formed, so that one problem is reported once and hides no other:
+// an instruction whose operands do not exist has no types to check, but all others have; where a function ends in its
+// blocks' shape, dominance means nothing and is not judged.
 #include "codegen/air/verifier.h"
 
 #include <algorithm>
@@ -27,19 +29,21 @@ class FunctionVerifier {
         report("a location that does not exist");
         break;
       }
+    inst_ok_.assign(fn_.insts.size(), 0);
+    flow_ok_ = true;
     if (!structure()) return;
     entry();
-    inst_ok_.assign(fn_.insts.size(), 0);
     for (block_ = 0; block_ < fn_.blocks.size(); block_++) {
       const Block& b = fn_.blocks[block_];
       for (uint32_t k = 0; k < b.inst_count; k++) {
         inst_ = b.first_inst + k;
+        if (!inst_ok_[inst_]) continue;
         size_t before = problems_.size();
         instruction(fn_.insts[inst_]);
         inst_ok_[inst_] = problems_.size() == before;
       }
     }
-    dominance();
+    if (flow_ok_) dominance();
   }
 
  private:
@@ -54,9 +58,8 @@ class FunctionVerifier {
 
   // ---- indices
 
+  // False: nothing else of the function can be looked at. inst_ok_: the instruction's operands exist. flow_ok_: so do all edges.
   bool structure() {
-    size_t before = problems_.size();
-    auto value_ok = [&](uint32_t v) { return v < fn_.values.size(); };
     for (const Value& v : fn_.values) {
       if (!v.type.valid() || v.type.value >= types_.size()) return report("a value of an unknown type"), false;
       size_t limit = v.kind() == ValueKind::Inst ? fn_.insts.size() : v.kind() == ValueKind::Param ? fn_.blocks.size() : fn_.constants.size();
@@ -73,12 +76,14 @@ class FunctionVerifier {
       at += b.inst_count;
       if (!b.inst_count) {
         report("the block is empty");
+        flow_ok_ = false;
         continue;
       }
       for (uint32_t k = 0; k < b.inst_count; k++) {
         inst_ = b.first_inst + k;
         const Inst& i = fn_.insts[inst_];
         if (unsigned(i.op) >= op_count) return report("an unknown instruction"), false;
+        if (is_terminator(i.op) != (k + 1 == b.inst_count)) flow_ok_ = false;
         if (is_terminator(i.op) != (k + 1 == b.inst_count))
           report(k + 1 == b.inst_count ? "the block does not end in a terminator" : std::string(info(i.op).name) + ": code follows this terminator");
       }
@@ -91,29 +96,35 @@ class FunctionVerifier {
     }
     block_ = ~0u;
     if (at != fn_.insts.size()) return report("instructions outside of all blocks"), false;
-    if (problems_.size() != before) return false;
-    // Operands.
     for (block_ = 0; block_ < fn_.blocks.size(); block_++) {
       const Block& b = fn_.blocks[block_];
       for (uint32_t k = 0; k < b.inst_count; k++) {
         inst_ = b.first_inst + k;
-        const Inst& i = fn_.insts[inst_];
-        if (!i.type.valid() || i.type.value >= types_.size()) return bad("an unknown type"), false;
-        if (!lists_ok(i)) return bad("an operand list that does not exist"), false;
-        bool ok = true;
-        for_each_operand(fn_, i, [&](const ValueId v) { ok &= value_ok(v.value); });
-        if (!ok) return bad("an operand that does not exist"), false;
-        for_each_edge(fn_, i, [&](EdgeIndex e) { ok &= fn_.edges[e].target.value < fn_.blocks.size(); });
-        if (!ok) return bad("a block that does not exist"), false;
-        if (i.result.valid()) {
-          if (!value_ok(i.result.value) || fn_.values[i.result.value].kind() != ValueKind::Inst || fn_.values[i.result.value].index() != inst_)
-            return bad("a result that belongs elsewhere"), false;
-        } else if (i.type != T::void_type) {
-          return bad("a type without a result"), false;
-        }
+        inst_ok_[inst_] = operands_exist(fn_.insts[inst_]);
+        if (!inst_ok_[inst_] && is_terminator(fn_.insts[inst_].op)) flow_ok_ = false;
       }
     }
     inst_ = block_ = ~0u;
+    return true;
+  }
+
+  bool operands_exist(const Inst& i) {
+    auto value_ok = [&](uint32_t v) { return v < fn_.values.size(); };
+    if (!i.type.valid() || i.type.value >= types_.size()) return bad("an unknown type"), false;
+    if (!lists_ok(i)) return bad("an operand list that does not exist"), false;
+    bool ok = true;
+    for_each_operand(fn_, i, [&](const ValueId v) { ok &= value_ok(v.value); });
+    if (!ok) return bad("an operand that does not exist"), false;
+    for_each_edge(fn_, i, [&](EdgeIndex e) { ok &= fn_.edges[e].target.value < fn_.blocks.size(); });
+    if (!ok) return bad("a block that does not exist"), false;
+    if (i.result.valid()) {
+      if (!value_ok(i.result.value) || fn_.values[i.result.value].kind() != ValueKind::Inst || fn_.values[i.result.value].index() != inst_)
+        return bad("a result that belongs elsewhere"), false;
+      // A definition and its value agree, or every use would be judged by the wrong type.
+      if (type_of(i.result) != i.type) return bad("the result's type is not the instruction's"), false;
+    } else if (i.type != T::void_type) {
+      return bad("a type without a result"), false;
+    }
     return true;
   }
 
@@ -586,7 +597,9 @@ class FunctionVerifier {
       for (uint32_t b : order) {
         if (b == 0) continue;
         uint32_t best = ~0u;
-        for (uint32_t p : predecessors[b]) {
+        // The last predecessor first: a block that all others lead to, such as that of a failed check, then costs a step each.
+        for (auto it = predecessors[b].rbegin(); it != predecessors[b].rend(); ++it) {
+          const uint32_t p = *it;
           if (idom[p] == ~0u) continue;
           if (best == ~0u) {
             best = p;
@@ -630,6 +643,7 @@ class FunctionVerifier {
       block_ = b;
       for (uint32_t k = 0; k < fn_.blocks[b].inst_count; k++) {
         inst_ = fn_.blocks[b].first_inst + k;
+        if (!inst_ok_[inst_]) continue;
         const Inst& i = fn_.insts[inst_];
         bool ok = true;
         auto check = [&](const ValueId v, bool on_normal_edge) {
@@ -672,7 +686,8 @@ class FunctionVerifier {
   std::vector<Problem>& problems_;
   bool legal_;
   uint32_t block_ = ~0u, inst_ = ~0u;
-  std::vector<uint8_t> inst_ok_;
+  std::vector<uint8_t> inst_ok_;  // nothing is wrong with the instruction so far
+  bool flow_ok_ = true;           // blocks and edges make a control-flow graph
 };
 
 }  // namespace
@@ -685,11 +700,39 @@ void verify_function(const Module& module, const Function& fn, std::vector<Probl
   FunctionVerifier(module, fn, problems).run();
 }
 
-void verify_module(const Module& m, std::vector<Problem>& problems) {
+void verify_symbols(const Module& m, std::vector<Problem>& problems) {
   auto report = [&](uint32_t symbol, std::string message) { problems.push_back({SymbolIndex(symbol), ~0u, ~0u, std::move(message)}); };
   auto string_ok = [&](StringRef r) { return uint64_t(r.offset) + r.size <= m.strings.size(); };
   for (const Comdat& c : m.comdats)
     if (!string_ok(c.name)) problems.push_back({SymbolIndex{}, ~0u, ~0u, "a comdat without a name"});
+  for (uint32_t t = 0; t < m.types.size(); t++)
+    if (m.types.nesting(TypeId(t)) > TypeTable::max_nesting) {
+      report(~0u, "a type nests more than " + std::to_string(TypeTable::max_nesting) + " levels deep");
+      return;
+    }
+  // Aliases end at something that is no alias. 1: on the way, 2: ends well, 3: does not, and that is reported.
+  std::vector<uint8_t> alias_state(m.symbols.size(), 0);
+  std::vector<uint32_t> chain;
+  auto follow_alias = [&](uint32_t k) {
+    chain.clear();
+    const char* problem = nullptr;
+    uint32_t to = k;
+    for (;;) {
+      const Symbol& x = m.symbols[to];
+      if (alias_state[to] == 1) problem = "the alias leads to itself";
+      if (alias_state[to] || (x.kind != SymbolKind::alias && x.kind != SymbolKind::ifunc)) break;
+      alias_state[to] = 1;
+      chain.push_back(to);
+      if (!x.aliasee.valid() || x.aliasee.value >= m.symbols.size()) {
+        problem = "the alias leads nowhere";
+        break;
+      }
+      to = x.aliasee.value;
+    }
+    const bool good = !problem && alias_state[to] != 3;
+    for (uint32_t c : chain) alias_state[c] = good ? 2 : 3;
+    if (problem) report(k, problem);
+  };
   for (uint32_t k = 0; k < m.symbols.size(); k++) {
     const Symbol& s = m.symbols[k];
     if (!string_ok(s.name) || !string_ok(s.section)) {
@@ -731,18 +774,7 @@ void verify_module(const Module& m, std::vector<Problem>& problems) {
           report(k, where + " is of a block in no function");
       }
     } else {
-      // Aliases end at something that is no alias.
-      uint32_t to = k;
-      for (size_t step = 0; step <= m.symbols.size(); step++) {
-        const Symbol& x = m.symbols[to];
-        if (x.kind != SymbolKind::alias && x.kind != SymbolKind::ifunc) break;
-        if (!x.aliasee.valid() || x.aliasee.value >= m.symbols.size()) {
-          report(k, "the alias leads nowhere");
-          break;
-        }
-        to = x.aliasee.value;
-        if (step == m.symbols.size()) report(k, "the alias leads to itself");
-      }
+      follow_alias(k);
       if (s.kind == SymbolKind::ifunc && s.aliasee.valid() && s.aliasee.value < m.symbols.size() &&
           m.symbols[s.aliasee.value].kind == SymbolKind::data)
         report(k, "the resolver is no function");
@@ -751,6 +783,10 @@ void verify_module(const Module& m, std::vector<Problem>& problems) {
   for (const InitEntry& i : m.inits)
     if (!i.function.valid() || i.function.value >= m.symbols.size()) problems.push_back({SymbolIndex{}, ~0u, ~0u, "a constructor that does not exist"});
     else if (m.symbols[i.function.value].kind == SymbolKind::data) report(i.function.value, "a constructor that is no function");
+}
+
+void verify_module(const Module& m, std::vector<Problem>& problems) {
+  verify_symbols(m, problems);
   for (uint32_t f = 0; f < m.functions.size(); f++) {
     const FunctionDecl& d = m.functions[f];
     if (!d.symbol.valid() || d.symbol.value >= m.symbols.size()) {
@@ -759,7 +795,7 @@ void verify_module(const Module& m, std::vector<Problem>& problems) {
     }
     if (m.bodies) continue;
     if (f >= m.in_memory.size()) {
-      report(d.symbol.value, "the function has no body");
+      problems.push_back({d.symbol, ~0u, ~0u, "the function has no body"});
       continue;
     }
     verify_function(m, m.in_memory[f], problems);

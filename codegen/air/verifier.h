@@ -1,7 +1,7 @@
 // Checks that a module obeys the rules of air.h and opcodes.def, before code generation relies on them.
 //
-// All problems are reported, each with its place; what is wrong in one instruction does not make others wrong. A function that
-// passes may be handed to legalisation and the interpreter without further checks of indices.
+// All problems are reported, each with its place; what is wrong in one instruction neither makes others wrong nor hides what
+// is wrong with them. A function that passes may be handed to legalisation and the interpreter without further checks of indices.
 #pragma once
 
 #include <string>
@@ -20,7 +20,9 @@ struct Problem {
 
 // Appends the problems of one function. `fn.symbol` must be a symbol of the module.
 void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems);
-// Symbols, data, comdats, inits, and the functions of Module::in_memory (not those behind Module::bodies).
+// Symbols, data, comdats, inits: all but the functions' bodies.
+void verify_symbols(const Module& module, std::vector<Problem>& problems);
+// The same, and the functions of Module::in_memory (not those behind Module::bodies).
 void verify_module(const Module& module, std::vector<Problem>& problems);
 // "function main, block 2: icmp: ..."
 std::string problem_text(const Module& module, const Problem& p);

@@ -102,7 +102,7 @@ air::ValueId FunctionImporter::build_aggregate(T type, const std::vector<V>& mem
 }
 
 air::ValueId FunctionImporter::constant(uint32_t value, int depth) {
-  if (depth > 64 || --budget_ < 0) {
+  if (depth > int(air::TypeTable::max_nesting) || --budget_ < 0) {
     fail("constant nested too deeply");
     return {};
   }

@@ -20,7 +20,6 @@ namespace lode::wasm {
 using AirOp = air::Op;
 
 namespace {
-constexpr uint32_t none = ~0u;
 constexpr uint32_t tree_limit = 120;  // nesting of operands; deeper ones go through locals
 }  // namespace
 

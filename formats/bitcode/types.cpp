@@ -1,6 +1,8 @@
 // The type table ("TYPE_BLOCK"). Types refer to earlier entries, except that elements of identified structs and pointees
-// may come later. What contains itself by value, and what nests deeper than 256 levels, is refused here, so that every
+// may come later. What contains itself by value, and what nests deeper than 250 levels, is refused here, so that every
 // later walk over a type may recurse.
+#include <algorithm>
+
 #include "formats/bitcode/reader_parts.h"
 
 namespace lode::formats::bitcode {
@@ -9,7 +11,7 @@ namespace {
 
 constexpr const char* block_name = "TYPE";
 constexpr uint64_t max_types = uint64_t{1} << 26;
-constexpr int max_depth = 256;
+constexpr int max_depth = 250;  // within air::TypeTable::max_nesting
 
 enum Code : uint32_t {
   num_entry = 1, void_ = 2, float_ = 3, double_ = 4, label = 5, opaque = 6, integer = 7, pointer = 8, half = 10,
@@ -29,25 +31,33 @@ bool list(Cursor& c, Module& m, Type& t, uint32_t from) {
   return true;
 }
 
-// 0 unseen, 1 on the way, 2 done. Pointers and functions do not contain what they refer to.
-bool check_nesting(const Module& m, uint32_t id, std::vector<uint8_t>& state, int depth) {
-  if (state[id] == 2) return true;
-  if (state[id] == 1 || depth > max_depth) return false;
-  state[id] = 1;
+// How deep each type nests, 0 for what contains nothing; filled in as types are asked for. Pointers and functions do not contain
+// what they refer to.
+constexpr uint16_t unseen = 0xffff, on_the_way = 0xfffe;
+bool check_nesting(const Module& m, uint32_t id, std::vector<uint16_t>& depths, int level) {
+  if (depths[id] < on_the_way) return true;
+  if (depths[id] == on_the_way || level > max_depth) return false;
+  depths[id] = on_the_way;
   const Type& t = m.types[id];
+  int depth = 0;
+  auto contains = [&](uint32_t e) {
+    if (!check_nesting(m, e, depths, level + 1)) return false;
+    depth = std::max(depth, depths[e] + 1);
+    return depth <= max_depth;
+  };
   switch (t.kind) {
     case TypeKind::Array:
     case TypeKind::Vector:
     case TypeKind::ScalableVector:
-      if (!check_nesting(m, t.element, state, depth + 1)) return false;
+      if (!contains(t.element)) return false;
       break;
     case TypeKind::Struct:
       for (uint32_t e : m.list_of(t))
-        if (!check_nesting(m, e, state, depth + 1)) return false;
+        if (!contains(e)) return false;
       break;
     default: break;
   }
-  state[id] = 2;
+  depths[id] = uint16_t(depth);
   return true;
 }
 
@@ -177,9 +187,9 @@ bool finish_types(Cursor& c, Module& m) {
       default: break;
     }
   }
-  std::vector<uint8_t> state(n, 0);
+  std::vector<uint16_t> depths(n, unseen);
   for (uint32_t i = 0; i < n; i++)
-    if (!check_nesting(m, i, state, 0)) return c.fail("type that contains itself or nests too deeply");
+    if (!check_nesting(m, i, depths, 0)) return c.fail("type that contains itself or nests too deeply");
 
   for (uint32_t i = 0; i < n; i++) {
     const Type& t = m.types[i];

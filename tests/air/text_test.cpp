@@ -1,9 +1,12 @@
 // The text form: everything that prints parses to what prints the same; errors have places and do not cascade.
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
+#include "codegen/air/decimal.h"
 #include "codegen/air/text.h"
+#include "codegen/air/verifier.h"
 
 using namespace lode;
 using namespace lode::air;
@@ -66,6 +69,174 @@ TEST_CASE("AIR text: errors have line and column and do not cascade") {
   CHECK(errors_of("strong func @f() -> void {\na:\n  br b(1)\nb:\n  ret\n}\n") == "3:8 expected ')': the block has 0 parameters, found '1'\n");
   CHECK(errors_of("strong func @f() -> void {\na:\n  frobnicate i32 1\n  call void @unknown()\n  call void @unknown()\n  ret\n}\n") ==
         "3:3 'frobnicate' is not an instruction\n4:13 '@unknown' is not declared\n");
+}
+
+TEST_CASE("AIR text: a broken declaration hides nothing of the others, of whatever kind they are") {
+  const char* source =
+      "type bad = {i32, nothing}\n"
+      "strong alias @loop : i32 = @pool\n"
+      "strong alias @pool : i32 = @loop\n"
+      "strong data @big : [2 x i8] = (1, 2, 3)\n"
+      "strong data @uses_bad : bad = zero\n"
+      "internal data @fine : i32 = 7\n"
+      "constructor @fine\n"
+      "strong func @one(%x: bad) -> i32 {\na:\n  ret i32 0\n}\n"
+      "strong func @two() -> i32 {\na:\n  %r = call i32 @one(i32 5)\n  %s = add i32 %r, %undefined\n  %t = add i32 %s, %undefined\n  ret i64 %t\n}\n"
+      "strong func @three() -> i32 {\na:\n  %x = icmp eq i32 1, 2\n  ret i32 %x\n}\n"
+      "strong func @four(%p: ptr) -> void {\na:\n  %x = load bad, ptr %p\n  store bad %x, ptr %p\n  br b(%x)\nb(%y: bad):\n  ret\n}\n";
+  CHECK(errors_of(source) ==
+        "1:18 'nothing' is not a type\n"
+        "2:14 the alias leads to itself\n"
+        "4:31 the list has more than the 2 members of [2 x i8]\n"
+        "6:15 a constructor that is no function\n"
+        "15:20 '%undefined' is not defined\n"
+        "22:11 '%x' has type i1, not i32\n");
+}
+
+TEST_CASE("AIR text: types nest through names as well, and what nests too deeply is refused") {
+  auto chain = [](unsigned n, bool forward) {
+    std::string s;
+    for (unsigned k = 0; k <= n; k++) {
+      const unsigned at = forward ? k : n - k;
+      s += "type t" + std::to_string(at) + " = " + (at == n ? "i32" : "[1 x t" + std::to_string(at + 1) + "]") + "\n";
+    }
+    return s + "internal data @x : t0 = zero\nstrong func @f(%p: ptr) -> void {\na:\n  %x = load t0, ptr %p\n  store t0 %x, ptr @x\n  ret\n}\n";
+  };
+  for (bool forward : {false, true}) {
+    fix_point(chain(200, forward));
+    for (unsigned n : {300u, 50000u}) CHECK(errors_of(chain(n, forward)).find("types are nested too deeply") != std::string::npos);
+  }
+  // Constants follow their types; parentheses alone prove nothing.
+  std::string type = "i8", value = "1";
+  for (int k = 0; k < 200; k++) type = "{" + type + "}", value = "(" + value + ")";
+  fix_point("strong data @x : " + type + " = " + value + "\n");
+}
+
+TEST_CASE("AIR text: small texts do not ask for much memory") {
+  CHECK(errors_of("strong data @x : {[1000000000 x i8], i8} = (zero, 1)\n") == "1:44 the constants are too large for a text of this size\n");
+  CHECK(errors_of("strong data @x : i8 = {zero 200000000, i8 1, zero 200000000, i8 1}\n") == "1:51 the constants are too large for a text of this size\n");
+  std::string many = "strong data @x : {[100000000 x i8], i8} = (zero, 1)\n";
+  for (int k = 0; k < 3; k++) many += "strong data @y" + std::to_string(k) + " : {[100000000 x i8], i8} = (zero, 1)\n";
+  CHECK(errors_of(many).find("too large for a text of this size") != std::string::npos);
+  std::string wide = "strong func @f(%p: ptr) -> void {\na:\n";
+  for (int k = 0; k < 40000; k++) wide += "  store i131072 1, ptr %p\n";
+  CHECK(errors_of(wide + "  ret\n}\n").find("too large for a text of this size") != std::string::npos);
+  // Zeros at the end cost nothing.
+  fix_point("strong data @x : {i8, [1000000000000 x i8]} = {i8 1, zero 1000000000000}\n");
+}
+
+TEST_CASE("AIR text: wide integers print and parse") {
+  std::string digits = "0x1";
+  for (int k = 0; k < 32000; k++) digits += "0123456789abcdef"[(k * 7 + k / 5) % 16];
+  fix_point("strong data @x : i131072 = " + digits + "\nstrong func @f() -> i131072 {\na:\n  ret i131072 " + digits + "\n}\n");
+  CHECK(errors_of("strong data @x : i128 = " + std::string(500, '9') + "\n") == "1:25 the number is too long; write it in hexadecimal\n");
+}
+
+TEST_CASE("AIR text: numbers are rounded once, to the nearest of their own type") {
+  auto bits = [](const std::string& type, const std::string& number) {
+    ParsedModule parsed;
+    REQUIRE(parse_text("strong data @x : " + type + " = " + number + "\n", "t.air", parsed));
+    const Symbol& s = parsed.module.symbols[0];
+    std::string hex;
+    for (uint64_t k = s.size; k-- > 0;) {
+      char two[3];
+      std::snprintf(two, sizeof two, "%02x", k < s.bytes_size ? parsed.module.data[s.bytes_offset + k] : 0);
+      hex += two;
+    }
+    return hex;
+  };
+  CHECK(bits("f128", "0.1") == "3ffb999999999999999999999999999a");
+  CHECK(bits("f128", "-1.0") == "bfff0000000000000000000000000000");
+  CHECK(bits("f128", "1.189731495357231765085759326628007016e4932") == "7ffeffffffffffffffffffffffffffff");
+  CHECK(bits("f128", "1.2e4932") == "7fff0000000000000000000000000000");
+  CHECK(bits("f128", "6.475175119438025110924438958227646552e-4966") == "00000000000000000000000000000001");
+  CHECK(bits("f128", "3.0e-4966") == "00000000000000000000000000000000");
+  CHECK(bits("f128", "3.3621031431120935062626778173217526e-4932") == "00010000000000000000000000000000");
+  CHECK(bits("f80", "0.1").substr(12) == "3ffbcccccccccccccccd");
+  CHECK(bits("f80", "1.0e5000").substr(12) == "7fff8000000000000000");
+  CHECK(bits("f80", "3.6451995318824746025e-4951").substr(12) == "00000000000000000001");
+  CHECK(bits("f64", "0.1") == "3fb999999999999a");
+  CHECK(bits("f64", "1.7976931348623157e308") == "7fefffffffffffff");
+  CHECK(bits("f64", "1.7976931348623159e308") == "7ff0000000000000");
+  CHECK(bits("f64", "4.9406564584124654e-324") == "0000000000000001");
+  CHECK(bits("f64", "2.0e-324") == "0000000000000000");
+  CHECK(bits("f64", "2.2250738585072014e-308") == "0010000000000000");
+  CHECK(bits("f64", "9007199254740993") == "4340000000000000");   // a tie, to even
+  CHECK(bits("f64", "9007199254740993.0000000000000000000001") == "4340000000000001");
+  CHECK(bits("f64", "0.0e99999999999") == "0000000000000000");
+  CHECK(bits("f64", "-0.0") == "8000000000000000");
+  CHECK(bits("f32", "16777217") == "4b800000");
+  CHECK(bits("f32", "3.4028235677973366e38") == "7f7fffff"); // just below the middle
+  CHECK(bits("f32", "3.4028235677973367e38") == "7f800000");
+  CHECK(bits("f32", "1.0e-45") == "00000001");
+  // Just above the middle of 1 and the next half: a double in between would say 1.
+  CHECK(bits("f16", "1.00048828125000000000000000000001") == "3c01");
+  CHECK(bits("f16", "1.00048828125") == "3c00");
+  CHECK(bits("f16", "65519.999") == "7bff");
+  CHECK(bits("f16", "65520.0") == "7c00");
+  CHECK(bits("f16", "0.00000005960464477539") == "0001");
+  CHECK(bits("bf16", "3.14159265358979") == "4049");
+  // Against the C library: the same for doubles and floats of all sizes.
+  uint64_t state = 88172645463325252u;
+  for (int k = 0; k < 20000; k++) {
+    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+    char text[64];
+    std::snprintf(text, sizeof text, "%llu.%llue%d", static_cast<unsigned long long>(state >> 20), static_cast<unsigned long long>(state & 0xfffff), int(state % 700) - 350);
+    BinaryNumber n;
+    REQUIRE(decimal_to_binary(text, binary64, n));
+    const double d = std::strtod(text, nullptr);
+    uint64_t b;
+    std::memcpy(&b, &d, 8);
+    if ((uint64_t(n.biased_exponent) << 52 | (n.low & 0xfffffffffffffu)) != b) FAIL(text);
+    REQUIRE(decimal_to_binary(text, binary32, n));
+    const float f = std::strtof(text, nullptr);
+    uint32_t fb;
+    std::memcpy(&fb, &f, 4);
+    if ((uint32_t(n.biased_exponent) << 23 | (n.low & 0x7fffffu)) != fb) FAIL(text);
+  }
+}
+
+TEST_CASE("AIR verifier: all problems of a function and a module are reported, each once") {
+  ParsedModule parsed;
+  REQUIRE(parse_text("strong func @f(%x: i32) -> i32 {\na:\n  %a = add i32 %x, 1\n  %b = add i32 %a, 2\n  %c = add i32 %b, 3\n"
+                     "  %d = add i32 %c, 4\n  br e(%d)\ne(%p: i32):\n  ret i32 %p\n}\n", "t.air", parsed));
+  Module& m = parsed.module;
+  Function& f = m.in_memory[0];
+  auto texts = [&] {
+    std::vector<Problem> problems;
+    verify_module(m, problems);
+    std::string all;
+    for (const Problem& p : problems) all += problem_text(m, p) + "\n";
+    return all;
+  };
+  CHECK(texts() == "");
+  f.insts[0].a = 1000;                       // no such value
+  f.insts[1].b = f.insts[3].b;               // fine
+  f.insts[2].type = TypeTable::i64;          // not its result's
+  f.insts[3].op = Op::fadd;                  // of integers
+  m.symbols[0].tls = TlsModel::local_exec;
+  CHECK(texts() == "f: a thread-local function\n"
+                   "f, block 0, instruction 0: add: an operand that does not exist\n"
+                   "f, block 0, instruction 2: add: the result's type is not the instruction's\n"
+                   "f, block 0, instruction 3: fadd: takes floating point, not i32\n");
+  // A block without a terminator takes nothing from the rest.
+  f.insts[4].op = Op::trap;
+  f.insts[5].op = Op::debug_trap;
+  const std::string more = texts();
+  CHECK(more.find("block 1: the block does not end in a terminator") == std::string::npos);
+  CHECK(more.find("block 1, instruction 5: the block does not end in a terminator") != std::string::npos);
+  CHECK(more.find("instruction 3: fadd: takes floating point, not i32") != std::string::npos);
+  // A function that fails many checks leads to one block from everywhere: linear, not quadratic.
+  std::string s = "strong func @g(%c: i1) -> void {\ns:\n  cond_br %c, b0, bad\n";
+  const int n = 60000;
+  for (int k = 0; k < n; k++)
+    s += "b" + std::to_string(k) + ":\n  cond_br %c, " + (k + 1 < n ? "b" + std::to_string(k + 1) : std::string("good")) + ", bad\n";
+  s += "good:\n  ret\nbad:\n  trap\n}\n";
+  CHECK(errors_of(s) == "");
+  // So do chains of aliases.
+  s = "strong data @a0 : i32 = 1\n";
+  for (int k = 1; k < n; k++) s += "strong alias @a" + std::to_string(k) + " : i32 = @a" + std::to_string(k - 1) + "\n";
+  CHECK(errors_of(s) == "");
 }
 
 TEST_CASE("AIR text: a diagnostic shows its line") {

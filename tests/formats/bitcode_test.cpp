@@ -302,6 +302,28 @@ TEST_CASE("Bitcode: an unknown record is named with its block, code and place") 
   CHECK(m.error().text() == "bad bitcode: unknown record (code 99) in block MODULE, bit offset 117");
 }
 
+TEST_CASE("Bitcode: types that nest too deeply are refused, in whatever order they come") {
+  // A chain of structs, each containing the one before it or the one after it.
+  auto message = [](uint32_t n, bool forward) {
+    BitWriter w;
+    size_t block = w.enter(2, 8, 3);
+    w.record(3, 1, {2});
+    size_t types = w.enter(3, 17, 3);
+    w.record(3, 1, {n + 1});
+    if (!forward) w.record(3, 7, {32});
+    for (uint32_t i = 0; i < n; i++) w.record(3, 18, {0, forward ? i + 1 : i});
+    if (forward) w.record(3, 7, {32});
+    w.leave(3, types);
+    w.leave(3, block);
+    auto m = open(w.bytes);
+    return m.ok() ? std::string() : m.error().text();
+  };
+  for (bool forward : {false, true}) {
+    CHECK(message(200, forward) == "");
+    for (uint32_t n : {260u, 200000u}) CHECK(message(n, forward).find("type that contains itself or nests too deeply") != std::string::npos);
+  }
+}
+
 TEST_CASE("Bitcode: modules of clang 14 and clang 19") {
   for (const char* name : {"sample.clang14.O0.bc", "sample.clang19.O0.bc"}) {
     INFO(name);

@@ -13,6 +13,9 @@ namespace {
 
 using Random = std::mt19937;
 
+// The kinds of ReferenceKind: the stored form must carry them all.
+constexpr uint32_t reference_kinds = last_reference_kind + 1;
+
 uint32_t below(Random& rng, uint32_t n) { return uint32_t(rng() % n); }
 
 FunctionDraft random_draft(Random& rng, unsigned tag_bytes) {
@@ -26,7 +29,7 @@ FunctionDraft random_draft(Random& rng, unsigned tag_bytes) {
   for (uint32_t i = below(rng, 10); i > 0; i--) d.extra.push_back(rng());
   for (uint32_t i = below(rng, 10); i > 0; i--) d.locals.push_back(uint8_t(rng()));
   for (uint32_t i = below(rng, 5); i > 0; i--)
-    d.references.push_back({SymbolId(below(rng, 1000)), int32_t(rng()), ReferenceKind(below(rng, 12))});
+    d.references.push_back({SymbolId(below(rng, 1000)), int32_t(rng()), ReferenceKind(below(rng, reference_kinds))});
   for (uint32_t i = below(rng, 20); i > 0; i--) d.constants.push_back(uint8_t(rng()));
   for (uint32_t& w : d.frame) w = below(rng, 3);
   d.text_align_log2 = uint8_t(below(rng, 6));
@@ -215,12 +218,59 @@ TEST_CASE("MIR store: foreign, damaged, other version and other target are told 
   seal(later);
   CHECK(message(later) == "MIR store of version 9; this program reads version 1");
   for (size_t n = 8; n < good.size(); n++) CHECK(message({good.begin(), good.begin() + n}).find("damaged") == 0);
-  for (int i = 0; i < 500; i++) {
+  // Every bit that is flipped, and every byte that becomes another, is noticed.
+  for (size_t at = 0; at < good.size(); at++) {
     auto flipped = good;
-    const size_t at = 8 + rng() % (good.size() - 8);
-    flipped[at] ^= uint8_t(1 << below(rng, 8));
-    CHECK(message(flipped).find("damaged") == 0);
+    for (int bit = 0; bit < 9; bit++) {
+      flipped[at] = bit < 8 ? uint8_t(good[at] ^ 1 << bit) : uint8_t(~good[at]);
+      const std::string m = message(flipped);
+      if (m.find(at < 8 ? "not a MIR store" : "damaged") != 0) FAIL("byte " << at << ": " << m);
+    }
   }
+  for (size_t n = 1; n < 40; n++) {
+    auto longer = good;
+    longer.insert(longer.end(), n, 0);
+    CHECK(message(longer).find("damaged") == 0);
+  }
+}
+
+TEST_CASE("MIR store: every kind of reference is stored and read back") {
+  MirStore store(1, target);
+  FunctionDraft d;
+  for (uint32_t kind = 0; kind < reference_kinds; kind++) d.references.push_back({SymbolId(kind), int32_t(kind), ReferenceKind(kind)});
+  REQUIRE(store.append(d).ok());
+  auto loaded = MirStore::load(store.save(), target);
+  if (!loaded.ok()) FAIL(loaded.error().text());
+  CHECK(same(loaded->view(FunctionId(0)), d));
+}
+
+TEST_CASE("MIR store: replacing again and again stays within twice the living code") {
+  Random rng(9);
+  MirStore store(2, target);
+  std::vector<FunctionDraft> model;
+  for (int i = 0; i < 40; i++) {
+    model.push_back(random_draft(rng, 2));
+    REQUIRE(store.append(model.back()).ok());
+  }
+  auto bytes = [&] {
+    const StoreSizes s = store.sizes();
+    return s.tag_bytes + s.operand_bytes + s.extra_bytes + s.local_bytes + s.reference_bytes + s.constant_bytes;
+  };
+  for (int i = 0; i < 5000; i++) {
+    const uint32_t f = below(rng, uint32_t(model.size()));
+    model[f] = random_draft(rng, 2);
+    REQUIRE(store.replace(FunctionId(f), model[f]).ok());
+    store.compact();
+    REQUIRE(store.sizes().garbage_bytes <= bytes() / 4);
+  }
+  for (uint32_t f = 0; f < model.size(); f++) REQUIRE(same(store.view(FunctionId(f)), model[f]));
+  // What a dead function had is not there any more, and its number stays dead.
+  store.remove(FunctionId(3));
+  store.compact(0);
+  CHECK(!store.alive(FunctionId(3)));
+  CHECK(store.view(FunctionId(3)).count == 0);
+  CHECK(!store.replace(FunctionId(3), model[0]).ok());
+  CHECK(store.sizes().functions == model.size() - 1);
 }
 
 TEST_CASE("MIR store: damage under a valid checksum is refused or harmless") {
