@@ -1,64 +1,13 @@
 // The main job: SQLite and a driver as bitcode become programs that print what clang's own build prints; by executables
 // and by object files, with the static and the shared libc, from -O0 and -O1 bitcode; as clang's -flto linker; and as
 // WebAssembly objects under node. Skipped, saying so, where SQLite has not been fetched (scripts/fetch-sqlite.sh).
-//
-// Bitcode and the expected output are made once and kept in the build folder.
+#include "tests/programs/sqlite_inputs.h"
 #include "tests/support/elf_check.h"
-#include "tests/support/run.h"
-#include "tests/support/toolchain.h"
-
-#include <catch2/catch.hpp>
-#include <fcntl.h>
-#include <sys/file.h>
 
 using namespace lode::test;
+using namespace lode::test::sqlite_inputs;
 
 namespace {
-
-const std::string sqlite = LODE_INPUTS "/sqlite";
-const std::string work = LODE_WORK "/sqlite";
-const Args flags = {"-w", "-I" + sqlite, "-DSQLITE_ENABLE_MATH_FUNCTIONS", "-DSQLITE_OMIT_LOAD_EXTENSION"};
-const Args wasi_flags = {"--target=wasm32-wasi", "-DSQLITE_THREADSAFE=0", "-D_WASI_EMULATED_GETPID", "-D_WASI_EMULATED_MMAN",
-                         "-D_WASI_EMULATED_SIGNAL"};
-
-bool available(const Args& tools) {
-  if (!std::filesystem::exists(sqlite + "/sqlite3.c")) {
-    WARN("skipped: " << sqlite << "/sqlite3.c is not there");
-    return false;
-  }
-  for (const std::string& t : tools) {
-    if (!have_tool(t)) {
-      WARN("skipped: " << t << " is not installed");
-      return false;
-    }
-  }
-  return true;
-}
-
-// Makes a kept file by `command` + -o, once, whichever test process comes first.
-std::string kept(const std::string& name, const Args& command) {
-  std::string path = work + "/" + name, temp = path + "." + std::to_string(getpid());
-  std::filesystem::create_directories(work);
-  int lock = open((path + ".lock").c_str(), O_CREAT | O_RDWR, 0600);
-  flock(lock, LOCK_EX);
-  if (!std::filesystem::exists(path)) {
-    RunResult r = run(command + Args{"-o", temp}, {.seconds = 300});
-    INFO(r.describe());
-    CHECK(r.ok());
-    if (r.ok()) std::filesystem::rename(temp, path);
-  }
-  close(lock);
-  return path;
-}
-
-Args bitcode(const std::string& level, const Args& more = {}, const std::string& tag = "") {
-  Args out;
-  for (std::string c : {std::string(LODE_SOURCE_DIR "/examples/sqlite/driver.c"), sqlite + "/sqlite3.c"}) {
-    std::string name = std::filesystem::path(c).stem().string() + tag + "." + level + ".bc";
-    out.push_back(kept(name, Args{"clang-19", "-" + level, "-c", "-emit-llvm", c} + flags + more));
-  }
-  return out;
-}
 
 const std::string& expected() {
   static const std::string text = [] {
