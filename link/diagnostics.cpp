@@ -9,20 +9,22 @@
 
 namespace lode::link {
 
-void Diagnostics::add(bool is_error, std::string text, uint64_t key) {
+void Diagnostics::add(bool is_error, std::string text, uint64_t key, bool complete) {
   std::lock_guard lock(mutex_);
   if (!is_error && no_warnings) return;
   if (is_error && demote_errors) is_error = false;
   else if (!is_error && fatal_warnings) is_error = true;
   errors_ += is_error;
-  pending_.push_back({key, is_error, std::move(text)});
+  pending_.push_back({key, is_error, complete, std::move(text)});
 }
 
-void Diagnostics::put(const char* kind, const std::string& text) {
+void Diagnostics::put(const char* kind, const std::string& text, bool complete) {
   if (sink) {
-    *sink += kind;
+    if (!complete) *sink += kind;
     *sink += text;
     *sink += '\n';
+  } else if (complete) {
+    std::fprintf(stderr, "%s\n", text.c_str());
   } else {
     std::fprintf(stderr, "%s: %s%s\n", program.c_str(), kind, text.c_str());
   }
@@ -36,13 +38,13 @@ bool Diagnostics::flush() {
   if (quiet) pending_.clear();
   for (const Entry& e : pending_) {
     if (error_limit && printed_ >= error_limit) {
-      if (!limit_told_) put("error: ", "too many errors emitted, stopping now (--error-limit=0 shows all)");
+      if (!limit_told_) put("error: ", "too many errors emitted, stopping now (--error-limit=0 shows all)", false);
       limit_told_ = true;
       break;
     }
     printed_ += e.is_error;
     const char* kind = e.is_error ? (color ? "\033[0;1;31merror:\033[0m " : "error: ") : (color ? "\033[0;1;35mwarning:\033[0m " : "warning: ");
-    put(kind, e.text);
+    put(kind, e.text, e.complete);
   }
   pending_.clear();
   return errors_ != 0;

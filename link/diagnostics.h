@@ -25,9 +25,9 @@ class Diagnostics {
   bool demote_errors = false;  // --noinhibit-exec: errors are printed as warnings and the output is written
 
   // Thread-safe. The text may have several lines; the first is the message.
-  void error(std::string text, uint64_t key = 0) { add(true, std::move(text), key); }
-  void error(const Error& e, uint64_t key = 0) { add(true, e.text(), key); }
-  void warning(std::string text, uint64_t key = 0) { add(false, std::move(text), key); }
+  void error(std::string text, uint64_t key = 0) { add(true, std::move(text), key, false); }
+  void error(const Error& e, uint64_t key = 0) { add(true, e.text(), key, e.complete); }
+  void warning(std::string text, uint64_t key = 0) { add(false, std::move(text), key, false); }
 
   // Prints what gathered, in order. True when there has been an error so far.
   bool flush();
@@ -37,10 +37,11 @@ class Diagnostics {
   struct Entry {
     uint64_t key;
     bool is_error;
+    bool complete;  // no program's name and no "error:" in front
     std::string text;
   };
-  void put(const char* kind, const std::string& text);
-  void add(bool is_error, std::string text, uint64_t key);
+  void put(const char* kind, const std::string& text, bool complete);
+  void add(bool is_error, std::string text, uint64_t key, bool complete);
   std::mutex mutex_;
   std::vector<Entry> pending_;
   unsigned errors_ = 0, printed_ = 0;

@@ -1,9 +1,13 @@
-// linker.h over the passes of the ELF link: modules are inputs in memory; a replacement is a module in front of all others, and the
-// first definition of a symbol is the one that counts.
+// linker.h over the passes of the ELF link: modules are inputs in memory; a replacement is a module in front of all others, the
+// first definition of its symbol is the one that counts, and the later ones are no error.
 #include "link/linker.h"
 
 #include <algorithm>
 
+#include "codegen/air/text.h"
+#include "codegen/air/verifier.h"
+#include "codegen/import/import.h"
+#include "formats/elf/reader.h"
 #include "link/elf/options.h"
 
 namespace lode::link {
@@ -14,11 +18,87 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
 
 namespace {
 
-struct Item {
-  std::string name;               // of a module; an option's text
-  std::vector<uint8_t> contents;  // of a module
-  bool is_module = false;
+// A module as it was given: bytes (ELF or bitcode), or AIR.
+struct Contents {
+  std::vector<uint8_t> bytes;
+  std::unique_ptr<air::Module> module;
 };
+
+struct Item {
+  std::string name;   // of a module or a replaced function; an option's text
+  Contents contents;
+  bool is_option = false;
+};
+
+bool starts_with(std::span<const uint8_t> bytes, std::initializer_list<uint8_t> magic) {
+  return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
+}
+bool is_elf(std::span<const uint8_t> bytes) { return starts_with(bytes, {0x7f, 'E', 'L', 'F'}); }
+bool is_bitcode(std::span<const uint8_t> bytes) {
+  return starts_with(bytes, {'B', 'C', 0xc0, 0xde}) || starts_with(bytes, {0xde, 0xc0, 0x17, 0x0b});
+}
+
+Result<void> verify(const air::Module& module, const std::string& name) {
+  std::vector<air::Problem> problems;
+  air::verify_module(module, problems);
+  if (problems.empty()) return {};
+  std::string all;
+  for (const air::Problem& p : problems) all += (all.empty() ? "" : "\n") + name + ": error: " + air::problem_text(module, p);
+  Error e = error(all);
+  e.complete = true;
+  return e;
+}
+
+Result<Contents> read(std::string_view name, std::span<const uint8_t> bytes) {
+  if (name.empty()) return error("a module needs a name");
+  if (bytes.empty()) return error_at(std::string(name), "the module is empty");
+  Contents c;
+  if (is_elf(bytes)) {
+    auto view = formats::elf::ElfView::open(bytes);
+    if (!view) return view.take_error().at(std::string(name));
+    c.bytes.assign(bytes.begin(), bytes.end());
+  } else if (is_bitcode(bytes)) {
+    auto opened = codegen::BitcodeModule::open(bytes, std::string(name));
+    if (!opened) return opened.take_error();
+    c.bytes.assign(bytes.begin(), bytes.end());
+  } else {
+    std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    LODE_ASSIGN(air::Module m, air::read_text(text, std::string(name)));
+    c.module = std::make_unique<air::Module>(std::move(m));
+  }
+  return c;
+}
+
+Result<Contents> copy_of(std::string_view name, const air::Module& module) {
+  if (name.empty()) return error("a module needs a name");
+  LODE_TRY(verify(module, std::string(name)));
+  Contents c;
+  c.module = std::make_unique<air::Module>(module);
+  return c;
+}
+
+bool defines(const air::Module& m, std::string_view function) {
+  return std::any_of(m.symbols.begin(), m.symbols.end(), [&](const air::Symbol& s) {
+    return s.defined && s.linkage != air::Linkage::internal && s.linkage != air::Linkage::available_externally &&
+           s.kind != air::SymbolKind::data && m.str(s.name) == function;
+  });
+}
+
+Result<void> check_defines(const Contents& c, std::string_view function) {
+  bool found = false;
+  if (c.module) {
+    found = defines(*c.module, function);
+  } else if (is_bitcode(c.bytes)) {
+    LODE_ASSIGN(auto opened, codegen::BitcodeModule::open(c.bytes, std::string(function)));
+    found = defines(opened->module(), function);
+  } else {
+    LODE_ASSIGN(auto view, formats::elf::ElfView::open(c.bytes));
+    for (uint32_t i = view.first_global; i < view.symbols.size(); i++)
+      found |= view.symbols[i].shndx != formats::elf::SHN_UNDEF && view.symbol_name(view.symbols[i]) == function;
+  }
+  if (!found) return error("the replacement does not define a function " + std::string(function) + " that others can see");
+  return {};
+}
 
 }  // namespace
 
@@ -27,62 +107,73 @@ struct Linker::State {
   std::vector<Item> items;         // in link order
   std::vector<Item> replacements;  // by function
 
-  Item* find(std::string_view name) {
-    for (Item& i : items)
-      if (i.is_module && i.name == name) return &i;
-    return nullptr;
+  static void put(std::vector<Item>& list, std::string_view name, Contents contents) {
+    for (Item& i : list)
+      if (!i.is_option && i.name == name) {
+        i.contents = std::move(contents);
+        return;
+      }
+    list.push_back({std::string(name), std::move(contents), false});
   }
 };
 
 Linker::Linker(std::vector<std::string> options) : state_(std::make_unique<State>()) { state_->options = std::move(options); }
 Linker::~Linker() = default;
 
+static std::span<const uint8_t> bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+
 Result<void> Linker::add_module(std::string_view name, std::span<const uint8_t> contents) {
-  if (name.empty()) return error("a module needs a name");
-  if (contents.empty()) return error_at(std::string(name), "the module is empty");
-  std::vector<uint8_t> copy(contents.begin(), contents.end());
-  if (Item* i = state_->find(name)) i->contents = std::move(copy);
-  else state_->items.push_back({std::string(name), std::move(copy), true});
+  LODE_ASSIGN(Contents c, read(name, contents));
+  State::put(state_->items, name, std::move(c));
   return {};
 }
-
-Result<void> Linker::add_module(std::string_view name, std::string_view air_text) {
-  return add_module(name, std::span(reinterpret_cast<const uint8_t*>(air_text.data()), air_text.size()));
+Result<void> Linker::add_module(std::string_view name, std::string_view air_text) { return add_module(name, bytes_of(air_text)); }
+Result<void> Linker::add_module(std::string_view name, const air::Module& module) {
+  LODE_ASSIGN(Contents c, copy_of(name, module));
+  State::put(state_->items, name, std::move(c));
+  return {};
 }
 
 bool Linker::remove_module(std::string_view name) {
-  return std::erase_if(state_->items, [&](const Item& i) { return i.is_module && i.name == name; }) != 0;
+  return std::erase_if(state_->items, [&](const Item& i) { return !i.is_option && i.name == name; }) != 0;
 }
 
+Result<void> Linker::replace_function(std::string_view function, std::span<const uint8_t> contents) {
+  LODE_ASSIGN(Contents c, read(function, contents));
+  LODE_TRY(check_defines(c, function));
+  State::put(state_->replacements, function, std::move(c));
+  return {};
+}
 Result<void> Linker::replace_function(std::string_view function, std::string_view air_text) {
-  if (function.empty() || air_text.empty()) return error("replacing a function takes its name and a module that defines it");
-  std::vector<uint8_t> copy(air_text.begin(), air_text.end());
-  for (Item& r : state_->replacements)
-    if (r.name == function) {
-      r.contents = std::move(copy);
-      return {};
-    }
-  state_->replacements.push_back({std::string(function), std::move(copy), true});
+  return replace_function(function, bytes_of(air_text));
+}
+Result<void> Linker::replace_function(std::string_view function, const air::Module& module) {
+  LODE_ASSIGN(Contents c, copy_of(function, module));
+  LODE_TRY(check_defines(c, function));
+  State::put(state_->replacements, function, std::move(c));
   return {};
 }
 
-void Linker::add_option(std::string option) { state_->items.push_back({std::move(option), {}, false}); }
+bool Linker::restore_function(std::string_view function) {
+  return std::erase_if(state_->replacements, [&](const Item& i) { return i.name == function; }) != 0;
+}
+
+void Linker::add_option(std::string option) { state_->items.push_back({std::move(option), {}, true}); }
 
 Result<void> Linker::flush(const std::string& output) {
   std::vector<std::string> args{"lode"};
   std::vector<elf::MemoryInput> memory;
   args.insert(args.end(), state_->options.begin(), state_->options.end());
-  if (!state_->replacements.empty()) args.push_back("--allow-multiple-definition");
-  auto module = [&](std::string name, const Item& i) {
-    // The ending says what the bytes are when they do not: AIR text has no magic number.
-    name += ".air";
-    memory.push_back({name, i.contents});
-    args.push_back(std::move(name));
+  auto module = [&](std::string name, const Contents& c, std::string replaces) {
+    // No file and no option begins like this.
+    std::string key = std::string("\x01") + std::to_string(memory.size());
+    memory.push_back({key, std::move(name), c.bytes, c.module.get(), std::move(replaces)});
+    args.push_back(std::move(key));
   };
-  for (const Item& r : state_->replacements) module("<replaced " + r.name + ">", r);
+  for (const Item& r : state_->replacements) module(r.name + " (replaced)", r.contents, r.name);
   for (const Item& i : state_->items) {
-    if (i.is_module) module("<" + i.name + ">", i);
-    else args.push_back(i.name);
+    if (i.is_option) args.push_back(i.name);
+    else module(i.name, i.contents, {});
   }
   args.push_back("-o");
   args.push_back(output);
@@ -90,7 +181,9 @@ Result<void> Linker::flush(const std::string& output) {
   int status = elf::main_with(args, memory, &messages);
   if (status == 0) return {};
   while (messages.ends_with('\n')) messages.pop_back();
-  return error(messages.empty() ? "the link failed" : messages);
+  Error e = error(messages.empty() ? "the link failed" : messages);
+  e.complete = true;
+  return e;
 }
 
 }  // namespace lode::link

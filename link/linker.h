@@ -1,14 +1,18 @@
 // The linker as a library: a compiler keeps one in its process, adds modules, replaces functions, and flushes.
 //
 //   lode::link::Linker linker({"-static"});
-//   linker.add_module("main", air_text);                       // AIR text or LLVM bitcode
+//   linker.add_module("main", air_text);                       // AIR text, LLVM bitcode, an ELF object, or an air::Module
 //   linker.add_file("/usr/lib/x86_64-linux-gnu/libc.a");       // or any option with its argument: add_option("-lm")
 //   if (auto r = linker.flush("prog"); !r.ok()) ...            // the output appears whole or not at all
 //   linker.replace_function("answer", new_air_text);
 //   linker.flush("prog");
 //
-// Every flush is a whole link of what there is then: the same inputs give the same bytes. Names of modules are the caller's, for
-// messages. One thread at a time may use a Linker; flush itself uses all cores (option --threads).
+// Every flush is a whole link of what there is then, in the order in which it was added: the same inputs give the same bytes. What
+// is added is copied. Names of modules are the caller's; messages use them, and no two modules share one.
+//
+// Nothing throws or ends the process: what goes wrong is an Error, whose text holds all messages, a line each (those of AIR text with the line and
+// a caret). A Linker that reported an error is as it was before the call, and can go on. One thread at a time may use a Linker;
+// flush itself uses all cores (option --threads=N).
 #pragma once
 
 #include <cstdint>
@@ -20,6 +24,10 @@
 
 #include "base/result.h"
 
+namespace lode::air {
+struct Module;
+}
+
 namespace lode::link {
 
 class Linker {
@@ -30,19 +38,29 @@ class Linker {
   Linker(const Linker&) = delete;
   Linker& operator=(const Linker&) = delete;
 
-  // A module of AIR text or bitcode, or a relocatable object; copied. A name that is taken replaces that module.
+  // A module: bitcode and ELF objects are known by their first bytes, anything else is AIR text. It is read here, so that what
+  // is wrong with it is said here. A name that is taken replaces that module, at its place in the order.
   Result<void> add_module(std::string_view name, std::span<const uint8_t> contents);
   Result<void> add_module(std::string_view name, std::string_view air_text);
-  // Drops a module (and with it what replaced its functions from nowhere else). False when there is none of this name.
+  // What a builder made (codegen/air/builder.h), verified and copied; no way through text.
+  Result<void> add_module(std::string_view name, const air::Module& module);
+  // Drops a module. False when there is none of this name. Replacements of its functions stay.
   bool remove_module(std::string_view name);
-  // From the next flush on, `function` is what `contents` (a module that defines it, with external linkage) says, wherever it was
-  // defined before; replacing it again drops the earlier replacement.
+
+  // From the next flush on, `function` is what the given module says, wherever it was defined before: the module must define it,
+  // visible to others, and may bring more functions and data with it. Replacing it again drops the earlier replacement.
+  // Two definitions of any other symbol are still an error.
+  Result<void> replace_function(std::string_view function, std::span<const uint8_t> contents);
   Result<void> replace_function(std::string_view function, std::string_view air_text);
+  Result<void> replace_function(std::string_view function, const air::Module& module);
+  // The function is again what it was before it was replaced. False when it was not.
+  bool restore_function(std::string_view function);
+
   // A file or an option, at this place in the order of inputs: "crt1.o", "-lc", "--start-group".
   void add_option(std::string option);
   void add_file(std::string path) { add_option(std::move(path)); }
 
-  // Links everything to `output`. The error holds all messages, a line each.
+  // Links everything to `output`. On an error there is no output, and a file that was there is untouched.
   Result<void> flush(const std::string& output);
 
  private:

@@ -655,7 +655,9 @@ Result<Module> read_text(std::string_view source, std::string file_name) {
   if (parse_text(source, file_name, parsed)) return std::move(parsed.module);
   std::string all;
   for (const Diagnostic& d : parsed.errors) all += (all.empty() ? "" : "\n") + format_diagnostic(file_name, source, d);
-  return error(all);
+  Error e = error(all);
+  e.complete = true;
+  return e;
 }
 
 bool looks_like_text(std::string_view source) {

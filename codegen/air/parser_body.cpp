@@ -60,7 +60,12 @@ bool Parser::prescan(Function& fn, const Head& head) {
         take();
         TypeId t;
         if (!type(t)) {
+          // The parameter keeps its place; nobody's use of it is judged.
           whole = false;
+          define(p, T::void_type, ValueKind::Param, b);
+          broken_values_.back() = 1;
+          while (peek().kind != Tok::End && !peek().first_on_line && !is(',') && !is(')')) take();
+          if (is(',') || is(')')) continue;
           break;
         }
         if (t == T::void_type || m_.types[t].kind == TypeKind::Function) fail(p, "a parameter of type " + type_text(t));
@@ -320,6 +325,7 @@ bool Parser::edge(Function& fn, uint32_t& e) {
     while (!is(')')) {
       if (!args.empty() && !expect(',', "the block's arguments")) return false;
       TypeId expected;
+      if (args.size() < target.param_count && broken_values_[target.first_param + args.size()]) return false;  // reported there
       if (args.size() < target.param_count) expected = fn.values[target.first_param + args.size()].type;
       else return fail_here("')': the block has " + std::to_string(target.param_count) + " parameters");
       ValueId v;

@@ -202,6 +202,7 @@ bool run(Link& link) {
       if (o.kind == OutputKind::exec && o.is_static) link.is_static_output = true;
       if (o.unresolved == Unresolved::error && link.shared && !o.defs && !o.unresolved_given) o.unresolved = Unresolved::error;
       report_duplicates(link);
+      check_entry(link);
       assign_versions(link);
       define_early_symbols(link);
       compute_import_export(link);

@@ -149,10 +149,10 @@ class Opener {
 
   void open_path(std::string path, const InputArg& state, uint32_t lib_archive, int depth, bool by_search = false) {
     for (const MemoryInput& memory : opt_.memory)
-      if (memory.name == path) {
-        if (is_elf(memory.data)) add_object(std::make_unique<ObjectFile>(), FileKind::object, path, path, memory.data, lib_archive);
-        else if (is_module(memory.data, path)) add_object(std::make_unique<ObjectFile>(), FileKind::module, path, path, memory.data, lib_archive);
-        else link_.diag.error(path + ": neither an object nor a module");
+      if (memory.key == path) {
+        auto f = std::make_unique<ObjectFile>();
+        f->built = memory.module;
+        add_object(std::move(f), is_elf(memory.data) ? FileKind::object : FileKind::module, memory.name, memory.name, memory.data, lib_archive);
         return;
       }
     path = with_sysroot(path);

@@ -259,6 +259,7 @@ struct ObjectFile : InputFile {
   std::vector<Rela> made_relocs;            // from SHT_CREL and for modules
   std::vector<std::pair<uint32_t, std::string>> symvers;  // symbols named a@V, a@@V: (sym, version with @s)
   std::shared_ptr<ModuleState> module;
+  const air::Module* built = nullptr;       // a module that came as such, not as a file's bytes
   uint32_t dynrel_offset = 0, dynrel_count = 0;
   std::vector<uint64_t> relr;               // places of packed relative relocations, as atom << 32 | offset
   // .symtab
@@ -508,6 +509,7 @@ Result<void> parse_shared(SharedFile& file);
 bool resolve(Link& link);
 void refresh_defsyms(Link& link);
 void report_duplicates(Link& link);
+void check_entry(Link& link);
 // live.cpp
 bool mark_live(Link& link);
 // versions.cpp

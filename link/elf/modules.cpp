@@ -338,6 +338,9 @@ Result<void> read_module(ObjectFile& file, bool pic, bool relocatable) {
     }
     state->bitcode = std::move(*m);
     state->module = &static_cast<const codegen::BitcodeModule&>(*state->bitcode).module();
+  } else if (file.built) {
+    state->text = std::make_unique<air::Module>(*file.built);
+    state->module = state->text.get();
   } else {
     std::string_view text(reinterpret_cast<const char*>(file.data.data()), file.data.size());
     auto m = air::read_text(text, file.name);
@@ -345,6 +348,7 @@ Result<void> read_module(ObjectFile& file, bool pic, bool relocatable) {
     state->text = std::make_unique<air::Module>(std::move(*m));
     state->module = state->text.get();
   }
+  if (state->module->types.layout().pointer_bytes != 8) return error("was made for a target with pointers of 4 bytes");
   file.module = state;
   return Reader(file, pic, relocatable).run();
 }

@@ -11,6 +11,10 @@
 #include "base/result.h"
 #include "formats/linker_script.h"
 
+namespace lode::air {
+struct Module;
+}
+
 namespace lode::link::elf {
 
 // One positional argument, with the state of the position-dependent options before it.
@@ -21,10 +25,13 @@ struct InputArg {
   bool as_needed = false, whole_archive = false, is_static = false;
 };
 
-// An input that is in memory: an `inputs` entry of this name stands for these bytes, not for a file. They outlive the link.
+// An input that is in memory: an `inputs` entry equal to `key` stands for these bytes, or for this module, and not for a file.
+// They outlive the link. `name` is for messages; what is neither ELF nor bitcode is AIR text.
 struct MemoryInput {
-  std::string name;
+  std::string key, name;
   std::span<const uint8_t> data;
+  const air::Module* module = nullptr;  // if given, data is empty
+  std::string replaces;                 // a symbol of which this definition counts, if it is the first; later ones are no error
 };
 
 enum class OutputKind : uint8_t { exec, pie, shared, relocatable };

@@ -416,13 +416,29 @@ bool resolve(Link& link) {
   return !link.diag.has_errors();
 }
 
+// GNU ld makes an executable without a start address and warns. Where code is made from IR nothing would be made at all then, so
+// that it is an error.
+void check_entry(Link& link) {
+  if (link.relocatable || link.opt.kind == OutputKind::shared) return;
+  if (std::none_of(link.objects.begin(), link.objects.end(), [](const ObjectFile* f) { return f->kind == FileKind::module && f->alive; })) return;
+  const uint32_t id = link.names.find(link.entry_name);
+  if (id != none && link.symbols[id].defined() && link.files[link.symbols[id].file]->is_object()) return;
+  if (link.opt.entry_given && !link.entry_name.empty() && std::isdigit(uint8_t(link.entry_name[0]))) return;  // an address
+  link.diag.error("no entry point: " + demangle(link.entry_name) + " is not defined (start-up files define _start; -e NAME starts elsewhere)");
+}
+
 void report_duplicates(Link& link) {
   if (link.opt.allow_multiple_definition) return;
+  std::vector<uint32_t> replaced;
+  for (const MemoryInput& m : link.opt.memory)
+    if (!m.replaces.empty()) replaced.push_back(link.intern(m.replaces));
+  std::sort(replaced.begin(), replaced.end());
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = f.first_global; i < f.syms.size(); i++) {
       if (f.syms[i].shndx == SHN_UNDEF || f.syms[i].bind() == STB_WEAK) continue;
       const Symbol& s = link.symbols[f.symbol_id(i)];
+      if (std::binary_search(replaced.begin(), replaced.end(), f.symbol_id(i))) continue;
       if (s.file == f.id && s.sym == i) continue;
       if (s.file == none || s.linker_defined || class_of(link, f, i) != 0) continue;
       if (s.is_common || s.bind == STB_WEAK || !link.files[s.file]->is_object()) continue;
