@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -264,9 +265,7 @@ struct ObjectFile : InputFile {
   // .symtab
   uint32_t local_symtab_index = 0, local_symtab_count = 0, global_symtab_index = 0, global_symtab_count = 0;
   uint64_t strtab_offset = 0, strtab_size = 0;
-  uint32_t x86_features = 0;                // GNU_PROPERTY_X86_FEATURE_1_AND
-  uint32_t x86_isa_needed = 0;
-  bool has_property_note = false;
+  std::vector<std::pair<uint32_t, uint32_t>> properties;  // of .note.gnu.property: (type, value)
   bool has_gnu_stack = false, exec_stack = false;
   bool has_init_arrays = false;
   bool has_lto_sections = false;
@@ -290,6 +289,7 @@ struct SharedFile : InputFile {
   std::string soname;
   std::vector<std::string_view> version_names;  // by version index of this file
   std::vector<std::string_view> needed;
+  std::string_view audit;                   // its DT_AUDIT
   std::vector<Sym> sym_storage;
   bool needed_flag = false;                 // gets a DT_NEEDED
   std::vector<uint32_t> version_out;        // output version index by file version index, 0: not used
@@ -414,10 +414,12 @@ struct Link {
   std::vector<uint32_t> comdat_owner;        // priority of the owning file, by comdat index
   std::vector<SymbolAux> aux;
   formats::VersionScript versions;
+  std::vector<std::string> version_sources;  // by node: the file it came from
   std::vector<std::string> version_defs;     // names of version indices 2...
   std::vector<formats::VersionPattern> dynamic_list;
   std::unordered_map<std::string_view, std::string> symbol_versions;  // SymbolId is in `versioned`
   uint32_t got_symbol = none;
+  std::set<std::string, std::less<>> retained_symbols;  // --retain-symbols-file
   bool any_versioned_reference = false;
 
   // Atoms
@@ -451,6 +453,7 @@ struct Link {
   std::vector<GotEntry> got_entries;
   uint32_t got_slots = 0;
   int32_t tlsld_slot = -1;
+  bool large_image = false;                  // addresses may be farther apart than 32 bits reach
   uint8_t needs_tlsld = 0, needs_got_base = 0, has_textrel = 0, has_static_tls = 0, needs_rela_iplt = 0;
   std::vector<uint32_t> plt_symbols, pltgot_symbols, copy_symbols, copy_ro_symbols, dynamic_symbols;
   std::vector<Rela> dynrels;                 // sorted, ready to be written
@@ -482,7 +485,8 @@ struct Link {
   uint32_t intern(std::string_view name);    // serial; makes an undefined symbol when it is new. The name must stay valid.
   std::string_view save(std::string s);      // keeps a string for the life of the link
   std::vector<std::unique_ptr<std::string>> saved;
-  std::string display(const Symbol& s) const { return opt.demangle ? demangle(s.str()) : std::string(s.str()); }
+  std::string demangled(std::string_view name) const { return opt.demangle ? demangle(name) : std::string(name); }
+  std::string display(const Symbol& s) const { return demangled(s.str()); }
 };
 
 // An input section's name; modules and the linker's own file have names of their own making.
@@ -504,9 +508,11 @@ void parse_files(Link& link, std::span<InputFile* const> files);
 Result<void> parse_object_header(Link& link, ObjectFile& file);
 void parse_object(Link& link, ObjectFile& file);
 Result<void> parse_shared(SharedFile& file);
+bool read_whole_file(const std::string& path, std::string& text);
 // resolve.cpp
 bool resolve(Link& link);
 void refresh_defsyms(Link& link);
+void check_defsyms(Link& link);             // reports those whose symbol nobody defines
 void report_duplicates(Link& link);
 // live.cpp
 bool mark_live(Link& link);
@@ -531,6 +537,10 @@ void split_eh_frames(Link& link, ObjectFile& file);
 void layout_eh_frame(Link& link);
 void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
+// properties.cpp
+void read_properties(ObjectFile& file, Bytes note);
+std::vector<uint8_t> merge_properties(Link& link);  // the output's note; empty: none
+void report_missing_cet(Link& link);
 // scan.cpp
 void scan_relocations(Link& link);
 void report_undefined(Link& link);
@@ -560,5 +570,7 @@ bool link_relocatable(Link& link);
 // report.cpp
 void print_map(Link& link);
 void why_live(Link& link);
+void trace_symbols(Link& link);
+void print_dependencies(Link& link);
 
 }  // namespace lode::link::elf

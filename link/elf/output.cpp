@@ -88,7 +88,8 @@ void write_headers(Link& link) {
   bool gnu = false;
   for (const Symbol& s : link.symbols) gnu |= s.bind == STB_GNU_UNIQUE && s.defined();
   if (gnu || link.needs_rela_iplt) e.ident[7] = ELFOSABI_GNU;
-  e.type = link.pic ? ET_DYN : ET_EXEC;
+  // -Ttext-segment gives a position-independent executable its place for good.
+  e.type = link.pic && !(link.opt.kind == OutputKind::pie && link.opt.text_segment_given) ? ET_DYN : ET_EXEC;
   e.machine = link.target->machine;
   e.version = 1;
   e.ehsize = sizeof(Ehdr);

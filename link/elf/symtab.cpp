@@ -17,7 +17,7 @@ bool keep_local(Link& link, const ObjectFile& f, uint32_t i) {
   const Sym& s = f.syms[i];
   if (s.type() == STT_SECTION) return false;
   std::string_view name = f.sym_name(s);
-  if (name.empty() || name.starts_with(".L")) return false;
+  if (name.empty() || (name.starts_with(".L") && !link.opt.discard_none) || !link.opt.retain_symbols_files.empty()) return false;
   if (s.type() == STT_FILE) return !link.opt.discard_all && !link.opt.strip_debug;
   if (link.opt.discard_all) return false;
   uint32_t section = f.section_of(i);
@@ -31,7 +31,7 @@ bool keep_local(Link& link, const ObjectFile& f, uint32_t i) {
 
 bool keep_global(Link& link, const Symbol& s) {
   if (s.local) return false;
-  if (s.name_size == 0) return false;
+  if (s.name_size == 0 || (!link.opt.retain_symbols_files.empty() && !link.retained_symbols.count(s.str()))) return false;
   if (!s.defined()) return (s.flags & referenced) && (s.imported || (s.flags & needs_mask));
   if (link.files[s.file]->kind == FileKind::shared) return s.imported && (s.flags & needs_mask);
   if (s.atom == none) return true;
@@ -159,7 +159,7 @@ void write_symtab(Link& link, uint8_t* image) {
     InputFile* f = link.file_of(s);
     uint8_t type = s.type, bind = s.bind;
     if (!f || f->kind == FileKind::shared) {
-      if (!f) bind = s.flags & referenced_strong ? uint8_t(STB_GLOBAL) : uint8_t(STB_WEAK);
+      bind = s.flags & referenced_strong ? uint8_t(STB_GLOBAL) : uint8_t(STB_WEAK);
       if (s.flags & in_copied) {
         set_section(e, (s.copied_readonly ? link.copyrel_ro : link.copyrel)->index, wide ? wide + at + i : &dummy);
         e.value = s.address;

@@ -98,6 +98,13 @@ inline bool is_absolute(Link& link, const Symbol& s) {
 // A reference to an undefined symbol: true if it is an error, now noted (scan.cpp).
 bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const Atom& atom, uint64_t offset);
 
+// An executable's thread-local accesses become initial-exec or local-exec. In a static one they must: its module has no entry in
+// the thread vector before libc has made one.
+inline bool relaxes_tls(const Link& link) { return !link.shared && (link.opt.relax || link.is_static_output || link.opt.is_static); }
+
+// For messages about a local in a discarded COMDAT member: where it is and which file's copy was kept.
+std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym);
+
 // Where a slot of the GOT is.
 uint64_t got_address(Link& link, int32_t slot);
 uint64_t plt_address(Link& link, const Symbol& s);
