@@ -259,6 +259,7 @@ bool run(Link& link) {
     Pass p(link, "sections");
     if (link.has_modules) place_functions(link);
     assign_sections(link);
+    fold_identical(link);
     allocate_commons(link);
     define_linker_symbols(link);
     refresh_defsyms(link);
@@ -283,6 +284,7 @@ bool run(Link& link) {
     create_synthetic_sections(link);
     create_dynamic_sections(link);
     size_symtab(link);
+    create_emitted_relocations(link);
     if (!layout_all(link)) return false;
     if (link.opt.compress_debug && !compress_debug_sections(link)) return false;
   }

@@ -327,7 +327,9 @@ bool layout(Link& link) {
       }
       addr = align_up(addr, segment_align) + off % segment_align;
     }
-    uint64_t aligned = align_up(addr, s->align);
+    // An address from the command line is taken as it is; but the TLS image keeps its alignment, which the thread pointer rests on.
+    bool exact = start != link.opt.section_start.end() && !(s->flags & SHF_TLS);
+    uint64_t aligned = exact ? addr : align_up(addr, s->align);
     if (!s->nobits()) off += aligned - addr;
     addr = aligned;
     s->addr = addr;
@@ -360,6 +362,7 @@ bool layout(Link& link) {
     OutputSection& s = *link.sections[i];
     for (uint32_t a : s.atoms) link.atom_address[a] = s.addr + link.atoms[a].offset;
   });
+  for (auto& [atom, leader] : link.folded) link.atom_address[atom] = link.atom_address[leader];
   return !link.diag.has_errors();
 }
 

@@ -8,7 +8,7 @@
 // A pass reads what earlier passes wrote. Passes are parallel over files or atoms and write only to what they own, or combine
 // with an atomic minimum or an atomic or; so the result does not depend on the number of threads.
 //
-// Passes in order: open (inputs.cpp), resolve (resolve.cpp), live (live.cpp), sections (sections.cpp), merge (merge.cpp),
+// Passes in order: open (inputs.cpp), resolve (resolve.cpp), live (live.cpp), sections (sections.cpp), merge (merge.cpp), fold (icf.cpp),
 // unwind (eh_frame.cpp), scan (scan.cpp), synthetic sections (synthetic.cpp, dynamic.cpp), layout (layout.cpp),
 // write (output.cpp, relocate in x86_64.cpp).
 #pragma once
@@ -81,7 +81,7 @@ struct Atom {
   uint8_t p2align = 0;
   AtomKind kind = AtomKind::none;
   uint8_t live = 0;               // set by the liveness walk (atomic)
-  uint8_t folded = 0;             // ICF: stands in `extra`'s place (regular atoms)
+  uint8_t folded = 0;             // ICF: not output; Link::folded says what stands for it
 };
 static_assert(sizeof(Atom) == 64);
 
@@ -340,6 +340,7 @@ struct OutputSection {
   bool gone = false;
   bool starts_segment = false;     // its address was given on the command line
   uint32_t name_offset = 0;        // in .shstrtab
+  uint32_t symtab_index = 0;       // of its section symbol, if it has one
   std::vector<uint32_t> atoms;     // live members in order
   SectionWriter write = nullptr;   // synthetic sections
   uint32_t merged = none;          // index in Link::merged: a section of merged pieces
@@ -425,6 +426,7 @@ struct Link {
   // Atoms
   VirtualArray<Atom> atoms;
   VirtualArray<uint64_t> atom_address;       // after layout
+  std::vector<std::pair<uint32_t, uint32_t>> folded;  // (atom, the one that stands for it)
   std::vector<MergeInput> merge_inputs;
   std::vector<std::unique_ptr<MergedSection>> merged;
 
@@ -470,6 +472,7 @@ struct Link {
   std::string shstrtab_data;
   std::vector<uint32_t> symtab_globals;      // symbols, in the order of .symtab
   uint64_t symtab_locals = 0, symtab_count = 0, strtab_size = 0;
+  std::vector<OutputSection*> emitted_relocations;  // --emit-relocs; info_to: what they relocate
   uint8_t* image = nullptr;                  // the output while it is written
   struct UndefinedReference {
     uint32_t symbol, file;
@@ -534,6 +537,7 @@ void mark_piece(Link& link, const Atom& atom, uint64_t offset);
 void write_merged(const MergedSection& merged, uint8_t* out);
 // eh_frame.cpp
 void split_eh_frames(Link& link, ObjectFile& file);
+std::string cie_identity(Link& link, const ObjectFile& file, const Cie& cie);  // equal for CIEs that may be one
 void layout_eh_frame(Link& link);
 void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
@@ -560,6 +564,12 @@ void write_dynamic_tables(Link& link);
 void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
 uint32_t section_at(Link& link, uint64_t address);
+std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
+// icf.cpp
+void fold_identical(Link& link);
+// emit_relocs.cpp
+void create_emitted_relocations(Link& link);
+void write_emitted_relocations(Link& link);
 // layout.cpp
 bool layout(Link& link);
 void assign_symbol_addresses(Link& link);

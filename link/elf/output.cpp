@@ -208,6 +208,7 @@ bool write_output(Link& link) {
   if (link.relrdyn && link.relrdyn->size) std::memcpy(link.image + link.relrdyn->offset, link.relr_words.data(), link.relr_words.size() * 8);
   write_dynamic_tables(link);
   write_symtab(link, link.image);
+  write_emitted_relocations(link);
   for (OutputSection* s : link.order)
     if (!s->compressed.empty()) std::memcpy(link.image + s->offset, s->compressed.data(), s->compressed.size());
   write_headers(link);

@@ -297,7 +297,7 @@ void collect_members(Link& link) {
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       const Atom& a = link.atoms[f->atom_base + i];
-      if (a.out != none && a.kind != AtomKind::merge && a.live) link.sections[a.out]->atoms.push_back(f->atom_base + i);
+      if (a.out != none && a.kind != AtomKind::merge && a.live && !a.folded) link.sections[a.out]->atoms.push_back(f->atom_base + i);
     }
   for (auto& m : link.merged)
     if (m->out != none) link.sections[m->out]->atoms.push_back(m->body);

@@ -68,6 +68,9 @@ void size_symtab(Link& link) {
       }
   });
   uint32_t at = 1;
+  if (link.opt.emit_relocs)
+    for (auto& s : link.sections)
+      if (!s->write && s->size) s->symtab_index = at++;
   uint64_t strings = 1;
   for (ObjectFile* f : link.objects) {
     f->local_symtab_index = at;
@@ -117,6 +120,14 @@ void write_symtab(Link& link, uint8_t* image) {
   std::memset(syms, 0, sizeof(Sym));
   strings[0] = 0;
   uint32_t dummy;
+  for (auto& s : link.sections) {
+    if (!s->symtab_index) continue;
+    Sym e{};
+    e.info = STT_SECTION;
+    e.value = s->addr;
+    set_section(e, s->index, wide ? wide + s->symtab_index : &dummy);
+    std::memcpy(syms + uint64_t(s->symtab_index) * sizeof(Sym), &e, sizeof e);
+  }
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     uint32_t at = f.local_symtab_index;
@@ -185,6 +196,14 @@ void write_symtab(Link& link, uint8_t* image) {
     strings[str + s.name_size] = 0;
     str += s.name_size + 1;
   }
+}
+
+std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& f) {
+  std::vector<uint32_t> out(std::min<size_t>(f.first_global, f.syms.size()) + 1);
+  uint32_t at = f.local_symtab_index;
+  for (uint32_t i = 1; i < f.first_global && i < f.syms.size(); i++)
+    if (keep_local(link, f, i)) out[i] = at++;
+  return out;
 }
 
 // The section whose range covers an address (its end included): what a linker-defined symbol is said to be in.

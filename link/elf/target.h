@@ -26,6 +26,10 @@ struct Target {
   void (*apply_nonalloc)(Link&, ObjectFile&, Atom&, uint8_t* out);
   // One relocation of a record in .eh_frame; `room` bytes remain in the record.
   void (*apply_data)(Link&, ObjectFile&, const Atom&, const Rela&, uint8_t* at, uint64_t room, uint64_t address);
+  // --emit-relocs: makes relocation i of an atom describe what apply left there.
+  void (*emitted_relocation)(Link&, ObjectFile&, const Atom&, uint32_t i, Rela&);
+  // Is a relocation of this type only ever a call or jump, so that it does not tell the program an address?
+  bool (*is_call)(uint32_t type);
   void (*write_plt)(Link&, uint8_t* out);
   void (*write_pltgot)(Link&, uint8_t* out);
   const codegen::NativeTarget* (*code)();

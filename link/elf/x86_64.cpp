@@ -196,7 +196,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       fail("relocation refers to a symbol in a discarded section: " + link.demangled(f.sym_name(f.syms[r.sym])) + discarded_place(link, f, r.sym));
       continue;
     }
-    if (t.sym && !t.sym->defined() && f.syms[r.sym].shndx != SHN_UNDEF && f.syms[r.sym].bind() != STB_WEAK) {
+    if (t.sym && !t.sym->defined() && f.syms[r.sym].shndx != SHN_UNDEF) {
       fail("relocation refers to a symbol in a discarded section: " + link.display(*t.sym) + discarded_place(link, f, r.sym));
       continue;
     }
@@ -633,6 +633,30 @@ void apply_data(Link& link, ObjectFile& f, const Atom& a, const Rela& rel, uint8
   ap.put(at, r, row, v);
 }
 
+void emitted_relocation(Link& link, ObjectFile& f, const Atom& a, uint32_t i, Rela& out) {
+  const Rela r = a.relocs[i];
+  // The call of __tls_get_addr that a relaxed sequence no longer has.
+  if (i > 0 && a.relocs[i - 1].sym < f.syms.size()) {
+    Formula before = row_of(a.relocs[i - 1].type).formula;
+    Target_ t = resolve_target(link, f, a.relocs[i - 1].sym);
+    if ((before == Formula::tlsgd && tls_model(link, t) != TlsModel::general) || (before == Formula::tlsld && tls_model(link, Target_{}) != TlsModel::general)) {
+      out = {uint64_t(out.offset), R_X86_64_NONE, 0, 0};
+      return;
+    }
+  }
+  if (row_of(r.type).formula != Formula::gotpcrelx) return;
+  Target_ t = resolve_target(link, f, r.sym);
+  const uint8_t* p = a.data + r.offset;
+  if (!relaxes_got(link, t) || !relaxable_got_instruction(p, r.offset, r.type == R_X86_64_REX_GOTPCRELX) || r.addend != -4) return;
+  if (p[-2] == 0x8b && t.absolute) {
+    out.type = r.type == R_X86_64_REX_GOTPCRELX ? R_X86_64_32S : R_X86_64_32;
+    out.addend += 4;
+  } else {
+    out.type = R_X86_64_PC32;
+    if (p[-2] == 0xff && p[-1] == 0x25) out.offset = out.offset - 1;  // jmp foo; nop
+  }
+}
+
 // ---- PLT ------------------------------------------------------------------------------------------------------------------------
 
 // The lazy entries leave the index in r11; the header pushes it and the link map and enters the dynamic linker's resolver.
@@ -685,7 +709,8 @@ constexpr Target x86_64{
     .r_copy = R_X86_64_COPY, .r_irelative = R_X86_64_IRELATIVE, .r_dtpmod = R_X86_64_DTPMOD64, .r_dtpoff = R_X86_64_DTPOFF64,
     .r_tpoff = R_X86_64_TPOFF64, .r_tlsdesc = R_X86_64_TLSDESC,
     .tls_below_tp = true,
-    .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data,
+    .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data, .emitted_relocation = emitted_relocation,
+    .is_call = [](uint32_t type) { return type == R_X86_64_PLT32; },
     .write_plt = write_plt, .write_pltgot = write_pltgot,
     .code = [] { return &lode::x86_64::target(); },
 };
