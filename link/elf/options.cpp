@@ -182,7 +182,7 @@ constexpr ZRow z_rows[] = {
     {"dynamic-undefined-weak", &Options::dynamic_undefined_weak, true}, {"nodynamic-undefined-weak", &Options::dynamic_undefined_weak, false},
     {"sectionheader", &Options::z_sectionheader, true}, {"nosectionheader", &Options::z_sectionheader, false},
     {"muldefs", &Options::allow_multiple_definition, true},
-    {"rodynamic", &Options::z_rodynamic, true}, {"rewrite-endbr", &Options::z_rewrite_endbr, true},
+    {"rodynamic", &Options::z_rodynamic, true},
 };
 
 // GNU_PROPERTY_X86_ISA_1_NEEDED (x86-64 psABI): one bit a level.
@@ -233,7 +233,7 @@ void z_option(State& s, std::string_view v) {
     z_cet_report(s, v.substr(11));
   } else if (starts("common-page-size=") ||
              v == "rel" || v == "rela" || v == "unique-symbol" || v == "call-nop" || v == "bndplt" || v == "nognustack" ||
-             v == "nosecondary" || v == "loadfltr" || v == "retpolineplt" || v == "hazardplt" || v == "lam-u48" || v == "lam-u57" || v == "noreloc-overflow" ||
+             v == "nosecondary" || v == "rewrite-endbr" || v == "norewrite-endbr" || v == "loadfltr" || v == "retpolineplt" || v == "hazardplt" || v == "lam-u48" || v == "lam-u57" || v == "noreloc-overflow" ||
              v == "mark-plt" || v == "nomark-plt" || v == "notextwarn" || v == "memory-seal" || v == "nomemory-seal") {
     s.o.ignored.push_back("-z " + std::string(v));
   } else {
@@ -376,8 +376,7 @@ constexpr Row rows[] = {
     {"spare-program-headers", value, [](State& s, std::string_view v) { s.o.spare_program_headers = uint32_t(std::min<uint64_t>(need_number(s, v, "--spare-program-headers"), 1000)); }},
     {"print-dependencies", flag, set<&Options::print_dependencies, true>},
     {"oformat", value, [](State& s, std::string_view v) {
-       if (v == "binary") s.o.oformat_binary = true;
-       else if (v != "elf64-x86-64" && v != "elf") s.error = "--oformat: unsupported format '" + std::string(v) + "'"; }},
+       if (v != "elf64-x86-64" && v != "elf") s.error = "--oformat: unsupported format '" + std::string(v) + "'"; }},
     {"reverse-sections", flag, [](State& s, std::string_view) { s.o.shuffle = SectionShuffle::reverse; }},
     {"shuffle-sections", optional_value, shuffle_sections},
     {"gc-sections", flag, set<&Options::gc_sections, true>}, {"no-gc-sections", flag, set<&Options::gc_sections, false>},
@@ -456,7 +455,7 @@ constexpr Row rows[] = {
     {"n", flag, set<&Options::nmagic, true>}, {"nmagic", flag, set<&Options::nmagic, true>}, {"no-nmagic", flag, set<&Options::nmagic, false>},
     {"retain-symbols-file", value, append<&Options::retain_symbols_files>},
     {"package-metadata", value, package_metadata},
-    {"start-stop", flag, set<&Options::start_stop, true>},
+    {"start-stop", flag, ignored},
     {"O", value, ignored}, {"plugin", value, ignored}, {"plugin-opt", value, ignored}, {"plugin-save-temps", flag, ignored},
     {"mllvm", value, ignored}, {"no-lto", flag, ignored}, {"lto-O", value, ignored}, {"opt-remarks-filename", value, ignored}, {"opt-remarks-format", value, ignored},
     {"pass-remarks", value, ignored}, {"pass-remarks-analysis", value, ignored}, {"pass-remarks-missed", value, ignored},
@@ -467,12 +466,12 @@ constexpr Row rows[] = {
     {"A", value, ignored}, {"architecture", value, ignored}, {"b", value, ignored}, {"format", value, ignored},
     {"d", flag, ignored}, {"dc", flag, ignored}, {"dp", flag, ignored}, {"g", flag, ignored}, {"G", value, ignored},
     {"cref", flag, ignored}, {"fix-cortex-a53-843419", flag, ignored}, {"fork", flag, ignored}, {"no-fork", flag, ignored}, {"quick-exit", flag, ignored}, {"no-quick-exit", flag, ignored},
-    {"gdb-index", flag, set<&Options::gdb_index, true>}, {"no-gdb-index", flag, set<&Options::gdb_index, false>}, {"ld-generated-unwind-info", flag, ignored}, {"no-ld-generated-unwind-info", flag, ignored},
+    {"gdb-index", flag, ignored}, {"no-gdb-index", flag, ignored}, {"ld-generated-unwind-info", flag, ignored}, {"no-ld-generated-unwind-info", flag, ignored},
     {"accept-unknown-input-arch", flag, ignored}, {"no-accept-unknown-input-arch", flag, ignored}, {"no-add-needed", flag, ignored}, {"add-needed", flag, ignored},
     {"no-copy-dt-needed-entries", flag, ignored}, {"copy-dt-needed-entries", flag, ignored}, {"no-keep-memory", flag, ignored}, {"reduce-memory-overheads", flag, ignored},
     {"hash-size", value, ignored}, {"sort-common", optional_value, ignored}, {"sort-section", value, ignored}, {"spare-dynamic-tags", value, ignored},
     {"split-by-file", optional_value, ignored}, {"split-by-reloc", optional_value, ignored}, {"traditional-format", flag, ignored}, {"unique", optional_value, [](State& s, std::string_view v) { s.o.unique_patterns.emplace_back(v.empty() ? "*" : v); }},
-    {"warn-alternate-em", flag, ignored}, {"warn-constructors", flag, ignored}, {"warn-multiple-gp", flag, ignored}, {"warn-once", flag, set<&Options::warn_once, true>},
+    {"warn-alternate-em", flag, ignored}, {"warn-constructors", flag, ignored}, {"warn-multiple-gp", flag, ignored}, {"warn-once", flag, ignored},
     {"warn-section-align", flag, ignored}, {"warn-backrefs", flag, ignored}, {"no-warn-backrefs", flag, ignored}, {"warn-symbol-ordering", flag, set<&Options::warn_symbol_ordering, true>}, {"no-warn-symbol-ordering", flag, set<&Options::warn_symbol_ordering, false>},
     {"warn-textrel", flag, set<&Options::warn_textrel, true>}, {"warn-shared-textrel", flag, set<&Options::warn_shared_textrel, true>}, {"no-warn-mismatch", flag, ignored}, {"no-warn-search-mismatch", flag, ignored},
     {"warn-execstack", flag, set<&Options::warn_execstack, true>}, {"no-warn-execstack", flag, set<&Options::warn_execstack, false>}, {"no-warn-rwx-segments", flag, ignored}, {"warn-rwx-segments", flag, ignored},
@@ -507,6 +506,7 @@ const char* const help_text =
     "lode: supported emulations: elf_x86_64 elf64lriscv wasm32\n"
     "The options are those of GNU ld; among them:\n"
     "  -o FILE, -e SYM, -L DIR, -l NAME, -r, -shared, -pie, -static, -T SCRIPT, --gc-sections, --print-gc-sections,\n"
+    "  --icf=safe|all, --print-icf-sections, --emit-relocs, --symbol-ordering-file FILE, --shuffle-sections[=SEED],\n"
     "  --as-needed, --start-group/--end-group, --start-lib/--end-lib, --whole-archive, --version-script FILE, --dynamic-list FILE,\n"
     "  --defsym SYM=VALUE, --wrap SYM, -rpath DIR, -soname NAME, --build-id[=fast|md5|sha1|uuid|0xHEX|none],\n"
     "  --hash-style sysv|gnu|both, --pack-dyn-relocs=relr, --compress-debug-sections=zlib|zstd, -z KEYWORD, -s, -S, -x\n"

@@ -61,10 +61,10 @@ struct Options {
   std::vector<std::string> undefined_globs, discard_sections, unique_patterns, keep_unique;
   std::map<std::string, uint64_t> section_align;
   std::string symbol_ordering_file;
-  bool discard_none = false, execute_only = false, oformat_binary = false, print_dependencies = false, start_stop = false;
+  bool discard_none = false, execute_only = false, print_dependencies = false;
   bool print_icf_sections = false, ignore_data_address_equality = false;
-  bool warn_textrel = false, warn_shared_textrel = false, warn_execstack = true, warn_once = false, warn_symbol_ordering = true;
-  bool z_rodynamic = false, z_rewrite_endbr = false, android_relr_tags = false, gdb_index = false, text_segment_given = false;
+  bool warn_textrel = false, warn_shared_textrel = false, warn_execstack = true, warn_symbol_ordering = true;
+  bool z_rodynamic = false, android_relr_tags = false, text_segment_given = false;
   bool dynamic_undefined_weak_given = false;
   uint8_t start_stop_visibility = 2;  // STV_HIDDEN
   uint32_t isa_needed = 0;            // -z x86-64-v*: GNU_PROPERTY_X86_ISA_1_NEEDED
@@ -74,7 +74,6 @@ struct Options {
   uint32_t spare_program_headers = 0;
   int compress_level = 0;
   bool compress_level_given = false;
-  std::string repro_file;
   bool allow_multiple_definition = false;
   bool allow_shlib_undefined = true;
   bool allow_shlib_undefined_given = false;
