@@ -8,6 +8,8 @@ namespace {
 
 constexpr int max_depth = 16;
 
+bool brackets_close(std::string_view pattern);
+
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text) { advance(); }
@@ -241,6 +243,7 @@ Result<void> Parser::patterns(std::vector<VersionPattern>& out, bool cpp, int de
   }
   if (end_ || (!quoted_ && std::string_view("{}();:,=").find(token_) != std::string_view::npos)) return fail("expected a symbol pattern");
   VersionPattern p{token_, !quoted_ && token_.find_first_of("*?[") != std::string_view::npos, cpp};
+  if (p.is_glob && !brackets_close(p.text)) return fail("invalid version pattern '" + std::string(p.text) + "': '[' without ']'");
   advance();
   out.push_back(p);
   return {};
@@ -311,17 +314,35 @@ Result<std::vector<VersionPattern>> Parser::dynamic_list() {
   return out;
 }
 
+// Every '[' outside of a bracket expression has its ']'.
+bool brackets_close(std::string_view pattern) {
+  for (size_t p = 0; p < pattern.size(); p++) {
+    if (pattern[p] == '\\') {
+      p++;
+    } else if (pattern[p] == '[') {
+      p++;
+      if (p < pattern.size() && (pattern[p] == '!' || pattern[p] == '^')) p++;
+      for (bool first = true; p < pattern.size() && (first || pattern[p] != ']'); first = false, p++)
+        if (pattern[p] == '\\') p++;
+      if (p >= pattern.size()) return false;
+    }
+  }
+  return true;
+}
+
 // Does the bracket expression at p (after '[') match c? Moves p past ']'; a missing ']' matches nothing.
 bool match_bracket(std::string_view pattern, size_t& p, char c) {
   bool negate = p < pattern.size() && (pattern[p] == '!' || pattern[p] == '^');
   if (negate) p++;
   bool hit = false;
   for (bool first = true; p < pattern.size() && (first || pattern[p] != ']'); first = false) {
+    if (pattern[p] == '\\' && p + 1 < pattern.size()) p++;
     char low = pattern[p++];
     char high = low;
     if (p + 1 < pattern.size() && pattern[p] == '-' && pattern[p + 1] != ']') {
-      high = pattern[p + 1];
-      p += 2;
+      p++;
+      if (pattern[p] == '\\' && p + 1 < pattern.size()) p++;
+      high = pattern[p++];
     }
     hit |= low <= c && c <= high;
   }

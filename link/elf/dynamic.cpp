@@ -187,10 +187,21 @@ void create_dynamic_sections(Link& link) {
     Symbol& s = link.symbols[id];
     link.aux[s.aux].dynstr = add_string(link, base_name(s.str()));
   }
+  // --as-needed once more, after garbage collection: what only dead code wanted is not needed.
+  if (link.opt.gc_sections) {
+    std::vector<bool> used(link.files.size());
+    for (uint32_t id : link.dynamic_symbols)
+      if (uint32_t f = link.symbols[id].file; f != none) used[f] = true;
+    for (SharedFile* so : link.shareds)
+      if (so->as_needed && !used[so->id]) so->needed_flag = false;
+  }
+  // The auditors of the libraries audit this output's dependencies.
+  for (SharedFile* so : link.shareds)
+    if (so->needed_flag && !so->audit.empty() && !link.shared) link.opt.depaudit += (link.opt.depaudit.empty() ? "" : ":") + std::string(so->audit);
   make_versions(link);
   bool versioned = !link.verneed_data.empty() || !link.verdef_data.empty();
 
-  link.dynamic = make_section(link, ".dynamic", SHT_DYNAMIC, SHF_ALLOC | SHF_WRITE, 8, [](Link&, OutputSection&, uint8_t*) {});
+  link.dynamic = make_section(link, ".dynamic", SHT_DYNAMIC, SHF_ALLOC | (link.opt.z_rodynamic ? 0 : uint64_t(SHF_WRITE)), 8, [](Link&, OutputSection&, uint8_t*) {});
   link.dynamic->entsize = sizeof(Dyn);
   link.dynsym = table(link, ".dynsym", SHT_DYNSYM, 8, sizeof(Sym), (link.dynamic_symbols.size() + 1) * sizeof(Sym));
   link.dynsym->info = 1;
@@ -234,8 +245,8 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   std::string rpath;
   for (const std::string& r : o.rpaths) rpath += (rpath.empty() ? "" : ":") + r;
   if (!rpath.empty()) add(o.new_dtags ? DT_RUNPATH : DT_RPATH, str(rpath));
-  if (!o.audit.empty()) add(0x6ffffefc, str(o.audit));
-  if (!o.depaudit.empty()) add(0x6ffffefb, str(o.depaudit));
+  if (!o.audit.empty()) add(DT_AUDIT, str(o.audit));
+  if (!o.depaudit.empty()) add(DT_DEPAUDIT, str(o.depaudit));
   for (const std::string& s : o.auxiliary) add(DT_AUXILIARY, str(s));
   for (const std::string& s : o.filter) add(DT_FILTER, str(s));
   auto symbol = [&](int64_t tag, const std::string& name) {
@@ -262,7 +273,7 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   add(DT_SYMTAB, link.dynsym->addr);
   add(DT_STRSZ, link.dynstr->size);
   add(DT_SYMENT, sizeof(Sym));
-  if (!link.shared) add(DT_DEBUG, 0);
+  if (!link.shared && !o.z_rodynamic) add(DT_DEBUG, 0);
   if (link.relplt->size) {
     add(DT_PLTGOT, link.gotplt->addr);
     add(DT_PLTRELSZ, link.relplt->size);
@@ -278,9 +289,9 @@ std::vector<Dyn> dynamic_entries(Link& link) {
     if (o.combreloc) add(DT_RELACOUNT, link.relative_count);
   }
   if (link.relrdyn && link.relrdyn->size) {
-    add(DT_RELR, link.relrdyn->addr);
-    add(DT_RELRSZ, link.relrdyn->size);
-    add(DT_RELRENT, 8);
+    add(o.android_relr_tags ? DT_ANDROID_RELR : DT_RELR, link.relrdyn->addr);
+    add(o.android_relr_tags ? DT_ANDROID_RELRSZ : DT_RELRSZ, link.relrdyn->size);
+    add(o.android_relr_tags ? DT_ANDROID_RELRENT : DT_RELRENT, 8);
   }
   if (link.versym) add(DT_VERSYM, link.versym->addr);
   if (link.verneed) {

@@ -112,6 +112,8 @@ bool fde_live(Link& link, const Fde& f) {
   return a.live && !a.folded && a.kind == AtomKind::regular && link.atoms[f.source].kind == AtomKind::eh_frame;
 }
 
+}  // namespace
+
 // Two CIEs are one if their bytes are, and their relocations name the same targets.
 std::string cie_identity(Link& link, const ObjectFile& file, const Cie& c) {
   const Atom& a = link.atoms[c.atom];
@@ -130,8 +132,6 @@ std::string cie_identity(Link& link, const ObjectFile& file, const Cie& c) {
   }
   return k;
 }
-
-}  // namespace
 
 void layout_eh_frame(Link& link) {
   std::map<std::string, std::pair<uint32_t, uint32_t>> leaders;

@@ -22,6 +22,13 @@ double now() {
   return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
+void forget_definition(Symbol& s) {
+  s.file = none;
+  s.value = 0;
+  s.type = STT_NOTYPE;
+  s.version = VER_NDX_GLOBAL;
+}
+
 struct Pass {
   Pass(Link& l, const char* name) : link(l) { link.timers.push_back({name, now(), 0}); }
   ~Pass() { link.timers.back().end = now(); }
@@ -56,20 +63,23 @@ void set_up(Link& link) {
   link.files.push_back(std::move(internal));
 }
 
+// A reference that is not visible outside of the output (hidden, protected) cannot mean what a shared library defines.
+void reject_hidden_imports(Link& link) {
+  for (Symbol& s : link.symbols)
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared && s.visibility() != STV_DEFAULT && (s.flags & referenced)) forget_definition(s);
+}
+
 // Libraries after --as-needed that nothing refers to are left out; what they defined is undefined again.
 void drop_unneeded(Link& link) {
   for (SharedFile* so : link.shareds) so->needed_flag = !so->as_needed;
   for (Symbol& s : link.symbols)
-    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & referenced)) static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & (referenced | is_root))) static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
   bool dropped = false;
   for (SharedFile* so : link.shareds) dropped |= !so->needed_flag;
   if (!dropped) return;
   for (Symbol& s : link.symbols)
     if (s.defined() && link.files[s.file]->kind == FileKind::shared && !static_cast<SharedFile&>(*link.files[s.file]).needed_flag) {
-      s.file = none;
-      s.value = 0;
-      s.type = STT_NOTYPE;
-      s.version = VER_NDX_GLOBAL;
+      forget_definition(s);
     }
   for (SharedFile* so : link.shareds)
     if (!so->needed_flag) so->alive = false;
@@ -169,8 +179,8 @@ bool compress_debug_sections(Link& link) {
         link.target->apply_nonalloc(link, link.object(a.file), a, body.data() + a.offset);
       }
     }
-    std::vector<uint8_t> packed = compress(body, link.opt.compress_debug, s.align, link.opt.compress_debug == ELFCOMPRESS_ZLIB ? 1 : 3);
-    if (packed.size() >= body.size()) return;
+    std::vector<uint8_t> packed = compress(body, link.opt.compress_debug, s.align, link.opt.compress_level_given ? link.opt.compress_level : link.opt.compress_debug == ELFCOMPRESS_ZLIB ? 1 : 3);
+    if (packed.size() >= body.size() && !link.opt.compress_level_given) return;
     s.compressed = std::move(packed);
     s.size = s.compressed.size();
     s.align = 8;
@@ -179,6 +189,32 @@ bool compress_debug_sections(Link& link) {
   if (!layout(link)) return false;
   assign_symbol_addresses(link);
   return !link.diag.has_errors();
+}
+
+// An object that asks for an executable stack asks for the whole process.
+void warn_execstack(Link& link) {
+  if (!link.opt.warn_execstack || link.opt.execstack) return;
+  for (ObjectFile* f : link.objects)
+    if (f->exec_stack)
+      link.diag.warning(f->name + ": requires executable stack (because the .note.GNU-stack section is executable)" +
+                            (link.opt.execstack_if_needed ? "" : ", but -z execstack is not given: may cause a segmentation fault"),
+                        uint64_t(f->priority) << 32);
+}
+
+// A name that is code for one and data for the other is rarely meant: a variable called like a function of libc.
+void warn_symbol_types(Link& link) {
+  for (SharedFile* so : link.shareds)
+    for (uint32_t i = 0; i < so->globals.names.size(); i++) {
+      const Sym& theirs = so->syms[i];
+      const Symbol& s = link.symbols[so->globals.names[i].id];
+      if (!s.defined() || s.file == so->id || !link.files[s.file]->is_object() || s.linker_defined || theirs.shndx == SHN_UNDEF) continue;
+      auto is_code = [](uint8_t type) { return type == STT_FUNC || type == STT_GNU_IFUNC; };
+      auto known = [&](uint8_t type) { return is_code(type) || type == STT_OBJECT || type == STT_COMMON || type == STT_TLS; };
+      if (!known(s.type) || !known(theirs.type()) || is_code(s.type) == is_code(theirs.type()) || s.visibility() == STV_HIDDEN) continue;
+      link.diag.warning("symbol type mismatch: " + link.display(s) + "\n>>> " + (is_code(s.type) ? "a function" : "a variable") + " in " + link.files[s.file]->name + "\n>>> " +
+                            (is_code(theirs.type()) ? "a function" : "a variable") + " in " + so->name,
+                        uint64_t(so->priority) << 32 | i);
+    }
 }
 
 bool run(Link& link) {
@@ -191,20 +227,25 @@ bool run(Link& link) {
     {
       Pass p(link, "resolve");
       if (!resolve(link)) return false;
+      trace_symbols(link);
       if (link.relocatable) return link_relocatable(link);
-      if (link.objects.empty() && link.shareds.empty()) {
+      if (link.objects.empty() && link.shareds.empty() && link.archives.empty()) {
         link.diag.error("no input files");
         return false;
       }
       check_shared_undefined(link);
+      reject_hidden_imports(link);
       drop_unneeded(link);
-      link.is_static_output = o.kind == OutputKind::exec && (o.is_static || link.shareds.empty()) && !o.export_dynamic;
+      link.is_static_output = o.kind == OutputKind::exec && (o.is_static || (link.shareds.empty() && o.dynamic_linker.empty())) && !o.export_dynamic;
       if (o.kind == OutputKind::exec && o.is_static) link.is_static_output = true;
       if (o.unresolved == Unresolved::error && link.shared && !o.defs && !o.unresolved_given) o.unresolved = Unresolved::error;
       report_duplicates(link);
       check_entry(link);
+      warn_symbol_types(link);
       assign_versions(link);
       define_early_symbols(link);
+      refresh_defsyms(link);
+      check_defsyms(link);
       compute_import_export(link);
       if (link.diag.has_errors()) return false;
     }
@@ -219,17 +260,24 @@ bool run(Link& link) {
     Pass p(link, "sections");
     if (link.has_modules) place_functions(link);
     assign_sections(link);
+    fold_identical(link);
     allocate_commons(link);
     define_linker_symbols(link);
     refresh_defsyms(link);
     compute_import_export(link);
     if (link.has_modules && !measure_functions(link)) return false;
     collect_members(link);
+    uint64_t total = 0;
+    for (auto& s : link.sections) total += s->alloc() ? s->size : 0;
+    link.large_image = total >= uint64_t{1} << 30;
+    report_missing_cet(link);
+    warn_execstack(link);
   }
   {
     Pass p(link, "scan");
     scan_relocations(link);
-    if (link.has_textrel && !link.shared) link.diag.warning("creating DT_TEXTREL in a PIE: the program's code will be written to at start-up; recompile with -fPIE");
+    if (link.has_textrel && (!link.shared || o.warn_textrel || o.warn_shared_textrel))
+      link.diag.warning("creating a DT_TEXTREL in an output file: its code will be written to at start-up; recompile with " + std::string(link.shared ? "-fPIC" : "-fPIE"));
     if (link.diag.has_errors()) return false;
   }
   {
@@ -237,6 +285,7 @@ bool run(Link& link) {
     create_synthetic_sections(link);
     create_dynamic_sections(link);
     size_symtab(link);
+    create_emitted_relocations(link);
     if (!layout_all(link)) return false;
     if (link.opt.compress_debug && !compress_debug_sections(link)) return false;
   }
@@ -247,6 +296,7 @@ bool run(Link& link) {
   }
   write_dependencies(link);
   print_map(link);
+  print_dependencies(link);
   why_live(link);
   return true;
 }

@@ -64,6 +64,13 @@ Result<Mapped> map_file(const std::string& path) {
   return m;
 }
 
+std::string real_path(const std::string& path) {
+  char* p = realpath(path.c_str(), nullptr);
+  std::string out = p ? p : path;
+  std::free(p);
+  return out;
+}
+
 bool exists(const std::string& path) { return access(path.c_str(), R_OK) == 0; }
 
 class Opener {
@@ -179,7 +186,7 @@ class Opener {
           return;
         }
         if (opt_.is_static) {
-          link_.diag.error(path + ": attempted static link of a shared library");
+          link_.diag.error(path + ": attempted static link of a dynamic object");
           return;
         }
         if (!seen_shared_.insert({m->dev, m->ino}).second) {
@@ -315,9 +322,12 @@ class Opener {
     for (std::string_view d : script->search_dirs) dirs_.push_back(with_sysroot(std::string(d)));
     for (std::string_view u : script->externs) opt_.undefined.emplace_back(u);
     for (const formats::ScriptAssignment& a : script->assignments) opt_.defsyms.emplace_back(a.name, a.expression);
-    for (formats::VersionNode& n : script->version.nodes) link_.versions.nodes.push_back(std::move(n));
+    for (formats::VersionNode& n : script->version.nodes) {
+      link_.versions.nodes.push_back(std::move(n));
+      link_.version_sources.resize(link_.versions.nodes.size(), path);
+    }
     std::string script_dir = path.rfind('/') == std::string::npos ? "" : path.substr(0, path.rfind('/') + 1);
-    bool in_sysroot = !opt_.sysroot.empty() && path.starts_with(opt_.sysroot);
+    bool in_sysroot = !opt_.sysroot.empty() && real_path(path).starts_with(real_path(opt_.sysroot) + "/");
     for (const formats::ScriptInput& in : script->inputs) {
       InputArg a = state;
       a.as_needed |= in.as_needed;
@@ -408,9 +418,28 @@ InputFile* take_lazy(Link& link, uint32_t lazy_index) {
   return f;
 }
 
+bool read_whole_file(const std::string& path, std::string& text) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  char buf[65536];
+  for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;) text.append(buf, size_t(n));
+  close(fd);
+  return true;
+}
+
 bool open_inputs(Link& link) {
   Opener(link).run();
   if (link.opt.inputs.empty()) link.diag.error("no input files");
+  for (const std::string& path : link.opt.retain_symbols_files) {
+    std::string text;
+    if (!read_whole_file(path, text)) link.diag.error("cannot open " + path);
+    for (size_t at = 0; at < text.size();) {
+      size_t begin = text.find_first_not_of(" \t\r\n", at), end = text.find_first_of(" \t\r\n", begin);
+      if (begin == std::string::npos) break;
+      link.retained_symbols.insert(text.substr(begin, end - begin));
+      at = end == std::string::npos ? text.size() : end;
+    }
+  }
   return !link.diag.has_errors();
 }
 

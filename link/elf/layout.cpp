@@ -85,13 +85,14 @@ uint32_t rank_of(Link& link, const OutputSection& s) {
   return s.name == ".data" ? 310 : 311;
 }
 
-uint32_t segment_flags(const OutputSection& s) {
-  return PF_R | (s.flags & SHF_WRITE ? PF_W : 0u) | (s.flags & SHF_EXECINSTR ? PF_X : 0u);
+uint32_t segment_flags(const Link& link, const OutputSection& s) {
+  bool readable = !(s.flags & SHF_EXECINSTR) || !link.opt.execute_only;
+  return (readable ? PF_R : 0u) | (s.flags & SHF_WRITE ? PF_W : 0u) | (s.flags & SHF_EXECINSTR ? PF_X : 0u);
 }
 
 bool same_segment(Link& link, const OutputSection& a, const OutputSection& b) {
   if (link.opt.omagic) return true;
-  uint32_t fa = segment_flags(a), fb = segment_flags(b);
+  uint32_t fa = segment_flags(link, a), fb = segment_flags(link, b);
   if (!link.opt.rosegment) {
     if (!(fa & PF_W) && !(fb & PF_W)) return true;
   }
@@ -102,6 +103,9 @@ bool same_segment(Link& link, const OutputSection& a, const OutputSection& b) {
 
 bool is_tbss(const OutputSection& s) { return (s.flags & SHF_TLS) && s.nobits(); }
 
+// -n and -N: segments follow each other without regard to pages.
+uint64_t segment_page(const Link& link) { return link.opt.nmagic || link.opt.omagic ? 1 : link.opt.max_page_size; }
+
 // Fills link.phdrs from the sections' addresses. Its length depends on their flags and order only.
 void make_phdrs(Link& link) {
   auto& out = link.phdrs;
@@ -109,7 +113,7 @@ void make_phdrs(Link& link) {
   std::vector<OutputSection*> alloc;
   for (OutputSection* s : link.order)
     if (s->alloc()) alloc.push_back(s);
-  uint64_t page = link.opt.max_page_size;
+  uint64_t page = segment_page(link);
   auto cover = [&](uint32_t type, uint32_t flags, uint64_t align, OutputSection* first, OutputSection* last) {
     Phdr p{};
     p.type = type;
@@ -144,20 +148,18 @@ void make_phdrs(Link& link) {
       continue;
     }
     size_t j = i, last = i;
-    uint32_t flags = segment_flags(*alloc[i]);
+    uint32_t flags = segment_flags(link, *alloc[i]);
     uint64_t align = page;
     while (j + 1 < alloc.size() && (is_tbss(*alloc[j + 1]) || same_segment(link, *alloc[last], *alloc[j + 1])) && !alloc[j + 1]->starts_segment) {
       j++;
       if (!is_tbss(*alloc[j])) {
         last = j;
-        flags |= segment_flags(*alloc[j]);
+        flags |= segment_flags(link, *alloc[j]);
       }
     }
     for (size_t k = i; k <= j; k++)
       if (!is_tbss(*alloc[k])) align = std::max(align, alloc[k]->align);
     Phdr p = cover(PT_LOAD, flags, align, alloc[i], alloc[last]);
-    // What becomes read-only reaches to the end of its last page; with pages beyond the usual ones that must be mapped, too.
-    if (page > 4096 && is_relro(link, *alloc[last])) p.memsz = align_up(p.vaddr + p.memsz, page) - p.vaddr;
     out.push_back(p);
     i = j + 1;
   }
@@ -176,28 +178,36 @@ void make_phdrs(Link& link) {
       if ((s->flags & SHF_TLS) && !s->nobits()) p.filesz = s->addr + s->size - tls_first->addr;
     out.push_back(p);
   }
-  if (link.dynamic) out.push_back(cover(PT_DYNAMIC, PF_R | PF_W, 8, link.dynamic, link.dynamic));
+  if (link.dynamic) out.push_back(cover(PT_DYNAMIC, segment_flags(link, *link.dynamic), 8, link.dynamic, link.dynamic));
   for (size_t i = 0; i < alloc.size();) {
     if (alloc[i]->type != SHT_NOTE) {
       i++;
       continue;
     }
     size_t j = i;
-    while (j + 1 < alloc.size() && alloc[j + 1]->type == SHT_NOTE && alloc[j + 1]->align == alloc[i]->align && segment_flags(*alloc[j + 1]) == segment_flags(*alloc[i])) j++;
-    out.push_back(cover(PT_NOTE, segment_flags(*alloc[i]), alloc[i]->align, alloc[i], alloc[j]));
+    while (j + 1 < alloc.size() && alloc[j + 1]->type == SHT_NOTE && alloc[j + 1]->align == alloc[i]->align && segment_flags(link, *alloc[j + 1]) == segment_flags(link, *alloc[i])) j++;
+    out.push_back(cover(PT_NOTE, segment_flags(link, *alloc[i]), alloc[i]->align, alloc[i], alloc[j]));
     i = j + 1;
   }
   if (link.property && link.property->index) out.push_back(cover(PT_GNU_PROPERTY, PF_R, 8, link.property, link.property));
   if (link.eh_frame_hdr && link.eh_frame_hdr->index) out.push_back(cover(PT_GNU_EH_FRAME, PF_R, 4, link.eh_frame_hdr, link.eh_frame_hdr));
+  // One range can be protected: the longest run of such sections that lies in one segment. It reaches to the end of its last page,
+  // by the size that pages have at least; the next segment starts on another page.
   OutputSection *relro_first = nullptr, *relro_last = nullptr;
-  for (OutputSection* s : alloc)
-    if (is_relro(link, *s) && !is_tbss(*s)) {  // .tbss occupies no memory here; its address may be in the segment before
-      if (!relro_first) relro_first = s;
-      relro_last = s;
+  for (size_t i = 0; i < alloc.size(); i++) {
+    if (!is_relro(link, *alloc[i]) || is_tbss(*alloc[i])) continue;
+    size_t last = i;
+    for (size_t k = i + 1; k < alloc.size() && is_relro(link, *alloc[k]) && !alloc[k]->starts_segment; k++)
+      if (!is_tbss(*alloc[k])) last = k;  // .tbss occupies no memory here; its address may be in the segment before
+    if (!relro_first || alloc[last]->addr + alloc[last]->size - alloc[i]->addr > relro_last->addr + relro_last->size - relro_first->addr) {
+      relro_first = alloc[i];
+      relro_last = alloc[last];
     }
+    i = last;
+  }
   if (relro_first) {
     Phdr p = cover(PT_GNU_RELRO, PF_R, 1, relro_first, relro_last);
-    p.memsz = align_up(p.vaddr + p.memsz, page) - p.vaddr;
+    p.memsz = align_up(p.vaddr + p.memsz, link.target->page_size) - p.vaddr;
     out.push_back(p);
   }
   bool exec_stack = link.opt.execstack;
@@ -209,6 +219,7 @@ void make_phdrs(Link& link) {
   stack.memsz = link.opt.stack_size;
   stack.align = 1;
   out.push_back(stack);
+  for (uint32_t i = 0; i < link.opt.spare_program_headers; i++) out.push_back(Phdr{});
 }
 
 uint32_t add_section_name(Link& link, const std::string& name) {
@@ -277,7 +288,7 @@ bool layout(Link& link) {
   }
 
   // Addresses and offsets.
-  uint64_t page = link.opt.max_page_size;
+  uint64_t page = segment_page(link);
   uint64_t base = link.pic ? 0 : link.target->default_base;
   if (link.opt.image_base_given) base = link.opt.image_base;
   if (!link.pic && !link.opt.image_base_given && base < page) base = page;
@@ -316,7 +327,9 @@ bool layout(Link& link) {
       }
       addr = align_up(addr, segment_align) + off % segment_align;
     }
-    uint64_t aligned = align_up(addr, s->align);
+    // An address from the command line is taken as it is; but the TLS image keeps its alignment, which the thread pointer rests on.
+    bool exact = start != link.opt.section_start.end() && !(s->flags & SHF_TLS);
+    uint64_t aligned = exact ? addr : align_up(addr, s->align);
     if (!s->nobits()) off += aligned - addr;
     addr = aligned;
     s->addr = addr;
@@ -349,6 +362,7 @@ bool layout(Link& link) {
     OutputSection& s = *link.sections[i];
     for (uint32_t a : s.atoms) link.atom_address[a] = s.addr + link.atoms[a].offset;
   });
+  for (auto& [atom, leader] : link.folded) link.atom_address[atom] = link.atom_address[leader];
   return !link.diag.has_errors();
 }
 

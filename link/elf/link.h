@@ -8,7 +8,7 @@
 // A pass reads what earlier passes wrote. Passes are parallel over files or atoms and write only to what they own, or combine
 // with an atomic minimum or an atomic or; so the result does not depend on the number of threads.
 //
-// Passes in order: open (inputs.cpp), resolve (resolve.cpp), live (live.cpp), sections (sections.cpp), merge (merge.cpp),
+// Passes in order: open (inputs.cpp), resolve (resolve.cpp), live (live.cpp), sections (sections.cpp), merge (merge.cpp), fold (icf.cpp),
 // unwind (eh_frame.cpp), scan (scan.cpp), synthetic sections (synthetic.cpp, dynamic.cpp), layout (layout.cpp),
 // write (output.cpp, relocate in x86_64.cpp).
 #pragma once
@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -80,7 +81,7 @@ struct Atom {
   uint8_t p2align = 0;
   AtomKind kind = AtomKind::none;
   uint8_t live = 0;               // set by the liveness walk (atomic)
-  uint8_t folded = 0;             // ICF: stands in `extra`'s place (regular atoms)
+  uint8_t folded = 0;             // ICF: not output; Link::folded says what stands for it
 };
 static_assert(sizeof(Atom) == 64);
 
@@ -265,9 +266,7 @@ struct ObjectFile : InputFile {
   // .symtab
   uint32_t local_symtab_index = 0, local_symtab_count = 0, global_symtab_index = 0, global_symtab_count = 0;
   uint64_t strtab_offset = 0, strtab_size = 0;
-  uint32_t x86_features = 0;                // GNU_PROPERTY_X86_FEATURE_1_AND
-  uint32_t x86_isa_needed = 0;
-  bool has_property_note = false;
+  std::vector<std::pair<uint32_t, uint32_t>> properties;  // of .note.gnu.property: (type, value)
   bool has_gnu_stack = false, exec_stack = false;
   bool has_init_arrays = false;
   bool has_lto_sections = false;
@@ -291,6 +290,7 @@ struct SharedFile : InputFile {
   std::string soname;
   std::vector<std::string_view> version_names;  // by version index of this file
   std::vector<std::string_view> needed;
+  std::string_view audit;                   // its DT_AUDIT
   std::vector<Sym> sym_storage;
   bool needed_flag = false;                 // gets a DT_NEEDED
   std::vector<uint32_t> version_out;        // output version index by file version index, 0: not used
@@ -341,6 +341,7 @@ struct OutputSection {
   bool gone = false;
   bool starts_segment = false;     // its address was given on the command line
   uint32_t name_offset = 0;        // in .shstrtab
+  uint32_t symtab_index = 0;       // of its section symbol, if it has one
   std::vector<uint32_t> atoms;     // live members in order
   SectionWriter write = nullptr;   // synthetic sections
   uint32_t merged = none;          // index in Link::merged: a section of merged pieces
@@ -415,15 +416,18 @@ struct Link {
   std::vector<uint32_t> comdat_owner;        // priority of the owning file, by comdat index
   std::vector<SymbolAux> aux;
   formats::VersionScript versions;
+  std::vector<std::string> version_sources;  // by node: the file it came from
   std::vector<std::string> version_defs;     // names of version indices 2...
   std::vector<formats::VersionPattern> dynamic_list;
   std::unordered_map<std::string_view, std::string> symbol_versions;  // SymbolId is in `versioned`
   uint32_t got_symbol = none;
+  std::set<std::string, std::less<>> retained_symbols;  // --retain-symbols-file
   bool any_versioned_reference = false;
 
   // Atoms
   VirtualArray<Atom> atoms;
   VirtualArray<uint64_t> atom_address;       // after layout
+  std::vector<std::pair<uint32_t, uint32_t>> folded;  // (atom, the one that stands for it)
   std::vector<MergeInput> merge_inputs;
   std::vector<std::unique_ptr<MergedSection>> merged;
 
@@ -452,6 +456,7 @@ struct Link {
   std::vector<GotEntry> got_entries;
   uint32_t got_slots = 0;
   int32_t tlsld_slot = -1;
+  bool large_image = false;                  // addresses may be farther apart than 32 bits reach
   uint8_t needs_tlsld = 0, needs_got_base = 0, has_textrel = 0, has_static_tls = 0, needs_rela_iplt = 0;
   std::vector<uint32_t> plt_symbols, pltgot_symbols, copy_symbols, copy_ro_symbols, dynamic_symbols;
   std::vector<Rela> dynrels;                 // sorted, ready to be written
@@ -468,6 +473,7 @@ struct Link {
   std::string shstrtab_data;
   std::vector<uint32_t> symtab_globals;      // symbols, in the order of .symtab
   uint64_t symtab_locals = 0, symtab_count = 0, strtab_size = 0;
+  std::vector<OutputSection*> emitted_relocations;  // --emit-relocs; info_to: what they relocate
   uint8_t* image = nullptr;                  // the output while it is written
   struct UndefinedReference {
     uint32_t symbol, file;
@@ -483,7 +489,8 @@ struct Link {
   uint32_t intern(std::string_view name);    // serial; makes an undefined symbol when it is new. The name must stay valid.
   std::string_view save(std::string s);      // keeps a string for the life of the link
   std::vector<std::unique_ptr<std::string>> saved;
-  std::string display(const Symbol& s) const { return opt.demangle ? demangle(s.str()) : std::string(s.str()); }
+  std::string demangled(std::string_view name) const { return opt.demangle ? demangle(name) : std::string(name); }
+  std::string display(const Symbol& s) const { return demangled(s.str()); }
 };
 
 // An input section's name; modules and the linker's own file have names of their own making.
@@ -505,9 +512,11 @@ void parse_files(Link& link, std::span<InputFile* const> files);
 Result<void> parse_object_header(Link& link, ObjectFile& file);
 void parse_object(Link& link, ObjectFile& file);
 Result<void> parse_shared(SharedFile& file);
+bool read_whole_file(const std::string& path, std::string& text);
 // resolve.cpp
 bool resolve(Link& link);
 void refresh_defsyms(Link& link);
+void check_defsyms(Link& link);             // reports those whose symbol nobody defines
 void report_duplicates(Link& link);
 void check_entry(Link& link);
 // live.cpp
@@ -530,9 +539,14 @@ void mark_piece(Link& link, const Atom& atom, uint64_t offset);
 void write_merged(const MergedSection& merged, uint8_t* out);
 // eh_frame.cpp
 void split_eh_frames(Link& link, ObjectFile& file);
+std::string cie_identity(Link& link, const ObjectFile& file, const Cie& cie);  // equal for CIEs that may be one
 void layout_eh_frame(Link& link);
 void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
+// properties.cpp
+void read_properties(ObjectFile& file, Bytes note);
+std::vector<uint8_t> merge_properties(Link& link);  // the output's note; empty: none
+void report_missing_cet(Link& link);
 // scan.cpp
 void scan_relocations(Link& link);
 void report_undefined(Link& link);
@@ -552,6 +566,12 @@ void write_dynamic_tables(Link& link);
 void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
 uint32_t section_at(Link& link, uint64_t address);
+std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
+// icf.cpp
+void fold_identical(Link& link);
+// emit_relocs.cpp
+void create_emitted_relocations(Link& link);
+void write_emitted_relocations(Link& link);
 // layout.cpp
 bool layout(Link& link);
 void assign_symbol_addresses(Link& link);
@@ -562,5 +582,7 @@ bool link_relocatable(Link& link);
 // report.cpp
 void print_map(Link& link);
 void why_live(Link& link);
+void trace_symbols(Link& link);
+void print_dependencies(Link& link);
 
 }  // namespace lode::link::elf

@@ -64,7 +64,7 @@ void for_each_live_function(Link& link, F&& fn) {
   for (ObjectFile* f : link.objects) {
     if (f->kind != FileKind::module) continue;
     for (ModuleFunction& x : f->module->functions)
-      if (link.atoms[f->atom_base + x.section].live && x.mir.valid()) fn(*f, x);
+      if (const Atom& a = link.atoms[f->atom_base + x.section]; a.live && !a.folded && x.mir.valid()) fn(*f, x);
   }
 }
 
@@ -216,6 +216,42 @@ void for_each_reference(Link& link, const std::function<void(uint32_t, uint32_t)
     for (const mir::Reference& r : link.lower->store->references(x.mir))
       if (r.symbol.valid()) fn(f.atom_base + x.section, r.symbol.value);
   });
+}
+
+static ModuleFunction* function_at(Link& link, uint32_t atom) {
+  ObjectFile& f = link.object(link.atoms[atom].file);
+  uint32_t k = f.module->function_of_section[link.atoms[atom].section];
+  return k == none || !f.module->functions[k].mir.valid() ? nullptr : &f.module->functions[k];
+}
+
+bool function_can_fold(Link& link, uint32_t atom) {
+  ModuleFunction* fn = function_at(link, atom);
+  return fn && fn->blocks.empty();
+}
+
+bool function_address_matters(Link& link, uint32_t atom) {
+  const Atom& a = link.atoms[atom];
+  const ModuleState& m = *link.object(a.file).module;
+  for (uint32_t i = 0; i < m.sym_of.size(); i++)
+    if (m.sym_of[i] && link.object(a.file).wide_sections[m.sym_of[i]] == a.section && !m.module->symbols[i].unnamed_addr) return true;
+  return false;
+}
+
+void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add, const std::function<void(uint32_t, int64_t)>& reference) {
+  mir::FunctionView v = link.lower->store->view(function_at(link, atom)->mir);
+  uint64_t shape[] = {v.count, v.extra.size(), v.locals.size(), v.references.size(), v.constants.size(), v.constants_align_log2, v.flags, v.tag_bytes};
+  add(shape, sizeof shape);
+  add(v.tags, size_t(v.count) * v.tag_bytes);
+  add(v.operands, size_t(v.count) * sizeof *v.operands);
+  add(v.extra.data(), v.extra.size_bytes());
+  add(v.locals.data(), v.locals.size_bytes());
+  add(v.constants.data(), v.constants.size_bytes());
+  if (v.frame) add(v.frame, 6 * sizeof *v.frame);
+  for (const mir::Reference& r : v.references) {
+    add(&r.kind, sizeof r.kind);
+    if (r.symbol.valid()) reference(r.symbol.value, r.addend);
+    else add(&r.addend, sizeof r.addend);
+  }
 }
 
 void scan_functions(Link& link) {

@@ -27,6 +27,10 @@ void place_functions(Link& link);
 void for_each_reference(Link& link, const std::function<void(uint32_t, uint32_t)>& f);
 // Chooses the form of every reference and with it the size of every function.
 bool measure_functions(Link& link);
+// ICF: the parts of a function's MIR, for a hash; then its references.
+void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add, const std::function<void(uint32_t symbol, int64_t addend)>& reference);
+bool function_can_fold(Link& link, uint32_t atom);        // no data refers into it
+bool function_address_matters(Link& link, uint32_t atom);  // unless all its names are unnamed_addr
 // What the references of functions need: GOT slots, PLT entries.
 void scan_functions(Link& link);
 // Before the data of modules is written: it may hold addresses inside functions.

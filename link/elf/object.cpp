@@ -30,32 +30,19 @@ namespace {
 
 bool is_debug_section(std::string_view name) { return name.starts_with(".debug_") || name.starts_with(".zdebug_") || name == ".gdb_index" || name.starts_with(".stab"); }
 
-// .note.gnu.property (x86-64 psABI, "Program Property"): an array of {type, size, data padded to 8} in one note.
-void read_properties(ObjectFile& file, Bytes data) {
-  while (data.size() >= sizeof(Nhdr)) {
-    Nhdr h = load_le<Nhdr>(data.data());
-    uint64_t name_end = sizeof h + align_up(h.namesz, 4);
-    uint64_t end = name_end + align_up(h.descsz, 8);
-    if (name_end + h.descsz > data.size()) return;
-    if (h.type == NT_GNU_PROPERTY_TYPE_0 && h.namesz == 4 && std::memcmp(data.data() + sizeof h, "GNU", 4) == 0) {
-      Bytes desc = data.subspan(name_end, h.descsz);
-      while (desc.size() >= 8) {
-        uint32_t type = load_le<uint32_t>(desc.data()), size = load_le<uint32_t>(desc.data() + 4);
-        if (size > desc.size() - 8) return;
-        if (type == GNU_PROPERTY_X86_FEATURE_1_AND && size == 4) {
-          file.x86_features = load_le<uint32_t>(desc.data() + 8);
-          file.has_property_note = true;
-        } else if (type == 0xc0008002 && size == 4) {
-          file.x86_isa_needed = load_le<uint32_t>(desc.data() + 8);
-        }
-        uint64_t step = 8 + align_up(size, 8);
-        if (step > desc.size()) return;
-        desc = desc.subspan(step);
-      }
-    }
-    if (end > data.size()) return;
-    data = data.subspan(end);
-  }
+// Before COMDAT groups there were names: of all .gnu.linkonce.X.NAME one stays. Code goes by NAME, so that it also meets the
+// COMDAT group that newer objects have for the same function; other kinds go by the whole name.
+Group linkonce_group(ObjectFile& file, uint32_t section, std::string_view name) {
+  auto member = std::make_unique<std::vector<uint8_t>>(4);
+  store_le(member->data(), section);
+  Group g;
+  g.section = section;
+  g.comdat = true;
+  g.members = {reinterpret_cast<const uint32_t*>(member->data()), 1};
+  file.inflated.push_back(std::move(member));
+  std::string_view signature = name.starts_with(".gnu.linkonce.t.") ? name.substr(16) : name;
+  g.signature = {signature.data(), uint32_t(signature.size()), none, hash_name(signature)};
+  return g;
 }
 
 // The names that meet other files': versions cut off, --wrap applied.
@@ -194,11 +181,20 @@ void parse_object(Link& link, ObjectFile& file) {
       continue;
     }
     if ((s.flags & SHF_EXCLUDE) && !link.relocatable) continue;
+    if (!link.opt.discard_sections.empty() && std::find(link.opt.discard_sections.begin(), link.opt.discard_sections.end(), name) != link.opt.discard_sections.end()) continue;
+    if (name.starts_with(".gnu.linkonce.")) file.groups.push_back(linkonce_group(file, i, name));
     if (name == ".note.gnu.property" && s.type == SHT_NOTE) {
       read_properties(file, file.view.section_data(i));
       if (!link.relocatable) continue;
     }
     if (name.starts_with(".gnu.warning.")) continue;
+    // The range of types that programs may use for themselves tells nobody how the contents are to be laid out.
+    if (s.type >= SHT_LOUSER && (s.flags & SHF_ALLOC) && !(s.flags & SHF_EXCLUDE)) {
+      char hex[32];
+      std::snprintf(hex, sizeof hex, "0x%x", unsigned(s.type));
+      fail(i, std::string("unsupported section type: ") + hex);
+      continue;
+    }
     if (strip_debug && !(s.flags & SHF_ALLOC) && is_debug_section(name)) continue;
     a.data = s.type == SHT_NOBITS || s.size == 0 ? nullptr : file.view.section_data(i).data();
     a.size = s.size;

@@ -28,7 +28,8 @@ struct State {
   };
   std::vector<Saved> stack;
   std::string error;
-  bool static_seen = false;
+  std::string_view spelled;  // the argument that is read
+  bool static_seen = false, shared_seen = false, pie_seen = false;
 
   void input(InputArg::Kind kind, std::string name) {
     o.inputs.push_back({kind, std::move(name), as_needed, whole_archive, is_static});
@@ -131,6 +132,16 @@ void compress_debug(State& s, std::string_view v) {
   size_t colon = v.find(':');
   std::string_view kind = v.substr(0, colon);
   using namespace formats::elf;
+  if (colon != std::string_view::npos) {
+    bool zlib = kind.starts_with("zlib");
+    std::string_view digits = v.substr(colon + 1);
+    int level = 0, low = zlib ? 0 : -7, high = zlib ? 9 : 22;
+    auto [p, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), level);
+    if (ec != std::errc() || p != digits.data() + digits.size() || level < low || level > high)
+      s.error = "--compress-debug-sections: " + std::string(zlib ? "zlib level must be between 0 and 9" : "zstd level must be between -7 and 22") + ", got '" + std::string(digits) + "'";
+    s.o.compress_level = level;
+    s.o.compress_level_given = true;
+  }
   if (kind == "none") s.o.compress_debug = 0;
   else if (kind == "zlib" || kind == "zlib-gabi") s.o.compress_debug = ELFCOMPRESS_ZLIB;
   else if (kind == "zstd") s.o.compress_debug = ELFCOMPRESS_ZSTD;
@@ -171,13 +182,42 @@ constexpr ZRow z_rows[] = {
     {"dynamic-undefined-weak", &Options::dynamic_undefined_weak, true}, {"nodynamic-undefined-weak", &Options::dynamic_undefined_weak, false},
     {"sectionheader", &Options::z_sectionheader, true}, {"nosectionheader", &Options::z_sectionheader, false},
     {"muldefs", &Options::allow_multiple_definition, true},
+    {"rodynamic", &Options::z_rodynamic, true},
 };
+
+// GNU_PROPERTY_X86_ISA_1_NEEDED (x86-64 psABI): one bit a level.
+constexpr std::pair<std::string_view, uint32_t> isa_levels[] = {
+    {"x86-64-baseline", 1}, {"x86-64-v2", 2}, {"x86-64-v3", 4}, {"x86-64-v4", 8},
+};
+
+void z_visibility(State& s, std::string_view v) {
+  constexpr std::string_view names[] = {"default", "internal", "hidden", "protected"};
+  for (uint8_t i = 0; i < 4; i++)
+    if (v == names[i]) {
+      s.o.start_stop_visibility = i;
+      return;
+    }
+  s.error = "-z start-stop-visibility: unknown visibility '" + std::string(v) + "'";
+}
+
+void z_cet_report(State& s, std::string_view v) {
+  if (v == "none") s.o.cet_report = CetReport::none;
+  else if (v == "warning") s.o.cet_report = CetReport::warning;
+  else if (v == "error") s.o.cet_report = CetReport::error;
+  else s.error = "-z cet-report: unknown value '" + std::string(v) + "'";
+}
 
 void z_option(State& s, std::string_view v) {
   for (const ZRow& r : z_rows)
     if (v == r.name) {
       s.o.*r.field = r.set;
       if (r.field == &Options::text) s.o.notext_given = !r.set;
+      if (r.field == &Options::dynamic_undefined_weak) s.o.dynamic_undefined_weak_given = r.set;
+      return;
+    }
+  for (auto& [name, bit] : isa_levels)
+    if (v == name) {
+      s.o.isa_needed |= bit;
       return;
     }
   auto starts = [&](std::string_view p) { return v.starts_with(p); };
@@ -187,13 +227,17 @@ void z_option(State& s, std::string_view v) {
       s.error = "-z max-page-size: value must be a power of two from 4096 to 2^30";
   } else if (starts("stack-size=")) {
     s.o.stack_size = uint32_t(need_number(s, v.substr(11), "-z stack-size"));
-  } else if (starts("start-stop-visibility=") || starts("common-page-size=") || starts("cet-report=") || starts("x86-64-") || starts("rewrite-") ||
-             v == "rel" || v == "rela" || v == "unique-symbol" || v == "call-nop" || v == "bndplt" || v == "nognustack" || v == "rodynamic" ||
-             v == "nosecondary" || v == "loadfltr" || v == "retpolineplt" || v == "hazardplt" || v == "lam-u48" || v == "lam-u57" || v == "noreloc-overflow" ||
+  } else if (starts("start-stop-visibility=")) {
+    z_visibility(s, v.substr(22));
+  } else if (starts("cet-report=")) {
+    z_cet_report(s, v.substr(11));
+  } else if (starts("common-page-size=") ||
+             v == "rel" || v == "rela" || v == "unique-symbol" || v == "call-nop" || v == "bndplt" || v == "nognustack" ||
+             v == "nosecondary" || v == "rewrite-endbr" || v == "norewrite-endbr" || v == "loadfltr" || v == "retpolineplt" || v == "hazardplt" || v == "lam-u48" || v == "lam-u57" || v == "noreloc-overflow" ||
              v == "mark-plt" || v == "nomark-plt" || v == "notextwarn" || v == "memory-seal" || v == "nomemory-seal") {
     s.o.ignored.push_back("-z " + std::string(v));
   } else {
-    s.warnings.push_back("unknown command line option: -z " + std::string(v));
+    s.warnings.push_back("unknown command line option: " + std::string(s.spelled) + (s.spelled == "-z" ? " " + std::string(v) : std::string()));
   }
 }
 
@@ -213,8 +257,46 @@ void ignored(State&, std::string_view) {}
 
 void output_kind(State& s, OutputKind k) {
   s.o.kind = k;
-  s.o.pie_asked = k == OutputKind::pie;
+  if (k == OutputKind::shared) s.shared_seen = true;
+  s.pie_seen = k == OutputKind::pie || (s.pie_seen && k == OutputKind::shared);
 }
+
+// --shuffle-sections and --shuffle-sections=SEED as mold has them; GLOB=SEED as lld, with every section for the glob. -1 reverses.
+void shuffle_sections(State& s, std::string_view v) {
+  if (size_t eq = v.rfind('='); eq != std::string_view::npos) v.remove_prefix(eq + 1);
+  s.o.shuffle = v == "-1" ? SectionShuffle::reverse : SectionShuffle::random;
+  s.o.shuffle_seed = v.empty() ? uint64_t(getpid()) : v == "-1" ? 0 : need_number(s, v, "--shuffle-sections");
+}
+
+void section_align(State& s, std::string_view v) {
+  size_t eq = v.rfind('=');
+  uint64_t n = 0;
+  if (eq == std::string_view::npos || !number(v.substr(eq + 1), n)) s.error = "--section-align: expected SECTION=ALIGNMENT";
+  else if (n == 0 || (n & (n - 1)) || n > (uint64_t{1} << 40)) s.error = "--section-align: alignment of " + std::string(v.substr(0, eq)) + " must be a power of 2";
+  else s.o.section_align[std::string(v.substr(0, eq))] = n;
+}
+
+// Metadata may be given percent-encoded, so that it passes through shells and build systems.
+void package_metadata(State& s, std::string_view v) {
+  auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; };
+  std::string text;
+  for (size_t i = 0; i < v.size(); i++) {
+    if (v[i] != '%') {
+      text += v[i];
+      continue;
+    }
+    int high = i + 2 < v.size() ? digit(v[i + 1]) : -1, low = i + 2 < v.size() ? digit(v[i + 2]) : -1;
+    if (high < 0 || low < 0) {
+      s.error = "--package-metadata: invalid string: " + std::string(v);
+      return;
+    }
+    text += char(high << 4 | low);
+    i += 2;
+  }
+  s.o.package_metadata = text;
+}
+
+void remove_from(std::vector<std::string>& list, std::string_view v) { std::erase(list, v); }
 
 constexpr Row rows[] = {
     {"o", value, text<&Options::output>}, {"output", value, text<&Options::output>},
@@ -283,7 +365,20 @@ constexpr Row rows[] = {
     {"export-dynamic-symbol", value, append<&Options::export_symbols>},
     {"export-dynamic-symbol-list", value, [](State& s, std::string_view v) { s.o.dynamic_lists.push_back("+" + std::string(v)); }},
     {"dynamic-list", value, [](State& s, std::string_view v) { s.o.dynamic_lists.emplace_back(v); s.o.dynamic_list_given = true; }},
-    {"dynamic-list-data", flag, ignored}, {"dynamic-list-cpp-new", flag, ignored}, {"dynamic-list-cpp-typeinfo", flag, ignored},
+    {"dynamic-list-data", flag, set<&Options::dynamic_list_data, true>},
+    {"dynamic-list-cpp-new", flag, [](State& s, std::string_view) { s.o.dynamic_list_patterns.insert(s.o.dynamic_list_patterns.end(), {"operator new*", "operator delete*"}); }},
+    {"dynamic-list-cpp-typeinfo", flag, [](State& s, std::string_view) { s.o.dynamic_list_patterns.insert(s.o.dynamic_list_patterns.end(), {"typeinfo for *", "typeinfo name for *"}); }},
+    {"undefined-glob", value, append<&Options::undefined_globs>},
+    {"discard-section", value, append<&Options::discard_sections>},
+    {"no-discard-section", value, [](State& s, std::string_view v) { remove_from(s.o.discard_sections, v); }},
+    {"execute-only", flag, set<&Options::execute_only, true>}, {"no-execute-only", flag, set<&Options::execute_only, false>},
+    {"section-align", value, section_align},
+    {"spare-program-headers", value, [](State& s, std::string_view v) { s.o.spare_program_headers = uint32_t(std::min<uint64_t>(need_number(s, v, "--spare-program-headers"), 1000)); }},
+    {"print-dependencies", flag, set<&Options::print_dependencies, true>},
+    {"oformat", value, [](State& s, std::string_view v) {
+       if (v != "elf64-x86-64" && v != "elf") s.error = "--oformat: unsupported format '" + std::string(v) + "'"; }},
+    {"reverse-sections", flag, [](State& s, std::string_view) { s.o.shuffle = SectionShuffle::reverse; }},
+    {"shuffle-sections", optional_value, shuffle_sections},
     {"gc-sections", flag, set<&Options::gc_sections, true>}, {"no-gc-sections", flag, set<&Options::gc_sections, false>},
     {"print-gc-sections", flag, set<&Options::print_gc_sections, true>}, {"no-print-gc-sections", flag, set<&Options::print_gc_sections, false>},
     {"build-id", optional_value, build_id}, {"no-build-id", flag, [](State& s, std::string_view) { s.o.build_id = BuildId::none; }},
@@ -294,7 +389,8 @@ constexpr Row rows[] = {
     {"u", value, append<&Options::undefined>}, {"undefined", value, append<&Options::undefined>},
     {"require-defined", value, append<&Options::require_defined>},
     {"wrap", value, append<&Options::wraps>},
-    {"undefined-version", flag, set<&Options::undefined_version, true>}, {"no-undefined-version", flag, set<&Options::undefined_version, false>},
+    {"undefined-version", flag, [](State& s, std::string_view) { s.o.undefined_version = UndefinedVersion::ignore; }},
+    {"no-undefined-version", flag, [](State& s, std::string_view) { s.o.undefined_version = UndefinedVersion::error; }},
     {"no-undefined", flag, set<&Options::defs, true>},
     {"allow-shlib-undefined", flag, [](State& s, std::string_view) { s.o.allow_shlib_undefined = true; s.o.allow_shlib_undefined_given = true; }},
     {"no-allow-shlib-undefined", flag, [](State& s, std::string_view) { s.o.allow_shlib_undefined = false; s.o.allow_shlib_undefined_given = true; }},
@@ -316,7 +412,7 @@ constexpr Row rows[] = {
     {"S", flag, set<&Options::strip_debug, true>}, {"strip-debug", flag, set<&Options::strip_debug, true>},
     {"x", flag, set<&Options::discard_all, true>}, {"discard-all", flag, set<&Options::discard_all, true>},
     {"X", flag, set<&Options::discard_locals, true>}, {"discard-locals", flag, set<&Options::discard_locals, true>},
-    {"discard-none", flag, [](State& s, std::string_view) { s.o.discard_all = s.o.discard_locals = false; }},
+    {"discard-none", flag, [](State& s, std::string_view) { s.o.discard_all = s.o.discard_locals = false; s.o.discard_none = true; }},
     {"q", flag, set<&Options::emit_relocs, true>}, {"emit-relocs", flag, set<&Options::emit_relocs, true>},
     {"eh-frame-hdr", flag, set<&Options::eh_frame_hdr, true>}, {"no-eh-frame-hdr", flag, set<&Options::eh_frame_hdr, false>},
     {"fatal-warnings", flag, set<&Options::fatal_warnings, true>}, {"no-fatal-warnings", flag, set<&Options::fatal_warnings, false>},
@@ -332,7 +428,7 @@ constexpr Row rows[] = {
     {"Ttext", value, [](State& s, std::string_view v) { s.o.section_start[".text"] = need_hex(s, v, "-Ttext"); }},
     {"Tdata", value, [](State& s, std::string_view v) { s.o.section_start[".data"] = need_hex(s, v, "-Tdata"); }},
     {"Tbss", value, [](State& s, std::string_view v) { s.o.section_start[".bss"] = need_hex(s, v, "-Tbss"); }},
-    {"Ttext-segment", value, [](State& s, std::string_view v) { s.o.image_base = need_hex(s, v, "-Ttext-segment"); s.o.image_base_given = true; }},
+    {"Ttext-segment", value, [](State& s, std::string_view v) { s.o.image_base = need_hex(s, v, "-Ttext-segment"); s.o.image_base_given = s.o.text_segment_given = true; }},
     {"section-start", value, section_start},
     {"pack-dyn-relocs", value, pack_dyn_relocs},
     {"compress-debug-sections", value, compress_debug},
@@ -358,7 +454,7 @@ constexpr Row rows[] = {
     {"N", flag, set<&Options::omagic, true>}, {"omagic", flag, set<&Options::omagic, true>}, {"no-omagic", flag, set<&Options::omagic, false>},
     {"n", flag, set<&Options::nmagic, true>}, {"nmagic", flag, set<&Options::nmagic, true>}, {"no-nmagic", flag, set<&Options::nmagic, false>},
     {"retain-symbols-file", value, append<&Options::retain_symbols_files>},
-    {"package-metadata", value, text<&Options::package_metadata>},
+    {"package-metadata", value, package_metadata},
     {"start-stop", flag, ignored},
     {"O", value, ignored}, {"plugin", value, ignored}, {"plugin-opt", value, ignored}, {"plugin-save-temps", flag, ignored},
     {"mllvm", value, ignored}, {"no-lto", flag, ignored}, {"lto-O", value, ignored}, {"opt-remarks-filename", value, ignored}, {"opt-remarks-format", value, ignored},
@@ -367,22 +463,24 @@ constexpr Row rows[] = {
     {"thinlto-cache-dir", value, ignored}, {"thinlto-cache-policy", value, ignored}, {"thinlto-jobs", value, ignored}, {"thinlto-index-only", optional_value, ignored},
     {"save-temps", optional_value, ignored}, {"disable-verify", flag, ignored}, {"fat-lto-objects", flag, ignored}, {"no-fat-lto-objects", flag, ignored},
     {"EL", flag, ignored}, {"nopie", flag, [](State& s, std::string_view) { output_kind(s, OutputKind::exec); }},
-    {"a", value, ignored}, {"A", value, ignored}, {"architecture", value, ignored}, {"b", value, ignored}, {"format", value, ignored},
+    {"A", value, ignored}, {"architecture", value, ignored}, {"b", value, ignored}, {"format", value, ignored},
     {"d", flag, ignored}, {"dc", flag, ignored}, {"dp", flag, ignored}, {"g", flag, ignored}, {"G", value, ignored},
     {"cref", flag, ignored}, {"fix-cortex-a53-843419", flag, ignored}, {"fork", flag, ignored}, {"no-fork", flag, ignored}, {"quick-exit", flag, ignored}, {"no-quick-exit", flag, ignored},
     {"gdb-index", flag, ignored}, {"no-gdb-index", flag, ignored}, {"ld-generated-unwind-info", flag, ignored}, {"no-ld-generated-unwind-info", flag, ignored},
     {"accept-unknown-input-arch", flag, ignored}, {"no-accept-unknown-input-arch", flag, ignored}, {"no-add-needed", flag, ignored}, {"add-needed", flag, ignored},
     {"no-copy-dt-needed-entries", flag, ignored}, {"copy-dt-needed-entries", flag, ignored}, {"no-keep-memory", flag, ignored}, {"reduce-memory-overheads", flag, ignored},
     {"hash-size", value, ignored}, {"sort-common", optional_value, ignored}, {"sort-section", value, ignored}, {"spare-dynamic-tags", value, ignored},
-    {"split-by-file", optional_value, ignored}, {"split-by-reloc", optional_value, ignored}, {"traditional-format", flag, ignored}, {"unique", optional_value, ignored},
+    {"split-by-file", optional_value, ignored}, {"split-by-reloc", optional_value, ignored}, {"traditional-format", flag, ignored}, {"unique", optional_value, [](State& s, std::string_view v) { s.o.unique_patterns.emplace_back(v.empty() ? "*" : v); }},
     {"warn-alternate-em", flag, ignored}, {"warn-constructors", flag, ignored}, {"warn-multiple-gp", flag, ignored}, {"warn-once", flag, ignored},
-    {"warn-section-align", flag, ignored}, {"warn-backrefs", flag, ignored}, {"no-warn-backrefs", flag, ignored}, {"warn-symbol-ordering", flag, ignored}, {"no-warn-symbol-ordering", flag, ignored},
-    {"warn-textrel", flag, ignored}, {"warn-shared-textrel", flag, ignored}, {"no-warn-mismatch", flag, ignored}, {"no-warn-search-mismatch", flag, ignored},
-    {"warn-execstack", flag, ignored}, {"no-warn-execstack", flag, ignored}, {"no-warn-rwx-segments", flag, ignored}, {"warn-rwx-segments", flag, ignored},
-    {"call-graph-ordering-file", value, ignored}, {"call-graph-profile-sort", optional_value, ignored}, {"no-call-graph-profile-sort", flag, ignored}, {"symbol-ordering-file", value, ignored},
-    {"print-archive-stats", value, ignored}, {"print-icf-sections", optional_value, ignored}, {"no-print-icf-sections", flag, ignored}, {"keep-unique", value, ignored}, {"ignore-data-address-equality", flag, ignored}, {"ignore-function-address-equality", flag, ignored},
-    {"shuffle-sections", optional_value, ignored}, {"use-android-relr-tags", flag, ignored}, {"no-use-android-relr-tags", flag, ignored},
-    {"check-sections", flag, ignored}, {"no-check-sections", flag, ignored}, {"no-dynamic-undefined-weak", flag, ignored}, {"no-define-common", flag, ignored}, {"no-omit-frame-pointer", flag, ignored}, {"Qy", flag, ignored}, {"no-rpath", flag, ignored}, {"no-strip-discarded", flag, ignored}, {"fix-cortex-a8", flag, ignored},
+    {"warn-section-align", flag, ignored}, {"warn-backrefs", flag, ignored}, {"no-warn-backrefs", flag, ignored}, {"warn-symbol-ordering", flag, set<&Options::warn_symbol_ordering, true>}, {"no-warn-symbol-ordering", flag, set<&Options::warn_symbol_ordering, false>},
+    {"warn-textrel", flag, set<&Options::warn_textrel, true>}, {"warn-shared-textrel", flag, set<&Options::warn_shared_textrel, true>}, {"no-warn-mismatch", flag, ignored}, {"no-warn-search-mismatch", flag, ignored},
+    {"warn-execstack", flag, set<&Options::warn_execstack, true>}, {"no-warn-execstack", flag, set<&Options::warn_execstack, false>}, {"no-warn-rwx-segments", flag, ignored}, {"warn-rwx-segments", flag, ignored},
+    {"call-graph-ordering-file", value, ignored}, {"call-graph-profile-sort", optional_value, ignored}, {"no-call-graph-profile-sort", flag, ignored}, {"symbol-ordering-file", value, text<&Options::symbol_ordering_file>},
+    {"print-archive-stats", value, ignored}, {"print-icf-sections", flag, set<&Options::print_icf_sections, true>}, {"no-print-icf-sections", flag, set<&Options::print_icf_sections, false>},
+    {"keep-unique", value, append<&Options::keep_unique>}, {"ignore-data-address-equality", flag, set<&Options::ignore_data_address_equality, true>},
+    {"ignore-function-address-equality", flag, ignored},
+    {"use-android-relr-tags", flag, set<&Options::android_relr_tags, true>}, {"no-use-android-relr-tags", flag, set<&Options::android_relr_tags, false>},
+    {"check-sections", flag, ignored}, {"no-check-sections", flag, ignored}, {"no-dynamic-undefined-weak", flag, set<&Options::dynamic_undefined_weak, false>}, {"no-define-common", flag, ignored}, {"no-omit-frame-pointer", flag, ignored}, {"Qy", flag, ignored}, {"no-rpath", flag, ignored}, {"no-strip-discarded", flag, ignored}, {"fix-cortex-a8", flag, ignored},
 };
 
 const std::unordered_map<std::string_view, const Row*>& row_index() {
@@ -408,6 +506,7 @@ const char* const help_text =
     "lode: supported emulations: elf_x86_64 elf64lriscv wasm32\n"
     "The options are those of GNU ld; among them:\n"
     "  -o FILE, -e SYM, -L DIR, -l NAME, -r, -shared, -pie, -static, -T SCRIPT, --gc-sections, --print-gc-sections,\n"
+    "  --icf=safe|all, --print-icf-sections, --emit-relocs, --symbol-ordering-file FILE, --shuffle-sections[=SEED],\n"
     "  --as-needed, --start-group/--end-group, --start-lib/--end-lib, --whole-archive, --version-script FILE, --dynamic-list FILE,\n"
     "  --defsym SYM=VALUE, --wrap SYM, -rpath DIR, -soname NAME, --build-id[=fast|md5|sha1|uuid|0xHEX|none],\n"
     "  --hash-style sysv|gnu|both, --pack-dyn-relocs=relr, --compress-debug-sections=zlib|zstd, -z KEYWORD, -s, -S, -x\n"
@@ -532,12 +631,20 @@ Result<void> parse_options(const std::vector<std::string>& args, Options& o, std
       if (i + 1 >= args.size()) return error("option " + std::string(a) + ": argument missing");
       v = args[++i];
     }
+    s.spelled = a;
     row->action(s, v);
     if (!s.error.empty()) return error(s.error);
   }
   // -static asks for a static program, unless --pop-state took it back.
   if (s.static_seen && s.is_static) o.is_static = true;
+  // -shared with -pie is a library that can be run: it keeps its interpreter.
+  if (s.shared_seen && s.pie_seen) {
+    o.kind = OutputKind::shared;
+    o.runnable_library = true;
+  }
   if (o.kind == OutputKind::shared) o.is_static = false;
+  if (o.kind != OutputKind::shared && !(o.auxiliary.empty() && o.filter.empty()))
+    return error(std::string(o.filter.empty() ? "-auxiliary" : "-filter") + " may not be used without -shared");
   if (o.emulation.size() && o.emulation != "elf_x86_64" && o.emulation != "elf_x86_64_sol2")
     return error("unsupported emulation: -m " + o.emulation);
   if (o.rpaths.size() > 1) {

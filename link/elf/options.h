@@ -39,6 +39,9 @@ enum class BuildId : uint8_t { none, fast, md5, sha1, sha256, uuid, hex };
 enum class IcfMode : uint8_t { none, safe, all };
 enum class Bsymbolic : uint8_t { none, all, functions, non_weak, non_weak_functions };
 enum class Unresolved : uint8_t { error, warn, ignore };
+enum class UndefinedVersion : uint8_t { error, warn, ignore };  // a version script names a symbol that is not defined
+enum class CetReport : uint8_t { none, warning, error };
+enum class SectionShuffle : uint8_t { none, random, reverse };
 
 struct Options {
   std::string program = "lode";
@@ -47,7 +50,7 @@ struct Options {
   std::string output = "a.out";
   OutputKind kind = OutputKind::exec;
   bool is_static = false;       // -static: no dynamic section unless static-pie
-  bool pie_asked = false;
+  bool runnable_library = false;  // -shared -pie
   std::string emulation;        // -m
   std::string entry = "_start";
   bool entry_given = false;
@@ -60,7 +63,24 @@ struct Options {
   bool no_dynamic_linker = false;
   bool no_stdlib_paths = false;
   bool gc_sections = false, print_gc_sections = false;
-  bool export_dynamic = false, dynamic_list_given = false;
+  bool export_dynamic = false, dynamic_list_given = false, dynamic_list_data = false;
+  std::vector<std::string> dynamic_list_patterns;  // C++ names, from --dynamic-list-cpp-new and -typeinfo
+  std::vector<std::string> undefined_globs, discard_sections, unique_patterns, keep_unique;
+  std::map<std::string, uint64_t> section_align;
+  std::string symbol_ordering_file;
+  bool discard_none = false, execute_only = false, print_dependencies = false;
+  bool print_icf_sections = false, ignore_data_address_equality = false;
+  bool warn_textrel = false, warn_shared_textrel = false, warn_execstack = true, warn_symbol_ordering = true;
+  bool z_rodynamic = false, android_relr_tags = false, text_segment_given = false;
+  bool dynamic_undefined_weak_given = false;
+  uint8_t start_stop_visibility = 2;  // STV_HIDDEN
+  uint32_t isa_needed = 0;            // -z x86-64-v*: GNU_PROPERTY_X86_ISA_1_NEEDED
+  CetReport cet_report = CetReport::none;
+  SectionShuffle shuffle = SectionShuffle::none;
+  uint64_t shuffle_seed = 0;
+  uint32_t spare_program_headers = 0;
+  int compress_level = 0;
+  bool compress_level_given = false;
   bool allow_multiple_definition = false;
   bool allow_shlib_undefined = true;
   bool allow_shlib_undefined_given = false;
@@ -81,7 +101,7 @@ struct Options {
   bool noinhibit_exec = false;
   bool pack_relr = false;
   bool rosegment = true, omagic = false, nmagic = false;
-  bool undefined_version = true;
+  UndefinedVersion undefined_version = UndefinedVersion::warn;
   bool build_dynamic_if_empty = false;  // --export-dynamic and the like
   bool default_symver = false;
   bool warn_unresolved = false;

@@ -88,7 +88,8 @@ void write_headers(Link& link) {
   bool gnu = false;
   for (const Symbol& s : link.symbols) gnu |= s.bind == STB_GNU_UNIQUE && s.defined();
   if (gnu || link.needs_rela_iplt) e.ident[7] = ELFOSABI_GNU;
-  e.type = link.pic ? ET_DYN : ET_EXEC;
+  // -Ttext-segment gives a position-independent executable its place for good.
+  e.type = link.pic && !(link.opt.kind == OutputKind::pie && link.opt.text_segment_given) ? ET_DYN : ET_EXEC;
   e.machine = link.target->machine;
   e.version = 1;
   e.ehsize = sizeof(Ehdr);
@@ -207,6 +208,7 @@ bool write_output(Link& link) {
   if (link.relrdyn && link.relrdyn->size) std::memcpy(link.image + link.relrdyn->offset, link.relr_words.data(), link.relr_words.size() * 8);
   write_dynamic_tables(link);
   write_symtab(link, link.image);
+  write_emitted_relocations(link);
   for (OutputSection* s : link.order)
     if (!s->compressed.empty()) std::memcpy(link.image + s->offset, s->compressed.data(), s->compressed.size());
   write_headers(link);

@@ -73,8 +73,6 @@ class Writer {
 
   void make_sections() {
     out_of_.assign(link_.atoms.size(), none);
-    size_t objects = 0;
-    for (ObjectFile* f : link_.objects) objects += f->kind == FileKind::object;
     for (ObjectFile* f : link_.objects) {
       std::vector<uint32_t> group_of(f->sections.size(), none);
       for (Group& g : f->groups) {
@@ -93,7 +91,7 @@ class Writer {
         if (a.kind == AtomKind::constants && !a.size) continue;
         const Shdr& s = f->sections[i];
         std::string_view name = name_of(*f, i);
-        if (name == ".note.gnu.property" && objects + (link_.has_modules ? 1 : 0) > 1) continue;  // what all agree on is not known here
+        if (name == ".note.gnu.property") continue;  // one for all, below
         uint64_t flags = s.flags & ~uint64_t(SHF_GROUP | SHF_INFO_LINK | SHF_COMPRESSED);
         if (group_of[i] != none) flags |= SHF_GROUP;
         bool alone = (flags & SHF_LINK_ORDER) || (s.flags & SHF_GNU_RETAIN);
@@ -122,6 +120,12 @@ class Writer {
       o.body.resize(link_.eh_frame->size - 4);  // no terminator: more may follow
       o.size = o.body.size();
       eh_frame_ = &o;
+    }
+    if (std::vector<uint8_t> note = merge_properties(link_); !note.empty()) {
+      OutSection& o = section(".note.gnu.property", SHT_NOTE, SHF_ALLOC, 0, none, 0);
+      o.align = 8;
+      o.size = note.size();
+      o.body = std::move(note);
     }
     bool stack_note = link_.has_modules, exec_stack = false;
     for (ObjectFile* f : link_.objects) {

@@ -49,6 +49,32 @@ void print_map(Link& link) {
   if (out != stdout) std::fclose(out);
 }
 
+// -y: every file that defines or refers to one of the symbols.
+void trace_symbols(Link& link) {
+  if (link.opt.trace_symbols.empty()) return;
+  std::vector<InputFile*> files(link.objects.begin(), link.objects.end());
+  files.insert(files.end(), link.shareds.begin(), link.shareds.end());
+  std::sort(files.begin(), files.end(), [](InputFile* a, InputFile* b) { return a->priority < b->priority; });
+  for (InputFile* f : files)
+    for (size_t i = 0; i < f->globals.names.size(); i++) {
+      std::string_view full = f->sym_name(f->syms[f->first_global + i]), name = f->globals.names[i].str();
+      for (const std::string& wanted : link.opt.trace_symbols)
+        if (name == wanted || full == wanted)
+          std::printf("trace-symbol: %s: %s %s\n", f->name.c_str(), f->syms[f->first_global + i].shndx == SHN_UNDEF ? "reference to" : "definition of", wanted.c_str());
+    }
+}
+
+// Which file needs which other, and for what: user, definer, symbol, separated by tabs.
+void print_dependencies(Link& link) {
+  if (!link.opt.print_dependencies) return;
+  for (ObjectFile* f : link.objects)
+    for (uint32_t i = f->first_global; i < f->syms.size(); i++) {
+      const Symbol& s = link.symbols[f->symbol_id(i)];
+      if (f->syms[i].shndx != SHN_UNDEF || !s.defined() || s.linker_defined || s.file == f->id || link.files[s.file]->kind == FileKind::internal) continue;
+      std::printf("%s\t%s\t%s\n", f->name.c_str(), link.files[s.file]->name.c_str(), link.display(s).c_str());
+    }
+}
+
 // For each asked symbol a chain of references, from it up to an atom that is live by itself.
 void why_live(Link& link) {
   if (link.opt.why_live.empty()) return;

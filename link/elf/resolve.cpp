@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "formats/linker_script.h"
 #include "link/elf/link.h"
 #include "link/elf/lower.h"
 
@@ -61,14 +62,16 @@ bool member_defines(Link& link, uint32_t lazy, std::string_view name) {
 
 // The lazy members that the strong references of `f` ask for.
 void wanted_members(Link& link, InputFile& f, std::vector<uint32_t>& out) {
-  auto want = [&](uint32_t id) {
+  auto want = [&](uint32_t id, bool visible) {
     uint32_t lazy = link.lazy_of[id];
-    if (lazy == none) return;
-    if (!link.lazy[lazy].taken && key(shared_class, link.lazy[lazy].priority) < link.best[id]) out.push_back(lazy);
+    if (lazy == none || link.lazy[lazy].taken) return;
+    // What a shared library defines is of no use to a hidden reference.
+    bool only_shared = !visible && link.best[id] >> 32 == shared_class;
+    if (only_shared || key(shared_class, link.lazy[lazy].priority) < link.best[id]) out.push_back(lazy);
   };
   for (uint32_t i = f.first_global; i - f.first_global < f.globals.names.size(); i++) {
     const Sym& s = f.syms[i];
-    if (s.shndx == SHN_UNDEF && s.bind() != STB_WEAK) want(f.symbol_id(i));
+    if (s.shndx == SHN_UNDEF && s.bind() != STB_WEAK) want(f.symbol_id(i), s.visibility() == STV_DEFAULT);
     // A common symbol gives way to a member's definition, if the member has more than a common symbol itself.
     if (s.shndx == SHN_COMMON && link.lazy_of[f.symbol_id(i)] != none && member_defines(link, link.lazy_of[f.symbol_id(i)], f.sym_name(s)))
       out.push_back(link.lazy_of[f.symbol_id(i)]);
@@ -143,6 +146,8 @@ void settle(Link& link, InputFile& f) {
     if (c < 0) continue;
     if (link.best[id] != key(uint64_t(c), f.priority)) continue;
     uint32_t section = obj.section_of(i);
+    // `foo` beside `foo@@V`, as the assembler leaves it: the versioned one stands for both.
+    if (sym.file == f.id && obj.sym_name(obj.syms[sym.sym]).size() > obj.sym_name(s).size()) continue;
     sym.file = f.id;
     sym.sym = i;
     sym.value = s.value;
@@ -228,10 +233,7 @@ void apply_defsyms(Link& link) {
     uint32_t from = link.intern(link.save(std::string(e->symbol)));
     Symbol& t = link.symbols[from];
     atomic_or(t.flags, uint32_t(referenced | referenced_strong));
-    if (!t.defined()) {
-      link.diag.error("--defsym: undefined symbol: " + std::string(t.str()));
-      continue;
-    }
+    if (!t.defined()) continue;  // perhaps one that the linker defines: check_defsyms
     if (link.files[t.file]->kind == FileKind::shared) {
       s.file = t.file;
       s.sym = t.sym;
@@ -303,6 +305,15 @@ void refresh_defsyms(Link& link) {
     s.atom = t.atom;
     s.value = t.value + uint64_t(e->addend);
     s.type = t.type;
+    if (t.file == link.internal->id) s.linker_defined = t.linker_defined;
+  }
+}
+
+void check_defsyms(Link& link) {
+  for (auto& [name, text] : link.opt.defsyms) {
+    auto e = parse_expression(text);
+    if (!e || e->symbol.empty()) continue;
+    if (uint32_t from = link.names.find(e->symbol); from == none || !link.symbols[from].defined()) link.diag.error("--defsym: undefined symbol: " + std::string(e->symbol));
   }
 }
 
@@ -333,6 +344,13 @@ static bool take_members(Link& link, std::vector<InputFile*> fresh) {
     std::sort(fresh.begin(), fresh.end(), [](InputFile* a, InputFile* b) { return a->priority < b->priority; });
   }
   return !link.diag.has_errors();
+}
+
+// --undefined-glob: every name there is that matches.
+static void root_globs(Link& link) {
+  for (const std::string& glob : link.opt.undefined_globs)
+    for (uint32_t id = 0; id < link.symbols.size(); id++)
+      if (formats::glob_match(glob, link.symbols[id].str())) link.symbols[id].flags |= is_root | referenced;
 }
 
 static void root(Link& link, std::string_view name) { link.symbols[link.intern(name)].flags |= is_root | referenced | referenced_strong; }
@@ -366,6 +384,7 @@ bool resolve(Link& link) {
       link.lazy_of[at + i] = none;
     }
     apply_lazy(link);
+    root_globs(link);
   }
   std::vector<InputFile*> fresh;
   for (auto& f : link.files)
@@ -393,6 +412,7 @@ bool resolve(Link& link) {
       }
   std::erase_if(link.shareds, [](SharedFile* f) { return !f->alive; });
 
+  if (!link.opt.undefined_globs.empty()) root_globs(link);
   own_comdats(link);
   tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
     Symbol& s = link.symbols[i];
@@ -439,7 +459,7 @@ void report_duplicates(Link& link) {
       if (f.syms[i].shndx == SHN_UNDEF || f.syms[i].bind() == STB_WEAK) continue;
       const Symbol& s = link.symbols[f.symbol_id(i)];
       if (std::binary_search(replaced.begin(), replaced.end(), f.symbol_id(i))) continue;
-      if (s.file == f.id && s.sym == i) continue;
+      if (s.file == f.id && (s.sym == i || (f.syms[s.sym].value == f.syms[i].value && f.section_of(s.sym) == f.section_of(i)))) continue;
       if (s.file == none || s.linker_defined || class_of(link, f, i) != 0) continue;
       if (s.is_common || s.bind == STB_WEAK || !link.files[s.file]->is_object()) continue;
       // Two equal absolute values are one definition.

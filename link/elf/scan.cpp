@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/bytes.h"
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
 
@@ -43,6 +44,22 @@ bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const A
   return link.opt.unresolved == Unresolved::error;
 }
 
+std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym) {
+  std::string text = "\n>>> defined in " + file.name;
+  uint32_t section = file.section_of(sym);
+  for (const Group& g : file.groups) {
+    if (!g.dead) continue;
+    for (const uint32_t& m : g.members) {
+      if (load_le<uint32_t>(&m) != section) continue;
+      text += "\n>>> section group signature: " + link.demangled(g.signature.str());
+      for (const ObjectFile* f : link.objects)
+        if (f->priority == link.comdat_owner[g.signature.id]) text += "\n>>> prevailing definition is in " + f->name;
+      return text;
+    }
+  }
+  return text;
+}
+
 // What the user may have meant: a defined name that differs in one letter, or in case.
 static std::string similar_name(Link& link, std::string_view name) {
   if (name.size() < 3) return {};
@@ -73,8 +90,9 @@ void report_undefined(Link& link) {
   for (uint32_t id : order) {
     const Symbol& s = link.symbols[id];
     auto& list = by_symbol[id];
-    const char* kind = s.visibility() == STV_HIDDEN ? "undefined hidden symbol: " : s.visibility() == STV_PROTECTED ? "undefined protected symbol: " : "undefined symbol: ";
-    std::string text = kind + link.display(s);
+    std::string text = "undefined symbol: " + link.display(s);
+    if (s.visibility() != STV_DEFAULT)
+      text += std::string(" (") + (s.visibility() == STV_PROTECTED ? "protected" : "hidden") + ": a shared library cannot define it)";
     for (size_t i = 0; i < list.size() && i < 3; i++) text += "\n" + list[i]->place;
     if (list.size() > 3) text += "\n>>> referenced " + std::to_string(list.size() - 3) + " more times";
     if (link.opt.unresolved == Unresolved::warn) {

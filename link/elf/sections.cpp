@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "formats/linker_script.h"
 #include "link/elf/link.h"
 
 namespace lode::link::elf {
@@ -19,11 +20,19 @@ namespace {
 // A prefix matches the name itself and anything that goes on with a dot.
 constexpr std::string_view prefixes[] = {
     ".text", ".rodata", ".data.rel.ro", ".data", ".bss.rel.ro", ".bss", ".tdata", ".tbss", ".gcc_except_table", ".init_array", ".fini_array",
-    ".preinit_array", ".ldata", ".lrodata", ".lbss", ".ltext", ".eh_frame", ".comment", ".debug_info", ".debug_abbrev", ".debug_line", ".debug_str",
+    ".preinit_array", ".ldata", ".lrodata", ".lbss", ".ltext", ".sdata", ".sbss", ".srodata", ".eh_frame", ".comment", ".debug_info", ".debug_abbrev", ".debug_line", ".debug_str",
     ".debug_line_str", ".debug_aranges", ".debug_rnglists", ".debug_loclists", ".debug_ranges", ".debug_loc", ".debug_addr", ".debug_str_offsets",
     ".debug_frame", ".debug_pubnames", ".debug_pubtypes", ".debug_gnu_pubnames", ".debug_gnu_pubtypes", ".debug_types", ".debug_macro",
 };
 constexpr size_t prefix_count = std::size(prefixes);
+
+// Kinds of code that -z keep-text-section-prefix keeps apart.
+constexpr std::string_view text_prefixes[] = {".text.hot", ".text.unknown", ".text.unlikely", ".text.startup", ".text.exit"};
+std::string_view text_prefix_of(std::string_view name) {
+  for (std::string_view p : text_prefixes)
+    if (name.starts_with(p) && (name.size() == p.size() || name[p.size()] == '.')) return p;
+  return {};
+}
 
 size_t prefix_of(std::string_view name) {
   if (name.size() < 4 || name[0] != '.') return prefix_count;
@@ -56,6 +65,66 @@ uint32_t init_priority(std::string_view name) {
   return n;
 }
 
+// --unique: input sections of these names get an output section each name.
+bool is_unique(const Link& link, std::string_view name) {
+  for (const std::string& p : link.opt.unique_patterns)
+    if (formats::glob_match(p, name)) return true;
+  return false;
+}
+
+// --shuffle-sections: an order that the seed fixes. --reverse-sections: what comes last comes first.
+void shuffle(Link& link, OutputSection& s) {
+  if (link.opt.shuffle == SectionShuffle::reverse) {
+    std::reverse(s.atoms.begin(), s.atoms.end());
+    return;
+  }
+  if (s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY) return;
+  uint64_t state = link.opt.shuffle_seed * 2 + 1;
+  for (size_t i = s.atoms.size(); i > 1; i--) {  // Fisher and Yates; splitmix64
+    state += 0x9e3779b97f4a7c15;
+    uint64_t z = state;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    std::swap(s.atoms[i - 1], s.atoms[(z ^ (z >> 31)) % i]);
+  }
+}
+
+// --symbol-ordering-file: what the symbols of its lines are in comes first, in that order. By atom: 1 + line, 0 for the others.
+std::vector<uint32_t> symbol_order(Link& link) {
+  std::vector<uint32_t> rank;
+  if (link.opt.symbol_ordering_file.empty()) return rank;
+  std::string text;
+  if (!read_whole_file(link.opt.symbol_ordering_file, text)) {
+    link.diag.error("cannot open symbol ordering file " + link.opt.symbol_ordering_file);
+    return rank;
+  }
+  std::unordered_map<std::string_view, uint32_t> lines;
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view line = std::string_view(text).substr(at, end - at);
+    at = end + 1;
+    line = line.substr(0, line.find('#'));
+    while (!line.empty() && uint8_t(line.back()) <= ' ') line.remove_suffix(1);
+    while (!line.empty() && uint8_t(line.front()) <= ' ') line.remove_prefix(1);
+    if (!line.empty()) lines.try_emplace(line, uint32_t(lines.size()));
+  }
+  rank.assign(link.atoms.size(), 0);
+  std::vector<bool> found(lines.size());
+  for (ObjectFile* f : link.objects)
+    for (uint32_t i = 1; i < f->syms.size(); i++) {
+      auto it = lines.find(f->sym_name(f->syms[i]));
+      uint32_t section = it == lines.end() || f->syms[i].shndx == SHN_UNDEF ? 0 : f->section_of(i);
+      if (section == 0 || section >= f->sections.size()) continue;
+      found[it->second] = true;
+      uint32_t& r = rank[f->atom_base + section];
+      if (r == 0 || it->second + 1 < r) r = it->second + 1;
+    }
+  if (link.opt.warn_symbol_ordering)
+    for (auto& [name, line] : lines)
+      if (!found[line]) link.diag.warning("symbol ordering file: no such symbol: " + std::string(name), line);
+  return rank;
+}
+
 }  // namespace
 
 OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align, SectionWriter write) {
@@ -86,6 +155,8 @@ void assign_sections(Link& link) {
       if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.kind == AtomKind::eh_frame || a.folded) continue;
       const Shdr& s = f.sections[i];
       size_t p = prefix_of(section_name(f, i));
+      if (p == 0 && link.opt.keep_text_prefix && !text_prefix_of(section_name(f, i)).empty()) p = prefix_count;
+      if (p != prefix_count && is_unique(link, section_name(f, i))) p = prefix_count;
       if (p == prefix_count) {
         others[k].push_back(i);
         continue;
@@ -115,6 +186,8 @@ void assign_sections(Link& link) {
     for (uint32_t i : others[k]) {
       const Shdr& s = f.sections[i];
       std::string_view name = section_name(f, i);
+      if (link.opt.keep_text_prefix && !is_unique(link, name))
+        if (std::string_view p = text_prefix_of(name); !p.empty()) name = p;
       auto it = named.find(name);
       if (it == named.end()) {
         OutputSection* o = make_section(link, name, s.type, s.flags & kept_flags, 1, nullptr);
@@ -224,12 +297,17 @@ void collect_members(Link& link) {
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       const Atom& a = link.atoms[f->atom_base + i];
-      if (a.out != none && a.kind != AtomKind::merge && a.live) link.sections[a.out]->atoms.push_back(f->atom_base + i);
+      if (a.out != none && a.kind != AtomKind::merge && a.live && !a.folded) link.sections[a.out]->atoms.push_back(f->atom_base + i);
     }
   for (auto& m : link.merged)
     if (m->out != none) link.sections[m->out]->atoms.push_back(m->body);
+  std::vector<uint32_t> order = symbol_order(link);
   for (auto& s : link.sections) {
     if (s->write) continue;
+    if (link.opt.shuffle != SectionShuffle::none && s->name != ".init" && s->name != ".fini") shuffle(link, *s);
+    if (!order.empty())
+      std::stable_sort(s->atoms.begin(), s->atoms.end(), [&](uint32_t a, uint32_t b) { return order[a] - 1 < order[b] - 1; });  // 0 becomes the largest
+    if (auto it = link.opt.section_align.find(s->name); it != link.opt.section_align.end()) s->align = it->second;
     if (s->type == SHT_INIT_ARRAY || s->type == SHT_FINI_ARRAY || s->type == SHT_PREINIT_ARRAY) {
       auto priority = [&](uint32_t a) {
         const Atom& x = link.atoms[a];

@@ -32,6 +32,7 @@ Result<void> parse_shared(SharedFile& file) {
     for (const Dyn& d : entries) {
       if (d.tag == DT_NULL) break;
       if (d.tag == DT_SONAME) file.soname = std::string(ElfView::string_at(strings, d.value));
+      if (d.tag == DT_AUDIT) file.audit = ElfView::string_at(strings, d.value);
       if (d.tag == DT_NEEDED) file.needed.push_back(ElfView::string_at(strings, d.value));
     }
   }
@@ -72,7 +73,7 @@ Result<void> parse_shared(SharedFile& file) {
       version = VER_NDX_GLOBAL;
     } else {
       uint16_t index = version & 0x7fff;
-      if (index == VER_NDX_LOCAL) continue;
+      if (index == VER_NDX_LOCAL) return error("invalid version index 0 for defined symbol " + std::string(name));
       if (index >= file.version_names.size()) version = VER_NDX_GLOBAL;
       else if ((version & VERSYM_HIDDEN) && index > 1) {
         hidden.emplace_back(s, index);

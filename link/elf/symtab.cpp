@@ -17,7 +17,7 @@ bool keep_local(Link& link, const ObjectFile& f, uint32_t i) {
   const Sym& s = f.syms[i];
   if (s.type() == STT_SECTION) return false;
   std::string_view name = f.sym_name(s);
-  if (name.empty() || name.starts_with(".L")) return false;
+  if (name.empty() || (name.starts_with(".L") && !link.opt.discard_none) || !link.opt.retain_symbols_files.empty()) return false;
   if (s.type() == STT_FILE) return !link.opt.discard_all && !link.opt.strip_debug;
   if (link.opt.discard_all) return false;
   uint32_t section = f.section_of(i);
@@ -31,7 +31,7 @@ bool keep_local(Link& link, const ObjectFile& f, uint32_t i) {
 
 bool keep_global(Link& link, const Symbol& s) {
   if (s.local) return false;
-  if (s.name_size == 0) return false;
+  if (s.name_size == 0 || (!link.opt.retain_symbols_files.empty() && !link.retained_symbols.count(s.str()))) return false;
   if (!s.defined()) return (s.flags & referenced) && (s.imported || (s.flags & needs_mask));
   if (link.files[s.file]->kind == FileKind::shared) return s.imported && (s.flags & needs_mask);
   if (s.atom == none) return true;
@@ -68,6 +68,9 @@ void size_symtab(Link& link) {
       }
   });
   uint32_t at = 1;
+  if (link.opt.emit_relocs)
+    for (auto& s : link.sections)
+      if (!s->write && s->size) s->symtab_index = at++;
   uint64_t strings = 1;
   for (ObjectFile* f : link.objects) {
     f->local_symtab_index = at;
@@ -117,6 +120,14 @@ void write_symtab(Link& link, uint8_t* image) {
   std::memset(syms, 0, sizeof(Sym));
   strings[0] = 0;
   uint32_t dummy;
+  for (auto& s : link.sections) {
+    if (!s->symtab_index) continue;
+    Sym e{};
+    e.info = STT_SECTION;
+    e.value = s->addr;
+    set_section(e, s->index, wide ? wide + s->symtab_index : &dummy);
+    std::memcpy(syms + uint64_t(s->symtab_index) * sizeof(Sym), &e, sizeof e);
+  }
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     uint32_t at = f.local_symtab_index;
@@ -159,7 +170,7 @@ void write_symtab(Link& link, uint8_t* image) {
     InputFile* f = link.file_of(s);
     uint8_t type = s.type, bind = s.bind;
     if (!f || f->kind == FileKind::shared) {
-      if (!f) bind = s.flags & referenced_strong ? uint8_t(STB_GLOBAL) : uint8_t(STB_WEAK);
+      bind = s.flags & referenced_strong ? uint8_t(STB_GLOBAL) : uint8_t(STB_WEAK);
       if (s.flags & in_copied) {
         set_section(e, (s.copied_readonly ? link.copyrel_ro : link.copyrel)->index, wide ? wide + at + i : &dummy);
         e.value = s.address;
@@ -185,6 +196,14 @@ void write_symtab(Link& link, uint8_t* image) {
     strings[str + s.name_size] = 0;
     str += s.name_size + 1;
   }
+}
+
+std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& f) {
+  std::vector<uint32_t> out(std::min<size_t>(f.first_global, f.syms.size()) + 1);
+  uint32_t at = f.local_symtab_index;
+  for (uint32_t i = 1; i < f.first_global && i < f.syms.size(); i++)
+    if (keep_local(link, f, i)) out[i] = at++;
+  return out;
 }
 
 // The section whose range covers an address (its end included): what a linker-defined symbol is said to be in.

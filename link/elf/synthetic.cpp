@@ -31,7 +31,7 @@ constexpr const char* special_symbols[] = {
     "__init_array_start", "__init_array_end", "__fini_array_start", "__fini_array_end", "__preinit_array_start", "__preinit_array_end",
 };
 
-void define(Link& link, uint32_t id, bool hidden) {
+void define(Link& link, uint32_t id, uint8_t visibility) {
   Symbol& s = link.symbols[id];
   s.file = link.internal->id;
   s.atom = none;
@@ -41,7 +41,7 @@ void define(Link& link, uint32_t id, bool hidden) {
   s.bind = STB_GLOBAL;
   s.linker_defined = true;
   s.version = VER_NDX_GLOBAL;
-  if (hidden) s.constraint = std::min(s.constraint, Symbol::constraint_of(STV_HIDDEN));
+  s.constraint = std::min(s.constraint, Symbol::constraint_of(visibility));
 }
 
 bool may_define(Link& link, const Symbol& s) {
@@ -57,7 +57,7 @@ void define_early_symbols(Link& link) {
     if (id == none || !may_define(link, link.symbols[id])) continue;
     std::string_view n = name;
     if (n == "__dso_handle" && link.symbols[id].defined()) continue;
-    define(link, id, n != "_end" && n != "end" && n != "_edata" && n != "edata" && n != "__bss_start" && n != "_etext" && n != "etext");
+    define(link, id, n != "_end" && n != "end" && n != "_edata" && n != "edata" && n != "__bss_start" && n != "_etext" && n != "etext" ? STV_HIDDEN : STV_DEFAULT);
     if (n == "_TLS_MODULE_BASE_") link.symbols[id].type = STT_TLS;
   }
 }
@@ -72,7 +72,7 @@ void define_linker_symbols(Link& link) {
       if (name.starts_with("__stop_")) section = name.substr(7);
       for (auto& o : link.sections)
         if (o->name == section && o->alloc()) {
-          define(link, id, true);
+          define(link, id, link.opt.start_stop_visibility);
           break;
         }
     }
@@ -209,8 +209,7 @@ void create_synthetic_sections(Link& link) {
   if (link.opt.eh_frame_hdr) link.eh_frame_hdr = make_section(link, ".eh_frame_hdr", SHT_PROGBITS, SHF_ALLOC, 4, nothing);
 
   if (!link.is_static_output && link.opt.kind != OutputKind::relocatable) {
-    bool with_interp = !link.shared && !link.opt.no_dynamic_linker && !(link.opt.is_static);
-    if (link.shared && !link.opt.dynamic_linker.empty()) with_interp = true;
+    bool with_interp = (!link.shared || link.opt.runnable_library) && !link.opt.no_dynamic_linker && !link.opt.is_static;
     if (with_interp) {
       link.interp = make_section(link, ".interp", SHT_PROGBITS, SHF_ALLOC, 1, [](Link& l, OutputSection& s, uint8_t* p) {
         const std::string& name = l.opt.dynamic_linker;
@@ -233,37 +232,11 @@ void create_synthetic_sections(Link& link) {
     }
     link.build_id->size = 16 + align_up(n, 4);
   }
-  uint32_t features = 0xffffffff, isa = 0;
-  bool any = false;
-  for (ObjectFile* f : link.objects) {
-    if (f->kind == FileKind::internal) continue;
-    any = true;
-    features &= f->has_property_note ? f->x86_features : 0;
-    isa |= f->x86_isa_needed;
-  }
-  if (!any) features = 0;
-  if (link.opt.z_ibt) features |= GNU_PROPERTY_X86_FEATURE_1_IBT;
-  if (link.opt.z_shstk) features |= GNU_PROPERTY_X86_FEATURE_1_SHSTK;
-  if (features || isa) {
-    std::vector<uint8_t> desc;
-    auto property = [&](uint32_t type, uint32_t value) {
-      append_le(desc, type);
-      append_le(desc, uint32_t(4));
-      append_le(desc, value);
-      append_le(desc, uint32_t(0));
-    };
-    if (features) property(GNU_PROPERTY_X86_FEATURE_1_AND, features);
-    if (isa) property(0xc0008002, isa);
-    auto& d = link.property_data;
-    append_le(d, uint32_t(4));
-    append_le(d, uint32_t(desc.size()));
-    append_le(d, uint32_t(NT_GNU_PROPERTY_TYPE_0));
-    for (char c : {'G', 'N', 'U', '\0'}) d.push_back(uint8_t(c));
-    d.insert(d.end(), desc.begin(), desc.end());
+  if (link.property_data = merge_properties(link); !link.property_data.empty()) {
     link.property = make_section(link, ".note.gnu.property", SHT_NOTE, SHF_ALLOC, 8, [](Link& l, OutputSection&, uint8_t* p) {
       std::memcpy(p, l.property_data.data(), l.property_data.size());
     });
-    link.property->size = d.size();
+    link.property->size = link.property_data.size();
   }
   if (!link.opt.package_metadata.empty()) {
     link.package_note = make_section(link, ".note.package", SHT_NOTE, SHF_ALLOC, 4, [](Link& l, OutputSection&, uint8_t* p) {
@@ -404,7 +377,7 @@ void set_linker_symbols(Link& link) {
   for (const char* n : {"_edata", "edata"}) set(n, data_end);
   set("__bss_start", bss_start);
   // Where accesses relative to it are relaxed to offsets from the thread pointer, it is the thread pointer.
-  set("_TLS_MODULE_BASE_", link.shared || (!link.opt.relax && !link.is_static_output) ? link.tls_begin : link.tp);
+  set("_TLS_MODULE_BASE_", relaxes_tls(link) ? link.tp : link.tls_begin);
   for (const SectionSymbols& x : section_symbols) {
     OutputSection* s = find(x.section);
     set(x.start, s ? s->addr : base);

@@ -26,6 +26,10 @@ struct Target {
   void (*apply_nonalloc)(Link&, ObjectFile&, Atom&, uint8_t* out);
   // One relocation of a record in .eh_frame; `room` bytes remain in the record.
   void (*apply_data)(Link&, ObjectFile&, const Atom&, const Rela&, uint8_t* at, uint64_t room, uint64_t address);
+  // --emit-relocs: makes relocation i of an atom describe what apply left there.
+  void (*emitted_relocation)(Link&, ObjectFile&, const Atom&, uint32_t i, Rela&);
+  // Is a relocation of this type only ever a call or jump, so that it does not tell the program an address?
+  bool (*is_call)(uint32_t type);
   void (*write_plt)(Link&, uint8_t* out);
   void (*write_pltgot)(Link&, uint8_t* out);
   const codegen::NativeTarget* (*code)();
@@ -97,6 +101,13 @@ inline bool is_absolute(Link& link, const Symbol& s) {
 
 // A reference to an undefined symbol: true if it is an error, now noted (scan.cpp).
 bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const Atom& atom, uint64_t offset);
+
+// An executable's thread-local accesses become initial-exec or local-exec. In a static one they must: its module has no entry in
+// the thread vector before libc has made one.
+inline bool relaxes_tls(const Link& link) { return !link.shared && (link.opt.relax || link.is_static_output || link.opt.is_static); }
+
+// For messages about a local in a discarded COMDAT member: where it is and which file's copy was kept.
+std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym);
 
 // Where a slot of the GOT is.
 uint64_t got_address(Link& link, int32_t slot);

@@ -1,9 +1,9 @@
 // Symbol versions, and which symbols cross the border of the output.
 //
-// A version script gives exact names precedence over wildcards, and any wildcard over a lone "*" (as GNU ld documents).
+// A version script gives exact names precedence over wildcards, and any wildcard over a lone "*"; among wildcards "global" wins
+// over "local", and the last one of a kind that matches (as GNU ld does it).
 // imported: the address is known at run time only. exported: in .dynsym as a definition. In a shared library a default-visible
 // definition is both (it can be preempted), unless -Bsymbolic or a dynamic list says otherwise.
-#include <fcntl.h>
 #include <tbb/parallel_for.h>
 #include <unistd.h>
 
@@ -16,15 +16,11 @@ namespace lode::link::elf {
 namespace {
 
 bool read_text(Link& link, const std::string& path, std::string_view& out) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   std::string text;
-  if (fd < 0) {
+  if (!read_whole_file(path, text)) {
     link.diag.error("cannot open " + path);
     return false;
   }
-  char buf[65536];
-  for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;) text.append(buf, size_t(n));
-  close(fd);
   out = link.save(std::move(text));
   return true;
 }
@@ -44,10 +40,10 @@ class Matcher {
       star_ = true;
       if (star_version_ == none16 || version != VER_NDX_LOCAL) star_version_ = version;
     } else {
-      globs_.push_back({p, version});
+      (version == VER_NDX_LOCAL ? local_globs_ : globs_).push_back({p, version});
     }
   }
-  bool empty() const { return exact_.empty() && exact_cpp_.empty() && globs_.empty() && !star_; }
+  bool empty() const { return exact_.empty() && exact_cpp_.empty() && globs_.empty() && local_globs_.empty() && !star_; }
   bool find(std::string_view name, uint16_t& version) const {
     if (auto it = exact_.find(name); it != exact_.end()) {
       version = it->second;
@@ -61,25 +57,25 @@ class Matcher {
         return true;
       }
     }
-    for (size_t i = globs_.size(); i-- > 0;) {
-      const Pattern& p = globs_[i];
-      if (formats::glob_match(p.text.text, p.text.is_cpp ? std::string_view(readable) : name)) {
-        version = p.version;
-        return true;
+    for (auto* list : {&globs_, &local_globs_})
+      for (size_t i = list->size(); i-- > 0;) {
+        const Pattern& p = (*list)[i];
+        if (formats::glob_match(p.text.text, p.text.is_cpp ? std::string_view(readable) : name)) {
+          version = p.version;
+          return true;
+        }
       }
-    }
     if (star_) {
       version = star_version_;
       return true;
     }
     return false;
   }
-  const std::unordered_map<std::string_view, uint16_t>& exact() const { return exact_; }
 
  private:
   static constexpr uint16_t none16 = 0xffff;
   std::unordered_map<std::string_view, uint16_t> exact_, exact_cpp_;
-  std::vector<Pattern> globs_;
+  std::vector<Pattern> globs_, local_globs_;
   bool star_ = false, any_cpp_ = false;
   uint16_t star_version_ = none16;
 };
@@ -87,15 +83,25 @@ class Matcher {
 }  // namespace
 
 bool read_version_scripts(Link& link) {
-  for (const std::string& path : link.opt.version_scripts) {
+  for (std::string path : link.opt.version_scripts) {
     std::string_view text;
+    // Like a library, a script is also looked for in the folders of -L.
+    if (access(path.c_str(), R_OK) != 0 && !path.starts_with("/"))
+      for (const std::string& dir : link.opt.library_paths)
+        if (std::string p = dir + "/" + path; access(p.c_str(), R_OK) == 0) {
+          path = p;
+          break;
+        }
     if (!read_text(link, path, text)) continue;
     auto script = formats::parse_version_script(text);
     if (!script) {
       link.diag.error(std::move(script.error()).at(path));
       continue;
     }
-    for (formats::VersionNode& n : script->nodes) link.versions.nodes.push_back(std::move(n));
+    for (formats::VersionNode& n : script->nodes) {
+      link.versions.nodes.push_back(std::move(n));
+      link.version_sources.resize(link.versions.nodes.size(), path);
+    }
   }
   for (const std::string& entry : link.opt.dynamic_lists) {
     std::string_view text;
@@ -108,7 +114,49 @@ bool read_version_scripts(Link& link) {
     link.dynamic_list.insert(link.dynamic_list.end(), list->begin(), list->end());
   }
   for (const std::string& s : link.opt.export_symbols) link.dynamic_list.push_back({link.save(s), s.find_first_of("*?[") != std::string::npos, false});
+  for (const std::string& s : link.opt.dynamic_list_patterns) link.dynamic_list.push_back({link.save(s), true, true});
   return !link.diag.has_errors();
+}
+
+// Versions that the assembler gave: foo@V, foo@@V. The assembler leaves the plain name beside them, at the same place.
+static void assign_assembler_versions(Link& link, const std::unordered_map<std::string_view, uint16_t>& index) {
+  std::unordered_map<uint32_t, uint16_t> defaults;  // symbols defined as name@@V
+  for (bool default_pass : {true, false})
+    for (ObjectFile* f : link.objects)
+      for (auto& [i, text] : f->symvers) {
+        bool is_default = text.starts_with("@@");
+        if (is_default != default_pass) continue;
+        Symbol& s = link.symbols[f->symbol_id(i)];
+        const Sym& sym = f->syms[i];
+        if (s.file != f->id || sym.shndx == SHN_UNDEF || (s.sym != i && (f->syms[s.sym].value != sym.value || f->section_of(s.sym) != f->section_of(i)))) continue;
+        std::string_view name = std::string_view(text).substr(is_default ? 2 : 1);
+        if (name.empty()) {  // `foo@@`: exported without a version, whatever the script says
+          s.version = VER_NDX_GLOBAL;
+          s.version_local = false;
+          continue;
+        }
+        auto it = index.find(name);
+        if (it == index.end()) {
+          // An executable need not define versions.
+          if (!link.shared && link.versions.nodes.empty()) s.version = VER_NDX_GLOBAL;
+          else link.diag.error(f->name + ": symbol " + std::string(f->sym_name(sym)) + " has undefined version " + std::string(name));
+          continue;
+        }
+        s.version = uint16_t(it->second | (is_default ? 0 : VERSYM_HIDDEN));
+        s.version_local = false;
+        if (is_default) {
+          defaults[f->symbol_id(i)] = it->second;
+          continue;
+        }
+        std::string_view full = f->sym_name(sym);
+        uint32_t base = link.names.find(full.substr(0, full.find('@')));
+        if (base == none) continue;
+        if (auto d = defaults.find(base); d != defaults.end() && d->second == it->second) {
+          link.diag.error("duplicate symbol: " + link.files[link.symbols[base].file]->name + ": " + f->name + ": " + std::string(full));
+        } else if (d == defaults.end() && link.symbols[base].file == f->id && link.symbols[base].version == it->second) {
+          link.symbols[base].version_local = true;  // the script's version is taken by the assembler's symbol
+        }
+      }
 }
 
 void assign_versions(Link& link) {
@@ -136,40 +184,25 @@ void assign_versions(Link& link) {
       Symbol& s = link.symbols[i];
       if (!s.defined() || !link.files[s.file]->is_object() || s.linker_defined) return;
       uint16_t v;
-      if (matcher.find(s.str(), v)) {
+      if (matcher.find(s.str(), v) && !(default_version && v == VER_NDX_GLOBAL)) {
         s.version_local = v == VER_NDX_LOCAL;
         s.version = v;
       } else if (default_version) {
         s.version = uint16_t(link.version_defs.size() + 1);
       }
     });
-  if (!link.opt.undefined_version)
-    for (auto& [name, v] : matcher.exact()) {
-      uint32_t id = link.names.find(name);
-      bool defined = id != none && link.symbols[id].defined() && link.files[link.symbols[id].file]->is_object();
-      if (!defined && v != VER_NDX_LOCAL) link.diag.error("version script assignment of '" + (v >= 2 ? link.version_defs[v - 2] : std::string("global")) + "' to symbol '" + std::string(name) + "' failed: symbol not defined");
-    }
-  // Versions that the assembler gave: foo@V, foo@@V.
-  for (ObjectFile* f : link.objects)
-    for (auto& [i, text] : f->symvers) {
-      Symbol& s = link.symbols[f->symbol_id(i)];
-      if (s.file != f->id || s.sym != i) continue;
-      bool is_default = text.starts_with("@@");
-      std::string_view name = std::string_view(text).substr(is_default ? 2 : 1);
-      if (name.empty()) continue;
-      auto it = index.find(name);
-      if (it == index.end()) {
-        if (!link.shared && nodes.empty()) {
-          // An executable need not define versions.
-          s.version = VER_NDX_GLOBAL;
-          continue;
-        }
-        link.diag.error(f->name + ": symbol " + std::string(f->sym_name(f->syms[i])) + " has undefined version " + std::string(name));
-        continue;
+  if (link.opt.undefined_version != UndefinedVersion::ignore)
+    for (size_t k = 0; k < nodes.size(); k++)
+      for (const formats::VersionPattern& p : nodes[k].global) {
+        if (p.is_glob || p.is_cpp) continue;
+        uint32_t id = link.names.find(p.text);
+        if (id != none && link.symbols[id].defined() && link.files[link.symbols[id].file]->is_object()) continue;
+        std::string text = (k < link.version_sources.size() ? link.version_sources[k] + ": " : std::string()) + "cannot assign version `" +
+                           (nodes[k].name.empty() ? std::string("global") : std::string(nodes[k].name)) + "` to symbol `" + std::string(p.text) + "`: symbol not found";
+        if (link.opt.undefined_version == UndefinedVersion::error) link.diag.error(text);
+        else link.diag.warning(text);
       }
-      s.version = uint16_t(it->second | (is_default ? 0 : VERSYM_HIDDEN));
-      s.version_local = false;
-    }
+  assign_assembler_versions(link, index);
 }
 
 void compute_import_export(Link& link) {
@@ -185,8 +218,9 @@ void compute_import_export(Link& link) {
       if (!(s.flags & referenced) || vis != STV_DEFAULT) return;
       bool weak = !(s.flags & referenced_strong);
       // -z defs: what stays undefined is an error, not an import.
-      if (link.shared) s.imported = weak ? link.opt.dynamic_undefined_weak : !link.opt.defs;
-      else if (link.opt.unresolved == Unresolved::ignore && link.opt.unresolved_given && !weak) s.imported = !link.shareds.empty();
+      bool ignored = link.opt.unresolved == Unresolved::ignore && link.opt.unresolved_given;
+      if (link.shared) s.imported = weak ? link.opt.dynamic_undefined_weak : !link.opt.defs || ignored;
+      else if (weak) s.imported = link.opt.dynamic_undefined_weak_given;
       return;
     }
     InputFile& f = *link.files[s.file];
@@ -195,7 +229,11 @@ void compute_import_export(Link& link) {
       return;
     }
     if (vis == STV_HIDDEN || vis == STV_INTERNAL || s.version_local) return;
-    if (s.linker_defined && f.kind == FileKind::internal && !(s.flags & referenced_by_shared)) return;
+    if (s.linker_defined && f.kind == FileKind::internal && !(s.flags & referenced_by_shared)) {
+      // -z start-stop-visibility=protected: the borders of sections are part of the output's interface.
+      s.exported = (s.str().starts_with("__start_") || s.str().starts_with("__stop_")) && link.opt.start_stop_visibility == STV_PROTECTED;
+      return;
+    }
     if (f.exclude_libs) return;
     uint16_t unused;
     bool listed = !list.empty() && list.find(s.str(), unused);
@@ -213,7 +251,8 @@ void compute_import_export(Link& link) {
       }
       s.imported = !symbolic || listed;
     } else {
-      s.exported = link.opt.export_dynamic || listed || (s.flags & referenced_by_shared) || s.bind == STB_GNU_UNIQUE;
+      bool is_data = link.opt.dynamic_list_data && (s.type == STT_OBJECT || s.type == STT_COMMON);
+      s.exported = link.opt.export_dynamic || listed || is_data || (s.flags & referenced_by_shared) || s.bind == STB_GNU_UNIQUE;
       if (s.version != VER_NDX_GLOBAL && s.version >= 2) s.exported = true;
     }
   });

@@ -108,12 +108,13 @@ Action pcrel_action(const Link& link, const Target_& t) {
 
 enum class TlsModel : uint8_t { general, initial, local };
 TlsModel tls_model(const Link& link, const Target_& t) {
-  if (link.shared || (!link.opt.relax && !link.is_static_output)) return TlsModel::general;
+  if (!relaxes_tls(link)) return TlsModel::general;
   return t.imported ? TlsModel::initial : TlsModel::local;
 }
 
 bool relaxes_got(const Link& link, const Target_& t) {
-  return link.opt.relax && !t.imported && !t.ifunc && !(t.absolute && link.pic) && !(t.absolute && t.sym && t.sym->value > 0x7fffffff);
+  // A static PIE's start-up code runs before anyone has filled the GOT, so there it is not a matter of choice.
+  return (link.opt.relax || (link.pic && link.opt.is_static)) && !link.large_image && !t.imported && !t.ifunc && !(t.absolute && link.pic) && !(t.absolute && t.sym && t.sym->value > 0x7fffffff);
 }
 
 // May the instruction around a GOTPCRELX field be rewritten? `p` points to the field, `before` bytes precede it.
@@ -143,11 +144,21 @@ std::string place(Link& link, const ObjectFile& f, const Atom& a, uint64_t offse
 uint64_t key_of(const ObjectFile& f, const Atom& a, uint64_t i) { return uint64_t(f.priority) << 40 | uint64_t(a.section & 0xffff) << 24 | (i & 0xffffff); }
 
 std::string target_name(Link& link, const ObjectFile& f, const Target_& t, uint32_t sym) {
-  if (t.sym) return "symbol `" + link.display(*t.sym) + "'";
+  if (t.sym) return link.display(*t.sym);
   std::string_view n = f.sym_name(f.syms[sym]);
-  if (!n.empty()) return "local symbol `" + std::string(n) + "'";
-  if (t.ref.atom != none) return "section `" + std::string(section_name(f, link.atoms[t.ref.atom].section)) + "'";
-  return "absolute value";
+  if (!n.empty()) return std::string(n);
+  if (t.ref.atom != none) return std::string(section_name(f, link.atoms[t.ref.atom].section));
+  return "*ABS*";
+}
+std::string quoted_target(Link& link, const ObjectFile& f, const Target_& t, uint32_t sym) { return "`" + target_name(link, f, t, sym) + "`"; }
+
+const char* output_kind(const Link& link) { return link.shared ? "shared object" : link.pic ? "position-independent executable" : "dynamically linked executable"; }
+
+// DT_RELR describes places at even addresses only.
+bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable) {
+  if (!link.opt.pack_relr || !writable || (uint64_t(r.offset) & 1) || a.p2align < 1) return false;
+  auto start = link.opt.section_start.find(link.sections[a.out]->name);
+  return start == link.opt.section_start.end() || !(start->second & 1);
 }
 
 // ---- scan -----------------------------------------------------------------------------------------------------------------------
@@ -182,7 +193,11 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
     }
     Target_ t = resolve_target(link, f, r.sym);
     if (t.ref.discarded && row.formula != Formula::size) {
-      fail("relocation refers to a symbol in a discarded section: " + std::string(f.sym_name(f.syms[r.sym])));
+      fail("relocation refers to a symbol in a discarded section: " + link.demangled(f.sym_name(f.syms[r.sym])) + discarded_place(link, f, r.sym));
+      continue;
+    }
+    if (t.sym && !t.sym->defined() && f.syms[r.sym].shndx != SHN_UNDEF) {
+      fail("relocation refers to a symbol in a discarded section: " + link.display(*t.sym) + discarded_place(link, f, r.sym));
       continue;
     }
     if (t.sym && !t.sym->defined() && !t.sym->imported && note_undefined(link, t.ref.id, f, a, r.offset)) continue;
@@ -198,29 +213,33 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       switch (action) {
         case Action::none: break;
         case Action::error: {
-          fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + " can not be used; recompile with -fPIC");
+          fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) + " can not be used when making a " + output_kind(link) + "; recompile with -fPIC");
           break;
         }
         case Action::relative: case Action::dynamic:
           if (!writable) {
             if (link.opt.text) {
-              fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + " in read-only section `" + std::string(section_name(f, a.section)) + "'; recompile with -fPIC or pass -z notext");
+              fail(std::string("relocation ") + row.name + " against symbol " + quoted_target(link, f, t, r.sym) + " in read-only section `" + std::string(section_name(f, a.section)) + "'; recompile with -fPIC or pass -z notext");
               break;
             }
             std::atomic_ref<uint8_t>(link.has_textrel).store(1, std::memory_order_relaxed);
+            if (link.opt.warn_textrel || (link.shared && link.opt.warn_shared_textrel))
+              link.diag.warning(place(link, f, a, r.offset) + ": relocation against symbol `" + target_name(link, f, t, r.sym) + "' in read-only section `" + std::string(section_name(f, a.section)) + "'", key_of(f, a, i));
           }
           if (action == Action::dynamic) {
             want(link, f, t, r.sym, needs_dynsym);
             f.dynrel_count++;
-          } else if (link.opt.pack_relr && writable && (r.offset & 1) == 0 && a.p2align >= 1) {
+          } else if (packs_relative(link, a, r, writable)) {
             f.relr.push_back(uint64_t(&a - link.atoms.data()) << 32 | r.offset);
           } else {
             f.dynrel_count++;
           }
           break;
         case Action::copy:
-          if (!link.opt.copyreloc || t.sym->visibility() == STV_PROTECTED) {
-            fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + " would need a copy relocation, which -z nocopyreloc forbids; recompile with -fPIC");
+          if (!t.sym->defined()) {
+            fail("cannot create a copy relocation for " + link.display(*t.sym) + ", which is undefined; recompile with -fPIE or -fPIC");
+          } else if (!link.opt.copyreloc || t.sym->visibility() == STV_PROTECTED) {
+            fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) + " would need a copy relocation, which -z nocopyreloc forbids; recompile with -fPIC");
           } else if (link.files[t.sym->file]->kind == FileKind::shared &&
                      link.files[t.sym->file]->syms[t.sym->sym].visibility() == STV_PROTECTED) {
             fail("cannot create a copy relocation for protected symbol '" + link.display(*t.sym) + "', defined in " + link.files[t.sym->file]->name + "; recompile with -fPIC");
@@ -267,12 +286,12 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
         else std::atomic_ref<uint8_t>(link.needs_tlsld).store(1, std::memory_order_relaxed);
         break;
       case Formula::gottpoff:
-        if (!link.shared && !t.imported && link.opt.relax && relaxable_ie_instruction(p, r.offset)) break;
+        if (relaxes_tls(link) && !t.imported && relaxable_ie_instruction(p, r.offset)) break;
         want(link, f, t, r.sym, needs_gottp);
         if (link.shared) std::atomic_ref<uint8_t>(link.has_static_tls).store(1, std::memory_order_relaxed);
         break;
       case Formula::tpoff:
-        if (link.shared) fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + " can not be used when making a shared library; recompile with -fPIC");
+        if (link.shared) fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) + " can not be used when making a shared object; recompile with -fPIC");
         else if (t.imported) fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + ", which a shared library defines; recompile with -fPIE");
         break;
       case Formula::tlsdesc:
@@ -388,7 +407,7 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, R
           switch (abs_word_action(link, t, writable)) {
             case Action::relative: {
               uint64_t v = S(A);
-              if (link.opt.pack_relr && writable && (r.offset & 1) == 0 && a.p2align >= 1) {
+              if (packs_relative(link, a, r, writable)) {
                 store_le(p, v);
               } else {
                 *dynrel++ = {P, R_X86_64_RELATIVE, 0, int64_t(v)};
@@ -511,7 +530,7 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, R
       }
       case Formula::dtpoff: ap.put(p, r, row, S(A) - (tls_model(link, Target_{}) == TlsModel::local ? link.tp : link.tls_begin)); break;
       case Formula::gottpoff:
-        if (!link.shared && !t.imported && link.opt.relax && relaxable_ie_instruction(a.data + r.offset, r.offset)) {
+        if (relaxes_tls(link) && !t.imported && relaxable_ie_instruction(a.data + r.offset, r.offset)) {
           // mov/add foo@gottpoff(%rip), %reg  =>  mov/add $foo@tpoff, %reg
           uint8_t reg = (p[-1] >> 3) & 7;
           bool add = p[-2] == 0x03;
@@ -614,6 +633,30 @@ void apply_data(Link& link, ObjectFile& f, const Atom& a, const Rela& rel, uint8
   ap.put(at, r, row, v);
 }
 
+void emitted_relocation(Link& link, ObjectFile& f, const Atom& a, uint32_t i, Rela& out) {
+  const Rela r = a.relocs[i];
+  // The call of __tls_get_addr that a relaxed sequence no longer has.
+  if (i > 0 && a.relocs[i - 1].sym < f.syms.size()) {
+    Formula before = row_of(a.relocs[i - 1].type).formula;
+    Target_ t = resolve_target(link, f, a.relocs[i - 1].sym);
+    if ((before == Formula::tlsgd && tls_model(link, t) != TlsModel::general) || (before == Formula::tlsld && tls_model(link, Target_{}) != TlsModel::general)) {
+      out = {uint64_t(out.offset), R_X86_64_NONE, 0, 0};
+      return;
+    }
+  }
+  if (row_of(r.type).formula != Formula::gotpcrelx) return;
+  Target_ t = resolve_target(link, f, r.sym);
+  const uint8_t* p = a.data + r.offset;
+  if (!relaxes_got(link, t) || !relaxable_got_instruction(p, r.offset, r.type == R_X86_64_REX_GOTPCRELX) || r.addend != -4) return;
+  if (p[-2] == 0x8b && t.absolute) {
+    out.type = r.type == R_X86_64_REX_GOTPCRELX ? R_X86_64_32S : R_X86_64_32;
+    out.addend += 4;
+  } else {
+    out.type = R_X86_64_PC32;
+    if (p[-2] == 0xff && p[-1] == 0x25) out.offset = out.offset - 1;  // jmp foo; nop
+  }
+}
+
 // ---- PLT ------------------------------------------------------------------------------------------------------------------------
 
 // The lazy entries leave the index in r11; the header pushes it and the link map and enters the dynamic linker's resolver.
@@ -666,7 +709,8 @@ constexpr Target x86_64{
     .r_copy = R_X86_64_COPY, .r_irelative = R_X86_64_IRELATIVE, .r_dtpmod = R_X86_64_DTPMOD64, .r_dtpoff = R_X86_64_DTPOFF64,
     .r_tpoff = R_X86_64_TPOFF64, .r_tlsdesc = R_X86_64_TLSDESC,
     .tls_below_tp = true,
-    .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data,
+    .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data, .emitted_relocation = emitted_relocation,
+    .is_call = [](uint32_t type) { return type == R_X86_64_PLT32; },
     .write_plt = write_plt, .write_pltgot = write_pltgot,
     .code = [] { return &lode::x86_64::target(); },
 };
