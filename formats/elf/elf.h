@@ -11,6 +11,12 @@ namespace lode::formats::elf {
 
 #define LODE_PACKED __attribute__((packed))
 
+// Elf64_Word where it stands alone: the members of a section group, the entries of SHT_SYMTAB_SHNDX.
+struct LODE_PACKED Word {
+  uint32_t value;
+};
+static_assert(sizeof(Word) == 4 && alignof(Word) == 1);
+
 struct LODE_PACKED Ehdr {
   uint8_t ident[16];
   uint16_t type;

@@ -61,7 +61,7 @@ Result<ElfView> ElfView::open(Bytes file) {
     if (s.name && s.name >= v.symbol_names.size()) return error("a symbol's name lies outside the symbol name table");
   for (const Shdr& s : v.sections)
     if (s.type == SHT_SYMTAB_SHNDX && s.link == v.symtab_index) {
-      LODE_ASSIGN(v.extended, records<uint32_t>(v, s, "extended section index table"));
+      LODE_ASSIGN(v.extended, records<Word>(v, s, "extended section index table"));
     }
   return v;
 }

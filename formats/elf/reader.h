@@ -30,7 +30,7 @@ struct ElfView {
   std::span<const Sym> symbols;        // of symtab_index, entry 0 included
   uint32_t first_global = 0;           // index of the first non-local symbol, <= symbols.size()
   std::string_view symbol_names;
-  std::span<const uint32_t> extended;  // SHT_SYMTAB_SHNDX contents or empty
+  std::span<const Word> extended;      // SHT_SYMTAB_SHNDX contents or empty
 
   static Result<ElfView> open(Bytes file);
 
@@ -45,17 +45,10 @@ struct ElfView {
   uint32_t symbol_section(uint32_t symbol) const {
     uint16_t n = symbols[symbol].shndx;
     if (n != SHN_XINDEX) return n;
-    return symbol < extended.size() ? load(symbol) : 0;
+    return symbol < extended.size() ? extended[symbol].value : 0;
   }
   static std::string_view string_at(std::string_view table, uint64_t offset) {
     return offset < table.size() ? std::string_view(table.data() + offset) : std::string_view();
-  }
-
- private:
-  uint32_t load(uint32_t i) const {
-    uint32_t v;
-    __builtin_memcpy(&v, extended.data() + i, 4);
-    return v;
   }
 };
 

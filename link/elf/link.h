@@ -192,7 +192,7 @@ struct LowerState;   // link/elf/lower.cpp
 
 struct Group {
   NameRef signature;             // id: index in Link::comdat_owner
-  std::span<const uint32_t> members;
+  std::span<const Word> members;
   uint32_t section = 0;
   bool comdat = false, dead = false;
 };

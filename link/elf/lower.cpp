@@ -371,7 +371,7 @@ static void put_fde(const LowerState& s, const ModuleFunction& fn, uint8_t* p, u
   store_le(p, size - 4);
   store_le(p + 4, fn.frame_offset + 4 - s.cie_offset);
   store_le(p + 12, text_size);
-  std::memcpy(p + 17, cfi.data(), cfi.size());
+  if (!cfi.empty()) std::memcpy(p + 17, cfi.data(), cfi.size());
 }
 
 void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>& sink) {

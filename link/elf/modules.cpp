@@ -103,7 +103,7 @@ class Reader {
       s_.functions.emplace_back();
       s_.functions.back().section = section;
       s_.functions.back().index = x.function;
-      if (x.comdat.valid() && x.comdat.value < groups_.size()) groups_[x.comdat.value].push_back(c);
+      if (x.comdat.valid() && x.comdat.value < groups_.size()) groups_[x.comdat.value].push_back({c});
     } else {
       if (x.bytes_size > x.size || x.bytes_offset > m_.data.size() || x.bytes_size > m_.data.size() - x.bytes_offset)
         return error("data of " + std::string(name) + " lies outside the module's data");
@@ -144,7 +144,7 @@ class Reader {
     }
     section_of_[i] = section;
     if (x.used || x.retain || !discardable(x.linkage)) s_.roots[section] = x.used || x.retain ? 2 : 1;
-    if (x.comdat.valid() && x.comdat.value < groups_.size()) groups_[x.comdat.value].push_back(section);
+    if (x.comdat.valid() && x.comdat.value < groups_.size()) groups_[x.comdat.value].push_back({section});
     return {};
   }
 
@@ -293,7 +293,7 @@ class Reader {
       if (e.associated.valid() && e.associated.value < m_.symbols.size()) {
         const air::Symbol& a = m_.symbols[e.associated.value];
         if (a.comdat.valid() && a.comdat.value < groups_.size()) {
-          groups_[a.comdat.value].push_back(s);
+          groups_[a.comdat.value].push_back({s});
           if (discardable(a.linkage)) s_.roots[s] = 2;
         }
       }
@@ -320,7 +320,7 @@ class Reader {
   const air::Module& m_;
   bool pic_, relocatable_;
   std::vector<uint32_t> section_of_;  // by air::SymbolIndex
-  std::vector<std::vector<uint32_t>> groups_;
+  std::vector<std::vector<formats::elf::Word>> groups_;
   std::vector<std::pair<std::string, uint32_t>> section_names_;
 };
 

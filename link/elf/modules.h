@@ -53,7 +53,7 @@ struct ModuleState {
   std::vector<std::vector<Rela>> relocs;  // by section
   std::vector<uint8_t> roots;           // by section: live without a reference
   std::vector<std::unique_ptr<std::vector<uint8_t>>> owned;
-  std::vector<std::vector<uint32_t>> group_members;
+  std::vector<std::vector<formats::elf::Word>> group_members;
   std::vector<BlockReference> block_references;
   uint32_t first_local_id = none;       // SymbolIds of syms[1 .. first_global)
 

@@ -38,7 +38,7 @@ Group linkonce_group(ObjectFile& file, uint32_t section, std::string_view name) 
   Group g;
   g.section = section;
   g.comdat = true;
-  g.members = {reinterpret_cast<const uint32_t*>(member->data()), 1};
+  g.members = {reinterpret_cast<const Word*>(member->data()), 1};
   file.inflated.push_back(std::move(member));
   std::string_view signature = name.starts_with(".gnu.linkonce.t.") ? name.substr(16) : name;
   g.signature = {signature.data(), uint32_t(signature.size()), none, hash_name(signature)};
@@ -137,7 +137,7 @@ void parse_object(Link& link, ObjectFile& file) {
         continue;
       case SHT_REL: case SHT_RELA: case SHT_CREL: continue;  // below, when all sections are known
       case SHT_GROUP: {
-        auto words = records<uint32_t>(file.view, s, "section group");
+        auto words = records<Word>(file.view, s, "section group");
         if (!words || words->empty()) {
           fail(i, "malformed section group");
           continue;
@@ -148,14 +148,14 @@ void parse_object(Link& link, ObjectFile& file) {
         }
         Group g;
         g.section = i;
-        g.comdat = load_le<uint32_t>(words->data()) & GRP_COMDAT;
+        g.comdat = words->front().value & GRP_COMDAT;
         g.members = words->subspan(1);
         const Sym& sig = file.syms[s.info];
         std::string_view name = file.sym_name(sig);
         if (sig.type() == STT_SECTION && name.empty() && sig.shndx < n) name = file.view.section_name(sig.shndx);
         g.signature = {name.data(), uint32_t(name.size()), none, hash_name(name)};
         bool bad = false;
-        for (uint32_t k = 0; k < g.members.size(); k++) bad |= load_le<uint32_t>(&g.members[k]) >= n;
+        for (uint32_t k = 0; k < g.members.size(); k++) bad |= g.members[k].value >= n;
         if (bad) fail(i, "section group names a section that does not exist");
         else file.groups.push_back(g);
         continue;

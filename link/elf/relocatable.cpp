@@ -78,11 +78,11 @@ class Writer {
       for (Group& g : f->groups) {
         if (g.dead) continue;
         bool live = false;
-        for (const uint32_t& m : g.members) live |= link_.atoms[f->atom_base + load_le<uint32_t>(&m)].live != 0;
+        for (const Word& m : g.members) live |= link_.atoms[f->atom_base + m.value].live != 0;
         if (!live) continue;
         uint32_t id = uint32_t(groups_.size());
         groups_.push_back({&g, f, 0, {}});
-        for (const uint32_t& m : g.members) group_of[load_le<uint32_t>(&m)] = id;
+        for (const Word& m : g.members) group_of[m.value] = id;
       }
       for (uint32_t i = 1; i < f->sections.size(); i++) {
         uint32_t id = f->atom_base + i;

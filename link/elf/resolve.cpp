@@ -101,8 +101,8 @@ void own_comdats(Link& link) {
         lost = f.groups.size() < 64 && f.groups[j].comdat && f.groups[j].signature.id == g.signature.id;
       if (!lost) continue;
       g.dead = true;
-      for (const uint32_t& m : g.members) {
-        Atom& a = link.atoms[f.atom_base + load_le<uint32_t>(&m)];
+      for (const Word& m : g.members) {
+        Atom& a = link.atoms[f.atom_base + m.value];
         a.kind = AtomKind::discarded;
         a.live = 0;
       }

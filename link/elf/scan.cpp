@@ -49,8 +49,8 @@ std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym) {
   uint32_t section = file.section_of(sym);
   for (const Group& g : file.groups) {
     if (!g.dead) continue;
-    for (const uint32_t& m : g.members) {
-      if (load_le<uint32_t>(&m) != section) continue;
+    for (const Word& m : g.members) {
+      if (m.value != section) continue;
       text += "\n>>> section group signature: " + link.demangled(g.signature.str());
       for (const ObjectFile* f : link.objects)
         if (f->priority == link.comdat_owner[g.signature.id]) text += "\n>>> prevailing definition is in " + f->name;

@@ -84,6 +84,7 @@ std::string problems(const BitcodeModule& b) {
   return text;
 }
 
+std::unique_ptr<BitcodeModule> import(const Bytes&& bytes) = delete;  // the module reads them later
 std::unique_ptr<BitcodeModule> import(const Bytes& bytes) {
   auto m = BitcodeModule::open(bytes, "test.bc");
   INFO((m.ok() ? "" : m.error().text()));
@@ -160,13 +161,15 @@ void check_sample(const BitcodeModule& b) {
 TEST_CASE("Import: modules of clang 14 and clang 19") {
   for (const char* name : {"sample.clang14.O0.bc", "sample.clang19.O0.bc", "sample.clang19.O1.bc"}) {
     INFO(name);
-    auto m = import(input(name));
+    Bytes bytes = input(name);
+    auto m = import(bytes);
     check_sample(*m);
   }
 }
 
 TEST_CASE("Import: a loop of -O1 has its phis as block parameters") {
-  auto m = import(input("sample.clang19.O1.bc"));
+  Bytes bytes = input("sample.clang19.O1.bc");
+  auto m = import(bytes);
   air::Function f = body(*m, "loop");
   REQUIRE(f.blocks.size() == 3);
   CHECK(f.blocks[0].param_count == 1);
@@ -444,7 +447,8 @@ TEST_CASE("Import: programs do in the interpreter what they do natively") {
 }
 
 TEST_CASE("Import: bodies read by several threads are the same") {
-  auto m = import(input("sample.clang19.O1.bc"));
+  Bytes bytes = input("sample.clang19.O1.bc");
+  auto m = import(bytes);
   const uint32_t n = uint32_t(m->module().functions.size());
   std::vector<air::Function> reference(n);
   for (uint32_t i = 0; i < n; i++) REQUIRE(m->read(air::FunctionIndex(i), reference[i]).ok());

@@ -71,6 +71,7 @@ class HandLink {
   }
 };
 
+fw::Module read_back(const std::vector<uint8_t>&& bytes) = delete;  // the module's names lie in them
 inline fw::Module read_back(const std::vector<uint8_t>& bytes) {
   auto m = fw::read(bytes);
   return m.ok() ? std::move(*m) : fw::Module{};

@@ -223,7 +223,8 @@ TEST_CASE("wasm link: what nobody needs is left out") {
   h.function(file, "unused", {}, {}, [&] { h.b.call(h.link.intern("also_unused")); });
   h.function(file, "also_unused", {}, {}, [] {});
   h.function(file, "used", {}, {}, [] {}, true);
-  fw::Module m = read_back(h.link.flush());
+  std::vector<uint8_t> bytes = h.link.flush();
+  fw::Module m = read_back(bytes);
   CHECK(m.functions.size() == 1);
   lw::Options o = library();
   o.gc_sections = false;
@@ -231,7 +232,8 @@ TEST_CASE("wasm link: what nobody needs is left out") {
   file = all.file("a");
   all.function(file, "unused", {}, {}, [] {});
   all.function(file, "used", {}, {}, [] {}, true);
-  CHECK(read_back(all.link.flush()).functions.size() == 2);
+  std::vector<uint8_t> all_bytes = all.link.flush();
+  CHECK(read_back(all_bytes).functions.size() == 2);
 }
 
 TEST_CASE("wasm link: undefined names") {
@@ -270,7 +272,8 @@ TEST_CASE("wasm link: undefined names") {
     s.import_name = "fd_read";
     SymbolId read = h.link.refer(s);
     h.function(file, "user", {}, {}, [&] { h.b.call(read); }, true);
-    fw::Module m = read_back(h.link.flush());
+    std::vector<uint8_t> bytes = h.link.flush();
+    fw::Module m = read_back(bytes);
     REQUIRE(m.imports.size() == 1);
     CHECK(m.imports[0].module == "host");
     CHECK(m.imports[0].name == "fd_read");
