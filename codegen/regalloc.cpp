@@ -3,7 +3,8 @@
 //  1. Liveness (regalloc_ranges.cpp) by bit sets over the registers that occur in several blocks. -O0 code has none of these.
 //  2. Ranges (there too): one backward pass makes sorted segment lists, and marks in the occupancy table what physical
 //     registers and call clobbers take.
-//  3. Coalescing. Copies in order of frequency: two ranges that do not meet become one.
+//  3. Coalescing. Copies in order of frequency: two ranges that do not meet become one. Not where control may come back a second time:
+//     the range that ends at the copy may be wanted again then, with what it held.
 //  4. Assignment. In order of weight (frequency of use / length), in buckets, each range takes the best register that is free in
 //     all of it: a hint's, then the target's order of preference; a callee-saved register that the function does not use yet must be worth
 //     saving.
@@ -147,7 +148,7 @@ void RegisterAllocator::State::merge(uint32_t a, uint32_t b) {
 }
 
 void RegisterAllocator::State::coalesce() {
-  if (copies.empty()) return;
+  if (copies.empty() || !info->share_homes) return;
   // By frequency, in buckets of its exponent; the backward pass left later copies first.
   count.assign(257, 0);
   auto bucket = [](float f) { return 255 - (std::bit_cast<uint32_t>(f) >> 23 & 255); };

@@ -25,7 +25,8 @@ struct RegisterInfo {
   std::span<const uint64_t> clobbers;            // by VInst clobber index; [0] is 0
   uint8_t fp_scratch = 63;                       // never allocated; carries slot-to-slot moves and breaks cycles of fp moves
   bool gp_exchange = true;                       // the target can exchange two gp registers (else cycles go through gp_scratch)
-  bool share_slots = true;                       // false: every spilled value has a slot of its own (functions that call setjmp)
+  // false: no place in the frame is ever that of two values, not even after each other (functions that call setjmp)
+  bool share_homes = true;
   uint8_t gp_scratch = 255;                      // never allocated, or 255: slot-to-slot moves then use fp_scratch
 };
 

@@ -25,7 +25,7 @@ uint32_t RegisterAllocator::State::home(uint32_t v) {
   uint8_t bytes = 1;
   while (bytes < it.bytes) bytes *= 2;
   constexpr size_t tries = 24;
-  for (size_t k = 0; info->share_slots && k < shared.size() && k < tries; k++) {
+  for (size_t k = 0; info->share_homes && k < shared.size() && k < tries; k++) {
     SharedSlot& s = shared[shared.size() - 1 - k];
     if (s.bytes != bytes) continue;
     bool meets = false;

@@ -216,12 +216,13 @@ struct Edge {
 // Parameter and argument attributes that change how a value is passed.
 namespace attr {
 inline constexpr uint16_t zext = 1, sext = 2, byval = 4, sret = 8, nest = 16, inreg = 32,
-    split_first = 64;  // after legalisation: this leaf starts a value of several leaves that are passed together or not in registers (i128)
+    split_first = 64,  // after legalisation: this leaf starts a value of several leaves that are passed together or not in registers (i128)
+    element = 128;     // an address that stands for the memory there: operand `*` of inline assembly
 }
 struct ParamAttr {
   uint16_t bits = 0;
   uint16_t align_log2 = 0;  // byval: alignment of the copy (0: unknown); also an explicit `align` of a plain pointer
-  uint32_t size = 0;        // byval, sret: bytes of the pointee
+  uint32_t size = 0;        // byval, sret, element: bytes of the pointee
 };
 
 enum class CallConv : uint8_t { c, fast, cold, preserve_most, preserve_all, tail, x86_64_sysv, win64 };

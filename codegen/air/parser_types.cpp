@@ -166,7 +166,7 @@ bool Parser::param_attrs(ParamAttr& a) {
     if (!w) break;
     take();
     a.bits |= uint16_t(w->value);
-    if ((w->value == attr::byval || w->value == attr::sret) && accept('(')) {
+    if ((w->value & (attr::byval | attr::sret | attr::element)) && accept('(')) {
       uint64_t n;
       if (!number(n, "a size in bytes") || !expect(')', "the attribute")) return false;
       a.size = uint32_t(std::min<uint64_t>(n, ~0u));

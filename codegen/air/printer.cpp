@@ -158,7 +158,7 @@ class FunctionPrinter {
     for (const words::Word& w : words::param_attr)
       if (a.bits & w.value) {
         s += ' ' + std::string(w.text);
-        if ((w.value == attr::byval || w.value == attr::sret) && a.size) s += '(' + std::to_string(a.size) + ')';
+        if ((w.value & (attr::byval | attr::sret | attr::element)) && a.size) s += '(' + std::to_string(a.size) + ')';
       }
     if (a.align_log2) s += " align " + std::to_string(uint64_t{1} << (a.align_log2 & 63));
     return s;

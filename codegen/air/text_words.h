@@ -49,7 +49,7 @@ inline constexpr Word inst_flag[] = {{"nsw", flags::no_signed_wrap}, {"nuw", fla
                                      {"fast", flags::fast_math},     {"nonneg", flags::non_negative}};
 inline constexpr Word param_attr[] = {{"zext", attr::zext}, {"sext", attr::sext},   {"byval", attr::byval},
                                       {"sret", attr::sret}, {"nest", attr::nest},   {"inreg", attr::inreg},
-                                      {"split_first", attr::split_first}};
+                                      {"split_first", attr::split_first}, {"element", attr::element}};
 inline constexpr Word call_flag[] = {{"tail", callflags::tail},         {"musttail", callflags::musttail},
                                      {"noreturn", callflags::noreturn}, {"returns_twice", callflags::returns_twice},
                                      {"nounwind", callflags::nounwind}, {"notail", callflags::notail},

@@ -296,16 +296,7 @@ bool FunctionImporter::gep(const bc::Inst& i) {
   V base = use(o[1]);
   T t;
   if (!base.valid() || !result_type(i, t)) return false;
-  if (air_type(t).kind != air::TypeKind::Vector) return set_checked(i, gep_parts(base, o[0], o.subspan(2), 0, -1, i.flags & 1));
-  if (air_type(t).count > 64) return fail("vector of pointers that is too long");
-  V whole = undef_constant(t);
-  for (int lane = 0; lane < int(air_type(t).count); lane++) {
-    V p = gep_parts(base, o[0], o.subspan(2), 0, lane, i.flags & 1);
-    if (!p.valid()) return false;
-    whole = emit(O::insert_element, t, whole.value, p.value, int_constant(types_.i32, uint64_t(lane)).value);
-  }
-  set(i, whole);
-  return true;
+  return set_checked(i, gep_value(base, o[0], o.subspan(2), t, 0, i.flags & 1));
 }
 
 bool FunctionImporter::compare(const bc::Inst& i) {

@@ -104,6 +104,8 @@ class FunctionImporter {
   V emit_ptr_add(V base, V index, int64_t scale, int64_t offset);
   V resize_index(V v);                                                     // to the pointer's width, as a signed number
   V resize_unsigned(V v, T type);
+  // A pointer, or a vector of pointers lane by lane, as `type` says.
+  V gep_value(V base, uint32_t source, std::span<const uint32_t> indices, T type, int depth, bool inbounds);
   // lane >= 0: that lane of the vectors among the operands.
   V gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane, bool inbounds);
   V cast_value(V v, bc::CastOp op, T to, uint16_t flags);

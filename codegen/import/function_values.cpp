@@ -241,7 +241,7 @@ air::ValueId FunctionImporter::constant_instructions(const bc::Constants& pool, 
       return cast_value(v[0], bc::CastOp(k.op), type, 0);
     case bc::ConstKind::Gep:
       if (!values({1})) return {};
-      return gep_parts(v[0], o[0], o.subspan(2), depth + 1, -1, k.flags & 1);
+      return gep_value(v[0], o[0], o.subspan(2), type, depth + 1, k.flags & 1);
     case bc::ConstKind::Binop: {
       static constexpr O int_ops[] = {O::add, O::sub, O::mul, O::udiv, O::sdiv, O::urem, O::srem,
                                       O::shl, O::lshr, O::ashr, O::and_, O::or_, O::xor_};
@@ -306,6 +306,21 @@ air::ValueId FunctionImporter::resize_unsigned(V v, T type) {
   if (const air::Constant* c = f_.constant(v); c && c->kind == air::ConstantKind::Int && air_type(type).bits <= 64)
     return int_constant(type, c->bits);
   return emit(air_type(t).bits < air_type(type).bits ? O::zext : O::trunc, type, v.value);
+}
+
+air::ValueId FunctionImporter::gep_value(V base, uint32_t source, std::span<const uint32_t> indices, T type, int depth, bool inbounds) {
+  if (air_type(type).kind != air::TypeKind::Vector) return gep_parts(base, source, indices, depth, -1, inbounds);
+  if (air_type(type).count > 64) {
+    fail("vector of pointers that is too long");
+    return {};
+  }
+  V whole = undef_constant(type);
+  for (int lane = 0; lane < int(air_type(type).count); lane++) {
+    V p = gep_parts(base, source, indices, depth, lane, inbounds);
+    if (!p.valid()) return {};
+    whole = emit(O::insert_element, type, whole.value, p.value, int_constant(types_.i32, uint64_t(lane)).value);
+  }
+  return whole;
 }
 
 air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane,

@@ -208,7 +208,8 @@ void summarise_attributes(ImportState& s) {
           case bc::attr_nest: p.bits |= air::attr::nest; break;
           case bc::attr_byval:
           case bc::attr_sret:
-            p.bits |= a.kind == bc::attr_byval ? air::attr::byval : air::attr::sret;
+          case bc::attr_element_type:
+            p.bits |= a.kind == bc::attr_byval ? air::attr::byval : a.kind == bc::attr_sret ? air::attr::sret : air::attr::element;
             if (a.form == bc::Attribute::Type && a.value != bc::none && s.type_ok[a.value]) {
               uint64_t size = s.air.types.size_of(s.types[a.value]);
               if (size > 0xffffffff) out.unsupported = "argument larger than 4 GiB";

@@ -77,7 +77,7 @@ constexpr std::pair<const char*, const char*> aliases[] = {
     {"cdq", "cltd"}, {"cqo", "cqto"}, {"cwde", "cwtl"}, {"cdqe", "cltq"}, {"cwd", "cwtd"}, {"cbw", "cbtw"}, {"pushf", "pushfq"}, {"popf", "popfq"},
     {"sal", "shl"}, {"sall", "shll"}, {"salq", "shlq"}, {"salw", "shlw"}, {"salb", "shlb"}, {"movabs", "movabsq"}, {"rep nop", "pause"},
     {"rep bsfl", "tzcntl"}, {"rep bsfq", "tzcntq"}, {"repz cmpsb", "rep cmpsb"}, {"repe cmpsb", "rep cmpsb"}, {"repnz scasb", "repne scasb"},
-    {"fucomip", "fucompi"}, {"fwait", "wait"}, {"movsd", "movsd"},
+    {"fucomip", "fucompi"}, {"fcomip", "fcompi"}, {"fildq", "fildll"}, {"fistpq", "fistpll"}, {"fisttpq", "fisttpll"}, {"fwait", "wait"}, {"movsd", "movsd"},
 };
 
 struct Parsed {
@@ -432,9 +432,18 @@ bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
     if (ops.empty() || !reg(0, RegKind::g8) || ops[0].reg.number != reg::rcx) return false;
     ops.erase(ops.begin());
   }
-  if (row.traits & T_st0) {
+  // x87: "faddp" and "fxch" mean st(1), "fadd %st(3)" has st(0) as its other operand.
+  if (row.form == Form::r && row.a == RegKind::st && ops.empty() && !(row.traits & T_st0)) {
+    Parsed st1;
+    st1.kind = K::reg;
+    st1.reg = {RegKind::st, 1};
+    ops.push_back(st1);
+  } else if (row.traits & T_st0 && ops.size() != 1) {
     if (ops.size() != 2 || !reg(1, RegKind::st) || ops[1].reg.number != 0) return false;
     ops.pop_back();
+  } else if (row.traits & T_st0_first) {
+    if (ops.size() != 2 || !reg(0, RegKind::st) || ops[0].reg.number != 0) return false;
+    ops.erase(ops.begin());
   }
   bool shift = row.imm == Imm::sh && ops.size() == 1;  // "shl %eax": by one
   if (shift) {
@@ -495,6 +504,17 @@ Result<void> Assembler::statement(std::string_view s) {
   }
   mnemonic = prefix_ + mnemonic;
   prefix_.clear();
+  // The forms that wait for pending exceptions are two instructions.
+  for (const char* waits : {"fstcw", "fstsw", "fstenv", "fsave", "fclex", "finit"})
+    if (mnemonic == waits) {
+      w_.op(Op::fwait);
+      mnemonic.insert(1, "n");
+      if (mnemonic == "fnstsw" && rest == "%ax") {
+        w_.op(Op::fnstsw);
+        return {};
+      }
+      break;
+    }
 
   std::vector<Parsed> ops;
   while (!rest.empty()) {

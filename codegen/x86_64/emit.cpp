@@ -675,7 +675,7 @@ Result<void> Writer::patches() {
         break;
       case PatchKind::abs_zero:
         value = int64_t(refs_[x.target].address + uint64_t(x.addend));
-        if (value == int64_t(uint32_t(value))) value = int32_t(value);
+        value = value == int64_t(uint32_t(value)) ? int32_t(value) : INT64_MAX;  // a negative one would lose its upper half
         break;
     }
     if (value != int32_t(value))

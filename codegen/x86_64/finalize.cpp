@@ -42,7 +42,8 @@ class Finalizer {
     info.callee_saved = callee_saved;
     info.clobbers = clobbers;
     info.fp_scratch = 47;
-    info.share_slots = !s_.calls_setjmp_;
+    info.share_homes = !s_.calls_setjmp_;
+    if (base_pointer && s_.builtin_setjmp_) return error("__builtin_setjmp in a function with both dynamic and over-aligned stack memory");
     {
       StageClock clock(Stage::allocate);
       s_.allocator_.run(code_, info, s_.allocation_);
@@ -59,9 +60,9 @@ class Finalizer {
     if (frame_pointer) flags |= frame::frame_pointer;
     if (dynamic) flags |= frame::dynamic;
     if (base_pointer) flags |= frame::base_pointer;
-    if (s_.fn_->flags & air::function_flags::no_red_zone) flags |= frame::no_red_zone;
+    if ((s_.fn_->flags & air::function_flags::no_red_zone) || s_.builtin_setjmp_) flags |= frame::no_red_zone;
     w_.set_frame_flags(flags);
-    w_.save_registers(uint16_t(s_.allocation_.used & callee_saved));
+    w_.save_registers(uint16_t((s_.builtin_setjmp_ ? callee_saved & ~uint64_t{1 << 5} : s_.allocation_.used) & callee_saved));
     uint32_t outgoing = s_.outgoing_bytes_;
     if (dynamic) outgoing = uint32_t(align_up(outgoing, s_.max_dynamic_align_));
     w_.need_outgoing(outgoing);
@@ -323,6 +324,17 @@ class Finalizer {
     }
   }
 
+  void setjmp(uint8_t result, uint8_t buffer) {
+    Label again = w_.new_label(), both = w_.new_label();
+    w_.lea_label(result, again);
+    w_.mr(Op::mov64mr, Mem::at(buffer, 8), result);
+    w_.zero(result);
+    w_.jmp(both);
+    w_.bind(again);
+    w_.load_immediate(result, 1);
+    w_.bind(both);
+  }
+
   static bool is_compare(Op o) { return o == Op::cmp8ri || o == Op::cmp16ri || o == Op::cmp32ri || o == Op::cmp64ri; }
 
   // The register operand of a one-register instruction among its fixed ones: the explicit one is last.
@@ -376,6 +388,15 @@ class Finalizer {
       case p_outgoing_end: w_.rm(Op::lea64rm, hardware(at[0]), Mem::dynamic_area()); break;
       case p_frame_address: w_.rr(Op::mov64rr, hardware(at[0]), 5); break;
       case p_label_address: w_.lea_label(hardware(at[0]), labels_[v.a]); break;
+      case p_setjmp: setjmp(hardware(at[0]), hardware(at[1])); break;
+      case p_longjmp: {
+        uint8_t buffer = hardware(at[0]), target = hardware(at[1]);
+        w_.rm(Op::mov64rm, target, Mem::at(buffer, 8));
+        w_.rm(Op::mov64rm, reg::rbp, Mem::at(buffer, 0));
+        w_.rm(Op::mov64rm, reg::rsp, Mem::at(buffer, 16));
+        w_.r(Op::jmp64r, target);
+        break;
+      }
       case p_inline_asm:
         if (Result<void> r = s_.emit_asm(v.a, at); !r.ok() && !problem_) problem_ = r.take_error();
         break;

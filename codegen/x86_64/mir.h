@@ -66,6 +66,7 @@ enum : uint16_t {
   T_unsigned = 256,  // the immediate byte is unsigned
   T_star = 512,      // AT&T writes a '*' before the operand
   T_st0 = 1024,      // AT&T writes %st(0) as the second operand
+  T_st0_first = 2048,  // and as the first one
 };
 
 struct InstInfo {

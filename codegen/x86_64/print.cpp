@@ -89,7 +89,7 @@ std::string print_row(const InstInfo& row, Cond cc, unsigned a, unsigned b, cons
   if (row.traits & T_cl) s += "%cl, ";
   switch (row.form) {
     case Form::none: return s;
-    case Form::r: return s + ra + (row.traits & T_st0 ? ", %st" : "");
+    case Form::r: return s + (row.traits & T_st0_first ? "%st, " : "") + ra + (row.traits & T_st0 ? ", %st" : "");
     case Form::rr: return s + rb + ", " + ra;
     case Form::ri: return s + ri + ", " + ra;
     case Form::i: return s + ri;

@@ -109,7 +109,7 @@ void Selector::prepare() {
   asms_.clear();
   failure_.clear();
   outgoing_bytes_ = 0;
-  has_calls_ = dynamic_frame_ = calls_setjmp_ = false;
+  has_calls_ = dynamic_frame_ = calls_setjmp_ = builtin_setjmp_ = false;
   vararg_slot_ = ~0u;
   frame_pointer_ = false;
   max_dynamic_align_ = 16;

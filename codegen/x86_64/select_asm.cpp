@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "codegen/x86_64/widths.h"
 
 namespace lode::x86_64 {
 
@@ -47,9 +48,11 @@ void Selector::select_asm(const air::Inst& i) {
   uint32_t arg = 0, result = 0;
   std::vector<ValueId> inputs(n);
   // Which argument belongs to which operand.
+  std::vector<uint32_t> pointee_bytes(n);  // of an indirect operand, 0: unknown
   for (size_t k = 0; k < n; k++)
     if (!s.operands[k].output || s.operands[k].indirect) {
       if (arg >= site.arg_count) return fail("inline assembly with too few arguments");
+      if (site.attrs != ~0u && fn_->param_attrs[site.attrs + arg].bits & air::attr::element) pointee_bytes[k] = fn_->param_attrs[site.attrs + arg].size;
       inputs[k] = ValueId(fn_->extra[site.args + arg++]);
     }
   if (arg != site.arg_count) return fail("inline assembly with an operand of several parts");
@@ -123,8 +126,8 @@ void Selector::select_asm(const air::Inst& i) {
       size_t out = size_t(o.tied);
       Reg r = reg_of(in), to = regs[out];
       if (use_of->values[out].kind == AsmValue::Kind::memory) {
-        // The output's place in memory holds the input when the statement begins.
-        store_reg(use_of->memory[out], t, r);
+        // The output's place in memory holds the input when the statement begins, as much of it as the place takes.
+        store_part(use_of->memory[out], t, r, pointee_bytes[out]);
         v = use_of->values[out];
         use_of->memory[k] = use_of->memory[out];
         use_of->operands[k] = use_of->operands[out];
@@ -205,6 +208,13 @@ void Selector::select_asm(const air::Inst& i) {
     emit_mem(unsigned(x.type == TypeTable::f80 ? Op::fstp80m : x.type == TypeTable::f64 ? Op::fstp64m : Op::fstp32m), {}, m);
     if (x.type != TypeTable::f80 && x.to.valid()) load_reg(x.to, x.type, m);
   }
+}
+
+// Stores an asm input to the memory of the output that it is tied to: at most `bytes`, unless these are unknown (0) or no power of two.
+void Selector::store_part(const VMem& m, TypeId type, Reg r, uint32_t bytes) {
+  bool narrower = !is_fp(type) && (bytes == 1 || bytes == 2 || bytes == 4) && bytes * 8 < bits_of(type);
+  if (narrower) emit_mem(unsigned(width_op(mov_mr, bytes * 8)), {use(r)}, m);
+  else store_reg(m, type, r);
 }
 
 // Called by the finaliser: `at` are the locations of the VInst's operands.

@@ -457,8 +457,26 @@ void Selector::select_misc(const Inst& i) {
       return;
     }
     case AirOp::debug_trap: emit(unsigned(Op::int3), {}); return;
+    case AirOp::eh_sjlj_setjmp: select_setjmp(i); return;
+    case AirOp::eh_sjlj_longjmp: {
+      Reg buffer = reg_of(i.va()), rcx{1}, rax{0};
+      copy(rcx, buffer);
+      emit(p_longjmp, {use(rcx), def_early(rax)});
+      return;
+    }
     default: fail("not supported on x86_64"); return;
   }
+}
+
+// __builtin_setjmp. The front end has stored the frame pointer in the buffer's first word and the stack pointer in its third; this
+// stores where to go on in its second. The jump comes back with those two registers and nothing else: the instruction clobbers all
+// others, so that what lives across it is in the frame, and the function saves all that its caller wants preserved.
+void Selector::select_setjmp(const Inst& i) {
+  calls_setjmp_ = builtin_setjmp_ = frame_pointer_ = true;
+  Reg buffer = reg_of(i.va()), rax{0};
+  emit(p_setjmp, {def_early(rax), use(buffer)}, 0, 0, clobber_all);
+  if (is_wanted(i.result)) copy(result_reg(i.result), rax);
+  else emit(p_nothing, {use(rax)});
 }
 
 // The frame address of the caller `level` up: frame pointers are followed, as the builtin says.

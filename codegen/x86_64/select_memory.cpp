@@ -15,7 +15,11 @@ using air::MemoryFlags;
 
 namespace {
 constexpr int64_t max_disp = 0x3fffffff;
-}
+// Offsets that a reference to a symbol may carry. What lies further away may be out of the reach of the relocation, and what lies far
+// in front of a symbol at a low address is negative, which a zero-extended immediate cannot be: such offsets are added at run time.
+constexpr int64_t reference_min = -(int64_t{1} << 20), reference_max = int64_t{1} << 24;
+bool fits_reference(int64_t addend) { return addend >= reference_min && addend <= reference_max; }
+}  // namespace
 
 VMem Selector::slot_mem(uint32_t slot, int32_t disp) const {
   VMem m;
@@ -44,7 +48,10 @@ VMem Selector::offset(const VMem& m, int32_t by) {
   return r;
 }
 
-bool Selector::symbol_is_direct(const air::Constant& c) const {
+// One reference without a way through the GOT gives the address, offset and all.
+bool Selector::symbol_is_direct(const air::Constant& c) const { return reaches_directly(c) && fits_reference(int64_t(c.bits)); }
+
+bool Selector::reaches_directly(const air::Constant& c) const {
   if (c.kind != ConstantKind::Symbol) return false;
   const air::Symbol& s = module_->symbols[c.symbol];
   return s.tls == air::TlsModel::none && context_->reach[c.symbol] == codegen::SymbolReach::direct;
@@ -57,6 +64,21 @@ uint32_t Selector::reference(const air::Constant& c, mir::ReferenceKind kind, in
     addend = 0;
   }
   return writer_->add_reference(id, int32_t(addend), kind);
+}
+
+// r + addend in a register. Leaves the flags alone.
+Reg Selector::plus_constant(Reg r, int64_t addend) {
+  if (addend == 0) return r;
+  Reg sum = gp(8);
+  if (fits_signed(addend, 32)) {
+    lea(sum, reg_mem(r, int32_t(addend)));
+    return sum;
+  }
+  VMem m = reg_mem(r);
+  m.has_index = true;
+  m.index = constant_reg(uint64_t(addend), 64);
+  lea(sum, m);
+  return sum;
 }
 
 // The address of a symbol in a register.
@@ -80,27 +102,16 @@ Reg Selector::symbol_address(const air::Constant& c) {
       // The form for initial-exec adds, which changes flags: it may not be issued again just anywhere.
       emit(unsigned(Op::tls_addr), {def(r)}, reference(c, kind, 0), kind == mir::ReferenceKind::tls_local_exec ? codegen::vflags::remat : 0);
     }
-    if (addend) {
-      Reg sum = gp(8);
-      lea(sum, reg_mem(r, int32_t(addend)));
-      return sum;
-    }
-    return r;
+    return plus_constant(r, addend);
   }
-  if (symbol_is_direct(c)) {
-    emit(unsigned(Op::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::direct, addend), codegen::vflags::remat);
-    return r;
+  if (reaches_directly(c)) {
+    bool near = fits_reference(addend);
+    emit(unsigned(Op::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::direct, near ? addend : 0), codegen::vflags::remat);
+    return near ? r : plus_constant(r, addend);
   }
   // A GOT slot holds the symbol's plain address.
   emit(unsigned(Op::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::got, 0), codegen::vflags::remat);
-  if (!addend) return r;
-  if (!fits_signed(addend, 31)) {
-    fail("an address too far from its symbol");
-    return r;
-  }
-  Reg sum = gp(8);
-  lea(sum, reg_mem(r, int32_t(addend)));
-  return sum;
+  return plus_constant(r, addend);
 }
 
 void Selector::lea(Reg dst, const VMem& m) {
@@ -172,7 +183,7 @@ VMem Selector::address(ValueId pointer, int64_t disp) {
     if (const air::Constant* c = fn_->constant(at)) {
       if (symbol_is_direct(*c)) {
         int64_t addend = int64_t(c->bits) + disp;
-        bool room = fits_signed(addend, 30);
+        bool room = fits_reference(addend);
         if (room && (!m.has_index || !context_->options.pic)) {
           m.kind = Mem::Kind::symbol;
           m.id = reference(*c, mir::ReferenceKind::direct, addend);

@@ -67,6 +67,8 @@ enum Pseudo : uint16_t {
   p_nothing,              // keeps operands alive, issues nothing
   p_unreachable,          // ends a block without code
   p_frame_address,        // {def}: the frame pointer
+  p_setjmp,               // {def_early result, use buffer}: eh_sjlj_setjmp
+  p_longjmp,              // {use buffer, def_early scratch}: eh_sjlj_longjmp
   pseudo_end,
 };
 inline constexpr uint16_t op_mask = 0xfff;
@@ -168,6 +170,8 @@ class Selector : public codegen::LowerScratch {
   VMem offset(const VMem& m, int32_t by);
   Reg symbol_address(const air::Constant& c);
   bool symbol_is_direct(const air::Constant& c) const;
+  bool reaches_directly(const air::Constant& c) const;
+  Reg plus_constant(Reg r, int64_t addend);
   uint32_t reference(const air::Constant& c, mir::ReferenceKind kind, int64_t addend);
   void lea(Reg dst, const VMem& m);
   bool can_fold_load(ValueId v, unsigned bits) const;
@@ -252,6 +256,7 @@ class Selector : public codegen::LowerScratch {
   void select_va_start(const air::Inst& i);
   void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result);
   void select_asm(const air::Inst& i);
+  void store_part(const VMem& m, TypeId type, Reg r, uint32_t bytes);
   bool lay_out_entry();
   bool is_tail_call(uint32_t call, const air::Inst& ret);
   bool callee_unprototyped(const air::CallSite& site) const;
@@ -259,6 +264,7 @@ class Selector : public codegen::LowerScratch {
   Result<void> emit_asm(uint32_t index, const codegen::Location* at);
   static Mem physical(const VMem& m, const codegen::Location* regs);
   void select_misc(const air::Inst& i);
+  void select_setjmp(const air::Inst& i);
 
   const SlotForm* slot_forms_;
   air::Function* fn_ = nullptr;
@@ -315,6 +321,7 @@ class Selector : public codegen::LowerScratch {
   bool has_calls_ = false, dynamic_frame_ = false, calls_setjmp_ = false;
   uint32_t vararg_slot_ = ~0u;
   bool frame_pointer_ = false;        // __builtin_frame_address and its like
+  bool builtin_setjmp_ = false;       // eh_sjlj_setjmp
   uint32_t max_dynamic_align_ = 16;
   unsigned max_slot_align_log2_ = 0;
   uint32_t tail_call_ = ~0u;          // the call instruction that becomes a jump

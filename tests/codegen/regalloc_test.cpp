@@ -380,7 +380,7 @@ TEST_CASE("Register allocation: a value without a register has one in a loop") {
 TEST_CASE("Register allocation: spilled values that do not meet share a home, unless told not to") {
   for (bool share : {true, false}) {
     Machine m(4, 0);
-    m.info.share_slots = share;
+    m.info.share_homes = share;
     Builder b;
     b.block();
     b.succs({});
@@ -398,6 +398,37 @@ TEST_CASE("Register allocation: spilled values that do not meet share a home, un
     CHECK(check_allocation(b.code, m.info, a) == "");
     CHECK(a.slots.size() == (share ? 1u : 2u));
   }
+}
+
+TEST_CASE("Register allocation: a value that may be wanted again keeps its home") {
+  // y = x + 1 in x's last place; where the second call may come back to the first, x is read there again.
+  Machine m(4, 0);
+  m.info.share_homes = false;
+  Builder b;
+  b.block();
+  b.succs({1, 2});
+  Reg x = b.vreg(), y = b.vreg();
+  b.inst({def(x)});
+  b.inst({}, 1);
+  b.inst({}, vflags::terminator);
+  b.block();
+  b.succs({});
+  b.inst({def(y), use(x)}, vflags::copy);
+  b.inst({mod(y)});
+  b.inst({}, 1);
+  b.inst({use(y)});
+  b.inst({}, vflags::terminator);
+  b.block();
+  b.succs({});
+  b.inst({use(x)});
+  b.inst({}, vflags::terminator);
+  RegisterAllocator allocator;
+  Allocation a;
+  allocator.run(b.code, m.info, a);
+  INFO(show(b.code, &a));
+  CHECK(check_allocation(b.code, m.info, a) == "");
+  CHECK(a.slots.size() == 2);
+  CHECK(a.coalesced == 0);
 }
 
 TEST_CASE("Register allocation: the oracle finds what is wrong") {

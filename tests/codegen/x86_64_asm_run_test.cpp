@@ -160,6 +160,78 @@ a:
 })air", [](Code& c) { CHECK(c.as<double(double, double)>()(8, 3) == 11); });
 }
 
+TEST_CASE("x86_64 asm: a tied input that is wider than its output's memory", "[x86_64]") {
+  run(R"air(strong func @f(%p: ptr, %x: i64) -> void {
+a:
+  call void asm "", "=*imr,0"(ptr element(4) %p, i64 %x)
+  ret
+})air", [](Code& c) {
+    uint32_t v[2] = {1, 2};
+    c.as<void(uint32_t*, uint64_t)>()(v, 0x1122334455667788);
+    CHECK(v[0] == 0x55667788);
+    CHECK(v[1] == 2);
+  });
+}
+
+TEST_CASE("x86_64 select: offsets that a reference cannot carry are added", "[x86_64]") {
+  constexpr uint64_t at = 0x200000;
+  for (int64_t offset : {int64_t{1000}, int64_t{-8}, int64_t{-1} << 21, int64_t{1} << 27, int64_t{1} << 40, -(int64_t{1} << 40), INT64_MAX - 7}) {
+    INFO(offset);
+    std::string text = "target \"x86_64-unknown-linux-gnu\"\ndeclare data @d : i8\nstrong func @f() -> ptr {\na:\n  ret ptr @d " +
+                       (offset < 0 ? "- " + std::to_string(-offset) : "+ " + std::to_string(offset)) + "\n}\n";
+    Lowered l = lowered(text);
+    REQUIRE(l.error == "");
+    REQUIRE(l.draft.references.size() == 1);
+    int32_t addend = l.draft.references[0].addend;
+    CHECK(addend == (offset == 1000 || offset == -8 ? offset : 0));
+    Code code(l.draft, {{at + uint64_t(int64_t(addend)), codegen::ReferenceForm::absolute}});
+    CHECK(code.as<uint64_t()>()() == at + uint64_t(offset));
+  }
+  // What is left in a reference is checked: a negative address has no place in a zero-extended immediate.
+  Lowered l = lowered("target \"x86_64-unknown-linux-gnu\"\ndeclare data @d : i8\nstrong func @f() -> ptr {\na:\n  ret ptr @d - 8\n}\n");
+  uint8_t text[64];
+  codegen::ResolvedReference low{uint64_t(0) - 8, codegen::ReferenceForm::absolute};
+  codegen::EmitPlace place;
+  place.text = text;
+  CHECK(!x86_64::emit(x86_64::view_of(l.draft), {&low, 1}, {}, place).ok());
+}
+
+TEST_CASE("x86_64 select: eh_sjlj_setjmp comes back with 1 and what was live", "[x86_64]") {
+  run(R"air(strong func @f(%x: i64, %again: i32) -> i64 {
+  slot buffer 40 align 16
+  slot count 4 align 4
+a:
+  %b = slot_addr buffer
+  %n = slot_addr count
+  store i32 0, ptr %n
+  %frame = frame_address 0 to ptr
+  store ptr %frame, ptr %b
+  %sp = stack_save to ptr
+  %at = ptr_add ptr %b + 16
+  store ptr %sp, ptr %at
+  %y = mul i64 %x, 3
+  %r = eh_sjlj_setjmp ptr %b to i32
+  %first = icmp eq i32 %r, 0
+  %old = load i32, ptr %n volatile
+  %new = add i32 %old, 1
+  store i32 %new, ptr %n volatile
+  %less = icmp slt i32 %old, %again
+  cond_br %less, jump, out
+jump:
+  call void asm sideeffect "xorl %ebx, %ebx; xorl %r12d, %r12d; xorl %r15d, %r15d", "~{rbx},~{r12},~{r15}"()
+  eh_sjlj_longjmp ptr %b
+  unreachable
+out:
+  %z = select i1 %first, i64 1000, i64 %y
+  ret i64 %z
+})air", [](Code& c) {
+    auto* f = c.as<int64_t(int64_t, int)>();
+    CHECK(f(7, 0) == 1000);
+    CHECK(f(7, 1) == 21);
+    CHECK(f(-9, 3) == -27);
+  });
+}
+
 TEST_CASE("x86_64 asm: what is refused says so", "[x86_64]") {
   auto refused = [](const std::string& call) {
     return lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %y: i128) -> void {\na:\n  " + call + "\n  ret\n}").error;

@@ -122,7 +122,7 @@ void cases_of(Op op, const std::vector<Mem>& all_memories, std::vector<Case>& ou
     case Form::none: add(Cond::o, 0, 0, nullptr, 0); break;
     case Form::r:
       for (unsigned cc = 0; cc < conditions; cc++)
-        for (unsigned a = 0; a < limit(row.a); a++) add(Cond(cc), a, 0, nullptr, 0);
+        for (unsigned a = row.traits & T_st0_first ? 1 : 0; a < limit(row.a); a++) add(Cond(cc), a, 0, nullptr, 0);
       break;
     case Form::rr:
       for (unsigned a = 0; a < 16; a++)

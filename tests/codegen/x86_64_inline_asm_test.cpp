@@ -140,6 +140,13 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {"leal ($1,$2), $0", {gp(reg::rax), gp(reg::rcx), gp(reg::rdx)}, "leal (%rcx,%rdx,1), %eax"},
       {"movl ($1), $0", {gp(reg::rax), gp(reg::rcx)}, "error: inline assembly \"movl (%ecx), %eax\" is not supported"},
       {"fld1; fxch %st(1)", {}, "fld1; fxch %st(1)"},
+      {"fpatan", {}, "fpatan"},
+      {"fxch; fucompp; faddp", {}, "fxch %st(1); fucompp; faddp %st, %st(1)"},
+      {"fmul %st(2)\n\tfsubrp %st, %st(3)\n\tfadd %st(1), %st\n\tfadd %st, %st(1)", {},
+       "fmul %st(2), %st; fsubrp %st, %st(3); fadd %st(1), %st; fadd %st, %st(1)"},
+      {"fcomip %st(1), %st; fcmovnbe %st(2), %st", {}, "fcompi %st(1), %st; fcmovnbe %st(2), %st"},
+      {"fildq $0; fmull $0; fistpl $0", {mem(m, 8)}, "fildll 8(%rdi); fmull 8(%rdi); fistpl 8(%rdi)"},
+      {"fstcw $0; fstsw %ax; fclex", {mem(m, 2)}, "wait; fnstcw 8(%rdi); wait; fnstsw %ax; wait; fnclex"},
       // refused, by name
       {"vaddps %ymm0, %ymm1, %ymm2", {}, "error: inline assembly \"vaddps %ymm0, %ymm1, %ymm2\" is not supported"},
       {"add $0, 8(%rax)", {imm(1)}, "error: inline assembly \"add $1, 8(%rax)\" is not supported"},

@@ -350,6 +350,50 @@ TEST_CASE("Import: switches wider than 64 bits, vectors, long double, half, 128 
   }
 }
 
+TEST_CASE("Import: vectors of pointers, as constants and as instructions") {
+  Bytes bytes = compile("clang-19", {}, "x.ll", R"(
+    target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
+    target triple = "x86_64-pc-linux-gnu"
+    %pair = type { i32, [4 x i32] }
+    @words = global [6 x i32] [i32 1, i32 2, i32 4, i32 8, i32 16, i32 32]
+    @pairs = global [2 x %pair] [%pair { i32 64, [4 x i32] [i32 128, i32 256, i32 512, i32 1024] }, %pair zeroinitializer]
+    @room = global [4 x ptr] zeroinitializer
+    define i32 @at(ptr %p) {
+      %x = load ptr, ptr %p
+      %v = load i32, ptr %x
+      ret i32 %v
+    }
+    define i32 @main() {
+      store <2 x ptr> getelementptr (i32, ptr @words, <2 x i64> <i64 1, i64 4>), ptr @room
+      %i = load i32, ptr @words
+      %base = insertelement <2 x ptr> getelementptr ([2 x %pair], ptr @pairs, <2 x i64> zeroinitializer, <2 x i64> zeroinitializer, i32 1, <2 x i32> <i32 1, i32 3>), ptr @words, i32 0
+      %next = getelementptr i32, <2 x ptr> %base, i32 %i
+      %second = getelementptr ptr, ptr @room, i64 2
+      store <2 x ptr> getelementptr ([2 x %pair], ptr @pairs, <2 x i64> zeroinitializer, <2 x i64> zeroinitializer, i32 1, <2 x i32> <i32 1, i32 3>), ptr %second
+      %a = call i32 @at(ptr @room)
+      %pb = getelementptr ptr, ptr @room, i64 1
+      %b = call i32 @at(ptr %pb)
+      %c = call i32 @at(ptr %second)
+      %pd = getelementptr ptr, ptr @room, i64 3
+      %d = call i32 @at(ptr %pd)
+      %e0 = extractelement <2 x ptr> %next, i32 0
+      %e = load i32, ptr %e0
+      %ab = add i32 %a, %b
+      %cd = add i32 %c, %d
+      %abcd = add i32 %ab, %cd
+      %sum = sub i32 %abcd, %e
+      ret i32 %sum
+    }
+  )");
+  if (bytes.empty()) return;
+  auto m = import(bytes);
+  air::Interpreter interpreter(m->module());
+  auto status = interpreter.run_main();
+  INFO((status.ok() ? "" : status.error().text()));
+  REQUIRE(status.ok());
+  CHECK(*status == (2 + 16 + 256 + 1024 - 2) % 256);
+}
+
 TEST_CASE("Import: source positions") {
   Bytes bytes = compile("clang-19", {"-O0", "-g"}, "place.c", "int f(int x) {\n  int y = x + 1;\n  return y * 2;\n}\n");
   if (bytes.empty()) return;
