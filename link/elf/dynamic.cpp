@@ -348,6 +348,7 @@ void write_dynamic_tables(Link& link) {
   copy(link.dynamic, d.data(), d.size() * sizeof(Dyn));
   uint8_t* out = image + link.dynsym->offset + sizeof(Sym);
   std::memset(image + link.dynsym->offset, 0, sizeof(Sym));
+  bool too_many_sections = false;
   for (uint32_t id : link.dynamic_symbols) {
     const Symbol& s = link.symbols[id];
     Sym e{};
@@ -372,8 +373,12 @@ void write_dynamic_tables(Link& link) {
       if (s.type == STT_GNU_IFUNC) {
         if (s.flags & needs_plt && !s.imported) type = STT_FUNC;
       }
-      if (s.atom != none) e.shndx = uint16_t(link.sections[link.atoms[s.atom].kind == AtomKind::merge ? link.merged[link.merge_inputs[link.atoms[s.atom].extra].merged]->out : link.atoms[s.atom].out]->index);
-      else if (s.linker_defined) e.shndx = 1;
+      if (s.atom != none) {
+        const Atom& a = link.atoms[s.atom];
+        uint32_t section = link.sections[a.kind == AtomKind::merge ? link.merged[link.merge_inputs[a.extra].merged]->out : a.out]->index;
+        too_many_sections |= section >= SHN_LORESERVE;
+        e.shndx = uint16_t(section);
+      } else if (s.linker_defined) e.shndx = 1;
       else e.shndx = SHN_ABS;
     }
     if (type == STT_COMMON) type = STT_OBJECT;
@@ -382,6 +387,8 @@ void write_dynamic_tables(Link& link) {
     std::memcpy(out, &e, sizeof e);
     out += sizeof e;
   }
+  // .dynsym has no table of wide section indices beside it.
+  if (too_many_sections) link.diag.error("too many output sections: a symbol in .dynsym is in a section with an index of " + std::to_string(SHN_LORESERVE) + " or more");
 }
 
 }  // namespace lode::link::elf

@@ -131,7 +131,7 @@ void make_phdrs(Link& link) {
     return p;
   };
   bool has_ehdr = link.ehdr && link.ehdr->alloc();
-  if (has_ehdr && (link.interp || link.dynamic)) {
+  if (has_ehdr) {
     Phdr p{};
     p.type = PT_PHDR;
     p.flags = PF_R;
@@ -249,8 +249,11 @@ bool layout(Link& link) {
     if (needed) link.order.push_back(s.get());
   }
   if (!link.opt.z_sectionheader) std::erase(link.order, link.shstrtab);
+  // Notes of equal rank go by name, so that the linker's own, whatever they are, stand where the next link has them too.
   std::stable_sort(link.order.begin(), link.order.end(), [](OutputSection* a, OutputSection* b) {
-    return a->rank != b->rank ? a->rank < b->rank : a->first_seen < b->first_seen;
+    if (a->rank != b->rank) return a->rank < b->rank;
+    if (a->type == SHT_NOTE && b->type == SHT_NOTE && a->alloc() && a->name != b->name) return a->name < b->name;
+    return a->first_seen < b->first_seen;
   });
   // Sections with an address of their own, other than the usual ones, follow the rest in the order of their addresses.
   auto placed = [&](OutputSection* s) {

@@ -413,7 +413,7 @@ struct Link {
   VirtualArray<uint32_t> lazy_of;            // by symbol: lazy member that defines it
   NameTable names;
   NameTable comdat_names;
-  std::vector<uint32_t> comdat_owner;        // priority of the owning file, by comdat index
+  std::vector<uint32_t> comdat_owner;        // comdat_rank of the owning file, by comdat index
   std::vector<SymbolAux> aux;
   formats::VersionScript versions;
   std::vector<std::string> version_sources;  // by node: the file it came from
@@ -499,6 +499,10 @@ inline std::string_view section_name(const ObjectFile& f, uint32_t i) {
 }
 bool is_c_identifier(std::string_view s);
 
+// The order in which files own COMDAT groups. A group made from IR may lack members that an optimiser found unused here, so an
+// object's group comes first.
+inline uint32_t comdat_rank(const InputFile& f) { return f.priority | (f.kind == FileKind::module ? 0x80000000u : 0); }
+
 // The name of the function or data that covers `offset` of an atom, for messages; empty when there is none.
 std::string place_name(Link& link, const Atom& atom, uint64_t offset);
 
@@ -526,6 +530,7 @@ bool read_version_scripts(Link& link);
 void assign_versions(Link& link);
 void compute_import_export(Link& link);
 // sections.cpp
+std::string_view output_name(std::string_view name);  // of the output section that an input section of this name goes to
 OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align, SectionWriter write);
 void assign_sections(Link& link);
 void collect_members(Link& link);
@@ -567,6 +572,8 @@ void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
 uint32_t section_at(Link& link, uint64_t address);
 std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
+// endbr.cpp
+void rewrite_endbr(Link& link);
 // icf.cpp
 void fold_identical(Link& link);
 // emit_relocs.cpp

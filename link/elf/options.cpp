@@ -135,10 +135,10 @@ void compress_debug(State& s, std::string_view v) {
   if (colon != std::string_view::npos) {
     bool zlib = kind.starts_with("zlib");
     std::string_view digits = v.substr(colon + 1);
-    int level = 0, low = zlib ? 0 : -7, high = zlib ? 9 : 22;
+    int level = 0, low = zlib ? 0 : 1, high = zlib ? 9 : 22;
     auto [p, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), level);
     if (ec != std::errc() || p != digits.data() + digits.size() || level < low || level > high)
-      s.error = "--compress-debug-sections: " + std::string(zlib ? "zlib level must be between 0 and 9" : "zstd level must be between -7 and 22") + ", got '" + std::string(digits) + "'";
+      s.error = "--compress-debug-sections: " + std::string(zlib ? "zlib level must be between 0 and 9" : "zstd level must be between 1 and 22") + ", got '" + std::string(digits) + "'";
     s.o.compress_level = level;
     s.o.compress_level_given = true;
   }
@@ -183,6 +183,7 @@ constexpr ZRow z_rows[] = {
     {"sectionheader", &Options::z_sectionheader, true}, {"nosectionheader", &Options::z_sectionheader, false},
     {"muldefs", &Options::allow_multiple_definition, true},
     {"rodynamic", &Options::z_rodynamic, true},
+    {"rewrite-endbr", &Options::rewrite_endbr, true}, {"norewrite-endbr", &Options::rewrite_endbr, false},
 };
 
 // GNU_PROPERTY_X86_ISA_1_NEEDED (x86-64 psABI): one bit a level.
@@ -233,7 +234,7 @@ void z_option(State& s, std::string_view v) {
     z_cet_report(s, v.substr(11));
   } else if (starts("common-page-size=") ||
              v == "rel" || v == "rela" || v == "unique-symbol" || v == "call-nop" || v == "bndplt" || v == "nognustack" ||
-             v == "nosecondary" || v == "rewrite-endbr" || v == "norewrite-endbr" || v == "loadfltr" || v == "retpolineplt" || v == "hazardplt" || v == "lam-u48" || v == "lam-u57" || v == "noreloc-overflow" ||
+             v == "nosecondary" || v == "loadfltr" || v == "retpolineplt" || v == "hazardplt" || v == "lam-u48" || v == "lam-u57" || v == "noreloc-overflow" ||
              v == "mark-plt" || v == "nomark-plt" || v == "notextwarn" || v == "memory-seal" || v == "nomemory-seal") {
     s.o.ignored.push_back("-z " + std::string(v));
   } else {
@@ -455,7 +456,9 @@ constexpr Row rows[] = {
     {"n", flag, set<&Options::nmagic, true>}, {"nmagic", flag, set<&Options::nmagic, true>}, {"no-nmagic", flag, set<&Options::nmagic, false>},
     {"retain-symbols-file", value, append<&Options::retain_symbols_files>},
     {"package-metadata", value, package_metadata},
-    {"start-stop", flag, ignored},
+    {"start-stop", flag, set<&Options::start_stop, true>},
+    {"zero-to-bss", flag, set<&Options::zero_to_bss, true>}, {"no-zero-to-bss", flag, set<&Options::zero_to_bss, false>},
+    {"relocatable-merge-sections", flag, set<&Options::relocatable_merge_sections, true>},
     {"O", value, ignored}, {"plugin", value, ignored}, {"plugin-opt", value, ignored}, {"plugin-save-temps", flag, ignored},
     {"mllvm", value, ignored}, {"no-lto", flag, ignored}, {"lto-O", value, ignored}, {"opt-remarks-filename", value, ignored}, {"opt-remarks-format", value, ignored},
     {"pass-remarks", value, ignored}, {"pass-remarks-analysis", value, ignored}, {"pass-remarks-missed", value, ignored},
@@ -597,6 +600,7 @@ Result<void> parse_options(const std::vector<std::string>& args, Options& o, std
       o.help = true;
       continue;
     }
+    if (a.starts_with("-fuse-ld=") || a.starts_with("-flto")) continue;  // the driver's, not -f NAME
     bool two = a[1] == '-';
     std::string_view body = a.substr(two ? 2 : 1);
     const Row* row = nullptr;

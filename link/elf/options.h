@@ -73,6 +73,8 @@ struct Options {
   bool warn_textrel = false, warn_shared_textrel = false, warn_execstack = true, warn_symbol_ordering = true;
   bool z_rodynamic = false, android_relr_tags = false, text_segment_given = false;
   bool dynamic_undefined_weak_given = false;
+  bool start_stop = false;            // --start-stop: __start_X and __stop_X for every section, .X for X too
+  bool zero_to_bss = false, relocatable_merge_sections = false, rewrite_endbr = false;
   uint8_t start_stop_visibility = 2;  // STV_HIDDEN
   uint32_t isa_needed = 0;            // -z x86-64-v*: GNU_PROPERTY_X86_ISA_1_NEEDED
   CetReport cet_report = CetReport::none;

@@ -199,6 +199,7 @@ bool write_output(Link& link) {
   }
   write_atoms(link);
   fill_code_gaps(link);
+  if (link.opt.rewrite_endbr) rewrite_endbr(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
   if (link.eh_frame_hdr && link.eh_frame_hdr->index) write_eh_frame_hdr(link, *link.eh_frame_hdr, link.image + link.eh_frame_hdr->offset);
   for (OutputSection* s : {link.plt, link.pltgot, link.property, link.package_note})

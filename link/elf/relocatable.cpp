@@ -92,6 +92,7 @@ class Writer {
         const Shdr& s = f->sections[i];
         std::string_view name = name_of(*f, i);
         if (name == ".note.gnu.property") continue;  // one for all, below
+        if (link_.opt.relocatable_merge_sections && group_of[i] == none) name = output_name(name);
         uint64_t flags = s.flags & ~uint64_t(SHF_GROUP | SHF_INFO_LINK | SHF_COMPRESSED);
         if (group_of[i] != none) flags |= SHF_GROUP;
         bool alone = (flags & SHF_LINK_ORDER) || (s.flags & SHF_GNU_RETAIN);

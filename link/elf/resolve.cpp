@@ -89,14 +89,14 @@ void apply_lazy(Link& link) {
 void own_comdats(Link& link) {
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t i) {
     for (Group& g : link.objects[i]->groups)
-      if (g.comdat && !g.dead) atomic_min(link.comdat_owner[g.signature.id], link.objects[i]->priority);
+      if (g.comdat && !g.dead) atomic_min(link.comdat_owner[g.signature.id], comdat_rank(*link.objects[i]));
   });
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t i) {
     ObjectFile& f = *link.objects[i];
     for (size_t k = 0; k < f.groups.size(); k++) {
       Group& g = f.groups[k];
       if (!g.comdat || g.dead) continue;
-      bool lost = link.comdat_owner[g.signature.id] != f.priority;
+      bool lost = link.comdat_owner[g.signature.id] != comdat_rank(f);
       for (size_t j = 0; j < k && !lost; j++)  // a second group of the same name in one file
         lost = f.groups.size() < 64 && f.groups[j].comdat && f.groups[j].signature.id == g.signature.id;
       if (!lost) continue;

@@ -53,7 +53,7 @@ std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym) {
       if (m.value != section) continue;
       text += "\n>>> section group signature: " + link.demangled(g.signature.str());
       for (const ObjectFile* f : link.objects)
-        if (f->priority == link.comdat_owner[g.signature.id]) text += "\n>>> prevailing definition is in " + f->name;
+        if (comdat_rank(*f) == link.comdat_owner[g.signature.id]) text += "\n>>> prevailing definition is in " + f->name;
       return text;
     }
   }

@@ -127,6 +127,11 @@ std::vector<uint32_t> symbol_order(Link& link) {
 
 }  // namespace
 
+std::string_view output_name(std::string_view name) {
+  size_t p = prefix_of(name);
+  return p == prefix_count ? name : prefixes[p];
+}
+
 OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align, SectionWriter write) {
   auto s = std::make_unique<OutputSection>();
   s->name = std::string(name);
@@ -293,6 +298,17 @@ void allocate_commons(Link& link) {
   }
 }
 
+// --zero-to-bss: writable data that is all zero, and that no relocation fills, need not be in the file.
+static bool all_zero(Link& link, const OutputSection& s) {
+  if (s.type != SHT_PROGBITS || (s.flags & (SHF_ALLOC | SHF_WRITE | SHF_TLS)) != (SHF_ALLOC | SHF_WRITE) || s.atoms.empty()) return false;
+  for (uint32_t id : s.atoms) {
+    const Atom& a = link.atoms[id];
+    if (a.kind != AtomKind::regular || a.reloc_count) return false;
+    if (a.data && std::any_of(a.data, a.data + a.size, [](uint8_t b) { return b != 0; })) return false;
+  }
+  return true;
+}
+
 void collect_members(Link& link) {
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
@@ -328,6 +344,7 @@ void collect_members(Link& link) {
   tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
     OutputSection& s = *link.sections[i];
     if (s.write) return;
+    if (link.opt.zero_to_bss && all_zero(link, s)) s.type = SHT_NOBITS;
     uint64_t at = 0;
     uint8_t p2align = 0;
     for (uint32_t id : s.atoms) {

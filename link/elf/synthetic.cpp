@@ -62,7 +62,29 @@ void define_early_symbols(Link& link) {
   }
 }
 
+// The section that __start_NAME and __stop_NAME speak of. With --start-stop a leading dot does not count.
+static bool names_section(const Link& link, const OutputSection& s, std::string_view name) {
+  return s.name == name || (link.opt.start_stop && s.name.size() == name.size() + 1 && s.name[0] == '.' && std::string_view(s.name).substr(1) == name);
+}
+
+// --start-stop, and a visibility that makes the borders of sections part of the output's interface, want them whether or not the
+// output itself refers to them.
+static void define_all_borders(Link& link) {
+  for (size_t i = 0, n = link.sections.size(); i < n; i++) {
+    const OutputSection& o = *link.sections[i];
+    std::string_view name = o.name;
+    if (link.opt.start_stop && name.starts_with(".")) name.remove_prefix(1);
+    if (!o.alloc() || !is_c_identifier(name)) continue;
+    for (const char* prefix : {"__start_", "__stop_"}) {
+      uint32_t id = link.intern(link.save(prefix + std::string(name)));
+      link.symbols[id].flags |= referenced;
+      if (!link.symbols[id].defined()) define(link, id, link.opt.start_stop_visibility);
+    }
+  }
+}
+
 void define_linker_symbols(Link& link) {
+  if (link.opt.start_stop || link.opt.start_stop_visibility == STV_PROTECTED || link.opt.start_stop_visibility == STV_DEFAULT) define_all_borders(link);
   for (uint32_t id = 0, n = uint32_t(link.symbols.size()); id < n; id++) {
     const Symbol& s = link.symbols[id];
     if (s.defined() || s.name_size < 8 || !(s.flags & referenced)) continue;
@@ -71,7 +93,7 @@ void define_linker_symbols(Link& link) {
       std::string_view section = name.substr(name[4] == 'a' ? 8 : 7);
       if (name.starts_with("__stop_")) section = name.substr(7);
       for (auto& o : link.sections)
-        if (o->name == section && o->alloc()) {
+        if (names_section(link, *o, section) && o->alloc()) {
           define(link, id, link.opt.start_stop_visibility);
           break;
         }
@@ -389,7 +411,9 @@ void set_linker_symbols(Link& link) {
     std::string_view name = s.str();
     bool start = name.starts_with("__start_"), stop = name.starts_with("__stop_");
     if (!start && !stop) continue;
-    OutputSection* o = find(name.substr(start ? 8 : 7));
+    OutputSection* o = nullptr;
+    for (OutputSection* s2 : link.order)
+      if (!o && s2->index && names_section(link, *s2, name.substr(start ? 8 : 7))) o = s2;
     s.value = o ? o->addr + (stop ? o->size : 0) : 0;
   }
 }

@@ -231,7 +231,7 @@ void compute_import_export(Link& link) {
     if (vis == STV_HIDDEN || vis == STV_INTERNAL || s.version_local) return;
     if (s.linker_defined && f.kind == FileKind::internal && !(s.flags & referenced_by_shared)) {
       // -z start-stop-visibility=protected: the borders of sections are part of the output's interface.
-      s.exported = (s.str().starts_with("__start_") || s.str().starts_with("__stop_")) && link.opt.start_stop_visibility == STV_PROTECTED;
+      s.exported = (s.str().starts_with("__start_") || s.str().starts_with("__stop_")) && (link.opt.start_stop_visibility == STV_PROTECTED || (link.shared && link.opt.start_stop_visibility == STV_DEFAULT));
       return;
     }
     if (f.exclude_libs) return;

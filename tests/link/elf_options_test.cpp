@@ -256,3 +256,65 @@ TEST_CASE("ELF options: --stats and --time-trace name the passes and the stages 
   CHECK(has(trace, "\"name\":\"allocate, all threads\""));
   CHECK(run({"python3", "-m", "json.tool", out + ".time-trace"}).ok());
 }
+
+TEST_CASE("ELF options: -z rewrite-endbr where no address is taken") {
+  TempDir dir;
+  const Args flags = {"-fcf-protection=full", "-fPIE"};
+  std::string source =
+      "#include <stdio.h>\n"
+      "__attribute__((noinline)) int direct(int x) { return x + 1; } __attribute__((noinline)) int pointed(int x) { return x + 2; }\n"
+      "static __attribute__((noinline)) int local_pointed(int x) { return x + 3; }\n"
+      "int (*volatile p)(int) = pointed;\n"
+      "int main(void) { int (*volatile q)(int) = local_pointed; printf(\"%d\\n\", direct(1) + p(1) + q(1)); return 0; }";
+  std::string out = dir.file("out");
+  for (const char* sections : {"-ffunction-sections", "-fno-function-sections"}) {
+    std::string o = compile(dir, "a", source, flags + Args{sections});
+    CHECK(output_of(dynamic_link({o}, out) + Args{"-z", "rewrite-endbr"}, out) == "9\n");
+    auto first_instruction = [&](const std::string& name) {
+      std::string text = run({"objdump", "-d", "--no-show-raw-insn", out}).out;
+      size_t at = text.find("<" + name + ">:\n");
+      REQUIRE(at != std::string::npos);
+      at += name.size() + 4;
+      return text.substr(at, text.find('\n', at) - at);
+    };
+    CHECK(has(first_instruction("direct"), "nop"));
+    for (const char* name : {"pointed", "local_pointed", "main"}) CHECK(has(first_instruction(name), "endbr64"));
+  }
+}
+
+TEST_CASE("ELF options: --zero-to-bss, --start-stop, --relocatable-merge-sections, order of notes") {
+  TempDir dir;
+  std::string o = compile(dir, "a",
+                          "#include <stdio.h>\n"
+                          "__attribute__((section(\".zeros\"))) char z[64]; __attribute__((section(\".some\"))) char s[64] = {1}; __attribute__((section(\".pointers\"))) void* p[8] = {z};\n"
+                          "extern char __start_text[], __stop_text[]; void other(void) {}\n"
+                          "int main(void) { printf(\"%d %d\\n\", z[1], __start_text <= (char*)main && (char*)main < __stop_text); return 0; }",
+                          {"-fPIE", "-ffunction-sections"});
+  std::string out = dir.file("out");
+  CHECK(output_of(dynamic_link({o}, out) + Args{"--zero-to-bss", "--start-stop"}, out) == "0 1\n");
+  std::string sections = readelf({"-S"}, out);
+  auto line = [&](const std::string& name) { return sections.substr(sections.find(name), 40); };
+  CHECK(has(line(".zeros"), "NOBITS"));
+  CHECK(has(line(".some"), "PROGBITS"));
+  CHECK(has(line(".pointers"), "PROGBITS"));
+  CHECK(has(readelf({"-s"}, out), "__stop_text"));
+
+  REQUIRE(link({"-r", o, "-o", dir.file("r.o")}).ok());
+  CHECK(has(readelf({"-S"}, dir.file("r.o")), ".text.other"));
+  REQUIRE(link({"-r", o, "-o", dir.file("r.o"), "--relocatable-merge-sections"}).ok());
+  CHECK(!has(readelf({"-S"}, dir.file("r.o")), ".text.other"));
+
+  std::string notes = assemble(dir, "n", ".globl _start\n_start: ret\n.section .note.c,\"a\",@note\n.p2align 3\n.quad 1\n.section .note.a,\"a\",@note\n.p2align 2\n.quad 1\n.section .note.b,\"a\",@note\n.p2align 3\n.quad 1\n");
+  REQUIRE(link({notes, "-o", out}).ok());
+  CHECK(has(readelf({"-l"}, out), ".note.b .note.c .note.a"));
+}
+
+TEST_CASE("ELF options: a COMDAT group of an object is preferred to one made from IR") {
+  TempDir dir;
+  std::string ir = dir.write("a.ll", "target triple = \"x86_64-pc-linux-gnu\"\n$mix = comdat any\n@mix_ir = global i32 1, comdat($mix)\n"), bc = dir.file("a.o");
+  RunResult r = run({"clang-19", "-c", "-emit-llvm", ir, "-o", bc});
+  INFO(r.describe());
+  REQUIRE(r.ok());
+  std::string o = assemble(dir, "b", ".globl kept\n.section .text.kept,\"axG\",@progbits,mix,comdat\nkept: ret\n.text\n.globl main\nmain: call kept\nxor %eax, %eax\nret\n.section .note.GNU-stack,\"\",@progbits\n");
+  CHECK(output_of(dynamic_link({bc, o}, dir.file("out")), dir.file("out")) == "");
+}
