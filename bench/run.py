@@ -215,7 +215,8 @@ class Bench:
                     return
                 last = (r.out + r.err).decode()
                 this = {}
-                for name, ms in re.findall(r"^\s*([A-Za-z][\w ,()/+-]*?)[\s:]+([\d.]+) ms\b", last, re.M):
+                for indent, name, ms in re.findall(r"^( *)([A-Za-z][\w ,()/+-]*?)[\s:]+([\d.]+) ms\b", last, re.M):
+                    name = "code generation: " + name if indent else name  # time of all threads together
                     if name not in order:
                         order.append(name)
                     this[name] = this.get(name, 0) + float(ms)  # a phase may come in several parts

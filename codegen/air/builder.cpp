@@ -312,6 +312,20 @@ ValueId FunctionBuilder::insert(ValueId aggregate, ValueId part, const std::vect
   return emit(i);
 }
 
+ValueId FunctionBuilder::extract_element(ValueId vector, ValueId lane) {
+  return emit(make(Op::extract_element, module_.module_.types[type_of(vector)].element, vector, lane));
+}
+ValueId FunctionBuilder::insert_element(ValueId vector, ValueId element, ValueId lane) {
+  return emit(make(Op::insert_element, type_of(vector), vector, element, lane));
+}
+ValueId FunctionBuilder::shuffle(ValueId a, ValueId b, const std::vector<uint32_t>& lanes) {
+  Inst i = make(Op::shuffle, module_.vector(module_.module_.types[type_of(a)].element, lanes.size()), a, b);
+  i.c = uint32_t(fn_.extra.size());
+  fn_.extra.push_back(uint32_t(lanes.size()));
+  fn_.extra.insert(fn_.extra.end(), lanes.begin(), lanes.end());
+  return emit(i);
+}
+
 ValueId FunctionBuilder::call(SymbolIndex callee, const std::vector<ValueId>& args) {
   return call(address(callee), module_.symbol(callee).type, args);
 }

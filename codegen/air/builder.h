@@ -134,6 +134,10 @@ class FunctionBuilder {
   ValueId cmpxchg(ValueId address, ValueId expected, ValueId desired, AtomicOrdering order);  // {value, i1}
   ValueId extract(ValueId aggregate, const std::vector<uint32_t>& path);
   ValueId insert(ValueId aggregate, ValueId part, const std::vector<uint32_t>& path);
+  ValueId extract_element(ValueId vector, ValueId lane);                // a lane out of range is undefined behaviour
+  ValueId insert_element(ValueId vector, ValueId element, ValueId lane);
+  static constexpr uint32_t undefined_lane = 0xffffffff;
+  ValueId shuffle(ValueId a, ValueId b, const std::vector<uint32_t>& lanes);  // of a, then of b; or undefined_lane
   ValueId call(SymbolIndex callee, const std::vector<ValueId>& args);   // none for a void function
   ValueId call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args, const std::vector<ParamAttr>& attrs = {},
                uint16_t call_flags = 0);

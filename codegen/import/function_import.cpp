@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/stage_times.h"
 
 namespace lode::codegen {
 
@@ -35,7 +36,11 @@ bool FunctionImporter::fail(std::string message) {
 
 Result<void> FunctionImporter::order(uint32_t body) {
   const std::string_view name = m_.globals[m_.bodies[body].function].name;
-  if (auto r = w_.reader.read(body, b_); !r.ok()) return error("function '" + std::string(name) + "': " + r.error().message);
+  StageClock clock(Stage::read);
+  auto r = w_.reader.read(body, b_);
+  clock.stop();
+  StageClock import_clock(Stage::import);
+  if (!r.ok()) return error("function '" + std::string(name) + "': " + r.error().message);
   if (!order_blocks()) return error("function '" + std::string(name) + "': " + error_);
   return {};
 }
@@ -91,6 +96,7 @@ bool FunctionImporter::header() {
 Result<void> FunctionImporter::run(uint32_t body) {
   f_.clear();
   LODE_TRY(order(body));
+  StageClock clock(Stage::import);
   auto failed = [&] { return error("function '" + std::string(m_.globals[b_.function].name) + "': " + error_); };
   current_inst_ = bc::none;
   if (!header()) return failed();

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "base/bytes.h"
+#include "base/stage_times.h"
 #include "codegen/x86_64/selector.h"
 #include "codegen/x86_64/slot_forms.h"
 #include "codegen/x86_64/widths.h"
@@ -42,7 +43,11 @@ class Finalizer {
     info.clobbers = clobbers;
     info.fp_scratch = 47;
     info.share_slots = !s_.calls_setjmp_;
-    s_.allocator_.run(code_, info, s_.allocation_);
+    {
+      StageClock clock(Stage::allocate);
+      s_.allocator_.run(code_, info, s_.allocation_);
+    }
+    StageClock clock(Stage::finalize);
     if (s_.allocation_.failed) return error("one instruction wants more registers than there are");
 
     first_slot_ = ~0u;

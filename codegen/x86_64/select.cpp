@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/stage_times.h"
 #include "codegen/air/legalize.h"
 #include "codegen/x86_64/asm_use.h"
 #include "codegen/x86_64/finalize.h"
@@ -179,8 +180,10 @@ Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& conte
   auto where = [&] { return "function '" + std::string(module_->name_of(fn.symbol)) + "'"; };
   if (!(fn.flags & air::function_flags::legal)) {
     static const air::LegalizeOptions options = air::LegalizeOptions::x86_64();
+    StageClock clock(Stage::legalize);
     LODE_TRY(air::legalize(fn, *module_, options));
   }
+  StageClock clock(Stage::select);
   writer_.emplace(out);
   prepare();
   if (!lay_out_entry()) return error_at(where(), "parameters of more than 2 GiB");
@@ -192,6 +195,7 @@ Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& conte
   }
   assemble_blocks();
   if (!failure_.empty()) return error_at(where(), failure_);
+  clock.stop();
   Result<void> done = finalize(*this, out);
   if (!done.ok()) return done.take_error().at(where());
   return {};

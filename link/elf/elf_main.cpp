@@ -1,11 +1,9 @@
 // The ELF linker from its command line to its output: a list of passes.
-#include <sys/resource.h>
 #include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -17,11 +15,6 @@ namespace lode::link::elf {
 
 namespace {
 
-double now() {
-  using namespace std::chrono;
-  return duration<double>(steady_clock::now().time_since_epoch()).count();
-}
-
 void forget_definition(Symbol& s) {
   s.file = none;
   s.value = 0;
@@ -30,8 +23,8 @@ void forget_definition(Symbol& s) {
 }
 
 struct Pass {
-  Pass(Link& l, const char* name) : link(l) { link.timers.push_back({name, now(), 0}); }
-  ~Pass() { link.timers.back().end = now(); }
+  Pass(Link& l, const char* name) : link(l) { link.timers.push_back({name, clock_seconds(), 0}); }
+  ~Pass() { link.timers.back().end = clock_seconds(); }
   Link& link;
 };
 
@@ -301,17 +294,6 @@ bool run(Link& link) {
   return true;
 }
 
-void print_times(Link& link) {
-  if (!link.opt.stats && !link.opt.time_trace) return;
-  for (const Timer& t : link.timers) std::fprintf(stderr, "%-12s %9.3f ms\n", t.name.c_str(), (t.end - t.begin) * 1000);
-  size_t sections = 0;
-  for (ObjectFile* f : link.objects) sections += f->sections.size();
-  struct rusage u;
-  getrusage(RUSAGE_SELF, &u);
-  std::fprintf(stderr, "objects %zu, shared libraries %zu, sections %zu, symbols %zu, output %llu bytes, peak memory %ld KiB\n", link.objects.size(), link.shareds.size(), sections,
-               link.symbols.size(), static_cast<unsigned long long>(link.file_size), u.ru_maxrss);
-}
-
 }  // namespace
 
 int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages) {
@@ -338,7 +320,7 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
   tbb::global_control control(tbb::global_control::max_allowed_parallelism, threads);
   bool ok = run(link);
   if (link.diag.flush()) ok = false;
-  print_times(link);
+  report_times(link);
   std::fflush(stdout);
   // The arrays are large and the process is about to end: leave them to the system. Within another program they are freed.
   if (!messages) (void)owned.release();

@@ -582,6 +582,9 @@ bool link_relocatable(Link& link);
 // report.cpp
 void print_map(Link& link);
 void why_live(Link& link);
+// times.cpp
+double clock_seconds();
+void report_times(Link& link);
 void trace_symbols(Link& link);
 void print_dependencies(Link& link);
 

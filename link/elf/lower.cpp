@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/stage_times.h"
 #include "codegen/air/legalize.h"
 #include "link/elf/modules.h"
 #include "link/elf/target.h"
@@ -27,6 +28,13 @@ struct LowerState {
   struct Thread {
     std::unique_ptr<codegen::LowerScratch> scratch;
     air::Function function;
+    StageTimes times;
+  };
+  // The calling thread's state; its work is timed until `use` is gone if the link was asked for --stats.
+  struct Use {
+    Thread& thread;
+    StageTimesUse times;
+    Use(LowerState& s, const Link& link) : thread(s.threads.local()), times(link.opt.stats || !link.opt.time_trace.empty() ? &thread.times : nullptr) {}
   };
   const codegen::NativeTarget* target = nullptr;
   tbb::enumerable_thread_specific<Thread> threads;
@@ -135,7 +143,8 @@ void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t
     mark_references(s.store->references(fn.mir));
     return;
   }
-  auto& thread = s.threads.local();
+  LowerState::Use use(s, link);
+  LowerState::Thread& thread = use.thread;
   if (!thread.scratch) thread.scratch = s.target->make_scratch();
   auto fail = [&](Error e) {
     if (e.place.empty()) e.place = f.name;
@@ -178,6 +187,8 @@ void store_drafts(Link& link) {
       }
   }
   if (drafts.empty()) return;
+  LowerState::Use use(s, link);
+  StageClock clock(Stage::store);
   auto ids = s.store->append_all(drafts, 0);
   if (!ids) {
     link.diag.error(ids.error());
@@ -317,6 +328,8 @@ bool measure_functions(Link& link) {
     mir::FunctionView view = s.store->view(fn->mir);
     fn->references.resize(view.references.size());
     for (size_t k = 0; k < view.references.size(); k++) fn->references[k] = {0, link.relocatable ? ReferenceForm::relocation : form_of(link, view.references[k])};
+    LowerState::Use use(s, link);
+    StageClock clock(Stage::measure);
     auto sizes = s.target->measure(view, fn->references, s.options);
     Atom& text = link.atoms[f->atom_base + fn->section];
     if (!sizes) {
@@ -440,6 +453,8 @@ void write_functions(Link& link) {
         }
       }
     }
+    LowerState::Use use(s, link);
+    StageClock clock(Stage::emit);
     auto& cfi = buffers.local();
     cfi.clear();
     codegen::EmitPlace place;
@@ -469,6 +484,14 @@ void write_functions(Link& link) {
 void finish_functions(Link& link) {
   for (ObjectFile* f : link.objects)
     if (f->kind == FileKind::module) patch_block_references(*f->module);
+}
+
+StageTimes stage_times(const Link& link) {
+  StageTimes sum;
+  if (!link.lower) return sum;
+  for (const LowerState::Thread& t : link.lower->threads)
+    for (size_t k = 0; k < stage_count; k++) sum.nanoseconds[k] += t.times.nanoseconds[k];
+  return sum;
 }
 
 void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {

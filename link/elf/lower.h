@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "base/stage_times.h"
 #include "codegen/target.h"
 #include "link/elf/link.h"
 
@@ -17,6 +18,8 @@ void prepare_modules(Link& link);
 void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom);
 // Makes the MIR of the function that `atom` is and marks what it refers to. Any thread.
 void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t)>& mark_symbol);
+// Where code generation spent its time, of all threads together; all zero unless --stats or --time-trace asked.
+StageTimes stage_times(const Link& link);
 // After the walk: the MIR of all functions it made enters the store.
 void store_drafts(Link& link);
 // Lowering may have made references that an archive can satisfy: true when that brought in new members.

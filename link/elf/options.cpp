@@ -404,7 +404,7 @@ constexpr Row rows[] = {
     {"Map", value, text<&Options::map_file>},
     {"why-live", value, append<&Options::why_live>},
     {"stats", flag, set<&Options::stats, true>}, {"perf", flag, set<&Options::stats, true>},
-    {"time-trace", flag, set<&Options::time_trace, true>},
+    {"time-trace", optional_value, [](State& s, std::string_view v) { s.o.time_trace = v.empty() ? "*" : std::string(v); }},
     {"verbose", flag, set<&Options::verbose, true>}, {"dll-verbose", flag, set<&Options::verbose, true>},
     {"dependency-file", value, text<&Options::dependency_file>},
     {"z", value, z_option},

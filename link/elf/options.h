@@ -96,7 +96,8 @@ struct Options {
        z_interpose = false, z_global = false, z_ibt = false, z_shstk = false, z_ibtplt = false, z_sectionheader = true;
   bool new_dtags = true;
   bool relax = true, tail_merge = true;
-  bool print_map = false, trace = false, stats = false, verbose = false, time_trace = false, version_only = false, help = false;
+  std::string time_trace;  // file; "*": beside the output
+  bool print_map = false, trace = false, stats = false, verbose = false, version_only = false, help = false;
   bool fatal_warnings = false, no_warnings = false, color = false, warn_common = false, demangle = true;
   bool noinhibit_exec = false;
   bool pack_relr = false;

@@ -244,3 +244,15 @@ TEST_CASE("ELF options: properties of objects combine, in -r outputs as well") {
   REQUIRE(link({"-shared", a, "-o", dir.file("y.so"), "-z", "x86-64-v3"}).ok());
   CHECK(has(readelf({"-n"}, dir.file("y.so")), "x86-64-v3"));
 }
+
+TEST_CASE("ELF options: --stats and --time-trace name the passes and the stages of code generation") {
+  TempDir dir;
+  std::string a = dir.write("a.air", "strong func @_start() -> void {\nstart:\n  trap\n}\n"), out = dir.file("out");
+  RunResult r = link({a, "-o", out, "--stats", "--time-trace"});
+  REQUIRE(r.ok());
+  for (const char* name : {"open ", "resolve ", "live ", "layout ", "write ", "  select ", "  allocate ", "  emit "}) CHECK(has(r.err, name));
+  std::string trace = read_file(out + ".time-trace");
+  CHECK(has(trace, "{\"traceEvents\":["));
+  CHECK(has(trace, "\"name\":\"allocate, all threads\""));
+  CHECK(run({"python3", "-m", "json.tool", out + ".time-trace"}).ok());
+}

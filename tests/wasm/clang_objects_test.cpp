@@ -49,7 +49,7 @@ struct Project {
     std::string runner = dir.write("run.mjs",
         "import {WASI} from 'node:wasi'; import fs from 'node:fs';\n"
         "const wasi=new WASI({version:'preview1',args:['p'],env:{},returnOnExit:true});\n"
-        "const i=await WebAssembly.instantiate(await WebAssembly.compile(fs.readFileSync(process.argv[2])),wasi.getImportObject());\n"
+        "const i=await WebAssembly.instantiate(await WebAssembly.compile(fs.readFileSync(process.argv[2])),{wasi_snapshot_preview1:wasi.wasiImport});\n"
         "process.exitCode=wasi.start(i);\n");
     return run({"node", "--no-warnings", runner, dir.file(output)});
   }

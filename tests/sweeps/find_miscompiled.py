@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Finds the functions of a module that lode compiles to something else than LLVM does.
 
-    bisect.py MODULE.bc [OTHER INPUTS...] [--expected FILE] [--args ...] [--lode LODE]
+    find_miscompiled.py MODULE.bc [OTHER INPUTS...] [--expected FILE] [--args ...] [--lode LODE]
 
 Both compile the whole module to an object whose functions are all global (llvm-extract sees to that). A program takes
 each function from one of the two objects: those taken from the other are made weak there. So one try costs two runs of
