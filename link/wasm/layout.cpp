@@ -40,7 +40,7 @@ bool Link::becomes_import(const Symbol& s) const {
   if (s.kind != SymbolKind::function) return true;
   if (s.explicit_import || s.allowed_undefined) return true;
   if (s.weak) return false;
-  return options.unresolved == Unresolved::import_functions;
+  return options.import_undefined || options.unresolved == Unresolved::import_dynamic;
 }
 
 uint32_t Link::function_item(SymbolId id, uint32_t wanted_type) const {
@@ -373,7 +373,8 @@ void Link::assign_addresses() {
     if (bytes < least) diagnostics.error(std::string(what) + " too small, " + std::to_string(uint64_t(least)) + " bytes needed");
     if (bytes > max_bytes) diagnostics.error(std::string(what) + " too large, cannot be greater than " + std::to_string(max_bytes));
   };
-  if (options.initial_heap) needed += options.initial_heap;
+  if (options.initial_heap % page) diagnostics.error("initial heap must be aligned to the page size (65536 bytes)");
+  needed += options.initial_heap;
   if (needed > max_bytes) {
     diagnostics.error("initial memory too large: " + std::to_string(uint64_t(needed)) + " bytes needed");
     return;

@@ -42,7 +42,7 @@ struct Adder {
   uint32_t signature(air::TypeId t, std::string_view name) {
     auto [it, fresh] = m.signatures.emplace(t.value, none);
     if (!fresh) return it->second;
-    auto bytes = cg::signature_of(air.types, t, l.features);
+    auto bytes = cg::signature_of(air.types, t, file.features);
     if (!bytes.ok()) {
       l.diagnostics.error(file.name + ": " + std::string(name) + ": " + bytes.error().text());
       return it->second = l.types.intern(cg::signature_bytes({}, {}));
@@ -95,7 +95,10 @@ struct Adder {
     file.first_segment = uint32_t(l.segments.size());
     for (uint32_t i = 0; i < air.symbols.size(); i++) {
       air::Symbol& y = air.symbols[i];
-      if (!(l.features & cg::bit(cg::Feature::atomics))) y.tls = air::TlsModel::none;  // one thread: ordinary data
+      if (y.tls != air::TlsModel::none && !(file.features & cg::bit(cg::Feature::atomics))) {  // one thread: ordinary data
+        y.tls = air::TlsModel::none;
+        file.one_thread = true;
+      }
       if (!defines(y)) continue;
       bool drop = dropped(y);
       if (y.kind == air::SymbolKind::function && y.function.valid()) {
@@ -267,6 +270,7 @@ bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const 
   f.name = name;
   f.eager = eager;
   f.module = std::move(input);
+  read_features(l, f, air);
   Adder a{l, number, f, *f.module, air, {}};
   a.items_of_symbols();
   a.add_symbols();
@@ -282,32 +286,50 @@ bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const 
 
 }  // namespace
 
-bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
+namespace {
+
+// Null: no module. An error: a damaged one.
+Result<std::unique_ptr<ModuleInput, ModuleInputDeleter>> open_module(Bytes bytes, const std::string& name) {
   std::unique_ptr<ModuleInput, ModuleInputDeleter> input(new ModuleInput);
   bool bitcode = bytes.size() >= 4 && ((bytes[0] == 'B' && bytes[1] == 'C' && bytes[2] == 0xc0 && bytes[3] == 0xde) ||
                                        (bytes[0] == 0xde && bytes[1] == 0xc0 && bytes[2] == 0x17 && bytes[3] == 0x0b));
-  if (bitcode) {
-    auto opened = codegen::BitcodeModule::open(bytes, name);
-    if (!opened.ok()) {
-      diagnostics.error(opened.error());
-      return true;
-    }
-    input->bitcode = std::move(*opened);
-    input->air = &input->bitcode->module();
-    return add(*this, std::move(input), name, eager);
-  }
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (name.ends_with(".air") || air::looks_like_text(text)) {
-    auto read = air::read_text(text, name);
-    if (!read.ok()) {
-      diagnostics.error(read.error());
-      return true;
-    }
-    input->owned = std::make_unique<air::Module>(std::move(*read));
+  if (bitcode) {
+    LODE_ASSIGN(input->bitcode, codegen::BitcodeModule::open(bytes, name));
+    input->air = &input->bitcode->module();
+  } else if (name.ends_with(".air") || air::looks_like_text(text)) {
+    LODE_ASSIGN(air::Module read, air::read_text(text, name));
+    input->owned = std::make_unique<air::Module>(std::move(read));
     input->air = input->owned.get();
-    return add(*this, std::move(input), name, eager);
+  } else {
+    input.reset();
   }
-  return false;
+  return input;
+}
+
+}  // namespace
+
+bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
+  auto input = open_module(bytes, name);
+  if (!input.ok()) {
+    diagnostics.error(input.error());
+    return true;
+  }
+  return *input && add(*this, std::move(*input), name, eager);
+}
+
+bool Link::offered_names_of_module(Bytes bytes, const std::string& name, std::vector<std::string_view>& out) {
+  auto input = open_module(bytes, name);
+  if (!input.ok()) {
+    diagnostics.error(input.error());
+    return true;
+  }
+  if (!*input) return false;
+  const air::Module& air = *(*input)->air;
+  for (const air::Symbol& y : air.symbols)
+    if (y.defined && y.name.size && y.linkage != air::Linkage::internal && y.linkage != air::Linkage::available_externally)
+      out.push_back(keep(std::string(air.str(y.name))));
+  return true;
 }
 
 void Link::add_air(std::unique_ptr<air::Module> module, bool eager) {
@@ -364,9 +386,11 @@ void Link::lower(std::span<const uint32_t> wave) {
     c.reach = file.module->reach;
     c.runtime = runtime;
     c.options.object = options.relocatable;
-    c.options.features = features;
+    c.options.features = file.features;
     c.stack_pointer = stack_pointer;
     c.tls_base = tls_base;
+    c.tls_size = tls_size;
+    c.tls_align = tls_align;
     c.exception_tag = exception_tag;
     auto done = cg::lower(w.fn, c, *w.scratch, drafts_of_wave[i]);
     if (!done.ok()) return diagnostics.error(std::move(done.error()).at(file.name), wave[i]);
@@ -386,7 +410,10 @@ void Link::lower(std::span<const uint32_t> wave) {
     }
   auto ids = store.append_all(list, options.threads);
   if (!ids.ok()) return diagnostics.error(ids.error());
-  for (size_t i = 0; i < items.size(); i++) functions[items[i]].mir = (*ids)[i];
+  for (size_t i = 0; i < items.size(); i++) {
+    functions[items[i]].mir = (*ids)[i];
+    files[functions[items[i]].file].one_thread |= bool(list[i]->flags & cg::function_flags::one_thread);
+  }
   lowered += items.size();
 }
 
