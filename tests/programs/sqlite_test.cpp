@@ -18,7 +18,7 @@ const std::string& expected() {
 }
 
 void must(const Args& command) {
-  RunResult r = run(command, {.seconds = 120});
+  RunResult r = run(command, {.seconds = 600});
   INFO(command[0] << ": " << r.describe());
   REQUIRE(r.ok());
 }

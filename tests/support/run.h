@@ -71,7 +71,7 @@ struct RunResult {
 };
 
 struct RunOptions {
-  double seconds = 60;  // time limit for the command and all it starts
+  double seconds = 300;  // time limit for the command and all it starts: against hangs, so generous to a busy machine
   std::string cwd;      // empty: this process's
   std::string input;    // what it reads from stdin
 };

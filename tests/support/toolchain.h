@@ -62,7 +62,7 @@ inline Args wasi_link(const Args& inputs, const std::string& output, const TempD
 }
 
 // Runs a module under node's WASI; status 134 is a trap, 126 a module that node refuses.
-inline RunResult run_wasi(const std::string& module, double seconds = 60) {
+inline RunResult run_wasi(const std::string& module, double seconds = 300) {
   static const char* script =
       "const fs=require('fs');const{WASI}=require('node:wasi');"
       "const w=new WASI({version:'preview1',args:['program'],env:{},returnOnExit:true});"
