@@ -541,12 +541,13 @@ void Selector::select_indirect_branch(const Inst& i) {
   Reg target = reg_of(i.va());
   JumpTable t;
   t.first = uint32_t(table_targets_.size());
+  const uint32_t* edges = &fn_->extra[i.b + 1];
   for (uint32_t k = 0, n = fn_->extra[i.b]; k < n; k++) {
-    uint32_t e = fn_->extra[i.b + 1 + k];
-    bool seen = false;
-    for (uint32_t j = 0; j < k; j++) seen |= fn_->edges[fn_->extra[i.b + 1 + j]].target == fn_->edges[e].target;
-    if (seen) continue;
-    table_targets_.push_back(fn_->edges[e].target.value);
+    uint32_t e = edges[k], target = fn_->edges[e].target.value;
+    // A target may be listed more than once.
+    if (indirect_seen_[target] == cur_inst_) continue;
+    indirect_seen_[target] = cur_inst_;
+    table_targets_.push_back(target);
     edge_copies(e);
   }
   t.count = uint32_t(table_targets_.size()) - t.first;

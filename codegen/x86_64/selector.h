@@ -293,7 +293,7 @@ class Selector : public codegen::LowerScratch {
   struct Pending {                    // VBlocks in order of creation: AIR blocks first, then made ones
     uint32_t begin = 0, end = 0;      // AIR block: in buffer_, backwards; made block: in made_, forwards
     float frequency = 1;
-    uint32_t first_made = ~0u, next_made = ~0u;  // made blocks laid out behind this one
+    uint32_t first_made = ~0u, last_made = ~0u, next_made = ~0u;  // made blocks laid out behind this one
   };
   struct Leaf {
     TypeId type;
@@ -305,6 +305,7 @@ class Selector : public codegen::LowerScratch {
   std::vector<codegen::VInst> spare_;
   std::vector<uint32_t> layout_;
   std::vector<uint32_t> param_slot_;  // by block that an indirect branch reaches: first slot of its parameters, else ~0
+  std::vector<uint32_t> indirect_seen_; // by block, when there are indirect branches: the last of them that listed it
   std::vector<uint32_t> x87_slots_;
   std::vector<uint32_t> thread_;        // the finaliser's
   std::vector<Label> table_labels_;
