@@ -216,8 +216,6 @@ void RegisterAllocator::State::find_borders(uint32_t all) {
     for (uint32_t w = 0; w < words; w++)
       if (live_in[w]) trim_undefined(w, {exposed.data() + exposed_begin, next_exposed - exposed_begin});
     // A border is between sets that differ: at a block with a set, or a definition, and at those around it.
-    std::sort(touched.begin(), touched.end());
-    touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
     auto note = [&](uint32_t b, uint32_t w, uint64_t change, uint64_t leaving) {
       for (; change; change &= change - 1) {
         const unsigned bit = unsigned(std::countr_zero(change));

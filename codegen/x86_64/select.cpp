@@ -107,6 +107,7 @@ void Selector::prepare() {
   table_targets_.clear();
   leaves_.clear();
   asms_.clear();
+  x87_spare_.clear();
   failure_.clear();
   outgoing_bytes_ = 0;
   has_calls_ = dynamic_frame_ = calls_setjmp_ = builtin_setjmp_ = false;
