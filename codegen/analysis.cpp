@@ -1,8 +1,4 @@
-// Reverse postorder, dominators, loops, cold blocks, frequencies and layout of a control-flow graph.
-//
-// Dominators: semi-NCA (L. Georgiadis, "Linear-Time Algorithms for Dominators and Related Problems", 2005): semidominators with path
-// compression, then each node's dominator is found by walking up from its parent in the depth-first tree. The iterative method over
-// reverse postorder needs fewer lines but is quadratic for a long ladder of tests that share one exit.
+// Loops, cold blocks, frequencies and layout of a control-flow graph.
 //
 // Loops: a natural loop for every block that an edge enters from a block it dominates; all edges to one header make one loop. Headers
 // are taken in descending reverse postorder, so inner loops come first and are walked over as one node afterwards.
@@ -32,131 +28,11 @@ void CfgAnalysis::run(const air::Function& fn) {
 }
 
 void CfgAnalysis::run(std::span<const uint32_t> first, std::span<const uint32_t> targets, std::span<const uint8_t> marks) {
-  number(first, targets);
-  find_dominators();
+  build(first, targets);
   find_loops();
   find_cold(first, targets, marks);
   estimate();
   lay_out();
-}
-
-// Depth-first search from the entry. Fills rpo, rpo_number, the predecessors and, for the dominators, a_ = parent in the depth-first tree
-// and b_ = blocks in preorder.
-void CfgAnalysis::number(std::span<const uint32_t> first, std::span<const uint32_t> targets) {
-  const uint32_t n = uint32_t(first.size() - 1);
-  rpo.clear();
-  rpo_number.assign(n, none);
-  a_.assign(n, none);
-  b_.clear();
-  c_.assign(n, 0);  // next successor to look at, counted from the last
-  stack_.clear();
-  if (n != 0) {
-    stack_.push_back(0);
-    rpo_number[0] = 0;
-    b_.push_back(0);
-  }
-  while (!stack_.empty()) {
-    const uint32_t block = stack_.back();
-    // Last successor first: it then comes late in reverse postorder and the first one directly follows its source.
-    const uint32_t count = first[block + 1] - first[block];
-    bool pushed = false;
-    while (c_[block] < count) {
-      const uint32_t s = targets[first[block] + count - 1 - c_[block]++];
-      if (rpo_number[s] != none) continue;
-      rpo_number[s] = 0;
-      a_[s] = block;
-      b_.push_back(s);
-      stack_.push_back(s);
-      pushed = true;
-      break;
-    }
-    if (pushed) continue;
-    rpo.push_back(block);
-    stack_.pop_back();
-  }
-  std::reverse(rpo.begin(), rpo.end());
-  for (uint32_t i = 0; i < rpo.size(); i++) rpo_number[rpo[i]] = i;
-
-  pred_first.assign(n + 1, 0);
-  for (uint32_t b : rpo)
-    for (uint32_t e = first[b]; e < first[b + 1]; e++) pred_first[targets[e] + 1]++;
-  for (uint32_t b = 0; b < n; b++) pred_first[b + 1] += pred_first[b];
-  preds.resize(pred_first[n]);
-  c_.assign(pred_first.begin(), pred_first.end() - 1);
-  for (uint32_t b : rpo)
-    for (uint32_t e = first[b]; e < first[b + 1]; e++) preds[c_[targets[e]]++] = b;
-}
-
-void CfgAnalysis::find_dominators() {
-  const uint32_t n = uint32_t(rpo_number.size()), count = uint32_t(b_.size());
-  idom.assign(n, none);
-  if (n == 0) return;
-  // All in preorder numbers: parent (c_), semidominator / label (d_), ancestor in the forest (stack_ is the path to compress).
-  dom_begin_.assign(n, 0);  // block -> preorder number, for now
-  for (uint32_t i = 0; i < count; i++) dom_begin_[b_[i]] = i;
-  c_.resize(count);
-  d_.resize(count);
-  dom_size_.assign(std::max(n, count), none);  // ancestor; none: a root of the forest
-  std::vector<uint32_t>& ancestor = dom_size_;
-  std::vector<uint32_t>& label = d_;
-  std::vector<uint32_t>& parent = c_;
-  for (uint32_t i = 0; i < count; i++) {
-    parent[i] = i ? dom_begin_[a_[b_[i]]] : 0;
-    label[i] = i;
-  }
-  a_.resize(std::max<size_t>(a_.size(), count));
-  std::vector<uint32_t>& semi = a_;  // the parents have been copied
-  for (uint32_t i = 0; i < count; i++) semi[i] = i;
-  auto eval = [&](uint32_t v) {
-    if (ancestor[v] == none) return v;
-    stack_.clear();
-    uint32_t u = v;
-    while (ancestor[ancestor[u]] != none) {
-      stack_.push_back(u);
-      u = ancestor[u];
-    }
-    // u's ancestor is a root; compress from the top down.
-    while (!stack_.empty()) {
-      const uint32_t w = stack_.back();
-      stack_.pop_back();
-      const uint32_t above = ancestor[w];
-      if (semi[label[above]] < semi[label[w]]) label[w] = label[above];
-      ancestor[w] = ancestor[above];
-    }
-    return label[v];
-  };
-  for (uint32_t w = count - 1; w > 0; w--) {
-    const uint32_t block = b_[w];
-    for (uint32_t e = pred_first[block]; e < pred_first[block + 1]; e++) {
-      const uint32_t u = eval(dom_begin_[preds[e]]);
-      semi[w] = std::min(semi[w], semi[u]);
-    }
-    ancestor[w] = parent[w];
-  }
-  // label now becomes the immediate dominator.
-  for (uint32_t w = 1; w < count; w++) {
-    uint32_t d = parent[w];
-    while (d > semi[w]) d = label[d];
-    label[w] = d;
-  }
-  for (uint32_t w = 1; w < count; w++) idom[b_[w]] = b_[label[w]];
-
-  // Intervals: sizes from the leaves up, then begins from the root down; a dominator precedes what it dominates in reverse postorder.
-  dom_size_.assign(n, 0);
-  dom_begin_.assign(n, 0);
-  c_.assign(n, 0);
-  for (size_t i = rpo.size(); i-- > 0;) {
-    const uint32_t b = rpo[i];
-    dom_size_[b]++;
-    if (idom[b] != none) dom_size_[idom[b]] += dom_size_[b];
-  }
-  for (uint32_t b : rpo) {
-    if (idom[b] != none) {
-      dom_begin_[b] = c_[idom[b]];
-      c_[idom[b]] += dom_size_[b];
-    }
-    c_[b] = dom_begin_[b] + 1;
-  }
 }
 
 void CfgAnalysis::find_loops() {

@@ -2,7 +2,7 @@
 // blocks are cold, how often a block runs, and in which order to lay the blocks out.
 //
 // No recursion and no memory per block on the heap: the vectors keep their capacity from function to function. Everything is linear
-// in blocks and edges in practice (dominators by semi-NCA, loops by collapsing inner ones first).
+// in blocks and edges in practice (dominators as in codegen/air/flow_tree.h, loops by collapsing inner ones first).
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "codegen/air/air.h"
+#include "codegen/air/flow_tree.h"
 
 namespace lode::codegen {
 
@@ -19,9 +20,8 @@ struct CfgLoop {
   uint32_t depth = 1;     // 1: outermost
 };
 
-class CfgAnalysis {
+class CfgAnalysis : public air::FlowTree {
  public:
-  static constexpr uint32_t none = ~0u;
   // Marks of blocks that the caller knows about.
   static constexpr uint8_t dead_end = 1,  // ends in trap, unreachable or resume: control does not go on from here
       unlikely = 2;                       // rarely reached (a landing pad)
@@ -33,10 +33,6 @@ class CfgAnalysis {
 
   // Results; valid until the next run. Blocks that cannot be reached have no number, no dominator and are not in `order`.
   std::vector<uint32_t> succ_first, succs;  // the graph itself, when run() was given a function
-  std::vector<uint32_t> rpo;                // blocks in reverse postorder; successors with small numbers come early
-  std::vector<uint32_t> rpo_number;         // by block; none: unreachable
-  std::vector<uint32_t> pred_first, preds;  // predecessors of b: preds[pred_first[b]] .. preds[pred_first[b + 1] - 1], reachable ones only
-  std::vector<uint32_t> idom;               // by block; none for the entry and what is unreachable
   std::vector<CfgLoop> loops;               // inner loops before the loops that contain them
   std::vector<uint32_t> loop_of;            // by block: its innermost loop, or none
   std::vector<uint8_t> depth;               // by block: loops around it, at most 255
@@ -45,18 +41,14 @@ class CfgAnalysis {
   std::vector<uint32_t> order;              // layout: every reachable block once, the entry first, loops contiguous, cold blocks last
   bool reducible = true;                    // no retreating edge to a block that does not dominate its source
 
-  bool dominates(uint32_t a, uint32_t b) const { return dom_begin_[b] - dom_begin_[a] < dom_size_[a]; }
   bool is_back_edge(uint32_t from, uint32_t to) const { return rpo_number[to] <= rpo_number[from] && dominates(to, from); }
 
  private:
-  void number(std::span<const uint32_t> first, std::span<const uint32_t> targets);
-  void find_dominators();
   void find_loops();
   void find_cold(std::span<const uint32_t> first, std::span<const uint32_t> targets, std::span<const uint8_t> marks);
   void estimate();
   void lay_out();
 
-  std::vector<uint32_t> dom_begin_, dom_size_;  // preorder interval in the dominator tree
   std::vector<uint32_t> a_, b_, c_, d_, stack_;
   std::vector<uint8_t> marks_;
 };

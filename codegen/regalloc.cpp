@@ -1,7 +1,7 @@
 // The register allocator's main line: liveness, live ranges, coalescing, assignment by weight.
 //
-//  1. Liveness (regalloc_ranges.cpp) by bit sets over the registers that occur in several blocks. -O0 code has none of these.
-//  2. Ranges (there too): one backward pass makes sorted segment lists, and marks in the occupancy table what physical
+//  1. Liveness (regalloc_liveness.cpp) by bit sets over the registers that occur in several blocks. -O0 code has none of these.
+//  2. Ranges (regalloc_ranges.cpp): one backward pass makes sorted segment lists, and marks in the occupancy table what physical
 //     registers and call clobbers take.
 //  3. Coalescing. Copies in order of frequency: two ranges that do not meet become one. Not where control may come back a second time:
 //     the range that ends at the copy may be wanted again then, with what it held.
@@ -75,6 +75,8 @@ void RegisterAllocator::State::run() {
   around.clear();
   occurrences.clear();
   fixed.clear();
+  fixed_groups.clear();
+  have_holders = false;
   find_liveness();
   build_ranges();
   coalesce();

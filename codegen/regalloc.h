@@ -27,6 +27,7 @@ struct RegisterInfo {
   bool gp_exchange = true;                       // the target can exchange two gp registers (else cycles go through gp_scratch)
   // false: no place in the frame is ever that of two values, not even after each other (functions that call setjmp)
   bool share_homes = true;
+  uint32_t liveness_limit = 1 << 21;             // words of memory beyond which liveness is found for some registers at a time
   uint8_t gp_scratch = 255;                      // never allocated, or 255: slot-to-slot moves then use fp_scratch
 };
 

@@ -15,6 +15,8 @@ namespace lode::codegen {
 
 bool RegisterAllocator::State::displace(uint32_t v) {
   Interval& it = intervals[v];
+  // A step also for what it takes to look at the whole range.
+  displace_budget -= std::min<uint64_t>(displace_budget, it.segment_count + it.length / Occupancy::region);
   if (displace_budget == 0 || it.segment_count > 4096) return false;
   const Occupancy::Masks masks = taken_entirely(it);
   // Not where a physical register is in use, nor where calls destroy it.
@@ -73,15 +75,42 @@ Occupancy::Masks RegisterAllocator::State::taken_entirely(const Interval& it) co
 }
 
 // Physical registers in use anywhere in a range.
-uint64_t RegisterAllocator::State::fixed_in(const Interval& it) const {
+uint64_t RegisterAllocator::State::fixed_in(const Interval& it) {
+  constexpr size_t group = 64;
+  if (fixed_groups.empty()) {
+    fixed_groups.assign(fixed.size() / group + 1, 0);
+    for (size_t k = 0; k < fixed.size(); k++) fixed_groups[k / group] |= fixed[k].mask;
+  }
   uint64_t mask = 0;
   for (uint32_t s = it.first_segment; s != none; s = segments[s].next) {
-    // Sorted downwards by `from`; each lies within one block, so what starts far in front of a segment has ended before it.
-    auto at = std::upper_bound(fixed.begin(), fixed.end(), segments[s].to, [](Point p, const Fixed& f) { return p > f.from; });
-    for (; at != fixed.end() && at->reaches > segments[s].from; ++at)
-      if (at->to > segments[s].from) mask |= at->mask;
+    const Segment& x = segments[s];
+    // Sorted downwards by `from`: first those that start within the segment, groups of them at once, then those that reach into it. Each
+    // lies within one block, so what starts far in front of a segment has ended before it.
+    size_t at = size_t(std::upper_bound(fixed.begin(), fixed.end(), x.to, [](Point p, const Fixed& f) { return p > f.from; }) - fixed.begin());
+    while (at < fixed.size() && fixed[at].from >= x.from) {
+      if (at % group == 0 && at + group <= fixed.size() && fixed[at + group - 1].from >= x.from) {
+        mask |= fixed_groups[at / group];
+        at += group;
+      } else {
+        mask |= fixed[at++].mask;
+      }
+    }
+    for (; at < fixed.size() && fixed[at].reaches > x.from; ++at)
+      if (fixed[at].to > x.from) mask |= fixed[at].mask;
   }
   return mask;
+}
+
+// The ranges that stand in registers when spilling begins, by register and place. From then on they can only lose them.
+void RegisterAllocator::State::find_holders() {
+  have_holders = true;
+  for (auto& list : holders) list.clear();
+  for (uint32_t v = 0; v < intervals.size(); v++) {
+    const Interval& it = intervals[v];
+    if (it.parent != v || it.reg == Interval::no_reg || it.length == 0) continue;
+    for (uint32_t s = it.first_segment; s != none; s = segments[s].next) holders[it.reg].push_back({segments[s].from, segments[s].to, v});
+  }
+  for (auto& list : holders) std::sort(list.begin(), list.end(), [](const Holder& a, const Holder& b) { return a.from < b.from; });
 }
 
 uint8_t RegisterAllocator::State::evict(RegClass cls, Point from, Point to) {
@@ -90,27 +119,24 @@ uint8_t RegisterAllocator::State::evict(RegClass cls, Point from, Point to) {
     float weight = 0;
   } candidates[64];
   if (to - from > 64) return Interval::no_reg;
-  auto meets = [&](const Interval& it, uint64_t* covered) {
-    uint64_t bits = 0;
-    for (uint32_t s = it.first_segment; s != none && segments[s].from < to; s = segments[s].next) {
-      if (segments[s].to <= from) continue;
-      const Point b = std::max(segments[s].from, from) - from, e = std::min(segments[s].to, to) - from;
-      bits |= (e - b == 64 ? ~uint64_t{0} : ((uint64_t{1} << (e - b)) - 1)) << b;
-    }
-    if (covered) *covered |= bits;
-    return bits != 0;
+  if (!have_holders) find_holders();
+  auto each_holder = [&](uint8_t r, auto&& f) {
+    const auto& list = holders[r];
+    auto at = std::upper_bound(list.begin(), list.end(), from, [](Point p, const Holder& h) { return p < h.to; });
+    for (; at != list.end() && at->from < to; ++at)
+      if (intervals[at->vreg].reg == r) f(*at);
   };
-  const uint32_t n = uint32_t(intervals.size());
-  for (uint32_t v = 0; v < n; v++) {
-    const Interval& it = intervals[v];
-    if (it.parent != v || it.reg == Interval::no_reg || it.cls != cls || it.length == 0) continue;
-    if (segments[it.first_segment].from >= to) continue;
-    Candidate& c = candidates[it.reg];
-    if (meets(it, &c.covered)) c.weight += it.weight / float(it.length);
-  }
   uint8_t best = Interval::no_reg;
   for (uint8_t r : cls == RegClass::gp ? info->gp_order : info->fp_order) {
-    const Candidate& c = candidates[r];
+    Candidate c;
+    uint32_t last = none;
+    each_holder(r, [&](const Holder& h) {
+      const Point b = std::max(h.from, from) - from, e = std::min(h.to, to) - from;
+      c.covered |= (e - b == 64 ? ~uint64_t{0} : ((uint64_t{1} << (e - b)) - 1)) << b;
+      if (h.vreg != last) c.weight += intervals[h.vreg].weight / float(intervals[h.vreg].length);
+      last = h.vreg;
+    });
+    candidates[r] = c;
     if (!c.covered) continue;
     bool all = true;
     for (Point p = from; p < to; p++) {
@@ -120,14 +146,13 @@ uint8_t RegisterAllocator::State::evict(RegClass cls, Point from, Point to) {
     if (all && (best == Interval::no_reg || c.weight < candidates[best].weight)) best = r;
   }
   if (best == Interval::no_reg) return best;
-  for (uint32_t v = 0; v < n; v++) {
-    Interval& it = intervals[v];
-    if (it.parent != v || it.reg != best || it.length == 0) continue;
-    if (segments[it.first_segment].from >= to || !meets(it, nullptr)) continue;
-    release(it, best);
-    it.reg = Interval::no_reg;
-    spill_queue.push_back(v);
-  }
+  const size_t before = spill_queue.size();
+  each_holder(best, [&](const Holder& h) {
+    intervals[h.vreg].reg = Interval::no_reg;
+    release(intervals[h.vreg], best);
+    spill_queue.push_back(h.vreg);
+  });
+  std::sort(spill_queue.begin() + before, spill_queue.end());
   return best;
 }
 

@@ -11,11 +11,13 @@ void Occupancy::reset(uint32_t points) {
   at_.assign(points, {});
   all_.assign(points / chunk + 1, 0);
   any_.assign(points / chunk + 1, {});
+  region_.assign(points / region + 1, {});
 }
 
 void Occupancy::clobber(Point at, uint64_t mask) {
   at_[at].clobbered |= mask;
   any_[at / chunk].clobbered |= mask;
+  region_[at / region].clobbered |= mask;
 }
 
 Occupancy::Masks Occupancy::in(Point from, Point to) const {
@@ -23,6 +25,11 @@ Occupancy::Masks Occupancy::in(Point from, Point to) const {
   while (from < to) {
     const uint32_t c = from / chunk;
     if (from % chunk == 0 && to - from >= chunk) {
+      if (from % region == 0 && to - from >= region) {
+        m |= region_[from / region];
+        from += region;
+        continue;
+      }
       m |= any_[c];
       from += chunk;
       continue;
@@ -38,6 +45,7 @@ void Occupancy::take(Point from, Point to, uint64_t mask) {
   while (from < to) {
     const uint32_t c = from / chunk;
     any_[c].taken |= mask;
+    region_[from / region].taken |= mask;
     if (from % chunk == 0 && to - from >= chunk) {
       all_[c] |= mask;
       from += chunk;
@@ -49,14 +57,25 @@ void Occupancy::take(Point from, Point to, uint64_t mask) {
 }
 
 void Occupancy::release(Point from, Point to, uint64_t mask) {
+  const uint32_t first = from / region;
   while (from < to) {
     const uint32_t c = from / chunk;
     const Point begin = c * chunk, end = std::min(to, begin + chunk);
-    if (from == begin && end == begin + chunk) all_[c] &= ~mask;
+    if (from == begin && end == begin + chunk) {  // nobody else has the registers of the mask anywhere in the chunk
+      all_[c] &= ~mask;
+      any_[c].taken &= ~mask;
+      from = end;
+      continue;
+    }
     for (; from < end; from++) at_[from].taken &= ~mask;
     uint64_t any = all_[c];
     for (Point p = begin; p < std::min(points_, begin + chunk); p++) any |= at_[p].taken;
     any_[c].taken = any;
+  }
+  for (uint32_t r = first; r * region < to; r++) {
+    uint64_t any = 0;
+    for (uint32_t c = r * (region / chunk); c < std::min<uint32_t>((r + 1) * (region / chunk), uint32_t(any_.size())); c++) any |= any_[c].taken;
+    region_[r].taken = any;
   }
 }
 

@@ -1,9 +1,5 @@
-// Liveness and live ranges.
-//
-// A first pass finds the registers that are read in a block before that block defines them: only those are live across blocks and get a bit.
-// Their live-in sets are the least solution of the usual equations, found by sweeps over the blocks backwards, each block again only
-// when a successor has changed. Then one backward pass over the instructions makes the ranges; between two blocks in layout order
-// only the registers that are live on one side of the border are touched, so a value that lives through a hundred blocks costs nothing in them.
+// Live ranges, by one backward pass over the instructions. Between two blocks in layout order only the registers that are live on one side
+// of the border are touched, so a value that lives through a hundred blocks costs nothing in them.
 #include <algorithm>
 #include <bit>
 
@@ -17,125 +13,10 @@ namespace {
 constexpr uint32_t reading = 1 << unsigned(Role::use) | 1 << unsigned(Role::use_late) | 1 << unsigned(Role::mod),
                    writing = 1 << unsigned(Role::def) | 1 << unsigned(Role::def_early) | 1 << unsigned(Role::mod);
 
+// Words that the sets of one step may have in all blocks together.
+constexpr uint32_t set_limit = 1 << 21;
+
 }  // namespace
-
-void RegisterAllocator::State::find_liveness() {
-  const uint32_t n = uint32_t(code->vregs.size()), blocks = uint32_t(code->blocks.size());
-  last_def.assign(n, none);
-  last_use.assign(n, none);
-  crossing.clear();
-  exposed.clear();
-  other_defs.clear();
-  words = 0;
-  undefined = false;
-  undefined_words.clear();
-  for (uint32_t b = 0; b < blocks; b++) {
-    const VBlock& block = code->blocks[b];
-    const VInst* inst = code->insts.data() + block.first_inst;
-    for (const VInst* end = inst + block.inst_count; inst != end; inst++) {
-      if (inst->operand_count == 0) continue;
-      uint32_t operand_count;
-      const Operand* op = code->operands_of(*inst, operand_count);
-      if (pending.size() < operand_count) pending.resize(operand_count);
-      uint32_t writes = 0;
-      for (const Operand* last = op + operand_count; op != last; op++) {
-        const uint32_t v = op->reg().value - Reg::first_virtual;
-        if (v >= n || last_def[v] == b) continue;
-        const uint32_t role = 1u << unsigned(op->role());
-        if (role & reading && last_use[v] != b) {
-          if (last_use[v] == none) crossing.push_back(v);
-          last_use[v] = b;
-          exposed.push_back({b, v});
-        }
-        // What an instruction writes must not hide what it reads.
-        if (role & writing) pending[writes++] = v;
-      }
-      for (uint32_t k = 0; k < writes; k++) {
-        const uint32_t v = pending[k];
-        if (last_def[v] != none && last_def[v] != b) other_defs.push_back({last_def[v], v});
-        last_def[v] = b;
-      }
-    }
-  }
-  if (crossing.empty()) return;
-
-  words = uint32_t(crossing.size() + 63) / 64;
-  for (uint32_t k = 0; k < crossing.size(); k++) last_use[crossing[k]] = k;  // from here on: the bit
-  live_in.assign(size_t{blocks} * words, 0);
-  defined.assign(size_t{blocks} * words, 0);
-  auto set = [&](std::vector<uint64_t>& bits, uint32_t b, uint32_t v) {
-    const uint32_t k = last_use[v];
-    bits[size_t{b} * words + k / 64] |= uint64_t{1} << (k & 63);
-  };
-  for (const BlockAndReg& e : exposed) set(live_in, e.block, e.vreg);
-  for (uint32_t v : crossing)
-    if (last_def[v] != none) set(defined, last_def[v], v);
-  for (const BlockAndReg& e : other_defs)
-    if (last_use[e.vreg] != none) set(defined, e.block, e.vreg);
-
-  // changed_at, computed_at: by block, in steps of one clock.
-  changed_at.assign(blocks, 1);
-  computed_at.assign(blocks, 0);
-  uint32_t clock = 1;
-  for (bool again = true; again;) {
-    again = false;
-    for (uint32_t b = blocks; b-- > 0;) {
-      const VBlock& block = code->blocks[b];
-      bool due = false;
-      for (uint32_t k = 0; k < block.succ_count; k++) due |= changed_at[code->successors[block.succs + k]] > computed_at[b];
-      if (!due) continue;
-      clock++;
-      computed_at[b] = clock;
-      uint64_t* in = live_in.data() + size_t{b} * words;
-      const uint64_t* def = defined.data() + size_t{b} * words;
-      uint64_t grown = 0;
-      for (uint32_t k = 0; k < block.succ_count; k += 2) {  // two successors at a time
-        const uint64_t* next = live_in.data() + size_t{code->successors[block.succs + k]} * words;
-        const uint64_t* other = k + 1 < block.succ_count ? live_in.data() + size_t{code->successors[block.succs + k + 1]} * words : next;
-        for (uint32_t w = 0; w < words; w++) {
-          const uint64_t more = (next[w] | other[w]) & ~def[w] & ~in[w];
-          in[w] |= more;
-          grown |= more;
-        }
-      }
-      if (grown) {
-        changed_at[b] = ++clock;
-        again = true;
-      }
-    }
-  }
-  for (uint32_t w = 0; w < words; w++)
-    if (live_in[w]) trim_undefined(w);
-}
-
-// Some registers of word w are not defined on every path (block parameters that one edge leaves undefined): they are not live where no
-// definition has been passed, except where they are read all the same. Turns `defined` into what some path has defined at the
-// block's end.
-void RegisterAllocator::State::trim_undefined(uint32_t w) {
-  const uint32_t blocks = uint32_t(code->blocks.size());
-  undefined = true;
-  reached.assign(blocks, 0);
-  for (bool again = true; again;) {
-    again = false;
-    for (uint32_t b = 0; b < blocks; b++) {
-      const VBlock& block = code->blocks[b];
-      const uint64_t out_of = reached[b] | defined[size_t{b} * words + w];
-      for (uint32_t k = 0; k < block.succ_count; k++) {
-        const uint32_t s = code->successors[block.succs + k];
-        again |= s <= b && (out_of & ~reached[s]);
-        reached[s] |= out_of;
-      }
-    }
-  }
-  const uint64_t suspects = live_in[w];
-  for (uint32_t b = 0; b < blocks; b++) {
-    live_in[size_t{b} * words + w] &= reached[b] | ~suspects;
-    defined[size_t{b} * words + w] |= reached[b];
-  }
-  for (const BlockAndReg& e : exposed)
-    if (last_use[e.vreg] / 64 == w) live_in[size_t{e.block} * words + w] |= uint64_t{1} << (last_use[e.vreg] & 63);
-  undefined_words.push_back(w);
-}
 
 // Ranges are made backwards. A register's first segment has the register's own number; when another is put in front, it moves.
 inline void RegisterAllocator::State::add_segment(uint32_t v, Point from, Point to) {
@@ -190,23 +71,20 @@ void RegisterAllocator::State::build_ranges() {
     const Point block_end = (block.first_inst + block.inst_count) * 2;
     const float frequency = block.frequency;
     // From what is live at the next block's start to what is live at this one's end.
-    if (words) std::fill_n(live_out.begin(), words, 0);
-    for (uint32_t k = 0; k < block.succ_count; k++) {
-      const uint64_t* next = live_in.data() + size_t{code->successors[block.succs + k]} * words;
-      for (uint32_t w = 0; w < words; w++) live_out[w] |= next[w];
+    auto turn = [&](uint32_t v, bool leaving) {
+      if (!leaving) add_segment(v, block_end, live_end[v]);
+      live_end[v] = leaving ? block_end : 0;
+    };
+    if (words) {
+      find_live_out(b);
+      for (uint32_t w = 0; w < words; w++)
+        for (uint64_t change = live[w] ^ live_out[w]; change; change &= change - 1) {
+          const unsigned bit = unsigned(std::countr_zero(change));
+          turn(crossing[w * 64 + bit], live_out[w] >> bit & 1);
+        }
     }
-    for (uint32_t w : undefined_words) live_out[w] &= defined[size_t{b} * words + w];
-    for (uint32_t w = 0; w < words; w++) {
-      const uint64_t leaving = live_out[w];
-      uint64_t change = live[w] ^ leaving;
-      while (change) {
-        const unsigned bit = unsigned(std::countr_zero(change));
-        change &= change - 1;
-        const uint32_t v = crossing[w * 64 + bit];
-        if (live[w] >> bit & 1) add_segment(v, block_end, live_end[v]);
-        live_end[v] = leaving >> bit & 1 ? block_end : 0;
-      }
-    }
+    if (!borders.empty())
+      for (uint32_t k = border_first[b]; k < border_first[b + 1]; k++) turn(border_regs[k] >> 1, border_regs[k] & 1);
     for (uint32_t i = block.first_inst + block.inst_count; i-- > block.first_inst;) {
       const VInst& inst = code->insts[i];
       if (inst.operand_count == 0 && !(inst.flags & vflags::clobber_mask)) continue;
@@ -271,13 +149,15 @@ void RegisterAllocator::State::build_ranges() {
   std::stable_sort(fixed.begin(), fixed.end(), [](const Fixed& a, const Fixed& b) { return a.from > b.from; });
   Point reaches = 0;
   for (size_t k = fixed.size(); k-- > 0;) fixed[k].reaches = reaches = std::max(reaches, fixed[k].to);
-  for (uint32_t w = 0; w < words; w++) {
-    for (uint64_t rest = live[w]; rest; rest &= rest - 1) {
-      const uint32_t v = crossing[w * 64 + unsigned(std::countr_zero(rest))];
-      add_segment(v, 0, live_end[v]);
-      live_end[v] = 0;
-    }
-  }
+  // What is live at the function's start, undefined.
+  auto begin = [&](uint32_t v) {
+    add_segment(v, 0, live_end[v]);
+    live_end[v] = 0;
+  };
+  for (uint32_t w = 0; w < words; w++)
+    for (uint64_t rest = live[w]; rest; rest &= rest - 1) begin(crossing[w * 64 + unsigned(std::countr_zero(rest))]);
+  if (!borders.empty())
+    for (uint32_t k = border_first[blocks]; k < border_first[blocks + 1]; k++) begin(border_regs[k] >> 1);
 }
 
 }  // namespace lode::codegen

@@ -24,21 +24,23 @@ uint32_t RegisterAllocator::State::home(uint32_t v) {
   if (it.slot != none) return it.slot;
   uint8_t bytes = 1;
   while (bytes < it.bytes) bytes *= 2;
-  constexpr size_t tries = 24;
+  constexpr size_t tries = 24;      // places looked at, and
+  constexpr uint8_t many_users = 64;  // values that one of them may serve: each is compared with each
   for (size_t k = 0; info->share_homes && k < shared.size() && k < tries; k++) {
     SharedSlot& s = shared[shared.size() - 1 - k];
-    if (s.bytes != bytes) continue;
+    if (s.bytes != bytes || s.users == many_users) continue;
     bool meets = false;
     for (uint32_t user = s.last_user; user != none && !meets; user = next_user[user]) meets = overlap(v, user);
     if (meets) continue;
     next_user[v] = s.last_user;
     s.last_user = v;
+    s.users++;
     return it.slot = s.slot;
   }
   out->slots.push_back({bytes});
   it.slot = uint32_t(out->slots.size() - 1);
   next_user[v] = none;
-  shared.push_back({it.slot, v, bytes});
+  shared.push_back({it.slot, v, bytes, 1});
   return it.slot;
 }
 

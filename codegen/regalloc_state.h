@@ -12,10 +12,10 @@ namespace lode::codegen {
 using Point = uint32_t;
 
 // Which physical registers are taken at which points, and which are destroyed there by calls: masks of registers a point, and summaries for
-// every `chunk` points, so that a range is tested or taken in time of its length / chunk.
+// every `chunk` and every `region` of points, so that a range is taken in time of its length / chunk and tested in that of length / region.
 class Occupancy {
  public:
-  static constexpr uint32_t chunk = 32;
+  static constexpr uint32_t chunk = 32, region = 32 * chunk;
   struct Masks {
     uint64_t taken = 0, clobbered = 0;
     void operator|=(Masks m) {
@@ -35,6 +35,7 @@ class Occupancy {
   std::vector<Masks> at_;      // a point
   std::vector<uint64_t> all_;  // a chunk: taken at every point (and not written in at_)
   std::vector<Masks> any_;     // a chunk: somewhere
+  std::vector<Masks> region_;  // a region: somewhere
 };
 
 struct Segment {
@@ -100,9 +101,17 @@ struct RegisterAllocator::State {
   std::vector<BlockAndReg> other_defs;     // definitions, but for each register's last
   std::vector<uint32_t> crossing;          // the registers that are live across blocks, by bit
   std::vector<uint32_t> pending;
-  uint32_t words = 0;                      // of a set
+  uint32_t words = 0;                      // of a set: those from first_word on, if they are not all kept at once
+  uint32_t first_word = 0;
+  struct Border {
+    uint32_t block;
+    uint32_t change;                       // register << 1, + 1: live at the block's end and not behind it, else the other way round
+  };
+  std::vector<Border> borders;             // in place of the sets, when these were too large; block count: the function's start
+  std::vector<uint32_t> border_first, border_regs;  // sorted by block
   bool undefined = false;                  // some register is not defined on every path
-  std::vector<uint64_t> live_in, defined, reached, live, live_out;
+  std::vector<uint64_t> live_in, defined, reached, live, live_out, due;
+  std::vector<uint32_t> touched;
   std::vector<uint32_t> undefined_words;   // of sets: those with such registers
   std::vector<uint32_t> changed_at, computed_at, work;
   std::vector<Point> live_end;             // by vreg
@@ -147,6 +156,7 @@ struct RegisterAllocator::State {
   struct SharedSlot {
     uint32_t slot, last_user;
     uint8_t bytes;
+    uint8_t users;
   };
   std::vector<SharedSlot> shared;          // homes
   std::vector<uint32_t> next_user;         // by interval: another with the same home
@@ -165,6 +175,13 @@ struct RegisterAllocator::State {
     uint64_t mask;
   };
   std::vector<Fixed> fixed;
+  std::vector<uint64_t> fixed_groups;      // masks of 64 of them together; made when asked for
+  struct Holder {
+    Point from, to;
+    uint32_t vreg;
+  };
+  std::vector<Holder> holders[64];         // by register: see find_holders()
+  bool have_holders = false;
   std::vector<uint32_t> assigned[64];      // by register: intervals that got it (some may have lost it again)
   std::vector<Segment> flat;
   uint64_t displace_budget = 0;
@@ -180,7 +197,9 @@ struct RegisterAllocator::State {
 
   void run();
   void find_liveness();
-  void trim_undefined(uint32_t w);
+  void find_live_out(uint32_t b);
+  void find_borders(uint32_t all);
+  void trim_undefined(uint32_t w, std::span<const BlockAndReg> exposed_here);
   void build_ranges();
   void coalesce();
   void assign();
@@ -219,7 +238,8 @@ struct RegisterAllocator::State {
   void give(uint32_t v, uint8_t reg);
   bool displace(uint32_t v);
   Occupancy::Masks taken_entirely(const Interval& it) const;
-  uint64_t fixed_in(const Interval& it) const;
+  uint64_t fixed_in(const Interval& it);
+  void find_holders();
   void take_fixed(Point from, Point to, uint64_t mask);
   uint8_t evict(RegClass cls, Point from, Point to);
   void put_aside(const Emergency& e);

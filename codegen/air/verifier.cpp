@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "codegen/air/flow_tree.h"
 #include "codegen/air/legalize.h"
 #include "codegen/air/text.h"
 
@@ -558,88 +559,26 @@ class FunctionVerifier {
 
   void dominance() {
     const uint32_t n = uint32_t(fn_.blocks.size());
-    std::vector<std::vector<uint32_t>> successors(n);
+    std::vector<uint32_t> first{0}, targets;
     for (uint32_t b = 0; b < n; b++) {
       const Block& block = fn_.blocks[b];
       for_each_edge(fn_, fn_.insts[block.first_inst + block.inst_count - 1],
-                    [&](EdgeIndex e) { successors[b].push_back(fn_.edges[e].target.value); });
+                    [&](EdgeIndex e) { targets.push_back(fn_.edges[e].target.value); });
+      first.push_back(uint32_t(targets.size()));
     }
-    // Reverse post-order.
-    std::vector<uint32_t> order, number(n, ~0u), stack{0}, next(n, 0);
-    std::vector<uint8_t> seen(n, 0);
-    seen[0] = 1;
-    while (!stack.empty()) {
-      uint32_t b = stack.back();
-      if (next[b] < successors[b].size()) {
-        uint32_t s = successors[b][next[b]++];
-        if (!seen[s]) seen[s] = 1, stack.push_back(s);
-      } else {
-        order.push_back(b);
-        stack.pop_back();
-      }
-    }
-    std::reverse(order.begin(), order.end());
-    for (uint32_t k = 0; k < order.size(); k++) number[order[k]] = k;
+    FlowTree flow;
+    flow.build(first, targets);
     inst_ = ~0u;
     for (block_ = 0; block_ < n; block_++)
-      if (!seen[block_]) {
+      if (!flow.reachable(block_)) {
         inst_ = fn_.blocks[block_].first_inst;
         report("the block cannot be reached from the entry");
       }
-    // Immediate dominators by intersection (Cooper, Harvey, Kennedy).
-    std::vector<std::vector<uint32_t>> predecessors(n);
-    for (uint32_t b : order)
-      for (uint32_t s : successors[b]) predecessors[s].push_back(b);
-    std::vector<uint32_t> idom(n, ~0u);
-    idom[0] = 0;
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (uint32_t b : order) {
-        if (b == 0) continue;
-        uint32_t best = ~0u;
-        // The last predecessor first: a block that all others lead to, such as that of a failed check, then costs a step each.
-        for (auto it = predecessors[b].rbegin(); it != predecessors[b].rend(); ++it) {
-          const uint32_t p = *it;
-          if (idom[p] == ~0u) continue;
-          if (best == ~0u) {
-            best = p;
-            continue;
-          }
-          uint32_t x = p;
-          while (x != best) {
-            while (number[x] > number[best]) x = idom[x];
-            while (number[best] > number[x]) best = idom[best];
-          }
-        }
-        if (best != idom[b]) idom[b] = best, changed = true;
-      }
-    }
-    // Depths in the dominator tree make the question cheap.
-    std::vector<uint32_t> in(n, 0), out(n, 0);
-    {
-      std::vector<std::vector<uint32_t>> children(n);
-      for (uint32_t b : order)
-        if (b) children[idom[b]].push_back(b);
-      uint32_t clock = 0;
-      std::vector<std::pair<uint32_t, uint32_t>> walk{{0, 0}};
-      in[0] = clock++;
-      while (!walk.empty()) {
-        auto& [b, k] = walk.back();
-        if (k < children[b].size()) {
-          uint32_t c = children[b][k++];
-          in[c] = clock++;
-          walk.push_back({c, 0});
-        } else {
-          out[b] = clock++;
-          walk.pop_back();
-        }
-      }
-    }
-    auto dominates = [&](uint32_t a, uint32_t b) { return in[a] <= in[b] && out[b] <= out[a]; };
+    auto known = [&](uint32_t home, uint32_t b) { return flow.reachable(home) && flow.dominates(home, b); };
     std::vector<uint32_t> block_of(fn_.insts.size());
     for (uint32_t b = 0; b < n; b++)
       for (uint32_t k = 0; k < fn_.blocks[b].inst_count; k++) block_of[fn_.blocks[b].first_inst + k] = b;
-    for (uint32_t b : order) {
+    for (uint32_t b : flow.rpo) {
       block_ = b;
       for (uint32_t k = 0; k < fn_.blocks[b].inst_count; k++) {
         inst_ = fn_.blocks[b].first_inst + k;
@@ -650,7 +589,7 @@ class FunctionVerifier {
           const Value& x = fn_.values[v.value];
           if (x.kind() == ValueKind::Const) return;
           if (x.kind() == ValueKind::Param) {
-            ok &= seen[x.index()] && dominates(x.index(), b);
+            ok &= known(x.index(), b);
             return;
           }
           uint32_t def = x.index(), home = block_of[def];
@@ -661,10 +600,10 @@ class FunctionVerifier {
               return;
             }
             uint32_t normal = fn_.edges[fn_.insts[def].b].target.value;
-            ok &= seen[home] && dominates(home, b) && (dominates(normal, b) || !dominates(fn_.edges[fn_.insts[def].c].target.value, b));
+            ok &= known(home, b) && (flow.dominates(normal, b) || !flow.dominates(fn_.edges[fn_.insts[def].c].target.value, b));
             return;
           }
-          ok &= seen[home] && (home == b ? def < inst_ : dominates(home, b));
+          ok &= home == b ? def < inst_ : known(home, b);
         };
         if (i.op == Op::invoke) {
           const CallSite& s = fn_.calls[i.a];

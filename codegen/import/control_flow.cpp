@@ -93,59 +93,15 @@ bool FunctionImporter::order_blocks() {
   return true;
 }
 
-// Immediate dominators by intersection over reverse postorder (Cooper, Harvey and Kennedy, "A Simple, Fast Dominance
-// Algorithm"), then intervals that answer "does a dominate b" with one comparison.
 void FunctionImporter::find_dominators() {
-  const uint32_t n = uint32_t(w_.order.size());
-  w_.pred_start.assign(n + 1, 0);
-  auto each_edge = [&](auto&& f) {
-    for (uint32_t b = 0; b < n; b++)
-      successors(b_, b_.insts[w_.stops[w_.order[b]]], [&](uint32_t target) { f(b, w_.number[target]); });
-  };
-  each_edge([&](uint32_t, uint32_t to) { w_.pred_start[to + 1]++; });
-  for (uint32_t b = 0; b < n; b++) w_.pred_start[b + 1] += w_.pred_start[b];
-  w_.preds.resize(w_.pred_start[n]);
-  w_.dom_first.assign(n, 0);  // how many are filled in, for now
-  each_edge([&](uint32_t from, uint32_t to) { w_.preds[w_.pred_start[to] + w_.dom_first[to]++] = from; });
-  w_.idom.assign(n, bc::none);
-  w_.idom[0] = 0;
-  for (bool changed = true; changed;) {
-    changed = false;
-    bool back_edges = false;
-    for (uint32_t b = 1; b < n; b++) {
-      uint32_t dom = bc::none;
-      for (uint32_t k = w_.pred_start[b]; k < w_.pred_start[b + 1]; k++) {
-        uint32_t p = w_.preds[k];
-        back_edges |= p >= b;
-        if (w_.idom[p] == bc::none) continue;
-        if (dom == bc::none) {
-          dom = p;
-          continue;
-        }
-        while (p != dom) {
-          while (p > dom) p = w_.idom[p];
-          while (dom > p) dom = w_.idom[dom];
-        }
-      }
-      if (w_.idom[b] != dom) {
-        w_.idom[b] = dom;
-        changed = true;
-      }
-    }
-    if (!back_edges) break;
+  w_.succ_first.clear();
+  w_.succs.clear();
+  for (uint32_t block : w_.order) {
+    w_.succ_first.push_back(uint32_t(w_.succs.size()));
+    successors(b_, b_.insts[w_.stops[block]], [&](uint32_t target) { w_.succs.push_back(w_.number[target]); });
   }
-  w_.dom_size.assign(n, 1);
-  for (uint32_t b = n - 1; b > 0; b--) w_.dom_size[w_.idom[b]] += w_.dom_size[b];
-  // Parents come before their children; each hands out places from its interval. idom is the next free place from here on.
-  w_.dom_first[0] = 0;
-  for (uint32_t b = 1; b < n; b++) w_.dom_first[b] = w_.idom[b];
-  w_.idom[0] = 1;
-  for (uint32_t b = 1; b < n; b++) {
-    const uint32_t parent = w_.dom_first[b];
-    w_.dom_first[b] = w_.idom[parent];
-    w_.idom[parent] += w_.dom_size[b];
-    w_.idom[b] = w_.dom_first[b] + 1;
-  }
+  w_.succ_first.push_back(uint32_t(w_.succs.size()));
+  w_.flow.build(w_.succ_first, w_.succs);
 }
 
 // The index of the edge's source in a phi of `target`. All phis of a block have the same sources, usually in the same order.
@@ -208,12 +164,8 @@ bool FunctionImporter::edge(uint32_t target, uint32_t& e) {
   return true;
 }
 
-bool FunctionImporter::wide_switch(const bc::Inst& i, V value) {
+bool FunctionImporter::wide_switch(const bc::Inst& i, V value, uint32_t k) {
   auto o = ops(i);
-  uint32_t k = 2;
-  if (!pending_.empty())
-    for (const SwitchRest& r : pending_)
-      if (r.inst == current_inst_) k = r.next_case;
   if (k >= o.size()) {
     uint32_t e;
     if (!edge(o[1], e)) return false;
@@ -275,7 +227,7 @@ bool FunctionImporter::terminator(const bc::Inst& i) {
       if (!v.valid()) return false;
       if (!is_int(type_of(v))) return fail("switch on something that is not an integer");
       const uint32_t bits = air_type(type_of(v)).bits;
-      if (bits > 64) return wide_switch(i, v);
+      if (bits > 64) return wide_switch(i, v, 2);
       uint32_t def;
       if (!edge(o[1], def)) return false;
       const size_t base = w_.words.size();

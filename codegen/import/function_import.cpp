@@ -137,7 +137,7 @@ Result<void> FunctionImporter::run(uint32_t body) {
     current_inst_ = rest.inst;
     air::Block b;
     b.first_inst = uint32_t(f_.insts.size());
-    if (!wide_switch(b_.insts[rest.inst], rest.value)) return failed();
+    if (!wide_switch(b_.insts[rest.inst], rest.value, rest.next_case)) return failed();
     b.inst_count = uint32_t(f_.insts.size()) - b.first_inst;
     f_.blocks.push_back(b);
   }

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/air/flow_tree.h"
 #include "codegen/import/state.h"
 
 namespace lode::codegen {
@@ -27,9 +28,8 @@ struct FunctionScratch {
   std::vector<uint32_t> stops;              // by bitcode block: the instruction that ends it
   std::vector<uint32_t> phi_counts;         // by bitcode block
   // By AIR block, from the edges between blocks that are kept.
-  std::vector<uint32_t> pred_start, preds;  // those of block b: preds[pred_start[b] .. pred_start[b + 1])
-  std::vector<uint32_t> idom;
-  std::vector<uint32_t> dom_first, dom_size; // the blocks that b dominates have dom_first in [dom_first[b], + dom_size[b])
+  std::vector<uint32_t> succ_first, succs;
+  air::FlowTree flow;
   std::vector<uint32_t> homes;              // by local value: the AIR block from whose start or middle on it is known
   struct Visit {
     uint32_t block, next;
@@ -61,7 +61,7 @@ class FunctionImporter {
 
   bool order_blocks();
   void find_dominators();
-  bool dominates(uint32_t a, uint32_t b) const { return w_.dom_first[b] - w_.dom_first[a] < w_.dom_size[a]; }
+  bool dominates(uint32_t a, uint32_t b) const { return w_.flow.dominates(a, b); }
   bool header();
   bool block(uint32_t index);
   bool inst(const bc::Inst& i);
@@ -83,7 +83,7 @@ class FunctionImporter {
   bool is_f80_class(const bc::Inst& i, V value, uint32_t mask);
   bool landing_pad(const bc::Inst& i);
   bool terminator(const bc::Inst& i);
-  bool wide_switch(const bc::Inst& i, V value);
+  bool wide_switch(const bc::Inst& i, V value, uint32_t next_case);
   bool call_site(const bc::Inst& i, uint32_t fnty, uint32_t callee, uint32_t attrs, std::span<const uint32_t> args,
                  std::span<const uint32_t> bundles, uint32_t& site);
   bool edge(uint32_t target, uint32_t& e);

@@ -195,46 +195,55 @@ void MirWriter::jump_table(uint8_t index, uint8_t scratch, std::span<const Label
   push(make_tag(Op::jump_table), index | uint32_t(scratch) << 4 | at << 8);
 }
 
+template <class HashOf, class Same>
+uint32_t MirWriter::IndexTable::find(size_t count, uint32_t hash, HashOf&& hash_of, Same&& same) {
+  if (count < few) {
+    for (uint32_t i = 0; i < count; i++)
+      if (same(i)) return i;
+    return none;
+  }
+  if (count * 2 >= slots.size()) {
+    slots.assign(slots.empty() ? 4 * few : slots.size() * 2, 0);
+    for (uint32_t i = 0; i < count; i++) insert(hash_of(i), i);
+  }
+  const uint32_t mask = uint32_t(slots.size() - 1);
+  for (uint32_t at = hash & mask; slots[at]; at = (at + 1) & mask)
+    if (same(slots[at] - 1)) return slots[at] - 1;
+  insert(hash, uint32_t(count));
+  return none;
+}
+
+void MirWriter::IndexTable::insert(uint32_t hash, uint32_t index) {
+  const uint32_t mask = uint32_t(slots.size() - 1);
+  uint32_t at = hash & mask;
+  while (slots[at]) at = (at + 1) & mask;
+  slots[at] = index + 1;
+}
+
 uint32_t MirWriter::add_reference(SymbolId symbol, int32_t addend, mir::ReferenceKind kind) {
   mir::Reference wanted{symbol, addend, kind};
   auto& refs = draft_.references;
-  auto slot_of = [](const mir::Reference& r) {
+  auto hash = [](const mir::Reference& r) {
     uint64_t h = (uint64_t(r.symbol.value) << 32 | uint32_t(r.addend)) * 0x9e3779b97f4a7c15ull;
     return uint32_t((h >> 32) + uint32_t(r.kind) * 0x85ebca6bu);
   };
-  if (refs.size() < 16) {
-    for (size_t i = 0; i < refs.size(); i++)
-      if (refs[i] == wanted) return uint32_t(i);
-    refs.push_back(wanted);
-    return uint32_t(refs.size() - 1);
-  }
-  if (refs.size() * 2 >= reference_table_.size()) {
-    reference_table_.assign(refs.size() * 2 < 64 ? 64 : reference_table_.size() * 2, 0);
-    uint32_t mask = uint32_t(reference_table_.size() - 1);
-    for (size_t i = 0; i < refs.size(); i++) {
-      uint32_t at = slot_of(refs[i]) & mask;
-      while (reference_table_[at]) at = (at + 1) & mask;
-      reference_table_[at] = uint32_t(i + 1);
-    }
-  }
-  uint32_t mask = uint32_t(reference_table_.size() - 1);
-  uint32_t at = slot_of(wanted) & mask;
-  while (reference_table_[at]) {
-    if (refs[reference_table_[at] - 1] == wanted) return reference_table_[at] - 1;
-    at = (at + 1) & mask;
-  }
+  uint32_t known = reference_table_.find(refs.size(), hash(wanted), [&](uint32_t i) { return hash(refs[i]); },
+                                         [&](uint32_t i) { return refs[i] == wanted; });
+  if (known != IndexTable::none) return known;
   refs.push_back(wanted);
-  reference_table_[at] = uint32_t(refs.size());
   return uint32_t(refs.size() - 1);
 }
 
 uint32_t MirWriter::add_constant(std::span<const uint8_t> bytes, unsigned align) {
   auto& constants = draft_.constants;
   uint64_t hash = hash_bytes(bytes);
-  for (const Constant& c : constants_)
-    if (c.hash == hash && c.length == bytes.size() && c.offset % align == 0 &&
-        std::memcmp(constants.data() + c.offset, bytes.data(), bytes.size()) == 0)
-      return c.offset;
+  auto fold = [](uint64_t h) { return uint32_t(h ^ h >> 32); };
+  uint32_t known = constant_table_.find(constants_.size(), fold(hash), [&](uint32_t i) { return fold(constants_[i].hash); }, [&](uint32_t i) {
+    const Constant& c = constants_[i];
+    return c.hash == hash && c.length == bytes.size() && c.offset % align == 0 &&
+           std::memcmp(constants.data() + c.offset, bytes.data(), bytes.size()) == 0;
+  });
+  if (known != IndexTable::none) return constants_[known].offset;
   while (constants.size() % align) constants.push_back(0);
   while (1u << draft_.constants_align_log2 < align) draft_.constants_align_log2++;
   uint32_t offset = uint32_t(constants.size());

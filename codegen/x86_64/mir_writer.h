@@ -98,6 +98,15 @@ class MirWriter {
     uint32_t label;
     uint8_t kind;    // 0: the operand word; 1: operand bits 4..31; 2: extra
   };
+  // Finds equal entries of a list: by comparing while they are few, then by open addressing. find() takes it that an entry which it did
+  // not find is appended next.
+  struct IndexTable {
+    static constexpr uint32_t none = ~0u, few = 16;
+    std::vector<uint32_t> slots;  // index + 1 by hash
+    template <class HashOf, class Same>
+    uint32_t find(size_t count, uint32_t hash, HashOf&& hash_of, Same&& same);
+    void insert(uint32_t hash, uint32_t index);
+  };
   struct Constant {
     uint64_t hash;
     uint32_t offset, length;
@@ -108,7 +117,7 @@ class MirWriter {
   std::vector<Fixup> fixups_;
   std::vector<Constant> constants_;
   std::vector<uint32_t> slot_uses_;
-  std::vector<uint32_t> reference_table_;  // open addressing: index + 1 by hash, built when there are many
+  IndexTable reference_table_, constant_table_;
   bool overflow_ = false;
 
   void push(uint16_t tag, uint32_t operand) {

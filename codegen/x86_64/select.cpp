@@ -107,6 +107,7 @@ void Selector::prepare() {
   table_targets_.clear();
   leaves_.clear();
   asms_.clear();
+  x87_spare_.clear();
   failure_.clear();
   outgoing_bytes_ = 0;
   has_calls_ = dynamic_frame_ = calls_setjmp_ = builtin_setjmp_ = false;
@@ -141,6 +142,7 @@ void Selector::prepare() {
   for (const Inst& i : f.insts)
     if (i.op == AirOp::indirect_br) {
       param_slot_.resize(f.blocks.size(), ~0u);
+      indirect_seen_.assign(f.blocks.size(), ~0u);
       air::for_each_edge(f, i, [&](uint32_t e) {
         uint32_t b = f.edges[e].target.value;
         if (param_slot_[b] != ~0u) return;
@@ -305,9 +307,9 @@ uint32_t Selector::new_block(float frequency) {
   uint32_t id = uint32_t(pending_.size());
   pending_.push_back(p);
   // Made blocks stand behind the AIR block that is being selected, in order of creation.
-  uint32_t* link = &pending_[cur_block_].first_made;
-  while (*link != ~0u) link = &pending_[*link].next_made;
-  *link = id;
+  Pending& source = pending_[cur_block_];
+  (source.first_made == ~0u ? source.first_made : pending_[source.last_made].next_made) = id;
+  source.last_made = id;
   return id;
 }
 

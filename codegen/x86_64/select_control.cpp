@@ -184,12 +184,23 @@ Selector::Flags Selector::compare_float(const Inst& i) {
 
 Selector::Flags Selector::compare(ValueId cond) {
   int64_t c;
+  // A negation that only this reads: its operand, the other way round.
+  bool negated = false;
+  for (const Inst* d; (d = def_of(cond)) && d->op == AirOp::xor_ && single_use(cond) && !is_wanted(cond) && int_constant(d->vb(), c) && (c & 1);) {
+    cond = d->va();
+    negated = !negated;
+  }
+  Flags f = compare_plain(cond);
+  return negated ? inverted(f) : f;
+}
+
+Selector::Flags Selector::compare_plain(ValueId cond) {
+  int64_t c;
   if (int_constant(cond, c)) return {Cond::e, uint8_t(c & 1 ? 3 : 4)};
   const Inst* d = def_of(cond);
   if (d && single_use(cond) && !is_wanted(cond)) {
     if (d->op == AirOp::icmp) return compare_int(*d);
     if (d->op == AirOp::fcmp) return compare_float(*d);
-    if (d->op == AirOp::xor_ && int_constant(d->vb(), c) && (c & 1)) return inverted(compare(d->va()));
     if (d->op == AirOp::trunc && d->type == TypeTable::i1) {
       if (can_fold_load(d->va(), bits_of(type_of(d->va())))) {
         emit_mem(unsigned(Op::test8mi), {}, fold_load(d->va()), 1);
@@ -385,11 +396,12 @@ void Selector::edge_copies(uint32_t e) {
     if (param == arg || !param_wanted(edge.target.value, param)) continue;
     TypeId type = type_of(param);
     if (type == TypeTable::f80) {
-      if (x87.size() == 7) {
-        fail("more than seven x87 block parameters");
-        return;
-      }
+      // On the x87 stack while there is room, then in slots of their own: what is read must all have been read before any is written.
       load_f80(arg);
+      if (x87.size() >= 7) {
+        if (x87.size() - 7 == x87_spare_.size()) x87_spare_.push_back(new_slot(16, 4));
+        emit_mem(unsigned(Op::fstp80m), {}, slot_mem(x87_spare_[x87.size() - 7]));
+      }
       x87.push_back(f80_slot(param));
       continue;
     }
@@ -406,7 +418,11 @@ void Selector::edge_copies(uint32_t e) {
     ops.push_back(def(dst));
     ops.push_back(use(src));
   }
-  for (size_t k = x87.size(); k-- > 0;) emit_mem(unsigned(Op::fstp80m), {}, slot_mem(x87[k]));
+  for (size_t k = std::min<size_t>(x87.size(), 7); k-- > 0;) emit_mem(unsigned(Op::fstp80m), {}, slot_mem(x87[k]));
+  for (size_t k = 7; k < x87.size(); k++) {
+    emit_mem(unsigned(Op::fld80m), {}, slot_mem(x87_spare_[k - 7]));
+    emit_mem(unsigned(Op::fstp80m), {}, slot_mem(x87[k]));
+  }
   if (memory) {
     uint32_t slot = param_slot_[edge.target.value];
     size_t at = 0;
@@ -541,12 +557,13 @@ void Selector::select_indirect_branch(const Inst& i) {
   Reg target = reg_of(i.va());
   JumpTable t;
   t.first = uint32_t(table_targets_.size());
+  const uint32_t* edges = &fn_->extra[i.b + 1];
   for (uint32_t k = 0, n = fn_->extra[i.b]; k < n; k++) {
-    uint32_t e = fn_->extra[i.b + 1 + k];
-    bool seen = false;
-    for (uint32_t j = 0; j < k; j++) seen |= fn_->edges[fn_->extra[i.b + 1 + j]].target == fn_->edges[e].target;
-    if (seen) continue;
-    table_targets_.push_back(fn_->edges[e].target.value);
+    uint32_t e = edges[k], target = fn_->edges[e].target.value;
+    // A target may be listed more than once.
+    if (indirect_seen_[target] == cur_inst_) continue;
+    indirect_seen_[target] = cur_inst_;
+    table_targets_.push_back(target);
     edge_copies(e);
   }
   t.count = uint32_t(table_targets_.size()) - t.first;

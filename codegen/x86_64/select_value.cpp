@@ -230,7 +230,14 @@ void Selector::extend_into(Reg dst, ValueId v, bool is_signed, unsigned to_bits)
 
 void Selector::normalize_i1(Reg r) { emit_imm(unsigned(Op::and32ri), {mod(r)}, 1); }
 
+// The f80 value whose slot v shares.
+ValueId Selector::f80_source(ValueId v) const {
+  for (const Inst* i; (i = def_of(v)) && (i->op == AirOp::freeze || i->op == AirOp::bitcast);) v = i->va();
+  return v;
+}
+
 uint32_t Selector::f80_slot(ValueId v) {
+  v = f80_source(v);
   if (const Inst* i = def_of(v); i && i->op == AirOp::extract) {
     leaf_reg(i->va(), fn_->extra[i->b + 1]);
     if (leaf_first_[i->a] == ~0u) return 0;
@@ -238,13 +245,13 @@ uint32_t Selector::f80_slot(ValueId v) {
     if (!l.slot) l.slot = new_slot(16, 4) + 1;
     return l.slot - 1;
   }
-  if (const Inst* i = def_of(v); i && (i->op == AirOp::freeze || i->op == AirOp::bitcast)) return f80_slot(i->va());
   uint32_t& s = f80_[v.value];
   if (!s) s = new_slot(16, 4) + 1;
   return s - 1;
 }
 
 void Selector::load_f80(ValueId v) {
+  v = f80_source(v);
   if (const air::Constant* c = fn_->constant(v)) {
     uint8_t bytes[16] = {};
     if (c->kind == ConstantKind::WideFloat)

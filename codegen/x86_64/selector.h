@@ -156,6 +156,7 @@ class Selector : public codegen::LowerScratch {
   bool known_zero_upper(ValueId v) const;      // the register of the i32 v has a zero upper half
   Reg constant_reg(uint64_t value, unsigned bits);
   Reg float_constant(uint64_t bits, unsigned bytes);
+  ValueId f80_source(ValueId v) const;
   uint32_t f80_slot(ValueId v);                // the frame slot where the f80 value v lives (made when asked for)
   void load_f80(ValueId v);                    // push on the x87 stack
   uint32_t new_slot(uint64_t size, unsigned align_log2);
@@ -213,6 +214,7 @@ class Selector : public codegen::LowerScratch {
     uint8_t extra = 0;  // 0: cond alone; 1: ZF && !PF (oeq); 2: !ZF || PF (une); 3: always; 4: never
   };
   Flags compare(ValueId cond);                         // sets the flags for an i1 value, folding the comparison when it can
+  Flags compare_plain(ValueId cond);                   // one that is no negation
   Flags compare_int(const air::Inst& i);
   Flags compare_float(const air::Inst& i);
   void select_compare(const air::Inst& i);
@@ -293,7 +295,7 @@ class Selector : public codegen::LowerScratch {
   struct Pending {                    // VBlocks in order of creation: AIR blocks first, then made ones
     uint32_t begin = 0, end = 0;      // AIR block: in buffer_, backwards; made block: in made_, forwards
     float frequency = 1;
-    uint32_t first_made = ~0u, next_made = ~0u;  // made blocks laid out behind this one
+    uint32_t first_made = ~0u, last_made = ~0u, next_made = ~0u;  // made blocks laid out behind this one
   };
   struct Leaf {
     TypeId type;
@@ -305,7 +307,8 @@ class Selector : public codegen::LowerScratch {
   std::vector<codegen::VInst> spare_;
   std::vector<uint32_t> layout_;
   std::vector<uint32_t> param_slot_;  // by block that an indirect branch reaches: first slot of its parameters, else ~0
-  std::vector<uint32_t> x87_slots_;
+  std::vector<uint32_t> indirect_seen_; // by block, when there are indirect branches: the last of them that listed it
+  std::vector<uint32_t> x87_slots_, x87_spare_;
   std::vector<uint32_t> thread_;        // the finaliser's
   std::vector<Label> table_labels_;
   std::vector<Case> cases_;

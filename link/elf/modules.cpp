@@ -6,6 +6,8 @@
 #include "link/elf/modules.h"
 
 #include <cstring>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "codegen/air/text.h"
@@ -46,12 +48,16 @@ class Reader {
     file_.sections = s_.sections;
     file_.syms = s_.syms;
     file_.strtab = file_.strings;
-    s_.function_of_section.assign(s_.sections.size(), none);
-    for (uint32_t i = 0; i < s_.functions.size(); i++) s_.function_of_section[s_.functions[i].section] = i;
+    index_functions();
     return {};
   }
 
  private:
+  void index_functions() {
+    s_.function_of_section.assign(s_.sections.size(), none);
+    for (uint32_t i = 0; i < s_.functions.size(); i++) s_.function_of_section[s_.functions[i].section] = i;
+  }
+
   uint32_t add_string(std::string_view s) {
     uint32_t at = uint32_t(file_.strings.size());
     file_.strings.append(s);
@@ -244,16 +250,14 @@ class Reader {
     std::string name(m_.str(m_.symbols[i].name));
     bool difference = r.kind == air::DataRelocKind::block_difference;
     uint32_t section = r.function.valid() && r.function.value < section_of_.size() ? section_of_[r.function.value] : 0;
-    uint32_t fn = none;
-    for (uint32_t k = 0; k < s_.functions.size() && section; k++)
-      if (s_.functions[k].section == section) fn = k;
+    if (s_.function_of_section.empty()) index_functions();
+    uint32_t fn = section ? s_.function_of_section[section] : none;
     if (fn == none || r.offset > m_.symbols[i].size || m_.symbols[i].size - r.offset < r.size) return error("initialiser of " + name + " refers to a label of no function here");
     auto slot = [&](uint32_t block) {
       auto& list = s_.functions[fn].blocks;
-      for (uint32_t k = 0; k < list.size(); k++)
-        if (list[k] == block) return k;
-      list.push_back(block);
-      return uint32_t(list.size() - 1);
+      auto [at, fresh] = block_slots_.insert({uint64_t{fn} << 32 | block, uint32_t(list.size())});
+      if (fresh) list.push_back(block);
+      return at->second;
     };
     BlockReference b;
     b.section = section_of_[i];
@@ -264,10 +268,12 @@ class Reader {
     if (difference) {
       b.minus = slot(uint32_t(r.addend));
       // The distance is written into a copy of the data.
-      auto copy = std::make_unique<std::vector<uint8_t>>(m_.symbols[i].size);
-      if (s_.data[b.section]) std::memcpy(copy->data(), s_.data[b.section], copy->size());
-      s_.data[b.section] = copy->data();
-      s_.owned.push_back(std::move(copy));
+      if (copied_.insert(b.section).second) {
+        auto copy = std::make_unique<std::vector<uint8_t>>(m_.symbols[i].size);
+        if (s_.data[b.section]) std::memcpy(copy->data(), s_.data[b.section], copy->size());
+        s_.data[b.section] = copy->data();
+        s_.owned.push_back(std::move(copy));
+      }
       // Whoever reads the distance knows the function; it must exist.
       s_.relocs[b.section].push_back({0, R_X86_64_NONE, s_.sym_of[r.function.value], 0});
     } else {
@@ -321,6 +327,8 @@ class Reader {
   bool pic_, relocatable_;
   std::vector<uint32_t> section_of_;  // by air::SymbolIndex
   std::vector<std::vector<formats::elf::Word>> groups_;
+  std::unordered_map<uint64_t, uint32_t> block_slots_;  // function << 32 | block: its place in the function's list
+  std::unordered_set<uint32_t> copied_;                 // sections whose data is a copy
   std::vector<std::pair<std::string, uint32_t>> section_names_;
 };
 

@@ -232,6 +232,42 @@ out:
   });
 }
 
+TEST_CASE("x86_64 select: x87 values through block parameters and freeze", "[x86_64]") {
+  // Ten values turned around a loop n times: a rotation of ten places.
+  std::string text = "strong func @f(%n: i32) -> f64 {\na:\n  br loop(i32 %n";
+  for (int k = 0; k < 10; k++) text += ", f80 " + std::to_string(k) + ".5";
+  text += ")\nloop(%i: i32";
+  for (int k = 0; k < 10; k++) text += ", %v" + std::to_string(k) + ": f80";
+  text += "):\n  %j = sub i32 %i, 1\n  %c = icmp sgt i32 %i, 0\n  cond_br %c, loop(i32 %j";
+  for (int k = 0; k < 10; k++) text += ", f80 %v" + std::to_string((k + 1) % 10);
+  text += "), out\nout:\n  %x = fmul f80 %v0, 100.0\n  %s = fadd f80 %x, %v9\n  %r = fptrunc f80 %s to f64\n  ret f64 %r\n}\n";
+  run(text, [](Code& c) {
+    auto* f = c.as<double(int)>();
+    CHECK(f(0) == 50 + 9.5);
+    CHECK(f(3) == 350 + 2.5);
+    CHECK(f(19) == 950 + 8.5);
+  });
+  run(R"air(strong func @f() -> f64 {
+a:
+  %x = freeze f80 1.5
+  %y = freeze f80 %x
+  %z = fadd f80 %y, 1.0
+  %r = fptrunc f80 %z to f64
+  ret f64 %r
+})air", [](Code& c) { CHECK(c.as<double()>()() == 2.5); });
+}
+
+TEST_CASE("x86_64 select: long chains are walked, not descended", "[x86_64]") {
+  std::string text = "strong func @f(%x: i64, %y: i64) -> i32 {\na:\n  %c0 = icmp eq i64 %x, %y\n";
+  for (int k = 1; k <= 100001; k++) text += "  %c" + std::to_string(k) + " = xor i1 %c" + std::to_string(k - 1) + ", true\n";
+  text += "  cond_br %c100001, yes, no\nyes:\n  ret i32 1\nno:\n  ret i32 2\n}\n";
+  run(text, [](Code& c) {
+    auto* f = c.as<int(int64_t, int64_t)>();
+    CHECK(f(3, 3) == 2);
+    CHECK(f(3, 4) == 1);
+  });
+}
+
 TEST_CASE("x86_64 asm: what is refused says so", "[x86_64]") {
   auto refused = [](const std::string& call) {
     return lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %y: i128) -> void {\na:\n  " + call + "\n  ret\n}").error;
