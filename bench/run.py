@@ -268,10 +268,7 @@ class Bench:
         if self.a.lua:
             for level in ("O0", "O2"):
                 files = [f for f in sorted(os.listdir(self.a.lua)) if f.endswith(".c") and f not in ("onelua.c", "ltests.c", "luac.c", "lua.c")]
-                group = [(["--target=wasm32-wasi", "-" + level, "-w", "-D_WASI_EMULATED_SIGNAL", "-D_WASI_EMULATED_PROCESS_CLOCKS", "-DLUA_USE_C89", f"-I{self.a.lua}", "-I" + self.path("include")], os.path.join(self.a.lua, f)) for f in files]
-                os.makedirs(self.path("include"), exist_ok=True)
-                with open(self.path("include/setjmp.h"), "w") as f:
-                    f.write("typedef struct { int unused[8]; } jmp_buf[1]; int setjmp(jmp_buf); _Noreturn void longjmp(jmp_buf, int);\n")
+                group = [(["--target=wasm32-wasi", "-" + level, "-w", "-D_WASI_EMULATED_SIGNAL", "-D_WASI_EMULATED_PROCESS_CLOCKS", "-DLUA_USE_C89", f"-I{self.a.lua}", "-I" + os.path.join(HERE, "wasi"), "-include", "missing.h"], os.path.join(self.a.lua, f)) for f in files]
                 sources[f"Lua -{level}"] = (group, ["--no-entry", "--export-all"])
         else:
             print("\n(no --lua CHECKOUT: Lua left out)")
@@ -281,7 +278,7 @@ class Bench:
                 files = kernels if k == "all" else [k]
                 sources[f"kernels -{level}" if k == "all" else f"{k} -{level}"] = ([(["--target=wasm32-wasi", "-" + level], os.path.join(HERE, "kernels", f)) for f in files], ["--no-entry", "--export-all"])
         rows, time_rows = [], []
-        columns = ["lode", "llc -O0", "compressed", "wasm-opt -O1", "llc", "compressed", "wasm-opt -O1"]
+        columns = ["lode", "wasm-opt -O1", "llc -O0", "compressed", "wasm-opt -O1", "llc", "compressed", "wasm-opt -O1"]
         for title, (group, options) in sources.items():
             bcs = []
             for i, (flags, c) in enumerate(group):
@@ -289,21 +286,26 @@ class Bench:
                 self.must([CLANG, *flags, "-c", "-emit-llvm", c, "-o", bc])
                 bcs.append(bc)
             options = [*options, "--allow-undefined", "--strip-all"]
-            out = self.path("module.lode.wasm")
+            out, opt = self.path("module.lode.wasm"), self.path("opt.wasm")
             row = [title]
+            optimised = ""
             try:
                 self.must([self.lode, "-m", "wasm32", *options, *bcs, "-o", out])
                 if have("wasm-validate"):
                     self.must(["wasm-validate", "--enable-all", out])
                 row.append(code_section(out)[0])
+                if have("wasm-opt"):
+                    self.must(["wasm-opt", "-all", "-O1", out, "-o", opt])
+                    optimised = code_section(opt)[0]
             except Failed as e:
                 row.append("failed")
                 print(f"wasm, {title}: {e}")
+            row.append(optimised)
             for level in ("-O0", "-O2"):
                 objects = [bc + level + ".o" for bc in bcs]
                 for bc, o in zip(bcs, objects):
                     self.must([LLC, level, "-filetype=obj", bc, "-o", o])
-                padded, short, opt = self.path("padded.wasm"), self.path("short.wasm"), self.path("opt.wasm")
+                padded, short = self.path("padded.wasm"), self.path("short.wasm")
                 self.must([WASM_LD, *options, *objects, "-o", padded])
                 self.must([WASM_LD, *options, "--compress-relocations", *objects, "-o", short])
                 row += [code_section(padded)[0], code_section(short)[0]]
@@ -312,14 +314,15 @@ class Bench:
                     row.append(code_section(opt)[0])
                 else:
                     row.append("")
-            row.append(f"{row[1] / row[6]:.3f}" if isinstance(row[1], int) else "")
+            row.append(f"{row[1] / row[7]:.3f}" if isinstance(row[1], int) else "")
+            row.append(f"{row[2] / row[8]:.3f}" if isinstance(row[2], int) and isinstance(row[8], int) else "")
             rows.append(row)
             if title.startswith("SQLite") or title.startswith("Lua"):
                 objects = [bc + ".t.o" for bc in bcs]
                 r = compare({"lode": [[self.lode, "-m", "wasm32", *options, *bcs, "-o", out]],
                              "llc -O0, wasm-ld": [*([LLC, "-O0", "-filetype=obj", bc, "-o", o] for bc, o in zip(bcs, objects)), [WASM_LD, *options, *objects, "-o", self.path("t.wasm")]]}, self.a.runs)
                 time_rows += [[title + ": " + t[0], *t[1:]] for t in timing_rows(r)]
-        table("code section of WebAssembly modules, bytes (libc's functions imported)", ["bitcode", *columns, "lode / llc compressed"], rows)
+        table("code section of WebAssembly modules, bytes (libc's functions imported)", ["bitcode", *columns, "lode / llc compressed", "both after wasm-opt"], rows)
         if not have("wasm-opt"):
             print("(wasm-opt is not installed: left out)")
         table("bitcode to WebAssembly module", TIMING, time_rows)

@@ -384,9 +384,16 @@ struct FunctionDecl {
   uint32_t size_hint = 0;  // bytes of the encoded body; balances parallel work
 };
 
+// What some of a module's functions were compiled for: LLVM's "target-cpu" and "target-features" ("+simd128,-atomics").
+struct TargetAttributes {
+  std::string processor, features;
+  bool operator==(const TargetAttributes&) const = default;
+};
+
 struct Module {
   std::string name;          // file name for messages
   std::string triple;
+  std::vector<TargetAttributes> processors;  // each combination once; empty when nothing is known
   std::string strings;       // all names
   TypeTable types;           // complete after the module part has been read: bodies add no types
   std::vector<Symbol> symbols;

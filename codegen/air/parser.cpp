@@ -100,7 +100,7 @@ bool Parser::align(uint32_t& log2) {
 
 bool Parser::item_word(std::string_view w) {
   static constexpr std::string_view all[] = {"declare", "func",   "data",        "const",      "alias",        "ifunc",   "type",    "comdat",
-                                             "target",  "layout", "file",        "library",    "asm",          "constructor", "destructor", "hidden",
+                                             "target",  "processor", "layout", "file",        "library",    "asm",          "constructor", "destructor", "hidden",
                                              "protected", "tls",  "dso_local",   "unnamed_addr", "used",       "retain",  "export"};
   return std::find(std::begin(all), std::end(all), w) != std::end(all) || words::find(words::linkage, w);
 }
@@ -261,6 +261,11 @@ void Parser::item() {
   if (w == "target") {
     take();
     ok = string(m_.triple);
+  } else if (w == "processor") {
+    take();
+    TargetAttributes attributes;
+    ok = string(attributes.processor) && string(attributes.features);
+    if (ok) m_.processors.push_back(std::move(attributes));
   } else if (w == "file") {
     take();
     ok = string(s);
@@ -666,7 +671,7 @@ bool looks_like_text(std::string_view source) {
     if (c == 0) return false;
   Lexer lexer(head);
   const Token& t = lexer.tokens[0];
-  static constexpr std::string_view starts[] = {"declare", "func", "data", "const", "alias", "ifunc", "type", "comdat", "target", "layout",
+  static constexpr std::string_view starts[] = {"declare", "func", "data", "const", "alias", "ifunc", "type", "comdat", "target", "processor", "layout",
                                                 "file", "library", "asm", "constructor", "destructor", "hidden", "export"};
   if (t.kind != Tok::Ident) return false;
   std::string_view w = lexer.text(t);

@@ -518,6 +518,7 @@ std::string print_function(const Module& m, const Function& fn) {
 Result<std::string> print_module(const Module& m) {
   std::string out;
   if (!m.triple.empty()) out += "target " + quoted(m.triple) + "\n";
+  for (const TargetAttributes& p : m.processors) out += "processor " + quoted(p.processor) + " " + quoted(p.features) + "\n";
   const DataLayout& l = m.types.layout();
   const DataLayout d;
   auto layout = [&](const char* word, unsigned v, unsigned normal) {

@@ -167,8 +167,13 @@ void summarise_attributes(ImportState& s) {
       const bc::AttributeGroup& g = m.attribute_groups[m.attribute_list_groups[first + i]];
       std::span<const bc::Attribute> attrs(m.attributes.data() + g.first, g.count);
       if (g.index == bc::attr_function_index) {
+        air::TargetAttributes target;
         for (const bc::Attribute& a : attrs) {
-          if (a.form == bc::Attribute::String) continue;
+          if (a.form == bc::Attribute::String) {
+            if (a.key == "target-cpu") target.processor = a.text;
+            if (a.key == "target-features") target.features = a.text;
+            continue;
+          }
           switch (a.kind) {
             case bc::attr_naked: out.function_flags |= naked; break;
             case bc::attr_nounwind:
@@ -196,6 +201,8 @@ void summarise_attributes(ImportState& s) {
             default: break;
           }
         }
+        if (target != air::TargetAttributes{} && std::find(s.air.processors.begin(), s.air.processors.end(), target) == s.air.processors.end())
+          s.air.processors.push_back(std::move(target));
         continue;
       }
       air::ParamAttr p;
@@ -261,7 +268,8 @@ Result<void> import_symbols(ImportState& s) {
   out.symbols.reserve(n);
   for (uint32_t i = 0; i < n; i++) {
     const bc::Global& g = m.globals[i];
-    if (g.kind == bc::Global::Function && g.name.starts_with("llvm.")) {
+    // A target's own intrinsics stay calls of a function of that name; its select pass knows them.
+    if (g.kind == bc::Global::Function && g.name.starts_with("llvm.") && !g.name.starts_with("llvm.wasm.")) {
       s.is_intrinsic[i] = 1;
       s.intrinsics[i] = find_intrinsic(g.name);
       if (s.intrinsics[i] && s.intrinsics[i]->kind == IntrinsicKind::Trap) s.has_trap = true;

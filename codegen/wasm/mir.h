@@ -141,7 +141,8 @@ struct Frame {
 
 // FunctionDraft::flags.
 namespace function_flags {
-inline constexpr uint16_t memory64 = 1;  // addresses are i64
+inline constexpr uint16_t memory64 = 1;    // addresses are i64
+inline constexpr uint16_t one_thread = 2;  // atomic operations have become ordinary ones, since the code may not use atomics
 }
 
 // A function type as the type section has it, without the leading 0x60: count and types of the parameters, then of the results.

@@ -59,6 +59,7 @@ struct BlockInfo {
   uint32_t first_node = 0, end_node = 0;
   uint32_t first_param = 0, param_count = 0;  // nodes
   NodeId condition = no_node;          // cond_br, switch: the operand; ret: the value
+  NodeId tail_call = no_node;          // ret: the call that returns for it
   bool inverted = false;               // cond_br: edges stand swapped because an eqz was dropped
 };
 
@@ -120,6 +121,13 @@ class Selector final : public codegen::LowerScratch {
   uint32_t interned_count_ = 0;
   uint32_t current_block_ = 0;
   NodeId vararg_node_ = no_node;
+  struct LastCall {
+    NodeId node = no_node;       // none: no call, or one that is no single node
+    uint32_t inst = 0;
+    bool plain = false;          // nothing of the caller's frame is passed
+    std::vector<ValueType> results;
+  } last_call_;
+  bool must_tail_ = false;         // the block has a call that has to be a tail call
   std::vector<NodeId> edge_arguments_;   // of AIR edge e: from edge_arguments_first_[e]
   std::vector<uint32_t> edge_arguments_first_;
   Signature own_signature_, call_signature_, other_signature_;
@@ -153,8 +161,11 @@ class Selector final : public codegen::LowerScratch {
   void lower_conversion(const air::Inst& inst);
   void lower_memory(uint32_t index);
   void lower_block_move(const air::Inst& inst);
+  bool is_atomic(air::AtomicOrdering ordering);
   void lower_atomic(const air::Inst& inst);
   void lower_call(uint32_t index);
+  bool lower_intrinsic(const air::Inst& inst, const air::CallSite& site);
+  bool make_tail_call(BlockInfo& block, uint32_t ret);
   void lower_asm(const air::Inst& inst, const air::CallSite& site);
   const Signature* signature(air::TypeId function_type);
   struct CallPlan {

@@ -190,7 +190,8 @@ void Selector::finish() {
   if (last == uint16_t(Op::return_)) {
     draft.tags.pop_back();
     draft.operands.pop_back();
-  } else if (!own_signature_.results.empty() && last != uint16_t(Op::unreachable) && last != uint16_t(Op::br) && last != uint16_t(Op::br_table)) {
+  } else if (!own_signature_.results.empty() && last != uint16_t(Op::unreachable) && last != uint16_t(Op::return_call) &&
+             last != uint16_t(Op::return_call_indirect) && last != uint16_t(Op::br) && last != uint16_t(Op::br_table)) {
     mir_.op(Op::unreachable);
   }
 }

@@ -1,14 +1,10 @@
-// AIR's memory instructions and calls as nodes, and the frame.
+// AIR's memory instructions as nodes, atomic ones included.
 //
 // Addresses. A memory instruction takes base + constant offset; the hardware adds without wrapping, AIR's ptr_add wraps. So an
 // offset is folded only where the producer promises that the sum does not wrap, or where the base is a symbol or the frame, which lie
 // inside memory with all that may be reached from them.
 //
 // Atomic accesses of code that may not use the atomics feature are plain ones: such a module has one thread.
-//
-// Calls. A direct call whose type differs from the callee's own (C without prototypes) passes what the callee takes, as far as the
-// bits can be passed, with zero for what is missing; where they cannot, the call traps, as clang has it. A function that is only
-// declared, without any parameters known, is called by the call's own type; the reference then says which (see call_reference()).
 #include <algorithm>
 #include <bit>
 
@@ -275,7 +271,7 @@ void Selector::lower_memory(uint32_t index) {
       bool is_signed = value_wants_[inst.result.value] == 1;
       bool ordered = Flags::is_volatile(inst.aux) || Flags::ordering(inst.aux) != air::AtomicOrdering::not_atomic;
       unsigned align = std::min(Flags::align_log2(inst.aux), natural_align(bits));
-      if (Flags::ordering(inst.aux) > air::AtomicOrdering::unordered && has(Feature::atomics)) return lower_atomic(inst);
+      if (is_atomic(Flags::ordering(inst.aux))) return lower_atomic(inst);
       Op op = load_op(t, bits, is_signed);
       // Extended to 64 bits by its only user: one instruction.
       if (t == ValueType::i32 && bits >= 8 && value_uses_[inst.result.value] == 1 && inst.type != T::ptr) {
@@ -288,7 +284,7 @@ void Selector::lower_memory(uint32_t index) {
     }
     case AirOp::store: {
       air::TypeId type = fn_->values[inst.b].type;
-      if (Flags::ordering(inst.aux) > air::AtomicOrdering::unordered && has(Feature::atomics)) return lower_atomic(inst);
+      if (is_atomic(Flags::ordering(inst.aux))) return lower_atomic(inst);
       unsigned bits = bits_of(type);
       ValueType t = value_type(*types_, type);
       NodeId value = node_of(inst.vb());
@@ -368,7 +364,15 @@ void Selector::lower_memory(uint32_t index) {
   }
 }
 
+// Whether an access of this ordering takes an atomic instruction. Without the feature there is one thread, and none does.
+bool Selector::is_atomic(air::AtomicOrdering ordering) {
+  if (ordering == air::AtomicOrdering::not_atomic) return false;
+  if (!has(Feature::atomics)) mir_.draft().flags |= function_flags::one_thread;
+  return has(Feature::atomics) && ordering > air::AtomicOrdering::unordered;
+}
+
 void Selector::lower_atomic(const air::Inst& inst) {
+  if (!has(Feature::atomics)) mir_.draft().flags |= function_flags::one_thread;
   air::TypeId type = inst.op == AirOp::store || inst.op == AirOp::atomic_rmw || inst.op == AirOp::cmpxchg ? fn_->values[inst.b].type : inst.type;
   unsigned bits = bits_of(type);
   bool wide = bits > 32;
@@ -456,288 +460,6 @@ void Selector::lower_atomic(const air::Inst& inst) {
     default: return unsupported("an atomic operation of this kind");
   }
   store(store_op, address, 0, align, result);
-}
-
-// ---- calls -----------------------------------------------------------------------------------------------------------------
-
-// Who is called, and with which types.
-Selector::CallPlan Selector::plan_call(const air::CallSite& site) {
-  CallPlan plan;
-  const air::Constant* c = site.callee.valid() ? fn_->constant(site.callee) : nullptr;
-  if (c && c->kind == air::ConstantKind::Runtime) {
-    plan.direct = context_->runtime[c->symbol];
-    if (auto made = make_signature(*types_, air::RuntimeFunction(c->symbol), call_signature_); !made.ok()) unsupported(made.error().message);
-    plan.target = plan.site = &call_signature_;
-    plan.is_direct = true;
-    return plan;
-  }
-  plan.site = plan.target = signature(site.function_type);
-  if (!plan.site || !c || c->kind != air::ConstantKind::Symbol || c->bits != 0) return plan;
-  const air::Module& m = *context_->module;
-  const air::Symbol* s = &m.symbols[c->symbol];
-  for (unsigned steps = 0; s->kind == air::SymbolKind::alias && s->aliasee.valid() && steps < 64; steps++) s = &m.symbols[s->aliasee.value];
-  if (s->kind != air::SymbolKind::function) return plan;
-  plan.direct = context_->symbols[c->symbol];
-  plan.is_direct = true;
-  if (s->type == site.function_type || !s->type.valid() || (*types_)[s->type].kind != air::TypeKind::Function) return plan;
-  const air::Type& t = (*types_)[s->type];
-  if (!s->defined && t.vararg && t.field_count == 0) {
-    plan.by_site_type = true;
-    return plan;
-  }
-  plan.target = signature(s->type);
-  return plan;
-}
-
-Result<void> Selector::scan_frame() {
-  slots_.assign(fn_->slots.size(), {});
-  for (size_t i = 0; i < slots_.size(); i++) {
-    slots_[i].size = fn_->slots[i].size;
-    slots_[i].align_log2 = fn_->slots[i].align_log2;
-  }
-  vararg_slot_ = none;
-  copy_slots_.clear();
-  copy_cursor_ = 0;
-  uint64_t vararg_size = 0;
-  for (const BlockInfo& b : blocks_) {
-    const air::Block& block = fn_->blocks[b.air];
-    for (uint32_t i = block.first_inst; i < block.first_inst + block.inst_count; i++) {
-      const air::Inst& inst = fn_->insts[i];
-      if (inst.op == AirOp::slot_addr) {
-        slots_[inst.a].uses += value_uses_[inst.result.value];
-        continue;
-      }
-      if (inst.op != AirOp::call) continue;
-      const air::CallSite& site = fn_->calls[inst.a];
-      if (site.inline_asm != ~0u) continue;
-      CallPlan plan = plan_call(site);
-      if (!plan.target) continue;
-      uint32_t fixed = fixed_count(site, plan);
-      uint64_t at = 0;
-      for (uint32_t a = 0; a < site.arg_count; a++) {
-        air::ParamAttr attr = site.attrs != ~0u ? fn_->param_attrs[site.attrs + a] : air::ParamAttr{};
-        if (attr.bits & air::attr::byval) {
-          copy_slots_.push_back({i, a, uint32_t(slots_.size())});
-          slots_.push_back({attr.size, std::max<uint32_t>(attr.align_log2, 2), 4, 0});
-        }
-        if (plan.target->vararg && a >= fixed) at = vararg_place(site, a, at) + vararg_bytes(site, a);
-      }
-      vararg_size = std::max(vararg_size, at);
-    }
-  }
-  if (vararg_size) {
-    vararg_slot_ = uint32_t(slots_.size());
-    slots_.push_back({vararg_size, 4, 4, 0});
-  }
-  LODE_ASSIGN(frame_layout_, layout_frame(slots_));
-  return {};
-}
-
-// Variadic arguments before the first variadic one, as the callee counts them.
-uint32_t Selector::fixed_count(const air::CallSite& site, const CallPlan& plan) {
-  if (plan.target == plan.site) return std::min(air::fixed_arg_count(*types_, site), site.arg_count);
-  return std::min(plan.target->fixed, site.arg_count);
-}
-
-uint64_t Selector::vararg_bytes(const air::CallSite& site, uint32_t a) {
-  ValueType t = type_of(air::ValueId(fn_->extra[site.args + a]));
-  return t == ValueType::i64 || t == ValueType::f64 ? 8 : 4;
-}
-
-uint64_t Selector::vararg_place(const air::CallSite& site, uint32_t a, uint64_t at) {
-  uint64_t align = vararg_bytes(site, a);
-  if (site.attrs != ~0u && fn_->param_attrs[site.attrs + a].bits & air::attr::split_first) align = 16;
-  return align_up(at, align);
-}
-
-void Selector::lower_call(uint32_t index) {
-  const air::Inst& inst = fn_->insts[index];
-  const air::CallSite& site = fn_->calls[inst.a];
-  if (site.inline_asm != ~0u) return lower_asm(inst, site);
-  CallPlan plan = plan_call(site);
-  if (!plan.target || !plan.site) return;
-  const Signature& target = *plan.target;
-  uint32_t fixed = fixed_count(site, plan);
-  std::vector<NodeId>& operands = call_operands_;
-  operands.clear();
-  bool impossible = false;
-  NodeId buffer = no_node;
-  uint64_t at = 0;
-  struct Vararg {
-    NodeId value;
-    uint64_t at;
-    ValueType type;
-  };
-  std::vector<Vararg> variadic;
-  for (uint32_t a = 0; a < site.arg_count; a++) {
-    air::ValueId v(fn_->extra[site.args + a]);
-    air::ParamAttr attr = site.attrs != ~0u ? fn_->param_attrs[site.attrs + a] : air::ParamAttr{};
-    NodeId n = node_of(v);
-    if (attr.bits & air::attr::zext) n = z(v);
-    else if (attr.bits & air::attr::sext) n = s(v);
-    if (attr.bits & air::attr::byval) {
-      const CopySlot* slot = &copy_slots_[copy_cursor_++];  // calls are met in the order of scan_frame()
-      NodeId copy = frame_address(slots_[slot->slot].offset);
-      uint64_t size = attr.size;
-      if (size && size <= 16) {
-        copy_bytes(copy, n, size, std::min<unsigned>(slots_[slot->slot].align_log2, 3), attr.align_log2, false);
-      } else if (size) {
-        NodeId length = int_const(address_, int64_t(size));
-        if (has(Feature::bulk_memory)) {
-          Node c;
-          c.op = uint16_t(Op::memory_copy);
-          c.effect = effect_write;
-          c.a = copy, c.b = n, c.c = length;
-          c.operands = 3;
-          append(c);
-        } else {
-          call_memory(air::RuntimeFunction::memcpy, copy, n, length);
-        }
-      }
-      n = copy;
-    }
-    if (a < fixed) {
-      ValueType want = a < target.fixed ? target.params[a] : ValueType(nodes_[n].type), have = ValueType(nodes_[n].type);
-      if (a >= target.fixed) continue;  // the callee does not take it
-      if (want != have) {
-        if (have == ValueType::i32 && want == ValueType::f32) n = unary(Op::f32_reinterpret_i32, n);
-        else if (have == ValueType::f32 && want == ValueType::i32) n = unary(Op::i32_reinterpret_f32, n);
-        else if (have == ValueType::i64 && want == ValueType::f64) n = unary(Op::f64_reinterpret_i64, n);
-        else if (have == ValueType::f64 && want == ValueType::i64) n = unary(Op::i64_reinterpret_f64, n);
-        else impossible = true;
-      }
-      operands.push_back(n);
-    } else if (target.vararg) {
-      at = vararg_place(site, a, at);
-      variadic.push_back({n, at, ValueType(nodes_[n].type)});
-      at += vararg_bytes(site, a);
-    }
-  }
-  while (operands.size() < target.fixed) {
-    switch (target.params[operands.size()]) {
-      case ValueType::i64: operands.push_back(i64c(0)); break;
-      case ValueType::f32: operands.push_back(f32c(0)); break;
-      case ValueType::f64: operands.push_back(f64c(0)); break;
-      default: operands.push_back(i32c(0)); break;
-    }
-  }
-  if (target.vararg) {
-    if (!variadic.empty()) {
-      buffer = frame_address(slots_[vararg_slot_].offset);
-      for (const Vararg& x : variadic) {
-        Op op = x.type == ValueType::i64 ? Op::i64_store : x.type == ValueType::f64 ? Op::f64_store : x.type == ValueType::f32 ? Op::f32_store : Op::i32_store;
-        store(op, buffer, x.at, x.type == ValueType::i64 || x.type == ValueType::f64 ? 3 : 2, x.value);
-      }
-    } else {
-      buffer = int_const(address_, 0);
-    }
-    operands.push_back(buffer);
-  }
-  // The result as the call expects it.
-  ValueType have{}, want{};
-  bool has_result = !target.results.empty(), wants_result = inst.result.valid() && inst.type != T::void_type;
-  if (has_result) have = target.results[0];
-  if (wants_result) want = value_type(*types_, inst.type);
-  if (has_result && wants_result && have != want &&
-      !((have == ValueType::i32 && want == ValueType::f32) || (have == ValueType::f32 && want == ValueType::i32) ||
-        (have == ValueType::i64 && want == ValueType::f64) || (have == ValueType::f64 && want == ValueType::i64)))
-    impossible = true;
-  NodeId r = no_node;
-  if (impossible) {
-    Node trap;
-    trap.op = uint16_t(Op::unreachable);
-    trap.effect = effect_write;
-    append(trap);
-    has_result = false;
-  } else if (plan.is_direct) {
-    r = call_node(Op::call, call_reference(plan), operands, has_result ? uint8_t(have) : 0);
-  } else {
-    operands.push_back(wrap(node_of(site.callee)));
-    r = call_node(Op::call_indirect, mir_.type(target.params, target.results), operands, has_result ? uint8_t(have) : 0);
-  }
-  if (!wants_result) return;
-  if (!has_result) {
-    return define(inst, want == ValueType::i64 ? i64c(0) : want == ValueType::f32 ? f32c(0) : want == ValueType::f64 ? f64c(0) : i32c(0));
-  }
-  unsigned bits = bits_of(inst.type);
-  if (want == have && bits < 32 && want == ValueType::i32) {
-    if (site.result_attrs & air::attr::zext) nodes_[r].zbits = uint8_t(bits), nodes_[r].sbits = uint8_t(bits + 1);
-    else if (site.result_attrs & air::attr::sext) nodes_[r].sbits = uint8_t(bits);
-    else if (bits == 1) r = zext(r, 1);
-  }
-  if (want != have) {
-    r = unary(have == ValueType::i32   ? Op::f32_reinterpret_i32
-              : have == ValueType::f32 ? Op::i32_reinterpret_f32
-              : have == ValueType::i64 ? Op::f64_reinterpret_i64
-                                       : Op::i64_reinterpret_f64,
-              r);
-  }
-  define(inst, r);
-}
-
-// A call's reference. Where the callee's declaration says nothing about its type, the addend is one more than the offset in the
-// function's constants of the type that the call uses; it is 0 otherwise.
-uint32_t Selector::call_reference(const CallPlan& plan) {
-  if (!plan.by_site_type) return mir_.reference(mir::ReferenceKind::call, plan.direct);
-  uint32_t type = mir_.type(plan.target->params, plan.target->results);
-  return mir_.reference(mir::ReferenceKind::call, plan.direct, mir_.draft().references[type].addend + 1);
-}
-
-// Inline assembly without text: a barrier, or a way to hide a value from an optimiser.
-void Selector::lower_asm(const air::Inst& inst, const air::CallSite& site) {
-  const air::InlineAsm& a = fn_->inline_asms[site.inline_asm];
-  std::string_view text = std::string_view(fn_->strings).substr(a.text, a.text_len);
-  std::string_view constraints = std::string_view(fn_->strings).substr(a.constraints, a.constraints_len);
-  bool comment = false;
-  for (char c : text) {
-    if (c == '#') comment = true;
-    if (c == '\n') comment = false;
-    if (!comment && c != ' ' && c != '\t' && c != '\n' && c != ';') return unsupported("inline assembly");
-  }
-  Node barrier;
-  barrier.op = uint16_t(Op::nop);
-  barrier.effect = effect_write;
-  append(barrier);
-  if (!inst.result.valid()) return;
-  // Outputs come first; an input "n" is tied to output n.
-  std::vector<NodeId> outputs;
-  std::vector<ValueType> types;
-  if (constraints.empty()) return unsupported("inline assembly with a result and no constraints");
-  uint32_t argument = 0;
-  std::vector<std::string_view> parts;
-  for (size_t at = 0; at <= constraints.size();) {
-    size_t comma = constraints.find(',', at);
-    if (comma == std::string_view::npos) comma = constraints.size();
-    parts.push_back(constraints.substr(at, comma - at));
-    at = comma + 1;
-  }
-  for (std::string_view part : parts) {
-    if (part.empty()) continue;
-    if (part[0] == '=' && part.find('*') == std::string_view::npos) {
-      outputs.push_back(no_node);
-      continue;
-    }
-    if (part[0] == '~' || part[0] == '!') continue;
-    if (argument >= site.arg_count) break;
-    NodeId n = node_of(air::ValueId(fn_->extra[site.args + argument++]));
-    if (part[0] >= '0' && part[0] <= '9') {
-      size_t k = size_t(part[0] - '0');
-      if (k < outputs.size()) outputs[k] = n;
-    }
-  }
-  if (outputs.empty() || outputs.size() > 2) return unsupported("inline assembly with these results");
-  auto settle = [&](size_t k, air::TypeId type) {
-    ValueType t = value_type(*types_, type);
-    if (outputs[k] != no_node && ValueType(nodes_[outputs[k]].type) == t) return outputs[k];
-    return t == ValueType::i64 ? i64c(0) : t == ValueType::f32 ? f32c(0) : t == ValueType::f64 ? f64c(0) : i32c(0);
-  };
-  const air::Type& t = (*types_)[inst.type];
-  if (t.kind == air::TypeKind::Struct) {
-    value_node_[inst.result.value] = settle(0, types_->member(t, 0));
-    if (outputs.size() > 1 && t.field_count > 1) second_node_[inst.result.value] = settle(1, types_->member(t, 1));
-  } else {
-    define(inst, settle(0, inst.type));
-  }
 }
 
 }  // namespace lode::wasm

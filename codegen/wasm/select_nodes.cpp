@@ -837,8 +837,12 @@ Result<void> Selector::make_nodes() {
       }
     }
     uint32_t last = block.first_inst + block.inst_count - 1;
+    must_tail_ = false;
+    last_call_.node = no_node;
     for (uint32_t k = block.first_inst; k < last; k++) lower_inst(k);
     lower_terminator(blocks_[i], last);
+    if (must_tail_ && blocks_[i].tail_call == no_node)
+      unsupported(has(Feature::tail_call) ? "a musttail call whose arguments or result go through memory" : "a musttail call without the feature tail-call");
     blocks_[i].end_node = uint32_t(nodes_.size());
   }
   if (!problem_.empty()) return error(problem_);
@@ -872,6 +876,7 @@ void Selector::lower_terminator(BlockInfo& block, uint32_t index) {
         unsupported("a return of several values");
         break;
       }
+      if (make_tail_call(block, index)) break;
       if (n == 0) break;
       air::ValueId v(fn_->extra[inst.a + 1]);
       NodeId r = node_of(v);

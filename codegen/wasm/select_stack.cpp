@@ -183,6 +183,7 @@ void Selector::write_node(NodeId id) {
     return;
   }
   if (n.op != uint16_t(Op::nop)) mir_.op(Op(n.op), n.aux);
+  if (uses_frame_ && (n.op == uint16_t(Op::return_call) || n.op == uint16_t(Op::return_call_indirect))) mir_.own(OwnTag::epilogue, 0);
   if (n.list) {
     for (uint32_t i = n.b; i-- > 0;) use(node_lists_[n.a + i]);
     return;
@@ -534,6 +535,10 @@ void Selector::write_terminator(uint32_t index) {
     }
     case AirOp::ret:
       start();
+      if (b.tail_call != no_node) {
+        write_node(b.tail_call);
+        break;
+      }
       mir_.op(Op::return_);
       if (uses_frame_) mir_.own(OwnTag::epilogue, 0);
       if (b.condition != no_node) {

@@ -14,7 +14,7 @@ namespace lode::wasm {
 // got, through the wasm_global of the same SymbolId (the linker's GOT entry).
 struct LowerContext : codegen::LowerContext {
   SymbolId stack_pointer;   // global __stack_pointer
-  SymbolId tls_base;        // global __tls_base
+  SymbolId tls_base, tls_size, tls_align;  // globals of these names, with __ before
   SymbolId exception_tag;   // tag __cpp_exception
 };
 

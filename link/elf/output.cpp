@@ -10,7 +10,7 @@
 #include <random>
 
 #include "base/bytes.h"
-#include "link/elf/digest.h"
+#include "link/digest.h"
 #include "link/elf/lower.h"
 #include "link/elf/output_file.h"
 #include "link/elf/target.h"

@@ -64,67 +64,6 @@ void Link::reset() {
   tls_alignment = 1;
 }
 
-// What code from IR may use, and what the output says that it needs; Linking.md, "Target Features Section".
-void Link::check_features() {
-  auto number = [](std::string_view name) -> int {
-    for (unsigned i = 1; i < cg::feature_count; i++)
-      if (name == cg::feature_name(cg::Feature(i))) return int(i);
-    return -1;
-  };
-  std::vector<std::pair<std::string, std::string>> used, disallowed, required;  // feature, by whom
-  bool ir = false, tls = false;
-  for (const InputFile& f : files) {
-    ir |= f.module && f.live;
-    if (!f.object) continue;
-    for (const fw::FeatureEntry& e : f.object->features) {
-      auto& list = e.prefix == '+' ? used : e.prefix == '-' ? disallowed : required;
-      list.emplace_back(std::string(e.name), f.name);
-    }
-  }
-  for (const Segment& s : segments) tls |= s.live && (s.flags & fw::segment_flags::tls);
-  if (ir)
-    for (unsigned i = 1; i < cg::feature_count; i++)
-      if (features & cg::bit(cg::Feature(i))) used.emplace_back(cg::feature_name(cg::Feature(i)), "code from IR");
-  for (auto& r : required) used.push_back(r);
-  std::vector<std::string> allowed;
-  if (options.features_given) {
-    allowed = options.features;
-    allowed.insert(allowed.end(), options.extra_features.begin(), options.extra_features.end());
-  } else {
-    for (auto& [name, who] : used) allowed.push_back(name);
-    for (const std::string& name : options.extra_features) allowed.push_back(name);
-  }
-  std::sort(allowed.begin(), allowed.end());
-  allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
-  auto is_allowed = [&](const std::string& name) { return std::binary_search(allowed.begin(), allowed.end(), name); };
-  output_features = allowed;
-  used_features = 0;
-  for (const std::string& name : allowed)
-    if (int n = number(name); n > 0) used_features |= 1u << n;
-  if (!options.check_features || options.relocatable) return;
-  if (options.features_given)
-    for (auto& [name, who] : used)
-      if (!is_allowed(name)) diagnostics.error("Target feature '" + name + "' used by " + who + " is not allowed.");
-  for (auto& [name, who] : disallowed) {
-    if (name == "shared-mem") {
-      if (options.shared_memory)
-        diagnostics.error("--shared-memory is disallowed by " + who + " because it was not compiled with 'atomics' or 'bulk-memory' features.");
-      continue;
-    }
-    for (auto& [other, by] : used)
-      if (other == name) {
-        diagnostics.error("Target feature '" + name + "' used in " + by + " is disallowed by " + who + ". Use --no-check-features to suppress.");
-        break;
-      }
-  }
-  if (options.shared_memory)
-    for (const char* name : {"atomics", "bulk-memory"})
-      if (!is_allowed(name)) diagnostics.error(std::string("'") + name + "' feature must be used in order to use shared memory");
-  if (tls && options.shared_memory)
-    for (const char* name : {"atomics", "bulk-memory"})
-      if (!is_allowed(name)) diagnostics.error(std::string("'") + name + "' feature must be used in order to use thread-local storage");
-}
-
 std::string Link::map_text() const {
   char line[64];
   std::string out = "    Addr      Off     Size Out     In      Symbol\n";
@@ -147,18 +86,6 @@ std::string Link::map_text() const {
 
 std::vector<uint8_t> Link::flush() {
   auto failed = [&] { return diagnostics.flush(); };
-  // Features of code from IR: what clang's default processor has, what is asked for, and what a linked object needs anyway.
-  features = cg::bit(cg::Feature::mutable_globals) | cg::bit(cg::Feature::sign_ext) | cg::bit(cg::Feature::multivalue) |
-             cg::bit(cg::Feature::reference_types);
-  auto add_features = [&](const std::vector<std::string>& names) {
-    for (const std::string& name : names)
-      for (unsigned i = 1; i < cg::feature_count; i++)
-        if (name == cg::feature_name(cg::Feature(i))) features |= cg::bit(cg::Feature(i));
-  };
-  if (options.features_given) features = 0;
-  add_features(options.features);
-  add_features(options.extra_features);
-
   extract_pending();
   kept_functions = functions.size();
   std::vector<uint8_t> out;
@@ -183,12 +110,17 @@ std::vector<uint8_t> Link::flush() {
     fill_synthetic();
     if (failed()) return;
     out = options.relocatable ? write_relocatable() : write_executable();
-    if (!options.map_file.empty()) {
-      std::string map = map_text();
-      FILE* to = options.map_file == "-" ? stdout : std::fopen(options.map_file.c_str(), "w");
-      if (!to) diagnostics.error("cannot write map " + options.map_file + ": " + std::strerror(errno));
-      else std::fwrite(map.data(), 1, map.size(), to);
+    auto write_text = [&](const std::string& path, const std::string& text) {
+      FILE* to = path == "-" ? stdout : std::fopen(path.c_str(), "w");
+      if (!to) diagnostics.error("cannot write " + path + ": " + std::strerror(errno));
+      else std::fwrite(text.data(), 1, text.size(), to);
       if (to && to != stdout) std::fclose(to);
+    };
+    if (!options.map_file.empty()) write_text(options.map_file, map_text());
+    if (!options.why_extract_file.empty()) {
+      std::string text = "reference\textracted\tsymbol\n";
+      for (const std::string& line : extractions) text += line;
+      write_text(options.why_extract_file, text);
     }
   };
   passes();
@@ -267,6 +199,7 @@ int wasm_main(std::span<const char* const> args) {
   tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
                             options->threads ? options->threads : tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism));
   Link link(std::move(*options));
+  for (const std::string& w : link.options.warnings) link.diagnostics.warning(w);
   link.add_inputs();
   std::vector<uint8_t> out = link.flush();
   if (out.empty()) return 1;

@@ -26,6 +26,7 @@ Link::Link(Options o) : options(std::move(o)), store(1, cg::store_target) {
   diagnostics.no_warnings = options.no_warnings;
   diagnostics.error_limit = options.error_limit;
   diagnostics.color = options.color;
+  set_default_features();
   start_symbols();
 }
 

@@ -40,7 +40,7 @@ bool Link::becomes_import(const Symbol& s) const {
   if (s.kind != SymbolKind::function) return true;
   if (s.explicit_import || s.allowed_undefined) return true;
   if (s.weak) return false;
-  return options.unresolved == Unresolved::import_functions;
+  return options.import_undefined || options.unresolved == Unresolved::import_dynamic;
 }
 
 uint32_t Link::function_item(SymbolId id, uint32_t wanted_type) const {

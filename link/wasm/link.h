@@ -196,6 +196,9 @@ struct InputFile {
   };
   std::vector<Init> inits;
   std::vector<uint32_t> body_relocs;   // object: first relocation of each body, and the end
+  uint32_t features = 0;               // module: cg::Feature bits that its code may use
+  std::vector<std::string> used_features;  // module: what target_features has to say of it
+  bool one_thread = false;             // module: something thread-local or atomic in it became ordinary
   bool eager = true;                   // not out of an archive
   bool live = false;                   // of a flush
 };
@@ -242,7 +245,7 @@ struct Link {
   uint64_t lowered = 0;             // functions lowered so far
   std::vector<SymbolId> runtime;    // by air::RuntimeFunction
   std::vector<uint32_t> runtime_types;
-  uint32_t features = 0;            // cg::Feature bits that code from IR may use
+  uint32_t features = 0;            // cg::Feature bits that modules use which do not say what their functions were compiled for
   bool table64 = false;             // an object takes the indirect function table to have 64-bit indices
 
   // Well-known symbols; looked up when the link starts.
@@ -269,7 +272,7 @@ struct Link {
   bool memory_has_max = false;
   bool debug_kept = false;
   uint32_t used_features = 0;        // of all live code, for target_features
-  std::vector<std::string> output_features;
+  std::vector<std::string> output_features;  // with their prefixes: "+atomics", "-shared-mem"
   bool needs_init_memory = false;
 
   // -- passes
@@ -292,6 +295,7 @@ struct Link {
   void extract(SymbolId s);                                // takes the archive member that has it, and what that needs
   void extract_pending();
   std::vector<SymbolId> pending;                           // lazy symbols that are needed
+  std::vector<std::string> extractions;                    // for --why-extract: who, member, symbol
   void start_symbols();                                    // options and well-known names, before the inputs
   void report_unresolved();
   std::string describe(SymbolId s) const;                  // demangled name
@@ -307,6 +311,8 @@ struct Link {
   void lower(std::span<const uint32_t> wave);
   void prepare_lowering();
   Bytes module_segment_bytes(uint32_t segment) const;
+  // features.cpp
+  void set_default_features();
   void check_features();
   // layout.cpp
   void assign_indices();
@@ -353,5 +359,7 @@ struct DataReference {
   uint8_t size = 4;
 };
 void data_references(const Link& link, uint32_t segment, std::vector<DataReference>& out);
+// Sets features and used_features of a module's file; see features.cpp.
+void read_features(const Link& link, InputFile& file, const air::Module& module);
 
 }  // namespace lode::link::wasm

@@ -42,7 +42,7 @@ struct Adder {
   uint32_t signature(air::TypeId t, std::string_view name) {
     auto [it, fresh] = m.signatures.emplace(t.value, none);
     if (!fresh) return it->second;
-    auto bytes = cg::signature_of(air.types, t, l.features);
+    auto bytes = cg::signature_of(air.types, t, file.features);
     if (!bytes.ok()) {
       l.diagnostics.error(file.name + ": " + std::string(name) + ": " + bytes.error().text());
       return it->second = l.types.intern(cg::signature_bytes({}, {}));
@@ -95,7 +95,10 @@ struct Adder {
     file.first_segment = uint32_t(l.segments.size());
     for (uint32_t i = 0; i < air.symbols.size(); i++) {
       air::Symbol& y = air.symbols[i];
-      if (!(l.features & cg::bit(cg::Feature::atomics))) y.tls = air::TlsModel::none;  // one thread: ordinary data
+      if (y.tls != air::TlsModel::none && !(file.features & cg::bit(cg::Feature::atomics))) {  // one thread: ordinary data
+        y.tls = air::TlsModel::none;
+        file.one_thread = true;
+      }
       if (!defines(y)) continue;
       bool drop = dropped(y);
       if (y.kind == air::SymbolKind::function && y.function.valid()) {
@@ -267,6 +270,7 @@ bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const 
   f.name = name;
   f.eager = eager;
   f.module = std::move(input);
+  read_features(l, f, air);
   Adder a{l, number, f, *f.module, air, {}};
   a.items_of_symbols();
   a.add_symbols();
@@ -364,9 +368,11 @@ void Link::lower(std::span<const uint32_t> wave) {
     c.reach = file.module->reach;
     c.runtime = runtime;
     c.options.object = options.relocatable;
-    c.options.features = features;
+    c.options.features = file.features;
     c.stack_pointer = stack_pointer;
     c.tls_base = tls_base;
+    c.tls_size = tls_size;
+    c.tls_align = tls_align;
     c.exception_tag = exception_tag;
     auto done = cg::lower(w.fn, c, *w.scratch, drafts_of_wave[i]);
     if (!done.ok()) return diagnostics.error(std::move(done.error()).at(file.name), wave[i]);
@@ -386,7 +392,10 @@ void Link::lower(std::span<const uint32_t> wave) {
     }
   auto ids = store.append_all(list, options.threads);
   if (!ids.ok()) return diagnostics.error(ids.error());
-  for (size_t i = 0; i < items.size(); i++) functions[items[i]].mir = (*ids)[i];
+  for (size_t i = 0; i < items.size(); i++) {
+    functions[items[i]].mir = (*ids)[i];
+    files[functions[items[i]].file].one_thread |= bool(list[i]->flags & cg::function_flags::one_thread);
+  }
   lowered += items.size();
 }
 

@@ -19,6 +19,7 @@ struct State {
   Options o;
   bool whole_archive = false;
   std::string error;
+  std::vector<std::string>& warnings = o.warnings;
 };
 
 struct Row {
@@ -49,6 +50,19 @@ void split(std::vector<std::string>& out, const std::string& text) {
   }
 }
 void ignore(State&, const std::string&) {}
+void build_id(State& s, const std::string& v) {
+  s.o.build_id = BuildId::none;
+  if (v.empty() || v == "fast") s.o.build_id = BuildId::fast;
+  else if (v == "sha1" || v == "tree") s.o.build_id = BuildId::sha1;
+  else if (v == "uuid") s.o.build_id = BuildId::uuid;
+  else if (v.starts_with("0x") && v.size() > 2 && v.size() % 2 == 0 && v.find_first_not_of("0123456789abcdefABCDEF", 2) == std::string::npos) {
+    s.o.build_id = BuildId::hex;
+    s.o.build_id_bytes.clear();
+    for (size_t i = 2; i < v.size(); i += 2) s.o.build_id_bytes.push_back(uint8_t(std::stoul(v.substr(i, 2), nullptr, 16)));
+  } else if (v != "none") {
+    s.error = "unknown --build-id style: " + v;
+  }
+}
 
 const Row rows[] = {
     {"o", Value::required, [](State& s, const std::string& v) { s.o.output = v; }, "FILE: write the output to FILE"},
@@ -98,6 +112,7 @@ const Row rows[] = {
     {"no-stack-first", Value::none, [](State& s, const std::string&) { s.o.stack_first = false; }, nullptr},
     {"z", Value::required, [](State& s, const std::string& v) {
        if (v.starts_with("stack-size=")) s.o.stack_size = number(s, "z stack-size", v.substr(11));
+       else s.warnings.push_back("unknown -z value: " + v);
      }, "stack-size=N: bytes of the stack (65536)"},
     {"global-base", Value::required, [](State& s, const std::string& v) { s.o.global_base = number(s, "global-base", v), s.o.global_base_given = true; }, "N: address of the first data (1024)"},
     {"initial-memory", Value::required, [](State& s, const std::string& v) { s.o.initial_memory = number(s, "initial-memory", v); }, "N: bytes"},
@@ -121,15 +136,15 @@ const Row rows[] = {
     {"extra-features", Value::required, [](State& s, const std::string& v) { split(s.o.extra_features, v); }, "LIST: features in addition to those of the inputs"},
     {"check-features", Value::none, [](State& s, const std::string&) { s.o.check_features = true; }, nullptr},
     {"no-check-features", Value::none, [](State& s, const std::string&) { s.o.check_features = false; }, "features that do not fit together are no error"},
-    {"allow-undefined", Value::none, [](State& s, const std::string&) { s.o.unresolved = Unresolved::import_functions; }, "undefined functions become imports"},
-    {"import-undefined", Value::none, [](State& s, const std::string&) { s.o.unresolved = Unresolved::import_functions; }, nullptr},
+    {"allow-undefined", Value::none, [](State& s, const std::string&) { s.o.unresolved = Unresolved::ignore, s.o.import_undefined = true; }, "undefined functions become imports; the rest is ignored"},
+    {"import-undefined", Value::none, [](State& s, const std::string&) { s.o.import_undefined = true; }, "undefined functions become imports"},
     {"allow-undefined-file", Value::required, [](State& s, const std::string& v) { s.o.allow_undefined_files.push_back(v); }, "FILE: names that may be undefined"},
     {"unresolved-symbols", Value::required, [](State& s, const std::string& v) {
        if (v == "report-all") s.o.unresolved = Unresolved::report;
        else if (v == "ignore-all") s.o.unresolved = Unresolved::ignore;
-       else if (v == "import-functions" || v == "import-dynamic") s.o.unresolved = Unresolved::import_functions;
-       else s.error = "--unresolved-symbols=" + v + ": report-all, ignore-all or import-functions is expected";
-     }, "report-all|ignore-all|import-functions"},
+       else if (v == "import-dynamic") s.o.unresolved = Unresolved::import_dynamic;
+       else s.error = "unknown --unresolved-symbols value: " + v + " (report-all, ignore-all and import-dynamic are known)";
+     }, "report-all|ignore-all|import-dynamic"},
     {"warn-unresolved-symbols", Value::none, [](State& s, const std::string&) { s.o.unresolved = Unresolved::warn; }, nullptr},
     {"error-unresolved-symbols", Value::none, [](State& s, const std::string&) { s.o.unresolved = Unresolved::report; }, nullptr},
     {"wrap", Value::required, [](State& s, const std::string& v) { s.o.wraps.push_back(v); }, "NAME: NAME means __wrap_NAME, __real_NAME means NAME"},
@@ -142,6 +157,9 @@ const Row rows[] = {
     {"trace-symbol", Value::required, [](State& s, const std::string& v) { s.o.trace_symbols.push_back(v); }, nullptr},
     {"t", Value::none, [](State& s, const std::string&) { s.o.trace = true; }, "name each input"},
     {"trace", Value::none, [](State& s, const std::string&) { s.o.trace = true; }, nullptr},
+    {"why-extract", Value::required, [](State& s, const std::string& v) { s.o.why_extract_file = v; }, "FILE: tell why members of archives are taken"},
+    {"build-id", Value::optional, build_id, "[=fast|sha1|uuid|0xHEX|none]: a section that identifies the module"},
+    {"reproduce", Value::required, [](State& s, const std::string&) { s.error = "--reproduce is not supported"; }, nullptr},
     {"M", Value::none, [](State& s, const std::string&) { s.o.map_file = "-"; }, "print a map"},
     {"print-map", Value::none, [](State& s, const std::string&) { s.o.map_file = "-"; }, nullptr},
     {"Map", Value::required, [](State& s, const std::string& v) { s.o.map_file = v; }, "FILE: write a map"},
@@ -185,7 +203,6 @@ const Row rows[] = {
     {"call_shared", Value::none, ignore, nullptr},
     {"dn", Value::none, ignore, nullptr},
     {"dy", Value::none, ignore, nullptr},
-    {"build-id", Value::optional, ignore, nullptr},
     {"experimental-pic", Value::none, ignore, nullptr},
     {"no-shlib-sigcheck", Value::none, ignore, nullptr},
     {"rsp-quoting", Value::required, ignore, nullptr},

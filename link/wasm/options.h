@@ -19,7 +19,10 @@ struct InputArg {
   bool whole_archive = false;
 };
 
-enum class Unresolved : uint8_t { report, warn, ignore, import_functions };
+// What happens to undefined names that nothing allows. Functions that are not imported trap when called; data has address 0.
+// import_dynamic: functions are imported; data would have to come from a dynamic linker, and is an error.
+enum class Unresolved : uint8_t { report, warn, ignore, import_dynamic };
+enum class BuildId : uint8_t { none, fast, sha1, uuid, hex };
 
 struct Options {
   std::string program = "wasm-lode";
@@ -45,11 +48,16 @@ struct Options {
   bool check_features = true, features_given = false;
   std::vector<std::string> features, extra_features;
   Unresolved unresolved = Unresolved::report;
+  bool import_undefined = false;  // undefined functions become imports
+  BuildId build_id = BuildId::none;
+  std::vector<uint8_t> build_id_bytes;  // hex
+  std::string why_extract_file;   // "-": standard output
   bool trace = false, verbose = false, demangle = true;
   std::string map_file;  // "-": standard output
   std::string module_name;  // --soname
   unsigned error_limit = 20, threads = 0;
   bool fatal_warnings = false, no_warnings = false, color = false;
+  std::vector<std::string> warnings;  // about the command line itself
   bool show_version = false, show_help = false;
 };
 

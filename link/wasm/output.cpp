@@ -134,7 +134,7 @@ void put_object_body(const Link& l, const Function& fn, bool compress, Buffer& o
   out.insert(out.end(), code + at, code + body.end);
 }
 
-void put_mir_body(const Link& l, const mir::FunctionView& view, Buffer& out, std::vector<OutReloc>* relocs) {
+void put_mir_body(const Link& l, const mir::FunctionView& view, uint32_t file, Buffer& out, std::vector<OutReloc>* relocs) {
   thread_local std::vector<cg::ReferenceValue> values;
   thread_local std::vector<cg::Fixup> fixups;
   values.clear();
@@ -143,7 +143,7 @@ void put_mir_body(const Link& l, const mir::FunctionView& view, Buffer& out, std
   cg::EmitOptions o;
   o.object = relocs;
   const Symbol& table = l.at(l.indirect_table);
-  o.table_fixups = relocs && (l.features & cg::bit(cg::Feature::reference_types));
+  o.table_fixups = relocs && file != none && (l.files[file].features & cg::bit(cg::Feature::reference_types));
   uint32_t index = table.state == State::defined ? l.tables[table.item].index : table.index;
   o.indirect_table = index == none ? 0 : index;
   size_t start = out.size();
@@ -188,8 +188,8 @@ std::vector<CodeChunk> write_code(Link& l, uint32_t first_offset) {
       std::vector<OutReloc>* to = l.options.relocatable ? &relocs : nullptr;
       switch (f.source) {
         case Function::object: put_object_body(l, f, compress, body, to); break;
-        case Function::module: put_mir_body(l, l.store.view(f.mir), body, to); break;
-        case Function::draft: put_mir_body(l, cg::view_of(l.drafts[f.local], tags), body, to); break;
+        case Function::module: put_mir_body(l, l.store.view(f.mir), f.file, body, to); break;
+        case Function::draft: put_mir_body(l, cg::view_of(l.drafts[f.local], tags), none, body, to); break;
         case Function::trap: body = {0x00, 0x00, 0x0b}; break;
       }
       append_uleb(chunk.bytes, body.size());
@@ -306,8 +306,8 @@ Buffer features_payload(const Link& l) {
   Buffer out;
   append_uleb(out, l.output_features.size());
   for (const std::string& f : l.output_features) {
-    out.push_back('+');
-    put_name(out, f);
+    out.push_back(uint8_t(f[0]));
+    put_name(out, std::string_view(f).substr(1));
   }
   return out;
 }

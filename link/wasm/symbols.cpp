@@ -239,7 +239,9 @@ void Link::extract_pending() {
     if (archives[a].taken[m]) continue;
     archives[a].taken[m] = true;
     std::string member(archives[a].member_names[m]);
-    add_bytes(archives[a].members[m], archives[a].name.empty() ? member : archives[a].name + "(" + member + ")", false, false);
+    std::string name = archives[a].name.empty() ? member : archives[a].name + "(" + member + ")";
+    if (!options.why_extract_file.empty()) extractions.push_back(file_name(s.file) + "\t" + name + "\t" + describe(id) + "\n");
+    add_bytes(archives[a].members[m], name, false, false);
   }
   pending.clear();
 }
@@ -303,11 +305,12 @@ void Link::report_unresolved() {
       if (std::any_of(segments.begin(), segments.end(), [&](const Segment& g) { return g.live && g.name == wanted; })) continue;
     }
     bool function = s.kind == SymbolKind::function;
+    if (function && options.import_undefined) continue;
     switch (options.unresolved) {
       case Unresolved::ignore: break;
       case Unresolved::warn: diagnostics.warning("undefined symbol: " + describe(id) + user(id), 1); break;
-      case Unresolved::import_functions:
-        if (!function && s.kind == SymbolKind::data) diagnostics.error("undefined symbol: " + describe(id) + user(id), 1);
+      case Unresolved::import_dynamic:
+        if (!function && s.kind == SymbolKind::data) diagnostics.error("undefined data symbol (its address is needed now): " + describe(id) + user(id), 1);
         break;
       case Unresolved::report: diagnostics.error("undefined symbol: " + describe(id) + user(id), 1); break;
     }

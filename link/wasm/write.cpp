@@ -1,8 +1,12 @@
 // The executable: sections in the order of the core specification (5.5.16), then the custom ones.
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cstring>
+#include <random>
 
 #include "base/bytes.h"
+#include "link/digest.h"
 #include "link/wasm/output.h"
 
 namespace lode::link::wasm {
@@ -149,6 +153,32 @@ static void custom_sections(Link& l, Buffer& out) {
     }
     put_custom(out, name, payload);
   }
+}
+
+// The section build_id: the length and the bytes of an identifier, of all that stands before it or as the command line says.
+static void put_build_id(const Link& l, Buffer& out) {
+  std::vector<uint8_t> id;
+  switch (l.options.build_id) {
+    case BuildId::none: return;
+    case BuildId::hex: id = l.options.build_id_bytes; break;
+    case BuildId::sha1: id = sha1(out); break;
+    case BuildId::fast:
+      id.resize(8);
+      store_le<uint64_t>(id.data(), XXH3_64bits(out.data(), out.size()));
+      break;
+    case BuildId::uuid: {
+      std::random_device random;
+      id.resize(16);
+      for (size_t i = 0; i < 16; i += 4) store_le<uint32_t>(id.data() + i, uint32_t(random()));
+      id[6] = uint8_t((id[6] & 0x0f) | 0x40);
+      id[8] = uint8_t((id[8] & 0x3f) | 0x80);
+      break;
+    }
+  }
+  Buffer p;
+  append_uleb(p, id.size());
+  p.insert(p.end(), id.begin(), id.end());
+  put_custom(out, "build_id", p);
 }
 
 std::vector<uint8_t> Link::write_executable() {
@@ -358,6 +388,7 @@ std::vector<uint8_t> Link::write_executable() {
   if (kept("name")) put_custom(out, "name", name_section(l));
   if (kept("producers")) put_custom(out, "producers", producers_payload(l));
   if (kept("target_features") && !output_features.empty()) put_custom(out, "target_features", features_payload(l));
+  put_build_id(l, out);
   return out;
 }
 

@@ -247,7 +247,7 @@ TEST_CASE("wasm link: undefined names") {
   }
   SECTION("or an import") {
     lw::Options o = library();
-    o.unresolved = lw::Unresolved::import_functions;
+    o.import_undefined = true;
     HandLink h(o);
     uint32_t file = h.file("a");
     SymbolId gone = h.used(file, "gone", lw::SymbolKind::function, i32_list, i32_list);

@@ -1,12 +1,12 @@
 // The three digests share their padding: 0x80, zeros, the length in bits, to blocks of 64 bytes; they differ in byte order
 // and round function.
-#include "link/elf/digest.h"
+#include "link/digest.h"
 
 #include <bit>
 #include <cmath>
 #include <cstring>
 
-namespace lode::link::elf {
+namespace lode::link {
 
 namespace {
 
@@ -123,4 +123,4 @@ std::vector<uint8_t> sha256(std::span<const uint8_t> data) {
   return out;
 }
 
-}  // namespace lode::link::elf
+}  // namespace lode::link

@@ -5,10 +5,10 @@
 #include <span>
 #include <vector>
 
-namespace lode::link::elf {
+namespace lode::link {
 
 std::vector<uint8_t> md5(std::span<const uint8_t> data);
 std::vector<uint8_t> sha1(std::span<const uint8_t> data);
 std::vector<uint8_t> sha256(std::span<const uint8_t> data);
 
-}  // namespace lode::link::elf
+}  // namespace lode::link
