@@ -75,8 +75,8 @@ void Link::add_inputs() {
           if (p == MAP_FAILED) break;
           mappings.emplace_back(p, size_t(st.st_size));
           Bytes bytes(static_cast<const uint8_t*>(mappings[before].first), mappings[before].second);
-          auto object = fw::read(bytes);
-          if (!object.ok() || !object->relocatable) {  // archives and IR are taken as they are
+          std::vector<std::string_view> names;
+          if (!offered_names(bytes, in.name, names)) {  // archives are taken as they are
             add_bytes(bytes, in.name, true, false);
             break;
           }
@@ -85,9 +85,7 @@ void Link::add_inputs() {
           a.member_names.push_back(keep(in.name));
           a.members.push_back(bytes);
           a.taken.push_back(false);
-          for (const fw::Symbol& s : object->symbols)
-            if (!s.undefined() && (s.flags & fw::symbol_flags::binding_mask) != fw::symbol_flags::local)
-              add_lazy(s.name, uint32_t(archives.size() - 1), member);
+          for (std::string_view name : names) add_lazy(name, uint32_t(archives.size() - 1), member);
           extract_pending();
         } else {
           add_file(in.name, in.whole_archive);
@@ -123,6 +121,16 @@ void Link::add_file(const std::string& path, bool whole_archive) {
   extract_pending();
 }
 
+// The names that an input defines for others; false for what is no object and no module.
+bool Link::offered_names(Bytes bytes, const std::string& name, std::vector<std::string_view>& out) {
+  if (!fw::is_wasm(bytes)) return offered_names_of_module(bytes, name, out);
+  auto object = fw::read(bytes);
+  if (!object.ok() || !object->relocatable) return false;
+  for (const fw::Symbol& s : object->symbols)
+    if (!s.undefined() && (s.flags & fw::symbol_flags::binding_mask) != fw::symbol_flags::local) out.push_back(s.name);
+  return true;
+}
+
 void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whole_archive) {
   if (options.trace) std::printf("%s\n", name.c_str());
   if (formats::Archive::is_archive(bytes)) {
@@ -140,17 +148,24 @@ void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whol
     if (whole_archive) {
       for (size_t i = 0; i < opened->members.size(); i++)
         add_bytes(opened->members[i].data, name + "(" + std::string(opened->members[i].name) + ")", true, false);
-    } else if (opened->has_index) {
-      for (const formats::ArchiveSymbol& s : opened->index) add_lazy(s.name, index, s.member);
     } else {
+      // An index that was made without knowing of bitcode lacks those members.
+      std::vector<bool> indexed(opened->members.size());
+      if (opened->has_index)
+        for (const formats::ArchiveSymbol& s : opened->index) {
+          indexed[s.member] = true;
+          add_lazy(s.name, index, s.member);
+        }
+      std::vector<std::string_view> names;
       for (uint32_t i = 0; i < opened->members.size(); i++) {
-        auto object = fw::read(opened->members[i].data);
-        if (!object.ok()) {
-          diagnostics.error(name + ": the archive has no index, and member " + std::string(opened->members[i].name) + " is no wasm object");
+        Bytes member = opened->members[i].data;
+        if (indexed[i] || (opened->has_index && fw::is_wasm(member))) continue;
+        names.clear();
+        if (!offered_names(member, name + "(" + std::string(opened->members[i].name) + ")", names)) {
+          if (!opened->has_index) diagnostics.error(name + ": the archive has no index, and member " + std::string(opened->members[i].name) + " is no wasm object or bitcode");
           continue;
         }
-        for (const fw::Symbol& s : object->symbols)
-          if (!s.undefined() && (s.flags & fw::symbol_flags::binding_mask) != fw::symbol_flags::local) add_lazy(s.name, index, i);
+        for (std::string_view s : names) add_lazy(s, index, i);
       }
     }
     return;

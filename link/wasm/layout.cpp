@@ -373,7 +373,8 @@ void Link::assign_addresses() {
     if (bytes < least) diagnostics.error(std::string(what) + " too small, " + std::to_string(uint64_t(least)) + " bytes needed");
     if (bytes > max_bytes) diagnostics.error(std::string(what) + " too large, cannot be greater than " + std::to_string(max_bytes));
   };
-  if (options.initial_heap) needed += options.initial_heap;
+  if (options.initial_heap % page) diagnostics.error("initial heap must be aligned to the page size (65536 bytes)");
+  needed += options.initial_heap;
   if (needed > max_bytes) {
     diagnostics.error("initial memory too large: " + std::to_string(uint64_t(needed)) + " bytes needed");
     return;

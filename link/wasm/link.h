@@ -281,9 +281,11 @@ struct Link {
   void add_file(const std::string& path, bool whole_archive);
   void add_bytes(Bytes bytes, const std::string& name, bool eager, bool whole_archive);
   void add_object(Bytes bytes, const std::string& name, bool eager);
+  bool offered_names(Bytes bytes, const std::string& name, std::vector<std::string_view>& out);
   // modules.cpp
   bool add_module(Bytes bytes, const std::string& name, bool eager);  // false: no module
   void add_air(std::unique_ptr<air::Module> module, bool eager = true);
+  bool offered_names_of_module(Bytes bytes, const std::string& name, std::vector<std::string_view>& out);
   // symbols.cpp
   SymbolId intern(std::string_view name);                  // a global symbol; undefined when new
   SymbolId add_local(std::string_view name, SymbolKind kind);

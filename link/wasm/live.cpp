@@ -256,6 +256,8 @@ bool Link::is_exported(const Symbol& s) const {
   if (s.state != State::defined || s.local || s.kind == SymbolKind::section) return false;
   if (s.forced_export || s.exported) return true;
   if (s.synthetic && s.kind != SymbolKind::function && !options.export_all) return false;
+  // Mutable globals of the linker's own would make every module need the feature mutable-globals.
+  if (s.synthetic && s.kind == SymbolKind::global && (s.global.is_mutable || (!options.shared_memory && s.name.starts_with("__tls_")))) return false;
   return options.export_all || (options.export_dynamic && !s.hidden);
 }
 

@@ -286,32 +286,50 @@ bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const 
 
 }  // namespace
 
-bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
+namespace {
+
+// Null: no module. An error: a damaged one.
+Result<std::unique_ptr<ModuleInput, ModuleInputDeleter>> open_module(Bytes bytes, const std::string& name) {
   std::unique_ptr<ModuleInput, ModuleInputDeleter> input(new ModuleInput);
   bool bitcode = bytes.size() >= 4 && ((bytes[0] == 'B' && bytes[1] == 'C' && bytes[2] == 0xc0 && bytes[3] == 0xde) ||
                                        (bytes[0] == 0xde && bytes[1] == 0xc0 && bytes[2] == 0x17 && bytes[3] == 0x0b));
-  if (bitcode) {
-    auto opened = codegen::BitcodeModule::open(bytes, name);
-    if (!opened.ok()) {
-      diagnostics.error(opened.error());
-      return true;
-    }
-    input->bitcode = std::move(*opened);
-    input->air = &input->bitcode->module();
-    return add(*this, std::move(input), name, eager);
-  }
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (name.ends_with(".air") || air::looks_like_text(text)) {
-    auto read = air::read_text(text, name);
-    if (!read.ok()) {
-      diagnostics.error(read.error());
-      return true;
-    }
-    input->owned = std::make_unique<air::Module>(std::move(*read));
+  if (bitcode) {
+    LODE_ASSIGN(input->bitcode, codegen::BitcodeModule::open(bytes, name));
+    input->air = &input->bitcode->module();
+  } else if (name.ends_with(".air") || air::looks_like_text(text)) {
+    LODE_ASSIGN(air::Module read, air::read_text(text, name));
+    input->owned = std::make_unique<air::Module>(std::move(read));
     input->air = input->owned.get();
-    return add(*this, std::move(input), name, eager);
+  } else {
+    input.reset();
   }
-  return false;
+  return input;
+}
+
+}  // namespace
+
+bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
+  auto input = open_module(bytes, name);
+  if (!input.ok()) {
+    diagnostics.error(input.error());
+    return true;
+  }
+  return *input && add(*this, std::move(*input), name, eager);
+}
+
+bool Link::offered_names_of_module(Bytes bytes, const std::string& name, std::vector<std::string_view>& out) {
+  auto input = open_module(bytes, name);
+  if (!input.ok()) {
+    diagnostics.error(input.error());
+    return true;
+  }
+  if (!*input) return false;
+  const air::Module& air = *(*input)->air;
+  for (const air::Symbol& y : air.symbols)
+    if (y.defined && y.name.size && y.linkage != air::Linkage::internal && y.linkage != air::Linkage::available_externally)
+      out.push_back(keep(std::string(air.str(y.name))));
+  return true;
 }
 
 void Link::add_air(std::unique_ptr<air::Module> module, bool eager) {

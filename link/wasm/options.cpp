@@ -197,7 +197,7 @@ const Row rows[] = {
     {"no-pie", Value::none, ignore, nullptr},
     {"Bdynamic", Value::none, ignore, nullptr},
     {"Bstatic", Value::none, ignore, nullptr},
-    {"Bsymbolic", Value::none, ignore, nullptr},
+    {"Bsymbolic", Value::none, [](State& s, const std::string&) { s.warnings.push_back("-Bsymbolic is only meaningful when combined with -shared"); }, nullptr},
     {"static", Value::none, ignore, nullptr},
     {"non_shared", Value::none, ignore, nullptr},
     {"call_shared", Value::none, ignore, nullptr},

@@ -158,6 +158,29 @@ TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats
   REQUIRE(p.lode({main, "--start-lib", a, b, "--end-lib", "--no-entry", "--export=run"}, "t.wasm").ok());
   CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");
 
+  // Bitcode between the two, and in archives: an index that was made without knowing of it lacks its names, or there is none.
+  std::string ab = p.compile("a.c", "int strong(void){return 4;} int chosen(void){return 2;}", {"-O1", "-emit-llvm"});
+  std::string bb = p.compile("b.c", "int maybe(void){return 9;} int unused(void){return 1;}", {"-O1", "-emit-llvm"});
+  r = p.lode({main, "--start-lib", ab, bb, "--end-lib", "--no-entry", "--export=run"}, "t.wasm");
+  INFO(r.describe());
+  REQUIRE(r.ok());
+  CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");
+  b = p.compile("b.c", "int maybe(void){return 9;} int unused(void){return 1;}");
+  for (const char* tool : {"ar", "llvm-ar-19"})  // binutils' knows neither format and makes no index
+    for (const char* flags : {"rcs", "rcS"}) {
+      std::string mixed = p.dir.file("mixed.a");
+      std::filesystem::remove(mixed);
+      if (!have_tool(tool)) continue;
+      REQUIRE(run({tool, flags, mixed, ab, b}).ok());
+      r = p.lode({main, mixed, "--no-entry", "--export=run"}, "t.wasm");
+      INFO(r.describe());
+      REQUIRE(r.ok());
+      CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");
+    }
+  r = p.lode({main, "--start-lib", p.dir.write("cut.bc", read_file(ab).substr(0, 200)), "--end-lib", "--no-entry", "--export=run"}, "t.wasm");
+  CHECK(r.status == 1);
+  CHECK(r.err.find("cut.bc") != std::string::npos);
+
   const char* inline_source = "struct C { int v; C(int x):v(x){} virtual int f(){ return v; } }; template<class T> T twice(T x){return x+x;}\n";
   for (std::vector<std::string> flags : std::vector<std::vector<std::string>>{{"-O0", "-fno-exceptions", "-fno-rtti"}, {"-O0", "-fno-exceptions", "-fno-rtti", "-emit-llvm"}}) {
     std::string x = p.compile("x.cc", std::string(inline_source) + "C first(5); extern \"C\" int x(){ C c(3); C* q=&c; return twice(q->f()); }", flags);

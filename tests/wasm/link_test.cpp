@@ -345,9 +345,25 @@ TEST_CASE("wasm link: memory limits are checked") {
   CHECK(fails({"--max-memory=65536"}));
   CHECK(fails({"--initial-memory=8589934592"}));
   CHECK(fails({"-z", "stack-size=100"}));
+  CHECK(fails({"--initial-heap=100"}));
+  CHECK_FALSE(fails({"--initial-heap=65536"}));
   CHECK(fails({"--stack-first", "--global-base=16"}));
   CHECK(fails({"--shared-memory"}));                 // without the features for it
   CHECK(fails({"--export=nowhere"}));
+}
+
+TEST_CASE("wasm link: --export-all leaves out mutable globals of the linker's own") {
+  HandLink h(wasm_options({"--no-entry", "--export-all"}));
+  h.function(h.file("a"), "f", {}, {}, [] {});
+  std::vector<uint8_t> out = h.link.flush();
+  fw::Module m = read_back(out);
+  std::vector<std::string_view> names;
+  for (const fw::Export& e : m.exports) names.push_back(e.name);
+  auto exports = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  CHECK(exports("f"));
+  CHECK(exports("__heap_base"));
+  CHECK_FALSE(exports("__stack_pointer"));
+  CHECK_FALSE(exports("__tls_base"));
 }
 
 TEST_CASE("wasm link: options") {
