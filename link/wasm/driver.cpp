@@ -59,7 +59,7 @@ void Link::reset() {
   variants.clear();
   export_wrappers.clear();
   output_features.clear();
-  table_needed = needs_init_memory = false;
+  table_needed = needs_init_memory = fill_zeroes = false;
   tls_start = tls_bytes = 0;
   tls_alignment = 1;
 }

@@ -132,7 +132,7 @@ bool Link::offered_names(Bytes bytes, const std::string& name, std::vector<std::
 }
 
 void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whole_archive) {
-  if (options.trace) std::printf("%s\n", name.c_str());
+  if (options.trace && !formats::Archive::is_archive(bytes)) std::printf("%s\n", name.c_str());
   if (formats::Archive::is_archive(bytes)) {
     auto opened = formats::Archive::open(bytes);
     if (!opened.ok()) return diagnostics.error(std::move(opened.error()).at(name));

@@ -65,7 +65,7 @@ uint32_t Link::global_index(SymbolId id) const {
 uint32_t Link::table_slot(SymbolId id) const {
   const Symbol& s = at(id);
   if (s.state == State::defined && s.kind == SymbolKind::function) return functions[s.item].table_slot;
-  return s.imported ? s.table_slot : 0;
+  return s.table_slot != none ? s.table_slot : 0;
 }
 
 uint64_t Link::address_of(SymbolId id) const {
@@ -189,11 +189,12 @@ void Link::assign_indices() {
     functions[item].table_slot = base + uint32_t(table_functions.size());
     table_functions.push_back(functions[item].index);
   }
-  for (SymbolId id : table_imports)
-    if (at(id).imported) {
-      at(id).table_slot = base + uint32_t(table_functions.size());
-      table_functions.push_back(at(id).index);
-    }
+  for (SymbolId id : table_imports) {
+    Symbol& s = at(id);
+    if (!s.imported && (s.weak || s.stub == none)) continue;  // null
+    s.table_slot = base + uint32_t(table_functions.size());
+    table_functions.push_back(s.imported ? s.index : functions[s.stub].index);
+  }
 
   // Types: those that anything names, the most named first; equal counts by content, so that the order in which they were first
   // seen does not matter.
@@ -227,24 +228,47 @@ std::string_view output_name(const Segment& s, bool merge) {
 
 }  // namespace
 
+// Constants whose address does not matter share their bytes: equal ones, and those that are the end of another one, as "world" is of
+// "hello world". The one that stays takes over the alignment and the references of the others.
+void Link::merge_constants() {
+  constexpr uint64_t largest = 64 * 1024;  // so that comparing them stays cheap
+  std::vector<uint32_t> constants;
+  for (uint32_t i = 0; i < segments.size(); i++) {
+    const Segment& s = segments[i];
+    if (s.live && !s.discarded && s.mergeable && s.size && s.size <= largest) constants.push_back(i);
+  }
+  auto from_end = [](const Segment& s, uint64_t k) { return s.size - 1 - k < s.bytes.size() ? s.bytes[s.size - 1 - k] : uint8_t(0); };
+  // In the order of the bytes read backwards, the longer first where one is the other's end: then all ends of a constant follow it.
+  auto common_end = [&](const Segment& x, const Segment& y) {
+    uint64_t k = 0, n = std::min(x.size, y.size);
+    while (k < n && from_end(x, k) == from_end(y, k)) k++;
+    return k;
+  };
+  std::sort(constants.begin(), constants.end(), [&](uint32_t a, uint32_t b) {
+    const Segment &x = segments[a], &y = segments[b];
+    uint64_t k = common_end(x, y);
+    if (k < x.size && k < y.size) return from_end(x, k) < from_end(y, k);
+    return x.size != y.size ? x.size > y.size : a < b;
+  });
+  uint32_t whole = none;  // the last one that stays
+  for (uint32_t i : constants) {
+    Segment& s = segments[i];
+    if (whole == none || segments[whole].size < s.size || (segments[whole].size - s.size) % (uint64_t{1} << s.align_log2) || common_end(segments[whole], s) < s.size) {
+      whole = i;
+      continue;
+    }
+    Segment& w = segments[whole];
+    s.same_as = whole;
+    w.count += s.count;
+    w.layout_align_log2 = std::max(std::max(w.layout_align_log2, w.align_log2), s.align_log2);
+  }
+}
+
 void Link::assign_addresses() {
   bool merge = options.merge_data_segments && !options.relocatable;
   // Output segments, by name, in the order in which they come; thread-local data first, zeroes last.
   std::unordered_map<std::string_view, uint32_t> by_segment_name;
-  // Equal constants whose address does not matter, one copy of each: the first, with the alignment and the references of all.
-  if (merge) {
-    std::unordered_map<std::string_view, uint32_t> by_content;
-    for (uint32_t i = 0; i < segments.size(); i++) {
-      Segment& s = segments[i];
-      if (!s.live || s.discarded || !s.mergeable || s.bytes.empty()) continue;
-      auto [it, fresh] = by_content.emplace(std::string_view(reinterpret_cast<const char*>(s.bytes.data()), s.bytes.size()), i);
-      if (fresh) continue;
-      s.same_as = it->second;
-      Segment& first = segments[it->second];
-      first.count += s.count;
-      first.layout_align_log2 = std::max(std::max(first.layout_align_log2, first.align_log2), s.align_log2);
-    }
-  }
+  if (merge && options.optimize > 0) merge_constants();
   for (uint32_t i = 0; i < segments.size(); i++) {
     Segment& s = segments[i];
     if (!s.live || s.discarded || s.same_as != none) continue;
@@ -301,7 +325,7 @@ void Link::assign_addresses() {
     }
   }
   data_start = uint64_t(at);
-  bool need_bytes_for_zeroes = options.import_memory && !options.shared_memory && !(used_features & cg::bit(cg::Feature::bulk_memory));
+  bool need_bytes_for_zeroes = options.import_memory && !fill_zeroes;
   for (uint32_t n = 0; n < output_segments.size(); n++) {
     OutputSegment& o = output_segments[n];
     unsigned __int128 align = (unsigned __int128)1 << o.align_log2;
@@ -342,12 +366,14 @@ void Link::assign_addresses() {
       o.file_size = size;
     }
     o.passive = options.shared_memory;
-    if (o.is_bss && !options.relocatable) o.file_size = need_bytes_for_zeroes ? size : 0;
+    if (o.is_bss) o.file_size = need_bytes_for_zeroes ? size : 0;
+    else if (options.import_memory) o.file_size = size;  // zeroes behind the data, too
     if (options.relocatable) o.file_size = size;
   }
   for (Segment& s : segments)
     if (s.same_as != none) {
-      s.address = segments[s.same_as].address;
+      const Segment& whole = segments[s.same_as];
+      s.address = whole.address + (whole.size - s.size);
       s.output = segments[s.same_as].output;
     }
   if (options.shared_memory && !options.relocatable) {
@@ -393,9 +419,9 @@ void Link::assign_addresses() {
     check("maximum memory", options.max_memory, bytes);
     memory_has_max = true;
     memory_max_pages = options.max_memory / page;
-  } else if (options.shared_memory) {
+  } else if (options.shared_memory) {  // which must have a limit
     memory_has_max = true;
-    memory_max_pages = max_bytes / page;
+    memory_max_pages = memory_pages;
   }
 }
 

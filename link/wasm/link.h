@@ -140,7 +140,7 @@ struct Segment {
   // of a flush
   bool live = false;
   uint32_t layout_align_log2 = 0;
-  uint32_t same_as = none;   // the segment that stands for it
+  uint32_t same_as = none;   // the segment whose end has its bytes
   uint32_t count = 0;
   uint32_t output = none;    // output segment
   uint64_t address = 0;
@@ -274,6 +274,7 @@ struct Link {
   uint32_t used_features = 0;        // of all live code, for target_features
   std::vector<std::string> output_features;  // with their prefixes: "+atomics", "-shared-mem"
   bool needs_init_memory = false;
+  bool fill_zeroes = false;          // by __wasm_init_memory
 
   // -- passes
   // inputs.cpp
@@ -319,6 +320,7 @@ struct Link {
   // layout.cpp
   void assign_indices();
   void assign_addresses();
+  void merge_constants();
   uint64_t address_of(SymbolId s) const;                   // data symbols; 0 for undefined ones
   uint32_t function_index(SymbolId s, uint32_t wanted_type = none) const;
   uint32_t global_index(SymbolId s) const;                 // none: no index; address_of() is the value

@@ -122,8 +122,7 @@ struct Adder {
         s.first_reloc = y.relocs;
         s.reloc_count = y.reloc_count;
         s.discarded = drop;
-        s.mergeable = y.constant && y.unnamed_addr && !y.reloc_count && !y.section.size && !y.used && !y.retain && y.linkage == air::Linkage::internal &&
-                      y.bytes_size == y.size;
+        s.mergeable = y.constant && y.unnamed_addr && !y.reloc_count && !y.section.size && !y.used && !y.retain && y.linkage == air::Linkage::internal && y.tls == air::TlsModel::none;
         if (y.comdat.valid()) s.comdat = text(air.comdats[y.comdat.value].name);
         items[i] = uint32_t(l.segments.size());
         l.segments.push_back(s);

@@ -183,8 +183,8 @@ const Row rows[] = {
     {"shared", Value::none, [](State& s, const std::string&) { s.error = "--shared: shared libraries for wasm are not supported"; }, nullptr},
     {"pie", Value::none, [](State& s, const std::string&) { s.error = "--pie: position-independent wasm is not supported"; }, nullptr},
     {"emit-relocs", Value::none, [](State& s, const std::string&) { s.error = "--emit-relocs is not supported for wasm (-r is)"; }, nullptr},
+    {"O", Value::required, [](State& s, const std::string& v) { s.o.optimize = unsigned(number(s, "O", v)); }, "LEVEL: 0 leaves equal constants apart"},
     // Accepted, without effect: they steer LLVM, or say what is so anyway.
-    {"O", Value::required, ignore, nullptr},
     {"mllvm", Value::required, ignore, nullptr},
     {"lto-O", Value::required, ignore, nullptr},
     {"lto-CGO", Value::required, ignore, nullptr},
@@ -302,6 +302,8 @@ Result<Options> parse_options(std::span<const char* const> args) {
     row->apply(s, value);
     if (!s.error.empty()) return error(s.error);
   }
+  if (!s.o.growable_memory && s.o.max_memory) return error("--max-memory is incompatible with --no-growable-memory");
+  if (s.o.import_table && s.o.export_table) return error("--import-table and --export-table may not be used together");
   return std::move(s.o);
 }
 

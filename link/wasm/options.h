@@ -44,6 +44,7 @@ struct Options {
   bool gc_sections = true, print_gc_sections = false;
   bool strip_all = false, strip_debug = false;
   bool merge_data_segments = true;
+  unsigned optimize = 1;  // 0: constants stay apart
   bool compress = true;  // minimal LEB128 in the code of objects too
   bool check_features = true, features_given = false;
   std::vector<std::string> features, extra_features;

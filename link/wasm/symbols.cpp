@@ -219,7 +219,6 @@ void Link::add_lazy(std::string_view name, uint32_t archive, uint32_t member) {
   s.state = State::lazy;
   s.lazy_archive = archive;
   s.lazy_member = member;
-  if (s.traced) std::printf("%s(%s): lazy definition of %s\n", archives[archive].name.c_str(), std::string(archives[archive].member_names[member]).c_str(), std::string(name).c_str());
   if (s.referenced_strongly) pending.push_back(id);
 }
 

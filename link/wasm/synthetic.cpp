@@ -87,7 +87,7 @@ void Link::make_synthetic_symbols() {
   };
   const ValueType pointer[] = {ValueType(address)};
   call_ctors = function("__wasm_call_ctors", {}, true);
-  init_memory = function("__wasm_init_memory", {}, options.shared_memory);
+  init_memory = function("__wasm_init_memory", {}, options.shared_memory || options.import_memory);
   init_tls = function("__wasm_init_tls", pointer, options.shared_memory);
 }
 
@@ -191,7 +191,11 @@ void Link::make_synthetic_functions() {
     if (at(id).synthetic && is_exported(at(id))) globals[at(id).item].live = true;
   bool tls = false;
   for (const Segment& s : segments) tls |= s.live && (s.flags & fw::segment_flags::tls);
-  needs_init_memory = options.shared_memory && at(init_memory).synthetic;
+  // A memory that is imported may have been used before: then zeroes are written, too, if not as data.
+  bool zeroes = false;
+  for (const Segment& s : segments) zeroes |= s.live && s.name.starts_with(".bss");
+  fill_zeroes = zeroes && options.import_memory && (used_features & cg::bit(cg::Feature::bulk_memory));
+  needs_init_memory = (options.shared_memory || fill_zeroes) && at(init_memory).synthetic;
   if (needs_init_memory) {
     revive(init_memory);
     if (tls) {
@@ -300,15 +304,21 @@ void Link::fill_synthetic() {
   }
   if (is_live(init_memory)) {
     begin(at(init_memory).item);
+    auto write = [&] {
+      for (const OutputSegment& o : output_segments) {
+        if (o.is_tls && options.shared_memory) b.address_const(int64_t(o.address)), b.global_set(tls_base);
+        if (o.index != none && o.passive)
+          b.address_const(int64_t(o.address)), b.i32_const(0), b.i32_const(int32_t(o.file_size)), b.op(Op::memory_init, o.index);
+        if (o.is_bss && fill_zeroes) b.address_const(int64_t(o.address)), b.i32_const(0), b.address_const(int64_t(o.size)), b.op(Op::memory_fill);
+      }
+    };
+    if (!options.shared_memory) return write();
+    // The first thread to come writes, the others wait for it: 0, 1 while it writes, 2.
     b.block(Op::block), b.block(Op::block), b.block(Op::block);
     b.address_const(int64_t(init_flag)), b.i32_const(0), b.i32_const(1), b.memory(Op::i32_atomic_rmw_cmpxchg, 2, 0);
     const uint32_t targets[] = {0, 1};
     b.br_table(targets, 2), b.op(Op::end);
-    for (const OutputSegment& o : output_segments) {
-      if (o.is_tls) b.address_const(int64_t(o.address)), b.global_set(tls_base);
-      if (o.index != none && o.passive)
-        b.address_const(int64_t(o.address)), b.i32_const(0), b.i32_const(int32_t(o.file_size)), b.op(Op::memory_init, o.index);
-    }
+    write();
     b.address_const(int64_t(init_flag)), b.i32_const(2), b.memory(Op::i32_atomic_store, 2, 0);
     b.address_const(int64_t(init_flag)), b.i32_const(-1), b.memory(Op::memory_atomic_notify, 2, 0), b.op(Op::drop);
     b.op(Op::br, 1), b.op(Op::end);

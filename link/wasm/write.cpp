@@ -60,8 +60,10 @@ bool is_debug(std::string_view name) { return name.starts_with(".debug_"); }
 static Buffer name_section(const Link& l) {
   auto show = [&](std::string_view name) { return l.options.demangle ? demangle(name) : std::string(name); };
   Buffer out, p;
-  if (!l.options.module_name.empty()) {
-    put_name(p, l.options.module_name);
+  std::string_view file = l.options.output, module = l.options.module_name;
+  if (module.empty()) module = file.substr(file.find_last_of('/') + 1);
+  if (!module.empty()) {
+    put_name(p, module);
     put_subsection(out, uint8_t(fw::NameSubsection::module), p);
   }
   auto names = [&](fw::NameSubsection kind, std::vector<std::pair<uint32_t, std::string>>& all) {

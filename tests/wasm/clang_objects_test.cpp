@@ -2,62 +2,12 @@
 // linked by wasm-ld. Skipped where the tools are absent.
 #include <catch2/catch.hpp>
 
-#include "tests/wasm/link_support.h"
+#include "tests/wasm/project.h"
 
 using namespace lode;
 using namespace lode::test;
 
 namespace {
-
-const std::string lib = "/usr/lib/wasm32-wasi";
-
-bool have_tools() {
-  return have_tool("clang-19") && have_tool("wasm-ld-19") && have_tool("node") && std::filesystem::exists(lib + "/libc.a") &&
-         std::filesystem::exists(LODE_BINARY);
-}
-
-struct Project {
-  TempDir dir;
-
-  // Compiles `source`; `flags` may have -emit-llvm.
-  std::string compile(const std::string& name, const std::string& source, std::vector<std::string> flags = {"-O1"}) {
-    bool cxx = name.ends_with(".cc");
-    std::string in = dir.write(name, source), out = dir.file(name + ".o");
-    std::vector<std::string> args{cxx ? "clang++-19" : "clang-19", "--target=wasm32-wasi", "-w", "-c", in, "-o", out};
-    args.insert(args.end(), flags.begin(), flags.end());
-    RunResult r = run(args);
-    INFO(r.describe());
-    REQUIRE(r.ok());
-    return out;
-  }
-  RunResult lode(std::vector<std::string> args, const std::string& output) {
-    args.insert(args.begin(), {LODE_BINARY, "-m", "wasm32"});
-    args.insert(args.end(), {"-o", dir.file(output)});
-    return run(args);
-  }
-  RunResult wasm_ld(std::vector<std::string> args, const std::string& output) {
-    args.insert(args.begin(), "wasm-ld-19");
-    args.insert(args.end(), {"-o", dir.file(output)});
-    return run(args);
-  }
-  std::vector<std::string> with_libc(std::vector<std::string> inputs) {
-    inputs.insert(inputs.begin(), {"-L" + lib, lib + "/crt1-command.o"});
-    inputs.insert(inputs.end(), {"-lc", "--strip-debug"});
-    return inputs;
-  }
-  RunResult wasi(const std::string& output) {
-    std::string runner = dir.write("run.mjs",
-        "import {WASI} from 'node:wasi'; import fs from 'node:fs';\n"
-        "const wasi=new WASI({version:'preview1',args:['p'],env:{},returnOnExit:true});\n"
-        "const i=await WebAssembly.instantiate(await WebAssembly.compile(fs.readFileSync(process.argv[2])),{wasi_snapshot_preview1:wasi.wasiImport});\n"
-        "process.exitCode=wasi.start(i);\n");
-    return run({"node", "--no-warnings", runner, dir.file(output)});
-  }
-  std::vector<uint8_t> bytes(const std::string& output) {
-    std::string s = read_file(dir.file(output));
-    return {s.begin(), s.end()};
-  }
-};
 
 const char* hello =
     "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
