@@ -10,7 +10,7 @@
     runtime   a SQLite workload of 60,000 rows, built from the same bitcode by lode, by llc -O0, by clang -O1
     size      text of the same
     wasm      code-section bytes of SQLite, Lua (--lua CHECKOUT) and the kernels beside this file; time of bitcode to module
-    link      native objects: lode | ld.lld | mold | ld.bfd on SQLite with libc, and on LLVM's static libraries if installed
+    link      native objects: lode | ld.lld | mold | ld.bfd on SQLite with libc; LLVM and clang if their static libraries are installed
 
 Runs of the contenders are interleaved; outputs go to memory (/dev/shm) when there is room. A peer that is not installed
 is named and left out. Inputs: build/inputs/sqlite (scripts/fetch-sqlite.sh). Standard library only.
@@ -347,27 +347,36 @@ class Bench:
                 out.append(x)
         return out
 
+    def large_links(self, cases):
+        """LLVM's and clang's static libraries, linked into programs that compile something (bench/large)."""
+        folder = "/usr/lib/llvm-19/lib"
+        if not have("llvm-config-19") or not os.path.exists(folder + "/libLLVMCore.a"):
+            print("(llvm-19-dev is not installed: the large links are left out)")
+            return
+        archives = lambda names: [f"{folder}/lib{n}.a" for n in names if os.path.exists(f"{folder}/lib{n}.a")]
+        llvm = archives(l[2:] for l in sweep.run(["llvm-config-19", "--link-static", "--libs", "all"]).out.decode().split())
+        clang = [os.path.join(folder, f) for f in sorted(os.listdir(folder)) if re.fullmatch(r"libclang[A-Z]\w*\.a", f)]
+        system = ["-lrt", "-ldl", "-lm", "-lz", "-lzstd", "-ltinfo", "-lxml2"]
+        solver = ["/usr/lib/x86_64-linux-gnu/libz3.so"]
+        for name, source, flags, inputs in (("llc", "llc_like.cpp", ["-static"], [*llvm, *system, "-llzma", "-licuuc", "-licudata"]),
+                                            ("clang", "clang_like.cpp", ["-pie"], [*clang, *llvm, *system, *solver])):
+            if name == "clang" and not clang:
+                print("(libclang-19-dev is not installed: the link of clang is left out)")
+                continue
+            o = self.path(source + ".o")
+            self.must(["g++", "-c", "-O1", "-fPIE", "-fno-rtti", "-I/usr/lib/llvm-19/include", os.path.join(HERE, "large", source), "-o", o])
+            for extra in ([], ["--gc-sections"], ["--gc-sections", "--icf=all"]):
+                title = ", ".join([f"like {name}, {flags[0][1:] if flags[0] == '-static' else 'PIE'}", *extra])
+                try:
+                    cases[title] = self.recorded_link(["g++", *flags, o, "-Wl,--start-group", *inputs, "-Wl,--end-group", "-o", self.path("n")]) + extra
+                except Failed as e:
+                    print(f"{title}: {e}")
+
     def link_(self):
         linkers = {"lode": [self.lode], "ld.lld": [LLD] if have(LLD) else None, "mold": ["mold", "--no-fork"] if have("mold") else None, "ld.bfd": ["ld.bfd"] if have("ld.bfd") else None}
         cases = {"SQLite, static": self.recorded_link(["gcc", "-static", *self.objects("O1", "clang"), "-lm", "-o", self.path("n")]),
                  "SQLite, PIE": self.recorded_link(["gcc", "-pie", *self.objects("O1", "clang"), "-lm", "-o", self.path("n")])}
-        if have("llvm-config-19") and os.path.exists("/usr/lib/llvm-19/lib/libLLVMCore.a"):
-            c = self.path("llvm.c")
-            with open(c, "w") as f:
-                f.write("#include <llvm-c/Core.h>\n#include <llvm-c/Target.h>\n#include <llvm-c/LLJIT.h>\n#include <llvm-c/Transforms/PassBuilder.h>\n#include <llvm-c/lto.h>\n"
-                        "int main(int argc, char **argv) { LLVMInitializeAllTargetInfos(); LLVMInitializeAllTargets(); LLVMInitializeAllTargetMCs(); LLVMInitializeAllAsmPrinters(); LLVMInitializeAllAsmParsers(); LLVMInitializeAllDisassemblers();\n"
-                        "LLVMOrcLLJITRef j; LLVMOrcCreateLLJIT(&j, 0); LLVMRunPasses(0, argv[0], 0, 0); return argc; }\n")
-            self.must(["gcc", "-c", "-I/usr/lib/llvm-19/include", c, "-o", c + ".o"])
-            libs = sweep.run(["llvm-config-19", "--link-static", "--libs", "all"]).out.decode().split()
-            system = [l for l in sweep.run(["llvm-config-19", "--link-static", "--system-libs"]).out.decode().split() if l != "-lPolly" and l != "-lPollyISL"]
-            present = [l for l in libs if os.path.exists(f"/usr/lib/llvm-19/lib/lib{l[2:]}.a")]
-            for name, flags in (("all of LLVM, PIE", ["-pie"]), ("all of LLVM, PIE, --gc-sections", ["-pie", "-Wl,--gc-sections"])):
-                try:
-                    cases[name] = self.recorded_link(["g++", *flags, c + ".o", "-L/usr/lib/llvm-19/lib", "-Wl,--start-group", *present, "-Wl,--end-group", *system, "-o", self.path("n")])
-                except Failed as e:
-                    print(e)
-        else:
-            print("(llvm-19-dev is not installed: the large link is left out)")
+        self.large_links(cases)
         for name, args in cases.items():
             def command(linker, label):
                 copy = list(args)

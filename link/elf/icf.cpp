@@ -3,7 +3,8 @@
 // Two atoms are identical if their bytes are, their relocations are (place, type, addend), and the targets of these are identical
 // in turn; unwinding must be the same, too: bytes of the FDEs, CIE, language-specific data. That is the largest equivalence with
 // these properties, found as classes that get finer: a class is a 128-bit hash, first of everything local, then in each round of
-// the hashes of the targets, until a round makes no new class. Before folding the local part is compared byte by byte.
+// the hashes of the targets, until a round makes no new class. What is alone in its class folds with nothing and keeps its hash
+// from then on, so that later rounds look at few. Before folding the local part is compared byte by byte.
 //
 // What may be folded: code, and data whose address tells nothing. An address is significant if .llvm_addrsig of the object says
 // so (LLVM, "address-significance table"); an object without the table is looked through for references that are not calls.
@@ -11,6 +12,7 @@
 // them. So are sections named like C identifiers (they are counted through __start_), those ordered by others, and --keep-unique.
 //
 // A folded atom stays where symbols and relocations point; after layout it has the address of its leader.
+#include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_sort.h>
 #include <xxhash.h>
@@ -37,26 +39,28 @@ struct Node {
   uint32_t edges = 0, edge_count = 0;  // in Folder::edges_
 };
 
+struct Member {
+  Hash hash;
+  uint32_t node;
+  auto operator<=>(const Member&) const = default;
+};
+
+// What is hashed is gathered first: most functions are short, and one call over one piece is much faster than a stream.
 class Digest {
  public:
-  Digest() : state_(XXH3_createState()) { XXH3_128bits_reset(state_); }
-  Digest(const Digest&) = delete;
-  Digest& operator=(const Digest&) = delete;
-  ~Digest() { XXH3_freeState(state_); }
-  void add(const void* p, size_t n) {
-    if (n) XXH3_128bits_update(state_, p, n);
-  }
+  explicit Digest(std::vector<uint8_t>& buffer) : buffer_(buffer) { buffer_.clear(); }
+  void add(const void* p, size_t n) { buffer_.insert(buffer_.end(), static_cast<const uint8_t*>(p), static_cast<const uint8_t*>(p) + n); }
   template <class T>
   void add(const T& v) {
     add(&v, sizeof v);
   }
   Hash value() const {
-    XXH128_hash_t h = XXH3_128bits_digest(state_);
+    XXH128_hash_t h = XXH3_128bits(buffer_.data(), buffer_.size());
     return {h.low64, h.high64};
   }
 
  private:
-  XXH3_state_t* state_;
+  std::vector<uint8_t>& buffer_;
 };
 
 class Folder {
@@ -180,10 +184,11 @@ class Folder {
   void first_hashes() {
     std::vector<std::vector<uint32_t>> edges(nodes_.size());
     hashes_.resize(nodes_.size());
+    tbb::enumerable_thread_specific<std::vector<uint8_t>> buffers;
     tbb::parallel_for(size_t(0), nodes_.size(), [&](size_t n) {
       const Atom& a = link_.atoms[nodes_[n].atom];
       ObjectFile& f = link_.object(a.file);
-      Digest d;
+      Digest d(buffers.local());
       if (a.kind == AtomKind::function) {
         hash_function(
             link_, nodes_[n].atom, [&](const void* p, size_t size) { d.add(p, size); },
@@ -216,28 +221,42 @@ class Folder {
     }
   }
 
-  size_t classes() const {
-    std::vector<Hash> sorted = hashes_;
-    tbb::parallel_sort(sorted.begin(), sorted.end());
-    return size_t(std::unique(sorted.begin(), sorted.end()) - sorted.begin());
+  // Sorts the members into classes, forgets those that are alone, and says how many classes there were.
+  size_t divide() {
+    tbb::parallel_sort(members_.begin(), members_.end());
+    size_t count = 0, kept = 0;
+    for (size_t i = 0; i < members_.size();) {
+      size_t j = i + 1;
+      while (j < members_.size() && members_[j].hash == members_[i].hash) j++;
+      count++;
+      if (j - i > 1)
+        for (; i < j; i++) members_[kept++] = members_[i];
+      i = j;
+    }
+    members_.resize(kept);
+    return count;
   }
 
   void refine() {
-    std::vector<Hash> next(hashes_.size());
-    for (size_t count = classes();;) {
-      tbb::parallel_for(size_t(0), nodes_.size(), [&](size_t n) {
-        const Node& node = nodes_[n];
+    members_.resize(nodes_.size());
+    for (uint32_t n = 0; n < nodes_.size(); n++) members_[n] = {hashes_[n], n};
+    size_t all = members_.size(), count = divide();
+    for (;;) {
+      count -= all - members_.size();  // classes of those that are left
+      all = members_.size();
+      tbb::parallel_for(size_t(0), members_.size(), [&](size_t i) {
+        const Node& node = nodes_[members_[i].node];
         // Chained, so that no state is needed for the many nodes with few edges.
-        Hash h = hashes_[n];
+        Hash h = members_[i].hash;
         for (uint32_t e = 0; e < node.edge_count; e++) {
           Hash pair[2] = {h, hashes_[edges_[node.edges + e]]};
           XXH128_hash_t x = XXH3_128bits(pair, sizeof pair);
           h = {x.low64, x.high64};
         }
-        next[n] = h;
+        members_[i].hash = h;
       });
-      hashes_.swap(next);
-      size_t now = classes();
+      for (const Member& m : members_) hashes_[m.node] = m.hash;
+      size_t now = divide();
       if (now == count) break;
       count = now;
     }
@@ -261,14 +280,11 @@ class Folder {
 
   void fold() {
     // Nodes stand in the order of the inputs; the first of a class is its leader.
-    std::vector<uint32_t> order(nodes_.size());
-    for (uint32_t n = 0; n < order.size(); n++) order[n] = n;
-    tbb::parallel_sort(order.begin(), order.end(), [&](uint32_t x, uint32_t y) { return hashes_[x] != hashes_[y] ? hashes_[x] < hashes_[y] : x < y; });
     std::vector<std::pair<uint32_t, uint32_t>> folds;  // leader, member
-    for (size_t i = 0; i < order.size();) {
+    for (size_t i = 0; i < members_.size();) {
       size_t j = i + 1;
-      for (; j < order.size() && hashes_[order[j]] == hashes_[order[i]]; j++)
-        if (same_content(nodes_[order[i]].atom, nodes_[order[j]].atom)) folds.emplace_back(order[i], order[j]);
+      for (; j < members_.size() && members_[j].hash == members_[i].hash; j++)
+        if (same_content(nodes_[members_[i].node].atom, nodes_[members_[j].node].atom)) folds.emplace_back(members_[i].node, members_[j].node);
       i = j;
     }
     std::sort(folds.begin(), folds.end());
@@ -292,6 +308,7 @@ class Folder {
   std::vector<Node> nodes_;
   std::vector<uint32_t> edges_;       // nodes
   std::vector<Hash> hashes_;
+  std::vector<Member> members_;       // of classes with more than one, sorted
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace lode::link::elf {
 OutputFile::~OutputFile() {
   if (map_) munmap(map_, size_);
   if (fd_ >= 0) close(fd_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
+  if (!temporary_.empty() && named_) unlink(temporary_.c_str());
 }
 
 Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool executable) {
@@ -31,7 +31,13 @@ Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool
     return buffer_.data();
   }
   temporary_ = path + ".lode" + std::to_string(getpid());
-  fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  size_t slash = path.rfind('/');
+  std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  if (access("/proc/self/fd", X_OK) == 0) fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  if (fd_ < 0) {  // no way to name it later, or the file system cannot
+    fd_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    named_ = true;
+  }
   if (fd_ < 0) {
     int e = errno;
     temporary_.clear();
@@ -56,6 +62,11 @@ Result<void> OutputFile::commit() {
     }
     close(fd);
     return {};
+  }
+  if (!named_) {
+    std::string self = "/proc/self/fd/" + std::to_string(fd_);
+    if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, temporary_.c_str(), AT_SYMLINK_FOLLOW) != 0) return error("cannot name the output " + path_ + ": " + std::strerror(errno));
+    named_ = true;
   }
   if (rename(temporary_.c_str(), path_.c_str()) != 0) return error("cannot rename the output to " + path_ + ": " + std::strerror(errno));
   temporary_.clear();

@@ -1,5 +1,5 @@
-// The output on its way: written to a temporary file beside the final name, renamed over it by commit(), removed otherwise. So a
-// failed or killed link leaves the old file as it was. A place that cannot be replaced (a device) is written at commit().
+// The output on its way: written to a file that has no name (O_TMPFILE; beside the final name where there is no such thing), which
+// commit() names and renames over the old one. So a failed or killed link leaves the old file as it was, and nothing beside it. A place that cannot be replaced (a device) is written at commit().
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,7 @@ class OutputFile {
  private:
   std::string path_, temporary_;
   int fd_ = -1;
+  bool named_ = false;
   uint8_t* map_ = nullptr;
   uint64_t size_ = 0;
   std::vector<uint8_t> buffer_;

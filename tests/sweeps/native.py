@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """lode as the linker of the compiler drivers: builds a folder of small programs with gcc and with clang, with -static, as
-PIE and not, with lode as the driver's linker (clang: --ld-path, gcc: -B with lode named ld), runs them and compares
-status and output with what the system's linker makes of the same.
+PIE and not, as static PIE, as a shared library that is opened at run time, with lode as the driver's linker (clang: --ld-path,
+gcc: -B with lode named ld), runs them and compares status and output with what the system's linker makes of the same.
 
     native.py [FOLDER] --lode LODE        (default folder: tests/programs/c; *.c, and *.cpp with g++ and clang++)
 
@@ -34,7 +34,23 @@ def main():
     programs = sorted(f for f in os.listdir(a.folder) if f.endswith((".c", ".cpp")))
     drivers = {"gcc": ("gcc", "g++", ["-B" + b], []), "clang": (sweep.CLANG, sweep.CLANG.replace("clang", "clang++"), ["--ld-path=" + a.lode], []),
                "clang-flto": (sweep.CLANG, sweep.CLANG.replace("clang", "clang++"), ["--ld-path=" + a.lode], ["-flto"])}
-    ways = {"static": ["-static"], "pie": ["-pie", "-fPIE"], "no-pie": ["-no-pie", "-fno-pie"], "gc": ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"]}
+    ways = {"static": ["-static"], "pie": ["-pie", "-fPIE"], "no-pie": ["-no-pie", "-fno-pie"], "gc": ["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"],
+            "static-pie": ["-static-pie", "-fPIE"], "static-pie-norelax": ["-static-pie", "-fPIE"],
+            "pie-now": ["-pie", "-fPIE", "-Wl,-z,now,-z,pack-relative-relocs,--hash-style=both"], "dlopen": ["-shared", "-fPIC"]}
+    # Asked of lode alone: GNU ld does not fold, and its static PIE without relaxation does not start.
+    own = {"gc": ["-Wl,--icf=safe"], "static-pie-norelax": ["-Wl,--no-relax"]}
+    with open(os.path.join(temp, "open.c"), "w") as f:
+        f.write("""#include <dlfcn.h>
+#include <stdio.h>
+int main(int argc, char** argv, char** env) {
+  void* library = dlopen(argv[1], RTLD_NOW);
+  if (!library) return fprintf(stderr, "%s\\n", dlerror()), 99;
+  return ((int (*)(int, char**, char**))dlsym(library, "main"))(argc - 1, argv + 1, env);
+}
+""")
+    opener = os.path.join(temp, "open")
+    if not run(["gcc", os.path.join(temp, "open.c"), "-o", opener, "-pthread"], 60).ok():
+        sys.exit("cannot build the program that opens libraries")
 
     def one(job):
         program, compiler, way = job
@@ -47,11 +63,12 @@ def main():
         command = [cxx if program.endswith(".cpp") else cc, "-" + a.level, "-w", source, *flags, *ways[way], "-lm", "-pthread"]
         if not run([*command, "-o", base + ".ref"], 60).ok():
             return None
-        expected = run([base + ".ref"], a.timeout)
-        r = run([*command, *extra, *use, "-o", base + ".lode"], 60)
+        start = [opener] if way == "dlopen" else []
+        expected = run([*start, base + ".ref"], a.timeout)
+        r = run([*command, *extra, *own.get(way, []), *use, "-o", base + ".lode"], 60)
         if not r.ok():
             return name, "link: " + r.reason()
-        got = run([base + ".lode"], a.timeout)
+        got = run([*start, base + ".lode"], a.timeout)
         for f in (base + ".ref", base + ".lode"):
             os.unlink(f)
         if (got.status, got.out) != (expected.status, expected.out):
