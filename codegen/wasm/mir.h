@@ -155,6 +155,8 @@ struct SignatureShape {
   std::span<const uint8_t> params, results;  // value type bytes
 };
 SignatureShape signature_shape(std::span<const uint8_t> signature);
+// The text form's name of a value type or of the empty block type (""); "?" for other bytes.
+const char* value_type_name(uint32_t type);
 
 // Writes MIR into a draft. One Builder serves many functions: start() with the next draft keeps the memory.
 class Builder {

@@ -6,16 +6,6 @@
 
 namespace lode::wasm {
 
-namespace {
-
-std::string number(uint64_t v) { return std::to_string(v); }
-std::string reference(uint32_t r) { return "#" + std::to_string(r); }
-std::string hex(uint64_t v) {
-  char buf[24];
-  std::snprintf(buf, sizeof buf, "0x%llx", static_cast<unsigned long long>(v));
-  return buf;
-}
-
 const char* value_type_name(uint32_t t) {
   switch (t) {
     case 0x7f: return "i32";
@@ -29,6 +19,16 @@ const char* value_type_name(uint32_t t) {
     case 0x40: return "";
     default: return "?";
   }
+}
+
+namespace {
+
+std::string number(uint64_t v) { return std::to_string(v); }
+std::string reference(uint32_t r) { return "#" + std::to_string(r); }
+std::string hex(uint64_t v) {
+  char buf[24];
+  std::snprintf(buf, sizeof buf, "0x%llx", static_cast<unsigned long long>(v));
+  return buf;
 }
 
 struct Printer {

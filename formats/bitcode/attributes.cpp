@@ -39,16 +39,7 @@ bool skip_range(const Cursor& c, uint32_t& i, uint64_t width) {
 
 bool read_attribute_groups(Cursor& c, Module& m) {
   if (!c.enter_block()) return false;
-  for (;;) {
-    switch (c.next()) {
-      case Cursor::Entry::Failed: return false;
-      case Cursor::Entry::SubBlock:
-        if (!c.skip_block()) return false;
-        continue;
-      case Cursor::Entry::EndBlock: return true;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c.read_record()) return false;
+  while (c.next_record()) {
     if (c.code() != 3) return c.fail_unknown(groups_name);
     if (c.size() < 2 || c[0] > 0xffffff || c[1] > 0xffffffff) return c.fail_malformed(groups_name);
     AttributeGroup g;
@@ -106,20 +97,12 @@ bool read_attribute_groups(Cursor& c, Module& m) {
     if (m.attribute_groups.size() <= id) m.attribute_groups.resize(id + 1);
     m.attribute_groups[id] = g;
   }
+  return !c.failed();
 }
 
 bool read_attribute_lists(Cursor& c, Module& m) {
   if (!c.enter_block()) return false;
-  for (;;) {
-    switch (c.next()) {
-      case Cursor::Entry::Failed: return false;
-      case Cursor::Entry::SubBlock:
-        if (!c.skip_block()) return false;
-        continue;
-      case Cursor::Entry::EndBlock: return true;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c.read_record()) return false;
+  while (c.next_record()) {
     if (c.code() != 2) return c.fail_unknown(lists_name);
     m.attribute_lists.push_back({uint32_t(m.attribute_list_groups.size()), c.size()});
     for (uint64_t id : c.ops()) {
@@ -127,6 +110,7 @@ bool read_attribute_lists(Cursor& c, Module& m) {
       m.attribute_list_groups.push_back(uint32_t(id));
     }
   }
+  return !c.failed();
 }
 
 bool finish_attributes(Cursor& c, Module& m) {

@@ -217,6 +217,17 @@ bool Cursor::define_abbrev(std::vector<AbbrevField>& fields, Abbrev& out) {
   return true;
 }
 
+bool Cursor::next_record() {
+  for (;;) switch (next()) {
+      case Entry::SubBlock:
+        if (!skip_block()) return false;
+        break;
+      case Entry::Record: return read_record();
+      case Entry::EndBlock:
+      case Entry::Failed: return false;
+    }
+}
+
 bool Cursor::read_record() {
   blob_ = {};
   if (id_ == 3) return read_unabbreviated();

@@ -64,6 +64,9 @@ class Cursor {
   bool enter_block();
   bool skip_block();
   bool read_record();
+  // For blocks whose nested blocks mean nothing to the reader: skips those and reads the next record. False at the end of the
+  // block and after a failure; failed() tells which.
+  bool next_record();
   // Enters block 0 and collects its abbreviations; the cursor stands behind the block then.
   bool read_block_info(BlockInfo& info);
 

@@ -245,16 +245,7 @@ bool read_constants(Cursor& c, const Module& m, Constants& out) {
   if (!c.enter_block()) return false;
   Reader r{c, m, out};
   uint32_t type = none;
-  for (;;) {
-    switch (c.next()) {
-      case Cursor::Entry::Failed: return false;
-      case Cursor::Entry::SubBlock:
-        if (!c.skip_block()) return false;
-        continue;
-      case Cursor::Entry::EndBlock: return true;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c.read_record()) return false;
+  while (c.next_record()) {
     if (c.code() == set_type) {
       if (c.size() < 1 || c[0] >= m.types.size()) return c.fail_malformed(block_name);
       type = uint32_t(c[0]);
@@ -271,6 +262,7 @@ bool read_constants(Cursor& c, const Module& m, Constants& out) {
     if (out.operands.size() > 0xfffffff0 || out.words.size() > 0xfffffff0 || out.bytes.size() > 0xfffffff0)
       return c.fail("too many constants");
   }
+  return !c.failed();
 }
 
 bool check_constants(Cursor& c, const Constants& out, uint32_t module_values, uint32_t local_base,

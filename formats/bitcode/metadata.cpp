@@ -53,16 +53,7 @@ bool read_text(Cursor& c, DebugScopes& out) {
 bool read_block(Cursor& c, DebugScopes& out) {
   using Node = DebugScopes::Node;
   if (!c.enter_block()) return false;
-  for (;;) {
-    switch (c.next()) {
-      case Cursor::Entry::Failed: return false;
-      case Cursor::Entry::EndBlock: return true;
-      case Cursor::Entry::SubBlock:
-        if (!c.skip_block()) return false;
-        continue;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c.read_record()) return false;
+  while (c.next_record()) {
     auto field = [&](uint32_t i) { return i < c.size() && c[i] <= 0xffffffff ? uint32_t(c[i]) : 0; };
     switch (c.code()) {
       case strings:
@@ -86,6 +77,7 @@ bool read_block(Cursor& c, DebugScopes& out) {
     }
     if (out.nodes.size() > 0x7fffffff) return c.fail("too much metadata");
   }
+  return !c.failed();
 }
 
 }  // namespace

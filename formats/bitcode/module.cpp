@@ -97,16 +97,7 @@ bool ModuleReader::read_file() {
 
 bool ModuleReader::read_identification() {
   if (!c_.enter_block()) return false;
-  for (;;) {
-    switch (c_.next()) {
-      case Cursor::Entry::Failed: return false;
-      case Cursor::Entry::EndBlock: return true;
-      case Cursor::Entry::SubBlock:
-        if (!c_.skip_block()) return false;
-        continue;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c_.read_record()) return false;
+  while (c_.next_record()) {
     if (c_.code() == 1) {
       m_.producer = text_of(m_, c_);
     } else if (c_.code() == 2) {
@@ -115,26 +106,19 @@ bool ModuleReader::read_identification() {
       return c_.fail_unknown("IDENTIFICATION");
     }
   }
+  return !c_.failed();
 }
 
 bool ModuleReader::read_strtab() {
   if (!c_.enter_block()) return false;
-  for (;;) {
-    switch (c_.next()) {
-      case Cursor::Entry::Failed: return false;
-      case Cursor::Entry::EndBlock: return true;
-      case Cursor::Entry::SubBlock:
-        if (!c_.skip_block()) return false;
-        continue;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c_.read_record()) return false;
+  while (c_.next_record()) {
     if (c_.code() != 1) return c_.fail_unknown("STRTAB");
     // The first string table behind the module is the module's.
     if (have_strtab_) continue;
     have_strtab_ = true;
     strtab_ = {reinterpret_cast<const char*>(c_.blob().data()), c_.blob().size()};
   }
+  return !c_.failed();
 }
 
 bool ModuleReader::read_module() {
@@ -189,19 +173,11 @@ bool ModuleReader::read_module() {
 
 bool ModuleReader::read_strings(std::vector<std::string_view>& out, const char* block) {
   if (!c_.enter_block()) return false;
-  for (;;) {
-    switch (c_.next()) {
-      case Cursor::Entry::Failed: return false;
-      case Cursor::Entry::EndBlock: return true;
-      case Cursor::Entry::SubBlock:
-        if (!c_.skip_block()) return false;
-        continue;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c_.read_record()) return false;
+  while (c_.next_record()) {
     if (c_.code() != 1) return c_.fail_unknown(block);
     out.push_back(text_of(m_, c_));
   }
+  return !c_.failed();
 }
 
 bool ModuleReader::read_module_record() {

@@ -76,16 +76,7 @@ bool read_types(Cursor& c, Module& m) {
   if (!m.types.empty()) return c.fail("second type table");
   if (!c.enter_block()) return false;
   std::string_view name;
-  for (;;) {
-    switch (c.next()) {
-      case Cursor::Entry::Failed: return false;
-      case Cursor::Entry::SubBlock:
-        if (!c.skip_block()) return false;
-        continue;
-      case Cursor::Entry::EndBlock: return true;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c.read_record()) return false;
+  while (c.next_record()) {
     Type t;
     bool ok = true;
     switch (c.code()) {
@@ -160,6 +151,7 @@ bool read_types(Cursor& c, Module& m) {
     if (takes_name) name = {};
     if (m.types.size() > max_types) return c.fail("too many types");
   }
+  return !c.failed();
 }
 
 bool finish_types(Cursor& c, Module& m) {

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/version.h"
 #include "link/driver.h"
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
@@ -310,7 +311,7 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
     link.diag.flush();
     return 1;
   }
-  if (link.opt.version_only || link.opt.verbose) std::printf("lode 0.1.0 (compatible with GNU ld)\n");
+  if (link.opt.version_only || link.opt.verbose) std::printf("lode " LODE_VERSION " (compatible with GNU ld)\n");
   if (link.opt.help) std::printf("%s", help_text);
   if ((link.opt.version_only || link.opt.help || link.opt.verbose) && link.opt.inputs.empty()) {
     std::fflush(stdout);

@@ -377,6 +377,7 @@ struct MergedSection {
   uint32_t body = none;            // the atom that stands for it there
   uint64_t entsize = 1;
   bool strings = false;
+  std::string_view own;            // a string of the linker's, with its NUL: stored if no input holds it
   std::vector<uint32_t> inputs;    // in Link::merge_inputs
   std::vector<std::vector<MergeEntry>> shards;  // entry = position << shard_bits | shard
   uint64_t size = 0;

@@ -125,6 +125,11 @@ static void merge_shard(Link& link, MergedSection& m, uint32_t shard) {
       }
     }
   }
+  if (!m.own.empty() && (XXH3_64bits(m.own.data(), m.own.size()) & (MergedSection::shard_count - 1)) == shard) {
+    const auto* data = reinterpret_cast<const uint8_t*>(m.own.data());
+    auto same = [&](const MergeEntry& e) { return e.size == m.own.size() && std::memcmp(e.data, data, e.size) == 0; };
+    if (std::none_of(entries.begin(), entries.end(), same)) entries.push_back({data, uint32_t(m.own.size()), 0, 0});
+  }
 }
 
 void merge_pieces(Link& link) {

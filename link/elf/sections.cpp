@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/version.h"
 #include "formats/linker_script.h"
 #include "link/elf/link.h"
 
@@ -144,6 +145,36 @@ OutputSection* make_section(Link& link, std::string_view name, uint32_t type, ui
   return link.sections.back().get();
 }
 
+// The merged section for entries of this kind in an output section; `none` when the link has too many atoms.
+static uint32_t merged_section(Link& link, uint32_t out, uint64_t entsize, bool strings) {
+  for (uint32_t m = 0; m < link.merged.size(); m++)
+    if (link.merged[m]->out == out && link.merged[m]->entsize == entsize && link.merged[m]->strings == strings) return m;
+  auto m = std::make_unique<MergedSection>();
+  m->out = out;
+  m->entsize = entsize;
+  m->strings = strings;
+  uint32_t unused;
+  if (!link.atoms.append(1, m->body) || !link.atom_address.extend(1, unused)) return none;
+  Atom& body = link.atoms[m->body];
+  body.kind = AtomKind::merged;
+  body.file = link.internal->id;
+  body.out = out;
+  body.extra = uint32_t(link.merged.size());
+  body.live = 1;
+  link.merged.push_back(std::move(m));
+  return uint32_t(link.merged.size() - 1);
+}
+
+// The linker's name joins those of the compilers in .comment, as other linkers have it.
+static void sign(Link& link) {
+  uint32_t out = none;
+  for (const auto& s : link.sections)
+    if (s->name == ".comment") out = s->id;
+  if (out == none) out = make_section(link, ".comment", SHT_PROGBITS, SHF_MERGE | SHF_STRINGS, 1, nullptr)->id;
+  uint32_t m = merged_section(link, out, 1, true);
+  if (m != none) link.merged[m]->own = std::string_view("Linker: lode " LODE_VERSION "\0", sizeof("Linker: lode " LODE_VERSION));
+}
+
 void assign_sections(Link& link) {
   struct Common {
     uint64_t flags = 0, first = ~uint64_t{0};
@@ -220,28 +251,12 @@ void assign_sections(Link& link) {
     if (!a.live) continue;
     const Shdr& s = link.object(a.file).sections[a.section];
     bool strings = s.flags & SHF_STRINGS;
-    uint32_t found = none;
-    for (uint32_t m = 0; m < link.merged.size() && found == none; m++)
-      if (link.merged[m]->out == a.out && link.merged[m]->entsize == s.entsize && link.merged[m]->strings == strings) found = m;
-    if (found == none) {
-      found = uint32_t(link.merged.size());
-      auto m = std::make_unique<MergedSection>();
-      m->out = a.out;
-      m->entsize = s.entsize;
-      m->strings = strings;
-      uint32_t unused;
-      if (!link.atoms.append(1, m->body) || !link.atom_address.extend(1, unused)) return;
-      Atom& body = link.atoms[m->body];
-      body.kind = AtomKind::merged;
-      body.file = link.internal->id;
-      body.out = a.out;
-      body.extra = found;
-      body.live = 1;
-      link.merged.push_back(std::move(m));
-    }
+    uint32_t found = merged_section(link, a.out, s.entsize, strings);
+    if (found == none) return;
     in.merged = found;
     link.merged[found]->inputs.push_back(i);
   }
+  if (!link.opt.strip_all) sign(link);
   merge_pieces(link);
 }
 

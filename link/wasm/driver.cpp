@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fcntl.h>
 
+#include "base/version.h"
 #include "link/driver.h"
 #include "link/wasm/link.h"
 
@@ -187,7 +188,7 @@ int wasm_main(std::span<const char* const> args) {
     return 0;
   }
   if (options->show_version) {
-    std::puts("lode 0.1.0 (compatible with wasm-ld)");
+    std::puts("lode " LODE_VERSION " (compatible with wasm-ld)");
     return 0;
   }
   if (options->inputs.empty()) {

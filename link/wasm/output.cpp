@@ -1,5 +1,6 @@
 // The parts that executables and objects have in common. Code is written by all threads, in chunks of functions: each function
 // knows its indices and addresses by now, and no function's bytes depend on where another's lie.
+#include "base/version.h"
 #include "link/wasm/output.h"
 
 #include <tbb/parallel_for.h>
@@ -287,7 +288,7 @@ Buffer producers_payload(const Link& l) {
         if (field == p.field && std::none_of(values.begin(), values.end(), [&](const Value& v) { return v.name == p.name && v.version == p.version; }))
           values.push_back({p.name, p.version});
   }
-  fields[1].second.push_back({"lode", "0.1.0"});
+  fields[1].second.push_back({"lode", LODE_VERSION});
   Buffer out;
   append_uleb(out, size_t(std::count_if(fields.begin(), fields.end(), [](auto& f) { return !f.second.empty(); })));
   for (auto& [field, values] : fields) {

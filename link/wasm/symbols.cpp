@@ -42,22 +42,9 @@ uint32_t TypeList::find(std::span<const uint8_t> signature) const {
 std::string TypeList::text(uint32_t t) const {
   if (t >= bytes_.size()) return "(?)";
   cg::SignatureShape shape = cg::signature_shape(bytes_[t]);
-  auto name = [](uint8_t v) -> std::string {
-    switch (v) {
-      case 0x7f: return "i32";
-      case 0x7e: return "i64";
-      case 0x7d: return "f32";
-      case 0x7c: return "f64";
-      case 0x7b: return "v128";
-      case 0x70: return "funcref";
-      case 0x6f: return "externref";
-      case 0x69: return "exnref";
-      default: return "?";
-    }
-  };
   auto list = [&](Bytes types) {
     std::string s;
-    for (uint8_t v : types) s += (s.empty() ? "" : ", ") + name(v);
+    for (uint8_t v : types) s += (s.empty() ? "" : ", ") + std::string(cg::value_type_name(v));
     return s;
   };
   if (shape.results.size() > 1) return "(" + list(shape.params) + ") -> (" + list(shape.results) + ")";

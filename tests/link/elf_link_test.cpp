@@ -1,37 +1,12 @@
 // The ELF linker on small objects made by gcc: what it makes runs, reads back well, and what is wrong is said.
 #include <catch2/catch.hpp>
 
-#include "tests/support/elf_check.h"
-#include "tests/support/run.h"
-#include "tests/support/toolchain.h"
+#include "tests/link/elf_link_support.h"
 
 using namespace lode::test;
+using namespace lode::test::elf;
 
 namespace {
-
-const std::string lode = LODE_BINARY;
-
-std::string compile(const TempDir& dir, const std::string& name, const std::string& source, const Args& flags = {}) {
-  std::string c = dir.write(name + ".c", source), o = dir.file(name + ".o");
-  RunResult r = run(Args{"gcc", "-c", "-O1", "-w", c, "-o", o} + flags);
-  INFO(r.describe());
-  REQUIRE(r.ok());
-  return o;
-}
-
-RunResult link(const Args& args) { return run(Args{lode} + args); }
-
-// Links and runs; the checker of ELF files must have nothing to say.
-std::string output_of(const Args& args, const std::string& program) {
-  RunResult l = link(args);
-  INFO(l.describe());
-  REQUIRE(l.ok());
-  CHECK(elf_report(program) == "");
-  RunResult r = run({program});
-  INFO(r.describe());
-  CHECK(r.ok());
-  return r.out;
-}
 
 const char* libc_program = R"(
 #include <stdio.h>

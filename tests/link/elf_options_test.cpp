@@ -3,53 +3,12 @@
 // readelf says what is in the file.
 #include <catch2/catch.hpp>
 
-#include "tests/support/elf_check.h"
-#include "tests/support/run.h"
-#include "tests/support/toolchain.h"
+#include "tests/link/elf_link_support.h"
 
 using namespace lode::test;
+using namespace lode::test::elf;
 
 namespace {
-
-const std::string lode = LODE_BINARY;
-
-std::string compile(const TempDir& dir, const std::string& name, const std::string& source, const Args& flags = {}, const std::string& compiler = "gcc") {
-  std::string c = dir.write(name + ".c", source), o = dir.file(name + ".o");
-  RunResult r = run(Args{compiler, "-c", "-O1", "-w", c, "-o", o} + flags);
-  INFO(r.describe());
-  REQUIRE(r.ok());
-  return o;
-}
-
-std::string assemble(const TempDir& dir, const std::string& name, const std::string& source) {
-  std::string s = dir.write(name + ".s", source), o = dir.file(name + ".o");
-  RunResult r = run({"gcc", "-c", s, "-o", o});
-  INFO(r.describe());
-  REQUIRE(r.ok());
-  return o;
-}
-
-RunResult link(const Args& args) { return run(Args{lode} + args); }
-
-std::string output_of(const Args& args, const std::string& program) {
-  RunResult l = link(args);
-  INFO(l.describe());
-  REQUIRE(l.ok());
-  CHECK(elf_report(program) == "");
-  RunResult r = run({program});
-  INFO(r.describe());
-  CHECK(r.ok());
-  return r.out;
-}
-
-std::string error_of(const Args& args) {
-  RunResult l = link(args);
-  CHECK(l.status == 1);
-  return l.err;
-}
-
-std::string readelf(const Args& flags, const std::string& file) { return run(Args{"readelf", "-W"} + flags + Args{file}).out; }
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 const char* folding_program = R"(
 #include <stdio.h>
@@ -317,4 +276,22 @@ TEST_CASE("ELF options: a COMDAT group of an object is preferred to one made fro
   REQUIRE(r.ok());
   std::string o = assemble(dir, "b", ".globl kept\n.section .text.kept,\"axG\",@progbits,mix,comdat\nkept: ret\n.text\n.globl main\nmain: call kept\nxor %eax, %eax\nret\n.section .note.GNU-stack,\"\",@progbits\n");
   CHECK(output_of(dynamic_link({bc, o}, dir.file("out")), dir.file("out")) == "");
+}
+
+TEST_CASE("ELF options: the linker signs .comment once, but not in stripped files") {
+  TempDir dir;
+  std::string o = compile(dir, "signed", "int main(void) { return 0; }");
+  auto comments = [&](const Args& flags, const char* out) {
+    RunResult l = link(Args{"-e", "main", "-o", dir.file(out), o} + flags);
+    INFO(l.describe());
+    REQUIRE(l.ok());
+    return run({"readelf", "-p", ".comment", dir.file(out)}).out;
+  };
+  std::string text = comments({}, "plain");
+  size_t at = text.find("Linker: lode ");
+  CHECK(at != std::string::npos);
+  CHECK(text.find("Linker: lode ", at + 1) == std::string::npos);
+  CHECK(has(text, "GCC"));
+  CHECK_FALSE(has(comments({"-s"}, "stripped"), "Linker:"));
+  CHECK_FALSE(has(comments({"-r"}, "object"), "Linker:"));
 }
