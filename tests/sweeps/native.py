@@ -13,9 +13,10 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 
 import sweep
-from sweep import run
+from sweep import content_key, run
 from torture import flags_of
 
 
@@ -52,27 +53,51 @@ int main(int argc, char** argv, char** env) {
     if not run(["gcc", os.path.join(temp, "open.c"), "-o", opener, "-pthread"], 60).ok():
         sys.exit("cannot build the program that opens libraries")
 
+    cache = sweep.Cache(a.cache)
+
+    # The object and the expected outcome are the compiler's and the system linker's: they are kept from sweep to sweep.
+    def compiled(command, source):
+        key = cache.key("native object", content_key(source), *(c for c in command if c != source))
+        o = cache.file(key, ".o")
+        if not os.path.exists(o):
+            unfinished = cache.file(key, f".{threading.get_ident()}.tmp.o")
+            if not run([*command, "-c", "-o", unfinished], 120).ok():
+                return key, None
+            os.replace(unfinished, o)
+        return key, o
+
     def one(job):
         program, compiler, way = job
         cc, cxx, use, extra = drivers[compiler]
         name = f"{program} {compiler} {way}"
         source = os.path.join(a.folder, program)
         base = os.path.join(temp, name.replace(" ", "."))
-        # flags: lines may say clang-only things as -std; libraries come after the source
         flags = flags_of(source)
-        command = [cxx if program.endswith(".cpp") else cc, "-" + a.level, "-w", source, *flags, *ways[way], "-lm", "-pthread"]
-        if not run([*command, "-o", base + ".ref"], 60).ok():
-            return None
+        driver = cxx if program.endswith(".cpp") else cc
+        compile_command = [driver, "-" + a.level, "-w", source, *(f for f in flags + ways[way] if not f.startswith(("-l", "-Wl,", "-static", "-pie", "-shared", "-no-pie")))]
+        libraries = [*(f for f in flags if f.startswith("-l")), "-lm", "-pthread"]
         start = [opener] if way == "dlopen" else []
-        expected = run([*start, base + ".ref"], a.timeout)
-        r = run([*command, *extra, *own.get(way, []), *use, "-o", base + ".lode"], 60)
+        key, o = compiled(compile_command, source)
+        if not o:
+            return None
+        key = cache.key("native outcome", key, way, *ways[way], *libraries)
+        expected = cache.get(key)
+        if not expected:
+            if not run([driver, o, *ways[way], *libraries, "-o", base + ".ref"], 60).ok():
+                return None
+            r = run([*start, base + ".ref"], a.timeout)
+            expected = {"status": r.status, "out": r.out.hex(), "reason": r.reason()}
+            cache.put(key, expected)
+            os.unlink(base + ".ref")
+        if extra:
+            _, o = compiled(compile_command + extra, source)
+        r = run([driver, o, *ways[way], *extra, *own.get(way, []), *use, *libraries, "-o", base + ".lode"], 60)
         if not r.ok():
             return name, "link: " + r.reason()
         got = run([*start, base + ".lode"], a.timeout)
-        for f in (base + ".ref", base + ".lode"):
-            os.unlink(f)
-        if (got.status, got.out) != (expected.status, expected.out):
-            return name, f"run: {got.reason()}, expected {expected.reason()}, output {'equal' if got.out == expected.out else 'differs'}"
+        os.unlink(base + ".lode")
+        if (got.status, got.out.hex()) != (expected["status"], expected["out"]):
+            return name, f"run: {got.reason()}, expected {expected['reason']}, output {'equal' if got.out.hex() == expected['out'] else 'differs'}"
         return name, None
 
     # Landing pads are not made from IR: C++ with exceptions goes as native objects only.
