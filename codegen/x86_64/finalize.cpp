@@ -43,6 +43,8 @@ class Finalizer {
     info.clobbers = clobbers;
     info.fp_scratch = 47;
     info.share_homes = !s_.calls_setjmp_;
+    if (frame_pointer && (s_.asm_registers_ >> reg::rbp & 1)) return error("inline assembly that uses rbp in a function that needs it as its frame pointer");
+    if (base_pointer && (s_.asm_registers_ >> reg::rbx & 1)) return error("inline assembly that uses rbx in a function with both dynamic and over-aligned stack memory");
     if (base_pointer && s_.builtin_setjmp_) return error("__builtin_setjmp in a function with both dynamic and over-aligned stack memory");
     {
       StageClock clock(Stage::allocate);

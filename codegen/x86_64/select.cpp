@@ -107,6 +107,7 @@ void Selector::prepare() {
   table_targets_.clear();
   leaves_.clear();
   asms_.clear();
+  asm_registers_ = 0;
   x87_spare_.clear();
   failure_.clear();
   outgoing_bytes_ = 0;

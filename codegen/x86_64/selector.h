@@ -255,6 +255,7 @@ class Selector : public codegen::LowerScratch {
   // ---- calls and the entry (select_call.cpp)
   void select_entry();
   void select_call(const air::Inst& i);
+  void copy_structure(const VMem& to, const VMem& from, uint64_t size);
   void select_va_start(const air::Inst& i);
   void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result);
   void select_asm(const air::Inst& i);
@@ -319,6 +320,7 @@ class Selector : public codegen::LowerScratch {
   std::vector<uint32_t> final_number_;  // by pending block
   std::vector<uint32_t> slots_;         // MIR slot of each AIR stack slot
   std::vector<std::unique_ptr<AsmUse>> asms_;
+  uint32_t asm_registers_ = 0;        // general registers that inline assembly names
   uint32_t cur_inst_ = 0, cur_block_ = 0;
   uint32_t outgoing_bytes_ = 0;
   bool has_calls_ = false, dynamic_frame_ = false, calls_setjmp_ = false;
