@@ -183,9 +183,17 @@ void Selector::copy_structure(const VMem& to, const VMem& from, uint64_t size) {
 
 void Selector::select_call(const Inst& i) {
   const air::CallSite& site = fn_->calls[i.a];
+  const bool invoke = i.op == AirOp::invoke;
   if (site.inline_asm != ~0u) {
-    select_asm(i);
+    if (invoke) fail("inline assembly that may throw");
+    else select_asm(i);
     return;
+  }
+  // The edges' blocks come first: they ask for their arguments, the result perhaps among them.
+  uint32_t unwind = ~0u;
+  if (invoke) {
+    unwind = unwind_block(i.c);
+    want_arguments(i.b);
   }
   bool tail = tail_call_ == cur_inst_;
   if ((site.flags & air::callflags::musttail) && !tail) {
@@ -361,20 +369,56 @@ void Selector::select_call(const Inst& i) {
       return;
     }
   }
-  for (const ResultPlace& r : places)
-    if (r.kind != ResultPlace::x87) ops.push_back(def(Reg{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg}));
+  uint32_t defined = invoke ? 1u << 0 | 1u << 2 : 0;  // by the unwinder: rax and rdx
+  for (const ResultPlace& r : places) {
+    if (r.kind == ResultPlace::x87) continue;
+    ops.push_back(def(Reg{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg}));
+    if (r.kind == ResultPlace::gp) defined &= ~(1u << r.reg);
+  }
+  for (uint32_t r : {0u, 2u})
+    if (defined >> r & 1) ops.push_back(def(Reg{r}));
+  const unsigned throws = personality_ != ~0u && (invoke || !(site.flags & air::callflags::nounwind)) ? may_throw : 0;
+  const uint8_t flags = invoke ? vf::terminator : 0;
+  // What a terminator reads is read before anything is destroyed.
+  auto address_use = [&](Reg r) { return invoke ? use(r) : late(r); };
   if (indirect_memory) {
-    if (target.has_base) ops.push_back(late(target.base));
-    if (target.has_index) ops.push_back(late(target.index));
+    if (target.has_base) ops.push_back(address_use(target.base));
+    if (target.has_index) ops.push_back(address_use(target.index));
     uint32_t mem = uint32_t(mems_.size());
     mems_.push_back(target);
-    emit_list(unsigned(Op::call64m), ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, 0, clobber_call);
+    emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, flags, clobber_call);
   } else if (target_reg.valid()) {
-    ops.push_back(late(target_reg));
-    emit_list(unsigned(Op::call64r), ops, 0, ~0u, 0, clobber_call);
+    ops.push_back(address_use(target_reg));
+    emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobber_call);
   } else {
-    emit_list(unsigned(Op::call_ref), ops, target_ref, ~0u, 0, clobber_call);
+    emit_list(unsigned(Op::call_ref) | throws, ops, target_ref, ~0u, flags, clobber_call);
   }
+  if (invoke) {
+    emit(p_invoke, {}, unwind, vf::terminator);
+    cur_.back().b = pads_[fn_->edges[i.c].target.value].action;
+    const uint32_t normal = fn_->edges[i.b].target.value;
+    const bool results = std::any_of(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; }) ||
+                         (i.result.valid() && is_wanted(i.result));
+    if (!results && !edge_has_copies(i.b)) {
+      emit(p_jump, {}, normal, vf::terminator);
+      return;
+    }
+    const uint32_t after = new_block(pending_[cur_block_].frequency);
+    emit(p_jump, {}, after, vf::terminator);
+    // The edge's copies use the lists that hold the results.
+    const std::vector<ResultPlace> result_places = places;
+    const std::vector<TypeId> types_of_results = result_types;
+    fill_made(after, [&] {
+      copy_results(i, site, result_places, types_of_results);
+      edge_copies(i.b);
+      emit(p_jump, {}, normal, vf::terminator);
+    });
+    return;
+  }
+  copy_results(i, site, places, result_types);
+}
+
+void Selector::copy_results(const Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places, const std::vector<TypeId>& result_types) {
   // Physical results are copied away; what nobody wants is left where it is.
   uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : ~0u;
   bool single = places.size() == 1 && first == ~0u;
