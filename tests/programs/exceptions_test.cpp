@@ -106,4 +106,28 @@ void suite(const std::string& level) {
 TEST_CASE("exceptions: C++ at -O0") { suite("-O0"); }
 TEST_CASE("exceptions: C++ at -O1") { suite("-O1"); }
 TEST_CASE("exceptions: C++ at -O2") { suite("-O2"); }
+
+TEST_CASE("exceptions: Rust panics") {
+  if (skipped({"rustc", "clang-19", "cc"})) return;
+  TempDir dir;
+  const std::string source = LODE_TEST_DIR "/programs/rust/panics.rs", reference = dir.file("reference"), program = dir.file("program");
+  const std::vector<const char*> ways{"", "panic"};
+  RunOptions here;
+  here.cwd = dir.path();
+  RunResult own = run({"rustc", "-O", source, "-o", reference}, here);
+  INFO(own.describe());
+  if (!own.ok()) {
+    WARN("skipped: rustc cannot link a program here");
+    return;
+  }
+  const std::string expected = outcome(reference, ways);
+  REQUIRE(expected.find("nested string number 1\n") != std::string::npos);
+  for (const Args& level : {Args{"-g"}, Args{"-O"}, Args{"-Copt-level=1", "-Crelocation-model=static"}}) {
+    INFO(level.back());
+    RunResult r = run(Args{"rustc", "-Clinker-plugin-lto", "-Clinker=clang-19", std::string("-Clink-arg=--ld-path=") + LODE_BINARY, source, "-o", program} + level, here);
+    INFO(r.describe());
+    REQUIRE(r.ok());
+    CHECK(outcome(program, ways) == expected);
+  }
+}
 #endif

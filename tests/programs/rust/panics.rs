@@ -33,7 +33,7 @@ fn risky(n: i32) -> Result<i32, String> {
             Ok(10 / d)
         }
         6 => {
-            let big = i32::MAX - 1 + std::env::args().count() as i32;
+            let big = (i32::MAX - 1).wrapping_add(std::env::args().count() as i32);
             Ok(big.checked_add(1).expect("overflow"))
         }
         _ => std::panic::resume_unwind(Box::new(n)),
