@@ -136,8 +136,7 @@ bool FunctionImporter::call(const bc::Inst& i) {
     f_.values[result.value] = air::Value::make(type, air::ValueKind::Inst, uint32_t(f_.insts.size() - 1));
     // From here on it is known where the normal edge alone leads.
     const uint32_t to = w_.number[o[4]];
-    const bool only = w_.flow.pred_first[to + 1] - w_.flow.pred_first[to] == 1;
-    if (only)
+    if (w_.flow.edge_dominates(current_air_, to))
       w_.homes[i.value - b_.first_local] = to;
     else
       w_.locals[i.value - b_.first_local] = V{};
