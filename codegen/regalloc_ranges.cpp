@@ -93,7 +93,8 @@ void RegisterAllocator::State::build_ranges() {
       if (const unsigned clobber = inst.flags & vflags::clobber_mask) {
         const uint64_t mask = info->clobbers[clobber];
         out->used |= mask;
-        bool plain = true;
+        // Behind a terminator nothing can be loaded again.
+        bool plain = !(inst.flags & vflags::terminator);
         for (uint32_t k = 0; k < operand_count; k++) plain &= ops[k].reg().is_physical() || ops[k].role() == Role::use;
         if (plain) {
           occupancy.clobber(2 * i + 1, mask);

@@ -75,18 +75,22 @@ struct Fixup {
   int64_t addend = 0;      // complete: includes the reference's addend and the -4 of pc-relative fields
   bool in_constants = false;
   bool to_text = false;    // target is this function's own text (jump tables): symbol = the function, addend = offset in it
+  bool in_exceptions = false;  // the place is in the exception table; `offset` counts from its start
 };
 
 struct FunctionSizes {
   uint32_t text = 0, constants = 0;
   uint32_t cfi = 0;  // bytes that emit appends to EmitPlace::cfi: layout places .eh_frame before emit runs
+  uint32_t exceptions = 0;       // bytes of the exception table (LSDA), aligned to 4; 0: the function has none
+  uint32_t personality = ~0u;    // with an exception table: the function's reference to its personality routine
 };
 
-// Where emit writes. text and constants point to memory of exactly the measured sizes.
+// Where emit writes. text, constants and exceptions point to memory of exactly the measured sizes.
 struct EmitPlace {
   uint8_t* text = nullptr;
   uint8_t* constants = nullptr;
-  uint64_t text_address = 0, constants_address = 0;
+  uint8_t* exceptions = nullptr;
+  uint64_t text_address = 0, constants_address = 0, exceptions_address = 0;
   std::vector<Fixup>* fixups = nullptr;  // appended to in object mode; null otherwise
   std::vector<uint8_t>* cfi = nullptr;   // if given: the FDE's call frame instructions are appended (DWARF 5 section 6.4.2),
                                          // to be used with the target's common CIE

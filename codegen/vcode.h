@@ -9,9 +9,10 @@
 //  2. Critical edges are split where an edge carries a parallel copy: a block's parallel copy stands directly before its
 //     terminator group, in a block with one successor (or directly at the start of a block with one predecessor).
 //  3. A physical register's live range (from its def, or the function's entry for those in `entry_defs`, to its last use) lies
-//     within one block. Physical registers that are reserved are never mentioned.
+//     within one block; but it may begin at a block's start if the terminator groups of all predecessors define the register (a call
+//     that may throw). Physical registers that are reserved are never mentioned.
 //  4. A block's terminator group is one or more trailing instructions with the flag `terminator`; nothing is inserted in or
-//     behind it. Terminators define no virtual register.
+//     behind it. Terminators define no virtual register. One that clobbers registers reads none of them late.
 #pragma once
 
 #include <cstdint>

@@ -40,8 +40,9 @@ enum class ReferenceKind : uint8_t {
   wasm_tag,
   wasm_type,        // function type: symbol is none, addend = its offset in the function's constants
   wasm_table,
+  got_slot,         // the address of a GOT slot that holds the symbol's: what exception tables point at
 };
-inline constexpr uint8_t last_reference_kind = uint8_t(ReferenceKind::wasm_table);
+inline constexpr uint8_t last_reference_kind = uint8_t(ReferenceKind::got_slot);
 
 struct Reference {
   SymbolId symbol;

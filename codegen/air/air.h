@@ -382,6 +382,7 @@ class BodySource {
 struct FunctionDecl {
   SymbolIndex symbol;
   uint32_t size_hint = 0;  // bytes of the encoded body; balances parallel work
+  bool has_personality = false;  // the body may have landing pads, so that it needs an exception table
 };
 
 // What some of a module's functions were compiled for: LLVM's "target-cpu" and "target-features" ("+simd128,-atomics").

@@ -30,6 +30,16 @@ class FlowTree {
 
   bool reachable(uint32_t b) const { return rpo_number[b] != none; }
   bool dominates(uint32_t a, uint32_t b) const { return dom_begin_[b] - dom_begin_[a] < dom_size_[a]; }
+  // Whether every way to `to` begins with the edge from `from`, so that what is known on that edge is known wherever `to` dominates: its
+  // other predecessors, if any, lie behind it.
+  bool edge_dominates(uint32_t from, uint32_t to) const {
+    unsigned edges = 0;
+    for (uint32_t k = pred_first[to]; k < pred_first[to + 1]; k++) {
+      if (preds[k] == from) edges++;
+      else if (!dominates(to, preds[k])) return false;
+    }
+    return edges == 1;
+  }
 
  private:
   void number(std::span<const uint32_t> first, std::span<const uint32_t> targets);

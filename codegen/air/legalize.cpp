@@ -11,6 +11,7 @@ namespace lode::air {
 LegalizeOptions LegalizeOptions::x86_64() {
   LegalizeOptions o;
   o.rmw_ops = 1u << unsigned(RmwOp::xchg) | 1u << unsigned(RmwOp::add) | 1u << unsigned(RmwOp::sub);
+  o.rmw_ops_unread = 1u << unsigned(RmwOp::and_) | 1u << unsigned(RmwOp::or_) | 1u << unsigned(RmwOp::xor_);
   return o;
 }
 

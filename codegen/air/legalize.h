@@ -38,7 +38,8 @@
 //                        among f32 f64 f80; ptrtoint, inttoptr with the integer of the pointer's width; bitcast i32<->f32, i64<->f64;
 //                        fpto[us]i_sat to i32 and i64 from f32 and f64 if options.has_saturating_conversions
 //   memory               slot_addr alloca stack_save stack_restore load store ptr_add memcpy memmove memset fence prefetch; atomic
-//                        loads, stores, cmpxchg and atomic_rmw on i8..i64 and ptr, atomic_rmw only with operations in options.rmw_ops
+//                        loads, stores, cmpxchg and atomic_rmw on i8..i64 and ptr, atomic_rmw only with operations in options.rmw_ops,
+//                        and in options.rmw_ops_unread where nobody reads the result
 //   rest                 extract (see above) call va_start return_address frame_address eh_sjlj_* read_cycle_counter
 //                        thread_pointer debug_trap landing_pad; br cond_br switch (i8..i64) indirect_br ret invoke trap unreachable
 //
@@ -78,6 +79,7 @@ struct LegalizeOptions {
   // Results in registers: integer and pointer leaves, f32/f64/f128/v128 leaves, f80 leaves, all leaves.
   uint8_t max_int_results = 3, max_sse_results = 4, max_f80_results = 2, max_results = 8;
   uint32_t rmw_ops = 0xff;  // bit RmwOp: the target has it; the others become a loop around cmpxchg
+  uint32_t rmw_ops_unread = 0;  // and those that it has as long as nobody reads the old value
 
   static LegalizeOptions x86_64();
   static LegalizeOptions wasm();

@@ -208,6 +208,7 @@ class Legalizer {
   bool packed(const Type& t) const { return t.kind == TypeKind::Vector && type(t.element).kind == TypeKind::Int && type(t.element).bits % 8; }
   void lower_load(const Inst& i);
   void lower_store(const Inst& i);
+  bool is_read(V old);                                                         // by any instruction
   void lower_rmw(const Inst& i);
   void lower_cmpxchg(const Inst& i);
   void lower_va_arg(const Inst& i);
@@ -246,6 +247,7 @@ class Legalizer {
   LeafTable leaves_;
   std::vector<Span> map_;              // by old value
   std::vector<V> pool_;
+  std::vector<uint8_t> read_;          // by old value, once is_read() has been asked
   std::vector<uint8_t> opaque_;        // by old value: a 16-byte vector kept as one v128; empty when there is none
   std::vector<uint32_t> order_;        // old blocks in reverse post-order
   struct Segment { uint32_t first, count; };

@@ -217,6 +217,14 @@ void Legalizer::lower_store(const Inst& i) {
   if (error_.empty()) store_value(id, s, address, 0, i.aux);
 }
 
+bool Legalizer::is_read(V old) {
+  if (read_.empty()) {
+    read_.assign(in_.values.size(), 0);
+    for (const Inst& i : in_.insts) for_each_operand(in_, i, [&](const V v) { read_[v.value] = 1; });
+  }
+  return old.valid() && read_[old.value];
+}
+
 void Legalizer::lower_rmw(const Inst& i) {
   V address = single(i.va());
   RmwOp op = MemoryFlags::rmw(i.aux);
@@ -225,6 +233,7 @@ void Legalizer::lower_rmw(const Inst& i) {
   if (!error_.empty()) return;
   const bool is_int = t.kind == TypeKind::Int && natural(t.bits);
   bool native = options_.rmw_ops >> unsigned(op) & 1;
+  native = native || ((options_.rmw_ops_unread >> unsigned(op) & 1) && !is_read(i.result));
   if (native && (is_int || t.kind == TypeKind::Ptr))
     return define(i.result, Vals(emit(Op::atomic_rmw, i.type, address.value, leaf(operand, 0).value, ~0u, i.aux)));
   if (types_.store_size_of(i.type) == 16 && t.kind == TypeKind::Int && t.bits == 128) {

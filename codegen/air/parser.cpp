@@ -529,6 +529,7 @@ bool Parser::function_head(Symbol& s, Item&, bool defined) {
     s.function = FunctionIndex(uint32_t(m_.functions.size()));
     FunctionDecl d;
     d.symbol = SymbolIndex(uint32_t(m_.symbols.size() - 1));
+    d.has_personality = head.personality != ~0u;
     m_.functions.push_back(d);
     head.broken = !ok;
     // A body after a broken head is skipped as well.

@@ -576,6 +576,7 @@ class FunctionVerifier {
       }
     auto known = [&](uint32_t home, uint32_t b) { return flow.reachable(home) && flow.dominates(home, b); };
     std::vector<uint32_t> block_of(fn_.insts.size());
+    std::vector<uint8_t> owns_edge;  // by instruction: an invoke whose result is known behind its normal edge (1) or on it alone (2)
     for (uint32_t b = 0; b < n; b++)
       for (uint32_t k = 0; k < fn_.blocks[b].inst_count; k++) block_of[fn_.blocks[b].first_inst + k] = b;
     for (uint32_t b : flow.rpo) {
@@ -600,7 +601,9 @@ class FunctionVerifier {
               return;
             }
             uint32_t normal = fn_.edges[fn_.insts[def].b].target.value;
-            ok &= known(home, b) && (flow.dominates(normal, b) || !flow.dominates(fn_.edges[fn_.insts[def].c].target.value, b));
+            if (owns_edge.empty()) owns_edge.resize(fn_.insts.size());
+            if (!owns_edge[def]) owns_edge[def] = flow.reachable(home) && flow.edge_dominates(home, normal) ? 1 : 2;
+            ok &= owns_edge[def] == 1 && known(normal, b);
             return;
           }
           ok &= home == b ? def < inst_ : known(home, b);

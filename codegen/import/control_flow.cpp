@@ -29,6 +29,10 @@ bool successors(const bc::Body& b, const bc::Inst& i, F&& f) {
       for (size_t k = 1; k < ops.size(); k++) f(ops[k]);
       return true;
     case bc::Op::Invoke: f(ops[4]), f(ops[5]); return true;
+    case bc::Op::CallBr:
+      f(ops[4]);
+      for (size_t k = 0; k < ops[5]; k++) f(ops[6 + k]);
+      return true;
     case bc::Op::Ret:
     case bc::Op::Resume:
     case bc::Op::Unreachable:
@@ -273,6 +277,7 @@ bool FunctionImporter::terminator(const bc::Inst& i) {
       return true;
     }
     case bc::Op::Invoke: return call(i);
+    case bc::Op::CallBr: return call_branch(i);
     case bc::Op::Resume: {
       V v = use(o[0]);
       if (!v.valid()) return false;

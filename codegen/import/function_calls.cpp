@@ -136,12 +136,87 @@ bool FunctionImporter::call(const bc::Inst& i) {
     f_.values[result.value] = air::Value::make(type, air::ValueKind::Inst, uint32_t(f_.insts.size() - 1));
     // From here on it is known where the normal edge alone leads.
     const uint32_t to = w_.number[o[4]];
-    const bool only = w_.flow.pred_first[to + 1] - w_.flow.pred_first[to] == 1;
-    if (only)
+    if (w_.flow.edge_dominates(current_air_, to))
       w_.homes[i.value - b_.first_local] = to;
     else
       w_.locals[i.value - b_.first_local] = V{};
   }
+  return true;
+}
+
+// asm goto. The statement is an ordinary one with one more output, a word in memory that tells where to go on: behind the text comes
+// code that stores 0 for falling through and k for the k-th label, and a switch on the word follows. Outputs thus hold on all ways.
+bool FunctionImporter::call_branch(const bc::Inst& i) {
+  auto o = ops(i);
+  const uint32_t count = o[3], n = o[5];
+  T type = types_.void_type;
+  if (i.type != bc::none && !result_type(i, type)) return false;
+  uint32_t site;
+  if (!call_site(i, o[0], o[1], o[2], o.subspan(6 + n, count), o.subspan(6 + n + count), site)) return false;
+  if (f_.calls[site].inline_asm == ~0u) return fail("callbr of something else than inline assembly is not supported");
+  air::InlineAsm& a = f_.inline_asms[f_.calls[site].inline_asm];
+  std::string text = f_.strings.substr(a.text, a.text_len), constraints = f_.strings.substr(a.constraints, a.constraints_len);
+  // Operands are numbered in the order of the constraints; clobbers come last.
+  std::vector<uint32_t> labels;
+  uint32_t operands = 0;
+  size_t at = 0;
+  while (at < constraints.size() && constraints.compare(at, 2, "~{") != 0) {
+    size_t end = at;
+    for (bool braces = false; end < constraints.size() && (braces || constraints[end] != ','); end++)
+      braces = constraints[end] == '{' || (braces && constraints[end] != '}');
+    if (constraints.compare(at, end - at, "!i") == 0) labels.push_back(operands);
+    operands++;
+    at = end == constraints.size() ? end : end + 1;
+  }
+  if (labels.size() != n) return fail("callbr with more or fewer labels than its assembly has");
+  const bool last = at == constraints.size();
+  constraints.insert(at, last ? (at ? ",=*m" : "=*m") : "=*m,");
+  auto store = [&](size_t k) { text += "\n\tmovl $$" + std::to_string(k) + ",$" + std::to_string(operands); };
+  store(0);
+  for (uint32_t k = 0; k < n; k++) {
+    text += "\n\tjmp .Lgoto_end\n.Lgoto" + std::to_string(labels[k]) + ":";
+    store(k + 1);
+  }
+  text += "\n.Lgoto_end:";
+  a.text = uint32_t(f_.strings.size());
+  a.text_len = uint32_t(text.size());
+  f_.strings += text;
+  a.constraints = uint32_t(f_.strings.size());
+  a.constraints_len = uint32_t(constraints.size());
+  f_.strings += constraints;
+
+  f_.slots.push_back({4, 2});
+  V place = emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1));
+  air::CallSite& c = f_.calls[site];
+  const uint32_t args = uint32_t(f_.extra.size());
+  for (uint32_t k = 0; k < c.arg_count; k++) f_.extra.push_back(uint32_t{f_.extra[c.args + k]});
+  f_.extra.push_back(place.value);
+  c.args = args;
+  if (c.attrs != ~0u) {
+    const uint32_t attrs = uint32_t(f_.param_attrs.size());
+    for (uint32_t k = 0; k < c.arg_count; k++) f_.param_attrs.push_back(air::ParamAttr(f_.param_attrs[c.attrs + k]));
+    f_.param_attrs.push_back({});
+    c.attrs = attrs;
+  }
+  c.arg_count++;
+  V v = emit(O::call, type, site);
+  if (v.valid()) set(i, v);
+  V which = emit(O::load, types_.i32, place.value, ~0u, ~0u, air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
+  uint32_t normal;
+  if (!edge(o[4], normal)) return false;
+  const size_t base = w_.words.size();
+  for (uint32_t k = 0; k < n; k++) {
+    uint32_t e;
+    if (!edge(o[6 + k], e)) return false;
+    w_.words.push_back(k + 1);
+    w_.words.push_back(0);
+    w_.words.push_back(e);
+  }
+  const uint32_t cases = uint32_t(f_.extra.size());
+  f_.extra.push_back(n);
+  f_.extra.insert(f_.extra.end(), w_.words.begin() + base, w_.words.end());
+  w_.words.resize(base);
+  emit(O::switch_, types_.void_type, which.value, normal, cases);
   return true;
 }
 
@@ -241,6 +316,37 @@ bool FunctionImporter::library_call(const bc::Inst& i, air::SymbolIndex symbol, 
     whole = emit(O::insert_element, type, whole.value, r.value, lane.value);
   }
   set(i, whole);
+  return true;
+}
+
+bool FunctionImporter::assembly(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args) {
+  const bool variable = in.variable_text && args.size() > 1 && folder_.fold(args[1]).kind != Folded::Int;
+  air::InlineAsm a;
+  auto add = [&](const char* text, uint32_t& at, uint32_t& length) {
+    at = uint32_t(f_.strings.size());
+    length = uint32_t(std::string_view(text).size());
+    f_.strings += text;
+  };
+  add(variable ? in.variable_text : in.text, a.text, a.text_len);
+  add(variable ? in.variable_constraints : in.constraints, a.constraints, a.constraints_len);
+  a.side_effects = true;
+  air::CallSite site;
+  std::vector<V> values;
+  for (uint32_t x : args) {
+    V v = use(x);
+    if (!v.valid()) return false;
+    values.push_back(v);
+  }
+  site.function_type = s_.types[m_.globals[ops(i)[1]].type];
+  site.args = uint32_t(f_.extra.size());
+  site.arg_count = uint32_t(values.size());
+  site.flags = air::callflags::nounwind;
+  site.inline_asm = uint32_t(f_.inline_asms.size());
+  f_.inline_asms.push_back(a);
+  for (V v : values) f_.extra.push_back(v.value);
+  f_.calls.push_back(site);
+  V r = emit(O::call, type, uint32_t(f_.calls.size() - 1));
+  if (r.valid()) set(i, r);
   return true;
 }
 
@@ -398,6 +504,7 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       const uint32_t callee = ops(i)[1];
       return library_call(i, s_.libcalls[callee], s_.libcall_types[callee], args);
     }
+    case IntrinsicKind::Assembly: return assembly(i, in, type, args);
     case IntrinsicKind::Prefetch:
       if (!take(1)) return false;
       if (type_of(v[0]) != types_.ptr) return fail("operand of a wrong type");

@@ -76,7 +76,9 @@ class FunctionImporter {
   bool aggregate(const bc::Inst& i);
   bool vector(const bc::Inst& i);
   bool call(const bc::Inst& i);
+  bool call_branch(const bc::Inst& i);
   bool intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args);
+  bool assembly(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
   bool library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args);
   bool operands_fit(O op, const V* v, T result);
   bool is_fp_class(const bc::Inst& i, V value, uint32_t mask);

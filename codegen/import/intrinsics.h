@@ -23,6 +23,7 @@ enum class IntrinsicKind : uint8_t {
   ObjectSize,
   Library,      // a call of a C library function: name + f, nothing, l for f32, f64, f80 and f128
   PowI,         // __powisf2, __powidf2, __powixf2, __powitf2
+  Assembly,     // an inline assembly statement with the call's operands and result (a target's own intrinsics)
   Prefetch, LoadRelative, PointerMask, ThreeWay, ClearCache, GetRounding, IsFpClass, FpTest, VectorInsert, VectorExtract,
 };
 
@@ -31,9 +32,16 @@ struct Intrinsic {
   IntrinsicKind kind;
   air::Op op = air::Op::unreachable;
   const char* library = nullptr;
+  // Assembly: text and constraints; a second pair for a second operand that is no constant
+  const char* text = nullptr;
+  const char* constraints = nullptr;
+  const char* variable_text = nullptr;
+  const char* variable_constraints = nullptr;
 };
 
 // null for an unknown name; `name` starts with "llvm.".
 const Intrinsic* find_intrinsic(std::string_view name);
+// `name` without "llvm.x86." (x86_intrinsics.cpp).
+const Intrinsic* find_x86_intrinsic(std::string_view name);
 
 }  // namespace lode::codegen

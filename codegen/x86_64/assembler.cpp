@@ -33,6 +33,7 @@ RegKind gp_kind(unsigned bytes) { return bytes == 1 ? RegKind::g8 : bytes == 2 ?
 struct RegName {
   RegKind kind;
   uint8_t number;
+  bool high = false;  // ah, ch, dh, bh: numbers 4 to 7 without a REX prefix
 };
 
 // Every row by its mnemonic, conditions spelled out; every register by its name.
@@ -66,6 +67,7 @@ struct Tables {
       for (uint8_t r = 0; r < 16; r++) registers[print_register(kind, r)] = {kind, r};
     for (uint8_t r = 0; r < 8; r++) registers[print_register(RegKind::st, r)] = {RegKind::st, r};
     registers["%st"] = {RegKind::st, 0};
+    for (uint8_t r = 0; r < 4; r++) registers[std::string("%") + "acdb"[r] + "h"] = {RegKind::g8, uint8_t(r + 4), true};
   }
 };
 const Tables& tables() {
@@ -113,6 +115,7 @@ class Assembler {
   Label label(std::string_view name, bool define);
   bool try_row(const Tables::Entry& e, std::vector<Parsed>& ops);
   void write(Op op, Cond cc, const std::vector<Parsed>& ops);
+  bool write_high(Op op, Cond cc, const std::vector<Parsed>& ops);
 };
 
 Result<std::string> Assembler::print_operand(size_t n, char modifier, std::string_view text) {
@@ -128,6 +131,9 @@ Result<std::string> Assembler::print_operand(size_t n, char modifier, std::strin
         case 'w': kind = RegKind::g16; break;
         case 'k': kind = RegKind::g32; break;
         case 'q': kind = RegKind::g64; break;
+        case 'h':
+          if (v.reg >= 4) return unknown(text, "this register has no high byte");
+          return std::string("%") + "acdb"[v.reg] + "h";
         case 'a': return "(" + print_register(RegKind::g64, v.reg) + ")";
         case 'z': return std::string(v.bytes == 1 ? "b" : v.bytes == 2 ? "w" : v.bytes == 4 ? "l" : "q");
         case 'P': case 'A': break;
@@ -142,10 +148,14 @@ Result<std::string> Assembler::print_operand(size_t n, char modifier, std::strin
       if (modifier == 'n') return std::to_string(int64_t(-uint64_t(v.imm)));
       return "$" + std::to_string(v.imm);
     case AsmValue::Kind::memory:
-      if (modifier == 'z') return std::string(v.bytes == 1 ? "b" : v.bytes == 2 ? "w" : v.bytes == 4 ? "l" : "q");
+      if (modifier == 'z') {
+        if (v.bytes != 1 && v.bytes != 2 && v.bytes != 4 && v.bytes != 8) return unknown(text, "memory of a size without a suffix");
+        return std::string(v.bytes == 1 ? "b" : v.bytes == 2 ? "w" : v.bytes == 4 ? "l" : "q");
+      }
       return mark(n, modifier == 'H' ? 'H' : 0);
-    case AsmValue::Kind::reference:
-    case AsmValue::Kind::label: return mark(n);
+    case AsmValue::Kind::reference: return mark(n);
+    case AsmValue::Kind::label: return ".Lgoto" + std::to_string(n);
+    case AsmValue::Kind::none: break;
   }
   return unknown(text);
 }
@@ -328,12 +338,6 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
     size_t n = 0;
     for (char c : number) n = n * 10 + size_t(c - '0');
     const AsmValue& v = values_[n];
-    if (v.kind == AsmValue::Kind::label) {
-      p.kind = Parsed::Kind::name;
-      p.name = {};
-      p.ref = uint32_t(n);
-      return p;
-    }
     if (v.kind == AsmValue::Kind::reference) {
       if (behind == "(%rip)") {
         p.kind = Parsed::Kind::mem;
@@ -389,6 +393,33 @@ Result<void> Assembler::directive(std::string_view name, std::string_view rest, 
   }
   w_.bytes(bytes);
   return {};
+}
+
+// An instruction with ah, ch, dh or bh, as bytes: MIR's byte registers 4 to 7 are spl to dil. False: it would need a REX prefix, or an
+// address that is known only later.
+bool Assembler::write_high(Op op, Cond cc, const std::vector<Parsed>& o) {
+  InstInfo row = info(op);
+  row.a = row.b = RegKind::no;
+  Address a;
+  for (const Parsed& p : o) {
+    if (p.kind == Parsed::Kind::reg && (p.reg.number >= 8 || (p.reg.kind == RegKind::g8 && !p.reg.high && p.reg.number >= 4))) return false;
+    if (p.kind != Parsed::Kind::mem) continue;
+    const Mem& m = p.mem;
+    if ((m.kind != Mem::Kind::base && m.kind != Mem::Kind::absolute) || (m.base >= 8 && m.base != reg::none) || (m.index >= 8 && m.index != reg::none)) return false;
+    a = {m.base, m.index, m.scale_log2, m.segment, false, false, m.disp, nullptr};
+  }
+  if (row.w) return false;
+  uint8_t out[16], *end = out;
+  switch (row.form) {
+    case Form::r: end = encode_r(out, row, o[0].reg.number, cc); break;
+    case Form::rr: end = encode_rr(out, row, o[1].reg.number, o[0].reg.number, cc); break;
+    case Form::ri: end = encode_ri(out, row, o[1].reg.number, o[0].imm); break;
+    case Form::rm: end = encode_rm(out, row, o[1].reg.number, a, cc); break;
+    case Form::mr: end = encode_rm(out, row, o[0].reg.number, a); break;
+    default: return false;
+  }
+  w_.bytes({out, size_t(end - out)});
+  return true;
 }
 
 void Assembler::write(Op op, Cond cc, const std::vector<Parsed>& o) {  // in AT&T order
@@ -477,8 +508,11 @@ bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
     default: break;
   }
   for (const Parsed& p : ops) match &= !p.short_address || e.op == Op::lea32rm;
-  if (match) write(e.op, e.cc, ops);
-  return match;
+  if (!match) return false;
+  for (const Parsed& p : ops)
+    if (p.kind == K::reg && p.reg.high) return write_high(e.op, e.cc, ops);
+  write(e.op, e.cc, ops);
+  return true;
 }
 
 Result<void> Assembler::statement(std::string_view s) {
@@ -537,9 +571,9 @@ Result<void> Assembler::statement(std::string_view s) {
       w_.call_ref(to.ref);
       return {};
     }
-    bool own = to.name.empty() || digit(to.name[0]) || to.name[0] == '.' || labels_.count(std::string(to.name));
+    bool own = digit(to.name[0]) || to.name[0] == '.' || labels_.count(std::string(to.name));
     if (!own && (call || !(jump || mnemonic[0] == 'j'))) return unknown(s);
-    Label target = to.name.empty() ? values_[to.ref].label : label(to.name, false);
+    Label target = label(to.name, false);
     if (jump) {
       w_.jmp(target);
       return {};
@@ -613,6 +647,13 @@ Result<void> Assembler::run(std::string_view text) {
 }
 
 }  // namespace
+
+bool condition_by_name(std::string_view name, Cond& out) {
+  auto it = tables().conditions.find(std::string(name));
+  if (it == tables().conditions.end()) return false;
+  out = it->second;
+  return true;
+}
 
 Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer) {
   return Assembler(values, writer).run(text);

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string>
 
+#include "codegen/exception_table.h"
 #include "codegen/x86_64/cfi.h"
 #include "codegen/x86_64/encode.h"
 #include "codegen/x86_64/lower_frame.h"
@@ -73,6 +74,7 @@ struct Work {
   std::vector<Table> tables;
   std::vector<CfiRow> cfi;
   std::vector<uint8_t> cfi_bytes;
+  codegen::ExceptionTable exceptions;
   std::vector<int32_t> slots;
   uint32_t code_size = 0;
 };
@@ -603,6 +605,13 @@ Result<FunctionSizes> prepare(const mir::FunctionView& fn, std::span<const Resol
   w.cfi_bytes.clear();
   append_cfi(w.cfi, w.branch_bytes, sizes.text, w.cfi_bytes);
   sizes.cfi = uint32_t(w.cfi_bytes.size());
+  w.exceptions.bytes.clear();
+  if (uint32_t at = fn.frame[frame::word_exceptions]) {
+    auto offset_of = [&](uint32_t i) { return w.places[i].offset + w.branch_bytes[w.places[i].branches]; };
+    if (!codegen::build_exception_table(fn.extra, at - 1, fn.count, fn.references.size(), offset_of, w.exceptions)) return damaged();
+    sizes.exceptions = uint32_t(w.exceptions.bytes.size());
+    sizes.personality = w.exceptions.personality;
+  }
   return sizes;
 }
 
@@ -614,6 +623,7 @@ class Writer {
   void code();
   Result<void> patches();
   Result<void> constants(bool object);
+  Result<void> exceptions(bool object);
 
  private:
   const mir::FunctionView& fn_;
@@ -707,6 +717,26 @@ Result<void> Writer::constants(bool object) {
   return {};
 }
 
+Result<void> Writer::exceptions(bool object) {
+  const codegen::ExceptionTable& x = w_.exceptions;
+  if (x.bytes.empty()) return {};
+  if (!place_.exceptions) return error("x86_64: no room for an exception table");
+  std::memcpy(place_.exceptions, x.bytes.data(), x.bytes.size());
+  for (const codegen::ExceptionTable::Type& t : x.types) {
+    if (object) {
+      if (!place_.fixups) return error("x86_64: no room for the relocations of an exception table");
+      codegen::Fixup fixup{t.offset, formats::elf::R_X86_64_PC32, t.reference, 0, false, false};
+      fixup.in_exceptions = true;
+      place_.fixups->push_back(fixup);
+      continue;
+    }
+    int64_t value = int64_t(refs_[t.reference].address - (place_.exceptions_address + t.offset));
+    if (value != int32_t(value)) return error("x86_64: a typeinfo is out of the reach of 32 bits");
+    store_le(place_.exceptions + t.offset, int32_t(value));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<FunctionSizes> measure(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
@@ -722,6 +752,7 @@ Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference
   out.code();
   LODE_TRY(out.patches());
   LODE_TRY(out.constants(options.object));
+  LODE_TRY(out.exceptions(options.object));
   if (place.cfi) place.cfi->insert(place.cfi->end(), w.cfi_bytes.begin(), w.cfi_bytes.end());
   return {};
 }

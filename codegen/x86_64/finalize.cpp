@@ -43,6 +43,8 @@ class Finalizer {
     info.clobbers = clobbers;
     info.fp_scratch = 47;
     info.share_homes = !s_.calls_setjmp_;
+    if (frame_pointer && (s_.asm_registers_ >> reg::rbp & 1)) return error("inline assembly that uses rbp in a function that needs it as its frame pointer");
+    if (base_pointer && (s_.asm_registers_ >> reg::rbx & 1)) return error("inline assembly that uses rbx in a function with both dynamic and over-aligned stack memory");
     if (base_pointer && s_.builtin_setjmp_) return error("__builtin_setjmp in a function with both dynamic and over-aligned stack memory");
     {
       StageClock clock(Stage::allocate);
@@ -86,6 +88,7 @@ class Finalizer {
       }
     }
     export_blocks();
+    if (s_.personality_ != ~0u) w_.exception_table(calls_, s_.exceptions_, s_.personality_);
     return w_.finish();
   }
 
@@ -112,6 +115,7 @@ class Finalizer {
   size_t edit_ = 0;
   bool failed_ = false;
   std::optional<Error> problem_;
+  std::vector<ThrowingCall> calls_;
 
   static uint8_t hardware(Location l) { return uint8_t(l.value & 15); }
   Mem slot(Location l, int32_t disp = 0) const { return Mem::slot(first_slot_ + l.slot_index(), disp); }
@@ -263,7 +267,9 @@ class Finalizer {
           if (forms_[op].first == Op::count_) failed_ = true;
           else w_.m(forms_[op].first, slot(reg), cc);
         } else {
-          w_.r(o, hardware(reg), cc);
+          const bool throws = o == Op::call64r && (v.op & may_throw);
+          w_.r(o, hardware(reg), o == Op::call64r ? Cond::o : cc);
+          if (throws) calls_.push_back({w_.size() - 1});
         }
         break;
       }
@@ -308,13 +314,17 @@ class Finalizer {
       }
       case Form::m: {
         uint32_t skip = count - m->has_base - m->has_index;
-        w_.m(o, memory(*m, at + skip), cc);
+        w_.m(o, memory(*m, at + skip), o == Op::call64m ? Cond::o : cc);
+        if (o == Op::call64m && (v.op & may_throw)) calls_.push_back({w_.size() - 1});
         break;
       }
       case Form::mi: w_.mi(o, memory(*m, at), imm); break;
       case Form::rmi: w_.rmi(o, hardware(at[0]), memory(*m, at + 1), imm); break;
       case Form::i: w_.i(o, imm); break;
-      case Form::pseudo_ref: w_.call_ref(v.a); break;
+      case Form::pseudo_ref:
+        w_.call_ref(v.a);
+        if (v.op & may_throw) calls_.push_back({w_.size() - 1});
+        break;
       case Form::pseudo_r_ref:
         if (o == Op::lea_ref) w_.lea_ref(hardware(at[0]), v.a);
         else w_.tls_addr(hardware(at[0]), v.a);
@@ -397,6 +407,10 @@ class Finalizer {
         w_.r(Op::jmp64r, target);
         break;
       }
+      case p_invoke:
+        calls_.back().pad = label(v.a);
+        calls_.back().action = v.b;
+        break;
       case p_inline_asm:
         if (Result<void> r = s_.emit_asm(v.a, at); !r.ok() && !problem_) problem_ = r.take_error();
         break;

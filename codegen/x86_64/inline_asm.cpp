@@ -66,6 +66,10 @@ Result<void> clobber(std::string_view name, AsmStatement& out, std::string_view 
 Result<AsmOperand> operand(std::string_view s, std::string_view all) {
   AsmOperand o;
   std::string_view whole = s;
+  if (s == "!i") {
+    o.label = true;
+    return o;
+  }
   for (; !s.empty(); s.remove_prefix(1)) {
     char c = s[0];
     switch (c) {
@@ -76,7 +80,7 @@ Result<AsmOperand> operand(std::string_view s, std::string_view all) {
       case '+': return unsupported(whole, all);          // front ends split these
       case 'r': case 'R': case 'l': case 'q': o.gp = true; continue;
       case 'Q': o.gp = o.legacy_byte = true; continue;
-      case 'a': o.gp = true, o.fixed = reg::rax; continue;
+      case 'a': case 'A': o.gp = true, o.fixed = reg::rax; continue;  // A: rax or rdx for one value
       case 'b': o.gp = true, o.fixed = reg::rbx; continue;
       case 'c': o.gp = true, o.fixed = reg::rcx; continue;
       case 'd': o.gp = true, o.fixed = reg::rdx; continue;
@@ -107,7 +111,8 @@ Result<AsmOperand> operand(std::string_view s, std::string_view all) {
         size_t close = s.find('}');
         if (close == std::string_view::npos) return unsupported(whole, all);
         std::string_view name = s.substr(1, close - 1);
-        if (uint8_t r = gp_by_name(name); r != reg::none && r != reg::rsp) o.gp = true, o.fixed = r;
+        if (name_starts(name, "@cc") && o.output && condition_by_name(name.substr(3), o.cond)) o.condition = true;
+        else if (uint8_t r = gp_by_name(name); r != reg::none && r != reg::rsp) o.gp = true, o.fixed = r;
         else if (uint8_t x = xmm_by_name(name); x != reg::none) o.fp = true, o.fixed = x;
         else if (name == "st") o.x87 = true, o.fixed = 0;
         else if (name.size() == 5 && name_starts(name, "st(")) o.x87 = true, o.fixed = uint8_t(name[3] - '0') & 7;
@@ -127,7 +132,7 @@ Result<AsmOperand> operand(std::string_view s, std::string_view all) {
     if (s.empty()) break;
     return unsupported(whole, all);
   }
-  if (o.tied < 0 && !o.gp && !o.fp && !o.x87 && !o.memory && !o.immediate) return unsupported(whole, all);
+  if (o.tied < 0 && !o.gp && !o.fp && !o.x87 && !o.memory && !o.immediate && !o.condition) return unsupported(whole, all);
   if (o.indirect && !o.memory) return unsupported(whole, all);
   return o;
 }
@@ -167,6 +172,12 @@ Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view co
     LODE_ASSIGN(AsmOperand o, operand(one, constraints));
     if (o.tied >= int32_t(out.operands.size()) || (o.tied >= 0 && !out.operands[size_t(o.tied)].output)) return unsupported(one, constraints);
     out.operands.push_back(o);
+  }
+  // ${n:h}: ah, bh, ch and dh exist only of those four registers.
+  for (size_t k = 0; k < out.operands.size(); k++) {
+    AsmOperand& o = out.operands[k];
+    if (text.find("${" + std::to_string(k) + ":h}") != std::string_view::npos)
+      (o.tied >= 0 ? out.operands[size_t(o.tied)] : o).legacy_byte = true;
   }
   out.moves_stack |= moves_stack(text);
   return out;

@@ -27,7 +27,10 @@ struct AsmOperand {
   bool memory = false;         // a memory operand will do
   bool immediate = false;      // a constant (or a symbol's address) will do, if accepts_immediate() says so
   uint8_t fixed = reg::none;   // the one register it must be in, of the class that gp or fp says; x87: its number in the stack
-  bool legacy_byte = false;    // 'Q': rax, rbx, rcx or rdx only
+  bool legacy_byte = false;    // 'Q', or printed by modifier h: rax, rbx, rcx or rdx only
+  bool condition = false;      // "@cc": an output that is 1 if `cond` holds behind the statement
+  Cond cond = Cond::o;
+  bool label = false;          // "!i": a place that the statement may jump to; no argument
   char range = 0;              // letter that bounds the immediate, or 0
   int32_t tied = -1;           // an input in the place of this output
 };
@@ -41,18 +44,20 @@ struct AsmStatement {
 };
 
 Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view constraints);
+// "e", "nz", "c" ...: the suffixes of set and j.
+bool condition_by_name(std::string_view name, Cond& out);
 bool accepts_immediate(const AsmOperand& operand, int64_t value);
 
 // What an operand turned out to be; parallel to AsmStatement::operands.
 struct AsmValue {
-  enum class Kind : uint8_t { gp, fp, x87, memory, immediate, reference, label };
+  // none: may not stand in the text; label: the label ".Lgoto<number of the operand>", which the text defines
+  enum class Kind : uint8_t { none, gp, fp, x87, memory, immediate, reference, label };
   Kind kind = Kind::gp;
   uint8_t reg = 0;
-  uint8_t bytes = 8;         // of the value: the width a register is printed with
+  uint8_t bytes = 8;         // of the value: the width a register is printed with; of memory: 0 when unknown
   Mem mem;                   // memory
   int64_t imm = 0;           // immediate
   uint32_t reference = 0;    // reference: an immediate that is a symbol's address
-  Label label;
 };
 
 Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer);

@@ -145,9 +145,10 @@ struct Mem {
 // nearer to rsp).
 namespace frame {
 inline constexpr unsigned slot_bytes = 8;
-enum : unsigned { word_saved = 0, word_outgoing = 1, word_flags = 2 };
+enum : unsigned { word_saved = 0, word_outgoing = 1, word_flags = 2, word_exceptions = 3 };
 // word_saved: mask of general registers to save (bit = hardware number, only callee-saved ones)
 // word_outgoing: bytes of the outgoing argument area
+// word_exceptions: 1 + index in extra of the exception table's record (codegen/exception_table.h), or 0
 enum : uint32_t {
   has_calls = 1,
   frame_pointer = 2,  // rbp is the frame pointer and not allocated: dynamic alloca, or asked for

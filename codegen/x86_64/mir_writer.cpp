@@ -274,6 +274,26 @@ void MirWriter::bytes(std::span<const uint8_t> data) {
   }
 }
 
+void MirWriter::exception_table(std::span<const ThrowingCall> calls, const codegen::ExceptionActions& actions, uint32_t personality) {
+  auto& extra = draft_.extra;
+  draft_.frame[frame::word_exceptions] = uint32_t(extra.size()) + 1;
+  for (size_t n : {calls.size(), actions.types.size(), actions.actions.size(), actions.filters.size()}) extra.push_back(uint32_t(n));
+  extra.push_back(personality);
+  for (const ThrowingCall& c : calls) {
+    extra.push_back(c.call);
+    if (c.pad.value != Label{}.value) fixups_.push_back({uint32_t(extra.size()), c.pad.value, 2});
+    extra.push_back(~0u);
+    extra.push_back(c.action);
+  }
+  extra.insert(extra.end(), actions.types.begin(), actions.types.end());
+  for (const std::vector<uint8_t>* bytes : {&actions.actions, &actions.filters})
+    for (size_t k = 0; k < bytes->size(); k += 4) {
+      uint32_t word = 0;
+      for (size_t j = k; j < std::min(bytes->size(), k + 4); j++) word |= uint32_t((*bytes)[j]) << 8 * (j - k);
+      extra.push_back(word);
+    }
+}
+
 Result<void> MirWriter::finish() {
   if (overflow_ || draft_.extra.size() > 0xffffffffu || draft_.tags.size() >> 28)
     return error("the function is too large for x86_64 code generation");

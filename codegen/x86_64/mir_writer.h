@@ -12,12 +12,20 @@
 #include <vector>
 
 #include "base/result.h"
+#include "codegen/exception_table.h"
 #include "codegen/x86_64/mir.h"
 
 namespace lode::x86_64 {
 
 struct Label {
   uint32_t value = 0xffffffff;
+};
+
+// A call that may throw: its MIR index, and where control goes then.
+struct ThrowingCall {
+  uint32_t call;
+  Label pad{};          // none: on to the caller
+  uint32_t action = 0;  // of ExceptionActions
 };
 
 class MirWriter {
@@ -81,6 +89,9 @@ class MirWriter {
   void save_registers(uint16_t gp_mask) { draft_.frame[frame::word_saved] |= gp_mask & callee_saved_gp; }
   void set_frame_flags(uint32_t flags) { draft_.frame[frame::word_flags] |= flags; }  // has_calls is set by the call instructions
   bool has_calls() const { return draft_.frame[frame::word_flags] & frame::has_calls; }
+
+  // Once, after the last instruction.
+  void exception_table(std::span<const ThrowingCall> calls, const codegen::ExceptionActions& actions, uint32_t personality);
 
   // ---- bytes for inline asm that has no row
   void bytes(std::span<const uint8_t> data);

@@ -107,6 +107,7 @@ void Selector::prepare() {
   table_targets_.clear();
   leaves_.clear();
   asms_.clear();
+  asm_registers_ = 0;
   x87_spare_.clear();
   failure_.clear();
   outgoing_bytes_ = 0;
@@ -161,6 +162,7 @@ void Selector::prepare() {
 
   slots_.clear();
   for (const air::StackSlot& s : f.slots) slots_.push_back(new_slot(s.size, s.align_log2));
+  prepare_exceptions();
 }
 
 uint32_t Selector::new_slot(uint64_t size, unsigned align_log2) {
@@ -188,6 +190,7 @@ Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& conte
   StageClock clock(Stage::select);
   writer_.emplace(out);
   prepare();
+  if (!failure_.empty()) return error_at(where(), failure_);
   if (!lay_out_entry()) return error_at(where(), "parameters of more than 2 GiB");
 
   const auto& order = flow_.rpo;
@@ -284,7 +287,9 @@ void Selector::select_inst(const Inst& i) {
       break;
     case AirOp::prefetch: case AirOp::va_end: break;
     case AirOp::extract: break;  // stands for a leaf of its operand
-    case AirOp::call: select_call(i); break;
+    case AirOp::call: case AirOp::invoke: select_call(i); break;
+    case AirOp::landing_pad: select_landing_pad(i); break;
+    case AirOp::eh_typeid: break;  // a constant: see prepare_exceptions()
     case AirOp::va_start: select_va_start(i); break;
     case AirOp::return_address: case AirOp::frame_address: case AirOp::eh_sjlj_setjmp: case AirOp::eh_sjlj_longjmp: case AirOp::read_cycle_counter:
     case AirOp::thread_pointer: case AirOp::debug_trap: select_misc(i); break;
@@ -300,14 +305,14 @@ void Selector::select_inst(const Inst& i) {
 
 // ---- blocks in layout order -------------------------------------------------------------------------------------------------
 
-uint32_t Selector::new_block(float frequency) {
+uint32_t Selector::new_block(float frequency, uint32_t behind) {
   Pending p;
   p.frequency = frequency;
   p.begin = p.end = uint32_t(made_.size());
   uint32_t id = uint32_t(pending_.size());
   pending_.push_back(p);
-  // Made blocks stand behind the AIR block that is being selected, in order of creation.
-  Pending& source = pending_[cur_block_];
+  // In order of creation.
+  Pending& source = pending_[behind == ~0u ? cur_block_ : behind];
   (source.first_made == ~0u ? source.first_made : pending_[source.last_made].next_made) = id;
   source.last_made = id;
   return id;
@@ -342,7 +347,7 @@ void Selector::assemble_blocks() {
         vcode_.successors.push_back(t);
       };
       switch (v.op & op_mask) {
-        case p_jump: target(v.a); break;
+        case p_jump: case p_invoke: target(v.a); break;
         case p_branch: case p_branch_oeq: case p_branch_une: target(v.a); target(v.b); break;
         case p_jump_table: case p_indirect_jump: {
           JumpTable& t = tables_[v.a];

@@ -2,7 +2,8 @@
 //
 // The statement becomes one VInst whose operands are what the constraints ask for: fixed registers by copies around it, ties by `mod`,
 // clobbers as early definitions that nobody reads. The template is assembled when the registers are known. x87 operands are pushed
-// directly in front and popped directly behind, through slots; an input that is not tied to an output is popped by the statement.
+// directly in front and popped directly behind, through slots. Behind the statement the outputs are on top and below them the inputs
+// that are neither tied nor, as a clobber of the x87 stack says, popped by the statement.
 #include "codegen/x86_64/asm_use.h"
 
 #include <algorithm>
@@ -50,13 +51,14 @@ void Selector::select_asm(const air::Inst& i) {
   // Which argument belongs to which operand.
   std::vector<uint32_t> pointee_bytes(n);  // of an indirect operand, 0: unknown
   for (size_t k = 0; k < n; k++)
-    if (!s.operands[k].output || s.operands[k].indirect) {
+    if (!s.operands[k].label && (!s.operands[k].output || s.operands[k].indirect)) {
       if (arg >= site.arg_count) return fail("inline assembly with too few arguments");
       if (site.attrs != ~0u && fn_->param_attrs[site.attrs + arg].bits & air::attr::element) pointee_bytes[k] = fn_->param_attrs[site.attrs + arg].size;
       inputs[k] = ValueId(fn_->extra[site.args + arg++]);
     }
   if (arg != site.arg_count) return fail("inline assembly with an operand of several parts");
 
+  std::vector<std::pair<Reg, Reg>> copies_after;  // widened conditions
   std::vector<std::pair<Reg, Reg>> copies;  // to fixed registers, directly before the statement
   auto byte_width = [&](TypeId t) -> uint8_t { return is_fp(t) ? uint8_t(t == TypeTable::f32 ? 4 : t == TypeTable::f64 ? 8 : 16) : uint8_t(std::max(1u, bits_of(t) / 8)); };
   struct Stacked {
@@ -67,9 +69,43 @@ void Selector::select_asm(const air::Inst& i) {
     Reg to;         // popped
   };
   std::vector<Stacked> pushes, pops;
-  auto is_x87 = [](const AsmOperand& o, TypeId t) {
-    return o.x87 && o.fixed < 2 && (t == TypeTable::f80 || t == TypeTable::f64 || t == TypeTable::f32);
+  struct Flag {
+    Cond cond;
+    TypeId type;
+    Reg to;
   };
+  std::vector<Flag> flags;
+  unsigned x87_left = 0;  // inputs on the x87 stack behind the statement
+  auto is_x87 = [](const AsmOperand& o, TypeId t) {
+    return o.x87 && o.fixed < 8 && (t == TypeTable::f80 || t == TypeTable::f64 || t == TypeTable::f32);
+  };
+  // Operands that have to be in one of the four registers with a high byte get one that nothing else in the statement names.
+  {
+    unsigned taken = s.gp_clobbers;
+    for (const AsmOperand& o : s.operands)
+      if (o.gp && o.fixed != reg::none) taken |= 1u << o.fixed;
+    for (AsmOperand& o : s.operands) {
+      if (!o.legacy_byte || o.fixed != reg::none || o.tied >= 0) continue;
+      for (uint8_t r : {reg::rax, reg::rcx, reg::rdx, reg::rbx}) {
+        if (taken >> r & 1) continue;
+        o.fixed = r;
+        break;
+      }
+      if (o.fixed == reg::none) return fail("inline assembly with too many operands in registers with a high byte");
+      taken |= 1u << o.fixed;
+    }
+  }
+  // Any register of the x87 stack: the first that no other operand has. A tied input is where its output is.
+  {
+    unsigned taken = 0;
+    for (const AsmOperand& o : s.operands)
+      if (o.x87 && o.fixed < 8) taken |= 1u << o.fixed;
+    for (AsmOperand& o : s.operands) {
+      if (!o.x87 || o.fixed != reg::none || o.tied >= 0 || taken == 0xff) continue;
+      o.fixed = uint8_t(__builtin_ctz(~taken));
+      taken |= 1u << o.fixed;
+    }
+  }
   auto place_memory = [&](size_t k, const VMem& m) {
     use_of->values[k].kind = AsmValue::Kind::memory;
     use_of->memory[k] = m;
@@ -80,7 +116,12 @@ void Selector::select_asm(const air::Inst& i) {
   for (size_t k = 0; k < n; k++) {
     const AsmOperand& o = s.operands[k];
     AsmValue& v = use_of->values[k];
+    if (o.label) {
+      v.kind = AsmValue::Kind::label;
+      continue;
+    }
     if (o.indirect) {
+      v.bytes = uint8_t(pointee_bytes[k] <= 8 ? pointee_bytes[k] : 0);
       place_memory(k, address(inputs[k]));
       continue;
     }
@@ -89,6 +130,13 @@ void Selector::select_asm(const air::Inst& i) {
       TypeId t = types[result];
       if (o.x87 ? !is_x87(o, t) : t == TypeTable::f80) return fail("inline assembly with an x87 operand of this kind");
       Reg wanted = types.size() == 1 && first == none ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{}) : first != none ? leaves_[first + result].reg : Reg{};
+      if (o.condition) {
+        if (is_fp(t)) return fail("inline assembly with a condition as a floating-point value");
+        v.kind = AsmValue::Kind::none;
+        if (wanted.valid()) flags.push_back({o.cond, t, wanted});
+        result++;
+        continue;
+      }
       if (o.x87) {
         v.kind = AsmValue::Kind::x87;
         v.reg = o.fixed;
@@ -116,7 +164,7 @@ void Selector::select_asm(const air::Inst& i) {
     const AsmOperand& place = o.tied >= 0 ? s.operands[size_t(o.tied)] : o;
     if (place.x87 ? !is_x87(place, t) : t == TypeTable::f80) return fail("inline assembly with an x87 operand of this kind");
     if (place.x87) {
-      if (o.tied < 0 && !s.x87_clobber) return fail("inline assembly with an x87 input that it leaves on the stack");
+      if (o.tied < 0 && !s.x87_clobber) x87_left++;
       v.kind = AsmValue::Kind::x87;
       v.reg = place.fixed;
       pushes.push_back({place.fixed, t, 0, in, Reg{}});
@@ -182,13 +230,17 @@ void Selector::select_asm(const air::Inst& i) {
   for (unsigned r = 0; r < 32; r++) {
     bool clobbered = r < 16 ? s.gp_clobbers >> r & 1 : s.fp_clobbers >> (r - 16) & 1;
     Reg p{r < 16 ? r : 32 + r - 16};
-    if (!clobbered || r == 4 || r == 31 || (r == 5 && (dynamic_frame_ || frame_pointer_))) continue;
+    if (!clobbered || r == 4 || r == 31) continue;
     bool mentioned = false;
     for (Operand o : ops) mentioned |= o.reg() == p;
     if (!mentioned) ops.push_back(def_early(p));
   }
+  for (Operand o : ops)
+    if (o.reg().is_physical() && o.reg().value < 16) asm_registers_ |= 1u << o.reg().value;
   auto deeper = [](const Stacked& x, const Stacked& y) { return x.depth > y.depth; };
   std::sort(pushes.begin(), pushes.end(), deeper);
+  for (size_t k = 0; k < pushes.size(); k++)
+    if (pushes[k].depth != pushes.size() - 1 - k) return fail("inline assembly whose x87 inputs are not the top of the stack");
   for (const Stacked& x : pushes) {
     if (x.type == TypeTable::f80) {
       load_f80(x.input);
@@ -201,6 +253,13 @@ void Selector::select_asm(const air::Inst& i) {
   for (auto& [to, from] : copies) copy(to, from);
   emit_list(p_inline_asm, ops, uint32_t(asms_.size()), ~0u, 0, 0);
   asms_.push_back(std::move(use_of));
+  // Only moves may stand between the statement and the last reader of its flags.
+  for (const Flag& x : flags) {
+    Reg byte = bits_of(x.type) > 8 ? gp(4) : x.to;
+    emit(with_cond(Op::setcc8r, x.cond), {def(byte)});
+    if (byte != x.to) copies_after.push_back({x.to, byte});
+  }
+  for (auto& [to, from] : copies_after) emit(unsigned(Op::movzx32rr8), {def(to), use(from)});
   for (const After& x : after) copy(x.to, x.from);
   std::sort(pops.rbegin(), pops.rend(), deeper);
   for (const Stacked& x : pops) {
@@ -208,6 +267,7 @@ void Selector::select_asm(const air::Inst& i) {
     emit_mem(unsigned(x.type == TypeTable::f80 ? Op::fstp80m : x.type == TypeTable::f64 ? Op::fstp64m : Op::fstp32m), {}, m);
     if (x.type != TypeTable::f80 && x.to.valid()) load_reg(x.to, x.type, m);
   }
+  for (unsigned k = 0; k < x87_left; k++) emit(unsigned(Op::fstp_st0), {});
 }
 
 // Stores an asm input to the memory of the output that it is tied to: at most `bytes`, unless these are unknown (0) or no power of two.

@@ -2,7 +2,8 @@
 //
 // Arguments in registers are set by one parallel copy directly before the call, so that the allocator can make values in the registers
 // where they are wanted; constants and addresses without registers are materialised in place behind it. A call marked `tail` that
-// stands directly before a return of its result, with all its arguments in registers, becomes a jump.
+// stands directly before a return of its result, with all its arguments in registers, becomes a jump; one marked `musttail` does so
+// with arguments on the stack too, which take the place of the function's own: all are read before the first is written.
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -132,8 +133,10 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   if (i.op != AirOp::call) return false;
   const air::CallSite& site = fn_->calls[i.a];
   if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) || (site.flags & air::callflags::returns_twice) ||
-      site.inline_asm != ~0u || sret_param_.valid())
+      site.inline_asm != ~0u)
     return false;
+  const bool must = site.flags & air::callflags::musttail;
+  if (sret_param_.valid() && !must) return false;
   uint32_t n = fn_->extra[ret.a];
   const uint32_t* values = &fn_->extra[ret.a + 1];
   if (n != 0) {
@@ -155,21 +158,50 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   for (uint32_t k = 0; k < site.arg_count; k++) types.push_back(type_of(ValueId(fn_->extra[site.args + k])));
   std::span<const air::ParamAttr> attrs;
   if (site.attrs != ~0u) attrs = {fn_->param_attrs.data() + site.attrs, site.arg_count};
-  for (const air::ParamAttr& a : attrs)
-    if (a.bits & (air::attr::byval | air::attr::sret)) return false;
+  bool sret_passed = false;
+  for (size_t k = 0; k < attrs.size(); k++) {
+    if (!must && (attrs[k].bits & (air::attr::byval | air::attr::sret))) return false;
+    if (attrs[k].bits & air::attr::sret) {
+      if (ValueId(fn_->extra[site.args + k]) != sret_param_) return false;
+      sret_passed = true;
+    }
+  }
+  if (sret_param_.valid() && !sret_passed) return false;  // this function returns the address
   ArgumentLayout layout;
-  return assign_arguments(types, attrs, layout) && layout.stack_end == 0;
+  return assign_arguments(types, attrs, layout) && (layout.stack_end == 0 || (must && layout.stack_end <= entry_.stack_end));
+}
+
+void Selector::copy_structure(const VMem& to, const VMem& from, uint64_t size) {
+  if (size <= 128) return copy_block(to, from, size);
+  Reg rdi{7}, rsi{6}, rcx{1}, source = gp(8);
+  lea(source, from);
+  emit_mem(unsigned(Op::lea64rm), {def(rdi)}, to);
+  copy(rsi, source);
+  constant_into(rcx, size % 8 ? size : size / 8);
+  emit(unsigned(size % 8 ? Op::rep_movsb : Op::rep_movsq), {mod(rdi), mod(rsi), mod(rcx)});
 }
 
 void Selector::select_call(const Inst& i) {
   const air::CallSite& site = fn_->calls[i.a];
+  const bool invoke = i.op == AirOp::invoke;
   if (site.inline_asm != ~0u) {
-    select_asm(i);
+    if (invoke) fail("inline assembly that may throw");
+    else select_asm(i);
     return;
+  }
+  // The edges' blocks come first: they ask for their arguments, the result perhaps among them.
+  uint32_t unwind = ~0u;
+  if (invoke) {
+    unwind = unwind_block(i.c);
+    want_arguments(i.b);
   }
   bool tail = tail_call_ == cur_inst_;
   if ((site.flags & air::callflags::musttail) && !tail) {
-    fail("a musttail call whose arguments do not fit the registers");
+    fail("a musttail call whose arguments or result do not fit those of its function");
+    return;
+  }
+  if (tail && (fn_->flags & air::function_flags::vararg) && (site.flags & air::callflags::musttail)) {
+    fail("a musttail call that passes variadic arguments on");
     return;
   }
   uint32_t n = site.arg_count;
@@ -186,26 +218,26 @@ void Selector::select_call(const Inst& i) {
   }
   if (!tail) has_calls_ = true;
   if (site.flags & air::callflags::returns_twice) calls_setjmp_ = true;
-  outgoing_bytes_ = std::max(outgoing_bytes_, layout.stack_bytes);
+  if (!tail) outgoing_bytes_ = std::max(outgoing_bytes_, layout.stack_bytes);
+  const Mem::Kind area = tail ? Mem::Kind::incoming : Mem::Kind::outgoing;
+  struct Moved {
+    uint32_t slot, to;
+    uint64_t size;
+  };
+  std::vector<Moved> moved;  // structures of a tail call on their way
 
   // Copies of structures first: they may take registers of their own.
   for (uint32_t k = 0; k < n; k++) {
     const ArgumentPlace& place = layout.places[k];
     if (place.kind != ArgumentPlace::byval) continue;
-    VMem to = plain(Mem::Kind::outgoing, int32_t(place.offset));
+    VMem to = plain(area, int32_t(place.offset));
     uint64_t size = attrs[k].size;
     if (size == 0) continue;
-    if (size <= 128) {
-      VMem from = address(arg(k));
-      copy_block(to, from, size);
-    } else {
-      Reg rdi{7}, rsi{6}, rcx{1};
-      Reg source = reg_of(arg(k));
-      emit_mem(unsigned(Op::lea64rm), {def(rdi)}, to);
-      copy(rsi, source);
-      constant_into(rcx, size % 8 ? size : size / 8);
-      emit(unsigned(size % 8 ? Op::rep_movsb : Op::rep_movsq), {mod(rdi), mod(rsi), mod(rcx)});
+    if (tail) {
+      moved.push_back({new_slot(size, 4), place.offset, size});
+      to = slot_mem(moved.back().slot);
     }
+    copy_structure(to, address(arg(k)), size);
   }
   // Then what goes on the stack, then registers.
   auto extended = [&](uint32_t k) {
@@ -215,27 +247,31 @@ void Selector::select_call(const Inst& i) {
     if (width < 32 && ((bits & air::attr::zext) || width == 1)) return zero_extended(arg(k), 32);
     return reg_of(arg(k));
   };
-  for (uint32_t k = 0; k < n; k++) {
-    const ArgumentPlace& place = layout.places[k];
-    if (place.kind != ArgumentPlace::memory) continue;
-    VMem to = plain(Mem::Kind::outgoing, int32_t(place.offset));
+  auto in_register = [&](uint32_t k) {
+    int32_t imm;
+    if (types[k] == TypeTable::f80) return Reg{};
+    if (is_fp(types[k])) return reg_of(arg(k));
+    return imm32(arg(k), imm) ? Reg{} : extended(k);
+  };
+  auto put_on_stack = [&](uint32_t k, Reg r) {
+    VMem to = plain(area, int32_t(layout.places[k].offset));
     if (types[k] == TypeTable::f80) {
       load_f80(arg(k));
       emit_mem(unsigned(Op::fstp80m), {}, to);
-      continue;
-    }
-    int32_t imm;
-    if (!is_fp(types[k]) && imm32(arg(k), imm)) {
+    } else if (int32_t imm; !r.valid() && imm32(arg(k), imm)) {
       emit_mem(unsigned(Op::mov64mi), {}, to, uint32_t(imm));
-      continue;
-    }
-    if (is_fp(types[k])) {
-      Reg r = reg_of(arg(k));
+    } else if (is_fp(types[k])) {
       store_reg(to, types[k], r);
     } else {
-      Reg r = extended(k);
       emit_mem(unsigned(Op::mov64mr), {use(r)}, to);
     }
+  };
+  std::vector<std::pair<uint32_t, Reg>> stacked;  // of a tail call: everything is read before anything is written
+  for (uint32_t k = 0; k < n; k++) {
+    if (layout.places[k].kind != ArgumentPlace::memory) continue;
+    Reg r = in_register(k);
+    if (tail) stacked.push_back({k, r});
+    else put_on_stack(k, r);
   }
   VMem target{};
   Reg target_reg{};
@@ -299,6 +335,8 @@ void Selector::select_call(const Inst& i) {
     copies.push_back(use(target_reg));
     ops.push_back(use(r11));
   }
+  for (auto& [k, r] : stacked) put_on_stack(k, r);
+  for (const Moved& m : moved) copy_structure(plain(area, int32_t(m.to)), slot_mem(m.slot), m.size);
   if (!copies.empty()) emit_list(p_parallel_copy, copies, 0, ~0u, vf::parallel_copy, 0);
   for (const Late& l : late_args) {
     if (l.kind == 0) {
@@ -331,20 +369,56 @@ void Selector::select_call(const Inst& i) {
       return;
     }
   }
-  for (const ResultPlace& r : places)
-    if (r.kind != ResultPlace::x87) ops.push_back(def(Reg{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg}));
+  uint32_t defined = invoke ? 1u << 0 | 1u << 2 : 0;  // by the unwinder: rax and rdx
+  for (const ResultPlace& r : places) {
+    if (r.kind == ResultPlace::x87) continue;
+    ops.push_back(def(Reg{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg}));
+    if (r.kind == ResultPlace::gp) defined &= ~(1u << r.reg);
+  }
+  for (uint32_t r : {0u, 2u})
+    if (defined >> r & 1) ops.push_back(def(Reg{r}));
+  const unsigned throws = personality_ != ~0u && (invoke || !(site.flags & air::callflags::nounwind)) ? may_throw : 0;
+  const uint8_t flags = invoke ? vf::terminator : 0;
+  // What a terminator reads is read before anything is destroyed.
+  auto address_use = [&](Reg r) { return invoke ? use(r) : late(r); };
   if (indirect_memory) {
-    if (target.has_base) ops.push_back(late(target.base));
-    if (target.has_index) ops.push_back(late(target.index));
+    if (target.has_base) ops.push_back(address_use(target.base));
+    if (target.has_index) ops.push_back(address_use(target.index));
     uint32_t mem = uint32_t(mems_.size());
     mems_.push_back(target);
-    emit_list(unsigned(Op::call64m), ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, 0, clobber_call);
+    emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, flags, clobber_call);
   } else if (target_reg.valid()) {
-    ops.push_back(late(target_reg));
-    emit_list(unsigned(Op::call64r), ops, 0, ~0u, 0, clobber_call);
+    ops.push_back(address_use(target_reg));
+    emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobber_call);
   } else {
-    emit_list(unsigned(Op::call_ref), ops, target_ref, ~0u, 0, clobber_call);
+    emit_list(unsigned(Op::call_ref) | throws, ops, target_ref, ~0u, flags, clobber_call);
   }
+  if (invoke) {
+    emit(p_invoke, {}, unwind, vf::terminator);
+    cur_.back().b = pads_[fn_->edges[i.c].target.value].action;
+    const uint32_t normal = fn_->edges[i.b].target.value;
+    const bool results = std::any_of(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; }) ||
+                         (i.result.valid() && is_wanted(i.result));
+    if (!results && !edge_has_copies(i.b)) {
+      emit(p_jump, {}, normal, vf::terminator);
+      return;
+    }
+    const uint32_t after = new_block(pending_[cur_block_].frequency);
+    emit(p_jump, {}, after, vf::terminator);
+    // The edge's copies use the lists that hold the results.
+    const std::vector<ResultPlace> result_places = places;
+    const std::vector<TypeId> types_of_results = result_types;
+    fill_made(after, [&] {
+      copy_results(i, site, result_places, types_of_results);
+      edge_copies(i.b);
+      emit(p_jump, {}, normal, vf::terminator);
+    });
+    return;
+  }
+  copy_results(i, site, places, result_types);
+}
+
+void Selector::copy_results(const Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places, const std::vector<TypeId>& result_types) {
   // Physical results are copied away; what nobody wants is left where it is.
   uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : ~0u;
   bool single = places.size() == 1 && first == ~0u;
@@ -484,7 +558,7 @@ Reg Selector::frame_of(uint32_t level) {
   frame_pointer_ = true;
   Reg r = gp(8);
   emit(p_frame_address, {def(r)});
-  for (uint32_t k = 0; k < level && k < 64; k++) {
+  for (uint32_t k = 0; k < level; k++) {
     Reg up = gp(8);
     emit_mem(unsigned(Op::mov64rm), {def(up)}, reg_mem(r));
     r = up;

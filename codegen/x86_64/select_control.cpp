@@ -457,21 +457,6 @@ bool Selector::edge_has_copies(uint32_t e) {
   return false;
 }
 
-// Runs `body` with cur_ collecting the instructions of a made block, which become its contents.
-template <class F>
-void Selector::fill_made(uint32_t block, F&& body) {
-  std::vector<codegen::VInst> saved = std::move(cur_);
-  cur_ = std::move(spare_);
-  cur_.clear();
-  body();
-  std::vector<codegen::VInst> mine = std::move(cur_);
-  cur_ = std::move(saved);
-  pending_[block].begin = uint32_t(made_.size());
-  made_.insert(made_.end(), mine.begin(), mine.end());
-  pending_[block].end = uint32_t(made_.size());
-  spare_ = std::move(mine);
-}
-
 uint32_t Selector::edge_block(uint32_t e) {
   uint32_t target = fn_->edges[e].target.value;
   if (!edge_has_copies(e)) return target;

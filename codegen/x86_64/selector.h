@@ -23,6 +23,7 @@
 #include "codegen/air/air.h"
 #include "codegen/air/legalize.h"
 #include "codegen/analysis.h"
+#include "codegen/exception_table.h"
 #include "codegen/regalloc.h"
 #include "codegen/target.h"
 #include "codegen/vcode.h"
@@ -69,9 +70,12 @@ enum Pseudo : uint16_t {
   p_frame_address,        // {def}: the frame pointer
   p_setjmp,               // {def_early result, use buffer}: eh_sjlj_setjmp
   p_longjmp,              // {use buffer, def_early scratch}: eh_sjlj_longjmp
+  p_invoke,               // directly behind an invoke's call: a = landing pad's block, b = action
   pseudo_end,
 };
 inline constexpr uint16_t op_mask = 0xfff;
+// In the place of a call's condition: it may throw, and the function has an exception table.
+inline constexpr uint16_t may_throw = 1 << 12;
 static_assert(op_count <= pseudo_first);
 
 // A memory operand with VCode registers; the finaliser makes a Mem of it.
@@ -240,7 +244,7 @@ class Selector : public codegen::LowerScratch {
   void fill_made(uint32_t block, F&& body);
   uint32_t edge_block(uint32_t edge);                  // the VBlock an edge leads to: its target, or a new block with the copies
   void edge_copies(uint32_t edge);
-  uint32_t new_block(float frequency);
+  uint32_t new_block(float frequency, uint32_t behind = ~0u);  // laid out behind that AIR block; ~0: the one at hand
   void select_return(const air::Inst& i);
   void select_indirect_branch(const air::Inst& i);
 
@@ -252,9 +256,19 @@ class Selector : public codegen::LowerScratch {
   void float_binary(const air::Inst& i, Op rr32, Op rm32, Op rr64, Op rm64);
   Reg float_reg(ValueId v) { return reg_of(v); }
 
+  // ---- exceptions (select_invoke.cpp)
+  void prepare_exceptions();
+  uint32_t typeinfo(ValueId v);                        // its number in the exception table
+  void select_landing_pad(const air::Inst& i);
+  void copy_landing_pad(ValueId value);
+  uint32_t unwind_block(uint32_t edge);
+  void want_arguments(uint32_t edge);
+
   // ---- calls and the entry (select_call.cpp)
   void select_entry();
   void select_call(const air::Inst& i);
+  void copy_structure(const VMem& to, const VMem& from, uint64_t size);
+  void copy_results(const air::Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places, const std::vector<TypeId>& types);
   void select_va_start(const air::Inst& i);
   void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result);
   void select_asm(const air::Inst& i);
@@ -302,6 +316,15 @@ class Selector : public codegen::LowerScratch {
     Reg reg;
     uint32_t slot = 0;  // f80: slot + 1
   };
+  struct Pad {                        // an AIR block as the target of edges
+    bool unwind = false, normal = false;
+    bool copies = false;              // it has parameters: the edges' blocks take exception and selector
+    uint32_t action = 0;
+    ValueId value;                    // of its landing_pad
+  };
+  std::vector<Pad> pads_;             // by AIR block; empty in functions without exceptions
+  codegen::ExceptionActions exceptions_;
+  uint32_t personality_ = ~0u;        // reference; ~0: the function has no exception table
   std::vector<Pending> pending_;
   std::vector<codegen::VInst> made_;
   std::vector<codegen::VInst> spare_;
@@ -319,6 +342,7 @@ class Selector : public codegen::LowerScratch {
   std::vector<uint32_t> final_number_;  // by pending block
   std::vector<uint32_t> slots_;         // MIR slot of each AIR stack slot
   std::vector<std::unique_ptr<AsmUse>> asms_;
+  uint32_t asm_registers_ = 0;        // general registers that inline assembly names
   uint32_t cur_inst_ = 0, cur_block_ = 0;
   uint32_t outgoing_bytes_ = 0;
   bool has_calls_ = false, dynamic_frame_ = false, calls_setjmp_ = false;
@@ -335,5 +359,20 @@ class Selector : public codegen::LowerScratch {
   std::vector<Operand> copies_;
   std::string failure_;
 };
+
+// Runs `body` with cur_ collecting the instructions of a made block, which become its contents.
+template <class F>
+void Selector::fill_made(uint32_t block, F&& body) {
+  std::vector<codegen::VInst> saved = std::move(cur_);
+  cur_ = std::move(spare_);
+  cur_.clear();
+  body();
+  std::vector<codegen::VInst> mine = std::move(cur_);
+  cur_ = std::move(saved);
+  pending_[block].begin = uint32_t(made_.size());
+  made_.insert(made_.end(), mine.begin(), mine.end());
+  pending_[block].end = uint32_t(made_.size());
+  spare_ = std::move(mine);
+}
 
 }  // namespace lode::x86_64

@@ -294,7 +294,7 @@ class Folder {
       to.p2align = std::max(to.p2align, from.p2align);
       from.folded = 1;
       from.out = to.out;
-      if (from.kind == AtomKind::function) link_.atoms[member + 1].folded = 1;  // its constants
+      if (from.kind == AtomKind::function) fold_parts(link_, member);
       link_.folded.emplace_back(member, leader);
       if (!link_.opt.print_icf_sections) continue;
       if (i == 0 || folds[i - 1].first != folds[i].first) std::printf("selected section %s\n", place(leader).c_str());

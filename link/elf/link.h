@@ -62,7 +62,7 @@ enum class AtomKind : uint8_t {
   merge,     // SHF_MERGE: split into pieces
   eh_frame,  // split into CIEs and FDEs
   function,  // MIR; `section` is the module's function index
-  constants, // the private constants of a MIR function
+  constants, // the private constants of a MIR function, or its exception table
   merged,    // the body of a merged section; `extra` = index in Link::merged
 };
 

@@ -41,8 +41,14 @@ struct LowerState {
   std::vector<SymbolId> runtime;
   codegen::TargetOptions options;
   std::unique_ptr<mir::MirStore> store;
-  uint32_t cie_offset = 0, cie_size = 0;
-  std::vector<uint8_t> cie;
+  // In .eh_frame, in order; the first is that of functions without exceptions.
+  struct CommonCie {
+    uint32_t symbol = none;  // of the personality routine
+    uint32_t offset = 0;
+    uint32_t field = 0;      // where in it the routine is named
+    std::vector<uint8_t> bytes;
+  };
+  std::vector<CommonCie> cies;
 };
 
 namespace {
@@ -168,6 +174,9 @@ void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t
   context.exported_blocks = fn.blocks;
   auto draft = std::make_unique<mir::FunctionDraft>();
   if (auto r = s.target->lower(thread.function, context, *thread.scratch, *draft); !r) return fail(r.take_error());
+  if (!fn.exceptions)
+    for (const mir::Reference& r : draft->references)
+      if (r.kind == ReferenceKind::got_slot) return fail(error("landing pads in a function that was declared without a personality"));
   draft->symbol = m.ids[m.module->functions[fn.index.value].symbol.value];
   mark_references(draft->references);
   fn.draft = std::move(draft);
@@ -199,6 +208,7 @@ void store_drafts(Link& link) {
   for (size_t i = 0; i < fns.size(); i++) {
     ModuleFunction& x = *fns[i].fn;
     x.mir = (*ids)[i];
+    for (const mir::Reference& r : x.draft->references) x.has_exceptions |= r.kind == ReferenceKind::got_slot;
     for (const mir::Reference& r : x.draft->references)
       if (r.symbol.valid() && is_runtime[r.symbol.value]) link.symbols[r.symbol.value].flags |= referenced | referenced_strong;
     x.draft.reset();
@@ -238,6 +248,12 @@ static ModuleFunction* function_at(Link& link, uint32_t atom) {
 bool function_can_fold(Link& link, uint32_t atom) {
   ModuleFunction* fn = function_at(link, atom);
   return fn && fn->blocks.empty();
+}
+
+void fold_parts(Link& link, uint32_t atom) {
+  const ModuleFunction* fn = function_at(link, atom);
+  link.atoms[atom + 1].folded = 1;
+  if (fn && fn->exceptions) link.atoms[atom - fn->section + fn->exceptions].folded = 1;
 }
 
 bool function_address_matters(Link& link, uint32_t atom) {
@@ -309,6 +325,7 @@ static ReferenceForm form_of(Link& link, const mir::Reference& r) {
     case ReferenceKind::tls_initial_exec: return link.shared || x.imported ? ReferenceForm::tls_initial_exec : ReferenceForm::tls_local_exec;
     case ReferenceKind::tls_local_exec: return ReferenceForm::tls_local_exec;
     case ReferenceKind::call: return ReferenceForm::direct;
+    case ReferenceKind::got_slot: return ReferenceForm::got;
     case ReferenceKind::got:
       if (x.imported) return ReferenceForm::got;
       [[fallthrough]];
@@ -342,6 +359,7 @@ bool measure_functions(Link& link) {
     Atom& constants = link.atoms[f->atom_base + fn->section + 1];
     constants.size = sizes->constants;
     constants.p2align = view.constants_align_log2;
+    if (fn->exceptions) link.atoms[f->atom_base + fn->exceptions].size = sizes->exceptions;
     f->module->sections[fn->section].size = sizes->text;
   });
   // Sizes of the symbols, for .symtab.
@@ -359,34 +377,53 @@ bool measure_functions(Link& link) {
 void place_functions(Link& link) {
   for_each_live_function(link, [&](ObjectFile& f, ModuleFunction& x) {
     link.atoms[f.atom_base + x.section + 1].live = 1;
+    if (x.has_exceptions && x.exceptions) link.atoms[f.atom_base + x.exceptions].live = 1;
   });
 }
 
-static uint32_t fde_size(const ModuleFunction& fn) { return uint32_t(align_up(17 + fn.sizes.cfi, 8)); }
+// Of a function with exceptions the FDE holds the distance to its table.
+static constexpr uint32_t fde_table_field = 17;
+static uint32_t fde_size(const ModuleFunction& fn) { return uint32_t(align_up(17 + (fn.sizes.exceptions ? 4 : 0) + fn.sizes.cfi, 8)); }
 
-// An FDE but for the address of its function.
+// The symbol of its personality routine, or none.
+static uint32_t personality_of(const LowerState& s, const ModuleFunction& fn) {
+  if (!fn.sizes.exceptions) return none;
+  auto refs = s.store->references(fn.mir);
+  return fn.sizes.personality < refs.size() ? refs[fn.sizes.personality].symbol.value : none;
+}
+
+static const LowerState::CommonCie* cie_of(const LowerState& s, uint32_t personality) {
+  for (const LowerState::CommonCie& c : s.cies)
+    if (c.symbol == personality) return &c;
+  return nullptr;
+}
+
+// An FDE but for the addresses of its function and of the exception table.
 static void put_fde(const LowerState& s, const ModuleFunction& fn, uint8_t* p, uint32_t text_size, std::span<const uint8_t> cfi) {
   uint32_t size = fde_size(fn);
   std::memset(p, 0, size);
   store_le(p, size - 4);
-  store_le(p + 4, fn.frame_offset + 4 - s.cie_offset);
+  store_le(p + 4, fn.frame_offset + 4 - cie_of(s, personality_of(s, fn))->offset);
   store_le(p + 12, text_size);
-  if (!cfi.empty()) std::memcpy(p + 17, cfi.data(), cfi.size());
+  p[16] = fn.sizes.exceptions ? 4 : 0;
+  if (!cfi.empty()) std::memcpy(p + fde_table_field + p[16], cfi.data(), cfi.size());
 }
 
 void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>& sink) {
   LowerState& s = *link.lower;
-  std::vector<uint8_t> text, constants, cfi, frame;
+  std::vector<uint8_t> text, constants, exceptions, cfi, frame;
   std::vector<codegen::Fixup> fixups;
   for (auto [f, fn] : live_functions(link)) {
     mir::FunctionView view = s.store->view(fn->mir);
     text.assign(fn->sizes.text, 0);
     constants.assign(fn->sizes.constants, 0);
+    exceptions.assign(fn->sizes.exceptions, 0);
     cfi.clear();
     fixups.clear();
     codegen::EmitPlace place;
     place.text = text.data();
     place.constants = constants.data();
+    place.exceptions = exceptions.data();
     place.fixups = &fixups;
     place.cfi = &cfi;
     if (auto r = s.target->emit(view, fn->references, s.options, place); !r) {
@@ -404,6 +441,8 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
     e.text_atom = f->atom_base + fn->section;
     e.text = text;
     e.constants = constants;
+    e.exceptions = exceptions;
+    if (!exceptions.empty()) e.exceptions_atom = f->atom_base + fn->exceptions;
     e.fixups = fixups;
     e.references = view.references;
     if (fn->frame_offset != none && cfi.size() <= fn->sizes.cfi) {
@@ -411,6 +450,7 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
       put_fde(s, *fn, frame.data(), fn->sizes.text, cfi);
       e.frame = frame;
       e.frame_offset = fn->frame_offset;
+      if (!exceptions.empty()) e.table_field = fn->frame_offset + fde_table_field;
     }
     sink(e);
   }
@@ -462,6 +502,11 @@ void write_functions(Link& link) {
     place.constants = constants.out == none ? nullptr : link.image + link.sections[constants.out]->offset + constants.offset;
     place.text_address = text_address;
     place.constants_address = constants_address;
+    if (fn->sizes.exceptions) {
+      const Atom& table = link.atoms[f->atom_base + fn->exceptions];
+      place.exceptions = link.image + link.sections[table.out]->offset + table.offset;
+      place.exceptions_address = link.atom_address[f->atom_base + fn->exceptions];
+    }
     place.cfi = fn->frame_offset == none ? nullptr : &cfi;
     if (auto r = s.target->emit(view, fn->references, s.options, place); !r) {
       link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
@@ -477,6 +522,7 @@ void write_functions(Link& link) {
       uint8_t* p = link.image + frame.offset + fn->frame_offset;
       put_fde(s, *fn, p, uint32_t(text.size), cfi);
       store_le(p + 8, uint32_t(text_address - (frame.addr + fn->frame_offset + 8)));
+      if (fn->sizes.exceptions) store_le(p + fde_table_field, uint32_t(place.exceptions_address - (frame.addr + fn->frame_offset + fde_table_field)));
     }
   });
 }
@@ -499,22 +545,37 @@ void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
   if (fns.empty()) return;
-  auto& c = s.cie;
-  c.assign(8, 0);  // length, CIE id 0
-  c.push_back(1);
-  for (char ch : {'z', 'R', '\0'}) c.push_back(uint8_t(ch));
-  append_uleb(c, s.target->cie_code_align);
-  append_sleb(c, s.target->cie_data_align);
-  c.push_back(uint8_t(s.target->cie_return_register));
-  append_uleb(c, 1);
-  c.push_back(0x1b);  // FDE pointers: pc-relative, 4 bytes signed
-  c.insert(c.end(), s.target->cie_instructions.begin(), s.target->cie_instructions.end());
-  while (c.size() % 8 != 4) c.push_back(0);
-  c.resize(align_up(c.size(), 8));
-  store_le(c.data(), uint32_t(c.size() - 4));
+  s.cies.clear();
   offset = align_up(offset, 4);
-  s.cie_offset = uint32_t(offset);
-  offset += c.size();
+  auto add_cie = [&](uint32_t personality) {
+    LowerState::CommonCie cie;
+    cie.symbol = personality;
+    cie.offset = uint32_t(offset);
+    auto& c = cie.bytes;
+    c.assign(8, 0);  // length, CIE id 0
+    c.push_back(1);
+    for (char ch : personality == none ? std::string_view("zR") : std::string_view("zPLR")) c.push_back(uint8_t(ch));
+    c.push_back(0);
+    append_uleb(c, s.target->cie_code_align);
+    append_sleb(c, s.target->cie_data_align);
+    c.push_back(uint8_t(s.target->cie_return_register));
+    append_uleb(c, personality == none ? 1 : 7);
+    if (personality != none) {
+      c.push_back(0x9b);  // the personality: through a pointer at a pc-relative distance of 4 bytes
+      cie.field = uint32_t(c.size());
+      c.insert(c.end(), 4, 0);
+      c.push_back(0x1b);  // exception tables: pc-relative, 4 bytes signed
+    }
+    c.push_back(0x1b);  // FDE pointers: the same
+    c.insert(c.end(), s.target->cie_instructions.begin(), s.target->cie_instructions.end());
+    c.resize(align_up(c.size(), 8));
+    store_le(c.data(), uint32_t(c.size() - 4));
+    offset += c.size();
+    s.cies.push_back(std::move(cie));
+  };
+  add_cie(none);
+  for (auto [f, fn] : fns)
+    if (uint32_t p = personality_of(s, *fn); !cie_of(s, p)) add_cie(p);
   for (auto [f, fn] : fns) {
     fn->frame_offset = uint32_t(offset);
     offset += fde_size(*fn);
@@ -522,14 +583,34 @@ void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {
   }
 }
 
-void write_common_cie(Link& link, uint8_t* eh_frame) {
-  LowerState& s = *link.lower;
-  if (!s.cie.empty()) std::memcpy(eh_frame + s.cie_offset, s.cie.data(), s.cie.size());
+void write_common_cies(Link& link, uint8_t* eh_frame, const std::function<void(uint32_t, uint32_t)>& personality) {
+  for (const LowerState::CommonCie& c : link.lower->cies) {
+    std::memcpy(eh_frame + c.offset, c.bytes.data(), c.bytes.size());
+    if (c.field) personality(c.offset + c.field, c.symbol);
+  }
+}
+
+std::vector<uint32_t> slot_symbols(Link& link) {
+  std::vector<uint32_t> out;
+  std::vector<bool> seen(link.symbols.size());
+  for_each_live_function(link, [&](ObjectFile&, ModuleFunction& x) {
+    if (!x.has_exceptions) return;
+    for (const mir::Reference& r : link.lower->store->references(x.mir)) {
+      if (r.kind != ReferenceKind::got_slot || !r.symbol.valid() || seen[r.symbol.value]) continue;
+      seen[r.symbol.value] = true;
+      out.push_back(r.symbol.value);
+    }
+  });
+  return out;
 }
 
 void write_function_frames(Link& link, OutputSection& section, uint8_t* out) {
   if (!link.has_modules) return;
-  write_common_cie(link, out);
+  write_common_cies(link, out, [&](uint32_t at, uint32_t symbol) {
+    const Symbol& x = link.symbols[symbol];
+    const uint64_t slot = x.aux == none ? section.addr + at : got_address(link, link.aux[x.aux].got);
+    store_le(out + at, uint32_t(slot - (section.addr + at)));
+  });
   for (auto [f, fn] : live_functions(link))
     if (fn->frame_offset != none) link.eh_frame_table.emplace_back(link.atom_address[f->atom_base + fn->section], section.addr + fn->frame_offset);
 }

@@ -24,7 +24,7 @@ StageTimes stage_times(const Link& link);
 void store_drafts(Link& link);
 // Lowering may have made references that an archive can satisfy: true when that brought in new members.
 bool take_late_members(Link& link);
-// Output sections of the constants of live functions.
+// Output sections of the constants and exception tables of live functions.
 void place_functions(Link& link);
 // All references of live functions: (atom, symbol).
 void for_each_reference(Link& link, const std::function<void(uint32_t, uint32_t)>& f);
@@ -33,6 +33,7 @@ bool measure_functions(Link& link);
 // ICF: the parts of a function's MIR, for a hash; then its references.
 void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add, const std::function<void(uint32_t symbol, int64_t addend)>& reference);
 bool function_can_fold(Link& link, uint32_t atom);        // no data refers into it
+void fold_parts(Link& link, uint32_t atom);               // what belongs to a folded function: constants, exception table
 bool function_address_matters(Link& link, uint32_t atom);  // unless all its names are unnamed_addr
 // What the references of functions need: GOT slots, PLT entries.
 void scan_functions(Link& link);
@@ -43,13 +44,19 @@ void finish_functions(Link& link);
 // Object mode: the functions one after another, with the relocations that emit left.
 struct EmittedFunction {
   uint32_t text_atom = none;     // the constants' atom is the next one
-  std::span<const uint8_t> text, constants, frame;  // frame: the FDE, to be placed at frame_offset
+  uint32_t exceptions_atom = none;
+  std::span<const uint8_t> text, constants, exceptions, frame;  // frame: the FDE, to be placed at frame_offset
   uint32_t frame_offset = none;
+  uint32_t table_field = none;   // where the FDE holds the distance to the exception table
   std::span<const codegen::Fixup> fixups;
   std::span<const mir::Reference> references;
 };
 void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>& sink);
-void write_common_cie(Link& link, uint8_t* eh_frame);
+// The CIEs of MIR functions: one for those without exceptions, one for each personality routine. Calls `personality` for the places, in
+// .eh_frame, that hold the distance to the pointer to a routine, with the routine's symbol.
+void write_common_cies(Link& link, uint8_t* eh_frame, const std::function<void(uint32_t offset, uint32_t symbol)>& personality);
+// All symbols that got_slot references of live functions name, each once, in order of their first appearance.
+std::vector<uint32_t> slot_symbols(Link& link);
 
 // .eh_frame records of MIR functions: they follow those of objects. Advances offset and count.
 void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count);

@@ -1,6 +1,6 @@
 // A module in the shape of an object.
 //
-// Sections: for each defined function its text and its constants; for each defined variable its own, named as a compiler would
+// Sections: for each defined function its text, its constants and, if it has a personality, its exception table; for each defined variable its own, named as a compiler would
 // (.data, .bss, .rodata, .data.rel.ro, .tdata, .tbss, or as the source says); one .init_array or .fini_array entry for each
 // constructor. C strings whose address does not matter become mergeable. COMDATs become groups.
 #include "link/elf/modules.h"
@@ -110,6 +110,12 @@ class Reader {
       s_.functions.back().section = section;
       s_.functions.back().index = x.function;
       if (x.comdat.valid() && x.comdat.value < groups_.size()) groups_[x.comdat.value].push_back({c});
+      if (m_.functions[x.function.value].has_personality) {
+        std::string table = own ? ".gcc_except_table." + std::string(name) : std::string(".gcc_except_table");
+        uint32_t e = add_section(table, SHT_PROGBITS, SHF_ALLOC, 0, 2, nullptr, own);
+        s_.functions.back().exceptions = e;
+        if (x.comdat.valid() && x.comdat.value < groups_.size()) groups_[x.comdat.value].push_back({e});
+      }
     } else {
       if (x.bytes_size > x.size || x.bytes_offset > m_.data.size() || x.bytes_size > m_.data.size() - x.bytes_offset)
         return error("data of " + std::string(name) + " lies outside the module's data");

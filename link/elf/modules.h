@@ -19,6 +19,8 @@ namespace lode::link::elf {
 
 struct ModuleFunction {
   uint32_t section = 0;            // of the text; the constants' section is the next one
+  uint32_t exceptions = 0;         // section of the exception table, if the function may have one
+  bool has_exceptions = false;     // it does; known when it has been made
   air::FunctionIndex index;
   FunctionId mir;                  // once made
   codegen::FunctionSizes sizes;

@@ -124,6 +124,7 @@ void parse_object(Link& link, ObjectFile& file) {
     for (const ModuleFunction& f : m.functions) {
       link.atoms[file.atom_base + f.section].kind = AtomKind::function;
       link.atoms[file.atom_base + f.section + 1].kind = AtomKind::constants;
+      if (f.exceptions) link.atoms[file.atom_base + f.exceptions].kind = AtomKind::constants;
     }
     read_global_names(link, file);
     return;

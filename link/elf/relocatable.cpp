@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <unordered_map>
 
 #include "base/bytes.h"
 #include "link/elf/lower.h"
@@ -113,6 +114,14 @@ class Writer {
       if (to && to < f.sections.size() && out_of_[f.atom_base + to] != none) s->ordered_after = sections_[out_of_[f.atom_base + to]].get();
       else s->flags &= ~uint64_t(SHF_LINK_ORDER);
     }
+    // Exception tables and CIEs name typeinfos and personality routines through words that hold their addresses.
+    if (link_.has_modules)
+      for (uint32_t id : slot_symbols(link_)) {
+        OutSection& o = section(".data.rel.ro.DW.ref." + std::string(link_.symbols[id].str()), SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 0, none, uint64_t{1} << 32 | id);
+        o.align = o.size = 8;
+        o.body.resize(8);
+        slots_.push_back({id, o.position, 0});
+      }
     layout_eh_frame(link_);
     if (link_.eh_frame->size) {
       OutSection& o = section(".eh_frame", SHT_X86_64_UNWIND, SHF_ALLOC, 0, none, 0);
@@ -209,6 +218,15 @@ class Writer {
         add_symbol(e, out);
       }
     }
+    for (Slot& slot : slots_) {
+      Sym s{};
+      s.name = add_string("DW.ref." + std::string(link_.symbols[slot.id].str()));
+      s.info = STT_OBJECT;
+      s.size = 8;
+      slot.symbol = uint32_t(syms_.size());
+      slot_of_[slot.id] = slot.symbol;
+      add_symbol(s, slot.section);
+    }
     first_global_ = uint32_t(syms_.size());
     global_map_.assign(link_.symbols.size(), 0);
     for (uint32_t id = 0; id < link_.symbols.size(); id++) {
@@ -295,7 +313,17 @@ class Writer {
           if (constants->body.size() < constants->size) constants->body.resize(constants->size);
           std::memcpy(constants->body.data() + c.offset, e.constants.data(), e.constants.size());
         }
+        OutSection* exceptions = e.exceptions.empty() ? nullptr : sections_[out_of_[e.exceptions_atom]].get();
+        const uint64_t table_offset = exceptions ? link_.atoms[e.exceptions_atom].offset : 0;
+        if (exceptions) {
+          if (exceptions->body.size() < exceptions->size) exceptions->body.resize(exceptions->size);
+          std::memcpy(exceptions->body.data() + table_offset, e.exceptions.data(), e.exceptions.size());
+        }
         for (const codegen::Fixup& x : e.fixups) {
+          if (x.in_exceptions) {
+            if (exceptions && x.reference < e.references.size()) exceptions->relas.push_back({table_offset + x.offset, x.type, slot_of_[e.references[x.reference].symbol.value], x.addend});
+            continue;
+          }
           OutSection& o = x.in_constants ? *constants : text;
           uint64_t at = x.offset + (x.in_constants ? c.offset : t.offset);
           uint32_t sym = 0;
@@ -318,9 +346,12 @@ class Writer {
         if (eh_frame_ && e.frame_offset != none) {
           std::memcpy(eh_frame_->body.data() + e.frame_offset, e.frame.data(), e.frame.size());
           eh_frame_->relas.push_back({e.frame_offset + 8, R_X86_64_PC32, text.symbol, int64_t(uint64_t(t.offset))});
+          if (e.table_field != none && exceptions) eh_frame_->relas.push_back({e.table_field, R_X86_64_PC32, exceptions->symbol, int64_t(table_offset)});
         }
       });
-      if (eh_frame_) write_common_cie(link_, eh_frame_->body.data());
+      if (eh_frame_)
+        write_common_cies(link_, eh_frame_->body.data(), [&](uint32_t at, uint32_t id) { eh_frame_->relas.push_back({at, R_X86_64_PC32, slot_of_[id], 0}); });
+      for (const Slot& slot : slots_) sections_[slot.section]->relas.push_back({0, R_X86_64_64, map_id(slot.id), 0});
     }
     for (auto& s : sections_) {
       if (s->type == SHT_NOBITS) continue;
@@ -490,6 +521,11 @@ class Writer {
   std::vector<OutGroup> groups_;
   std::vector<uint32_t> out_of_;  // by atom: index in sections_
   OutSection* eh_frame_ = nullptr;
+  struct Slot {
+    uint32_t id, section, symbol;  // what it points to; where it is; its own symbol
+  };
+  std::vector<Slot> slots_;
+  std::unordered_map<uint32_t, uint32_t> slot_of_;
   std::vector<Sym> syms_;
   std::vector<uint32_t> wide_;
   uint32_t first_global_ = 0;

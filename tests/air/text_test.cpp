@@ -239,6 +239,18 @@ TEST_CASE("AIR verifier: all problems of a function and a module are reported, e
   CHECK(errors_of(s) == "");
 }
 
+TEST_CASE("AIR verifier: an invoke's result is known where its normal edge alone leads") {
+  auto check = [](const std::string& tail) {
+    return errors_of("declare func @g() -> i32\ndeclare func @p()\nstrong func @f(%c: i1) -> i32 personality @p {\n"
+                     "start:\n  %r = invoke i32 @g() to next unwind pad\n" + tail + "}\n");
+  };
+  const std::string resumed = "pad:\n  %p = landing_pad {ptr, i32} cleanup\n  resume {ptr, i32} %p\n";
+  CHECK(check("next:\n  ret i32 %r\n" + resumed) == "");
+  CHECK(check("next:\n  cond_br %c, next, done\ndone:\n  ret i32 %r\n" + resumed) == "");
+  CHECK(check("next:\n  ret i32 0\npad:\n  %p = landing_pad {ptr, i32} cleanup\n  ret i32 %r\n") != "");
+  CHECK(check("next:\n  ret i32 %r\npad:\n  %p = landing_pad {ptr, i32} cleanup\n  br next\n") != "");
+}
+
 TEST_CASE("AIR text: a diagnostic shows its line") {
   std::string source = "strong func @f() -> i32 {\na:\n  ret i32 %x\n}\n";
   ParsedModule parsed;

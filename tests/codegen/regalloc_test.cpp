@@ -282,6 +282,41 @@ void check(RegisterAllocator& allocator, const VCode& code, const Machine& m) {
 
 }  // namespace
 
+TEST_CASE("regalloc: what lives across a call that ends its block survives on both ways out") {
+  // Six values live on in the landing pad, four registers are callee-saved: the others are in the frame, with nothing between the
+  // terminators. Registers 0 and 2 carry what the call gives into both successors.
+  Machine m;
+  Builder b;
+  std::vector<Reg> values;
+  b.block();
+  for (unsigned k = 0; k < 6; k++) {
+    values.push_back(b.vreg());
+    b.inst({def(values.back())});
+  }
+  Reg target = b.vreg();
+  b.inst({def(target)});
+  b.inst({def(phys(3)), use(values[0])}, vflags::parallel_copy);
+  b.inst({use(phys(3)), def(phys(0)), def(phys(2)), use(target)}, vflags::terminator | 1);
+  b.inst({}, vflags::terminator);
+  b.succs({1, 2});
+  for (unsigned way = 0; way < 2; way++) {
+    b.block();
+    Reg x = b.vreg(), y = b.vreg();
+    b.inst({def(x), use(phys(0))}, vflags::copy);
+    if (way) b.inst({def(y), use(phys(2))}, vflags::copy);
+    else b.inst({def(y)});
+    for (Reg v : values) b.inst({mod(x), use(v, true)});
+    b.inst({use(x), use(y)}, vflags::terminator);
+    b.succs({});
+  }
+  Allocation a;
+  RegisterAllocator allocator;
+  allocator.run(b.code, m.info, a);
+  INFO(show(b.code, &a));
+  CHECK(check_allocation(b.code, m.info, a) == "");
+  CHECK(a.slots.size() >= 2);
+}
+
 TEST_CASE("Register allocation: random code keeps every value where it is read") {
   Random rng(1);
   RegisterAllocator allocator;

@@ -268,12 +268,80 @@ TEST_CASE("x86_64 select: long chains are walked, not descended", "[x86_64]") {
   });
 }
 
+namespace {
+struct Large {
+  int64_t x[20];
+};
+int64_t difference(void*, Large a, Large b) { return a.x[0] * 3 + a.x[19] - b.x[0] - b.x[19] * 5; }
+}  // namespace
+
+TEST_CASE("x86_64 calls: musttail with structures that change places on the stack", "[x86_64]") {
+  run(R"air(strong func @f(%g: ptr, %a: ptr byval(160) align 8, %b: ptr byval(160) align 8) -> i64 {
+a:
+  %p = ptr_add %a, i64 152
+  store i64 100, ptr %p
+  %r = call musttail i64 %g(ptr %g, ptr byval(160) align 8 %b, ptr byval(160) align 8 %a)
+  ret i64 %r
+})air", [](Code& c) {
+    Large a{}, b{};
+    a.x[0] = 1, b.x[0] = 20, b.x[19] = 7;
+    CHECK(c.as<int64_t(decltype(&difference), Large, Large)>()(difference, a, b) == 60 + 7 - 1 - 500);
+  });
+  CHECK(lowered(R"air(target "x86_64-unknown-linux-gnu"
+strong func @f(%g: ptr) -> i64 {
+a:
+  %r = call musttail i64 %g(i64 1, i64 2, i64 3, i64 4, i64 5, i64 6, i64 7)
+  ret i64 %r
+})air").error.find("musttail") != std::string::npos);
+}
+
+TEST_CASE("x86_64 atomics: the old value is computed only for those who read it", "[x86_64]") {
+  auto text_of = [](const std::string& tail) {
+    Lowered l = lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%p: ptr, %x: i32) -> i32 {\na:\n" + tail + "}");
+    if (!l.error.empty()) FAIL(l.error);
+    return x86_64::print_function(x86_64::view_of(l.draft));
+  };
+  for (const char* op : {"and", "or", "xor"}) {
+    std::string rmw = std::string("  %o = atomic_rmw ") + op + " ptr %p, i32 %x seq_cst\n";
+    std::string unread = text_of(rmw + "  ret i32 0\n"), read = text_of(rmw + "  ret i32 %o\n");
+    CHECK(unread.find(std::string("lock ") + op + "l") != std::string::npos);
+    CHECK(unread.find("cmpxchg") == std::string::npos);
+    CHECK(read.find("lock cmpxchgl") != std::string::npos);
+  }
+}
+
+TEST_CASE("x86_64 asm: conditions as results", "[x86_64]") {
+  run(R"air(strong func @f(%x: i32, %y: i32) -> i32 {
+a:
+  %r = call {i32, i8, i64} asm "subl $4, $0", "=r,={@ccz},={@cca},0,r"(i32 %x, i32 %y)
+  %d = extract {i32, i8, i64} %r [0] to i32
+  %z = extract {i32, i8, i64} %r [1] to i8
+  %a = extract {i32, i8, i64} %r [2] to i64
+  %zw = zext i8 %z to i32
+  %aw = trunc i64 %a to i32
+  %z4 = mul i32 %zw, 1000
+  %a4 = mul i32 %aw, 2000
+  %s = add i32 %z4, %a4
+  %t = add i32 %s, %d
+  ret i32 %t
+})air", [](Code& c) {
+    auto* f = c.as<int(int, int)>();
+    CHECK(f(5, 3) == 2002);
+    CHECK(f(5, 5) == 1000);
+    CHECK(f(3, 5) == -2);
+  });
+}
+
 TEST_CASE("x86_64 asm: what is refused says so", "[x86_64]") {
   auto refused = [](const std::string& call) {
     return lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %y: i128) -> void {\na:\n  " + call + "\n  ret\n}").error;
   };
   CHECK(refused(R"air(call void asm sideeffect "frobnicate $0", "r"(i32 %x))air").find("frobnicate") != std::string::npos);
   CHECK(refused(R"air(call void asm sideeffect "nop", "y"(i32 %x))air").find("\"y\"") != std::string::npos);
+  CHECK(refused(R"air(call void asm sideeffect "", "{rbp}"(i32 %x)
+  %z = zext i32 %x to i64
+  %m = alloca i64 %z align 8 to ptr
+  store i8 1, ptr %m)air").find("rbp") != std::string::npos);
   CHECK(refused(R"air(call void asm sideeffect "nop", "r"(i128 %y))air").find("inline assembly") != std::string::npos);
   CHECK(refused(R"air(call void asm sideeffect intel "nop", ""())air").find("Intel") != std::string::npos);
 }

@@ -26,7 +26,7 @@ Made make(const mir::FunctionDraft& draft, const std::vector<ResolvedReference>&
   if (!sizes.ok()) FAIL(sizes.error().text());
   m.text.resize(sizes->text);
   m.constants.resize(sizes->constants);
-  codegen::EmitPlace place{m.text.data(), m.constants.data(), text_address, constants_address, options.object ? &m.fixups : nullptr, &m.cfi};
+  codegen::EmitPlace place{m.text.data(), m.constants.data(), nullptr, text_address, constants_address, 0, options.object ? &m.fixups : nullptr, &m.cfi};
   auto done = emit(view, refs, options, place);
   if (!done.ok()) FAIL(done.error().text());
   return m;
@@ -37,7 +37,7 @@ std::string emit_error(const mir::FunctionDraft& draft, const std::vector<Resolv
   auto sizes = measure(view, refs, options);
   if (!sizes.ok()) return sizes.error().message;
   std::vector<uint8_t> text(sizes->text), constants(sizes->constants);
-  codegen::EmitPlace place{text.data(), constants.data(), 0x401000, 0x500000, nullptr, nullptr};
+  codegen::EmitPlace place{text.data(), constants.data(), nullptr, 0x401000, 0x500000, 0, nullptr, nullptr};
   auto done = emit(view, refs, options, place);
   return done.ok() ? "" : done.error().message;
 }
@@ -363,7 +363,7 @@ TEST_CASE("x86_64 emit: damaged words are an error, never a crash", "[x86_64]") 
     REQUIRE(sizes->text < 100000);
     std::vector<uint8_t> text(sizes->text), constants(sizes->constants), cfi;
     std::vector<codegen::Fixup> fixups;
-    codegen::EmitPlace place{text.data(), constants.data(), 0x401000, 0x500000, &fixups, &cfi};
+    codegen::EmitPlace place{text.data(), constants.data(), nullptr, 0x401000, 0x500000, 0, &fixups, &cfi};
     if (emit(view, refs, options, place).ok()) CHECK(cfi.size() == sizes->cfi);
     (void)print_function(view);
   }

@@ -139,6 +139,12 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {"movzbl ${1:b}, $0", {gp(reg::rax), gp(reg::rsi)}, "movzbl %sil, %eax"},
       {"leal ($1,$2), $0", {gp(reg::rax), gp(reg::rcx), gp(reg::rdx)}, "leal (%rcx,%rdx,1), %eax"},
       {"movl ($1), $0", {gp(reg::rax), gp(reg::rcx)}, "error: inline assembly \"movl (%ecx), %eax\" is not supported"},
+      {"xchgb ${0:b}, ${0:h}", {gp(reg::rdx)}, "bytes 134 242"},  // of either order
+      {"movb ${0:h}, ${1:b}; movzbl ${0:h}, ${1:k}; movb $2, ${0:h}", {gp(reg::rbx), gp(reg::rax), mem(Mem::at(reg::rcx, 4))},
+       "bytes 136 248; bytes 15 182 199; bytes 138 121 4"},
+      {"movb ${0:h}, ${1:b}", {gp(reg::rbx), gp(reg::rsi)}, "error: inline assembly \"movb %bh, %sil\" is not supported"},
+      {"movb ${0:h}, %al", {gp(reg::rsi)}, "error: inline assembly \"movb ${0:h}, %al\" is not supported: this register has no high byte"},
+      {"crc32q $1, $0; pcmpistri $$12, $2, $3", {gp(reg::rax, 8), gp(reg::rcx, 8), fp(1), fp(9)}, "crc32q %rcx, %rax; pcmpistri $12, %xmm1, %xmm9"},
       {"fld1; fxch %st(1)", {}, "fld1; fxch %st(1)"},
       {"fpatan", {}, "fpatan"},
       {"fxch; fucompp; faddp", {}, "fxch %st(1); fucompp; faddp %st, %st(1)"},
@@ -196,10 +202,16 @@ TEST_CASE("x86_64 inline asm: constraints", "[x86_64]") {
   CHECK(s.operands[8].fp);
   CHECK(s.operands[9].x87);
 
+  s = parsed("btl $2, $1; movb ${3:h}, %al", "={@ccc},*m,Ir,r,!i");
+  CHECK(s.operands[0].condition);
+  CHECK(s.operands[0].cond == Cond::b);
+  CHECK(s.operands[3].legacy_byte);
+  CHECK(s.operands[4].label);
+
   CHECK(parsed("pushfq; popq $0", "=r").moves_stack);
   CHECK(!parsed("popcnt $1, $0", "=r,r").moves_stack);
   CHECK(parsed("call ${0:P}", "i").moves_stack);
-  for (const char* bad : {"=A", "+r", "7", "={nonsense}", "r0", "{", "=r,1", "*r", "~{nonsense}"}) {
+  for (const char* bad : {"+r", "7", "={nonsense}", "={@ccxyz}", "{@ccz}", "r0", "{", "=r,1", "*r", "~{nonsense}"}) {
     INFO(bad);
     CHECK(!parse_inline_asm("nop", bad).ok());
   }

@@ -541,3 +541,27 @@ TEST_CASE("Import: damaged files give errors or functions that verify, never a c
     }
   }
 }
+
+TEST_CASE("import: an invoke's result is known in a loop that its normal edge enters") {
+  Bytes bytes = compile("clang-19", {"-x", "ir"}, "x.ll", R"(
+    declare i32 @g()
+    declare i32 @__gxx_personality_v0(...)
+    define i32 @f() personality ptr @__gxx_personality_v0 {
+    entry:
+      %n = invoke i32 @g() to label %loop unwind label %pad
+    loop:
+      %i = phi i32 [ 0, %entry ], [ %j, %loop ]
+      %j = add i32 %i, %n
+      %c = icmp slt i32 %j, 100
+      br i1 %c, label %loop, label %done
+    done:
+      ret i32 %n
+    pad:
+      %p = landingpad { ptr, i32 } cleanup
+      resume { ptr, i32 } %p
+    }
+  )");
+  if (bytes.empty()) return;
+  auto m = import(bytes);
+  CHECK(problems(*m) == "");
+}
