@@ -285,6 +285,7 @@ struct Emitter {
           linked(tables.reloc[tag], operand);
           break;
         case Form::CallIndirect:
+          if (memory64 && !options.table64) *p++ = uint8_t(Op::i32_wrap_i64);
           *p++ = tag;
           linked(RelocType::type_index_leb, operand);
           if (options.object && options.table_fixups)

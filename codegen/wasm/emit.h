@@ -33,6 +33,7 @@ struct EmitOptions {
   bool object = false;
   bool table_fixups = false;     // object mode: call_indirect names the table by a relocation (reference types)
   uint32_t indirect_table = 0;   // table index of call_indirect
+  bool table64 = false;          // with 64-bit addresses: the table has 64-bit indices
 };
 
 // Bytes that a body can have at most.

@@ -195,6 +195,7 @@ class Builder {
     int32_t addend = type_reference == ~0u ? 0 : draft_->references[type_reference].addend + 1;
     op(tail ? Op::return_call : Op::call, reference(mir::ReferenceKind::call, symbol, addend));
   }
+  // The popped slot has the address type; emit narrows it where 64-bit addresses meet a table with 32-bit indices.
   void call_indirect(uint32_t type_reference, bool tail = false) {
     op(tail ? Op::return_call_indirect : Op::call_indirect, type_reference);
   }

@@ -6,7 +6,7 @@
 //                                Narrow integers live in i32 with unknown upper bits; each node knows how many bits it may use.
 //   stack   (select_stack.cpp)   Every block's nodes become code, written backwards from its end: an operand's code goes directly
 //                                before its user where the order of effects allows it, and only what cannot be left on the
-//                                operand stack gets a local.
+//                                operand stack gets a local. Switches are in select_switch.cpp.
 //   locals  (select_locals.cpp)  Live ranges of those locals, coalescing of block parameters with their arguments, colouring.
 //   finish  (select_finish.cpp)  Structured control flow, and the code in its final order with final local numbers.
 //
@@ -192,6 +192,8 @@ class Selector final : public codegen::LowerScratch {
   NodeId binary(Op op, NodeId a, NodeId b);
   NodeId select(NodeId condition, NodeId yes, NodeId no);
   NodeId eqz(NodeId a);
+  NodeId byte_swap(NodeId a, unsigned bits);
+  NodeId combine_loads(NodeId a, NodeId b, bool wide);
   bool constant(NodeId n, int64_t& v) const;  // integer constants, sign-extended from the type's width
   bool is_constant(NodeId n) const;           // needs no local: cheap to make again
   NodeId fold(Op op, int64_t a, int64_t b, bool& done);
@@ -203,10 +205,18 @@ class Selector final : public codegen::LowerScratch {
   NodeId sext_to(NodeId n, unsigned bits, ValueType to);
   NodeId wrap(NodeId n);                      // i64 to i32
   NodeId truth(NodeId n);                     // the same truth without `!= 0`
-  NodeId load(Op op, NodeId address, uint64_t offset, unsigned align_log2, bool effect);
-  void store(Op op, NodeId address, uint64_t offset, unsigned align_log2, NodeId value);
+  NodeId load(Op op, NodeId address, uint64_t offset, unsigned align_log2, bool effect, NodeId symbol = no_node);
+  void store(Op op, NodeId address, uint64_t offset, unsigned align_log2, NodeId value, NodeId symbol = no_node);
   NodeId load_typed(ValueType t, NodeId address, uint64_t offset, unsigned align_log2, bool effect);
-  uint32_t memory_word(NodeId& address, uint64_t offset, unsigned align_log2);
+  // The access is at address + offset, or at symbol (a data address) + address + offset, which must not wrap.
+  uint32_t memory_word(NodeId& address, uint64_t offset, unsigned align_log2, NodeId symbol = no_node);
+  struct Place {
+    NodeId base;
+    uint64_t offset = 0;
+    NodeId symbol = no_node;
+  };
+  Place resolve(air::ValueId v);
+  NodeId scaled(const air::Inst& ptr_add, int64_t scale, int64_t& behind);
   NodeId address_add(NodeId base, int64_t offset);
   NodeId frame_address(uint32_t offset);
   void copy_bytes(NodeId to, NodeId from, uint64_t n, unsigned to_align, unsigned from_align, bool effect);
@@ -232,6 +242,9 @@ class Selector final : public codegen::LowerScratch {
   std::vector<uint32_t> layout_;          // flow nodes in the order of positions
   std::vector<uint32_t> worklist_;
   std::vector<uint32_t> edge_first_, edge_list_;  // AIR edges into each block of blocks_
+  std::vector<uint32_t> edge_group_;      // by AIR edge: those that assign the same to the same block; ~0: alone
+  std::vector<uint32_t> group_node_;      // by group: the flow node that they share, ~0 until it is made
+  std::vector<uint32_t> returned_param_;  // by block of blocks_: all that it does is to return this parameter; ~0 otherwise
   FlowGraph flow_;
   uint32_t last_write_ = 0, last_read_ = 0, block_first_ = 0;
   bool in_edge_ = false;
@@ -243,6 +256,9 @@ class Selector final : public codegen::LowerScratch {
   template <class F>
   void each_operand(const Node& n, F&& f);
   void write_code();
+  void find_returns();
+  void group_edges();
+  void drop_unreached();
   void write_block(uint32_t index);
   void write_terminator(uint32_t index);
   void write_switch(uint32_t index, const air::Inst& inst);

@@ -326,7 +326,7 @@ void Selector::lower_call(uint32_t index) {
   } else if (plan.is_direct) {
     r = call_node(Op::call, call_reference(plan), operands, has_result ? uint8_t(have) : 0);
   } else {
-    operands.push_back(wrap(node_of(site.callee)));
+    operands.push_back(wasm64_ ? node_of(site.callee) : wrap(node_of(site.callee)));
     r = call_node(Op::call_indirect, mir_.type(target.params, target.results), operands, has_result ? uint8_t(have) : 0);
   }
   last_call_ = {r, index, buffer == no_node && !copied, target.results};

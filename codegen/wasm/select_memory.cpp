@@ -2,7 +2,9 @@
 //
 // Addresses. A memory instruction takes base + constant offset; the hardware adds without wrapping, AIR's ptr_add wraps. So an
 // offset is folded only where the producer promises that the sum does not wrap, or where the base is a symbol or the frame, which lie
-// inside memory with all that may be reached from them.
+// inside memory with all that may be reached from them. An index behind the beginning of an object cannot be negative where the
+// promise is that the sum stays inside: then the symbol's address, or the object's place in the frame, is the offset and the index
+// alone is the base.
 //
 // Atomic accesses of code that may not use the atomics feature are plain ones: such a module has one thread.
 #include <algorithm>
@@ -42,7 +44,13 @@ unsigned natural_align(unsigned bits) { return bits <= 8 ? 0 : bits <= 16 ? 1 : 
 }  // namespace
 
 // The MIR operand of an access at address + offset; moves a symbol or a frame offset out of `address`.
-uint32_t Selector::memory_word(NodeId& address, uint64_t offset, unsigned align_log2) {
+uint32_t Selector::memory_word(NodeId& address, uint64_t offset, unsigned align_log2, NodeId symbol) {
+  if (symbol != no_node) {
+    const mir::Reference r = mir_.draft().references[nodes_[symbol].a];
+    int64_t sum = int64_t(r.addend) + int64_t(offset);
+    if (sum >= 0 && sum <= INT32_MAX) return MemoryOperand::pack(MemoryOperand::symbol, align_log2, mir_.reference(r.kind, r.symbol, int32_t(sum)));
+    address = binary(wasm64_ ? Op::i64_add : Op::i32_add, symbol, address);
+  }
   const Node& n = nodes_[address];
   if (n.op == pseudo_data_address) {
     const mir::Reference r = mir_.draft().references[n.a];
@@ -67,9 +75,9 @@ uint32_t Selector::memory_word(NodeId& address, uint64_t offset, unsigned align_
   return MemoryOperand::pack(MemoryOperand::inline_offset, align_log2, uint32_t(offset));
 }
 
-NodeId Selector::load(Op op, NodeId address, uint64_t offset, unsigned align_log2, bool effect) {
+NodeId Selector::load(Op op, NodeId address, uint64_t offset, unsigned align_log2, bool effect, NodeId symbol) {
   Node n;
-  n.aux = memory_word(address, offset, align_log2);
+  n.aux = memory_word(address, offset, align_log2, symbol);
   n.op = uint16_t(op);
   switch (op) {
     case Op::f32_load: n.type = uint8_t(ValueType::f32); break;
@@ -90,9 +98,9 @@ NodeId Selector::load_typed(ValueType t, NodeId address, uint64_t offset, unsign
   return load(load_op(t, bits, false), address, offset, std::min(align_log2, natural_align(bits)), effect);
 }
 
-void Selector::store(Op op, NodeId address, uint64_t offset, unsigned align_log2, NodeId value) {
+void Selector::store(Op op, NodeId address, uint64_t offset, unsigned align_log2, NodeId value, NodeId symbol) {
   Node n;
-  n.aux = memory_word(address, offset, align_log2);
+  n.aux = memory_word(address, offset, align_log2, symbol);
   n.op = uint16_t(op);
   n.effect = effect_write;
   n.a = address;
@@ -221,49 +229,87 @@ void Selector::lower_block_move(const air::Inst& inst) {
   call_memory(inst.op == AirOp::memcpy ? air::RuntimeFunction::memcpy : air::RuntimeFunction::memmove, to, from, length);
 }
 
-void Selector::lower_memory(uint32_t index) {
-  const air::Inst& inst = fn_->insts[index];
-  // Base and constant offset of an address; what the offsets are taken from must not wrap.
-  auto resolve = [&](air::ValueId v, uint64_t& offset) -> NodeId {
-    offset = 0;
-    for (unsigned steps = 0; steps < 64; steps++) {
-      const air::Value& x = fn_->values[v.value];
-      if (x.kind() != air::ValueKind::Inst) break;
-      const air::Inst& def = fn_->insts[x.index()];
-      if (def.op != AirOp::ptr_add) break;
-      air::PtrAddParts parts = air::ptr_add_parts(*fn_, def);
-      if (!(def.flags & air::flags::no_unsigned_wrap) || parts.offset < 0 || parts.offset > (1 << 24)) break;
-      if (offset + uint64_t(parts.offset) > (1 << 25)) break;
-      if (def.b != ~0u) {
-        // base + index * scale, once a block: folded where the sum's other part is not needed elsewhere.
-        if (parts.offset == 0 || value_uses_[v.value] == 0) break;
-        const BlockInfo& here = blocks_[current_block_];
-        const air::Block& block = fn_->blocks[here.air];
-        if (x.index() < block.first_inst || x.index() >= block.first_inst + block.inst_count) break;
-        offset += uint64_t(parts.offset);
+// The index of a ptr_add in bytes. A constant that is added to it goes into `behind`, in bytes too, so that accesses at different
+// distances from one index share what comes before.
+NodeId Selector::scaled(const air::Inst& ptr_add, int64_t scale, int64_t& behind) {
+  NodeId i = node_of(ptr_add.vb());
+  const Node& n = nodes_[i];
+  int64_t k = 0;
+  bool sum = n.op == uint16_t(wasm64_ ? Op::i64_add : Op::i32_add), difference = n.op == uint16_t(wasm64_ ? Op::i64_sub : Op::i32_sub);
+  // Or of bits that are zero is a sum.
+  int64_t shift = 0;
+  const Node& left = nodes_[n.operands > 1 ? n.a : i];
+  if (n.op == uint16_t(Op::i32_or) && constant(n.b, k) && left.op == uint16_t(Op::i32_shl) && constant(left.b, shift))
+    sum = k >= 0 && k < int64_t{1} << (shift & 31);
+  behind = 0;
+  if ((sum || difference) && value_uses_[ptr_add.b] == 1 && constant(n.b, k)) {
+    behind = int64_t(uint64_t(difference ? -k : k) * uint64_t(scale));
+    i = n.a;
+  }
+  if (scale == 1) return i;
+  return binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i, int_const(address_, wasm64_ ? scale : int32_t(scale)));
+}
+
+// Base and constant offset of an address; what the offsets are taken from must not wrap.
+Selector::Place Selector::resolve(air::ValueId v) {
+  Place place;
+  const Op add = wasm64_ ? Op::i64_add : Op::i32_add;
+  for (unsigned steps = 0; steps < 64; steps++) {
+    const air::Value& x = fn_->values[v.value];
+    if (x.kind() != air::ValueKind::Inst) break;
+    const air::Inst& def = fn_->insts[x.index()];
+    if (def.op != AirOp::ptr_add) break;
+    air::PtrAddParts parts = air::ptr_add_parts(*fn_, def);
+    if (!(def.flags & air::flags::no_unsigned_wrap) || parts.offset < 0 || parts.offset > (1 << 24)) break;
+    if (place.offset + uint64_t(parts.offset) > (1 << 25)) break;
+    if (def.b != ~0u) {
+      // base + index * scale, once a block: folded where the sum's other part is not needed elsewhere.
+      const BlockInfo& here = blocks_[current_block_];
+      const air::Block& block = fn_->blocks[here.air];
+      if (x.index() < block.first_inst || x.index() >= block.first_inst + block.inst_count) break;
+      NodeId base = node_of(def.va());
+      int64_t behind = 0;
+      const air::Constant* c = fn_->constant(def.va());
+      if (c && c->kind == air::ConstantKind::Symbol && c->bits == 0 && context_->module->symbols[c->symbol].kind != air::SymbolKind::alias &&
+          nodes_[base].op == pseudo_data_address && mir_.draft().references[nodes_[base].a].kind == mir::ReferenceKind::direct) {
         NodeId i = node_of(def.vb());
         if (parts.scale != 1) i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i, int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
-        return binary(wasm64_ ? Op::i64_add : Op::i32_add, node_of(def.va()), i);
+        return {i, place.offset + uint64_t(parts.offset), base};
       }
-      offset += uint64_t(parts.offset);
-      v = def.va();
+      const air::Value& b = fn_->values[def.a];
+      if (b.kind() == air::ValueKind::Inst && fn_->insts[b.index()].op == AirOp::slot_addr && nodes_[base].op == pseudo_frame_address) {
+        NodeId i = node_of(def.vb());
+        if (parts.scale != 1) i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i, int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
+        uint64_t offset = place.offset + uint64_t(parts.offset) + nodes_[base].a;
+        Node frame;
+        frame.op = pseudo_frame_base;
+        frame.type = uint8_t(address_);
+        return {binary(add, intern(frame), i), offset};
+      }
+      if (parts.offset == 0) break;
+      NodeId i = scaled(def, parts.scale, behind);
+      return {address_add(binary(add, base, i), wasm64_ ? behind : int32_t(behind)), place.offset + uint64_t(parts.offset)};
     }
-    return node_of(v);
-  };
+    place.offset += uint64_t(parts.offset);
+    v = def.va();
+  }
+  place.base = node_of(v);
+  return place;
+}
+
+void Selector::lower_memory(uint32_t index) {
+  const air::Inst& inst = fn_->insts[index];
   switch (inst.op) {
     case AirOp::ptr_add: {
       air::PtrAddParts parts = air::ptr_add_parts(*fn_, inst);
       NodeId r = node_of(inst.va());
-      if (inst.b != ~0u) {
-        NodeId i = node_of(inst.vb());
-        if (parts.scale != 1) i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i, int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
-        r = binary(wasm64_ ? Op::i64_add : Op::i32_add, r, i);
-      }
-      return define(inst, address_add(r, wasm64_ ? parts.offset : int32_t(parts.offset)));
+      int64_t behind = 0;
+      if (inst.b != ~0u) r = binary(wasm64_ ? Op::i64_add : Op::i32_add, r, scaled(inst, parts.scale, behind));
+      behind = int64_t(uint64_t(behind) + uint64_t(parts.offset));
+      return define(inst, address_add(r, wasm64_ ? behind : int32_t(behind)));
     }
     case AirOp::load: {
-      uint64_t offset;
-      NodeId address = resolve(inst.va(), offset);
+      Place place = resolve(inst.va());
       unsigned bits = bits_of(inst.type);
       ValueType t = value_type(*types_, inst.type);
       bool is_float = t == ValueType::f32 || t == ValueType::f64;
@@ -278,7 +324,7 @@ void Selector::lower_memory(uint32_t index) {
         const air::Inst& user = fn_->insts[value_user_[inst.result.value]];
         if ((user.op == AirOp::zext || user.op == AirOp::sext) && user.type == T::i64) op = load_op(ValueType::i64, bits, user.op == AirOp::sext);
       }
-      NodeId r = load(op, address, offset, align, ordered);
+      NodeId r = load(op, place.base, place.offset, align, ordered, place.symbol);
       if (inst.type == T::i1) nodes_[r].zbits = 1, nodes_[r].sbits = 2;
       return define(inst, r);
     }
@@ -309,9 +355,8 @@ void Selector::lower_memory(uint32_t index) {
         value = nodes_[value].a;
       }
       unsigned width = t == ValueType::f64 ? 64 : t == ValueType::f32 ? 32 : bits;
-      uint64_t offset;
-      NodeId address = resolve(inst.va(), offset);
-      return store(op, address, offset, std::min(Flags::align_log2(inst.aux), natural_align(width)), value);
+      Place place = resolve(inst.va());
+      return store(op, place.base, place.offset, std::min(Flags::align_log2(inst.aux), natural_align(width)), value, place.symbol);
     }
     case AirOp::memcpy: case AirOp::memmove: case AirOp::memset: return lower_block_move(inst);
     case AirOp::alloca: {

@@ -410,6 +410,8 @@ NodeId Selector::binary(Op op, NodeId a, NodeId b) {
       default: break;
     }
   }
+  if (!ck && (op == Op::i32_or || op == Op::i64_or))
+    if (NodeId whole = combine_loads(a, b, op == Op::i64_or); whole != no_node) return whole;
   Node n;
   n.op = uint16_t(op);
   n.type = is_compare(op) ? uint8_t(ValueType::i32) : nodes_[a].type;

@@ -4,6 +4,7 @@
 // subtraction, multiplication, logic and left shifts do not. i1 is always 0 or 1.
 #include <bit>
 
+#include "base/bytes.h"
 #include "codegen/wasm/select.h"
 
 namespace lode::wasm {
@@ -75,6 +76,13 @@ void Selector::lower_integer(const air::Inst& inst) {
   auto k = [&](int64_t v) { return int_const(vt, v); };
   auto n = [&](uint32_t v) { return node_of(air::ValueId(v)); };
   auto plain = [&](Op narrow, Op large) { define(inst, binary(op2(narrow, large), n(inst.a), n(inst.b))); };
+  // Where upper bits do not matter, a narrow constant is what is shorter of its two extensions: 208 of 8 bits is -48.
+  auto low = [&](uint32_t v) {
+    NodeId m = n(v);
+    int64_t c = 0;
+    return bits < 32 && constant(m, c) && (c >> (bits - 1) & 1) ? k(sign_extend(uint64_t(c), bits)) : m;
+  };
+  auto modular = [&](Op narrow, Op large) { define(inst, binary(op2(narrow, large), low(inst.a), low(inst.b))); };
   // The count of a shift: below the width, so that only garbage above it matters.
   auto count = [&]() { return bits < 32 ? z(inst.vb()) : n(inst.b); };
   auto add = [&](NodeId x, NodeId y) { return binary(op2(Op::i32_add, Op::i64_add), x, y); };
@@ -85,9 +93,9 @@ void Selector::lower_integer(const air::Inst& inst) {
   auto shl = [&](NodeId x, NodeId y) { return binary(op2(Op::i32_shl, Op::i64_shl), x, y); };
   auto shr = [&](NodeId x, NodeId y) { return binary(op2(Op::i32_shr_u, Op::i64_shr_u), x, y); };
   switch (inst.op) {
-    case AirOp::add: return plain(Op::i32_add, Op::i64_add);
-    case AirOp::sub: return plain(Op::i32_sub, Op::i64_sub);
-    case AirOp::mul: return plain(Op::i32_mul, Op::i64_mul);
+    case AirOp::add: return modular(Op::i32_add, Op::i64_add);
+    case AirOp::sub: return modular(Op::i32_sub, Op::i64_sub);
+    case AirOp::mul: return modular(Op::i32_mul, Op::i64_mul);
     case AirOp::and_: return plain(Op::i32_and, Op::i64_and);
     case AirOp::or_: return plain(Op::i32_or, Op::i64_or);
     case AirOp::xor_: return plain(Op::i32_xor, Op::i64_xor);
@@ -123,16 +131,7 @@ void Selector::lower_integer(const air::Inst& inst) {
     case AirOp::ctpop: return define(inst, unary(op2(Op::i32_popcnt, Op::i64_popcnt), z(inst.va())));
     case AirOp::bswap: {
       if (bits == 16) return define(inst, or_(shl(n(inst.a), k(8)), shr(z(inst.va()), k(8))));
-      if (bits == 32) {
-        NodeId a = n(inst.a);
-        NodeId high = binary(Op::i32_rotl, and_(a, k(int32_t(0xff00ff00u))), k(8));
-        NodeId low = and_(binary(Op::i32_rotl, a, k(24)), k(int32_t(0xff00ff00u)));
-        return define(inst, or_(high, low));
-      }
-      NodeId a = n(inst.a);
-      NodeId b = or_(and_(shr(a, k(8)), k(0x00ff00ff00ff00ffll)), shl(and_(a, k(0x00ff00ff00ff00ffll)), k(8)));
-      NodeId c = or_(and_(shr(b, k(16)), k(0x0000ffff0000ffffll)), shl(and_(b, k(0x0000ffff0000ffffll)), k(16)));
-      return define(inst, binary(Op::i64_rotl, c, k(32)));
+      return define(inst, byte_swap(n(inst.a), bits));
     }
     case AirOp::bitreverse: {
       // Pairs exchanged at growing distances; the narrow types come out of the top of 32 bits.

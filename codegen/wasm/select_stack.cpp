@@ -20,6 +20,7 @@ namespace lode::wasm {
 using AirOp = air::Op;
 
 namespace {
+constexpr uint32_t none = ~0u;
 constexpr uint32_t tree_limit = 120;  // nesting of operands; deeper ones go through locals
 }  // namespace
 
@@ -227,22 +228,129 @@ uint32_t Selector::new_flow_node(FlowEnd end) {
   return n.payload;
 }
 
+// Blocks that only return their parameter. Those who go there return at once, which is shorter than to pass the value; not where
+// a return has to give a frame back first.
+void Selector::find_returns() {
+  returned_param_.assign(blocks_.size(), none);
+  if (own_signature_.results.empty() || moves_stack_ || (uses_frame_ && calls_)) return;
+  for (uint32_t i = 1; i < blocks_.size(); i++) {
+    const BlockInfo& b = blocks_[i];
+    const air::Block& block = fn_->blocks[b.air];
+    if (block.inst_count != 1 || b.first_node != b.end_node || b.tail_call != no_node || b.condition == no_node) continue;
+    if (fn_->insts[block.first_inst].op != AirOp::ret) continue;
+    if (b.condition >= b.first_param && b.condition < b.first_param + b.param_count) returned_param_[i] = b.condition - b.first_param;
+  }
+}
+
+// Edges that assign the same values to the parameters of the same block share one flow node for that: those of branches and
+// switches always, those of jumps where the values are there anyway and enough edges take part.
+void Selector::group_edges() {
+  edge_group_.assign(fn_->edges.size(), none);
+  group_node_.clear();
+  struct Candidate {
+    uint32_t edge, to;
+    bool jump;
+  };
+  std::vector<Candidate> all;
+  for (uint32_t i = 0; i < blocks_.size(); i++) {
+    const air::Block& block = fn_->blocks[blocks_[i].air];
+    const air::Inst& last = fn_->insts[block.first_inst + block.inst_count - 1];
+    bool jump = last.op == AirOp::br;
+    air::for_each_edge(*fn_, last, [&](uint32_t e) {
+      const air::Edge& edge = fn_->edges[e];
+      uint32_t to = block_of_[edge.target.value];
+      if (!edge_has_code(edge)) return;
+      if (jump) {
+        if (returned_param_[to] != none) return;
+        for (uint32_t a = 0; a < edge.arg_count; a++) {
+          NodeId n = edge_arguments_[edge_arguments_first_[e] + a];
+          if (uses_[blocks_[to].first_param + a] && !is_constant(n) && node_block_[n] == i && nodes_[n].op != pseudo_param) return;
+        }
+      }
+      all.push_back({e, to, jump});
+    });
+  }
+  // Of the arguments, those that the target reads.
+  auto compare = [&](const Candidate& x, const Candidate& y) {
+    if (x.to != y.to) return x.to < y.to ? -1 : 1;
+    const NodeId *a = edge_arguments_.data() + edge_arguments_first_[x.edge], *b = edge_arguments_.data() + edge_arguments_first_[y.edge];
+    for (uint32_t k = 0; k < fn_->edges[x.edge].arg_count; k++)
+      if (a[k] != b[k] && uses_[blocks_[x.to].first_param + k]) return a[k] < b[k] ? -1 : 1;
+    return 0;
+  };
+  std::sort(all.begin(), all.end(), [&](const Candidate& x, const Candidate& y) {
+    int c = compare(x, y);
+    return c ? c < 0 : x.edge < y.edge;
+  });
+  for (size_t i = 0; i < all.size();) {
+    size_t end = i + 1, jumps = all[i].jump;
+    for (; end < all.size() && compare(all[i], all[end]) == 0; end++) jumps += all[end].jump;
+    size_t others = end - i - jumps;
+    bool with_jumps = others ? end - i >= 2 : jumps >= 3;
+    if (others >= 2 || with_jumps) {
+      for (size_t k = i; k < end; k++)
+        if (!all[k].jump || with_jumps) edge_group_[all[k].edge] = uint32_t(group_node_.size());
+      group_node_.push_back(none);
+    }
+    i = end;
+  }
+}
+
 // The flow node that an edge leads to: the target itself, or one that passes the arguments first.
 uint32_t Selector::edge_node(uint32_t e) {
   const air::Edge& edge = fn_->edges[e];
   uint32_t to = block_of_[edge.target.value];
   if (!edge_has_code(edge)) return to;
-  uint32_t node = new_flow_node(FlowEnd::jump);
-  flow_.nodes[node].first_edge = uint32_t(flow_.edges.size());
-  flow_.nodes[node].edge_count = 1;
-  flow_.edges.push_back(to);
+  uint32_t group = edge_group_[e];
+  if (group != none && group_node_[group] != none) return group_node_[group];
+  bool returns = returned_param_[to] != none;
+  uint32_t node = new_flow_node(returns ? FlowEnd::exit : FlowEnd::jump);
+  if (!returns) {
+    flow_.nodes[node].first_edge = uint32_t(flow_.edges.size());
+    flow_.nodes[node].edge_count = 1;
+    flow_.edges.push_back(to);
+  }
   chunks_[node].begin = uint32_t(mir_.draft().tags.size());
   in_edge_ = true;
-  write_arguments(e, to <= current_block_ ? 2 : 1);
+  if (returns) {
+    mir_.op(Op::return_);
+    use(edge_arguments_[edge_arguments_first_[e] + returned_param_[to]]);
+  } else {
+    write_arguments(e, to <= current_block_ ? 2 : 1);
+  }
   in_edge_ = false;
   chunks_[node].end = uint32_t(mir_.draft().tags.size());
   layout_.push_back(node);
+  if (group != none) group_node_[group] = node;
   return node;
+}
+
+// Blocks that nothing leads to any more have no code, so that it does not count as a use of locals.
+void Selector::drop_unreached() {
+  std::vector<uint8_t> reached(flow_.nodes.size(), 0);
+  worklist_.assign(1, 0);
+  reached[0] = 1;
+  while (!worklist_.empty()) {
+    uint32_t n = worklist_.back();
+    worklist_.pop_back();
+    for (uint32_t to : flow_.successors(n)) {
+      if (reached[to]) continue;
+      reached[to] = 1;
+      worklist_.push_back(to);
+    }
+  }
+  std::vector<Chunk> dropped;
+  for (uint32_t n = 0; n < reached.size(); n++) {
+    if (reached[n] || chunks_[n].begin == chunks_[n].end) continue;
+    dropped.push_back(chunks_[n]);
+    chunks_[n].end = chunks_[n].begin;
+  }
+  if (dropped.empty()) return;
+  std::sort(dropped.begin(), dropped.end(), [](const Chunk& a, const Chunk& b) { return a.begin < b.begin; });
+  std::erase_if(copies_, [&](const Copy& c) {
+    auto at = std::upper_bound(dropped.begin(), dropped.end(), c.get, [](uint32_t v, const Chunk& x) { return v < x.end; });
+    return at != dropped.end() && at->begin <= c.get;
+  });
 }
 
 void Selector::set_edges(uint32_t node, std::span<const uint32_t> targets) {
@@ -259,212 +367,6 @@ void Selector::forget_condition() {
   if (node_block_[n] == current_block_ && nodes_[n].op != pseudo_param) left_[n]--;
 }
 
-// Cases within reach of one another become tables, tables and single cases a tree of comparisons.
-void Selector::write_switch(uint32_t index, const air::Inst& inst) {
-  const BlockInfo& b = blocks_[index];
-  bool wide = nodes_[b.condition].type == uint8_t(ValueType::i64);
-  struct Case {
-    uint64_t value;
-    uint32_t edge, target;
-  };
-  std::vector<Case> cases;
-  uint32_t n = fn_->extra[inst.c];
-  unsigned bits = bits_of(fn_->values[inst.a].type);
-  uint64_t mask = bits >= 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
-  // Narrow operands are zero-extended and ordered as unsigned; the others are biased, so that -1 and 0 are neighbours.
-  uint64_t bias = bits >= 32 ? (mask >> 1) + 1 : 0;
-  for (uint32_t i = 0; i < n; i++) {
-    const uint32_t* x = &fn_->extra[inst.c + 1 + 3 * i];
-    uint64_t v = (x[0] | uint64_t(x[1]) << 32) & mask;
-    cases.push_back({(v + bias) & mask, x[2], 0});
-  }
-  std::sort(cases.begin(), cases.end(), [](const Case& x, const Case& y) { return x.value < y.value; });
-  // Cases often go to one block with the same arguments: one node for all of them.
-  std::vector<std::pair<uint32_t, uint32_t>> known;  // edge, node
-  auto case_node = [&](uint32_t e) {
-    const air::Edge& edge = fn_->edges[e];
-    const NodeId* args = edge_arguments_.data() + edge_arguments_first_[e];
-    for (size_t k = known.size(); k-- > 0 && known.size() - k < 64;) {
-      const air::Edge& other = fn_->edges[known[k].first];
-      if (other.target == edge.target && std::equal(args, args + edge.arg_count, edge_arguments_.data() + edge_arguments_first_[known[k].first]))
-        return known[k].second;
-    }
-    known.push_back({e, edge_node(e)});
-    return known.back().second;
-  };
-  uint32_t fallback = case_node(inst.b);
-  for (Case& c : cases) c.target = case_node(c.edge);
-  // Cases to where the default goes anyway.
-  std::erase_if(cases, [&](const Case& c) { return c.target == fallback; });
-  auto start = [&](uint32_t node) { chunks_[node].begin = uint32_t(mir_.draft().tags.size()); };
-  auto finish = [&](uint32_t node) {
-    chunks_[node].end = uint32_t(mir_.draft().tags.size());
-    layout_.push_back(node);
-  };
-  struct Cluster {
-    uint32_t first, last;  // cases
-    bool table;
-  };
-  std::vector<Cluster> clusters;
-  for (uint32_t i = 0; i < cases.size();) {
-    // The longest run that is dense enough: at least one case in eight places and four of them.
-    uint32_t best = i;
-    for (uint32_t j = i + 1; j < cases.size(); j++) {
-      uint64_t range = cases[j].value - cases[i].value;
-      if (range >= (uint64_t{1} << 24) || range > uint64_t(j - i) * 8 + 8) {
-        if (range > (uint64_t{1} << 24) || j - best > 64) break;
-        continue;
-      }
-      best = j;
-    }
-    if (best - i + 1 >= 3) {
-      clusters.push_back({i, best, true});
-      i = best + 1;
-    } else {
-      clusters.push_back({i, i, false});
-      i++;
-    }
-  }
-  auto& draft = mir_.draft();
-  uint32_t value_local = no_local;
-  // The operand of a test: the block's own condition for the first one written last, the local for the others.
-  auto operand = [&](bool first) {
-    if (first) use(b.condition);
-    else mir_.op(Op::local_get, value_local);
-  };
-  auto number = [&](uint64_t biased) {
-    uint64_t v = (biased - bias) & mask;
-    if (wide) mir_.i64_const(int64_t(v));
-    else mir_.i32_const(int32_t(uint32_t(v)));
-  };
-  // Each test is one node, the first of them the block's own.
-  bool several = clusters.size() > 1 || (clusters.size() == 1 && clusters[0].table && wide);
-  if (several && !is_constant(b.condition)) {
-    value_local = local_of(b.condition);
-    uses_[b.condition]++;  // by the other tests: it stays in its local
-  }
-  auto read_operand = [&](bool first) {
-    if (is_constant(b.condition)) use(b.condition);
-    else operand(first);
-  };
-  if (clusters.empty()) {
-    start(index);
-    flow_.nodes[index].end = FlowEnd::jump;
-    uint32_t to[] = {fallback};
-    set_edges(index, to);
-    forget_condition();
-    return;
-  }
-  // Work list of ranges of clusters; node ids are given before the code is written, so that parents come last in the code.
-  struct Range {
-    uint32_t node, first, last;  // clusters
-    uint64_t low, high;          // what the (biased) operand can be
-  };
-  std::vector<Range> ranges{{index, 0, uint32_t(clusters.size() - 1), 0, mask}};
-  std::vector<Range> done;
-  std::vector<uint32_t> targets;
-  for (size_t at = 0; at < ranges.size(); at++) {
-    Range r = ranges[at];
-    if (r.first == r.last) {
-      done.push_back(r);
-      continue;
-    }
-    done.push_back(r);
-    uint32_t middle = (r.first + r.last + 1) / 2;
-    // Two or three single cases: test one by one, as is shorter than halving.
-    bool chain = !clusters[r.first].table && r.last - r.first <= 2;
-    if (chain) {
-      uint32_t rest = new_flow_node(FlowEnd::branch);
-      ranges.push_back({rest, r.first + 1, r.last, r.low, r.high});
-      uint32_t t[] = {cases[clusters[r.first].first].target, rest};
-      set_edges(r.node, t);
-      flow_.nodes[r.node].end = FlowEnd::branch;
-    } else {
-      uint64_t pivot = cases[clusters[middle].first].value;
-      uint32_t below = new_flow_node(FlowEnd::branch), above = new_flow_node(FlowEnd::branch);
-      ranges.push_back({below, r.first, middle - 1, r.low, pivot - 1});
-      ranges.push_back({above, middle, r.last, pivot, r.high});
-      uint32_t t[] = {below, above};
-      set_edges(r.node, t);
-      flow_.nodes[r.node].end = FlowEnd::branch;
-    }
-  }
-  for (size_t at = done.size(); at-- > 0;) {
-    const Range& r = done[at];
-    bool first = r.node == index;
-    start(r.node);
-    if (r.first != r.last) {
-      bool chain = !clusters[r.first].table && r.last - r.first <= 2;
-      if (chain) {
-        mir_.op(wide ? Op::i64_eq : Op::i32_eq);
-        number(cases[clusters[r.first].first].value);
-        read_operand(first);
-      } else {
-        mir_.op(wide ? Op::i64_lt_s : bits < 32 ? Op::i32_lt_u : Op::i32_lt_s);
-        number(cases[clusters[(r.first + r.last + 1) / 2].first].value);
-        read_operand(first);
-      }
-    } else if (!clusters[r.first].table) {
-      const Case& c = cases[clusters[r.first].first];
-      uint32_t t[] = {c.target, fallback};
-      set_edges(r.node, t);
-      flow_.nodes[r.node].end = FlowEnd::branch;
-      mir_.op(wide ? Op::i64_eq : Op::i32_eq);
-      number(c.value);
-      read_operand(first);
-    } else {
-      const Cluster& k = clusters[r.first];
-      uint64_t low = cases[k.first].value, high = cases[k.last].value;
-      // A table that begins a little above zero begins at zero.
-      uint64_t zero = bias & mask;
-      uint64_t cost = wide ? 0 : 4;
-      if (low > zero && low - zero <= cost) low = zero;
-      targets.clear();
-      uint32_t next = k.first;
-      for (uint64_t v = low;; v++) {
-        if (cases[next].value == v) targets.push_back(cases[next++].target);
-        else targets.push_back(fallback);
-        if (v == high) break;
-      }
-      targets.push_back(fallback);
-      auto subtract = [&](bool first_use) {
-        if (low != zero) {
-          uint64_t base = (low - bias) & mask;
-          int64_t signed_base = wide ? int64_t(base) : int32_t(uint32_t(base));
-          mir_.op(wide ? Op::i64_sub : Op::i32_sub);
-          if (wide) mir_.i64_const(signed_base);
-          else mir_.i32_const(int32_t(signed_base));
-        }
-        read_operand(first_use);
-      };
-      if (wide) {
-        // Only the low 32 bits reach the table: the range is tested before.
-        uint32_t table = new_flow_node(FlowEnd::table);
-        uint32_t t[] = {table, fallback};
-        set_edges(r.node, t);
-        flow_.nodes[r.node].end = FlowEnd::branch;
-        set_edges(table, targets);
-        // The table's node is written before its test.
-        uint32_t begin = uint32_t(draft.tags.size());
-        mir_.op(Op::i32_wrap_i64);
-        subtract(false);
-        chunks_[table] = {begin, uint32_t(draft.tags.size())};
-        layout_.push_back(table);
-        start(r.node);
-        mir_.op(Op::i64_le_u);
-        mir_.i64_const(int64_t(high - low));
-        subtract(first);
-      } else {
-        set_edges(r.node, targets);
-        flow_.nodes[r.node].end = FlowEnd::table;
-        // Narrow operands: the difference may be negative, which is large and goes to the default.
-        subtract(first);
-      }
-    }
-    if (!first) finish(r.node);
-  }
-}
-
 void Selector::write_terminator(uint32_t index) {
   const BlockInfo& b = blocks_[index];
   const air::Block& block = fn_->blocks[b.air];
@@ -472,9 +374,22 @@ void Selector::write_terminator(uint32_t index) {
   auto start = [&] { chunks_[index].begin = uint32_t(mir_.draft().tags.size()); };
   switch (inst.op) {
     case AirOp::br: {
+      uint32_t target = block_of_[fn_->edges[inst.a].target.value];
+      if (edge_group_[inst.a] != none) {
+        uint32_t shared[] = {edge_node(inst.a)};
+        start();
+        flow_.nodes[index].end = FlowEnd::jump;
+        set_edges(index, shared);
+        break;
+      }
       start();
+      if (returned_param_[target] != none) {
+        mir_.op(Op::return_);
+        use(edge_arguments_[edge_arguments_first_[inst.a] + returned_param_[target]]);
+        break;
+      }
       flow_.nodes[index].end = FlowEnd::jump;
-      uint32_t to[] = {block_of_[fn_->edges[inst.a].target.value]};
+      uint32_t to[] = {target};
       set_edges(index, to);
       if (edge_has_code(fn_->edges[inst.a])) write_arguments(inst.a, to[0] <= index ? 2 : 1);
       break;
@@ -577,7 +492,7 @@ void Selector::write_block(uint32_t index) {
     if (n.effect == effect_write || uses_[i]) each_operand(n, count);
   }
   if (b.condition != no_node) count(b.condition);
-  if (last.op == AirOp::br) {
+  if (last.op == AirOp::br && edge_group_[last.a] == none) {
     const air::Edge& edge = fn_->edges[last.a];
     const BlockInfo& to = blocks_[block_of_[edge.target.value]];
     for (uint32_t a = 0; a < edge.arg_count; a++)
@@ -615,7 +530,10 @@ void Selector::write_code() {
   for (uint32_t p = 0; p < entry.param_count && p < own_signature_.params.size(); p++) node_local_[entry.first_param + p] = p;
   frame_virtual_ = new_local(address_);
   for (uint32_t i = 0; i < blocks_.size(); i++) new_flow_node(FlowEnd::exit);
+  find_returns();
+  group_edges();
   for (uint32_t i = 0; i < blocks_.size(); i++) write_block(i);
+  drop_unreached();
 }
 
 }  // namespace lode::wasm

@@ -143,6 +143,7 @@ void put_mir_body(const Link& l, const mir::FunctionView& view, uint32_t file, B
   for (const mir::Reference& r : view.references) values.push_back(l.reference_value(view, r));
   cg::EmitOptions o;
   o.object = relocs;
+  o.table64 = l.table64;
   const Symbol& table = l.at(l.indirect_table);
   o.table_fixups = relocs && file != none && (l.files[file].features & cg::bit(cg::Feature::reference_types));
   uint32_t index = table.state == State::defined ? l.tables[table.item].index : table.index;

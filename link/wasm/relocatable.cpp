@@ -254,7 +254,7 @@ struct Writer {
       p.clear();
       p.push_back(1);
       p.push_back(0);
-      p.push_back(0x41);
+      p.push_back(l.table64 ? 0x42 : 0x41);
       p.push_back(1);
       p.push_back(0x0b);
       append_uleb(p, l.table_functions.size());

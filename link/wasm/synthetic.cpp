@@ -53,6 +53,8 @@ void Link::make_synthetic_symbols() {
     s.name = "__indirect_function_table";
     s.kind = SymbolKind::table;
     s.table.element = 0x70;
+    // Objects have LLVM's ABI. Executables keep 32-bit indices, which more engines know, unless an object asks for the others.
+    table64 = options.memory64 && options.relocatable;
     if (options.relocatable || options.import_table) {
       indirect_table = intern(s.name);
       at(indirect_table).kind = s.kind;

@@ -1,5 +1,5 @@
 // Random AIR programs from the builder, with the sugar of front ends in them, mean the same everywhere: to the interpreter, as x86_64
-// programs (static and PIE) and as wasm modules in node.
+// programs (static and PIE) and as wasm modules in node, with 32-bit and (where node knows them) 64-bit addresses.
 //
 // A program is a list of functions (i64, i64) -> i64 that call earlier ones. Their values are integers of odd and even widths to 128
 // bits, floating point, vectors, optionals, error unions and slices; they go through diamonds, switches, loops with block parameters and
@@ -14,6 +14,7 @@
 #include "codegen/air/text.h"
 #include "codegen/air/verifier.h"
 #include "tests/support/elf_check.h"
+#include "tests/support/node.h"
 #include "tests/support/run.h"
 #include "tests/support/toolchain.h"
 
@@ -363,6 +364,17 @@ TEST_CASE("random AIR programs mean the same to the interpreter, as x86_64 and a
     INFO(linked.describe());
     REQUIRE(linked.ok());
     RunResult r = run({"node", script, module});
+    INFO(r.describe());
+    CHECK(r.out == expected);
+
+    // With 64-bit addresses it is the text that x86_64 took.
+    if (node_with_memory64().empty()) continue;
+    command[2] = "wasm64";
+    command[5] = air;
+    linked = run(command);
+    INFO(linked.describe());
+    REQUIRE(linked.ok());
+    r = run(Args(node_with_memory64()) + Args{script, module});
     INFO(r.describe());
     CHECK(r.out == expected);
   }

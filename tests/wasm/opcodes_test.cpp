@@ -1,11 +1,15 @@
-// Every row of the instruction table against an independent assembler: the text of each instruction goes through wat2wasm, which
-// also validates it, and the body's bytes must be those that emit makes from MIR.
+// Every row of the instruction table against an independent assembler and an independent disassembler: the text of each instruction
+// goes through wat2wasm, and the body's bytes must be those that emit makes from MIR; a module of the bodies that emit made must
+// please wasm-validate, and wasm-objdump must read back the instructions' names and all of the bytes.
 #include <catch2/catch.hpp>
 
 #include <functional>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
 #include "codegen/wasm/emit.h"
 #include "formats/wasm/reader.h"
 #include "tests/support/run.h"
@@ -55,6 +59,51 @@ struct Case {
   std::vector<ReferenceValue> values;
 };
 
+// The instructions of a text, by name.
+std::vector<std::string> mnemonics(std::string text) {
+  static const std::set<std::string> known = [] {
+    std::set<std::string> all;
+    for (const OpInfo& row : op_table)
+      if (row.name) all.insert(row.name);
+    return all;
+  }();
+  for (char& c : text)
+    if (c == '(' || c == ')') c = ' ';
+  std::vector<std::string> out;
+  std::istringstream words(text);
+  for (std::string w; words >> w;)
+    if (known.contains(w)) out.push_back(w);
+  return out;
+}
+
+// What wasm-objdump -d says about each function: names of instructions, and all bytes behind the locals.
+struct Disassembled {
+  std::vector<std::string> names;
+  std::vector<uint8_t> bytes;
+};
+std::vector<Disassembled> disassemble(const std::string& path) {
+  std::vector<Disassembled> out;
+  test::RunResult r = test::run({"wasm-objdump", "-d", path});
+  INFO(r.describe());
+  REQUIRE(r.ok());
+  std::istringstream lines(r.out);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find(" func[") != std::string::npos) out.emplace_back();
+    size_t colon = line.find(": "), bar = line.find('|');
+    if (out.empty() || colon == std::string::npos || bar == std::string::npos || bar < colon) continue;
+    std::istringstream digits(line.substr(colon + 1, bar - colon - 1));
+    std::vector<uint8_t> bytes;
+    for (std::string d; digits >> d;) bytes.push_back(uint8_t(std::stoul(d, nullptr, 16)));
+    std::istringstream words(line.substr(bar + 1));
+    std::string name;
+    words >> name;
+    if (name.starts_with("local[")) continue;  // a declaration of locals
+    out.back().bytes.insert(out.back().bytes.end(), bytes.begin(), bytes.end());
+    if (!name.empty()) out.back().names.push_back(name);  // long instructions go on in a second line
+  }
+  return out;
+}
+
 // Assembles all cases as one module and compares body by body.
 void compare(std::vector<Case>& cases, const std::string& prelude) {
   if (!test::have_tool("wat2wasm")) return;
@@ -73,6 +122,14 @@ void compare(std::vector<Case>& cases, const std::string& prelude) {
   REQUIRE(m.ok());
   size_t skip = m->bodies.size() - cases.size();
   formats::wasm::Bytes code = m->payload(m->sections[m->code_section]);
+  std::vector<uint8_t> own;  // a code section of our own bodies
+  append_uleb(own, m->bodies.size());
+  for (size_t i = 0; i < skip; i++) {
+    const formats::wasm::Body& b = m->bodies[i];
+    append_uleb(own, b.end - b.begin);
+    own.insert(own.end(), code.begin() + b.begin, code.begin() + b.end);
+  }
+  std::vector<std::vector<uint8_t>> bodies;
   for (size_t i = 0; i < cases.size(); i++) {
     const formats::wasm::Body& b = m->bodies[skip + i];
     std::vector<uint8_t> expected(code.begin() + b.begin, code.begin() + b.end);
@@ -82,6 +139,36 @@ void compare(std::vector<Case>& cases, const std::string& prelude) {
     out.resize(size_t(emit_body(view, cases[i].values, {}, out.data(), nullptr) - out.data()));
     INFO(cases[i].wat);
     CHECK(out == expected);
+    append_uleb(own, out.size());
+    own.insert(own.end(), out.begin(), out.end());
+    bodies.push_back(std::move(out));
+  }
+
+  // The same module with our code section in the place of the assembler's.
+  if (!test::have_tool("wasm-validate") || !test::have_tool("wasm-objdump")) return;
+  std::string module = bytes.substr(0, 8);
+  for (size_t s = 0; s < m->sections.size(); s++) {
+    const formats::wasm::Section& x = m->sections[s];
+    if (x.id == formats::wasm::SectionId::custom) continue;
+    std::vector<uint8_t> head{uint8_t(x.id)};
+    formats::wasm::Bytes payload = s == m->code_section ? formats::wasm::Bytes(own) : m->payload(x);
+    append_uleb(head, payload.size());
+    module.append(head.begin(), head.end()).append(payload.begin(), payload.end());
+  }
+  std::string ours = dir.write("ours.wasm", module);
+  r = test::run({"wasm-validate", "--enable-threads", "--enable-tail-call", "--enable-exceptions", ours});
+  INFO(r.describe());
+  CHECK(r.ok());
+  std::vector<Disassembled> read = disassemble(ours);
+  REQUIRE(read.size() == m->bodies.size());
+  for (size_t i = 0; i < cases.size(); i++) {
+    INFO(cases[i].wat);
+    std::vector<std::string> names = mnemonics(cases[i].wat);
+    names.push_back("end");
+    const Disassembled& d = read[skip + i];
+    CHECK(d.names == names);
+    CHECK(d.bytes == std::vector<uint8_t>(bodies[i].end() - long(d.bytes.size()), bodies[i].end()));
+    CHECK(bodies[i].size() - d.bytes.size() <= 7);  // the locals
   }
 }
 

@@ -2,6 +2,9 @@
 // memory whose order matters, calls and block parameters that swap; and the code of small functions, instruction by instruction.
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+#include <array>
+#include <map>
 #include <random>
 
 #include "codegen/air/interpreter.h"
@@ -240,6 +243,169 @@ TEST_CASE("wasm select: random functions run as the interpreter says") {
     while (k < got.size() && k < expected.size() && got[k] == expected[k]) word += got[k++] == ' ';
     FAIL("function f" << word / inputs << " on input " << word % inputs << " " << got.substr(0, 300));
   }
+}
+
+namespace {
+
+// Modules whose functions take one i64 and give one, against the interpreter; memory is 64 bytes of data, the same for all calls.
+void compare_unary(const std::string& functions, int count, const std::vector<uint64_t>& inputs, const std::vector<std::string>& options = {}) {
+  std::string source = "layout pointer_bytes 4\nstrong data @bytes : [64 x i8] = \"";
+  const char digits[] = "0123456789abcdef";
+  for (unsigned i = 0; i < 64; i++) {
+    unsigned b = (i * 167 + 13) & 255;
+    source += std::string("\\") + digits[b >> 4] + digits[b & 15];
+  }
+  source += "\"\n" + functions;
+  auto owned = std::make_unique<air::Module>(parse(source));
+  std::string expected;
+  {
+    air::InterpreterOptions o;
+    o.target = air::LegalizeOptions::wasm();
+    air::Interpreter machine(*owned, o);
+    for (int f = 0; f < count; f++)
+      for (uint64_t x : inputs) {
+        auto r = machine.call("f" + std::to_string(f), {x});
+        if (!r.ok()) FAIL(r.error().text());
+        expected += std::to_string(uint64_t((*r)[0])) + " ";
+      }
+  }
+  std::vector<std::string> args{"--no-entry", "--export-all"};
+  args.insert(args.end(), options.begin(), options.end());
+  lw::Link link(wasm_options(args));
+  link.diagnostics.quiet = true;
+  link.add_air(std::move(owned));
+  std::vector<uint8_t> out = link.flush();
+  REQUIRE_FALSE(out.empty());
+  REQUIRE(validates(out));
+  std::string js = "(()=>{let s='';for(let f=0;f<" + std::to_string(count) + ";f++)for(const x of [";
+  for (uint64_t x : inputs) js += std::to_string(int64_t(x)) + "n,";
+  js += "])s+=BigInt.asUintN(64,e['f'+f](x))+' ';return s})()";
+  std::string got = node(out, js);
+  if (got == expected + "\n") return;
+  size_t k = 0, word = 0;
+  while (k < got.size() && k < expected.size() && got[k] == expected[k]) word += got[k++] == ' ';
+  FAIL("function f" << word / inputs.size() << " of " << inputs[word % inputs.size()] << " " << got.substr(0, 300));
+}
+
+}  // namespace
+
+TEST_CASE("wasm select: switches of every shape") {
+  if (!have_tool("node")) return;
+  std::mt19937 rng(5);
+  std::string source;
+  const int functions = 80;
+  std::vector<uint64_t> inputs;
+  for (int64_t v = -140; v < 300; v++) inputs.push_back(uint64_t(v));
+  for (int shift : {8, 15, 16, 31, 32, 33, 63})
+    for (int64_t d : {-2, -1, 0, 1, 2, 65}) inputs.push_back((uint64_t{1} << shift) + uint64_t(d));
+  for (int f = 0; f < functions; f++) {
+    int width = std::array{8, 16, 32, 64}[rng() % 4];
+    int targets = 1 + int(rng() % 4);
+    // Runs, sets and single values, at either side of zero.
+    std::map<int64_t, int> cases;
+    int64_t least = width == 8 ? -128 : -200, most = width == 8 ? 127 : 290;
+    int64_t at = least + int64_t(rng() % 200);
+    while (at <= most) {
+      int target = int(rng()) % targets;
+      switch (rng() % 4) {
+        case 0:
+          for (unsigned n = 1 + rng() % 30; n && at <= most; n--) cases[at++] = target;
+          break;
+        case 1:
+          for (unsigned n = 1 + rng() % 12; n && at <= most; n--) cases[at] = target, at += 1 + int64_t(rng() % 6);
+          break;
+        case 2:
+          for (unsigned n = 1 + rng() % 12; n && at <= most; n--) cases[at] = int(rng() % unsigned(targets)), at += 1 + int64_t(rng() % 3);
+          break;
+        default: cases[at++] = target;
+      }
+      at += int64_t(rng() % 120);
+    }
+    if (width == 64) cases[int64_t{1} << 32] = 0;
+    std::string n = std::to_string(f), type = "i" + std::to_string(width), list;
+    for (auto [v, t] : cases) {
+      std::string k = std::to_string(std::abs(t) % targets);
+      list += (list.empty() ? "" : ", ") + std::to_string(v) + ": " + (f % 3 ? "t" + k : "d(" + std::to_string(7 + std::abs(t) % targets) + ")");
+    }
+    source += "strong func @f" + n + "(%x: i64) -> i64 {\ns:\n";
+    if (width < 64) source += "  %y = trunc i64 %x to " + type + "\n";
+    source += "  switch " + type + " " + (width < 64 ? "%y" : "%x") + ", d(3) [" + list + "]\n";
+    if (f % 3)
+      for (int t = 0; t < targets; t++)
+        if (list.find("t" + std::to_string(t)) != std::string::npos) source += "t" + std::to_string(t) + ":\n  br d(" + std::to_string(100 + t) + ")\n";
+    // Some functions only return what they got, others do something with it.
+    source += f % 2 ? "d(%r: i64):\n  ret i64 %r\n}\n" : "d(%r: i64):\n  %q = mul i64 %r, 3\n  ret i64 %q\n}\n";
+  }
+  compare_unary(source, functions, inputs);
+}
+
+TEST_CASE("wasm select: integers put together from bytes") {
+  if (!have_tool("node")) return;
+  std::mt19937 rng(3);
+  std::string source = "strong data @more : [8 x i8] = \"\\01\\80\\02\\ff\\03\\7f\\04\\fe\"\n";
+  const int functions = 120;
+  for (int f = 0; f < functions; f++) {
+    bool wide = rng() % 2;
+    int n = wide ? 8 : rng() % 3 ? 4 : 2, id = 0;
+    std::string type = wide ? "i64" : "i32", s = "strong func @f" + std::to_string(f) + "(%x: i64) -> i64 {\ns:\n";
+    auto fresh = [&] { return "%v" + std::to_string(id++); };
+    auto line = [&](const std::string& text) {
+      std::string r = fresh();
+      s += "  " + r + " = " + text + "\n";
+      return r;
+    };
+    bool big = rng() % 2, indexed = rng() % 2, broken = rng() % 4 == 0;
+    std::string base = "@bytes";
+    if (indexed) base = line("ptr_add nuw ptr @bytes, i32 " + line("and i32 " + line("trunc i64 %x to i32") + ", 28") + " * 1");
+    std::vector<int> order;
+    for (int i = 0; i < n; i++) order.push_back(i);
+    if (rng() % 2) std::shuffle(order.begin(), order.end(), rng);
+    std::string sum;
+    int wrong = broken ? int(rng() % unsigned(n)) : -1, kind = int(rng() % 3);
+    for (int k : order) {
+      if (k == wrong && kind == 0) s += "  store i8 77, ptr @more\n";  // may be the same memory, for all that is known
+      std::string p = line("ptr_add nuw ptr " + base + " + " + std::to_string(k == wrong && kind == 1 ? 20 : k));
+      std::string v = line("load i8, ptr " + p);
+      v = line("zext i8 " + v + " to " + type);
+      int shift = (big ? n - 1 - k : k) * 8 + (k == wrong && kind == 2 ? 1 : 0);
+      if (shift) v = line("shl " + type + " " + v + ", " + std::to_string(shift));
+      sum = sum.empty() ? v : line("or " + type + " " + sum + ", " + v);
+    }
+    if (!wide) sum = line("zext i32 " + sum + " to i64");
+    source += s + "  ret i64 " + sum + "\n}\n";
+  }
+  compare_unary(source, functions, {0, 4, 8, 28});
+}
+
+TEST_CASE("wasm select: a load in four pieces is one, unless something is written in between") {
+  auto body = [](const char* between) {
+    std::string s = "strong func @f(%p: ptr) -> i32 {\ns:\n  %a = load i8, ptr %p\n  %x = zext i8 %a to i32\n  %q = ptr_add nuw ptr %p + 1\n" + std::string(between) +
+                    "  %b = load i8, ptr %q\n  %y = zext i8 %b to i32\n  %z = shl i32 %y, 8\n  %r = or i32 %z, %x\n  ret i32 %r\n}\n";
+    return code(s, "f");
+  };
+  CHECK(body("") == "local.get 0;i32.load16_u offset=0 align=1;");
+  CHECK(body("  store i8 0, ptr %q\n").find("i32.load16_u") == std::string::npos);
+}
+
+TEST_CASE("wasm select: edges that assign the same share the assignment, and what only returns is returned at once") {
+  // Three ways to the same block with the same value, one of them by a jump.
+  std::string s = code("declare func @g(i32) -> void\nstrong func @f(%a: i32, %b: i32) -> i32 {\ns:\n  %c = icmp eq i32 %a, 5\n  cond_br %c, d(70000), t\n"
+                       "t:\n  call void @g(i32 %a)\n  %e = icmp eq i32 %b, 5\n  cond_br %e, d(70000), u\nu:\n  call void @g(i32 %b)\n  br d(70000)\n"
+                       "d(%r: i32):\n  call void @g(i32 %r)\n  ret i32 %r\n}\n", "f");
+  size_t first = s.find("i32.const 70000");
+  CHECK(first != std::string::npos);
+  CHECK(s.find("i32.const 70000", first + 1) == std::string::npos);
+  s = code("strong func @f(%a: i32, %b: i32) -> i32 {\ns:\n  %c = icmp eq i32 %a, 5\n  cond_br %c, t, u\nt:\n  %x = mul i32 %b, %b\n  br d(%x)\n"
+           "u:\n  %y = mul i32 %a, %a\n  br d(%y)\nd(%r: i32):\n  ret i32 %r\n}\n", "f");
+  CHECK(s.find("local.set") == std::string::npos);
+}
+
+TEST_CASE("wasm select: the address of a datum, and a place in the frame, are the offset of an indexed access") {
+  CHECK(code("declare data @t : [9 x i32]\nstrong func @f(%i: i32) -> i32 {\ns:\n  %p = ptr_add nuw ptr @t, i32 %i * 4\n  %x = load i32, ptr %p align 4\n  ret i32 %x\n}\n", "f")
+            .find("i32.add") == std::string::npos);
+  // Without the promise, index and address may wrap.
+  CHECK(code("declare data @t : [9 x i32]\nstrong func @f(%i: i32) -> i32 {\ns:\n  %p = ptr_add ptr @t, i32 %i * 4\n  %x = load i32, ptr %p align 4\n  ret i32 %x\n}\n", "f")
+            .find("i32.add") != std::string::npos);
 }
 
 TEST_CASE("wasm select: values stay on the operand stack") {
