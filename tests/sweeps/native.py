@@ -100,8 +100,7 @@ int main(int argc, char** argv, char** env) {
             return name, f"run: {got.reason()}, expected {expected['reason']}, output {'equal' if got.out.hex() == expected['out'] else 'differs'}"
         return name, None
 
-    # Landing pads are not made from IR: C++ with exceptions goes as native objects only.
-    jobs = [(program, c, w) for c in a.compilers.split(",") for w in ways for program in programs if not (c == "clang-flto" and program.endswith(".cpp"))]
+    jobs = [(program, c, w) for c in a.compilers.split(",") for w in ways for program in programs]
     results = [r for r in sweep.parallel(one, jobs, a.jobs, "native") if r]
     shutil.rmtree(temp, ignore_errors=True)
     out = a.out or os.path.join(sweep.TOP, "build/sweeps", "native.txt")
