@@ -54,6 +54,16 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
     if (callee < m_.globals.size() && m_.globals[callee].attributes != bc::none)
       out.flags |= s_.attributes[m_.globals[callee].attributes].call_flags & ~air::callflags::read_none;
   }
+  if (wide_vectors_ && out.inline_asm == ~0u) {
+    bool wide = i.type != bc::none && s_.type_ok[i.type] && has_wide_vector(s_.types[i.type]);
+    for (uint32_t a : args) {
+      const uint32_t t = b_.type_of(m_, a);
+      wide |= t < s_.types.size() && s_.type_ok[t] && m_.types[t].kind != bc::TypeKind::Metadata && has_wide_vector(s_.types[t]);
+    }
+    const bool own = callee < m_.globals.size() && m_.globals[callee].kind == bc::Global::Function &&
+                     (m_.globals[callee].linkage == bc::Linkage::Internal || m_.globals[callee].linkage == bc::Linkage::Private);
+    if (wide && !own) return fail("call that passes AVX vectors to a function which is not local to this module is not supported");
+  }
   const size_t base = w_.words.size();
   for (uint32_t n = 0; n < args.size(); n++) {
     if (n < params.size() && (m_.types[params[n]].kind == bc::TypeKind::Metadata || m_.types[params[n]].kind == bc::TypeKind::Label))
@@ -319,6 +329,47 @@ bool FunctionImporter::library_call(const bc::Inst& i, air::SymbolIndex symbol, 
   return true;
 }
 
+// Loads and stores of the lanes that a mask names. A lane that it does not name goes to a slot that nobody looks at.
+bool FunctionImporter::masked_memory(const bc::Inst& i, IntrinsicKind kind, T type, std::span<const uint32_t> args) {
+  const bool is_load = kind == IntrinsicKind::MaskedLoad || kind == IntrinsicKind::Gather;
+  const bool pointers = kind == IntrinsicKind::Gather || kind == IntrinsicKind::Scatter;
+  if (args.size() < 4) return fail("intrinsic with too few arguments");
+  V place = use(args[is_load ? 0 : 1]), mask = use(args[is_load ? 2 : 3]), data = use(args[is_load ? 3 : 0]);
+  if (!place.valid() || !mask.valid() || !data.valid()) return false;
+  const T t = type_of(data);
+  const air::Type& vector = air_type(t);
+  const air::Type& masks = air_type(type_of(mask));
+  if (vector.kind != air::TypeKind::Vector || (is_load && type != t) || masks.kind != air::TypeKind::Vector || masks.element != types_.i1 ||
+      masks.count != vector.count || vector.count > 64)
+    return fail("intrinsic of an unexpected type");
+  const air::Type& places = air_type(type_of(place));
+  if (pointers ? places.kind != air::TypeKind::Vector || places.element != types_.ptr || places.count != vector.count : type_of(place) != types_.ptr)
+    return fail("intrinsic of an unexpected type");
+  const T e = vector.element;
+  const uint64_t lanes = vector.count, size = types_.size_of(e);
+  if (is_int(e) && air_type(e).bits % 8) return fail("intrinsic on a vector of such lanes is not supported");
+  f_.slots.push_back({std::max<uint64_t>(size, 1), 4});
+  V nowhere = emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1));
+  const uint16_t plain = air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 0);
+  V whole = data;
+  for (uint64_t l = 0; l < lanes; l++) {
+    V lane = int_constant(types_.i32, l);
+    V named = emit(O::extract_element, types_.i1, mask.value, lane.value);
+    V at = pointers ? emit(O::extract_element, types_.ptr, place.value, lane.value) : l ? emit_ptr_add(place, V{}, 0, int64_t(l * size)) : place;
+    at = emit(O::select, types_.ptr, named.value, at.value, nowhere.value);
+    V value = emit(O::extract_element, e, data.value, lane.value);
+    if (is_load) {
+      V loaded = emit(O::load, e, at.value, ~0u, ~0u, plain);
+      value = emit(O::select, e, named.value, loaded.value, value.value);
+      whole = emit(O::insert_element, t, whole.value, value.value, lane.value);
+    } else {
+      emit(O::store, types_.void_type, at.value, value.value, ~0u, plain);
+    }
+  }
+  if (is_load) set(i, whole);
+  return true;
+}
+
 bool FunctionImporter::assembly(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args) {
   const bool variable = in.variable_text && args.size() > 1 && folder_.fold(args[1]).kind != Folded::Int;
   air::InlineAsm a;
@@ -504,6 +555,20 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       const uint32_t callee = ops(i)[1];
       return library_call(i, s_.libcalls[callee], s_.libcall_types[callee], args);
     }
+    case IntrinsicKind::MaskedLoad: case IntrinsicKind::MaskedStore: case IntrinsicKind::Gather: case IntrinsicKind::Scatter:
+      return masked_memory(i, in.kind, type, args);
+    case IntrinsicKind::FromHalf:
+      if (!take(1)) return false;
+      if (type_of(v[0]) != types_.i16 || !is_float(type)) return fail("intrinsic of an unexpected type");
+      v[0] = emit(O::bitcast, types_.f16, v[0].value);
+      set(i, type == types_.f16 ? v[0] : emit(O::fpext, type, v[0].value));
+      return true;
+    case IntrinsicKind::ToHalf:
+      if (!take(1)) return false;
+      if (type != types_.i16 || !is_float(type_of(v[0]))) return fail("intrinsic of an unexpected type");
+      if (type_of(v[0]) != types_.f16) v[0] = emit(O::fptrunc, types_.f16, v[0].value);
+      set(i, emit(O::bitcast, type, v[0].value));
+      return true;
     case IntrinsicKind::Assembly: return assembly(i, in, type, args);
     case IntrinsicKind::Prefetch:
       if (!take(1)) return false;

@@ -73,6 +73,7 @@ bool FunctionImporter::header() {
     const AttributeSummary& a = s_.attributes[g.attributes];
     if (a.unsupported) return fail(std::string(a.unsupported) + " is not supported");
     f_.flags |= a.function_flags;
+    wide_vectors_ = a.wide_vectors;
     f_.result_attrs = a.result_attrs;
     for (uint32_t k = a.first; k < a.first + a.count; k++) {
       const ParamEntry& e = s_.param_entries[k];
@@ -90,6 +91,11 @@ bool FunctionImporter::header() {
     return fail("function with a result of a type that is not supported");
   for (uint32_t p : list.subspan(1))
     if (!s_.type_ok[p]) return fail("function with a parameter of a type that is not supported");
+  // With AVX, such vectors are one register's worth; here they are several of 128 bits. Only functions of this module agree on that.
+  if (wide_vectors_ && g.linkage != bc::Linkage::Internal && g.linkage != bc::Linkage::Private)
+    for (uint32_t p : list)
+      if (p != bc::none && m_.types[p].kind != bc::TypeKind::Void && has_wide_vector(s_.types[p]))
+        return fail("function that passes AVX vectors and is known outside of its module is not supported");
   return true;
 }
 

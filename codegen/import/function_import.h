@@ -78,6 +78,7 @@ class FunctionImporter {
   bool call(const bc::Inst& i);
   bool call_branch(const bc::Inst& i);
   bool intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args);
+  bool masked_memory(const bc::Inst& i, IntrinsicKind kind, T type, std::span<const uint32_t> args);
   bool assembly(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
   bool library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args);
   bool operands_fit(O op, const V* v, T result);
@@ -121,6 +122,17 @@ class FunctionImporter {
     return true;
   }
 
+  // A vector of more than 128 bits, or a structure or array with one.
+  bool has_wide_vector(T t, int depth = 0) const {
+    const air::Type& x = types_[t];
+    if (x.kind == air::TypeKind::Vector) return types_.size_of(t) > 16;
+    if (depth > 4) return false;
+    if (x.kind == air::TypeKind::Array) return has_wide_vector(x.element, depth + 1);
+    if (x.kind == air::TypeKind::Struct)
+      for (uint32_t f = 0; f < x.field_count; f++)
+        if (has_wide_vector(types_.member(x, f), depth + 1)) return true;
+    return false;
+  }
   T type_of(V v) const { return f_.values[v.value].type; }
   const air::Type& air_type(T t) const { return types_[t]; }
   T scalar_of(T t) const { return types_[t].kind == air::TypeKind::Vector ? types_[t].element : t; }
@@ -147,6 +159,7 @@ class FunctionImporter {
   uint32_t last_scope_ = 0, last_file_ = 0;
   bool has_locations_ = false;
   bool in_entry_ = true;
+  bool wide_vectors_ = false;   // AttributeSummary::wide_vectors of this function
   int budget_ = 0;
   struct SwitchRest {           // the rest of a switch on an integer wider than 64 bits
     uint32_t inst, next_case, block, air_block;

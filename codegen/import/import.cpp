@@ -17,12 +17,12 @@ Result<std::unique_ptr<BitcodeModule>> BitcodeModule::open(std::span<const uint8
     LODE_ASSIGN(s.bitcode, bc::open(file));
     s.name = s.air.name = name;
     s.air.triple = std::string(s.bitcode.triple);
-    s.air.module_asm = std::string(s.bitcode.module_asm);
     s.air.files.emplace_back();
     LODE_TRY(import_types(s));
     summarise_attributes(s);
     LODE_TRY(import_symbols(s));
     LODE_TRY(import_data(s));
+    LODE_TRY(apply_module_asm(s));
     LODE_TRY(import_scopes(s));
     return {};
   };

@@ -24,6 +24,9 @@ enum class IntrinsicKind : uint8_t {
   Library,      // a call of a C library function: name + f, nothing, l for f32, f64, f80 and f128
   PowI,         // __powisf2, __powidf2, __powixf2, __powitf2
   Assembly,     // an inline assembly statement with the call's operands and result (a target's own intrinsics)
+  MaskedLoad, MaskedStore, Gather, Scatter,  // lane by lane
+  FromHalf,     // i16 with a half's bits to a wider type
+  ToHalf,
   Prefetch, LoadRelative, PointerMask, ThreeWay, ClearCache, GetRounding, IsFpClass, FpTest, VectorInsert, VectorExtract,
 };
 

@@ -171,7 +171,11 @@ void summarise_attributes(ImportState& s) {
         for (const bc::Attribute& a : attrs) {
           if (a.form == bc::Attribute::String) {
             if (a.key == "target-cpu") target.processor = a.text;
-            if (a.key == "target-features") target.features = a.text;
+            if (a.key == "target-features") {
+              target.features = a.text;
+              const std::string features = "," + std::string(a.text) + ",";
+              out.wide_vectors = features.find(",+avx,") != std::string::npos;
+            }
             continue;
           }
           switch (a.kind) {

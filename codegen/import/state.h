@@ -28,6 +28,7 @@ struct AttributeSummary {
   uint16_t call_flags = 0;      // air::callflags
   uint16_t result_attrs = 0;
   uint8_t stack_align_log2 = 0;
+  bool wide_vectors = false;    // the function passes vectors of more than 128 bits in registers of that width (x86_64: AVX)
   uint32_t first = 0, count = 0;  // ParamEntry, by rising param
   const char* unsupported = nullptr;
 };
@@ -106,6 +107,8 @@ void summarise_attributes(ImportState& s);
 Result<void> import_symbols(ImportState& s);
 // data_import.cpp: initialisers, llvm.used and friends, aliases
 Result<void> import_data(ImportState& s);
+// module_asm.cpp
+Result<void> apply_module_asm(ImportState& s);
 // debug_import.cpp
 void number_files(const ImportState& s, const bc::DebugScopes& scopes, std::vector<uint32_t>& out);
 Result<void> import_scopes(ImportState& s);

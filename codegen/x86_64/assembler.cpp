@@ -95,12 +95,13 @@ struct Parsed {
 
 class Assembler {
  public:
-  Assembler(const std::vector<AsmValue>& values, MirWriter& w) : values_(values), w_(w) {}
+  Assembler(const std::vector<AsmValue>& values, MirWriter& w, const AsmSymbols& symbols) : values_(values), w_(w), symbols_(symbols) {}
   Result<void> run(std::string_view text);
 
  private:
   const std::vector<AsmValue>& values_;
   MirWriter& w_;
+  const AsmSymbols& symbols_;
   std::unordered_map<std::string, Label> labels_;
   std::unordered_map<std::string, unsigned> counts_;  // definitions so far of a numeric label
   std::string prefix_;                                // "lock " or "rep ", from a statement of its own
@@ -367,6 +368,18 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
     if (!parse_number(s.substr(1), p.imm)) return unknown(whole);
     return p;
   }
+  // name+8(%rip)
+  if (symbols_ && s.ends_with("(%rip)") && (std::isalpha(uint8_t(s[0])) || s[0] == '_' || s[0] == '.')) {
+    std::string_view inside = trim(s.substr(0, s.size() - 6));
+    size_t sign = inside.find_first_of("+-");
+    int64_t addend = 0;
+    if (sign != std::string_view::npos && !parse_number(inside.substr(sign), addend)) return unknown(whole);
+    uint32_t r = symbols_(trim(inside.substr(0, sign)), mir::ReferenceKind::direct, addend);
+    if (r == no_symbol) return unknown(whole, "its module does not know the symbol, or it is not near");
+    p.kind = Parsed::Kind::mem;
+    p.mem = Mem::symbol(r);
+    return p;
+  }
   bool plain_name = std::isalpha(uint8_t(s[0])) || s[0] == '.' || s[0] == '_' ||
                     (digit(s[0]) && s.size() < 5 && (s.back() == 'b' || s.back() == 'f') && s.substr(0, 2) != "0x");
   if (plain_name) {
@@ -571,6 +584,14 @@ Result<void> Assembler::statement(std::string_view s) {
       w_.call_ref(to.ref);
       return {};
     }
+    if (call && symbols_ && !labels_.count(std::string(to.name))) {
+      std::string_view name = to.name;
+      if (name.ends_with("@PLT")) name.remove_suffix(4);
+      uint32_t r = symbols_(name, mir::ReferenceKind::call, 0);
+      if (r == no_symbol) return unknown(s, "its module does not know the symbol");
+      w_.call_ref(r);
+      return {};
+    }
     bool own = digit(to.name[0]) || to.name[0] == '.' || labels_.count(std::string(to.name));
     if (!own && (call || !(jump || mnemonic[0] == 'j'))) return unknown(s);
     Label target = label(to.name, false);
@@ -655,8 +676,8 @@ bool condition_by_name(std::string_view name, Cond& out) {
   return true;
 }
 
-Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer) {
-  return Assembler(values, writer).run(text);
+Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer, const AsmSymbols& symbols) {
+  return Assembler(values, writer, symbols).run(text);
 }
 
 }  // namespace lode::x86_64

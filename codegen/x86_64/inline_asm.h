@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,11 @@ struct AsmValue {
   uint32_t reference = 0;    // reference: an immediate that is a symbol's address
 };
 
-Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer);
+// What the names of symbols in the text stand for: a reference of kind call, or direct with an addend; no_symbol when there is none or
+// it cannot be had in this way.
+inline constexpr uint32_t no_symbol = ~0u;
+using AsmSymbols = std::function<uint32_t(std::string_view name, mir::ReferenceKind kind, int64_t addend)>;
+
+Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer, const AsmSymbols& symbols = {});
 
 }  // namespace lode::x86_64

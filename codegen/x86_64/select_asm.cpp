@@ -286,7 +286,16 @@ Result<void> Selector::emit_asm(uint32_t index, const codegen::Location* at) {
     if (v.kind == AsmValue::Kind::memory) v.mem = physical(u.memory[k], l);
     else if (v.kind == AsmValue::Kind::gp || v.kind == AsmValue::Kind::fp) v.reg = uint8_t(l->value & 15);
   }
-  return assemble(u.text, u.values, *writer_);
+  auto symbol = [&](std::string_view name, mir::ReferenceKind kind, int64_t addend) {
+    for (uint32_t i = 0; i < module_->symbols.size(); i++) {
+      if (module_->name_of(air::SymbolIndex(i)) != name) continue;
+      air::Constant c{air::ConstantKind::Symbol, TypeTable::ptr, i, uint64_t(addend)};
+      if (kind == mir::ReferenceKind::direct && !symbol_is_direct(c)) return no_symbol;
+      return reference(c, kind, addend);
+    }
+    return no_symbol;
+  };
+  return assemble(u.text, u.values, *writer_, symbol);
 }
 
 }  // namespace lode::x86_64

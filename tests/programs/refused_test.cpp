@@ -1,0 +1,53 @@
+// What is not supported is an error that names the function and the place, and leaves no output.
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+
+#include "tests/support/elf_check.h"
+#include "tests/support/run.h"
+#include "tests/support/toolchain.h"
+
+using namespace lode::test;
+
+namespace {
+
+std::string refusal(const std::string& source, const Args& flags = {}) {
+  TempDir dir;
+  std::string c = dir.write("a.c", source), bitcode = dir.file("a.o"), program = dir.file("program");
+  RunResult made = run(Args{"clang-19", "-w", "-c", "-emit-llvm", "-O1", c, "-o", bitcode} + flags);
+  INFO(made.describe());
+  REQUIRE(made.ok());
+  RunResult linked = run(Args{LODE_BINARY} + static_link({bitcode}, program));
+  CHECK(!linked.ok());
+  CHECK(!std::filesystem::exists(program));
+  return linked.err;
+}
+
+bool says(const std::string& error, std::initializer_list<const char*> parts) {
+  INFO(error);
+  bool all = true;
+  for (const char* p : parts) {
+    INFO(p);
+    CHECK(error.find(p) != std::string::npos);
+    all &= error.find(p) != std::string::npos;
+  }
+  return all;
+}
+
+const char* const vectors = R"c(typedef int v8 __attribute__((vector_size(32)));
+v8 numbers;
+)c";
+
+}  // namespace
+
+TEST_CASE("refused: AVX vectors that cross a module's border") {
+  const std::string head = vectors;
+  CHECK(says(refusal(head + "__attribute__((target(\"avx2\"))) v8 twice(v8 x) { return x + x; }\nint main(void) { v8 (*volatile p)(v8) = twice; return p != 0; }\n"),
+             {"'twice'", "AVX vectors"}));
+  CHECK(says(refusal(head + "v8 outside(v8);\n__attribute__((target(\"avx2\"))) int main(void) { numbers = outside(numbers); return 0; }\n"), {"'main'", "AVX vectors"}));
+}
+
+TEST_CASE("refused: module-level assembly that makes code or data") {
+  CHECK(says(refusal("__asm__(\".globl f\\nf: ret\");\nint main(void) { return 0; }\n"), {"module-level inline assembly, line 2", "f: ret"}));
+  CHECK(says(refusal("__asm__(\".section x; .long 5\");\nint main(void) { return 0; }\n"), {"line 1", ".long 5"}));
+}
