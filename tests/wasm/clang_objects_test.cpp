@@ -325,3 +325,32 @@ TEST_CASE("wasm link: thread-local data in a shared memory") {
   CHECK(validates(p.bytes("t.wasm")));
   CHECK(node(p.bytes("t.wasm"), "e.f()") == "12\n");
 }
+
+TEST_CASE("wasm link: tail calls use no stack, and are an error where the code may not use them") {
+  if (!have_tools()) return;
+  Project p;
+  const char* source =
+      "int odd(unsigned n,int x); int even(unsigned n,int x){if(!n)return x;__attribute__((musttail))return odd(n-1,x+1);}\n"
+      "int odd(unsigned n,int x){if(!n)return -x;__attribute__((musttail))return even(n-1,x+1);}\n"
+      "typedef int (*fn)(unsigned,int); fn volatile fp=even; int indirect(unsigned n,int x){__attribute__((musttail))return fp(n,x);} int f(int n){return indirect(n,0);}";
+  for (const char* level : {"-O0", "-O2"}) {
+    INFO(level);
+    std::string bitcode = p.compile("a.c", source, {level, "-mtail-call", "-emit-llvm"});
+    REQUIRE(p.lode({bitcode, "--no-entry", "--export=f"}, "t.wasm").ok());
+    std::vector<uint8_t> bytes = p.bytes("t.wasm");
+    CHECK(validates(bytes));
+    CHECK(node(bytes, "[e.f(1000000),e.f(1000001)].join()") == "1000000,-1000001\n");
+    fw::Module m = read_back(bytes);
+    bool named = false;
+    for (const fw::FeatureEntry& x : m.features) named |= x.name == "tail-call";
+    CHECK(named);
+    REQUIRE(p.lode({bitcode, "-r"}, "r.o").ok());
+    REQUIRE(p.wasm_ld({p.dir.file("r.o"), "--no-entry", "--export=f"}, "u.wasm").ok());
+    CHECK(node(p.bytes("u.wasm"), "e.f(1000001)") == "-1000001\n");
+  }
+  RunResult r = p.lode({p.compile("a.c", source, {"-O0", "-emit-llvm"}), "--no-entry", "--export=f"}, "t.wasm");
+  CHECK(r.status == 1);
+  CHECK(r.err.find("musttail") != std::string::npos);
+  CHECK(r.err.find("tail-call") != std::string::npos);
+  CHECK(r.err.find("'indirect'") != std::string::npos);
+}
