@@ -277,7 +277,7 @@ class Bench:
             for k in kernels if self.a.each_kernel else ["all"]:
                 files = kernels if k == "all" else [k]
                 sources[f"kernels -{level}" if k == "all" else f"{k} -{level}"] = ([(["--target=wasm32-wasi", "-" + level], os.path.join(HERE, "kernels", f)) for f in files], ["--no-entry", "--export-all"])
-        rows, time_rows = [], []
+        rows, time_rows, mir_rows = [], [], []
         columns = ["lode", "wasm-opt -O1", "llc -O0", "compressed", "wasm-opt -O1", "llc", "compressed", "wasm-opt -O1"]
         for title, (group, options) in sources.items():
             bcs = []
@@ -288,9 +288,12 @@ class Bench:
             options = [*options, "--allow-undefined", "--strip-all"]
             out, opt = self.path("module.lode.wasm"), self.path("opt.wasm")
             row = [title]
-            optimised = ""
+            optimised, mir = "", None
             try:
-                self.must([self.lode, "-m", "wasm32", *options, *bcs, "-o", out])
+                r = sweep.run([self.lode, "-m", "wasm32", "--verbose", *options, *bcs, "-o", out], 60)
+                if not r.ok():
+                    raise Failed(r.reason())
+                mir = re.search(rb"(\d+) MIR instructions of ([\d.]+) bytes \(([\d.]+) with", r.out)
                 if have("wasm-validate"):
                     self.must(["wasm-validate", "--enable-all", out])
                 row.append(code_section(out)[0])
@@ -317,6 +320,8 @@ class Bench:
             row.append(f"{row[1] / row[7]:.3f}" if isinstance(row[1], int) else "")
             row.append(f"{row[2] / row[8]:.3f}" if isinstance(row[2], int) and isinstance(row[8], int) else "")
             rows.append(row)
+            if mir:
+                mir_rows.append([title, *(x.decode() for x in mir.groups())])
             if title.startswith("SQLite") or title.startswith("Lua"):
                 objects = [bc + ".t.o" for bc in bcs]
                 r = compare({"lode": [[self.lode, "-m", "wasm32", *options, *bcs, "-o", out]],
@@ -325,6 +330,7 @@ class Bench:
         table("code section of WebAssembly modules, bytes (libc's functions imported)", ["bitcode", *columns, "lode / llc compressed", "both after wasm-opt"], rows)
         if not have("wasm-opt"):
             print("(wasm-opt is not installed: left out)")
+        table("wasm MIR in the store", ["bitcode", "instructions", "bytes each", "with function records"], mir_rows)
         table("bitcode to WebAssembly module", TIMING, time_rows)
 
     def recorded_link(self, command):

@@ -20,8 +20,6 @@ using T = air::TypeTable;
 using Flags = air::MemoryFlags;
 
 namespace {
-constexpr uint32_t none = ~0u;
-
 Op load_op(ValueType t, unsigned bits, bool is_signed) {
   if (t == ValueType::f32) return Op::f32_load;
   if (t == ValueType::f64) return Op::f64_load;

@@ -62,19 +62,8 @@ void Link::add_inputs() {
       case InputArg::file:
         if (in_lib) {
           // Its names are offered like an archive member's.
-          size_t before = mappings.size();
-          int fd = open(in.name.c_str(), O_RDONLY | O_CLOEXEC);
-          struct stat st;
-          if (fd < 0 || fstat(fd, &st) != 0 || st.st_size == 0) {
-            diagnostics.error("cannot open " + in.name + ": " + std::strerror(errno));
-            if (fd >= 0) close(fd);
-            break;
-          }
-          void* p = mmap(nullptr, size_t(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-          close(fd);
-          if (p == MAP_FAILED) break;
-          mappings.emplace_back(p, size_t(st.st_size));
-          Bytes bytes(static_cast<const uint8_t*>(mappings[before].first), mappings[before].second);
+          Bytes bytes = map_file(in.name);
+          if (bytes.empty()) break;
           std::vector<std::string_view> names;
           if (!offered_names(bytes, in.name, names)) {  // archives are taken as they are
             add_bytes(bytes, in.name, true, false);
@@ -95,13 +84,14 @@ void Link::add_inputs() {
   }
 }
 
-void Link::add_file(const std::string& path, bool whole_archive) {
+// The bytes of a file, which stay mapped for the link; empty after an error was reported.
+Bytes Link::map_file(const std::string& path) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat st;
   if (fd < 0 || fstat(fd, &st) != 0) {
     diagnostics.error("cannot open " + path + ": " + std::strerror(errno));
     if (fd >= 0) close(fd);
-    return;
+    return {};
   }
   if (S_ISDIR(st.st_mode)) errno = EISDIR;
   Bytes bytes;
@@ -113,12 +103,25 @@ void Link::add_file(const std::string& path, bool whole_archive) {
     }
   }
   close(fd);
-  if (bytes.empty()) {
-    diagnostics.error(path + ": " + (S_ISREG(st.st_mode) ? "the file is empty" : std::strerror(errno)));
-    return;
-  }
+  if (bytes.empty()) diagnostics.error(path + ": " + (S_ISREG(st.st_mode) ? "the file is empty" : std::strerror(errno)));
+  return bytes;
+}
+
+void Link::add_file(const std::string& path, bool whole_archive) {
+  Bytes bytes = map_file(path);
+  if (bytes.empty()) return;
   add_bytes(bytes, path, true, whole_archive);
   extract_pending();
+}
+
+// A member's bytes. Those of a thin archive are files, named relative to it, which are mapped when they are first asked for.
+Bytes Link::member_bytes(uint32_t archive, uint32_t member) {
+  Archive& a = archives[archive];
+  if (!a.thin || !a.members[member].empty()) return a.members[member];
+  std::string path(a.member_names[member]);
+  size_t slash = a.name.rfind('/');
+  if (!path.starts_with("/") && slash != std::string::npos) path = a.name.substr(0, slash + 1) + path;
+  return a.members[member] = map_file(path);
 }
 
 // The names that an input defines for others; false for what is no object and no module.
@@ -136,18 +139,19 @@ void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whol
   if (formats::Archive::is_archive(bytes)) {
     auto opened = formats::Archive::open(bytes);
     if (!opened.ok()) return diagnostics.error(std::move(opened.error()).at(name));
-    if (opened->thin) return diagnostics.error(name + ": thin archives are not supported for wasm");
     uint32_t index = uint32_t(archives.size());
     Archive& a = archives.emplace_back();
     a.name = name;
+    a.thin = opened->thin;
     for (const formats::ArchiveMember& m : opened->members) {
       a.member_names.push_back(m.name);
       a.members.push_back(m.data);
     }
     a.taken.assign(a.members.size(), whole_archive);
     if (whole_archive) {
-      for (size_t i = 0; i < opened->members.size(); i++)
-        add_bytes(opened->members[i].data, name + "(" + std::string(opened->members[i].name) + ")", true, false);
+      for (uint32_t i = 0; i < opened->members.size(); i++)
+        if (Bytes member = member_bytes(index, i); !member.empty() || !opened->thin)
+          add_bytes(member, name + "(" + std::string(opened->members[i].name) + ")", true, false);
     } else {
       // An index that was made without knowing of bitcode lacks those members.
       std::vector<bool> indexed(opened->members.size());
@@ -158,8 +162,9 @@ void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whol
         }
       std::vector<std::string_view> names;
       for (uint32_t i = 0; i < opened->members.size(); i++) {
-        Bytes member = opened->members[i].data;
-        if (indexed[i] || (opened->has_index && fw::is_wasm(member))) continue;
+        if (indexed[i]) continue;
+        Bytes member = member_bytes(index, i);
+        if ((opened->has_index && fw::is_wasm(member)) || (opened->thin && member.empty())) continue;
         names.clear();
         if (!offered_names(member, name + "(" + std::string(opened->members[i].name) + ")", names)) {
           if (!opened->has_index) diagnostics.error(name + ": the archive has no index, and member " + std::string(opened->members[i].name) + " is no wasm object or bitcode");

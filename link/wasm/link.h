@@ -205,6 +205,7 @@ struct InputFile {
 
 struct Archive {
   std::string name;
+  bool thin = false;  // the members are files; `members` has those that were asked for
   std::vector<std::string_view> member_names;
   std::vector<Bytes> members;
   std::vector<bool> taken;
@@ -279,7 +280,9 @@ struct Link {
   // -- passes
   // inputs.cpp
   void add_inputs();                                       // what the command line names
+  Bytes map_file(const std::string& path);
   void add_file(const std::string& path, bool whole_archive);
+  Bytes member_bytes(uint32_t archive, uint32_t member);
   void add_bytes(Bytes bytes, const std::string& name, bool eager, bool whole_archive);
   void add_object(Bytes bytes, const std::string& name, bool eager);
   bool offered_names(Bytes bytes, const std::string& name, std::vector<std::string_view>& out);

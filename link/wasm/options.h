@@ -45,7 +45,8 @@ struct Options {
   bool strip_all = false, strip_debug = false;
   bool merge_data_segments = true;
   unsigned optimize = 1;  // 0: constants stay apart
-  bool compress = true;  // minimal LEB128 in the code of objects too
+  bool compress = true;  // minimal LEB128 in the code of objects too, where no debug information is written
+  bool compress_given = false;
   bool check_features = true, features_given = false;
   std::vector<std::string> features, extra_features;
   Unresolved unresolved = Unresolved::report;

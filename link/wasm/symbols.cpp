@@ -227,7 +227,9 @@ void Link::extract_pending() {
     std::string member(archives[a].member_names[m]);
     std::string name = archives[a].name.empty() ? member : archives[a].name + "(" + member + ")";
     if (!options.why_extract_file.empty()) extractions.push_back(file_name(s.file) + "\t" + name + "\t" + describe(id) + "\n");
-    add_bytes(archives[a].members[m], name, false, false);
+    Bytes bytes = member_bytes(a, m);
+    if (archives[a].thin && bytes.empty()) continue;  // reported
+    add_bytes(bytes, name, false, false);
   }
   pending.clear();
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <unordered_map>
 
 #include "base/bytes.h"
 #include "link/digest.h"
@@ -94,11 +95,61 @@ static Buffer name_section(const Link& l) {
   return out;
 }
 
+namespace {
+
+// One input's part of a custom section. Of merged strings: where each begins in the input and in the output, in order.
+struct Piece {
+  uint32_t file, section, offset;
+  std::vector<std::pair<uint32_t, uint32_t>> strings;
+};
+
+// Strings of debug information, each once and within another one where it is its end, as wasm-ld has it. Custom sections have no flag that says so: the name does.
+// False when a part does not end with a string's end: then nothing is merged.
+bool merge_strings(const Link& l, std::vector<Piece>& pieces, Buffer& payload) {
+  auto bytes_of = [&](const Piece& p) {
+    const InputFile& f = l.files[p.file];
+    return f.object->payload(f.object->sections[p.section]);
+  };
+  for (const Piece& p : pieces) {
+    Bytes bytes = bytes_of(p);
+    if ((!bytes.empty() && bytes.back() != 0) || !l.files[p.file].object->sections[p.section].relocs.empty()) return false;
+  }
+  auto each = [&](const Piece& p, auto&& f) {
+    Bytes bytes = bytes_of(p);
+    for (size_t at = 0; at < bytes.size();) {
+      std::string_view text(reinterpret_cast<const char*>(bytes.data()) + at);  // ends in the section, see above
+      f(uint32_t(at), text);
+      at += text.size() + 1;
+    }
+  };
+  std::unordered_map<std::string_view, uint32_t> places;
+  for (const Piece& p : pieces) each(p, [&](uint32_t, std::string_view text) { places.emplace(text, 0); });
+  // Read backwards, the longer first where one is the other's end: then all ends of a string follow it.
+  std::vector<std::string_view> order;
+  for (const auto& [text, place] : places) order.push_back(text);
+  std::sort(order.begin(), order.end(), [](std::string_view x, std::string_view y) {
+    auto [i, j] = std::mismatch(x.rbegin(), x.rend(), y.rbegin(), y.rend());
+    if (i == x.rend() || j == y.rend()) return x.size() > y.size();
+    return uint8_t(*i) < uint8_t(*j);
+  });
+  std::string_view whole;
+  for (std::string_view text : order) {
+    if (!payload.empty() && whole.ends_with(text)) {
+      places[text] = uint32_t(payload.size() - 1 - text.size());
+      continue;
+    }
+    whole = text;
+    places[text] = uint32_t(payload.size());
+    payload.insert(payload.end(), text.data(), text.data() + text.size() + 1);
+  }
+  for (Piece& p : pieces) each(p, [&](uint32_t at, std::string_view text) { p.strings.emplace_back(at, places[text]); });
+  return true;
+}
+
+}  // namespace
+
 // Custom sections of objects: debug information is concatenated by name and relocated; others are concatenated as they are.
 static void custom_sections(Link& l, Buffer& out) {
-  struct Piece {
-    uint32_t file, section, offset;
-  };
   std::vector<std::pair<std::string_view, std::vector<Piece>>> all;
   for (uint32_t n = 0; n < l.files.size(); n++) {
     const InputFile& f = l.files[n];
@@ -119,17 +170,30 @@ static void custom_sections(Link& l, Buffer& out) {
         const Piece& last = it->second.back();
         offset = last.offset + l.files[last.file].object->sections[last.section].size;
       }
-      it->second.push_back({n, s, offset});
+      it->second.push_back({n, s, offset, {}});
     }
   }
-  auto offset_of = [&](uint32_t file, uint32_t section) -> uint64_t {
-    for (auto& [name, pieces] : all)
-      for (const Piece& p : pieces)
-        if (p.file == file && p.section == section) return p.offset;
-    return 0;
+  Buffer strings;
+  std::unordered_map<uint64_t, const Piece*> by_section;
+  for (auto& [name, pieces] : all) {
+    if (name == ".debug_str" && l.options.optimize > 0 && !merge_strings(l, pieces, strings)) strings.clear();
+    for (const Piece& p : pieces) by_section.emplace(uint64_t(p.file) << 32 | p.section, &p);
+  }
+  auto place_of = [&](uint32_t file, uint32_t section, uint64_t offset) -> uint64_t {
+    auto it = by_section.find(uint64_t(file) << 32 | section);
+    if (it == by_section.end()) return offset;
+    const Piece& p = *it->second;
+    if (p.strings.empty()) return p.offset + offset;
+    auto at = std::upper_bound(p.strings.begin(), p.strings.end(), offset, [](uint64_t v, const auto& s) { return v < s.first; });
+    --at;  // the first string begins at 0
+    return at->second + (offset - at->first);
   };
   for (auto& [name, pieces] : all) {
     Buffer payload;
+    if (name == ".debug_str" && !strings.empty()) {
+      put_custom(out, name, strings);
+      continue;
+    }
     // References to what is not linked: -1, or -2 where -1 starts a base address entry (DWARF 4 section 2.17.3).
     uint64_t dead = name == ".debug_ranges" || name == ".debug_loc" ? uint64_t(-2) : uint64_t(-1);
     for (const Piece& p : pieces) {
@@ -142,7 +206,7 @@ static void custom_sections(Link& l, Buffer& out) {
         const fw::RelocInfo& info = fw::info(r.type);
         uint64_t value;
         if (info.target == fw::RelocTarget::section_offset) {
-          value = offset_of(p.file, f.object->symbols[r.index].element) + uint64_t(r.addend);
+          value = place_of(p.file, f.object->symbols[r.index].element, uint64_t(r.addend));
         } else {
           const Symbol& s = info.target == fw::RelocTarget::type ? l.symbols[0] : l.at(f.symbols[r.index]);
           bool gone = info.target != fw::RelocTarget::type &&

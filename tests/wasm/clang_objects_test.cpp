@@ -2,6 +2,8 @@
 // linked by wasm-ld. Skipped where the tools are absent.
 #include <catch2/catch.hpp>
 
+#include <array>
+
 #include "tests/wasm/project.h"
 
 using namespace lode;
@@ -131,6 +133,22 @@ TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats
   CHECK(r.status == 1);
   CHECK(r.err.find("cut.bc") != std::string::npos);
 
+  // Thin archives hold names of files.
+  for (const char* flags : {"rcsT", "rcST"}) {
+    std::string thin = p.dir.file("thin.a");
+    std::filesystem::remove(thin);
+    REQUIRE(run({"llvm-ar-19", flags, thin, ab, b}).ok());
+    REQUIRE(p.lode({main, thin, "--no-entry", "--export=run"}, "t.wasm").ok());
+    CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");
+    REQUIRE(p.lode({main, "--whole-archive", thin, "--no-entry", "--export=run"}, "t.wasm").ok());
+    CHECK(node(p.bytes("t.wasm"), "e.run()") == "492\n");
+    std::filesystem::rename(ab, ab + ".away");
+    r = p.lode({main, thin, "--no-entry", "--export=run"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("cannot open " + ab) != std::string::npos);
+    std::filesystem::rename(ab + ".away", ab);
+  }
+
   const char* inline_source = "struct C { int v; C(int x):v(x){} virtual int f(){ return v; } }; template<class T> T twice(T x){return x+x;}\n";
   for (std::vector<std::string> flags : std::vector<std::vector<std::string>>{{"-O0", "-fno-exceptions", "-fno-rtti"}, {"-O0", "-fno-exceptions", "-fno-rtti", "-emit-llvm"}}) {
     std::string x = p.compile("x.cc", std::string(inline_source) + "C first(5); extern \"C\" int x(){ C c(3); C* q=&c; return twice(q->f()); }", flags);
@@ -185,6 +203,64 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
     CHECK(r.status == 1);
     CHECK(r.err.find("'nontrapping-fptoint'") != std::string::npos);
     CHECK(r.err.find("a.c.o") != std::string::npos);
+  }
+  SECTION("a feature that is not allowed, in bitcode") {
+    for (auto [source, flag, feature] : {std::array{"int f(double x){return x;}", "-mnontrapping-fptoint", "nontrapping-fptoint"},
+                                         {"typedef int v __attribute__((vector_size(16))); void f(v*p){*p=*p+*p;}", "-msimd128", "simd128"},
+                                         {"int g(int); int f(int x){__attribute__((musttail)) return g(x);} int g(int x){return x;}", "-mtail-call", "tail-call"}}) {
+      std::string o = p.compile("a.c", source, {"-O1", flag, "-emit-llvm"});
+      RunResult r = p.lode({o, "--no-entry", "--export=f", "--features=mutable-globals,sign-ext,multivalue,reference-types"}, "t.wasm");
+      CHECK(r.status == 1);
+      CHECK(r.err.find("Target feature '" + std::string(feature) + "' used by") != std::string::npos);
+      CHECK(r.err.find("a.c.o") != std::string::npos);
+      r = p.lode({o, "--no-entry", "--export=f"}, "t.wasm");
+      INFO(r.describe());
+      CHECK(r.ok());
+      CHECK(validates(p.bytes("t.wasm")));
+    }
+    // Thread-local data without atomics became ordinary: such code forbids a shared memory.
+    std::string tls = p.compile("tls.c", "_Thread_local int u=3; int f(void){return u;}", {"-O1", "-emit-llvm"});
+    RunResult r = p.lode({tls, "--no-entry", "--export=f", "--shared-memory", "--features=atomics,bulk-memory,mutable-globals,sign-ext,multivalue,reference-types", "--max-memory=1048576"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("--shared-memory is disallowed by") != std::string::npos);
+    CHECK(r.err.find("tls.c.o") != std::string::npos);
+  }
+  SECTION("an import without a module, and a function without either") {
+    for (const char* kind : {"-c", "-emit-llvm"}) {
+      // A name alone is imported from env, as wasm-ld has it; nothing at all is undefined.
+      std::string named = p.compile("a.c", "__attribute__((import_name(\"outer\"))) int inner(int); int f(int x){return inner(x);}", {"-O1", kind});
+      RunResult r = p.lode({named, "--no-entry", "--export=f"}, "t.wasm");
+      INFO(r.describe());
+      REQUIRE(r.ok());
+      std::vector<uint8_t> bytes = p.bytes("t.wasm");
+      fw::Module m = read_back(bytes);
+      REQUIRE(m.imports.size() == 1);
+      CHECK(m.imports[0].module == "env");
+      CHECK(m.imports[0].name == "outer");
+      r = p.lode({p.compile("b.c", "int nowhere(int); int f(int x){return nowhere(x);}", {"-O1", kind}), "--no-entry", "--export=f"}, "t.wasm");
+      CHECK(r.status == 1);
+      CHECK(r.err.find("undefined symbol: nowhere") != std::string::npos);
+      CHECK(r.err.find("b.c.o") != std::string::npos);
+    }
+  }
+  SECTION("a call through a type that nothing has") {
+    // The table has functions, none of this type: the module is valid and the call traps.
+    for (const char* kind : {"-c", "-emit-llvm"}) {
+      std::string o = p.compile("a.c", "void h(void){} void (*volatile table)(void)=h; double f(void){return ((double(*)(float,long long))table)(1,2);}", {"-O1", kind});
+      RunResult r = p.lode({o, "--no-entry", "--export=f"}, "t.wasm");
+      INFO(r.describe());
+      REQUIRE(r.ok());
+      CHECK(validates(p.bytes("t.wasm")));
+      std::string got = node(p.bytes("t.wasm"), "(()=>{try{e.f()}catch(x){return x.constructor.name}})()");
+      CHECK(got == "RuntimeError\n");
+    }
+  }
+  SECTION("exceptions and setjmp, in bitcode") {
+    std::string o = p.compile("a.cc", "int g(int); extern \"C\" int f(int x){try{return g(x);}catch(int e){return e;}}", {"-O1", "-fexceptions", "-fwasm-exceptions", "-emit-llvm"});
+    RunResult r = p.lode({o, "--no-entry", "--export=f", "--allow-undefined"}, "t.wasm");
+    CHECK(r.status == 1);
+    CHECK(r.err.find("'f'") != std::string::npos);
+    CHECK(r.err.find("a.cc.o") != std::string::npos);
   }
   SECTION("shared memory without atomics") {
     RunResult r = p.lode({p.compile("a.c", "int f(void){return 1;}"), "--no-entry", "--export=f", "--shared-memory"}, "t.wasm");
@@ -248,4 +324,33 @@ TEST_CASE("wasm link: thread-local data in a shared memory") {
   REQUIRE(r.ok());
   CHECK(validates(p.bytes("t.wasm")));
   CHECK(node(p.bytes("t.wasm"), "e.f()") == "12\n");
+}
+
+TEST_CASE("wasm link: tail calls use no stack, and are an error where the code may not use them") {
+  if (!have_tools()) return;
+  Project p;
+  const char* source =
+      "int odd(unsigned n,int x); int even(unsigned n,int x){if(!n)return x;__attribute__((musttail))return odd(n-1,x+1);}\n"
+      "int odd(unsigned n,int x){if(!n)return -x;__attribute__((musttail))return even(n-1,x+1);}\n"
+      "typedef int (*fn)(unsigned,int); fn volatile fp=even; int indirect(unsigned n,int x){__attribute__((musttail))return fp(n,x);} int f(int n){return indirect(n,0);}";
+  for (const char* level : {"-O0", "-O2"}) {
+    INFO(level);
+    std::string bitcode = p.compile("a.c", source, {level, "-mtail-call", "-emit-llvm"});
+    REQUIRE(p.lode({bitcode, "--no-entry", "--export=f"}, "t.wasm").ok());
+    std::vector<uint8_t> bytes = p.bytes("t.wasm");
+    CHECK(validates(bytes));
+    CHECK(node(bytes, "[e.f(1000000),e.f(1000001)].join()") == "1000000,-1000001\n");
+    fw::Module m = read_back(bytes);
+    bool named = false;
+    for (const fw::FeatureEntry& x : m.features) named |= x.name == "tail-call";
+    CHECK(named);
+    REQUIRE(p.lode({bitcode, "-r"}, "r.o").ok());
+    REQUIRE(p.wasm_ld({p.dir.file("r.o"), "--no-entry", "--export=f"}, "u.wasm").ok());
+    CHECK(node(p.bytes("u.wasm"), "e.f(1000001)") == "-1000001\n");
+  }
+  RunResult r = p.lode({p.compile("a.c", source, {"-O0", "-emit-llvm"}), "--no-entry", "--export=f"}, "t.wasm");
+  CHECK(r.status == 1);
+  CHECK(r.err.find("musttail") != std::string::npos);
+  CHECK(r.err.find("tail-call") != std::string::npos);
+  CHECK(r.err.find("'indirect'") != std::string::npos);
 }
