@@ -289,7 +289,9 @@ void Selector::select_inst(const Inst& i) {
     case AirOp::extract: break;  // stands for a leaf of its operand
     case AirOp::call: case AirOp::invoke: select_call(i); break;
     case AirOp::landing_pad: select_landing_pad(i); break;
-    case AirOp::eh_typeid: break;  // a constant: see prepare_exceptions()
+    case AirOp::eh_typeid:  // a constant: see prepare_exceptions()
+      if (pads_.empty()) fail("an exception's type in a function without a personality");
+      break;
     case AirOp::va_start: select_va_start(i); break;
     case AirOp::return_address: case AirOp::frame_address: case AirOp::eh_sjlj_setjmp: case AirOp::eh_sjlj_longjmp: case AirOp::read_cycle_counter:
     case AirOp::thread_pointer: case AirOp::debug_trap: select_misc(i); break;

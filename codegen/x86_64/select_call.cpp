@@ -192,6 +192,7 @@ void Selector::select_call(const Inst& i) {
   // The edges' blocks come first: they ask for their arguments, the result perhaps among them.
   uint32_t unwind = ~0u;
   if (invoke) {
+    if (pads_.empty()) return fail("an invoke in a function without a personality");
     unwind = unwind_block(i.c);
     want_arguments(i.b);
   }

@@ -36,9 +36,7 @@ void Selector::prepare_exceptions() {
   exceptions_.clear();
   pads_.clear();
   personality_ = ~0u;
-  bool any = false;
-  for (const Inst& i : fn_->insts) any |= i.op == AirOp::invoke || i.op == AirOp::landing_pad || i.op == AirOp::eh_typeid;
-  if (!any) return;
+  if (!fn_->personality.valid()) return;  // then it has no invokes either, which select_call() checks
   pads_.resize(fn_->blocks.size());
   bool invokes = false;
   for (uint32_t b = 0; b < fn_->blocks.size(); b++) {
@@ -53,7 +51,6 @@ void Selector::prepare_exceptions() {
     invokes |= end.op == AirOp::invoke;
   }
   if (invokes) {
-    if (!fn_->personality.valid()) return fail("an invoke in a function without a personality");
     const SymbolId symbol = context_->symbols[fn_->personality.value];
     personality_ = writer_->add_reference(symbol, 0, mir::ReferenceKind::got_slot);
   }
@@ -107,6 +104,7 @@ void Selector::copy_landing_pad(ValueId value) {
 }
 
 void Selector::select_landing_pad(const Inst& i) {
+  if (pads_.empty()) return fail("a landing pad in a function without a personality");
   if (!pads_[cur_block_].copies) copy_landing_pad(i.result);
 }
 

@@ -2,6 +2,7 @@
 // way of objects that other linkers finish.
 #include <catch2/catch.hpp>
 
+#include "tests/support/elf_check.h"
 #include "tests/support/run.h"
 #include "tests/support/toolchain.h"
 
@@ -67,6 +68,7 @@ void suite(const std::string& level) {
   for (const Args& kind : {Args{"-pie"}, Args{"-no-pie"}, Args{"-static"}, Args{"-static-pie"}, Args{"-pie", "-Wl,--gc-sections", "-Wl,--icf=all"}}) {
     INFO(level << " " << kind.back());
     build(Args{"clang++-19", ld, native, "-o", program} + kind + bitcode);
+    CHECK(elf_report(program) == "");
     CHECK(outcome(program, ways) == expected);
   }
   {
