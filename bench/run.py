@@ -260,20 +260,21 @@ class Bench:
 
     def wasm(self):
         sources = {}
-        for level in ("O0", "O1", "O2"):
+        wanted = lambda *levels: [l for l in levels if l in self.a.levels.split(",")]
+        for level in wanted("O0", "O1", "O2"):
             group = []
             for c in (os.path.join(TOP, "examples/sqlite/driver.c"), os.path.join(self.sqlite, "sqlite3.c")):
                 group.append(([*WASI_FLAGS, "-" + level, *SQLITE_FLAGS, "-I" + self.sqlite], c))
             sources[f"SQLite -{level}"] = (group, ["--no-entry", "--export=__main_argc_argv"])
         if self.a.lua:
-            for level in ("O0", "O2"):
+            for level in wanted("O0", "O2"):
                 files = [f for f in sorted(os.listdir(self.a.lua)) if f.endswith(".c") and f not in ("onelua.c", "ltests.c", "luac.c", "lua.c")]
                 group = [(["--target=wasm32-wasi", "-" + level, "-w", "-D_WASI_EMULATED_SIGNAL", "-D_WASI_EMULATED_PROCESS_CLOCKS", "-DLUA_USE_C89", f"-I{self.a.lua}", "-I" + os.path.join(HERE, "wasi"), "-include", "missing.h"], os.path.join(self.a.lua, f)) for f in files]
                 sources[f"Lua -{level}"] = (group, ["--no-entry", "--export-all"])
         else:
             print("\n(no --lua CHECKOUT: Lua left out)")
         kernels = sorted(f for f in os.listdir(os.path.join(HERE, "kernels")) if f.endswith(".c"))
-        for level in ("O0", "O2"):
+        for level in wanted("O0", "O2"):
             for k in kernels if self.a.each_kernel else ["all"]:
                 files = kernels if k == "all" else [k]
                 sources[f"kernels -{level}" if k == "all" else f"{k} -{level}"] = ([(["--target=wasm32-wasi", "-" + level], os.path.join(HERE, "kernels", f)) for f in files], ["--no-entry", "--export-all"])
@@ -403,6 +404,7 @@ def main():
     p.add_argument("--lua", help="checkout of Lua's source")
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--only", default="compile,phases,runtime,size,wasm,link")
+    p.add_argument("--levels", default="O0,O1,O2", help="wasm: levels of the bitcode")
     p.add_argument("--each-kernel", action="store_true", help="wasm: a row for each kernel")
     a = p.parse_args()
     if not os.path.exists(a.lode):

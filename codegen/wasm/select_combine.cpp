@@ -88,7 +88,7 @@ NodeId Selector::combine_loads(NodeId a, NodeId b, bool wide) {
     bool difference = address.op == uint16_t(Op::i32_sub) || address.op == uint16_t(Op::i64_sub);
     if ((sum || difference) && constant(address.b, k)) {
       p.base = address.a;
-      p.offset += difference ? -k : k;
+      p.offset = int64_t(uint64_t(p.offset) + (difference ? 0 - uint64_t(k) : uint64_t(k)));
     }
     total += bytes;
     pieces[count++] = p;
@@ -101,9 +101,9 @@ NodeId Selector::combine_loads(NodeId a, NodeId b, bool wide) {
   NodeId first = lowest.load;
   for (unsigned i = 0; i < count; i++) {
     const Piece& p = pieces[i];
-    int64_t at = p.offset - lowest.offset;
+    int64_t at = int64_t(uint64_t(p.offset) - uint64_t(lowest.offset));
     if (p.base != lowest.base || p.symbol != lowest.symbol || at < 0 || at >= int64_t(total)) return no_node;
-    if (i && p.offset != pieces[i - 1].offset + int64_t(pieces[i - 1].bytes)) return no_node;
+    if (i && uint64_t(p.offset) != uint64_t(pieces[i - 1].offset) + pieces[i - 1].bytes) return no_node;
     little = little && p.shift == unsigned(at) * 8;
     big = big && p.bytes == 1 && p.shift == (total - 1 - unsigned(at)) * 8;
     first = std::min(first, p.load);

@@ -241,7 +241,7 @@ NodeId Selector::scaled(const air::Inst& ptr_add, int64_t scale, int64_t& behind
     sum = k >= 0 && k < int64_t{1} << (shift & 31);
   behind = 0;
   if ((sum || difference) && value_uses_[ptr_add.b] == 1 && constant(n.b, k)) {
-    behind = int64_t(uint64_t(difference ? -k : k) * uint64_t(scale));
+    behind = int64_t((difference ? 0 - uint64_t(k) : uint64_t(k)) * uint64_t(scale));
     i = n.a;
   }
   if (scale == 1) return i;
