@@ -430,6 +430,23 @@ TEST_CASE("Import: what is not supported is an error with the function and the i
   CHECK(r.error().message.find("address space 7") != std::string::npos);
 }
 
+TEST_CASE("Import: asm goto is a statement and a switch") {
+  Bytes bytes = compile("clang-19", {"-O1"}, "x.c", R"(
+    int f(int x) { asm goto("jmp %l1" : : "r"(x) : : out); return x; out: return 0; }
+  )");
+  if (bytes.empty()) return;
+  auto m = BitcodeModule::open(bytes, "x.bc");
+  REQUIRE(m.ok());
+  air::Function f = body(**m, "f");
+  bool asked = false, switched = false;
+  for (const air::Inst& i : f.insts) {
+    asked |= i.op == air::Op::call && f.calls[i.a].inline_asm != ~0u;
+    switched |= i.op == air::Op::switch_;
+  }
+  CHECK(asked);
+  CHECK(switched);
+}
+
 TEST_CASE("Import: programs do in the interpreter what they do natively") {
   const std::string source = R"(
     #include <stdio.h>

@@ -1,4 +1,4 @@
-// What is not supported is an error that names the function and the place, and leaves no output.
+// What is not supported is an error that names the function and the place, and leaves no output; and where the border lies.
 #include <catch2/catch.hpp>
 
 #include <filesystem>
@@ -50,4 +50,22 @@ TEST_CASE("refused: AVX vectors that cross a module's border") {
 TEST_CASE("refused: module-level assembly that makes code or data") {
   CHECK(says(refusal("__asm__(\".globl f\\nf: ret\");\nint main(void) { return 0; }\n"), {"module-level inline assembly, line 2", "f: ret"}));
   CHECK(says(refusal("__asm__(\".section x; .long 5\");\nint main(void) { return 0; }\n"), {"line 1", ".long 5"}));
+}
+
+TEST_CASE("module-level assembly: .symver gives functions of a module versions") {
+  TempDir dir;
+  std::string c = dir.write("v.c", R"c(int foo_old(void) { return 1; }
+int foo_new(void) { return 2; }
+__asm__(".symver foo_old,foo@V1\n.symver foo_new,foo@@@V2");
+)c");
+  std::string map = dir.write("v.map", "V1 { global: foo; local: *; }; V2 { global: foo; } V1;\n"), bitcode = dir.file("v.o"), library = dir.file("libv.so");
+  RunResult made = run({"clang-19", "-w", "-c", "-emit-llvm", "-fPIC", "-O1", c, "-o", bitcode});
+  INFO(made.describe());
+  REQUIRE(made.ok());
+  RunResult linked = run({LODE_BINARY, "-shared", bitcode, "-o", library, "--version-script", map});
+  INFO(linked.describe());
+  REQUIRE(linked.ok());
+  RunResult listed = run({"readelf", "--dyn-syms", "-W", library});
+  CHECK(listed.out.find("foo@V1") != std::string::npos);
+  CHECK(listed.out.find("foo@@V2") != std::string::npos);
 }
