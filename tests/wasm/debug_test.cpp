@@ -2,8 +2,9 @@
 // with what it reads from wasm-ld's.
 #include <catch2/catch.hpp>
 
-#include <regex>
+#include <cstdio>
 #include <set>
+#include <sstream>
 
 #include "tests/wasm/project.h"
 
@@ -43,22 +44,43 @@ Debug read_debug(const std::string& path, const std::vector<uint8_t>& bytes) {
   Debug d;
   RunResult info = run({"llvm-dwarfdump-19", "--debug-info", path});
   REQUIRE(info.ok());
-  std::regex entry("DW_TAG_subprogram[^\n]*\n\\s+DW_AT_low_pc\\s+\\(0x([0-9a-f]+)\\)\n\\s+DW_AT_high_pc\\s+\\(0x([0-9a-f]+)\\)(?:.|\n)*?DW_AT_name\\s+\\(\"(\\w+)\"\\)");
-  for (std::sregex_iterator i(info.out.begin(), info.out.end(), entry), end; i != end; ++i) {
-    uint64_t low = std::stoull((*i)[1], nullptr, 16), high = std::stoull((*i)[2], nullptr, 16);
-    size_t body = body_at(low);
+  // An attribute's value as it is printed in the line: DW_AT_name ("one"), DW_AT_low_pc (0x0000000000000005).
+  auto attribute = [](const std::string& line, const char* name) {
+    size_t at = line.find(std::string(name) + "\t(");
+    if (at == std::string::npos) return std::string();
+    at = line.find('(', at) + 1;
+    return line.substr(at, line.rfind(')') - at);
+  };
+  std::istringstream entries(info.out);
+  std::string low, high;
+  bool subprogram = false;
+  for (std::string l; std::getline(entries, l);) {
+    if (l.find("DW_TAG_") != std::string::npos) {
+      subprogram = l.find("DW_TAG_subprogram") != std::string::npos;
+      low = high = "";
+    }
+    if (!subprogram) continue;
+    if (std::string v = attribute(l, "DW_AT_low_pc"); !v.empty()) low = v;
+    if (std::string v = attribute(l, "DW_AT_high_pc"); !v.empty()) high = v;
+    std::string name = attribute(l, "DW_AT_name");
+    if (name.empty() || low.empty() || high.empty()) continue;
+    name = name.substr(1, name.size() - 2);
+    size_t body = body_at(std::stoull(low, nullptr, 16));
     if (body == m.bodies.size()) continue;  // left out
-    d.functions.insert((*i)[3].str() + (name_of(body) == (*i)[3].str() ? " fits" : " does not fit") + (m.bodies[body].end == high ? "" : " and has another end"));
+    d.functions.insert(name + (name_of(body) == name ? " fits" : " does not fit") + (m.bodies[body].end == std::stoull(high, nullptr, 16) ? "" : " and has another end"));
   }
   RunResult line = run({"llvm-dwarfdump-19", "--debug-line", path});
   REQUIRE(line.ok());
-  std::regex row("0x([0-9a-f]{16})\\s+(\\d+)\\s+(\\d+)\\s[^\n]*");
-  for (std::sregex_iterator i(line.out.begin(), line.out.end(), row), end; i != end; ++i) {
-    uint64_t address = std::stoull((*i)[1], nullptr, 16);
+  // A row: address, line, column, and more.
+  std::istringstream rows(line.out);
+  for (std::string l; std::getline(rows, l);) {
+    unsigned long long address;
+    unsigned number, column;
+    if (!l.starts_with("0x") || std::sscanf(l.c_str(), "0x%llx %u %u", &address, &number, &column) != 3) continue;
     size_t body = body_at(address);
     // The end of a sequence is where another function may begin.
-    if (body == m.bodies.size() || (*i)[0].str().find("end_sequence") != std::string::npos) continue;
-    d.lines.insert(name_of(body) + "+" + std::to_string(address - m.bodies[body].offset) + ": " + (*i)[2].str() + ", " + (*i)[3].str());
+    if (body == m.bodies.size() || l.find("end_sequence") != std::string::npos) continue;
+    d.lines.insert(name_of(body) + "+" + std::to_string(address - m.bodies[body].offset) + ": " + std::to_string(number) + ", " + std::to_string(column));
   }
   return d;
 }
