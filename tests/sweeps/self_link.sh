@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # lode as the linker of its own build: links lode and every test program by lode, then runs all tests with them.
 #
-#   self_link.sh [BUILD] [LEVEL...]      BUILD: a build folder, by default build/release; ctest's options may follow
+#   self_link.sh [BUILD] [OPTION...]      BUILD: a build folder, by default build/release; the options are ctest's
 #
 # Only link steps are run again: the linker is a flag of the executables. The build is put back at the end.
 set -euo pipefail
