@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "tests/support/node.h"
 #include "tests/wasm/project.h"
 
 using namespace lode;
@@ -339,14 +340,15 @@ TEST_CASE("wasm link: tail calls use no stack, and are an error where the code m
     REQUIRE(p.lode({bitcode, "--no-entry", "--export=f"}, "t.wasm").ok());
     std::vector<uint8_t> bytes = p.bytes("t.wasm");
     CHECK(validates(bytes));
-    CHECK(node(bytes, "[e.f(1000000),e.f(1000001)].join()") == "1000000,-1000001\n");
+    const std::vector<std::string>& runner = node_with_tail_calls();
+    if (!runner.empty()) CHECK(node(bytes, "[e.f(1000000),e.f(1000001)].join()", runner) == "1000000,-1000001\n");
     fw::Module m = read_back(bytes);
     bool named = false;
     for (const fw::FeatureEntry& x : m.features) named |= x.name == "tail-call";
     CHECK(named);
     REQUIRE(p.lode({bitcode, "-r"}, "r.o").ok());
     REQUIRE(p.wasm_ld({p.dir.file("r.o"), "--no-entry", "--export=f"}, "u.wasm").ok());
-    CHECK(node(p.bytes("u.wasm"), "e.f(1000001)") == "-1000001\n");
+    if (!runner.empty()) CHECK(node(p.bytes("u.wasm"), "e.f(1000001)", runner) == "-1000001\n");
   }
   RunResult r = p.lode({p.compile("a.c", source, {"-O0", "-emit-llvm"}), "--no-entry", "--export=f"}, "t.wasm");
   CHECK(r.status == 1);

@@ -88,12 +88,14 @@ inline bool validates(const std::vector<uint8_t>& bytes) {
 }
 
 // Evaluates a JavaScript expression over the instance's exports `e`; what it prints, or "" when there is no node.
-inline std::string node(const std::vector<uint8_t>& bytes, const std::string& expression) {
+inline std::string node(const std::vector<uint8_t>& bytes, const std::string& expression, const std::vector<std::string>& command = {"node"}) {
   TempDir dir;
   std::string path = dir.write("m.wasm", std::string(bytes.begin(), bytes.end()));
-  RunResult r = run({"node", "-e", "const m=new WebAssembly.Module(require('fs').readFileSync('" + path +
-                                       "'));const e=new WebAssembly.Instance(m,{env:new Proxy({},{get:(t,n)=>(...a)=>(console.log(n,...a),7)})}).exports;"
-                                       "console.log(" + expression + ")"});
+  std::vector<std::string> args = command;
+  args.insert(args.end(), {"-e", "const m=new WebAssembly.Module(require('fs').readFileSync('" + path +
+                                     "'));const e=new WebAssembly.Instance(m,{env:new Proxy({},{get:(t,n)=>(...a)=>(console.log(n,...a),7)})}).exports;"
+                                     "console.log(" + expression + ")"});
+  RunResult r = run(args);
   return r.ok() ? r.out : "error: " + r.err;
 }
 
