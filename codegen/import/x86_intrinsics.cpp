@@ -13,7 +13,8 @@ namespace {
 constexpr auto K = IntrinsicKind::Assembly;
 constexpr auto O = air::Op::call;
 
-// Sorted by name. The last two: for a shift count that is not constant.
+// Sorted by name. The last two: for a shift count that is not constant; it goes through xmm15, which is never allocated
+// (RegisterInfo::fp_scratch, used between instructions only), so that the statement need not name it as clobbered.
 constexpr Intrinsic table[] = {
     {"addcarry.32", K, O, nullptr, "addb $$-1,${0:b}; adcl $4,$1; setb ${0:b}", "=&r,=&r,0,1,r"},
     {"addcarry.64", K, O, nullptr, "addb $$-1,${0:b}; adcq $4,$1; setb ${0:b}", "=&r,=&r,0,1,r"},
