@@ -2,6 +2,8 @@
 //
 // Memory operands and symbols stay symbolic until emit, so they stand in the text as marks: \x01 number \x02.
 // A row matches by mnemonic (the size suffix may be missing where a register operand tells the size) and operand kinds.
+#include <algorithm>
+#include <bit>
 #include <cctype>
 #include <unordered_map>
 
@@ -109,6 +111,7 @@ class Assembler {
   Result<std::string> substitute(std::string_view text);
   Result<std::string> print_operand(size_t n, char modifier, std::string_view text);
   Result<void> statement(std::string_view s);
+  Result<void> alignment(bool power, std::string_view rest, std::string_view s);
   Result<void> directive(std::string_view name, std::string_view rest, std::string_view s);
   Result<Parsed> parse_operand(std::string_view s, std::string_view whole);
   Result<Parsed> parse_memory(std::string_view s, std::string_view whole, Segment segment);
@@ -392,7 +395,27 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
   return p;
 }
 
+// .p2align LOG2[, FILL[, MOST]], .balign BYTES[, FILL[, MOST]]; on ELF x86 .align is .balign (GNU as, "Align"). What is filled in is
+// executed, so only nops will do.
+Result<void> Assembler::alignment(bool power, std::string_view rest, std::string_view s) {
+  int64_t v[3] = {0, 0x90, INT64_MAX};
+  for (unsigned k = 0;; k++) {
+    size_t comma = rest.find(',');
+    std::string_view field = trim(rest.substr(0, comma));
+    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !parse_number(field, v[k]))) return unknown(s);
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  if (v[0] < 0 || v[2] < 0 || v[1] != 0x90 || (power && v[0] > 12)) return unknown(s);
+  uint64_t bytes = power ? uint64_t{1} << v[0] : uint64_t(v[0]);
+  if (bytes <= 1) return {};
+  if (bytes > 4096 || !std::has_single_bit(bytes)) return unknown(s);
+  w_.align(unsigned(std::countr_zero(bytes)), uint32_t(std::min<int64_t>(v[2], 4096)));
+  return {};
+}
+
 Result<void> Assembler::directive(std::string_view name, std::string_view rest, std::string_view s) {
+  if (name == ".p2align" || name == ".balign" || name == ".align") return alignment(name == ".p2align", rest, s);
   unsigned width = name == ".byte" ? 1 : name == ".word" || name == ".short" || name == ".value" ? 2 : name == ".long" || name == ".int" ? 4 : name == ".quad" ? 8 : 0;
   if (!width) return unknown(s);
   std::vector<uint8_t> bytes;

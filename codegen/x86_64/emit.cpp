@@ -1,15 +1,17 @@
 // Emit in three steps, the first two shared by measure():
 //   1. Assemble: one pass over the MIR writes every instruction but the branches to a working buffer. A branch is a mark between two
-//      bytes. A field whose value needs final addresses is a patch. Widths depend on the forms of the references, never on
+//      bytes, and so is an alignment. A field whose value needs final addresses is a patch. Widths depend on the forms of the references, never on
 //      addresses, which is what makes measure() and emit() agree.
 //   2. Relax: each branch starts at its smallest size (nothing, for a forward branch to the next byte; else 2) and grows until all
-//      displacements fit. Sizes only grow, so this ends, and at the least solution.
+//      displacements fit. A branch's size only grows, so this ends, and without alignments at the least solution. An alignment's size
+//      follows from where it stands, from the function's start, which layout aligns at least as much.
 //   3. Write: the pieces between the branches are copied to their final place, branches written, patches applied.
 //
 // Object mode leaves a Fixup for each patch that refers to a symbol; references to the function's own constants go through its
 // Reference of kind `constants`.
 #include "codegen/x86_64/emit.h"
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -39,9 +41,10 @@ struct Place {
 
 struct Branch {
   uint32_t offset;   // where it stands, as Place::offset
-  uint32_t target;   // MIR index
-  uint8_t size;      // 0, 2, 5 (jmp) or 6 (jcc)
+  uint32_t target;   // MIR index; alignment: the operand word
+  uint16_t size;     // 0, 2, 5 (jmp) or 6 (jcc); alignment: the bytes it skips, below 4096
   uint8_t opcode;    // short form: eb, or 70 + condition
+  bool alignment;
 };
 
 enum class PatchKind : uint8_t {
@@ -77,6 +80,7 @@ struct Work {
   codegen::ExceptionTable exceptions;
   std::vector<int32_t> slots;
   uint32_t code_size = 0;
+  uint64_t max_padding = 0;  // of all alignments together
 };
 
 Work& work() {
@@ -436,6 +440,7 @@ Result<void> Assembler::run() {
   w_.patches.clear();
   w_.tables.clear();
   w_.cfi.clear();
+  w_.max_padding = 0;
   if (fn_.tag_bytes != 2 || refs_.size() != fn_.references.size()) return damaged();
   LODE_ASSIGN(frame_, plan_frame(fn_, w_.slots));
   if (w_.code.size() < size_t{fn_.count} * 8 + 256) w_.code.resize(size_t{fn_.count} * 8 + 256);
@@ -505,7 +510,7 @@ Result<void> Assembler::run() {
       case Form::pseudo_branch: {
         if (o >= fn_.count) return damaged();
         bool conditional = Op(op) == Op::jcc;
-        w_.branches.push_back({uint32_t(p_ - begin_), o, uint8_t(o > i ? 0 : 2), uint8_t(conditional ? 0x70 | uint8_t(cc) : 0xeb)});
+        w_.branches.push_back({uint32_t(p_ - begin_), o, uint16_t(o > i ? 0 : 2), uint8_t(conditional ? 0x70 | uint8_t(cc) : 0xeb), false});
         break;
       }
       case Form::pseudo_none:
@@ -552,12 +557,17 @@ Result<void> Assembler::run() {
       case Form::pseudo_bytes:
         raw_bytes(o);
         break;
+      case Form::pseudo_align:
+        if ((o & 15) < 1 || (o & 15) > 12 || (o & 15) > fn_.text_align_log2) return damaged();
+        w_.branches.push_back({uint32_t(p_ - begin_), o, 0, 0, true});
+        w_.max_padding += 1u << (o & 15);
+        break;
     }
     if (!decode_.ok) return damaged();
     if (problem_) return error(std::string("x86_64: ") + problem_);
   }
   w_.places[fn_.count] = here(p_);
-  if (size_t(p_ - begin_) + 6 * w_.branches.size() > 0x7fffffff) return error("the function's code is larger than 2 GiB");
+  if (size_t(p_ - begin_) + 6 * w_.branches.size() + w_.max_padding > 0x7fffffff) return error("the function's code is larger than 2 GiB");
   w_.code_size = uint32_t(p_ - begin_);
   return {};
 }
@@ -566,12 +576,17 @@ void relax(Work& w) {
   size_t n = w.branches.size();
   w.branch_bytes.resize(n + 1);
   for (Branch& b : w.branches)
-    if (b.size == 0 && w.places[b.target].offset != b.offset) b.size = 2;
+    if (!b.alignment && b.size == 0 && w.places[b.target].offset != b.offset) b.size = 2;
   auto sum = [&] {
     uint32_t bytes = 0;
     for (size_t k = 0; k < n; k++) {
+      Branch& b = w.branches[k];
       w.branch_bytes[k] = bytes;
-      bytes += w.branches[k].size;
+      if (b.alignment) {
+        uint32_t skip = -(b.offset + bytes) & ((1u << (b.target & 15)) - 1);
+        b.size = uint16_t(skip <= b.target >> 4 ? skip : 0);
+      }
+      bytes += b.size;
     }
     w.branch_bytes[n] = bytes;
   };
@@ -580,10 +595,10 @@ void relax(Work& w) {
     changed = false;
     for (size_t k = 0; k < n; k++) {
       Branch& b = w.branches[k];
-      if (b.size > 2) continue;
+      if (b.alignment || b.size > 2) continue;
       const Place& t = w.places[b.target];
       int64_t distance = int64_t(t.offset) + w.branch_bytes[t.branches] - (int64_t(b.offset) + w.branch_bytes[k] + b.size);
-      uint8_t size = b.size;
+      uint16_t size = b.size;
       if (size == 0 && distance != 0) size = 2;
       if (size == 2 && distance != int8_t(distance)) size = b.opcode == 0xeb ? 5 : 6;
       if (size != b.size) {
@@ -634,6 +649,26 @@ class Writer {
   uint32_t offset(Place p) const { return p.offset + w_.branch_bytes[p.branches]; }
 };
 
+// Intel SDM, NOP, "Recommended Multi-Byte Sequence of NOP Instruction".
+uint8_t* put_nops(uint8_t* p, unsigned bytes) {
+  static constexpr uint8_t longest[9][9] = {{0x90},
+                                            {0x66, 0x90},
+                                            {0x0f, 0x1f, 0x00},
+                                            {0x0f, 0x1f, 0x40},
+                                            {0x0f, 0x1f, 0x44},
+                                            {0x66, 0x0f, 0x1f, 0x44},
+                                            {0x0f, 0x1f, 0x80},
+                                            {0x0f, 0x1f, 0x84},
+                                            {0x66, 0x0f, 0x1f, 0x84}};
+  while (bytes) {
+    unsigned n = std::min(bytes, 9u);
+    std::memcpy(p, longest[n - 1], n);
+    p += n;
+    bytes -= n;
+  }
+  return p;
+}
+
 void Writer::code() {
   uint8_t* out = place_.text;
   uint32_t done = 0;
@@ -642,6 +677,10 @@ void Writer::code() {
     std::memcpy(out, w_.code.data() + done, b.offset - done);
     out += b.offset - done;
     done = b.offset;
+    if (b.alignment) {
+      out = put_nops(out, b.size);
+      continue;
+    }
     if (b.size == 0) continue;
     int32_t distance = int32_t(offset(w_.places[b.target]) - (b.offset + w_.branch_bytes[k] + b.size));
     if (b.size == 2) {

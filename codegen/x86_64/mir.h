@@ -13,6 +13,7 @@
 //   pseudo_jump_table  index register 4, scratch register 4, index in extra 24 of {count, offset in constants, MIR indices...}
 //   pseudo_tls_gd  index in extra of {reference of the variable, reference of __tls_get_addr}
 //   pseudo_bytes   index in extra of {byte count, bytes packed little-endian in words}
+//   pseudo_align   log2 of the alignment 4 (1 to 12), most bytes that may be skipped 28
 // Memory part (28 bits): kind 3, payload 25
 //   0 long        index in extra of {kind 8 | base 8 | index 8 | scale 2 | segment 2 << 2 ..., disp, [slot or reference]}
 //   1 base        base 4, disp signed 21
@@ -44,7 +45,7 @@ static_assert(op_count < 0x1000);
 
 enum class Form : uint8_t {
   none, r, rr, ri, rri, rm, mr, m, mi, rmi, i,
-  pseudo_none, pseudo_r, pseudo_branch, pseudo_ref, pseudo_r_ref, pseudo_r_label, pseudo_jump_table, pseudo_tls_gd, pseudo_bytes,
+  pseudo_none, pseudo_r, pseudo_branch, pseudo_ref, pseudo_r_ref, pseudo_r_label, pseudo_jump_table, pseudo_tls_gd, pseudo_bytes, pseudo_align,
 };
 // Class and width of a register operand: none, general 8/16/32/64, xmm, x87 stack.
 enum class RegKind : uint8_t { no, g8, g16, g32, g64, x, st };

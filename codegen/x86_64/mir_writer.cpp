@@ -274,6 +274,11 @@ void MirWriter::bytes(std::span<const uint8_t> data) {
   }
 }
 
+void MirWriter::align(unsigned log2, uint32_t max_skip) {
+  draft_.text_align_log2 = std::max(draft_.text_align_log2, uint8_t(log2));
+  push(make_tag(Op::align), log2 | std::min<uint32_t>(max_skip, (1u << log2) - 1) << 4);
+}
+
 void MirWriter::exception_table(std::span<const ThrowingCall> calls, const codegen::ExceptionActions& actions, uint32_t personality) {
   auto& extra = draft_.extra;
   draft_.frame[frame::word_exceptions] = uint32_t(extra.size()) + 1;

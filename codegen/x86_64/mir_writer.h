@@ -95,6 +95,8 @@ class MirWriter {
 
   // ---- bytes for inline asm that has no row
   void bytes(std::span<const uint8_t> data);
+  // Nops up to the next multiple of 1 << log2 (1 to 12), or none if that would skip more than max_skip bytes.
+  void align(unsigned log2, uint32_t max_skip);
 
   uint32_t size() const { return uint32_t(draft_.tags.size()); }  // MIR index of the next instruction
   mir::FunctionDraft& draft() { return draft_; }

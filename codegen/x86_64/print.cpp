@@ -146,6 +146,7 @@ std::string print_instruction(const mir::FunctionView& fn, uint32_t i) {
       for (uint32_t k = 0; k < count && decode.ok; k++) s += " " + label(decode.word(uint64_t(at) + 2 + k));
       return s;
     }
+    case Form::pseudo_align: return name + " " + std::to_string(1u << (o & 15)) + ", at most " + std::to_string(o >> 4);
     case Form::pseudo_bytes: {
       std::string s = name;
       uint32_t count = decode.word(o);

@@ -1,4 +1,5 @@
 // Emitted functions: branches at their smallest, jump tables, references in all forms, relocations of object mode, damaged words.
+#include <algorithm>
 #include <random>
 
 #include "formats/elf/elf.h"
@@ -367,4 +368,70 @@ TEST_CASE("x86_64 emit: damaged words are an error, never a crash", "[x86_64]") 
     if (emit(view, refs, options, place).ok()) CHECK(cfi.size() == sizes->cfi);
     (void)print_function(view);
   }
+}
+
+TEST_CASE("x86_64 emit: alignments between branches of both widths", "[x86_64]") {
+  std::mt19937 random(11);
+  for (int round = 0; round < 60; round++) {
+    // Each block: perhaps an alignment, its address is taken, nops, a branch to another block. The first block jumps to the dispatcher.
+    unsigned blocks = 2 + random() % (round % 3 == 0 ? 200 : 20);
+    mir::FunctionDraft draft;
+    MirWriter w(draft);
+    std::vector<Label> labels;
+    std::vector<unsigned> log2(blocks), most(blocks), place(blocks);
+    for (unsigned b = 0; b < blocks; b++) labels.push_back(w.new_label());
+    for (unsigned b = 0; b < blocks; b++) {
+      if (random() % 3 == 0) {
+        log2[b] = 1 + random() % 7;
+        most[b] = random() % 3 ? 4096 : random() % 20;
+        w.align(log2[b], most[b]);
+      }
+      w.bind(labels[b]);
+      w.ri(Op::mov32ri, reg::rax, 0x11220000 + b);
+      for (unsigned n = random() % 30; n; n--) w.op(Op::nop);
+      if (random() % 2) w.jcc(Cond::e, labels[random() % blocks]);
+    }
+    w.op(Op::int3);
+    REQUIRE(w.finish().ok());
+    Made m = make(draft, {});
+    Bytes text = m.text;
+    // Where the blocks are: by their marks.
+    for (size_t i = 0; i + 5 <= text.size(); i++)
+      if (text[i] == 0xb8 && load_le<uint16_t>(&text[i + 3]) == 0x1122) place.at(load_le<uint16_t>(&text[i + 1])) = unsigned(i);
+    for (unsigned b = 0; b < blocks; b++) {
+      if (!log2[b]) continue;
+      INFO("block " << b << " at " << place[b]);
+      unsigned size = 1u << log2[b];
+      if (most[b] >= size - 1) CHECK(place[b] % size == 0);
+    }
+    // The branches land on marks: every byte of the text is an instruction of the kinds above.
+    for (size_t i = 0; i < text.size();) {
+      int64_t to = -1;
+      if (text[i] == 0xb8) i += 5;
+      else if (text[i] == 0x90 || text[i] == 0xcc) i++;
+      else if (text[i] == 0x74) i += 2, to = int64_t(i) + int8_t(text[i - 1]);
+      else if (text[i] == 0x0f && text[i + 1] == 0x84) i += 6, to = int64_t(i) + int32_t(load_le<uint32_t>(&text[i - 4]));
+      else if (text[i] == 0x66 && text[i + 1] == 0x90) i += 2;
+      else {
+        if (text[i] == 0x66) i++;
+        REQUIRE(text[i] == 0x0f);
+        REQUIRE(text[i + 1] == 0x1f);
+        uint8_t modrm = text[i + 2];
+        i += 3 + ((modrm & 7) == 4) + (modrm >> 6 == 1 ? 1 : modrm >> 6 == 2 ? 4 : 0);
+      }
+      if (to >= 0) {
+        INFO("branch to " << to);
+        CHECK(std::count(place.begin(), place.end(), unsigned(to)) == 1);
+      }
+    }
+    CHECK(view_of(draft).text_align_log2 == std::max(*std::max_element(log2.begin(), log2.end()), 0u));
+  }
+  // More than the function's own alignment promises: not from the writer, so damaged.
+  mir::FunctionDraft draft;
+  MirWriter w(draft);
+  w.align(5, 31);
+  w.ret();
+  REQUIRE(w.finish().ok());
+  draft.text_align_log2 = 4;
+  CHECK(emit_error(draft, {}).find("damaged") != std::string::npos);
 }
