@@ -9,12 +9,8 @@ namespace lode::codegen {
 
 namespace {
 
-// Role sets as bits by Role.
-constexpr uint32_t reading = 1 << unsigned(Role::use) | 1 << unsigned(Role::use_late) | 1 << unsigned(Role::mod),
-                   writing = 1 << unsigned(Role::def) | 1 << unsigned(Role::def_early) | 1 << unsigned(Role::mod);
-
-// Words that the sets of one step may have in all blocks together.
-constexpr uint32_t set_limit = 1 << 21;
+// A role set as bits by Role.
+constexpr uint32_t reading = 1 << unsigned(Role::use) | 1 << unsigned(Role::use_late) | 1 << unsigned(Role::mod);
 
 }  // namespace
 

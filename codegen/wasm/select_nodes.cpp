@@ -294,7 +294,7 @@ NodeId Selector::binary(Op op, NodeId a, NodeId b) {
     std::swap(cx, ck);
     op = exchanged(op);
   }
-  const Node& left = nodes_[a];
+  const Node left = nodes_[a];  // copies, here and below: nodes that are made move the others
   bool wide = is_i64(left.type);
   int64_t k2 = 0;
   auto inner = [&](Op want) { return left.op == uint16_t(want) && constant(left.b, k2); };
@@ -505,7 +505,7 @@ NodeId Selector::wrap(NodeId id) {
 }
 
 NodeId Selector::zext(NodeId id, unsigned bits) {
-  const Node& n = nodes_[id];
+  const Node n = nodes_[id];
   if (n.zbits <= bits || bits >= width(n.type)) return id;
   if (bits == 32) {
     // Only i64: the low half.
@@ -516,7 +516,7 @@ NodeId Selector::zext(NodeId id, unsigned bits) {
 }
 
 NodeId Selector::sext(NodeId id, unsigned bits) {
-  const Node& n = nodes_[id];
+  const Node n = nodes_[id];
   if (n.sbits <= bits || bits >= width(n.type)) return id;
   bool wide = is_i64(n.type);
   // The mask of a zero extension below does not matter.

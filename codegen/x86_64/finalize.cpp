@@ -99,7 +99,7 @@ class Finalizer {
     if (blocks.empty()) return;
     s_.table_labels_.clear();
     for (uint32_t b : blocks) {
-      uint32_t n = b < s_.final_number_.size() ? s_.final_number_[b] : ~0u;
+      uint32_t n = b < s_.fn_->blocks.size() ? s_.final_number_[s_.landing(b)] : ~0u;
       s_.table_labels_.push_back(label(n < code_.blocks.size() ? n : 0));
     }
     w_.jump_table(0, 1, s_.table_labels_);
@@ -385,7 +385,10 @@ class Finalizer {
         w_.jump_table(hardware(at[0]), hardware(at[1]), s_.table_labels_);
         break;
       }
-      case p_indirect_jump: w_.r(Op::jmp64r, hardware(at[0])); break;
+      case p_indirect_jump:
+        if (v.b == ~0u) w_.r(Op::jmp64r, hardware(at[0]));
+        else w_.m(Op::jmp64m, memory(s_.mems_[v.b], at));
+        break;
       case p_return: w_.ret(); break;
       case p_tail_call:
         if (v.b == 1) w_.tail64r(11);
@@ -397,7 +400,7 @@ class Finalizer {
       case p_mov_to_rsp: w_.rr(Op::mov64rr, 4, hardware(at[0])); break;
       case p_outgoing_end: w_.rm(Op::lea64rm, hardware(at[0]), Mem::dynamic_area()); break;
       case p_frame_address: w_.rr(Op::mov64rr, hardware(at[0]), 5); break;
-      case p_label_address: w_.lea_label(hardware(at[0]), labels_[v.a]); break;
+      case p_label_address: w_.lea_label(hardware(at[0]), label(v.a)); break;
       case p_setjmp: setjmp(hardware(at[0]), hardware(at[1])); break;
       case p_longjmp: {
         uint8_t buffer = hardware(at[0]), target = hardware(at[1]);

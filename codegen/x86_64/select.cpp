@@ -138,27 +138,11 @@ void Selector::prepare() {
     }
   }
 
-  // Parameters of blocks that an indirect branch reaches live in slots across the edge.
-  param_slot_.clear();
-  for (const Inst& i : f.insts)
-    if (i.op == AirOp::indirect_br) {
-      param_slot_.resize(f.blocks.size(), ~0u);
-      indirect_seen_.assign(f.blocks.size(), ~0u);
-      air::for_each_edge(f, i, [&](uint32_t e) {
-        uint32_t b = f.edges[e].target.value;
-        if (param_slot_[b] != ~0u) return;
-        param_slot_[b] = 0;
-        for (uint32_t k = 0; k < f.blocks[b].param_count; k++) {
-          uint32_t s = new_slot(16, 4);
-          if (k == 0) param_slot_[b] = s;
-        }
-      });
-    }
-
   flow_.run(f);
   pending_.clear();
   pending_.resize(f.blocks.size());
   for (uint32_t b = 0; b < f.blocks.size(); b++) pending_[b].frequency = flow_.frequency[b];
+  prepare_indirect_branches();
 
   slots_.clear();
   for (const air::StackSlot& s : f.slots) slots_.push_back(new_slot(s.size, s.align_log2));
@@ -198,6 +182,7 @@ Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& conte
     select_block(order[k]);
     if (!failure_.empty()) return error_at(where(), failure_);
   }
+  fill_shared_landings();
   assemble_blocks();
   if (!failure_.empty()) return error_at(where(), failure_);
   clock.stop();
@@ -227,13 +212,6 @@ void Selector::select_block(uint32_t b) {
     select_inst(i);
     flush();
     if (!failure_.empty()) return;
-  }
-  if (!param_slot_.empty() && param_slot_[b] != ~0u) {
-    for (uint32_t k = 0; k < block.param_count; k++) {
-      ValueId v(block.first_param + k);
-      if (type_of(v) != TypeTable::f80 && is_wanted(v)) load_reg(reg_[v.value], type_of(v), slot_mem(param_slot_[b] + k));
-    }
-    flush();
   }
   if (b == 0) {
     cur_inst_ = ~0u;
@@ -362,7 +340,7 @@ void Selector::assemble_blocks() {
           vcode_.successors.erase(std::unique(vcode_.successors.begin() + block.succs, vcode_.successors.end()), vcode_.successors.end());
           break;
         }
-        case p_label_address: v.a = final_number_[v.a]; break;
+        case p_label_address: v.a = final_number_[landing(v.a)]; break;
         default: break;
       }
     }

@@ -2,8 +2,8 @@
 //
 // A comparison with one reader is folded into it: compare() sets the flags for an i1 value and says which condition holds. An edge
 // with arguments gets a block of its own for the copies unless its block has only that way out; the finaliser threads jumps through
-// such blocks when coalescing has left them empty. Parameters of blocks that an indirect branch may reach travel through the frame,
-// since there is no place for copies on those edges.
+// such blocks when coalescing has left them empty. The edges of an
+// indirect branch cannot be split where they begin, but where they end: see "indirect branches".
 #include <algorithm>
 #include <bit>
 
@@ -383,10 +383,9 @@ bool Selector::param_wanted(uint32_t block, ValueId param) {
 }
 
 // The copies of an edge's arguments to the parameters of its target.
-void Selector::edge_copies(uint32_t e) {
+void Selector::edge_copies(uint32_t e, bool through_slots) {
   const air::Edge& edge = fn_->edges[e];
   const air::Block& target = fn_->blocks[edge.target.value];
-  bool memory = param_slot_.empty() ? false : param_slot_[edge.target.value] != ~0u;
   std::vector<Operand>& ops = ops_;
   std::vector<uint32_t>& x87 = x87_slots_;
   ops.clear();
@@ -408,7 +407,7 @@ void Selector::edge_copies(uint32_t e) {
     const air::Constant* c = fn_->constant(arg);
     if (c && c->kind == ConstantKind::Undef) continue;
     Reg src = reg_of(arg);
-    if (memory) {
+    if (through_slots) {
       ops.push_back(use(src));
       continue;
     }
@@ -423,7 +422,7 @@ void Selector::edge_copies(uint32_t e) {
     emit_mem(unsigned(Op::fld80m), {}, slot_mem(x87_spare_[k - 7]));
     emit_mem(unsigned(Op::fstp80m), {}, slot_mem(x87[k]));
   }
-  if (memory) {
+  if (through_slots) {
     uint32_t slot = param_slot_[edge.target.value];
     size_t at = 0;
     for (uint32_t k = 0; k < target.param_count; k++) {
@@ -538,8 +537,41 @@ void Selector::select_branch(const Inst& i) {
   branch(compare(i.va()), if_true, if_false);
 }
 
+// ---- indirect branches --------------------------------------------------------------------------------------------------------
+//
+// All edges of an indirect branch begin with the same jump, so there is no place for the copies of one of them; but the address that it
+// jumps to is ours to choose. A target with parameters gets a landing: a block that the address stands for, and that gives the target
+// its parameters. Reached from one indirect branch only, as in an interpreter's loop once clang has merged its dispatches, the landing
+// makes the edge's copies from what lived in registers at the branch. Reached from several, it loads what each of them left in slots.
+// Other edges to the target know nothing of this.
+
+void Selector::prepare_indirect_branches() {
+  const air::Function& f = *fn_;
+  landing_.clear();
+  param_slot_.clear();
+  for (uint32_t k = 0; k < f.insts.size(); k++) {
+    const Inst& i = f.insts[k];
+    if (i.op != AirOp::indirect_br) continue;
+    if (landing_.empty()) {
+      for (uint32_t b = 0; b < f.blocks.size(); b++) landing_.push_back(b);
+      param_slot_.assign(f.blocks.size(), ~0u);
+      indirect_seen_.assign(f.blocks.size(), ~0u);
+    }
+    air::for_each_edge(f, i, [&](uint32_t e) {
+      uint32_t b = f.edges[e].target.value, before = indirect_seen_[b];
+      indirect_seen_[b] = k;
+      if (before == ~0u || before == k || param_slot_[b] != ~0u) return;
+      for (uint32_t p = 0; p < f.blocks[b].param_count; p++) {
+        uint32_t s = new_slot(16, 4);
+        if (p == 0) param_slot_[b] = s;
+      }
+      if (param_slot_[b] != ~0u) landing_[b] = new_block(pending_[b].frequency, b);
+    });
+  }
+  std::fill(indirect_seen_.begin(), indirect_seen_.end(), ~0u);
+}
+
 void Selector::select_indirect_branch(const Inst& i) {
-  Reg target = reg_of(i.va());
   JumpTable t;
   t.first = uint32_t(table_targets_.size());
   const uint32_t* edges = &fn_->extra[i.b + 1];
@@ -548,12 +580,32 @@ void Selector::select_indirect_branch(const Inst& i) {
     // A target may be listed more than once.
     if (indirect_seen_[target] == cur_inst_) continue;
     indirect_seen_[target] = cur_inst_;
-    table_targets_.push_back(target);
-    edge_copies(e);
+    if (param_slot_[target] != ~0u) edge_copies(e, true);
+    else landing_[target] = edge_block(e);
+    table_targets_.push_back(landing_[target]);
   }
   t.count = uint32_t(table_targets_.size()) - t.first;
-  emit(p_indirect_jump, {use(target)}, uint32_t(tables_.size()), vf::terminator);
   tables_.push_back(t);
+  if (can_fold_load(i.va(), 64)) {
+    emit_mem(p_indirect_jump, {}, fold_load(i.va()), uint32_t(tables_.size() - 1), vf::terminator);
+  } else {
+    emit(p_indirect_jump, {use(reg_of(i.va()))}, uint32_t(tables_.size() - 1), vf::terminator);
+  }
+}
+
+void Selector::fill_shared_landings() {
+  if (landing_.empty()) return;
+  for (uint32_t b = 0; b < fn_->blocks.size(); b++) {
+    if (param_slot_[b] == ~0u) continue;
+    fill_made(landing_[b], [&] {
+      const air::Block& block = fn_->blocks[b];
+      for (uint32_t k = 0; k < block.param_count; k++) {
+        ValueId v(block.first_param + k);
+        if (type_of(v) != TypeTable::f80 && is_wanted(v)) load_reg(reg_[v.value], type_of(v), slot_mem(param_slot_[b] + k));
+      }
+      emit(p_jump, {}, b, vf::terminator);
+    });
+  }
 }
 
 // ---- switch -----------------------------------------------------------------------------------------------------------------

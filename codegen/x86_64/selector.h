@@ -50,7 +50,7 @@ enum Pseudo : uint16_t {
   p_parallel_copy,
   p_constant,             // {def}; a = index in immediates_: mov, or xor where flags are dead
   p_zero_fp,              // {def}: xorps with itself
-  p_indirect_jump,        // {use}; a = index in tables_: the possible targets
+  p_indirect_jump,        // {use}, or the registers of memory operand b; a = index in tables_: the possible targets
   p_jump,                 // a = target block
   p_branch,               // condition in the op; a = block if true, b = block if false
   p_branch_oeq,           // ZF && !PF;   a, b
@@ -243,10 +243,14 @@ class Selector : public codegen::LowerScratch {
   template <class F>
   void fill_made(uint32_t block, F&& body);
   uint32_t edge_block(uint32_t edge);                  // the VBlock an edge leads to: its target, or a new block with the copies
-  void edge_copies(uint32_t edge);
+  void edge_copies(uint32_t edge, bool through_slots = false);
   uint32_t new_block(float frequency, uint32_t behind = ~0u);  // laid out behind that AIR block; ~0: the one at hand
   void select_return(const air::Inst& i);
+  void prepare_indirect_branches();
   void select_indirect_branch(const air::Inst& i);
+  void fill_shared_landings();
+  // The VBlock that the address of an AIR block stands for.
+  uint32_t landing(uint32_t block) const { return landing_.empty() ? block : landing_[block]; }
 
   // ---- floating point (select_float.cpp)
   void select_float(const air::Inst& i);
@@ -329,8 +333,10 @@ class Selector : public codegen::LowerScratch {
   std::vector<codegen::VInst> made_;
   std::vector<codegen::VInst> spare_;
   std::vector<uint32_t> layout_;
-  std::vector<uint32_t> param_slot_;  // by block that an indirect branch reaches: first slot of its parameters, else ~0
-  std::vector<uint32_t> indirect_seen_; // by block, when there are indirect branches: the last of them that listed it
+  // By AIR block, when there are indirect branches:
+  std::vector<uint32_t> landing_;       // where they arrive: the block itself, or a block that gives it its parameters
+  std::vector<uint32_t> param_slot_;    // several of them reach it: first slot of its parameters; else ~0
+  std::vector<uint32_t> indirect_seen_; // the last of them that listed it
   std::vector<uint32_t> x87_slots_, x87_spare_;
   std::vector<uint32_t> thread_;        // the finaliser's
   std::vector<Label> table_labels_;

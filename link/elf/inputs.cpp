@@ -138,11 +138,11 @@ class Opener {
   }
 
   uint32_t new_archive(std::string path, Bytes data) {
-    auto* ar = new ArchiveInput;
+    auto ar = std::make_unique<ArchiveInput>();
     ar->path = std::move(path);
     ar->data = data;
     ar->priority = link_.next_priority++;
-    link_.archives.push_back(ar);
+    link_.archives.push_back(std::move(ar));
     return uint32_t(link_.archives.size() - 1);
   }
 

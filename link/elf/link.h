@@ -398,7 +398,7 @@ struct Link {
 
   // Inputs
   std::vector<std::unique_ptr<InputFile>> files;
-  std::vector<ArchiveInput*> archives;
+  std::vector<std::unique_ptr<ArchiveInput>> archives;
   std::vector<LazyMember> lazy;
   std::vector<std::string> linked_names;     // of every file opened, for --trace and dependency files
   ObjectFile* internal = nullptr;            // common symbols, linker-defined symbols

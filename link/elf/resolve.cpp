@@ -369,7 +369,7 @@ bool resolve(Link& link) {
     for (auto& [name, text] : link.opt.defsyms)
       if (auto e = parse_expression(text); e.ok() && !e->symbol.empty()) root(link, link.save(std::string(e->symbol)));
     std::vector<NameBatch*> batches;
-    for (ArchiveInput* ar : link.archives) batches.push_back(&ar->names);
+    for (const auto& ar : link.archives) batches.push_back(&ar->names);
     std::vector<NameRef> fresh;
     link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
     uint32_t at = 0, unused;

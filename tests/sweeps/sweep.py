@@ -48,7 +48,11 @@ class Outcome:
         return f"exit {self.status} {first}".strip()
 
 
-def run(command, seconds=20, cwd=None, stdin=subprocess.DEVNULL, memory=4 << 30):
+# Bytes of data that a command may have; 0: any. A linker under AddressSanitizer asks for terabytes of address space.
+MEMORY = int(os.environ.get("LODE_SWEEP_GIB", "4")) << 30
+
+
+def run(command, seconds=20, cwd=None, stdin=subprocess.DEVNULL, memory=MEMORY):
     """Runs a command in a process group of its own and kills the group after `seconds`."""
     def limits():
         import resource
