@@ -114,7 +114,7 @@ void Link::check_features() {
       continue;
     }
     if (!is_allowed(name)) continue;
-    auto by = std::find_if(used.begin(), used.end(), [&](auto& u) { return u.first == name; });
+    auto by = std::find_if(used.begin(), used.end(), [&, &name = name](auto& u) { return u.first == name; });
     diagnostics.error("Target feature '" + name + "' used in " + (by == used.end() ? "the command line" : by->second->name) +
                       " is disallowed by " + file->name + ". Use --no-check-features to suppress.");
   }
