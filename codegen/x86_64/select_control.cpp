@@ -293,7 +293,7 @@ void Selector::select_select(const Inst& i) {
   int64_t x, y;
   if (!fp_type && int_constant(i.vb(), x) && int_constant(i.vc(), y)) {
     // Constants: setcc and arithmetic.
-    int64_t difference = x - y;
+    int64_t difference = int64_t(uint64_t(x) - uint64_t(y));
     Flags f = compare(i.va());
     if (difference == -1) {
       f = inverted(f);

@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     options.error_limit = 1;
     options.no_warnings = true;
     options.threads = 1;
-    options.unresolved = link::wasm::Unresolved::import_functions;
+    options.unresolved = link::wasm::Unresolved::import_dynamic;
     link::wasm::Link link(options);
     link.diagnostics.quiet = true;
     link.add_bytes(bytes, "fuzz.o", true, false);
