@@ -9,6 +9,7 @@
 #include <bit>
 
 #include "base/bytes.h"
+#include "codegen/air/simd.h"
 
 namespace lode::air {
 
@@ -29,6 +30,33 @@ const OpInfo op_table[] = {
 #undef AIR_OP
 };
 const unsigned op_count = sizeof(op_table) / sizeof(op_table[0]);
+
+const SimdOpInfo simd_op_table[] = {
+#define SIMD_OP(name, operands) {op_name(#name), SimdOpInfo::operands},
+#include "codegen/air/simd_ops.def"
+#undef SIMD_OP
+};
+const unsigned simd_op_count = sizeof(simd_op_table) / sizeof(simd_op_table[0]);
+
+TypeId simd_result(SimdOp op) {
+  switch (op) {
+    case SimdOp::to_i32: case SimdOp::extract_16: case SimdOp::sign_mask_8: case SimdOp::sign_mask_32: case SimdOp::sign_mask_64: return TypeTable::i32;
+    case SimdOp::to_i64: return TypeTable::i64;
+    case SimdOp::to_f32: return TypeTable::f32;
+    case SimdOp::to_f64: return TypeTable::f64;
+    default: return TypeTable::v128;
+  }
+}
+
+TypeId simd_operand(SimdOp op) {
+  switch (op) {
+    case SimdOp::from_i32: return TypeTable::i32;
+    case SimdOp::from_i64: return TypeTable::i64;
+    case SimdOp::from_f32: return TypeTable::f32;
+    case SimdOp::from_f64: return TypeTable::f64;
+    default: return TypeTable::v128;
+  }
+}
 
 TypeTable::TypeTable() {
   buckets_.assign(64, 0);

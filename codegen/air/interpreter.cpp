@@ -165,7 +165,9 @@ bool Interpreter::Impl::constant(Code& code, const Function& fn, ValueId v, Scal
       uint32_t words = c.kind == ConstantKind::WideInt ? (t.bits + 31) / 32 : t.kind == TypeKind::F80 ? 3 : 4;
       Scalar x = 0;
       for (uint32_t k = 0; k < std::min(words, 4u); k++) x |= Scalar(fn.extra[c.bits + k]) << (32 * k);
-      *to = x;
+      if (c.type == TypeTable::v128)
+        for (uint32_t k = 0; k < 16; k++) to[k] = x >> (8 * k) & 0xff;
+      else *to = x;
       return true;
     }
     case ConstantKind::Zero: case ConstantKind::Undef:
@@ -507,6 +509,22 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
         }
         r[s] = v;
       }
+      return true;
+    }
+    case Op::simd1: case Op::simd2: {
+      std::array<uint8_t, 16> in[2] = {}, out;
+      for (uint32_t k = 0; k < (i.op == Op::simd2 ? 2u : 1u); k++) {
+        const uint32_t v = k ? i.b : i.a;
+        for (uint32_t byte = 0; byte < 16; byte++)
+          in[k][byte] = code.count[v] == 16 ? uint8_t(value(v, byte)) : uint8_t(value(v) >> (8 * byte));
+      }
+      interpret_simd(simd_op(i.aux), simd_immediate(i.aux), in[0], in[1], out);
+      if (n != 1) {
+        for (uint32_t s = 0; s < n; s++) r[s] = out[s];
+        return true;
+      }
+      *r = 0;
+      for (uint32_t byte = 0; byte < types.store_size_of(i.type); byte++) *r |= Scalar(out[byte]) << (8 * byte);
       return true;
     }
     case Op::slot_addr: *r = frame.allocations[i.a]; return true;

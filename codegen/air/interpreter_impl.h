@@ -1,11 +1,13 @@
 // The inside of the interpreter, shared by interpreter*.cpp.
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
 #include <unordered_map>
 
 #include "codegen/air/interpreter.h"
+#include "codegen/air/simd.h"
 
 namespace lode::air {
 
@@ -30,6 +32,9 @@ Scalar float_to_int(TypeKind from, unsigned bits, bool is_signed, bool saturatin
 Scalar int_to_float(unsigned bits, bool is_signed, TypeKind to, Scalar a);
 double float_value(TypeKind t, Scalar a);
 Scalar float_scalar_of(TypeKind t, double v);
+
+// An operation on v128, or on a scalar in the low bytes (interpreter_simd.cpp).
+void interpret_simd(SimdOp op, unsigned immediate, const std::array<uint8_t, 16>& a, const std::array<uint8_t, 16>& b, std::array<uint8_t, 16>& r);
 
 // ---- the machine
 

@@ -341,7 +341,7 @@ void Legalizer::lower_entry() {
     }
   for (uint32_t p = 0; p < abi.size() && error_.empty(); p++) {
     V old(from.first_param + p);
-    if (opaque(old)) define(old, abi[p]);
+    if (crosses_whole(old)) define(old, Vals(from_vector_abi(old_type(old), leaf(abi[p], 0))));
     else define(old, from_abi(old_type(old), abi[p]));
   }
 }
@@ -381,6 +381,7 @@ void Legalizer::finish() {
 // ---- one instruction ------------------------------------------------------------------------------------------------------
 
 void Legalizer::lower_inst(const Inst& i) {
+  if (!opaque_.empty() && lower_simd(i)) return;
   switch (i.op) {
     case Op::load: return lower_load(i);
     case Op::store: return lower_store(i);
@@ -402,7 +403,6 @@ void Legalizer::lower_inst(const Inst& i) {
     case Op::landing_pad: return lower_landing_pad(i);
 
     case Op::freeze: {
-      if (opaque(i.result)) return define(i.result, Vals(emit(Op::freeze, T::v128, as_opaque(i.va()).value)));
       Span s = copy(leaves(i.va()));
       for (uint32_t k = 0; k < s.count; k++) {
         V x = leaf(s, k);

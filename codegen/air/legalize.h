@@ -3,16 +3,16 @@
 // After legalize() the following holds (function_flags::legal is set):
 //
 // Value types. i1, i8, i16, i32, i64, ptr, f32, f64, f80 (only if options.has_f80), f128 (not if options.f128_as_pair) and
-// v128 (not if options.vector_abi is scalars). i1 is 0 or 1. f128 and v128 are opaque: they are loaded, stored, passed, returned,
-// selected (by one i1), are block parameters and Undef or Zero constants, and nothing else. Constants: Int, Float, WideFloat
-// (f80 only), Zero (ptr, f80, f128, v128), Undef, Symbol, BlockAddress, Runtime (see below).
+// v128 (not if options.vector_abi is scalars). i1 is 0 or 1. f128 and v128 are loaded, stored, passed, returned, selected (by one i1),
+// are block parameters and Undef or Zero constants; v128 also WideFloat constants (four words) and operands of simd1 and simd2. f128
+// is nothing else. Constants: Int, Float, WideFloat (f80, v128), Zero (ptr, f80, f128, v128), Undef, Symbol, BlockAddress, Runtime (see below).
 //
 // Leaves. A value of any other type became a list of leaves, in memory order, each of a legal type:
 //   iN, N < 64 and odd   one leaf of the next of i8, i16, i32, i64 (the code around it normalises the upper bits)
 //   iN, N > 64           ceil(N / 64) leaves i64, least significant first
 //   f16, bf16            one leaf; i16 inside a function, at calls see options.half_abi
 //   struct, array        the leaves of the members, in order; empty ones have none
-//   vector               the leaves of the elements; at calls see options.vector_abi
+//   vector               the leaves of the elements, or one v128 (legalize_simd.cpp says when); at calls see options.vector_abi
 //
 // Calls, invokes, parameters and returns list leaves: CallSite::args has one value a leaf, its ParamAttrs one entry a leaf (where
 // attrs != ~0), the entry block one parameter a leaf (Function::param_attrs likewise, when not empty), ret one value a leaf.

@@ -165,8 +165,8 @@ void Legalizer::lower_call(const Inst& i) {
     V arg(in_.extra[old.args + k]);
     TypeId t = old_type(arg);
     ParamAttr own = old.attrs != ~0u ? in_.param_attrs[old.attrs + k] : ParamAttr{};
-    if (opaque(arg)) {
-      add(as_opaque(arg), own);
+    if (crosses_whole(arg)) {
+      add(to_vector_abi(arg), own);
     } else {
       Span abi = to_abi(t, leaves(arg), own.bits);
       const LeafTable::Entry e = leaves_.of(t);
@@ -195,12 +195,12 @@ void Legalizer::lower_call(const Inst& i) {
   TypeId call_type = in_memory || e.abi_count == 0 ? T::void_type : e.abi_count == 1 ? leaves_.abi[e.abi_first] : i.type;
   // Must code follow the call before its result can be used?
   bool direct = !has_result || (e.abi_count == 0 && !in_memory);
-  bool keep = opaque(i.result.valid() ? i.result : V(0)) && i.result.valid();
+  bool keep = crosses_whole(i.result);
   if (!direct && !in_memory && e.abi_count == 1 && e.piece_count == 1) {
     const AbiPiece& p = leaves_.pieces[e.piece_first];
     const Type& t = type(p.type);
     if (p.kind == AbiPiece::direct && (t.kind != TypeKind::Int || t.bits == container_bits(t.bits))) direct = true;
-    if (keep) direct = true;
+    if (keep) direct = leaves_.abi[e.abi_first] == T::v128;
   }
   V value;
   if (i.op == Op::invoke) {
@@ -237,6 +237,10 @@ void Legalizer::lower_call(const Inst& i) {
       unsigned align = unsigned(std::countr_zero(std::min<uint64_t>(64, types_.align_of(i.type))));
       load_value(i.type, memory, 0, MemoryFlags::pack(false, AtomicOrdering::not_atomic, align), r);
       if (keep) return fail("a vector result in memory");
+    } else if (keep) {
+      V x = from_vector_abi(i.type, value);
+      r = alloc(1);
+      pool_[r.first] = x;
     } else {
       r = from_abi(i.type, result_of(value, i.type, e));
     }
@@ -261,8 +265,8 @@ void Legalizer::lower_ret(const Inst& i) {
       store_value(old_type(v), s, sret_, 0, MemoryFlags::pack(false, AtomicOrdering::not_atomic, align));
       continue;
     }
-    if (opaque(v)) {
-      list.push_back(as_opaque(v).value);
+    if (crosses_whole(v)) {
+      list.push_back(to_vector_abi(v).value);
       continue;
     }
     Span abi = to_abi(old_type(v), leaves(v), in_.result_attrs);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "codegen/air/legalize.h"
+#include "codegen/air/simd.h"
 
 namespace lode::air {
 
@@ -110,7 +111,7 @@ class Legalizer {
   V single(V old);                       // the only leaf
   Vals vals(Span s, uint32_t first, uint32_t count) const;
   Vals vals(V old);                      // all leaves of a scalar
-  void define(V old, Span s) { if (old.valid()) map_[old.value] = s; }
+  void define(V old, Span s);
   void define(V old, const Vals& x);
   Span alloc(uint32_t n) {               // n leaves to be filled in
     Span s{uint32_t(pool_.size()), n};
@@ -121,7 +122,7 @@ class Legalizer {
   Span undef_leaves(TypeId t);
   uint32_t leaf_count(TypeId t);
   bool opaque(V old) const { return !opaque_.empty() && opaque_[old.value]; }
-  V as_opaque(V old);                    // a 16-byte vector as one v128
+  V as_opaque(V old);                    // a vector as one v128
 
   // ---- constants
   V add_constant(const Constant& c);
@@ -228,7 +229,61 @@ class Legalizer {
   void lower_select(const Inst& i);
   uint32_t path_leaf(TypeId& t, uint32_t path);       // first leaf of the part; t becomes its type
   V lane_slot(TypeId vector, Span value, V index, V& element_index, uint32_t& stride);
+
+  // ---- vectors in one v128 (legalize_simd.cpp)
+  // The lanes of a vector that may be one v128. width 0: it is only moved. bytes: in memory, 4, 8 or 16; of a mask 0.
+  struct Lanes {
+    uint32_t count = 0, width = 0, bytes = 0;
+    bool is_float = false, is_mask = false;
+    bool integer() const { return width && !is_float && !is_mask; }
+    bool partial() const { return bytes == 4 || bytes == 8; }
+  };
+  bool lanes_of(TypeId t, Lanes& out);
   void find_opaque();
+  bool has_simd(const Inst& i);          // all of its vectors can be v128, and lower_simd() knows what to do
+  bool lower_simd(const Inst& i);
+  Span unpack(V old, V value);           // leaves of a v128
+  V pack(TypeId t, Span s);
+  V pack_constant(TypeId t, Span s);     // no value if not all of them are constants
+  bool crosses_whole(V old);             // memory and calls have it in one piece as well: it is no mask
+  V to_vector_abi(V old);                // as calls pass it
+  V from_vector_abi(TypeId t, V abi);
+  bool constant_lanes(V old, uint64_t* lanes, uint32_t count);
+  bool constant_splat(V old, uint64_t& lane);
+  bool constant_index(V old, uint32_t count);  // a lane that exists
+
+  // ---- operations on v128 (legalize_simd_ops.cpp)
+  // Called with braces, in which operands that are made in place are made from left to right by every compiler.
+  struct SimdCall {
+    SimdOp op;
+    V a, b;
+    unsigned immediate;
+    SimdCall(SimdOp o, V x, unsigned i = 0) : op(o), a(x), immediate(i) {}
+    SimdCall(SimdOp o, V x, V y, unsigned i = 0) : op(o), a(x), b(y), immediate(i) {}
+  };
+  V simd(const SimdCall& c) {
+    return emit(c.b.valid() ? Op::simd2 : Op::simd1, simd_result(c.op), c.a.value, c.b.value, ~0u, simd_aux(c.op, c.immediate));
+  }
+  V splat_const(uint32_t width, uint64_t lane);
+  V simd_not(V x) { return simd({SimdOp::xor_, x, splat_const(64, ~uint64_t{0})}); }
+  V simd_blend(V mask, V a, V b) { return simd({SimdOp::or_, simd({SimdOp::and_, mask, a}), simd({SimdOp::andnot, mask, b})}); }
+  V simd_int(Op op, uint32_t width, V a, V b);       // no value: there is no good way
+  V simd_multiply(uint32_t width, V a, V b);
+  V simd_shift(Op op, uint32_t width, V a, uint32_t count);
+  V simd_greater(uint32_t width, V a, V b);          // signed
+  V simd_equal(uint32_t width, V a, V b);
+  V simd_compare(IntPredicate p, uint32_t width, V a, V b);
+  V simd_fcompare(FloatPredicate p, uint32_t width, V a, V b);
+  V simd_resize(V x, uint32_t from, uint32_t to, bool is_signed);
+  V simd_mask_resize(V mask, uint32_t from, uint32_t to);
+  V simd_reduce(Op op, const Lanes& l, V x);
+  V simd_float(Op op, uint32_t width, V a, V b);
+  V simd_extract(const Lanes& l, TypeId element, V x, uint32_t lane);
+  V simd_insert(const Lanes& l, V x, V element, uint32_t lane);
+  V simd_from_scalar(const Lanes& l, V element);
+  void simd_bitcast(const Inst& i);
+  // A shuffle of lanes of `width` bits; ~0u: any. No value: there is no good way.
+  V simd_shuffle(uint32_t width, V a, V b, const uint32_t* lanes, uint32_t count, uint32_t from_count, bool dry);
 
   // ---- calls (legalize_call.cpp)
   Span to_abi(TypeId t, Span value, uint16_t attrs);

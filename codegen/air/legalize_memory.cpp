@@ -164,7 +164,13 @@ void Legalizer::lower_load(const Inst& i) {
     }
     return fail("an atomic access to " + describe(i.type));
   }
-  if (opaque(i.result)) return define(i.result, Vals(emit(Op::load, T::v128, address.value, ~0u, ~0u, i.aux)));
+  if (crosses_whole(i.result)) {
+    Lanes l;
+    lanes_of(i.type, l);
+    if (!l.partial()) return define(i.result, Vals(emit(Op::load, T::v128, address.value, ~0u, ~0u, i.aux)));
+    V x = emit(Op::load, l.bytes == 4 ? T::f32 : T::f64, address.value, ~0u, ~0u, i.aux);
+    return define(i.result, Vals(simd({l.bytes == 4 ? SimdOp::from_f32 : SimdOp::from_f64, x})));
+  }
   uint32_t n = leaf_count(i.type);
   if (!error_.empty()) return;
   Span to = alloc(n);
@@ -196,13 +202,16 @@ void Legalizer::lower_store(const Inst& i) {
     return fail("an atomic access to " + describe(id));
   }
   const Constant* c = in_.constant(i.vb());
-  bool whole = opaque(i.vb());
+  bool whole = crosses_whole(i.vb());
   // Sixteen bytes of zeros are one store.
   if (c && c->kind == ConstantKind::Zero && t.kind == TypeKind::Vector && types_.store_size_of(id) == 16 && !packed(t) &&
       options_.vector_abi == VectorAbi::sse)
     whole = true;
   if (whole) {
     V x = as_opaque(i.vb());
+    Lanes l;
+    lanes_of(id, l);
+    if (l.partial()) x = simd({l.bytes == 4 ? SimdOp::to_f32 : SimdOp::to_f64, x});
     emit(Op::store, T::void_type, address.value, x.value, ~0u, i.aux);
     return;
   }

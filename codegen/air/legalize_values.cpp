@@ -31,14 +31,7 @@ Legalizer::Span Legalizer::leaves(V old) {
   Span s = map_[old.value];
   if (s.count != ~0u) {
     if (!opaque(old)) return s;
-    // An opaque vector that is looked into after all: through memory.
-    TypeId t = old_type(old);
-    V address = slot(16, 16);
-    uint16_t aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, 4);
-    store_leaf(leaf(s, 0), address, 0, aux);
-    Span to = alloc(leaf_count(t));
-    load_value(t, address, 0, aux, to);
-    return to;
+    return unpack(old, leaf(s, 0));  // a vector that is looked into after all
   }
   if (in_.values[old.value].kind() == ValueKind::Const) {
     constant_leaves(old, 0);
@@ -59,17 +52,7 @@ Legalizer::V Legalizer::as_opaque(V old) {
     if (c->kind == ConstantKind::Undef) return undef_const(T::v128);
     if (c->kind == ConstantKind::Zero) return zero_const(T::v128);
   }
-  TypeId t = old_type(old);
-  Span s = leaves(old);
-  V address = slot(16, 16);
-  uint16_t aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, 4);
-  if (has_bits(t)) {
-    Vals w = gather_bits(t, s);
-    store_int(bits_of(t), w, address, 0, aux);
-  } else {
-    store_value(t, s, address, 0, aux);
-  }
-  return load_leaf(T::v128, address, 0, aux);
+  return pack(old_type(old), leaves(old));
 }
 
 Legalizer::V Legalizer::single(V old) {
@@ -93,11 +76,21 @@ Vals Legalizer::vals(V old) {
   return vals(s, 0, s.count);
 }
 
+void Legalizer::define(V old, Span s) {
+  if (!old.valid()) return;
+  if (opaque(old) && error_.empty() && !(s.count == 1 && ty(leaf(s, 0)) == T::v128)) {
+    V x = pack(old_type(old), s);  // a vector that was made lane by lane
+    s = alloc(1);
+    pool_[s.first] = x;
+  }
+  map_[old.value] = s;
+}
+
 void Legalizer::define(V old, const Vals& x) {
   if (!old.valid()) return;
   Span s = alloc(x.n);
   for (uint32_t k = 0; k < x.n; k++) pool_[s.first + k] = x[k];
-  map_[old.value] = s;
+  define(old, s);
 }
 
 Legalizer::Span Legalizer::copy(Span s) {
@@ -161,7 +154,7 @@ Legalizer::V Legalizer::wide_float_const(TypeId t, uint64_t lo, uint64_t hi) {
   out_.extra.push_back(uint32_t(lo));
   out_.extra.push_back(uint32_t(lo >> 32));
   out_.extra.push_back(uint32_t(hi));
-  if (t == T::f128) out_.extra.push_back(uint32_t(hi >> 32));
+  if (t == T::f128 || t == T::v128) out_.extra.push_back(uint32_t(hi >> 32));
   return add_constant(c);
 }
 

@@ -1,7 +1,6 @@
 // Vectors and first-class aggregates: lists of leaves, so that extract, insert and shuffle move nothing.
 //
-// A 16-byte vector that is only loaded, stored, passed, chosen between and merged at blocks is not taken apart: it stays one
-// v128. find_opaque() decides that for whole webs of values connected by block parameters, selects, freezes and bitcasts.
+// What follows is for vectors that are not one v128; see legalize_simd.cpp for those.
 #include <bit>
 #include <numeric>
 
@@ -120,7 +119,6 @@ Legalizer::Span Legalizer::scatter_bits(TypeId id, const Vals& bits) {
 
 void Legalizer::lower_bitcast(const Inst& i) {
   TypeId from = old_type(i.va()), to = i.type;
-  if (opaque(i.result)) return define(i.result, Vals(as_opaque(i.va())));
   Span s = leaves(i.va());
   if (from == to) return define(i.result, s);
   if (!error_.empty()) return;
@@ -310,10 +308,6 @@ void Legalizer::lower_reduce(const Inst& i) {
 
 void Legalizer::lower_select(const Inst& i) {
   const Type& ct = type(old_type(i.va()));
-  if (opaque(i.result)) {
-    V c = single(i.va()), a = as_opaque(i.vb()), b = as_opaque(i.vc());
-    return define(i.result, Vals(emit(Op::select, T::v128, c.value, a.value, b.value)));
-  }
   Span c = leaves(i.va()), a = leaves(i.vb()), b = leaves(i.vc());
   if (!error_.empty()) return;
   if (a.count != b.count) return fail("a malformed select");
@@ -324,83 +318,6 @@ void Legalizer::lower_select(const Inst& i) {
     pool_[r.first + k] = x;
   }
   define(i.result, r);
-}
-
-void Legalizer::find_opaque() {
-  if (options_.vector_abi != VectorAbi::sse) return;
-  auto candidate = [&](V v) {
-    if (in_.values[v.value].kind() == ValueKind::Const) return false;
-    TypeId id = old_type(v);
-    const Type& t = type(id);
-    return t.kind == TypeKind::Vector && types_.store_size_of(id) == 16 && !packed(t) && has_bits(id) && leaves_.of(id).ok;
-  };
-  bool any = false;
-  std::vector<uint32_t> parent(in_.values.size());
-  std::iota(parent.begin(), parent.end(), 0u);
-  std::vector<uint8_t> broken(in_.values.size(), 0), is_candidate(in_.values.size(), 0);
-  for (uint32_t v = 0; v < in_.values.size(); v++)
-    if (candidate(V(v))) is_candidate[v] = 1, any = true;
-  if (!any) return;
-  auto root = [&](uint32_t v) {
-    while (parent[v] != v) v = parent[v] = parent[parent[v]];
-    return v;
-  };
-  auto join = [&](V a, V b) {
-    bool ca = is_candidate[a.value], cb = is_candidate[b.value];
-    if (ca && cb) {
-      uint32_t x = root(a.value), y = root(b.value);
-      parent[x] = y;
-      broken[y] |= broken[x];
-    }
-  };
-  auto reject = [&](V v) {
-    if (is_candidate[v.value]) broken[root(v.value)] = 1;
-  };
-  auto join_edge = [&](uint32_t e) {
-    const Edge& x = in_.edges[e];
-    const Block& target = in_.blocks[x.target.value];
-    for (uint32_t k = 0; k < x.arg_count && k < target.param_count; k++) {
-      V a(in_.extra[x.args + k]), p(target.first_param + k);
-      join(a, p);
-    }
-  };
-  for (const Inst& i : in_.insts) {
-    bool direct = false;
-    switch (i.op) {
-      case Op::load: direct = MemoryFlags::ordering(i.aux) == AtomicOrdering::not_atomic; break;
-      case Op::store:
-        if (MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic) reject(i.vb());
-        continue;
-      case Op::freeze: join(i.result, i.va()); direct = true; break;
-      case Op::bitcast:
-        if (is_candidate[i.va().value] && is_candidate[i.result.value]) join(i.result, i.va());
-        else reject(i.va()), reject(i.result);
-        direct = true;
-        break;
-      case Op::select:
-        if (type(old_type(i.va())).kind == TypeKind::Vector) {
-          reject(i.va());
-          reject(i.vb());
-          reject(i.vc());
-          reject(i.result);
-        } else {
-          join(i.result, i.vb());
-          join(i.result, i.vc());
-        }
-        direct = true;
-        break;
-      case Op::call: case Op::invoke: case Op::ret: direct = true; break;
-      case Op::br: case Op::cond_br: case Op::switch_: case Op::indirect_br: break;
-      default:
-        for_each_operand(in_, i, [&](const V v) { reject(v); });
-        break;
-    }
-    if (i.result.valid() && !direct) reject(i.result);
-    for_each_edge(in_, i, join_edge);
-  }
-  opaque_.assign(in_.values.size(), 0);
-  for (uint32_t v = 0; v < in_.values.size(); v++)
-    if (is_candidate[v] && !broken[root(v)]) opaque_[v] = 1;
 }
 
 }  // namespace lode::air

@@ -7,6 +7,7 @@
 
 #include "codegen/air/parser_impl.h"
 #include "codegen/air/text_words.h"
+#include "codegen/air/simd.h"
 
 namespace lode::air {
 
@@ -517,6 +518,15 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
     return true;
   };
   const ResultRule rule = info(i.op).result;
+  if (i.op == Op::simd1 || i.op == Op::simd2) {
+    unsigned op = 0;
+    while (op < simd_op_count && !accept_word(simd_op_table[op].name)) op++;
+    if (op == simd_op_count) return fail_here("an operation on vectors");
+    uint64_t immediate = 0;
+    if (peek().kind == Tok::Int && !number(immediate, "the operation's number")) return false;
+    if (immediate > 255) return fail(op_token, "the operation's number is above 255");
+    i.aux = simd_aux(SimdOp(op), unsigned(immediate));
+  }
   switch (info(i.op).shape) {
     case Shape::None: return rule != ResultRule::Explicit || to();
     case Shape::Unary: {
@@ -527,6 +537,9 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
         if (!align(log2)) return false;
         i.aux = uint16_t(log2);
       }
+      if (i.op == Op::prefetch)
+        for (const words::Word& w : words::prefetch)
+          if (accept_word(w.text)) i.aux = uint16_t(w.value);
       if (rule == ResultRule::Explicit) return to();
       if (rule == ResultRule::Same) i.type = t;
       return true;

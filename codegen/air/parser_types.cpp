@@ -374,7 +374,7 @@ bool Parser::constant(TypeId expected, ConstNode& out, unsigned depth) {
       }
       if (w == "bits") {
         take();
-        if (!is_float) return mismatch("an encoding");
+        if (!is_float && expected != T::v128) return mismatch("an encoding");  // v128: of legal code
         return bits_literal(expected, out);
       }
       if (w == "runtime") {

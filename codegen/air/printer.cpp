@@ -5,6 +5,7 @@
 #include <string>
 
 #include "codegen/air/legalize.h"
+#include "codegen/air/simd.h"
 #include "codegen/air/text.h"
 #include "codegen/air/text_lexer.h"
 #include "codegen/air/text_words.h"
@@ -247,6 +248,10 @@ class FunctionPrinter {
       if (i.flags & w.value) s += ' ' + std::string(w.text);
     auto to = [&] { s += " to " + type(i.type); };
     const bool is_explicit = info(i.op).result == ResultRule::Explicit;
+    if (i.op == Op::simd1 || i.op == Op::simd2) {
+      s += unsigned(simd_op(i.aux)) < simd_op_count ? std::string(" ") + info(simd_op(i.aux)).name : " unknown";
+      if (simd_immediate(i.aux)) s += " " + std::to_string(simd_immediate(i.aux));
+    }
     switch (info(i.op).shape) {
       case Shape::None:
         if (is_explicit) to();
@@ -254,6 +259,9 @@ class FunctionPrinter {
       case Shape::Unary:
         s += ' ' + typed(i.va());
         if (i.op == Op::alloca && i.aux) s += " align " + std::to_string(uint64_t{1} << (i.aux & 63));
+        if (i.op == Op::prefetch)
+          for (const words::Word& w : words::prefetch)
+            if (w.value == i.aux) s += " " + std::string(w.text);
         if (is_explicit) to();
         break;
       case Shape::Binary:

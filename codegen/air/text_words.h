@@ -28,6 +28,7 @@ inline constexpr Word comdat[] = {{"any", uint32_t(ComdatKind::any)},
                                   {"largest", uint32_t(ComdatKind::largest)},
                                   {"no_deduplicate", uint32_t(ComdatKind::no_deduplicate)},
                                   {"same_size", uint32_t(ComdatKind::same_size)}};
+inline constexpr Word prefetch[] = {{"level2", 1}, {"level3", 2}, {"once", 3}};
 inline constexpr Word conv[] = {{"c", uint32_t(CallConv::c)},
                                 {"fast", uint32_t(CallConv::fast)},
                                 {"cold", uint32_t(CallConv::cold)},

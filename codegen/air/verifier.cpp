@@ -9,6 +9,7 @@
 
 #include "codegen/air/flow_tree.h"
 #include "codegen/air/legalize.h"
+#include "codegen/air/simd.h"
 #include "codegen/air/text.h"
 
 namespace lode::air {
@@ -137,7 +138,8 @@ class FunctionVerifier {
       case ConstantKind::WideInt: return t.kind == TypeKind::Int && t.bits > 64 && extra(c.bits, (t.bits + 31) / 32);
       case ConstantKind::Float: return t.kind >= TypeKind::F16 && t.kind <= TypeKind::F64;
       case ConstantKind::WideFloat:
-        return (t.kind == TypeKind::F80 && extra(c.bits, 3)) || (t.kind == TypeKind::F128 && extra(c.bits, 4));
+        return (t.kind == TypeKind::F80 && extra(c.bits, 3)) || (t.kind == TypeKind::F128 && extra(c.bits, 4)) ||
+               (c.type == T::v128 && (fn_.flags & function_flags::legal) && extra(c.bits, 4));
       case ConstantKind::Zero: case ConstantKind::Undef: return t.kind != TypeKind::Void && t.kind != TypeKind::Function;
       case ConstantKind::Symbol: return t.kind == TypeKind::Ptr && c.symbol < m_.symbols.size();
       case ConstantKind::BlockAddress: return t.kind == TypeKind::Ptr && c.symbol < fn_.blocks.size();
@@ -395,6 +397,17 @@ class FunctionVerifier {
       case Op::trunc: case Op::zext: case Op::sext: case Op::fptoui: case Op::fptosi: case Op::fptoui_sat: case Op::fptosi_sat:
       case Op::uitofp: case Op::sitofp: case Op::fptrunc: case Op::fpext: case Op::ptrtoint: case Op::inttoptr: case Op::bitcast:
         return conversion(i);
+      case Op::simd1: case Op::simd2: {
+        if (!want(fn_.flags & function_flags::legal, "is for legal code, which is not written")) return;
+        if (!want(unsigned(simd_op(i.aux)) < simd_op_count, "an unknown operation")) return;
+        const SimdOp op = simd_op(i.aux);
+        const bool two = info(op).operands == SimdOpInfo::b || info(op).operands == SimdOpInfo::bc || op == SimdOp::insert_16;
+        want(two == (i.op == Op::simd2), "the wrong number of operands");
+        same(i.va(), simd_operand(op), "the operand");
+        if (i.op == Op::simd2) same(i.vb(), op == SimdOp::insert_16 ? T::i32 : T::v128, "the second operand");
+        result_is(i, simd_result(op));
+        return;
+      }
       case Op::slot_addr: result_is(i, T::ptr); return;
       case Op::alloca: want(type(type_of(i.va())).kind == TypeKind::Int, "the size has type " + name(type_of(i.va()))); result_is(i, T::ptr); return;
       case Op::stack_save: case Op::thread_pointer: case Op::return_address: case Op::frame_address: result_is(i, T::ptr); return;

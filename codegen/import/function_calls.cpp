@@ -570,11 +570,13 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       set(i, emit(O::bitcast, type, v[0].value));
       return true;
     case IntrinsicKind::Assembly: return assembly(i, in, type, args);
-    case IntrinsicKind::Prefetch:
-      if (!take(1)) return false;
+    case IntrinsicKind::Prefetch: {  // address, 1 to write, locality from 0 to 3, 1 for data
+      uint64_t locality, data;
+      if (!take(1) || !constant_arg(2, locality) || !constant_arg(3, data)) return false;
       if (type_of(v[0]) != types_.ptr) return fail("operand of a wrong type");
-      emit(O::prefetch, types_.void_type, v[0].value);
+      if (data) emit(O::prefetch, types_.void_type, v[0].value, ~0u, ~0u, uint16_t(3 - (locality & 3)));
       return true;
+    }
     case IntrinsicKind::LoadRelative: {
       if (!take(2)) return false;
       if (type != types_.ptr || type_of(v[0]) != types_.ptr) return fail("intrinsic of an unexpected type");

@@ -263,7 +263,12 @@ void Selector::select_inst(const Inst& i) {
     case AirOp::fence:
       if (air::AtomicOrdering(i.a) == air::AtomicOrdering::seq_cst) emit(unsigned(Op::mfence), {});
       break;
-    case AirOp::prefetch: case AirOp::va_end: break;
+    case AirOp::prefetch: {
+      constexpr Op levels[] = {Op::prefetcht0_m, Op::prefetcht1_m, Op::prefetcht2_m, Op::prefetchnta_m};
+      emit_mem(unsigned(levels[i.aux & 3]), {}, address(i.va()));
+      break;
+    }
+    case AirOp::va_end: break;
     case AirOp::extract: break;  // stands for a leaf of its operand
     case AirOp::call: case AirOp::invoke: select_call(i); break;
     case AirOp::landing_pad: select_landing_pad(i); break;
@@ -273,6 +278,7 @@ void Selector::select_inst(const Inst& i) {
     case AirOp::va_start: select_va_start(i); break;
     case AirOp::return_address: case AirOp::frame_address: case AirOp::eh_sjlj_setjmp: case AirOp::eh_sjlj_longjmp: case AirOp::read_cycle_counter:
     case AirOp::thread_pointer: case AirOp::debug_trap: select_misc(i); break;
+    case AirOp::simd1: case AirOp::simd2: select_simd(i); break;
     case AirOp::br: case AirOp::cond_br: select_branch(i); break;
     case AirOp::switch_: select_switch(i); break;
     case AirOp::indirect_br: select_indirect_branch(i); break;

@@ -96,7 +96,7 @@ Reg Selector::reg_of(ValueId v) {
         if (is_fp(c->type)) return float_constant(0, 16);
         return constant_reg(0, bits_of(c->type));
       case ConstantKind::WideFloat:
-        if (c->type == TypeTable::f128) {
+        if (c->type == TypeTable::f128 || c->type == TypeTable::v128) {
           uint8_t bytes[16];
           for (unsigned k = 0; k < 4; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c->bits + k]);
           Reg r = fp(16);

@@ -256,6 +256,9 @@ class Selector : public codegen::LowerScratch {
   void select_float(const air::Inst& i);
   void select_convert(const air::Inst& i);
   void select_f80(const air::Inst& i);
+  void select_simd(const air::Inst& i);                // select_simd.cpp
+  bool folds_vector(ValueId v) const;
+  VMem vector_memory(ValueId v);
   void truncate_x87(uint32_t slot, unsigned bits);
   void float_binary(const air::Inst& i, Op rr32, Op rm32, Op rr64, Op rm64);
   Reg float_reg(ValueId v) { return reg_of(v); }

@@ -148,10 +148,11 @@ TEST_CASE("AIR legalisation: integers of all widths") {
   const char* predicates[] = {"eq", "ne", "ugt", "uge", "ult", "ule", "sgt", "sge", "slt", "sle"};
   for (bool small : {false, true}) {
     std::string s = prefix(small);
-    for (const char* t : {"i1", "i3", "i8", "i13", "i16", "i24", "i32", "i33", "i48", "i64", "i65", "i100", "i127", "i128", "<3 x i8>", "<2 x i65>", "<4 x i1>", "<5 x i7>"}) {
+    for (const char* t : {"i1", "i3", "i8", "i13", "i16", "i24", "i32", "i33", "i48", "i64", "i65", "i100", "i127", "i128", "<3 x i8>", "<2 x i65>", "<4 x i1>", "<5 x i7>",
+                          "<16 x i8>", "<8 x i16>", "<4 x i32>", "<2 x i64>", "<8 x i8>", "<4 x i16>", "<2 x i32>", "<4 x i8>", "<2 x i16>"}) {
       std::string id = identifier(t), type = t;
       bool vector = type[0] == '<';
-      std::string bits = vector ? "<" + std::string(1, type[1]) + " x i1>" : "i1";
+      std::string bits = vector ? type.substr(0, type.find(" x ")) + " x i1>" : "i1";
       for (const char* op : binary) s += function(std::string(op) + "_" + id, {type, type}, "%r = " + std::string(op) + " " + type + " %x, %y", type);
       for (const char* op : unary) s += function(std::string(op) + "_" + id, {type}, "%r = " + std::string(op) + " " + type + " %x", type);
       for (const char* op : {"fshl", "fshr"})
@@ -255,7 +256,7 @@ TEST_CASE("AIR legalisation: floating point") {
   const char* libm[] = {"fsqrt", "fceil", "ffloor", "ftrunc", "frint", "fround", "froundeven"};
   for (bool small : {false, true}) {
     std::string s = prefix(small);
-    std::vector<std::string> types = {"f16", "bf16", "f32", "f64", "f128", "<2 x f32>", "<3 x f16>"};
+    std::vector<std::string> types = {"f16", "bf16", "f32", "f64", "f128", "<2 x f32>", "<3 x f16>", "<4 x f32>", "<2 x f64>"};
     if (!small) types.push_back("f80");
     auto lanes = [](const std::string& t) { return t[0] == '<' ? "<" + t.substr(1, 1) + " x " : std::string(); };
     for (const std::string& t : types) {
@@ -431,4 +432,29 @@ TEST_CASE("AIR legalisation: what cannot be done is an error with names") {
   r = legalize(m.in_memory[1], m, {});
   REQUIRE(!r.ok());
   CHECK(r.error().text().find("g: load in block 0: a value of more than 4096 parts") == 0);
+}
+
+TEST_CASE("AIR legalisation: what vectors become is text that is read again") {
+  Module m = parse(R"(target "x86_64-unknown-linux-gnu"
+strong func @f(%p: ptr, %i: i32) -> i16 {
+a:
+  %x = load <4 x i32>, ptr %p align 4
+  %y = insert_element <4 x i32> %x, i32 %i, i32 2
+  %c = icmp ult <4 x i32> %y, (1, 2, 3, 0xffffffff)
+  %z = select <4 x i1> %c, <4 x i32> %x, <4 x i32> %y
+  %h = bitcast <4 x i32> %z to <8 x i16>
+  %s = shuffle <8 x i16> %h, undef [7, 6, 5, 4, 3, 2, 1, 0]
+  %r = extract_element <8 x i16> %s, i32 5 to i16
+  ret i16 %r
+}
+)");
+  REQUIRE(legalize(m.in_memory.at(0), m, LegalizeOptions::x86_64()).ok());
+  std::string text = *print_module(m);
+  INFO(text);
+  CHECK(text.find("simd2 sgt_32") != std::string::npos);
+  Module again = parse(text);
+  std::vector<Problem> problems;
+  verify_function(again, again.in_memory.at(0), problems);
+  CHECK(problems.empty());
+  CHECK(*print_module(again) == text);
 }

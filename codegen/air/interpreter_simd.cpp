@@ -1,0 +1,168 @@
+// The operations of simd_ops.def, lane by lane: what they are, said as plainly as can be, for the tests of what targets make of them.
+#include <algorithm>
+#include <array>
+
+#include "codegen/air/interpreter_impl.h"
+
+namespace lode::air {
+
+namespace {
+
+using S = SimdOp;
+using Bytes = std::array<uint8_t, 16>;
+
+Scalar lane(const Bytes& x, unsigned width, unsigned k) {
+  Scalar v = 0;
+  for (unsigned b = 0; b < width / 8; b++) v |= Scalar(x[k * width / 8 + b]) << (8 * b);
+  return v;
+}
+void set_lane(Bytes& x, unsigned width, unsigned k, Scalar v) {
+  for (unsigned b = 0; b < width / 8; b++) x[k * width / 8 + b] = uint8_t(v >> (8 * b));
+}
+
+// One operation in several widths, whose rows follow each other: the width of `op`'s, or 0.
+unsigned width_in(S op, S first, unsigned first_width, unsigned rows) {
+  unsigned k = unsigned(op) - unsigned(first);
+  return unsigned(op) >= unsigned(first) && k < rows ? first_width << k : 0;
+}
+Scalar saturated(SignedScalar v, SignedScalar low, SignedScalar high) { return Scalar(std::clamp(v, low, high)); }
+
+}  // namespace
+
+void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r) {
+  r.fill(0);
+  auto each = [&](unsigned width, auto&& f) {
+    for (unsigned k = 0; k < 128 / width; k++) set_lane(r, width, k, f(lane(a, width, k), lane(b, width, k)));
+  };
+  auto integer = [&](Op by, S first, unsigned first_width, unsigned rows) {
+    unsigned width = width_in(op, first, first_width, rows);
+    if (width)
+      each(width, [&](Scalar x, Scalar y) {
+        Scalar v = 0;
+        int_scalar(by, width, x, y, 0, v);
+        return v;
+      });
+    return width != 0;
+  };
+  if (integer(Op::add, S::add_8, 8, 4) || integer(Op::sub, S::sub_8, 8, 4) || integer(Op::mul, S::mul_16, 16, 1) ||
+      integer(Op::and_, S::and_, 64, 1) || integer(Op::or_, S::or_, 64, 1) || integer(Op::xor_, S::xor_, 64, 1) ||
+      integer(Op::uadd_sat, S::uadd_sat_8, 8, 2) || integer(Op::sadd_sat, S::sadd_sat_8, 8, 2) || integer(Op::usub_sat, S::usub_sat_8, 8, 2) ||
+      integer(Op::ssub_sat, S::ssub_sat_8, 8, 2) || integer(Op::umin, S::umin_8, 8, 1) || integer(Op::umax, S::umax_8, 8, 1) ||
+      integer(Op::smin, S::smin_16, 16, 1) || integer(Op::smax, S::smax_16, 16, 1))
+    return;
+  if (unsigned width = width_in(op, S::eq_8, 8, 3)) return each(width, [&](Scalar x, Scalar y) { return x == y ? mask_of(width) : Scalar(0); });
+  if (unsigned width = width_in(op, S::sgt_8, 8, 3))
+    return each(width, [&](Scalar x, Scalar y) { return to_signed(x, width) > to_signed(y, width) ? mask_of(width) : Scalar(0); });
+  // Shifts: 0 left, 1 logical right, 2 arithmetic right.
+  auto shift = [&](int kind, unsigned width, uint64_t count) {
+    each(width, [&](Scalar x, Scalar) -> Scalar {
+      if (kind == 2) return Scalar(to_signed(x, width) >> std::min<uint64_t>(count, width - 1)) & mask_of(width);
+      if (count >= width) return 0;
+      return kind == 0 ? x << count & mask_of(width) : x >> count;
+    });
+  };
+  const uint64_t by = uint64_t(lane(b, 64, 0));
+  if (unsigned width = width_in(op, S::shl_16, 16, 3)) return shift(0, width, imm);
+  if (unsigned width = width_in(op, S::lshr_16, 16, 3)) return shift(1, width, imm);
+  if (unsigned width = width_in(op, S::ashr_16, 16, 2)) return shift(2, width, imm);
+  if (unsigned width = width_in(op, S::shl_by_16, 16, 3)) return shift(0, width, by);
+  if (unsigned width = width_in(op, S::lshr_by_16, 16, 3)) return shift(1, width, by);
+  if (unsigned width = width_in(op, S::ashr_by_16, 16, 2)) return shift(2, width, by);
+  auto floating = [&](Op f, S first) {
+    unsigned width = width_in(op, first, 32, 2);
+    if (width)
+      each(width, [&](Scalar x, Scalar y) {
+        Scalar v = 0;
+        float_scalar(f, width == 32 ? TypeKind::F32 : TypeKind::F64, x, y, 0, v);
+        return v;
+      });
+    return width != 0;
+  };
+  if (floating(Op::fadd, S::fadd_32) || floating(Op::fsub, S::fsub_32) || floating(Op::fmul, S::fmul_32) || floating(Op::fdiv, S::fdiv_32) ||
+      floating(Op::fsqrt, S::fsqrt_32))
+    return;
+  if (unsigned width = width_in(op, S::fcmp_32, 32, 2)) {
+    static constexpr FloatPredicate predicates[] = {FloatPredicate::oeq, FloatPredicate::olt, FloatPredicate::ole, FloatPredicate::uno,
+                                                    FloatPredicate::une, FloatPredicate::uge, FloatPredicate::ugt, FloatPredicate::ord};
+    return each(width, [&](Scalar x, Scalar y) {
+      return float_compare(predicates[imm & 7], width == 32 ? TypeKind::F32 : TypeKind::F64, x, y) ? mask_of(width) : Scalar(0);
+    });
+  }
+  if (unsigned width = width_in(op, S::interleave_low_8, 8, 4)) {
+    for (unsigned k = 0; k < 128 / width; k++) set_lane(r, width, k, lane(k % 2 ? b : a, width, k / 2));
+    return;
+  }
+  if (unsigned width = width_in(op, S::interleave_high_8, 8, 4)) {
+    for (unsigned k = 0; k < 128 / width; k++) set_lane(r, width, k, lane(k % 2 ? b : a, width, 64 / width + k / 2));
+    return;
+  }
+  auto narrow = [&](unsigned width, bool is_unsigned) {
+    const unsigned n = 128 / width, half = width / 2;
+    const SignedScalar low = is_unsigned ? 0 : -(SignedScalar(1) << (half - 1)), high = (SignedScalar(1) << (is_unsigned ? half : half - 1)) - 1;
+    for (unsigned k = 0; k < 2 * n; k++) set_lane(r, half, k, saturated(to_signed(lane(k < n ? a : b, width, k % n), width), low, high));
+  };
+  switch (op) {
+    case S::mul_even_32:
+      for (unsigned k = 0; k < 2; k++) set_lane(r, 64, k, lane(a, 32, 2 * k) * lane(b, 32, 2 * k));
+      break;
+    case S::andnot: each(64, [](Scalar x, Scalar y) { return ~x & y; }); break;
+    case S::shift_up: std::copy(a.begin(), a.end() - std::min(imm, 16u), r.begin() + std::min(imm, 16u)); break;
+    case S::shift_down: std::copy(a.begin() + std::min(imm, 16u), a.end(), r.begin()); break;
+    case S::sitofp_32: each(32, [](Scalar x, Scalar) { return int_to_float(32, true, TypeKind::F32, x); }); break;
+    case S::sitofp_32_64:
+      for (unsigned k = 0; k < 2; k++) set_lane(r, 64, k, int_to_float(32, true, TypeKind::F64, lane(a, 32, k)));
+      break;
+    case S::fptosi_32: each(32, [](Scalar x, Scalar) { return float_to_int(TypeKind::F32, 32, true, true, x); }); break;
+    case S::fptosi_64_32:
+      for (unsigned k = 0; k < 2; k++) set_lane(r, 32, k, float_to_int(TypeKind::F64, 32, true, true, lane(a, 64, k)));
+      break;
+    case S::fpext_32_64:
+      for (unsigned k = 0; k < 2; k++) set_lane(r, 64, k, float_convert(TypeKind::F32, TypeKind::F64, lane(a, 32, k)));
+      break;
+    case S::fptrunc_64_32:
+      for (unsigned k = 0; k < 2; k++) set_lane(r, 32, k, float_convert(TypeKind::F64, TypeKind::F32, lane(a, 64, k)));
+      break;
+    case S::shuffle_32:
+      for (unsigned k = 0; k < 4; k++) set_lane(r, 32, k, lane(a, 32, imm >> 2 * k & 3));
+      break;
+    case S::shuffle_low_16: case S::shuffle_high_16: {
+      const unsigned first = op == S::shuffle_high_16 ? 4 : 0;
+      r = a;
+      for (unsigned k = 0; k < 4; k++) set_lane(r, 16, first + k, lane(a, 16, first + (imm >> 2 * k & 3)));
+      break;
+    }
+    case S::shuffle_two_32:
+      for (unsigned k = 0; k < 4; k++) set_lane(r, 32, k, lane(k < 2 ? a : b, 32, imm >> 2 * k & 3));
+      break;
+    case S::shuffle_two_64:
+      for (unsigned k = 0; k < 2; k++) set_lane(r, 64, k, lane(k ? b : a, 64, imm >> k & 1));
+      break;
+    case S::low_32_of: case S::low_64_of: {
+      const unsigned width = op == S::low_32_of ? 32 : 64;
+      r = a;
+      set_lane(r, width, 0, lane(b, width, 0));
+      break;
+    }
+    case S::narrow_signed_32: narrow(32, false); break;
+    case S::narrow_signed_16: narrow(16, false); break;
+    case S::narrow_unsigned_16: narrow(16, true); break;
+    case S::from_i32: case S::from_f32: set_lane(r, 32, 0, lane(a, 32, 0)); break;
+    case S::from_i64: case S::from_f64: case S::to_i64: case S::to_f64: set_lane(r, 64, 0, lane(a, 64, 0)); break;
+    case S::to_i32: case S::to_f32: set_lane(r, 32, 0, lane(a, 32, 0)); break;
+    case S::extract_16: set_lane(r, 16, 0, lane(a, 16, imm & 7)); break;
+    case S::insert_16:
+      r = a;
+      set_lane(r, 16, imm & 7, lane(b, 16, 0));
+      break;
+    case S::sign_mask_8: case S::sign_mask_32: case S::sign_mask_64: {
+      const unsigned width = op == S::sign_mask_8 ? 8 : op == S::sign_mask_32 ? 32 : 64;
+      Scalar bits = 0;
+      for (unsigned k = 0; k < 128 / width; k++) bits |= (lane(a, width, k) >> (width - 1)) << k;
+      set_lane(r, 32, 0, bits);
+      break;
+    }
+    default: break;
+  }
+}
+
+}  // namespace lode::air
