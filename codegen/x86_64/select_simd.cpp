@@ -13,9 +13,7 @@ namespace {
 
 enum class Kind : uint8_t {
   two,        // dst = dst op src
-  two_imm,    // the same with an immediate
-  one,        // dst = op src
-  one_imm,    // the same with an immediate
+  one,        // dst = op src; both with the immediate where the instruction has one
   shift,      // dst = dst op immediate
   move,       // the same register, read as something else
   from_gp,    // dst = op general register
@@ -45,7 +43,7 @@ constexpr Row rows[] = {
     TWO(umin_8, pminub), TWO(umax_8, pmaxub), TWO(smin_16, pminsw), TWO(smax_16, pmaxsw),
     TWO(eq_8, pcmpeqb), TWO(eq_16, pcmpeqw), TWO(eq_32, pcmpeqd),
     TWO(sgt_8, pcmpgtb), TWO(sgt_16, pcmpgtw), TWO(sgt_32, pcmpgtd),
-    {SimdOp::fcmp_32, Op::cmpps_rri, Op::cmpps_rmi, Kind::two_imm, 16}, {SimdOp::fcmp_64, Op::cmppd_rri, Op::cmppd_rmi, Kind::two_imm, 16},
+    {SimdOp::fcmp_32, Op::cmpps_rri, Op::cmpps_rmi, Kind::two, 16}, {SimdOp::fcmp_64, Op::cmppd_rri, Op::cmppd_rmi, Kind::two, 16},
     SHIFT(shl_16, psllw), SHIFT(shl_32, pslld), SHIFT(shl_64, psllq),
     SHIFT(lshr_16, psrlw), SHIFT(lshr_32, psrld), SHIFT(lshr_64, psrlq),
     SHIFT(ashr_16, psraw), SHIFT(ashr_32, psrad),
@@ -59,10 +57,10 @@ constexpr Row rows[] = {
     ONE(sitofp_32, cvtdq2ps), {SimdOp::sitofp_32_64, Op::cvtdq2pd_rr, none, Kind::one, 0},
     ONE(fptosi_32, cvttps2dq), ONE(fptosi_64_32, cvttpd2dq),
     {SimdOp::fpext_32_64, Op::cvtps2pd_rr, none, Kind::one, 0}, ONE(fptrunc_64_32, cvtpd2ps),
-    {SimdOp::shuffle_32, Op::pshufd_rri, Op::pshufd_rmi, Kind::one_imm, 16},
-    {SimdOp::shuffle_low_16, Op::pshuflw_rri, Op::pshuflw_rmi, Kind::one_imm, 16},
-    {SimdOp::shuffle_high_16, Op::pshufhw_rri, Op::pshufhw_rmi, Kind::one_imm, 16},
-    {SimdOp::shuffle_two_32, Op::shufps_rri, Op::shufps_rmi, Kind::two_imm, 16}, {SimdOp::shuffle_two_64, Op::shufpd_rri, Op::shufpd_rmi, Kind::two_imm, 16},
+    {SimdOp::shuffle_32, Op::pshufd_rri, Op::pshufd_rmi, Kind::one, 16},
+    {SimdOp::shuffle_low_16, Op::pshuflw_rri, Op::pshuflw_rmi, Kind::one, 16},
+    {SimdOp::shuffle_high_16, Op::pshufhw_rri, Op::pshufhw_rmi, Kind::one, 16},
+    {SimdOp::shuffle_two_32, Op::shufps_rri, Op::shufps_rmi, Kind::two, 16}, {SimdOp::shuffle_two_64, Op::shufpd_rri, Op::shufpd_rmi, Kind::two, 16},
     TWO(interleave_low_8, punpcklbw), TWO(interleave_low_16, punpcklwd), TWO(interleave_low_32, punpckldq), TWO(interleave_low_64, punpcklqdq),
     TWO(interleave_high_8, punpckhbw), TWO(interleave_high_16, punpckhwd), TWO(interleave_high_32, punpckhdq), TWO(interleave_high_64, punpckhqdq),
     {SimdOp::low_32_of, Op::movss_rr, none, Kind::two, 0}, {SimdOp::low_64_of, Op::movsd_rr, none, Kind::two, 0},
@@ -105,8 +103,7 @@ void Selector::select_simd(const Inst& i) {
   ValueId a = i.va();
   Reg dst = result_reg(i.result);
   switch (row.kind) {
-    case Kind::two:
-    case Kind::two_imm: {
+    case Kind::two: {
       ValueId b = i.vb();
       const bool commutes = air::info(row.op).operands == air::SimdOpInfo::bc;
       if (commutes && !folds_vector(b) && folds_vector(a)) std::swap(a, b);
@@ -120,12 +117,10 @@ void Selector::select_simd(const Inst& i) {
       if (commutes && a != b && !dies_here(a) && dies_here(b)) std::swap(a, b);
       Reg left = reg_of(a), right = reg_of(b);
       copy(dst, left);
-      if (row.kind == Kind::two) emit(unsigned(row.rr), {mod(dst), row.width ? use_slot(right, row.width) : use(right)});
-      else emit(unsigned(row.rr), {mod(dst), row.width ? use_slot(right, row.width) : use(right)}, uint32_t(immediate));
+      emit(unsigned(row.rr), {mod(dst), row.width ? use_slot(right, row.width) : use(right)}, uint32_t(immediate));
       break;
     }
-    case Kind::one:
-    case Kind::one_imm: {
+    case Kind::one: {
       if (row.width && folds_vector(a)) {
         emit_mem(unsigned(row.rm), {def(dst)}, vector_memory(a), uint32_t(immediate));
         break;

@@ -373,7 +373,7 @@ TEST_CASE("x86_64 emit: damaged words are an error, never a crash", "[x86_64]") 
 TEST_CASE("x86_64 emit: alignments between branches of both widths", "[x86_64]") {
   std::mt19937 random(11);
   for (int round = 0; round < 60; round++) {
-    // Each block: perhaps an alignment, its address is taken, nops, a branch to another block. The first block jumps to the dispatcher.
+    // Each block: perhaps an alignment, `mov $mark, %eax`, nops, perhaps a branch to another block.
     unsigned blocks = 2 + random() % (round % 3 == 0 ? 200 : 20);
     mir::FunctionDraft draft;
     MirWriter w(draft);
