@@ -1,8 +1,9 @@
 // The allocator's oracle: abstract interpretation of VCode and edits side by side.
 //
 // For each location the state keeps the set of registers of the VCode (virtual ones, and physical ones as variables of their own) whose
-// present value stands there. Definitions remove a register everywhere and put it where the operand says; moves copy sets; where blocks
-// meet, sets are intersected until nothing changes. An operand is right when its register is in the set of its location. On a path
+// present value stands there, each with the number of its low bytes that arrived. Definitions remove a register everywhere and put it
+// where the operand says; edits copy sets and cut the values to the edit's width; where blocks meet, sets are intersected until nothing
+// changes. An operand is right when its register is in the set of its location with all the bytes it has. On a path
 // where a register has not been defined, any location holds it: one more set, behind the locations', has those.
 #include <algorithm>
 #include <bit>
@@ -13,17 +14,35 @@ namespace lode::codegen {
 
 namespace {
 
-using Set = std::vector<uint32_t>;  // sorted
+struct Held {
+  uint32_t reg;
+  uint8_t bytes;  // from the lowest
+  friend bool operator==(const Held&, const Held&) = default;
+};
+using Set = std::vector<Held>;  // sorted by register
 
-void insert(Set& s, uint32_t x) {
-  auto at = std::lower_bound(s.begin(), s.end(), x);
-  if (at == s.end() || *at != x) s.insert(at, x);
+Set::iterator find(Set& s, uint32_t reg) {
+  return std::lower_bound(s.begin(), s.end(), reg, [](const Held& h, uint32_t r) { return h.reg < r; });
 }
-void erase(Set& s, uint32_t x) {
-  auto at = std::lower_bound(s.begin(), s.end(), x);
-  if (at != s.end() && *at == x) s.erase(at);
+void insert(Set& s, Held x) {
+  auto at = find(s, x.reg);
+  if (at == s.end() || at->reg != x.reg) s.insert(at, x);
 }
-bool contains(const Set& s, uint32_t x) { return std::binary_search(s.begin(), s.end(), x); }
+void erase(Set& s, uint32_t reg) {
+  auto at = find(s, reg);
+  if (at != s.end() && at->reg == reg) s.erase(at);
+}
+// How many bytes of the register's value the set has.
+unsigned bytes_in(const Set& s, uint32_t reg) {
+  auto at = std::lower_bound(s.begin(), s.end(), reg, [](const Held& h, uint32_t r) { return h.reg < r; });
+  return at != s.end() && at->reg == reg ? at->bytes : 0;
+}
+bool contains(const Set& s, uint32_t reg) { return bytes_in(s, reg) != 0; }
+Set cut(const Set& s, uint8_t bytes) {
+  Set out = s;
+  for (Held& h : out) h.bytes = std::min(h.bytes, bytes);
+  return out;
+}
 
 struct Checker {
   const VCode& code;
@@ -43,6 +62,7 @@ struct Checker {
     return l.is_slot() ? "slot " + std::to_string(l.slot_index()) : "register " + std::to_string(l.value);
   }
 
+  uint8_t bytes_of(Reg r) const { return r.is_virtual() ? code.vregs[r.index()].bytes : r.value < 32 ? 8 : 16; }
   bool known(Location l) const { return l.value < locations(); }
   bool slot_wide_enough(Location l, unsigned bytes) const { return !l.is_slot() || alloc.slots[l.slot_index()].bytes >= bytes; }
 
@@ -55,11 +75,13 @@ struct Checker {
         if (!known(e.src)) return fail(e.before_inst, "edit of an unknown location");
         if (e.dst.is_slot() && e.src.is_slot()) return fail(e.before_inst, "move from slot to slot");
         if (!slot_wide_enough(e.src, e.bytes)) return fail(e.before_inst, "edit reads beyond its slot");
-        state[e.dst.value] = Set(state[e.src.value]);
+        state[e.dst.value] = cut(state[e.src.value], e.bytes);
         return true;
       case EditKind::exchange:
         if (!known(e.src) || e.dst.value >= 32 || e.src.value >= 32 || !info.gp_exchange) return fail(e.before_inst, "bad exchange");
         if (!(alloc.used >> e.src.value & 1)) return fail(e.before_inst, "edit writes a register not in `used`");
+        state[e.dst.value] = cut(state[e.dst.value], e.bytes);
+        state[e.src.value] = cut(state[e.src.value], e.bytes);
         std::swap(state[e.dst.value], state[e.src.value]);
         return true;
       case EditKind::remat: {
@@ -77,7 +99,7 @@ struct Checker {
           for (uint32_t k = 0; k < n; k++) defs += p[k].reg() == r && p[k].writes();
         }
         if (defs != 1) return fail(e.before_inst, "remat of a value with several definitions");
-        state[e.dst.value] = {r.value};
+        state[e.dst.value] = {{r.value, bytes_of(r)}};
         return true;
       }
     }
@@ -108,8 +130,11 @@ struct Checker {
       }
       if (!slot_wide_enough(at[k], r.is_virtual() ? code.vregs[r.index()].bytes : 1)) return fail(i, "slot too small");
       if (ops[k].writes() && !at[k].is_slot() && !(alloc.used >> at[k].value & 1)) return fail(i, "`used` lacks a register");
-      if (ops[k].reads() && !contains(state[at[k].value], r.value) && !contains(state.back(), r.value))
-        return fail(i, place(at[k]) + " does not hold " + name(r.value));
+      if (ops[k].reads() && !contains(state.back(), r.value)) {
+        const unsigned held = bytes_in(state[at[k].value], r.value);
+        if (held == 0) return fail(i, place(at[k]) + " does not hold " + name(r.value));
+        if (held < bytes_of(r)) return fail(i, place(at[k]) + " holds only part of " + name(r.value));
+      }
       if (ops[k].role() == Role::use_late && !at[k].is_slot() && clobbers >> at[k].value & 1) return fail(i, "late use is clobbered");
     }
     if (in_slots > 1) return fail(i, "more than one operand in a slot");
@@ -128,17 +153,22 @@ struct Checker {
 
     if (copy) {
       for (uint32_t k = 0; k + 1 < count; k += 2) {
-        if (!contains(state[at[k].value], ops[k + 1].reg().value) && !contains(state.back(), ops[k + 1].reg().value) &&
-            !(ops[k].reg() == ops[k + 1].reg()))
-          return fail(i, place(at[k]) + " does not get " + name(ops[k + 1].reg().value));
+        const Reg to = ops[k].reg(), from = ops[k + 1].reg();
+        if (to == from || contains(state.back(), from.value)) continue;
+        const unsigned arrived = bytes_in(state[at[k].value], from.value);
+        if (arrived == 0) return fail(i, place(at[k]) + " does not get " + name(from.value));
+        if (arrived < std::min(bytes_of(to), bytes_of(from))) return fail(i, place(at[k]) + " gets only part of " + name(from.value));
       }
-      for (size_t l = 0; l < state.size(); l++) {
-        Set& s = state[l];
+      for (Set& s : state) {
         Set fresh;
-        for (uint32_t k = 0; k + 1 < count; k += 2)
-          if (contains(s, ops[k + 1].reg().value)) insert(fresh, ops[k].reg().value);
+        for (uint32_t k = 0; k + 1 < count; k += 2) {
+          const Reg to = ops[k].reg(), from = ops[k + 1].reg();
+          const uint8_t held = uint8_t(bytes_in(s, from.value));
+          // A copy into a wider register: what stands above the source's bytes belongs to no value.
+          if (held) insert(fresh, {to.value, held >= bytes_of(from) ? bytes_of(to) : std::min(held, bytes_of(to))});
+        }
         for (uint32_t k = 0; k + 1 < count; k += 2) erase(s, ops[k].reg().value);
-        for (uint32_t x : fresh) insert(s, x);
+        for (const Held& x : fresh) insert(s, x);
       }
       return true;
     }
@@ -150,7 +180,7 @@ struct Checker {
       state[at[k].value].clear();
     }
     for (uint32_t k = 0; k < count; k++)
-      if (ops[k].writes()) insert(state[at[k].value], ops[k].reg().value);
+      if (ops[k].writes()) insert(state[at[k].value], {ops[k].reg().value, bytes_of(ops[k].reg())});
     return true;
   }
 
@@ -162,9 +192,9 @@ struct Checker {
     std::vector<std::vector<Set>> entry(code.blocks.size());
     std::vector<bool> reached(code.blocks.size()), queued(code.blocks.size());
     entry[0].resize(locations() + 1);
-    for (uint32_t v = 0; v < code.vregs.size(); v++) entry[0].back().push_back(Reg::virt(v).value);
+    for (uint32_t v = 0; v < code.vregs.size(); v++) entry[0].back().push_back({Reg::virt(v).value, code.vregs[v].bytes});
     for (unsigned r = 0; r < 64; r++)
-      if (code.entry_defs >> r & 1) entry[0][r] = {r};
+      if (code.entry_defs >> r & 1) entry[0][r] = {{r, bytes_of(Reg{r})}};
     reached[0] = true;
     std::vector<uint32_t> work{0};
     while (!work.empty()) {
@@ -201,12 +231,13 @@ struct Checker {
             const bool last = l + 1 == state.size();
             const Set &here = state[l], &there = entry[s][l];
             Set both;
-            std::set_intersection(here.begin(), here.end(), there.begin(), there.end(), std::back_inserter(both));
+            for (const Held& x : here)
+              if (const unsigned bytes = bytes_in(there, x.reg)) both.push_back({x.reg, std::min(x.bytes, uint8_t(bytes))});
             if (!last) {
-              for (uint32_t x : here)
-                if (contains(undefined_there, x)) insert(both, x);
-              for (uint32_t x : there)
-                if (contains(undefined_here, x)) insert(both, x);
+              for (const Held& x : here)
+                if (contains(undefined_there, x.reg)) insert(both, x);
+              for (const Held& x : there)
+                if (contains(undefined_here, x.reg)) insert(both, x);
             }
             if (both != there) {
               entry[s][l] = std::move(both);

@@ -1,7 +1,9 @@
 // From locations to edits: copies and parallel copies become sequences of moves, and all edits are put in order.
 //
 // A parallel copy is a graph with one edge into each destination. Moves whose destination nobody still has to read go first; what
-// remains are plain cycles, which exchanges, a scratch register or, where slots take part, a slot of their own resolve.
+// remains are plain cycles, which exchanges, a scratch register or, where slots take part, a slot of their own resolve. The values of
+// one cycle may differ in width: a value that passes a register on its way round is carried whole, so each exchange, and the
+// register or slot that keeps the first value, has the width of the widest.
 #include <algorithm>
 
 #include "codegen/regalloc_state.h"
@@ -117,7 +119,7 @@ void RegisterAllocator::State::sequence_moves(uint32_t before) {
           if (!exchange) emit({move.dst, temporary, move.cls, move.bytes});
           break;
         }
-        if (exchange) edit(before, phase_copy, EditKind::exchange, cls, move.bytes, move.dst, move.src);
+        if (exchange) edit(before, phase_copy, EditKind::exchange, cls, bytes, move.dst, move.src);
         else emit(move);
         m = next;
       }
