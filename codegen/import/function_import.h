@@ -82,8 +82,9 @@ class FunctionImporter {
   bool assembly(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
   bool library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args);
   bool operands_fit(O op, const V* v, T result);
-  bool is_fp_class(const bc::Inst& i, V value, uint32_t mask);
-  bool is_f80_class(const bc::Inst& i, V value, uint32_t mask);
+  bool is_fp_class(const bc::Inst& i, T type, V value, uint32_t mask);
+  V fp_class(V value, uint32_t mask);
+  V f80_class(V value, uint32_t mask);
   bool landing_pad(const bc::Inst& i);
   bool terminator(const bc::Inst& i);
   bool wide_switch(const bc::Inst& i, V value, uint32_t next_case);

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <unordered_map>
 
+#include "codegen/x86_64/asm_expression.h"
 #include "codegen/x86_64/encode.h"
 #include "codegen/x86_64/inline_asm.h"
 #include "codegen/x86_64/print.h"
@@ -65,7 +66,7 @@ struct Tables {
         rows.insert({name, {Op(i), Cond::o}});
       }
     }
-    for (RegKind kind : {RegKind::g8, RegKind::g16, RegKind::g32, RegKind::g64, RegKind::x})
+    for (RegKind kind : {RegKind::g8, RegKind::g16, RegKind::g32, RegKind::g64, RegKind::x, RegKind::y})
       for (uint8_t r = 0; r < 16; r++) registers[print_register(kind, r)] = {kind, r};
     for (uint8_t r = 0; r < 8; r++) registers[print_register(RegKind::st, r)] = {RegKind::st, r};
     registers["%st"] = {RegKind::st, 0};
@@ -107,15 +108,21 @@ class Assembler {
   std::unordered_map<std::string, Label> labels_;
   std::unordered_map<std::string, unsigned> counts_;  // definitions so far of a numeric label
   std::string prefix_;                                // "lock " or "rep ", from a statement of its own
+  struct Condition {
+    bool active;  // the statements are assembled
+    bool done;    // a branch has been, or the whole lies in text that is left out
+  };
+  std::vector<Condition> conditions_;                 // open .if's, the innermost last
 
   Result<std::string> substitute(std::string_view text);
   Result<std::string> print_operand(size_t n, char modifier, std::string_view text);
   Result<void> statement(std::string_view s);
   Result<void> alignment(bool power, std::string_view rest, std::string_view s);
   Result<void> directive(std::string_view name, std::string_view rest, std::string_view s);
+  Result<bool> conditional(std::string_view name, std::string_view rest, std::string_view s);
+  bool skipping() const { return !conditions_.empty() && !conditions_.back().active; }
   Result<Parsed> parse_operand(std::string_view s, std::string_view whole);
   Result<Parsed> parse_memory(std::string_view s, std::string_view whole, Segment segment);
-  bool parse_number(std::string_view s, int64_t& out);
   Label label(std::string_view name, bool define);
   bool try_row(const Tables::Entry& e, std::vector<Parsed>& ops);
   void write(Op op, Cond cc, const std::vector<Parsed>& ops);
@@ -145,7 +152,9 @@ Result<std::string> Assembler::print_operand(size_t n, char modifier, std::strin
       }
       return (modifier == 'A' ? "*" : "") + print_register(kind, v.reg);
     }
-    case AsmValue::Kind::fp: return print_register(RegKind::x, v.reg);
+    case AsmValue::Kind::fp:
+      if (modifier != 0 && modifier != 'x' && modifier != 't') return unknown(text, "unknown operand modifier");
+      return print_register(modifier == 't' ? RegKind::y : RegKind::x, v.reg);
     case AsmValue::Kind::x87: return print_register(RegKind::st, v.reg);
     case AsmValue::Kind::immediate:
       if (modifier == 'c' || modifier == 'P' || modifier == 'p' || modifier == 'a') return std::to_string(v.imm);
@@ -231,40 +240,6 @@ Label Assembler::label(std::string_view name, bool define) {
   return it->second;
 }
 
-// Terms joined with + and -; decimal, 0x, 0 octal.
-bool Assembler::parse_number(std::string_view s, int64_t& out) {
-  s = trim(s);
-  if (s.empty()) return false;
-  uint64_t sum = 0;
-  size_t i = 0;
-  bool first = true;
-  while (i < s.size()) {
-    bool negative = false;
-    if (s[i] == '+' || s[i] == '-') {
-      negative = s[i++] == '-';
-    } else if (!first) {
-      return false;
-    }
-    while (i < s.size() && space(s[i])) i++;
-    unsigned base = 10;
-    if (i + 1 < s.size() && s[i] == '0' && (s[i + 1] == 'x' || s[i + 1] == 'X')) base = 16, i += 2;
-    else if (i + 1 < s.size() && s[i] == '0' && digit(s[i + 1])) base = 8, i++;
-    uint64_t v = 0;
-    size_t digits = 0;
-    for (; i < s.size(); i++, digits++) {
-      unsigned d = digit(s[i]) ? unsigned(s[i] - '0') : std::isxdigit(uint8_t(s[i])) ? unsigned(std::tolower(s[i]) - 'a') + 10 : 99;
-      if (d >= base) break;
-      v = v * base + d;
-    }
-    if (digits == 0) return false;
-    sum += negative ? 0 - v : v;
-    while (i < s.size() && space(s[i])) i++;
-    first = false;
-  }
-  out = int64_t(sum);
-  return true;
-}
-
 Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whole, Segment segment) {
   Parsed p;
   p.kind = Parsed::Kind::mem;
@@ -273,7 +248,7 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   int64_t disp = 0;
   std::string_view before = open == std::string_view::npos ? s : s.substr(0, open);
   before = trim(before);
-  if (!before.empty() && (!parse_number(before, disp) || disp != int32_t(disp))) return unknown(whole);
+  if (!before.empty() && (!evaluate_constant(before, disp) || disp != int32_t(disp))) return unknown(whole);
   p.mem.disp = int32_t(disp);
   p.mem.segment = segment;
   if (open == std::string_view::npos) return p;
@@ -303,7 +278,7 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   if (count > 1 && !parts[1].empty() && (!gp(parts[1], p.mem.index) || p.mem.index == reg::rsp)) return unknown(whole);
   if (count > 2 && !parts[2].empty()) {
     int64_t scale;
-    if (!parse_number(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8)) return unknown(whole);
+    if (!evaluate_constant(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8)) return unknown(whole);
     while (1 << p.mem.scale_log2 != scale) p.mem.scale_log2++;
   }
   return p;
@@ -357,7 +332,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
     before = trim(before);
     if (!before.empty() && before.back() == '+') before.remove_suffix(1);
     int64_t disp = 0;
-    if (!before.empty() && !parse_number(before, disp)) return unknown(whole);
+    if (!before.empty() && !evaluate_constant(before, disp)) return unknown(whole);
     disp += extra + v.mem.disp;
     if (disp != int32_t(disp)) return unknown(whole);
     p.kind = Parsed::Kind::mem;
@@ -368,7 +343,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
   }
   if (s[0] == '$') {
     p.kind = Parsed::Kind::imm;
-    if (!parse_number(s.substr(1), p.imm)) return unknown(whole);
+    if (!evaluate_constant(s.substr(1), p.imm)) return unknown(whole);
     return p;
   }
   // name+8(%rip)
@@ -376,7 +351,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
     std::string_view inside = trim(s.substr(0, s.size() - 6));
     size_t sign = inside.find_first_of("+-");
     int64_t addend = 0;
-    if (sign != std::string_view::npos && !parse_number(inside.substr(sign), addend)) return unknown(whole);
+    if (sign != std::string_view::npos && !evaluate_constant(inside.substr(sign), addend)) return unknown(whole);
     uint32_t r = symbols_(trim(inside.substr(0, sign)), mir::ReferenceKind::direct, addend);
     if (r == no_symbol) return unknown(whole, "its module does not know the symbol, or it is not near");
     p.kind = Parsed::Kind::mem;
@@ -402,7 +377,7 @@ Result<void> Assembler::alignment(bool power, std::string_view rest, std::string
   for (unsigned k = 0;; k++) {
     size_t comma = rest.find(',');
     std::string_view field = trim(rest.substr(0, comma));
-    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !parse_number(field, v[k]))) return unknown(s);
+    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !evaluate_constant(field, v[k]))) return unknown(s);
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
@@ -422,7 +397,7 @@ Result<void> Assembler::directive(std::string_view name, std::string_view rest, 
   for (;;) {
     size_t comma = rest.find(',');
     int64_t v;
-    if (!parse_number(rest.substr(0, comma), v)) return unknown(s);
+    if (!evaluate_constant(rest.substr(0, comma), v)) return unknown(s);
     for (unsigned k = 0; k < width; k++) bytes.push_back(uint8_t(uint64_t(v) >> (8 * k)));
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
@@ -551,29 +526,74 @@ bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
   return true;
 }
 
+// .if EXPRESSION, .ifeq and its kin (the expression against 0), .elseif, .else, .endif. False: something else.
+Result<bool> Assembler::conditional(std::string_view name, std::string_view rest, std::string_view s) {
+  static constexpr std::pair<std::string_view, std::string_view> tests[] = {{".if", "!=0"}, {".ifne", "!=0"}, {".ifeq", "==0"},
+      {".ifge", ">=0"}, {".ifgt", ">0"}, {".ifle", "<=0"}, {".iflt", "<0"}};
+  auto holds = [&](std::string_view test, bool& out) {
+    int64_t v;
+    if (!evaluate_constant("(" + std::string(rest) + ")" + std::string(test), v)) return false;
+    out = v != 0;
+    return true;
+  };
+  for (auto [directive, test] : tests) {
+    if (name != directive) continue;
+    bool taken = false;
+    if (skipping()) conditions_.push_back({false, true});
+    else if (!holds(test, taken)) return unknown(s, "the condition is not a constant");
+    else conditions_.push_back({taken, taken});
+    return true;
+  }
+  const bool is_else = name == ".else", is_elseif = name == ".elseif";
+  if (!is_else && !is_elseif && name != ".endif") {
+    if (name.starts_with(".if")) return unknown(s);
+    return false;
+  }
+  if (conditions_.empty()) return unknown(s, "there is no .if");
+  if (name == ".endif") {
+    conditions_.pop_back();
+    return true;
+  }
+  Condition& c = conditions_.back();
+  c.active = false;
+  if (c.done) return true;
+  if (is_elseif && !holds("!=0", c.active)) return unknown(s, "the condition is not a constant");
+  if (is_else) c.active = true;
+  c.done = c.active;
+  return true;
+}
+
 Result<void> Assembler::statement(std::string_view s) {
   s = trim(s);
-  // Labels.
-  for (;;) {
+  for (;;) {  // labels; in text that is left out they do not exist either
     size_t k = 0;
     while (k < s.size() && (std::isalnum(uint8_t(s[k])) || s[k] == '_' || s[k] == '.')) k++;
     if (k == 0 || k == s.size() || s[k] != ':') break;
-    w_.bind(label(s.substr(0, k), true));
+    if (!skipping()) w_.bind(label(s.substr(0, k), true));
     s = trim(s.substr(k + 1));
   }
-  if (s.empty()) return {};
+  if (s.empty() || (skipping() && s[0] != '.')) return {};
   size_t k = 0;
   while (k < s.size() && !space(s[k])) k++;
   std::string mnemonic(s.substr(0, k));
   for (char& c : mnemonic) c = char(std::tolower(uint8_t(c)));
   std::string_view rest = trim(s.substr(k));
-  if (mnemonic[0] == '.') return directive(mnemonic, rest, s);
+  if (mnemonic[0] == '.') {
+    LODE_ASSIGN(bool taken, conditional(mnemonic, rest, s));
+    return taken || skipping() ? Result<void>() : directive(mnemonic, rest, s);
+  }
   if (mnemonic == "lock" || mnemonic == "rep" || mnemonic == "repz" || mnemonic == "repe" || mnemonic == "repne" || mnemonic == "repnz") {
     prefix_ = mnemonic + " ";
     return rest.empty() ? Result<void>() : statement(rest);
   }
   mnemonic = prefix_ + mnemonic;
   prefix_.clear();
+  // A return that the text writes is that alone: MIR's own would undo the frame first.
+  if (rest.empty() && (mnemonic == "ret" || mnemonic == "retq")) {
+    static constexpr uint8_t near_return = 0xc3;
+    w_.bytes({&near_return, 1});
+    return {};
+  }
   // The forms that wait for pending exceptions are two instructions.
   for (const char* waits : {"fstcw", "fstsw", "fstenv", "fsave", "fclex", "finit"})
     if (mnemonic == waits) {
@@ -602,18 +622,22 @@ Result<void> Assembler::statement(std::string_view s) {
   if (ops.size() == 1 && (ops[0].kind == Parsed::Kind::name || ops[0].kind == Parsed::Kind::ref)) {
     const Parsed& to = ops[0];
     bool jump = mnemonic == "jmp" || mnemonic == "jmpq", call = mnemonic == "call" || mnemonic == "callq";
-    if (to.kind == Parsed::Kind::ref) {
-      if (!call) return unknown(s);
-      w_.call_ref(to.ref);
+    auto to_reference = [&](uint32_t r) -> Result<void> {
+      if (call) w_.call_ref(r);
+      else if (jump && w_.frame_flags() & frame::naked) w_.jmp_ref(r);
+      else return unknown(s, "it leaves a function that has a frame");
       return {};
+    };
+    if (to.kind == Parsed::Kind::ref) {
+      if (!call && !jump) return unknown(s);
+      return to_reference(to.ref);
     }
-    if (call && symbols_ && !labels_.count(std::string(to.name))) {
+    if ((call || jump) && symbols_ && !digit(to.name[0]) && to.name[0] != '.' && !labels_.count(std::string(to.name))) {
       std::string_view name = to.name;
       if (name.ends_with("@PLT")) name.remove_suffix(4);
       uint32_t r = symbols_(name, mir::ReferenceKind::call, 0);
-      if (r == no_symbol) return unknown(s, "its module does not know the symbol");
-      w_.call_ref(r);
-      return {};
+      if (r != no_symbol) return to_reference(r);
+      if (call) return unknown(s, "its module does not know the symbol");
     }
     bool own = digit(to.name[0]) || to.name[0] == '.' || labels_.count(std::string(to.name));
     if (!own && (call || !(jump || mnemonic[0] == 'j'))) return unknown(s);
@@ -685,6 +709,7 @@ Result<void> Assembler::run(std::string_view text) {
     rest.remove_prefix(end + 1);
   }
   if (!prefix_.empty()) return unknown(text);
+  if (!conditions_.empty()) return unknown(text, "an .if without .endif");
   for (const auto& [name, label] : labels_)
     if (!w_.bound(label)) return unknown(text, "a label is not defined in it");
   return {};

@@ -37,6 +37,8 @@ class Finalizer {
     bool dynamic = s_.dynamic_frame_, base_pointer = dynamic && s_.max_slot_align_log2_ > 4;
     // Slots of more than the stack's own alignment are laid out behind a masked rsp: rbp then reaches the arguments (codegen/frame.h).
     bool frame_pointer = dynamic || s_.max_slot_align_log2_ > 4 || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
+    const bool naked = s_.fn_->flags & air::function_flags::naked;
+    if (naked) frame_pointer = false;
     info.gp_order = base_pointer ? std::span<const uint8_t>(gp_base) : frame_pointer ? std::span<const uint8_t>(gp_frame) : std::span<const uint8_t>(gp_plain);
     info.fp_order = fp_all;
     info.callee_saved = callee_saved;
@@ -59,6 +61,7 @@ class Finalizer {
       if (first_slot_ == ~0u) first_slot_ = n;
     }
     uint32_t flags = 0;
+    if (naked) flags |= frame::naked;
     if (frame_pointer) flags |= frame::frame_pointer;
     if (dynamic) flags |= frame::dynamic;
     if (base_pointer) flags |= frame::base_pointer;
@@ -68,6 +71,8 @@ class Finalizer {
     uint32_t outgoing = s_.outgoing_bytes_;
     if (dynamic) outgoing = uint32_t(align_up(outgoing, s_.max_dynamic_align_));
     w_.need_outgoing(outgoing);
+    if (naked && (dynamic || outgoing || !w_.draft().locals.empty() || w_.draft().frame[frame::word_saved]))
+      return error("a naked function whose code needs a stack frame");
     w_.draft().text_align_log2 = uint8_t(std::max<uint32_t>(4, std::min<uint32_t>(s_.fn_->align_log2, 12)));
 
     find_empty_blocks();

@@ -1,6 +1,8 @@
-// The constraint string. Alternatives that one operand allows ("rm", "ir", "g") are all reported; the caller chooses.
+// The constraint string. Places that one operand allows ("rm", "ir", "g") are all reported; the caller chooses. Of alternatives
+// ("r|m") that the statement's operands take together, one is read at a time.
 #include "codegen/x86_64/inline_asm.h"
 
+#include <algorithm>
 #include <cctype>
 
 namespace lode::x86_64 {
@@ -76,7 +78,7 @@ Result<AsmOperand> operand(std::string_view s, std::string_view all) {
       case '=': o.output = true; continue;
       case '&': o.early_clobber = true; continue;
       case '*': o.indirect = true; continue;
-      case '%': case '?': case '!': case '|': continue;  // commutative, costs, alternatives: hints to a cleverer allocator
+      case '%': case '?': case '!': continue;  // commutative, costs: hints to a cleverer allocator
       case '+': return unsupported(whole, all);          // front ends split these
       case 'r': case 'R': case 'l': case 'q': o.gp = true; continue;
       case 'Q': o.gp = o.legacy_byte = true; continue;
@@ -133,8 +135,19 @@ Result<AsmOperand> operand(std::string_view s, std::string_view all) {
     return unsupported(whole, all);
   }
   if (o.tied < 0 && !o.gp && !o.fp && !o.x87 && !o.memory && !o.immediate && !o.condition) return unsupported(whole, all);
-  if (o.indirect && !o.memory) return unsupported(whole, all);
+  if (o.indirect && !o.memory && o.tied < 0) return unsupported(whole, all);
   return o;
+}
+
+// "=*&imr|x", 1 -> "=*&x": what stands in front of the alternatives (LLVM's order: '=' or '~', '*', '&') belongs to all of them.
+std::string choose(std::string_view one, uint32_t alternative, uint32_t& alternatives) {
+  const size_t body = std::min(one.find_first_not_of("=+*&%!"), one.size());
+  uint32_t count = 1 + uint32_t(std::count(one.begin(), one.end(), '|'));
+  if (count == 1) return std::string(one);
+  alternatives = std::max(alternatives, count);
+  std::string_view rest = one.substr(body);
+  for (uint32_t k = std::min(alternative, count - 1); k > 0; k--) rest.remove_prefix(rest.find('|') + 1);
+  return std::string(one.substr(0, body)) + std::string(rest.substr(0, rest.find('|')));
 }
 
 // Whether the template has an instruction that moves the stack pointer: push, pushfq, popq, call ...
@@ -153,7 +166,7 @@ bool moves_stack(std::string_view text) {
 
 }  // namespace
 
-Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view constraints) {
+Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view constraints, uint32_t alternative) {
   AsmStatement out;
   std::string_view rest = constraints;
   while (!rest.empty()) {
@@ -169,7 +182,8 @@ Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view co
       LODE_TRY(clobber(one.substr(2, one.size() - 3), out, constraints));
       continue;
     }
-    LODE_ASSIGN(AsmOperand o, operand(one, constraints));
+    std::string chosen = choose(one, alternative, out.alternatives);
+    LODE_ASSIGN(AsmOperand o, operand(chosen, constraints));
     if (o.tied >= int32_t(out.operands.size()) || (o.tied >= 0 && !out.operands[size_t(o.tied)].output)) return unsupported(one, constraints);
     out.operands.push_back(o);
   }

@@ -42,9 +42,12 @@ struct AsmStatement {
   bool memory_clobber = false, x87_clobber = false;
   // push, pop, call or rsp stand in the text: the function needs frame::dynamic, frame_pointer and no_red_zone
   bool moves_stack = false;
+  uint32_t alternatives = 1;  // how many the constraints offer ('|')
 };
 
-Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view constraints);
+// Where the operands have several alternatives, all of them take the same one: number `alternative`, from 0. An operand with fewer keeps
+// its last.
+Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view constraints, uint32_t alternative = 0);
 // "e", "nz", "c" ...: the suffixes of set and j.
 bool condition_by_name(std::string_view name, Cond& out);
 bool accepts_immediate(const AsmOperand& operand, int64_t value);

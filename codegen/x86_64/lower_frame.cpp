@@ -17,6 +17,12 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
   uint32_t saved = fn.frame[frame::word_saved] & callee_saved_gp;
   f.dynamic = flags & frame::dynamic;
   f.cfi = !(flags & frame::no_cfi);
+  if (flags & frame::naked) {  // nothing is pushed, so the arguments lie behind the return address
+    if (!fn.locals.empty() || saved || fn.frame[frame::word_outgoing]) return error("a naked function with a stack frame");
+    slots.clear();
+    f.incoming_disp = 8;
+    return f;
+  }
 
   size_t n = fn.locals.size() / frame::slot_bytes;
   wanted.resize(n);

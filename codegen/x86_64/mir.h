@@ -47,8 +47,8 @@ enum class Form : uint8_t {
   none, r, rr, ri, rri, rm, mr, m, mi, rmi, i,
   pseudo_none, pseudo_r, pseudo_branch, pseudo_ref, pseudo_r_ref, pseudo_r_label, pseudo_jump_table, pseudo_tls_gd, pseudo_bytes, pseudo_align,
 };
-// Class and width of a register operand: none, general 8/16/32/64, xmm, x87 stack.
-enum class RegKind : uint8_t { no, g8, g16, g32, g64, x, st };
+// Class and width of a register operand: none, general 8/16/32/64, xmm, x87 stack, ymm.
+enum class RegKind : uint8_t { no, g8, g16, g32, g64, x, st, y };
 enum class Enc : uint8_t { NP, NP2, O, O2, M, RM, MR };
 enum class Imm : uint8_t { none, ib, iw, id, iq, zw, zd, sh };
 
@@ -68,6 +68,8 @@ enum : uint16_t {
   T_star = 512,      // AT&T writes a '*' before the operand
   T_st0 = 1024,      // AT&T writes %st(0) as the second operand
   T_st0_first = 2048,  // and as the first one
+  T_vex = 4096,      // VEX-encoded, 128 bits
+  T_vex256 = 8192,   // with T_vex: 256 bits
 };
 
 struct InstInfo {
@@ -157,6 +159,7 @@ enum : uint32_t {
   base_pointer = 8,   // dynamic and some slot is aligned to more than 16: rbx holds the frame's address and is not allocated
   no_red_zone = 16,
   no_cfi = 32,
+  naked = 64,  // no prologue and no epilogue: the text is the body's alone
 };
 }  // namespace frame
 

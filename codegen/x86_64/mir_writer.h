@@ -87,6 +87,7 @@ class MirWriter {
   uint32_t add_slot(uint32_t size, uint32_t align);
   void need_outgoing(uint32_t bytes) { if (bytes > draft_.frame[frame::word_outgoing]) draft_.frame[frame::word_outgoing] = bytes; }
   void save_registers(uint16_t gp_mask) { draft_.frame[frame::word_saved] |= gp_mask & callee_saved_gp; }
+  uint32_t frame_flags() const { return draft_.frame[frame::word_flags]; }
   void set_frame_flags(uint32_t flags) { draft_.frame[frame::word_flags] |= flags; }  // has_calls is set by the call instructions
   bool has_calls() const { return draft_.frame[frame::word_flags] & frame::has_calls; }
 

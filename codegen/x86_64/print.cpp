@@ -40,6 +40,7 @@ std::string print_register(RegKind kind, unsigned n) {
     case RegKind::g32: return std::string("%") + names32[n];
     case RegKind::g64: return std::string("%") + names64[n];
     case RegKind::x: return "%xmm" + std::to_string(n);
+    case RegKind::y: return "%ymm" + std::to_string(n);
     case RegKind::st: return "%st(" + std::to_string(n & 7) + ")";
     case RegKind::no: break;
   }

@@ -7,6 +7,7 @@
 #include "codegen/x86_64/asm_use.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/bytes.h"
 #include "codegen/x86_64/widths.h"
@@ -23,15 +24,20 @@ void Selector::select_asm(const air::Inst& i) {
   std::string_view strings = fn_->strings;
   std::string text(strings.substr(a.text, a.text_len));
   if (a.intel) return fail("inline assembly in Intel syntax");
-  auto parsed = parse_inline_asm(text, strings.substr(a.constraints, a.constraints_len));
+  std::string_view constraints = strings.substr(a.constraints, a.constraints_len);
+  auto parsed = parse_inline_asm(text, constraints);
   if (!parsed.ok()) return fail(parsed.error().text().c_str());
-  AsmStatement& s = *parsed;
-  if (s.moves_stack) dynamic_frame_ = true;
 
   // The types of the results, leaf by leaf.
   std::vector<TypeId> types;
   if (i.type != TypeTable::void_type && !air::result_leaves(module_->types, i.type, air::LegalizeOptions::x86_64(), types).ok())
     return fail("a result of this type");
+  for (uint32_t k = 1, n = parsed->alternatives; k < n && !asm_operands_fit(*parsed, site, types); k++) {
+    parsed = parse_inline_asm(text, constraints, k);
+    if (!parsed.ok()) return fail(parsed.error().text().c_str());
+  }
+  AsmStatement& s = *parsed;
+  if (s.moves_stack && !(fn_->flags & air::function_flags::naked)) dynamic_frame_ = true;
   uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : none;
 
   auto use_of = std::make_unique<AsmUse>();
@@ -118,6 +124,16 @@ void Selector::select_asm(const air::Inst& i) {
     AsmValue& v = use_of->values[k];
     if (o.label) {
       v.kind = AsmValue::Kind::label;
+      continue;
+    }
+    if (o.indirect && o.tied >= 0) {
+      const size_t out = size_t(o.tied);
+      if (use_of->values[out].kind != AsmValue::Kind::memory) return fail("inline assembly with a tie of this kind");
+      v = use_of->values[out];
+      use_of->memory[k] = use_of->memory[out];
+      use_of->operands[k] = use_of->operands[out];
+      if (inputs[k] == inputs[out]) continue;
+      if (!copy_asm_memory(use_of->memory[out], address(inputs[k]), std::min(pointee_bytes[k], pointee_bytes[out]))) return;
       continue;
     }
     if (o.indirect) {
@@ -268,6 +284,48 @@ void Selector::select_asm(const air::Inst& i) {
     if (x.type != TypeTable::f80 && x.to.valid()) load_reg(x.to, x.type, m);
   }
   for (unsigned k = 0; k < x87_left; k++) emit(unsigned(Op::fstp_st0), {});
+}
+
+// Whether the values suit this alternative of the constraints.
+bool Selector::asm_operands_fit(const AsmStatement& s, const air::CallSite& site, std::span<const TypeId> results) const {
+  uint32_t arg = 0, result = 0;
+  for (const AsmOperand& o : s.operands) {
+    if (o.label) continue;
+    if (o.output && !o.indirect) {
+      if (result >= results.size()) return false;
+      const TypeId t = results[result++];
+      if (!(o.condition || (is_fp(t) ? o.fp || o.x87 : o.gp || o.fp))) return false;
+      continue;
+    }
+    if (arg >= site.arg_count) return false;
+    const ValueId in(fn_->extra[site.args + arg++]);
+    if (o.tied >= 0) continue;
+    if (o.indirect ? o.memory : is_fp(type_of(in)) ? o.fp || o.x87 || o.memory : o.gp || o.memory) continue;
+    int64_t c;
+    if (o.indirect || !o.immediate) return false;
+    if (int_constant(in, c) ? !accepts_immediate(o, c) : !fn_->constant(in)) return false;
+  }
+  return true;
+}
+
+// The place that a tied operand names takes the value of the other place first.
+bool Selector::copy_asm_memory(const VMem& to, const VMem& from, uint32_t bytes) {
+  if (bytes == 0 || bytes > 64) {
+    fail("inline assembly that ties memory of this size");
+    return false;
+  }
+  for (uint32_t at = 0; at < bytes;) {
+    const uint32_t n = std::bit_floor(std::min(bytes - at, 8u));
+    Reg r = gp(n == 8 ? 8 : 4);
+    VMem source = from, target = to;
+    source.disp += int32_t(at);
+    target.disp += int32_t(at);
+    constexpr Op loads[] = {Op::movzx32rm8, Op::movzx32rm16, Op::mov32rm, Op::mov64rm};
+    emit_mem(unsigned(loads[std::countr_zero(n)]), {def(r)}, source);
+    emit_mem(unsigned(width_op(mov_mr, n * 8)), {use(r)}, target);
+    at += n;
+  }
+  return true;
 }
 
 // Stores an asm input to the memory of the output that it is tied to: at most `bytes`, unless these are unknown (0) or no power of two.

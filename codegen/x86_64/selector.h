@@ -93,6 +93,7 @@ struct JumpTable {
 };
 
 struct SlotForm;
+struct AsmStatement;
 struct AsmUse;  // an inline assembly statement with its operands: select_asm.cpp
 
 class Selector : public codegen::LowerScratch {
@@ -280,6 +281,8 @@ class Selector : public codegen::LowerScratch {
   void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result);
   void select_asm(const air::Inst& i);
   void store_part(const VMem& m, TypeId type, Reg r, uint32_t bytes);
+  bool asm_operands_fit(const AsmStatement& s, const air::CallSite& site, std::span<const TypeId> results) const;
+  bool copy_asm_memory(const VMem& to, const VMem& from, uint32_t bytes);
   bool lay_out_entry();
   bool is_tail_call(uint32_t call, const air::Inst& ret);
   bool callee_unprototyped(const air::CallSite& site) const;

@@ -293,6 +293,44 @@ a:
   });
 }
 
+TEST_CASE("x86_64 asm: a tied place in memory takes the value of the other place first", "[x86_64]") {
+  run(R"air(strong func @f(%to: ptr, %from: ptr) -> void {
+a:
+  call void asm sideeffect "incl $0", "=*imr|x,*0,~{memory},~{flags}"(ptr element(12) %to, ptr element(12) %from)
+  ret
+})air", [](Code& c) {
+    int to[3] = {9, 9, 9}, from[3] = {1, 2, 3};
+    c.as<void(int*, int*)>()(to, from);
+    CHECK((to[0] == 2 && to[1] == 2 && to[2] == 3 && from[0] == 1));
+    c.as<void(int*, int*)>()(to, to);
+    CHECK((to[0] == 3 && to[1] == 2));
+  });
+}
+
+TEST_CASE("x86_64 asm: of several alternatives, the one that the values suit", "[x86_64]") {
+  run(R"air(strong func @f(%x: f64, %y: f64) -> f64 {
+a:
+  %r = call f64 asm "addsd $2, $0", "=r|x,0,r|x"(f64 %x, f64 %y)
+  ret f64 %r
+})air", [](Code& c) { CHECK(c.as<double(double, double)>()(1.5, 4) == 5.5); });
+}
+
+TEST_CASE("x86_64 asm: a naked function is its text", "[x86_64]") {
+  run(R"air(strong func @f(%x: i32, %y: i32) -> i32 naked {
+a:
+  call void asm sideeffect "pushq %rdi; pushq %rsi; popq %rcx; popq %rax; subl %ecx, %eax; ret", ""()
+  unreachable
+})air", [](Code& c) { CHECK(c.as<int(int, int)>()(50, 8) == 42); });
+  CHECK(lowered(R"air(target "x86_64-unknown-linux-gnu"
+strong func @f(%x: i32) -> i32 naked {
+a:
+  %m = alloca i64 1 align 8 to ptr
+  store i32 %x, ptr %m
+  %r = load i32, ptr %m
+  ret i32 %r
+})air").error.find("naked") != std::string::npos);
+}
+
 TEST_CASE("x86_64 asm: what is refused says so", "[x86_64]") {
   auto refused = [](const std::string& call) {
     return lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %y: i128) -> void {\na:\n  " + call + "\n  ret\n}").error;

@@ -1,6 +1,7 @@
 // Inline asm as C programs have it: what clang leaves of their templates and constraints.
 #include <catch2/catch.hpp>
 
+#include "codegen/x86_64/asm_expression.h"
 #include "codegen/x86_64/inline_asm.h"
 #include "codegen/x86_64/print.h"
 
@@ -156,7 +157,21 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {"fcomip %st(1), %st; fcmovnbe %st(2), %st", {}, "fcompi %st(1), %st; fcmovnbe %st(2), %st"},
       {"fildq $0; fmull $0; fistpl $0", {mem(m, 8)}, "fildll 8(%rdi); fmull 8(%rdi); fistpl 8(%rdi)"},
       {"fstcw $0; fstsw %ax; fclex", {mem(m, 2)}, "wait; fnstcw 8(%rdi); wait; fnstsw %ax; wait; fnclex"},
+      // conditions of the assembler's
+      {".if 1\n nop\n .else\n pause\n .endif", {}, "nop"},
+      {".if 2 * 3 == 6 && (1 << 4) > 0x0f\n nop\n .endif", {}, "nop"},
+      {".if 0\n frobnicate\n 1: .if 1\n nop\n .endif\n .elseif ${0:c} - 8\n pause\n .elseif 1\n mfence\n .endif; sfence", {imm(9)}, "pause; sfence"},
+      {".ifeq 0; nop; .else; pause; .endif; .iflt 1; mfence; .endif", {}, "nop"},
+      {"movl $$(1 + 2) * -4, %eax; .byte 0x90 | 1, 'a", {}, "movl $-12, %eax; bytes 145 97"},
+      // VEX; modifiers of vector registers
+      {"vcvtph2ps $1, ${0:t}; vcvtps2ph $$4, $1, $0", {fp(9), fp(2)}, "vcvtph2ps %xmm2, %ymm9; vcvtps2ph $4, %xmm2, %xmm9"},
+      {"vzeroupper; ret", {}, "vzeroupper; bytes 195"},
       // refused, by name
+      {"movaps ${0:g}, %xmm1", {fp(1)}, "error: inline assembly \"movaps ${0:g}, %xmm1\" is not supported: unknown operand modifier"},
+      {".if foo\n nop\n .endif", {}, "error: inline assembly \".if foo\" is not supported: the condition is not a constant"},
+      {".ifdef foo\n nop\n .endif", {}, "error: inline assembly \".ifdef foo\" is not supported"},
+      {".if 1", {}, "error: inline assembly \".if 1\" is not supported: an .if without .endif"},
+      {".endif", {}, "error: inline assembly \".endif\" is not supported: there is no .if"},
       {"vaddps %ymm0, %ymm1, %ymm2", {}, "error: inline assembly \"vaddps %ymm0, %ymm1, %ymm2\" is not supported"},
       {"add $0, 8(%rax)", {imm(1)}, "error: inline assembly \"add $1, 8(%rax)\" is not supported"},
       {"movl $0, %eax", {imm(1ll << 40)}, "error: inline assembly \"movl $1099511627776, %eax\" is not supported"},
@@ -221,4 +236,41 @@ TEST_CASE("x86_64 inline asm: constraints", "[x86_64]") {
     INFO(bad);
     CHECK(!parse_inline_asm("nop", bad).ok());
   }
+}
+
+TEST_CASE("x86_64 inline asm: alternatives", "[x86_64]") {
+  const char* constraints = "=*&imr|x,*0,r|m|i";
+  AsmStatement s = parsed("", constraints);
+  CHECK(s.alternatives == 3);
+  CHECK((s.operands[0].indirect && s.operands[0].memory && s.operands[0].early_clobber && !s.operands[0].fp));
+  CHECK((s.operands[1].indirect && s.operands[1].tied == 0));
+  CHECK((s.operands[2].gp && !s.operands[2].memory));
+  auto second = parse_inline_asm("", "=r|x,0,r|m|i", 1);
+  REQUIRE(second.ok());
+  CHECK((second->operands[0].fp && !second->operands[0].gp && second->operands[0].output));
+  CHECK((second->operands[2].memory && !second->operands[2].gp));
+  CHECK(parsed("", "=r,r").alternatives == 1);
+}
+
+TEST_CASE("x86_64 asm: constant expressions", "[x86_64]") {
+  struct Row {
+    const char* text;
+    int64_t value;
+  };
+  const Row rows[] = {{"1+2*3", 7}, {"(1+2)*3", 9}, {"1<<4|1", 17}, {"~0", -1}, {"!0", 1}, {"!5", 0}, {"- - 3", 3}, {"7 == 7", -1},
+                      {"7<>7", 0}, {"2 == 1 + 1", -1}, {"1 && 2", 1}, {"0 || 0", 0}, {"0x10-010", 8}, {"0b101", 5}, {"'a", 97}, {"-1 >> 60", 15},
+                      {"-7 / 2", -3}, {"-7 % 2", -1}, {"1 << 64", 0}, {"6 ! 1", -2}, {"0x8000000000000000 / -1", INT64_MIN}, {"3 & 6 ^ 1", 3}};
+  for (const Row& r : rows) {
+    INFO(r.text);
+    int64_t v = 0;
+    REQUIRE(evaluate_constant(r.text, v));
+    CHECK(v == r.value);
+  }
+  int64_t v;
+  for (const char* bad : {"", "1+", "(1", "1)", "1 2", "foo", "1/0", "1%0", "08", "0x", "12ab", ".", "1 = 1"}) {
+    INFO(bad);
+    CHECK(!evaluate_constant(bad, v));
+  }
+  CHECK(!evaluate_constant(std::string(1000, '('), v));
+  CHECK(!evaluate_constant(std::string(1000, '-') + "1", v));
 }
