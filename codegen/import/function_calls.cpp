@@ -401,6 +401,36 @@ bool FunctionImporter::assembly(const bc::Inst& i, const Intrinsic& in, T type, 
   return true;
 }
 
+// FLT_ROUNDS as the program set it: bits 10 and 11 of the x87 control word are 0 to nearest, 1 down, 2 up, 3 to zero, where C says
+// 1, 3, 2, 0. fesetround() sets this word and mxcsr alike.
+FunctionImporter::V FunctionImporter::x87_rounding(const bc::Inst& i) {
+  air::InlineAsm a;
+  auto add = [&](std::string_view text, uint32_t& at, uint32_t& length) {
+    at = uint32_t(f_.strings.size());
+    length = uint32_t(text.size());
+    f_.strings += text;
+  };
+  add("fnstcw $0", a.text, a.text_len);
+  add("=*m,~{memory}", a.constraints, a.constraints_len);
+  a.side_effects = true;
+  f_.slots.push_back({4, 2});
+  V slot = emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1));
+  air::CallSite site;
+  site.function_type = s_.types[m_.globals[ops(i)[1]].type];
+  site.args = uint32_t(f_.extra.size());
+  site.arg_count = 1;
+  site.flags = air::callflags::nounwind;
+  site.inline_asm = uint32_t(f_.inline_asms.size());
+  f_.inline_asms.push_back(a);
+  f_.extra.push_back(slot.value);
+  f_.calls.push_back(site);
+  emit(O::call, types_.void_type, uint32_t(f_.calls.size() - 1));
+  V word = emit(O::load, types_.i32, slot.value, ~0u, ~0u, air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
+  auto number = [&](uint64_t n) { return int_constant(types_.i32, n).value; };
+  V twice = emit(O::and_, types_.i32, emit(O::lshr, types_.i32, word.value, number(9)).value, number(6));
+  return emit(O::and_, types_.i32, emit(O::lshr, types_.i32, number(0x2d), twice.value).value, number(3));
+}
+
 // A declaration may lie about an intrinsic's types: whether the operands and the result suit the instruction.
 bool FunctionImporter::operands_fit(O op, const V* v, T result) {
   const air::OpInfo& o = air::info(op);
@@ -491,8 +521,8 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       return true;
     }
     case IntrinsicKind::GetRounding:
-      if (!is_int(type)) return fail("intrinsic of an unexpected type");
-      set(i, int_constant(type, 1));
+      if (type != types_.i32) return fail("intrinsic of an unexpected type");
+      set(i, m_.triple.starts_with("x86_64") ? x87_rounding(i) : int_constant(type, 1));  // wasm knows to nearest alone
       return true;
     case IntrinsicKind::Trap: emit(O::trap, types_.void_type); return true;
     case IntrinsicKind::Plain: {

@@ -85,6 +85,7 @@ class FunctionImporter {
   bool is_fp_class(const bc::Inst& i, T type, V value, uint32_t mask);
   V fp_class(V value, uint32_t mask);
   V f80_class(V value, uint32_t mask);
+  V x87_rounding(const bc::Inst& i);
   bool landing_pad(const bc::Inst& i);
   bool terminator(const bc::Inst& i);
   bool wide_switch(const bc::Inst& i, V value, uint32_t next_case);
