@@ -1,4 +1,4 @@
-// Printing of diagnostics, and demangling by the C++ runtime.
+// Printing of diagnostics, and demangling: C++ by its runtime, Rust by our own reader (rust_names.h).
 #include "link/diagnostics.h"
 
 #include <cxxabi.h>
@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+
+#include "link/rust_names.h"
 
 namespace lode::link {
 
@@ -52,15 +54,13 @@ bool Diagnostics::flush() {
 
 std::string demangle(std::string_view name) {
   std::string s(name);
+  if (std::string rust; demangle_rust(name, rust)) return rust;
   if (!s.starts_with("_Z") && !s.starts_with("__Z")) return s;
   int status = 0;
   char* d = abi::__cxa_demangle(s.c_str(), nullptr, nullptr, &status);
   if (!d) return s;
   std::string out(d);
   std::free(d);
-  // Rust's legacy scheme ends in ::h and 16 hex digits.
-  size_t n = out.size();
-  if (n > 19 && out.compare(n - 19, 3, "::h") == 0 && out.find_first_not_of("0123456789abcdef", n - 16) == std::string::npos) out.resize(n - 19);
   return out;
 }
 

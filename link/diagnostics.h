@@ -48,7 +48,7 @@ class Diagnostics {
   bool limit_told_ = false;
 };
 
-// C++ (Itanium ABI) and Rust legacy names made readable; others as they are.
+// C++ (Itanium ABI) and Rust names made readable; others as they are.
 std::string demangle(std::string_view name);
 
 }  // namespace lode::link

@@ -167,7 +167,9 @@ void create_dynamic_sections(Link& link) {
     bool copied = s.flags & in_copied;
     bool defined_here = copied || (s.exported && s.defined() && link.files[s.file]->is_object() && (s.atom == none || link.atoms[s.atom].live));
     bool wanted = s.imported && (s.flags & (needs_mask & ~needs_copy));
-    if (s.imported && !wanted && link.shared && !s.defined() && (s.flags & referenced)) wanted = true;
+    // What only dead code wants is not wanted: it would have to be there at run time.
+    const bool by_live = (s.flags & referenced_live) || ((s.flags & referenced_by_object) && !link.opt.gc_sections);
+    if (s.imported && !wanted && link.shared && !s.defined() && (s.flags & referenced) && by_live) wanted = true;
     if (!defined_here && !wanted) continue;
     if (s.aux == none) {
       s.aux = uint32_t(link.aux.size());
@@ -188,7 +190,7 @@ void create_dynamic_sections(Link& link) {
     link.aux[s.aux].dynstr = add_string(link, base_name(s.str()));
   }
   // --as-needed once more, after garbage collection: what only dead code wanted is not needed.
-  if (link.opt.gc_sections) {
+  if (link.opt.gc_sections || link.has_modules) {
     std::vector<bool> used(link.files.size());
     for (uint32_t id : link.dynamic_symbols)
       if (uint32_t f = link.symbols[id].file; f != none) used[f] = true;
@@ -368,14 +370,13 @@ void write_dynamic_tables(Link& link) {
       if (type == STT_GNU_IFUNC) type = STT_FUNC;
     } else {
       e.value = s.address;
-      if (s.atom != none) e.size = s.linker_defined ? 0 : uint64_t(f->syms[s.sym].size);
+      if (s.atom != none) e.size = s.linker_defined ? 0 : size_of(link, s);
       if (s.type == STT_TLS) e.value -= link.tls_begin;
       if (s.type == STT_GNU_IFUNC) {
         if (s.flags & needs_plt && !s.imported) type = STT_FUNC;
       }
       if (s.atom != none) {
-        const Atom& a = link.atoms[s.atom];
-        uint32_t section = link.sections[a.kind == AtomKind::merge ? link.merged[link.merge_inputs[a.extra].merged]->out : a.out]->index;
+        uint32_t section = output_section_index(link, s.atom);
         too_many_sections |= section >= SHN_LORESERVE;
         e.shndx = uint16_t(section);
       } else if (s.linker_defined) e.shndx = 1;

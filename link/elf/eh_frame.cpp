@@ -133,10 +133,46 @@ std::string cie_identity(Link& link, const ObjectFile& file, const Cie& c) {
   return k;
 }
 
+// Start-up code may name the section although there is no record (__EH_FRAME_BEGIN__): then it finds the terminator.
+static bool any_frame_symbol(Link& link) {
+  for (const ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::object) continue;
+    for (uint32_t i = 1; i < f->syms.size(); i++) {
+      if (f->syms[i].type() == STT_SECTION || f->syms[i].shndx == SHN_UNDEF) continue;
+      uint32_t section = f->section_of(i);
+      if (section < f->sections.size() && link.atoms[f->atom_base + section].kind == AtomKind::eh_frame) return true;
+    }
+  }
+  return false;
+}
+
+// Records move, so that a place goes by the record that covers it, or else by the next one of its section that is kept; a section
+// without any has its place where its file's records begin, the end of one where they end.
+uint64_t eh_frame_offset(Link& link, const Atom& a, uint64_t offset) {
+  const ObjectFile& f = link.object(a.file);
+  const uint32_t id = f.atom_base + a.section;
+  bool any = false;
+  uint64_t next = ~uint64_t{0}, out = 0;
+  auto look = [&](uint64_t in, uint64_t size, uint32_t at) {
+    if (at == none) return;
+    any = true;
+    if (in + size <= offset || in >= next) return;
+    next = in;
+    out = in <= offset ? at + (offset - in) : at;
+  };
+  for (const Cie& c : f.cies)
+    if (c.atom == id) look(c.input_offset, c.size, c.out_offset);
+  for (const Fde& d : f.fdes)
+    if (d.source == id) look(d.input_offset, d.size, d.out_offset);
+  if (next != ~uint64_t{0}) return out;
+  return any ? f.frame_end : f.frame_begin;
+}
+
 void layout_eh_frame(Link& link) {
   std::map<std::string, std::pair<uint32_t, uint32_t>> leaders;
   uint64_t offset = 0, count = 0;
   for (ObjectFile* f : link.objects) {
+    f->frame_begin = uint32_t(offset);
     for (const Fde& fde : f->fdes)
       if (fde_live(link, fde)) f->cies[fde.cie].live = true;
     for (uint32_t i = 0; i < f->cies.size(); i++) {
@@ -156,10 +192,11 @@ void layout_eh_frame(Link& link) {
       offset += fde.size;
       count++;
     }
+    f->frame_end = uint32_t(offset);
   }
   layout_function_frames(link, offset, count);
   link.eh_frame_fde_count = count;
-  if (offset == 0) {
+  if (offset == 0 && !any_frame_symbol(link)) {
     link.eh_frame->size = 0;
     return;
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "base/version.h"
@@ -36,6 +37,8 @@ void set_up(Link& link) {
   link.shared = o.kind == OutputKind::shared;
   link.pic = link.shared || o.kind == OutputKind::pie;
   link.entry_name = o.entry;
+  // A warning about text relocations was asked for, so that they are not refused.
+  if (!o.text_given && (o.warn_textrel || (link.shared && o.warn_shared_textrel))) o.text = false;
   if (o.omagic || o.nmagic) o.relro = false;
   size_t slash = o.program.rfind('/');
   link.diag.program = slash == std::string::npos ? o.program : o.program.substr(slash + 1);
@@ -63,21 +66,55 @@ void reject_hidden_imports(Link& link) {
     if (s.defined() && link.files[s.file]->kind == FileKind::shared && s.visibility() != STV_DEFAULT && (s.flags & referenced)) forget_definition(s);
 }
 
-// Libraries after --as-needed that nothing refers to are left out; what they defined is undefined again.
+// What a needed library wants of one that is named after --as-needed, and that no needed library's DT_NEEDED brings in, makes that
+// needed, too.
+void need_for_libraries(Link& link) {
+  std::unordered_set<std::string_view> brought;
+  std::vector<SharedFile*> todo;
+  bool candidates = false;
+  auto add = [&](SharedFile& so) {
+    so.needed_flag = true;
+    brought.insert(so.needed.begin(), so.needed.end());
+    todo.push_back(&so);
+  };
+  for (SharedFile* so : link.shareds) {
+    if (so->needed_flag) add(*so);
+    else candidates = true;
+  }
+  while (candidates && !todo.empty()) {
+    SharedFile* user = todo.back();
+    todo.pop_back();
+    for (uint32_t i = 0; i < user->globals.names.size(); i++) {
+      if (user->syms[i].shndx != SHN_UNDEF || user->syms[i].bind() == STB_WEAK) continue;
+      const Symbol& s = link.symbols[user->globals.names[i].id];
+      if (!s.defined() || link.files[s.file]->kind != FileKind::shared) continue;
+      auto& so = static_cast<SharedFile&>(*link.files[s.file]);
+      if (!so.needed_flag && !brought.count(so.soname)) add(so);
+    }
+  }
+}
+
+// Libraries after --as-needed to which nothing but weak references refers are left out. What they defined, a later library may define
+// as well; else it is undefined again.
 void drop_unneeded(Link& link) {
   for (SharedFile* so : link.shareds) so->needed_flag = !so->as_needed;
   for (Symbol& s : link.symbols)
-    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & (referenced | is_root))) static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
-  bool dropped = false;
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & (referenced_strong | is_root))) static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
+  need_for_libraries(link);
+  bool dropped = false, weak = false;
   for (SharedFile* so : link.shareds) dropped |= !so->needed_flag;
   if (!dropped) return;
   for (Symbol& s : link.symbols)
     if (s.defined() && link.files[s.file]->kind == FileKind::shared && !static_cast<SharedFile&>(*link.files[s.file]).needed_flag) {
+      weak |= s.flags & referenced;
       forget_definition(s);
     }
-  for (SharedFile* so : link.shareds)
-    if (!so->needed_flag) so->alive = false;
+  for (SharedFile* so : link.shareds) {
+    so->dropped = !so->needed_flag;
+    if (so->dropped) so->alive = false;
+  }
   std::erase_if(link.shareds, [](SharedFile* f) { return !f->needed_flag; });
+  if (weak) bind_again(link);
 }
 
 // DT_RELR (gABI): an address word, then bitmap words (lowest bit set) for the 63 words that follow.
@@ -227,7 +264,6 @@ bool run(Link& link) {
         link.diag.error("no input files");
         return false;
       }
-      check_shared_undefined(link);
       reject_hidden_imports(link);
       drop_unneeded(link);
       link.is_static_output = o.kind == OutputKind::exec && (o.is_static || (link.shareds.empty() && o.dynamic_linker.empty())) && !o.export_dynamic;
@@ -238,6 +274,7 @@ bool run(Link& link) {
       warn_symbol_types(link);
       assign_versions(link);
       define_early_symbols(link);
+      check_shared_undefined(link);
       refresh_defsyms(link);
       check_defsyms(link);
       compute_import_export(link);
@@ -270,7 +307,7 @@ bool run(Link& link) {
   {
     Pass p(link, "scan");
     scan_relocations(link);
-    if (link.has_textrel && (!link.shared || o.warn_textrel || o.warn_shared_textrel))
+    if (link.has_textrel && (o.warn_textrel || (link.shared && o.warn_shared_textrel)))
       link.diag.warning("creating a DT_TEXTREL in an output file: its code will be written to at start-up; recompile with " + std::string(link.shared ? "-fPIC" : "-fPIE"));
     if (link.diag.has_errors()) return false;
   }

@@ -53,7 +53,7 @@ class Writer {
     uint32_t atom = t.id != none ? link_.symbols[t.id].atom : t.atom;
     if (atom == none || t.discarded || !link_.atoms[atom].live) return {place, 0, 0, 0};
     const Atom& to = link_.atoms[atom];
-    uint32_t out = to.kind == AtomKind::merge ? link_.merged[link_.merge_inputs[to.extra].merged]->out : to.out;
+    uint32_t out = to.kind == AtomKind::merge ? link_.merged[link_.merge_inputs[to.extra].merged]->out : to.kind == AtomKind::eh_frame ? link_.eh_frame->id : to.out;
     if (out == none || !link_.sections[out]->symtab_index) return {place, 0, 0, 0};
     uint64_t address = t.id != none ? link_.symbols[t.id].address + uint64_t(int64_t(r.addend)) : local_address(link_, t, r.addend);
     r.sym = link_.sections[out]->symtab_index;

@@ -16,6 +16,7 @@
 #include <set>
 
 #include "formats/linker_script.h"
+#include "link/elf/library_paths.h"
 #include "link/elf/link.h"
 #include "link/elf/modules.h"
 
@@ -75,12 +76,12 @@ bool exists(const std::string& path) { return access(path.c_str(), R_OK) == 0; }
 
 class Opener {
  public:
-  explicit Opener(Link& link) : link_(link), opt_(link.opt) {
+  explicit Opener(Link& link)
+      : link_(link), opt_(link.opt), dirs_(link.open_state.directories), seen_archives_(link.open_state.archives), seen_shared_(link.open_state.shareds) {
+    if (!dirs_.empty()) return;
     for (const std::string& p : opt_.library_paths) dirs_.push_back(with_sysroot(p));
     if (!opt_.no_stdlib_paths)
-      for (const char* p : {"/usr/local/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64",
-                            "/usr/local/lib", "/lib", "/usr/lib"})
-        dirs_.push_back(opt_.sysroot + p);
+      for (const char* p : system_library_directories()) dirs_.push_back(opt_.sysroot + p);
   }
 
   void run() {
@@ -102,7 +103,21 @@ class Opener {
         case InputArg::file: open_path(a.name, a, in_lib ? lib_archive : none, 0); break;
       }
     }
-    index_archives();
+    index_archives(0);
+  }
+
+  // What `#pragma comment(lib, "NAME")` asks for, in lld's order: libNAME as -l would find it, a file NAME there, a path. It comes behind
+  // all other inputs.
+  void open_dependent(const std::string& name, const InputFile& from) {
+    InputArg state;
+    state.is_static = opt_.is_static;
+    size_t before = link_.archives.size();
+    std::string path = find_library(name, opt_.is_static);
+    if (path.empty()) path = find_library(":" + name, opt_.is_static);
+    if (path.empty() && exists(name)) path = name;
+    if (path.empty()) link_.diag.error(from.name + ": library not found, which the object itself asks for (.deplibs): " + name);
+    else open_path(path, state, none, 0, true);
+    index_archives(before);
   }
 
   static void make_lazy_file(Link& link, uint32_t lazy_index);
@@ -270,7 +285,7 @@ class Opener {
   }
 
   // Names of the members without an index, and the hashes of all names.
-  void index_archives() {
+  void index_archives(size_t first) {
     std::vector<std::vector<std::string_view>> found(unindexed_.size());
     for (uint32_t l : unindexed_) make_lazy_file(link_, l);
     tbb::parallel_for(size_t(0), unindexed_.size(), [&](size_t i) {
@@ -293,7 +308,8 @@ class Opener {
         ar.members.push_back(unindexed_[i]);
       }
     }
-    tbb::parallel_for(size_t(0), link_.archives.size(), [&](size_t i) {
+    unindexed_.clear();
+    tbb::parallel_for(first, link_.archives.size(), [&](size_t i) {
       for (NameRef& n : link_.archives[i]->names.names) n.hash = hash_name(n.str());
     });
   }
@@ -360,8 +376,8 @@ class Opener {
 
   Link& link_;
   Options& opt_;
-  std::vector<std::string> dirs_;
-  std::set<std::pair<dev_t, ino_t>> seen_archives_, seen_shared_;
+  std::vector<std::string>& dirs_;
+  std::set<std::pair<uint64_t, uint64_t>>&seen_archives_, &seen_shared_;
   std::vector<uint32_t> unindexed_;
 };
 
@@ -406,6 +422,11 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
 
 }  // namespace
 
+std::span<const char* const> system_library_directories() {
+  static constexpr const char* directories[] = {"/usr/local/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/usr/local/lib", "/lib", "/usr/lib"};
+  return directories;
+}
+
 InputFile* take_lazy(Link& link, uint32_t lazy_index) {
   LazyMember& lazy = link.lazy[lazy_index];
   if (lazy.taken) return nullptr;
@@ -441,6 +462,21 @@ bool open_inputs(Link& link) {
     }
   }
   return !link.diag.has_errors();
+}
+
+bool open_dependent_libraries(Link& link) {
+  if (!link.opt.dependent_libraries) return false;
+  bool any = false;
+  for (size_t i = 0; i < link.files.size(); i++) {
+    const InputFile& f = *link.files[i];
+    if (!f.alive || f.kind != FileKind::object) continue;
+    for (std::string_view name : static_cast<const ObjectFile&>(f).dependent_libraries) {
+      if (!link.open_state.dependent.emplace(name).second) continue;
+      Opener(link).open_dependent(std::string(name), f);
+      any = true;
+    }
+  }
+  return any;
 }
 
 // Reads headers, gives every object its atoms, reads symbols, and interns all names of these files.

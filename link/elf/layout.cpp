@@ -63,6 +63,7 @@ uint32_t rank_of(Link& link, const OutputSection& s) {
     if (s.name == ".init") return base;
     if (&s == link.plt) return base + 1;
     if (&s == link.pltgot) return base + 2;
+    if (&s == link.pltsec) return base + 3;
     if (s.name == ".text") return base + 4;
     if (s.name == ".fini") return base + 6;
     return base + 5;
@@ -159,8 +160,10 @@ void make_phdrs(Link& link) {
     }
     for (size_t k = i; k <= j; k++)
       if (!is_tbss(*alloc[k])) align = std::max(align, alloc[k]->align);
-    Phdr p = cover(PT_LOAD, flags, align, alloc[i], alloc[last]);
-    out.push_back(p);
+    // Where all is empty, there is nothing to load.
+    bool empty = true;
+    for (size_t k = i; k <= last; k++) empty &= !alloc[k]->size && alloc[k] != link.ehdr;
+    if (!empty) out.push_back(cover(PT_LOAD, flags, align, alloc[i], alloc[last]));
     i = j + 1;
   }
   OutputSection *tls_first = nullptr, *tls_last = nullptr;
@@ -311,7 +314,7 @@ bool layout(Link& link) {
       // Its segment may be the next one, but its address continues the TLS image.
       tbss = align_up(tbss, s->align);
       s->addr = tbss;
-      s->offset = off;
+      s->offset = off + ((tbss - off) & (s->align - 1));  // nothing is there, but PT_TLS has to be congruent
       tbss += s->size;
       continue;
     }
@@ -344,6 +347,14 @@ bool layout(Link& link) {
       return false;
     }
     previous = s;
+  }
+  // An empty section that is not output has a place all the same: relocations may speak of it.
+  for (auto& s : link.sections) {
+    if (!s->gone || !s->alloc() || s->atoms.empty()) continue;
+    const OutputSection* before = nullptr;
+    for (const OutputSection* o : link.order)
+      if (o->alloc() && o->rank <= s->rank) before = o;
+    s->addr = before ? before->addr + before->size : base;
   }
   uint64_t tls_align = 1;
   link.has_tls = false;
@@ -382,8 +393,8 @@ void assign_symbol_addresses(Link& link) {
       s.address = s.flags & needs_canonical_plt ? plt_address(link, s) : 0;
       if (link.shared && s.defined() && link.files[s.file]->is_object()) {
         // preemptible: its own address, for .dynsym and .symtab
-        s.address = s.atom == none ? s.value : link.atom_address[s.atom] + s.value;
-        if (s.atom != none && link.atoms[s.atom].kind == AtomKind::merge) s.address = merged_address(link, link.atoms[s.atom], s.value);
+        s.address = s.value;
+        if (s.atom != none) s.address = place_address(link, link.atoms[s.atom], s.value);
       }
       return;
     }
@@ -393,8 +404,7 @@ void assign_symbol_addresses(Link& link) {
     }
     if (!s.defined()) s.address = 0;
     else if (s.atom == none) s.address = s.value;
-    else if (link.atoms[s.atom].kind == AtomKind::merge) s.address = merged_address(link, link.atoms[s.atom], s.value);
-    else s.address = link.atom_address[s.atom] + s.value;
+    else s.address = place_address(link, link.atoms[s.atom], s.value);
   });
 }
 

@@ -102,6 +102,7 @@ enum : uint32_t {
   in_copied = 32768,            // lies in the .copyrel area
   referenced_tls = 131072,      // by a symbol of type TLS: what its undefined entry in an output has to say, too
   was_error = 65536,            // undefined and reported, so that no pass fails on it again
+  referenced_live = 262144,     // undefined, and what the liveness walk reached refers to it
 };
 
 struct Symbol {
@@ -262,14 +263,15 @@ struct ObjectFile : InputFile {
   std::shared_ptr<ModuleState> module;
   const air::Module* built = nullptr;       // a module that came as such, not as a file's bytes
   uint32_t dynrel_offset = 0, dynrel_count = 0;
+  uint32_t frame_begin = 0, frame_end = 0;  // its records in the output's .eh_frame
   std::vector<uint64_t> relr;               // places of packed relative relocations, as atom << 32 | offset
+  std::vector<std::string_view> dependent_libraries;  // that its source asks for (SHT_LLVM_DEPENDENT_LIBRARIES)
   // .symtab
   uint32_t local_symtab_index = 0, local_symtab_count = 0, global_symtab_index = 0, global_symtab_count = 0;
   uint64_t strtab_offset = 0, strtab_size = 0;
   std::vector<std::pair<uint32_t, uint32_t>> properties;  // of .note.gnu.property: (type, value)
   bool has_gnu_stack = false, exec_stack = false;
   bool has_init_arrays = false;
-  bool has_lto_sections = false;
 
   // The section a symbol is in, SHN_XINDEX resolved; reserved indices are moved to the top of the range (section_abs etc.).
   // An index beyond the section table reads as section_abs, so that later passes need not check.
@@ -293,6 +295,7 @@ struct SharedFile : InputFile {
   std::string_view audit;                   // its DT_AUDIT
   std::vector<Sym> sym_storage;
   bool needed_flag = false;                 // gets a DT_NEEDED
+  bool dropped = false;                     // left out for now: after --as-needed, and nothing refers to it
   std::vector<uint32_t> version_out;        // output version index by file version index, 0: not used
   // Definitions by address, to find the aliases of a copied object; made on demand.
   std::vector<uint32_t> by_address;
@@ -386,6 +389,13 @@ struct MergedSection {
 
 struct Target;
 
+// What opening of inputs goes on from: libraries that an object asks for come when it is read.
+struct OpenState {
+  std::vector<std::string> directories;      // of -L and the usual ones
+  std::set<std::pair<uint64_t, uint64_t>> archives, shareds;  // seen, by device and file number
+  std::set<std::string, std::less<>> dependent;  // .deplibs entries that have been followed
+};
+
 struct Timer {
   std::string name;
   double begin, end;
@@ -405,6 +415,7 @@ struct Link {
   std::vector<ObjectFile*> objects;          // alive, by priority (modules too); internal last
   std::vector<SharedFile*> shareds;          // alive, by priority
   uint32_t next_priority = 1;
+  OpenState open_state;
   bool is_static_output = false;             // no dynamic section
   bool pic = false, shared = false, relocatable = false;
 
@@ -437,7 +448,7 @@ struct Link {
   std::vector<OutputSection*> order;         // in file order, after layout
   std::vector<Phdr> phdrs;
   uint64_t file_size = 0, shoff = 0;
-  OutputSection *ehdr = nullptr, *interp = nullptr, *got = nullptr, *gotplt = nullptr, *plt = nullptr, *pltgot = nullptr, *relplt = nullptr,
+  OutputSection *ehdr = nullptr, *interp = nullptr, *got = nullptr, *gotplt = nullptr, *plt = nullptr, *pltsec = nullptr, *pltgot = nullptr, *relplt = nullptr,
                 *reldyn = nullptr, *relrdyn = nullptr, *dynamic = nullptr, *dynsym = nullptr, *dynstr = nullptr, *hash = nullptr,
                 *gnu_hash = nullptr, *versym = nullptr, *verneed = nullptr, *verdef = nullptr, *eh_frame = nullptr, *eh_frame_hdr = nullptr,
                 *copyrel = nullptr, *copyrel_ro = nullptr, *build_id = nullptr, *property = nullptr, *symtab = nullptr, *strtab = nullptr,
@@ -458,6 +469,7 @@ struct Link {
   uint32_t got_slots = 0;
   int32_t tlsld_slot = -1;
   bool large_image = false;                  // addresses may be farther apart than 32 bits reach
+  bool ibt_plt = false;                      // PLT entries are targets of indirect branches under control-flow enforcement
   uint8_t needs_tlsld = 0, needs_got_base = 0, has_textrel = 0, has_static_tls = 0, needs_rela_iplt = 0;
   std::vector<uint32_t> plt_symbols, pltgot_symbols, copy_symbols, copy_ro_symbols, dynamic_symbols;
   std::vector<Rela> dynrels;                 // sorted, ready to be written
@@ -478,8 +490,8 @@ struct Link {
   uint8_t* image = nullptr;                  // the output while it is written
   struct UndefinedReference {
     uint32_t symbol, file;
-    uint64_t key;
-    std::string place;
+    uint32_t section;        // of the file
+    uint64_t offset;
   };
   std::vector<UndefinedReference> undefined_references;
   std::mutex mutex;
@@ -504,6 +516,11 @@ bool is_c_identifier(std::string_view s);
 // object's group comes first.
 inline uint32_t comdat_rank(const InputFile& f) { return f.priority | (f.kind == FileKind::module ? 0x80000000u : 0); }
 
+// The size of a defined symbol: of its definition, or the place that all common symbols of the name share.
+inline uint64_t size_of(const Link& link, const Symbol& s) {
+  return s.is_common && s.atom != none ? link.atoms[s.atom].size : uint64_t(link.files[s.file]->syms[s.sym].size);
+}
+
 // The name of the function or data that covers `offset` of an atom, for messages; empty when there is none.
 std::string place_name(Link& link, const Atom& atom, uint64_t offset);
 
@@ -511,6 +528,8 @@ std::string place_name(Link& link, const Atom& atom, uint64_t offset);
 
 // inputs.cpp
 bool open_inputs(Link& link);
+// Opens the libraries that the files of the link ask for; true when there is something new.
+bool open_dependent_libraries(Link& link);
 InputFile* take_lazy(Link& link, uint32_t lazy_index);
 void parse_files(Link& link, std::span<InputFile* const> files);
 // object.cpp, shared.cpp
@@ -520,6 +539,7 @@ Result<void> parse_shared(SharedFile& file);
 bool read_whole_file(const std::string& path, std::string& text);
 // resolve.cpp
 bool resolve(Link& link);
+void bind_again(Link& link);                // what is undefined now, to the shared libraries that are left
 void refresh_defsyms(Link& link);
 void check_defsyms(Link& link);             // reports those whose symbol nobody defines
 void report_duplicates(Link& link);
@@ -535,6 +555,13 @@ std::string_view output_name(std::string_view name);  // of the output section t
 OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align, SectionWriter write);
 void assign_sections(Link& link);
 void collect_members(Link& link);
+// Common symbols of one name are one object, of the largest size and alignment that anyone asks for (gABI, "Symbol Table").
+struct CommonWant {
+  uint32_t symbol = none;
+  uint64_t size = 0, align = 1;
+  bool tls = false, large = true;           // large: all of them are of the large code model
+};
+std::vector<CommonWant> gather_commons(Link& link);
 void allocate_commons(Link& link);
 // merge.cpp
 void split_mergeable(Link& link);
@@ -547,6 +574,7 @@ void write_merged(const MergedSection& merged, uint8_t* out);
 void split_eh_frames(Link& link, ObjectFile& file);
 std::string cie_identity(Link& link, const ObjectFile& file, const Cie& cie);  // equal for CIEs that may be one
 void layout_eh_frame(Link& link);
+uint64_t eh_frame_offset(Link& link, const Atom& atom, uint64_t offset);  // where a place of an input section is in the output's
 void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
 // properties.cpp
@@ -558,6 +586,7 @@ void scan_relocations(Link& link);
 void report_undefined(Link& link);
 void check_shared_undefined(Link& link);
 // synthetic.cpp
+bool is_special_symbol(std::string_view name);  // one that the linker defines where nobody else does
 void define_early_symbols(Link& link);       // before liveness: names that are not undefined although nobody defines them
 void define_linker_symbols(Link& link);      // before the scan: those that depend on the output sections
 void create_synthetic_sections(Link& link);  // after the scan: slots for what it asked for
@@ -572,6 +601,7 @@ void write_dynamic_tables(Link& link);
 void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
 uint32_t section_at(Link& link, uint64_t address);
+uint32_t output_section_index(Link& link, uint32_t atom);  // of what a symbol there is said to be in
 std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
 // endbr.cpp
 void rewrite_endbr(Link& link);

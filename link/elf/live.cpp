@@ -66,7 +66,8 @@ class Walk {
   }
 
   void mark_symbol(uint32_t id) {
-    const Symbol& s = link_.symbols[id];
+    Symbol& s = link_.symbols[id];
+    if (!s.defined()) atomic_or(s.flags, uint32_t(referenced_live));
     if (s.atom != none && link_.files[s.file]->is_object()) {
       mark(s.atom);
       if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);

@@ -111,7 +111,8 @@ void prepare_modules(Link& link) {
       bool elsewhere = x.imported;
       if (link.relocatable) elsewhere = !(a.dso_local || x.local || a.visibility != air::Visibility::default_);
       // A symbol that nobody defines is at address 0 in an executable, which pc-relative code cannot say in a PIE.
-      if (!x.defined() && link.pic) elsewhere = true;
+      // Nor can it say any other absolute address.
+      if ((!x.defined() || is_absolute(link, x)) && link.pic) elsewhere = true;
       if (elsewhere) m.reach[i] = codegen::SymbolReach::got;
     }
   }
@@ -215,16 +216,39 @@ void store_drafts(Link& link) {
   }
 }
 
+// The library that was left out after --as-needed, and that defines the name: the first of the command line.
+static SharedFile* dropped_definer(Link& link, uint32_t symbol) {
+  SharedFile* best = nullptr;
+  for (auto& f : link.files) {
+    if (f->kind != FileKind::shared || (best && best->priority < f->priority)) continue;
+    auto& so = static_cast<SharedFile&>(*f);
+    if (!so.dropped) continue;
+    for (uint32_t i = 0; i < so.globals.names.size(); i++)
+      if (so.globals.names[i].id == symbol && so.syms[i].shndx != SHN_UNDEF) best = &so;
+  }
+  return best;
+}
+
 bool take_late_members(Link& link) {
   bool any = false;
   LowerState& s = *link.lower;
+  std::vector<bool> seen(link.symbols.size());
   for_each_live_function(link, [&](ObjectFile&, ModuleFunction& x) {
     for (const mir::Reference& r : s.store->references(x.mir)) {
       if (!r.symbol.valid()) continue;
       const Symbol& sym = link.symbols[r.symbol.value];
-      if (sym.local || (sym.defined() && link.files[sym.file]->is_object()) || !(sym.flags & referenced_strong)) continue;
+      if (sym.local || (sym.defined() && link.files[sym.file]->is_object()) || !(sym.flags & referenced_strong) || seen[r.symbol.value]) continue;
+      seen[r.symbol.value] = true;
       uint32_t lazy = link.lazy_of[r.symbol.value];
-      if (lazy == none || link.lazy[lazy].taken) continue;
+      if (lazy != none && link.lazy[lazy].taken) lazy = none;
+      // As if an object had named it: the first of the command line that has it, archive or library, is taken.
+      if (SharedFile* so = sym.defined() ? nullptr : dropped_definer(link, r.symbol.value); so && (lazy == none || so->priority < link.lazy[lazy].priority)) {
+        so->alive = true;
+        so->dropped = false;
+        any = true;
+        continue;
+      }
+      if (lazy == none) continue;
       if (sym.defined() && link.files[sym.file]->priority < link.lazy[lazy].priority) continue;
       any |= take_lazy(link, lazy) != nullptr;
     }

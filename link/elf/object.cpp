@@ -28,6 +28,9 @@ Result<void> parse_object_header(Link& link, ObjectFile& file) {
 
 namespace {
 
+// GCC marks an object that holds nothing but its intermediate language with a common symbol of this name.
+constexpr std::string_view slim_lto_mark = "__gnu_lto_slim";
+
 bool is_debug_section(std::string_view name) { return name.starts_with(".debug_") || name.starts_with(".zdebug_") || name == ".gdb_index" || name.starts_with(".stab"); }
 
 // Before COMDAT groups there were names: of all .gnu.linkonce.X.NAME one stays. Code goes by NAME, so that it also meets the
@@ -133,8 +136,16 @@ void parse_object(Link& link, ObjectFile& file) {
     const Shdr& s = file.sections[i];
     Atom& a = link.atoms[file.atom_base + i];
     switch (s.type) {
-      case SHT_NULL: case SHT_SYMTAB: case SHT_STRTAB: case SHT_SYMTAB_SHNDX: case SHT_LLVM_ADDRSIG: case SHT_LLVM_DEPENDENT_LIBRARIES:
+      case SHT_NULL: case SHT_SYMTAB: case SHT_STRTAB: case SHT_SYMTAB_SHNDX: case SHT_LLVM_ADDRSIG:
       case SHT_HASH: case SHT_DYNAMIC: case SHT_DYNSYM:
+        continue;
+      case SHT_LLVM_DEPENDENT_LIBRARIES:
+        if (link.relocatable) break;  // for the link that this output goes into
+        for (std::string_view names(reinterpret_cast<const char*>(file.view.section_data(i).data()), file.view.section_data(i).size()); !names.empty();) {
+          size_t end = std::min(names.find('\0'), names.size());
+          if (end) file.dependent_libraries.push_back(names.substr(0, end));
+          names.remove_prefix(std::min(end + 1, names.size()));
+        }
         continue;
       case SHT_REL: case SHT_RELA: case SHT_CREL: continue;  // below, when all sections are known
       case SHT_GROUP: {
@@ -177,10 +188,7 @@ void parse_object(Link& link, ObjectFile& file) {
       file.exec_stack |= (s.flags & SHF_EXECINSTR) != 0;
       continue;
     }
-    if (name.starts_with(".gnu.lto_") || name.starts_with(".gnu.debuglto_")) {
-      file.has_lto_sections = true;
-      continue;
-    }
+    if (name.starts_with(".gnu.lto_") || name.starts_with(".gnu.debuglto_")) continue;  // a fat object's; its code counts
     if ((s.flags & SHF_EXCLUDE) && !link.relocatable) continue;
     if (!link.opt.discard_sections.empty() && std::find(link.opt.discard_sections.begin(), link.opt.discard_sections.end(), name) != link.opt.discard_sections.end()) continue;
     if (name.starts_with(".gnu.linkonce.")) file.groups.push_back(linkonce_group(file, i, name));
@@ -248,11 +256,14 @@ void parse_object(Link& link, ObjectFile& file) {
     if (link.relocatable && name != ".eh_frame") continue;
     if ((name == ".ctors" || name.starts_with(".ctors.") || name == ".dtors" || name.starts_with(".dtors.")) && a.data) reverse_table(file, a);
     const Shdr& s = file.sections[i];
-    if (file.kind == FileKind::object && (s.flags & SHF_ALLOC) && file.view.section_name(i) == ".eh_frame" && a.data) a.kind = AtomKind::eh_frame;
+    if (file.kind == FileKind::object && (s.flags & SHF_ALLOC) && name == ".eh_frame" && (a.data || !a.size)) a.kind = AtomKind::eh_frame;
     else if ((s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && a.size && a.data && !a.reloc_count && s.entsize <= a.size) a.kind = AtomKind::merge;
   }
 
   read_global_names(link, file);
+  for (const NameRef& name : file.globals.names)
+    if (name.size == slim_lto_mark.size() && name.str() == slim_lto_mark)
+      link.diag.error(file.name + ": a GCC LTO object without machine code, which needs GCC's linker plugin; compile with -ffat-lto-objects or without -flto", uint64_t(file.priority) << 32);
   split_eh_frames(link, file);
 }
 

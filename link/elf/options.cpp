@@ -212,7 +212,11 @@ void z_option(State& s, std::string_view v) {
   for (const ZRow& r : z_rows)
     if (v == r.name) {
       s.o.*r.field = r.set;
-      if (r.field == &Options::text) s.o.notext_given = !r.set;
+      if (r.field == &Options::text) s.o.text_given = true;
+      if (r.field == &Options::defs) {
+        s.o.unresolved = r.set ? Unresolved::error : Unresolved::ignore;
+        s.o.unresolved_given = true;
+      }
       if (r.field == &Options::dynamic_undefined_weak) s.o.dynamic_undefined_weak_given = r.set;
       return;
     }
@@ -393,6 +397,7 @@ constexpr Row rows[] = {
     {"undefined-version", flag, [](State& s, std::string_view) { s.o.undefined_version = UndefinedVersion::ignore; }},
     {"no-undefined-version", flag, [](State& s, std::string_view) { s.o.undefined_version = UndefinedVersion::error; }},
     {"no-undefined", flag, set<&Options::defs, true>},
+    {"dependent-libraries", flag, set<&Options::dependent_libraries, true>}, {"no-dependent-libraries", flag, set<&Options::dependent_libraries, false>},
     {"allow-shlib-undefined", flag, [](State& s, std::string_view) { s.o.allow_shlib_undefined = true; s.o.allow_shlib_undefined_given = true; }},
     {"no-allow-shlib-undefined", flag, [](State& s, std::string_view) { s.o.allow_shlib_undefined = false; s.o.allow_shlib_undefined_given = true; }},
     {"allow-multiple-definition", flag, set<&Options::allow_multiple_definition, true>},

@@ -86,12 +86,13 @@ struct Options {
   bool allow_multiple_definition = false;
   bool allow_shlib_undefined = true;
   bool allow_shlib_undefined_given = false;
+  bool dependent_libraries = true;  // follow .deplibs
   bool as_needed = false;
   bool strip_all = false, strip_debug = false, discard_all = false, discard_locals = false;
   bool emit_relocs = false;
   bool eh_frame_hdr = true;
   bool hash_gnu = true, hash_sysv = true;
-  bool relro = true, now = false, text = false, notext_given = false, defs = false, combreloc = true, copyreloc = true;
+  bool relro = true, now = false, text = true, text_given = false, defs = false, combreloc = true, copyreloc = true;
   bool execstack = false, execstack_if_needed = false, separate_code = true, keep_text_prefix = false, start_stop_gc = false;
   bool dynamic_undefined_weak = true;
   bool z_nodefaultlib = false, z_nodelete = false, z_nodlopen = false, z_nodump = false, z_origin = false, z_initfirst = false,

@@ -68,8 +68,14 @@ void write_dynamic_relocations(Link& link) {
   if (!link.reldyn->size) return;
   auto& rels = link.dynrels;
   const uint32_t relative = link.target->r_relative, irelative = link.target->r_irelative;
+  // What calls a resolver comes after all that the resolver may read. That is IRELATIVE, and every relocation by the name of a function
+  // with a resolver in this very output; in another library it has been relocated before.
+  std::vector<bool> has_resolver(link.dynamic_symbols.size() + 1);
+  for (size_t i = 0; i < link.dynamic_symbols.size(); i++) has_resolver[i + 1] = is_own_ifunc(link, link.symbols[link.dynamic_symbols[i]]);
+  auto calls_resolver = [&](const Rela& r) { return r.type == irelative || (r.sym < has_resolver.size() && has_resolver[r.sym]); };
+  if (!link.opt.combreloc) std::stable_partition(rels.begin(), rels.end(), [&](const Rela& r) { return !calls_resolver(r); });
   if (link.opt.combreloc) {
-    auto rank = [&](const Rela& r) { return r.type == relative ? 0 : r.type == irelative ? 2 : 1; };
+    auto rank = [&](const Rela& r) { return r.type == relative ? 0 : calls_resolver(r) ? 2 : 1; };
     tbb::parallel_sort(rels.begin(), rels.end(), [&](const Rela& a, const Rela& b) {
       if (int x = rank(a), y = rank(b); x != y) return x < y;
       if (uint32_t x = a.sym, y = b.sym; x != y) return x < y;
@@ -202,7 +208,7 @@ bool write_output(Link& link) {
   if (link.opt.rewrite_endbr) rewrite_endbr(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
   if (link.eh_frame_hdr && link.eh_frame_hdr->index) write_eh_frame_hdr(link, *link.eh_frame_hdr, link.image + link.eh_frame_hdr->offset);
-  for (OutputSection* s : {link.plt, link.pltgot, link.property, link.package_note})
+  for (OutputSection* s : {link.plt, link.pltgot, link.pltsec, link.property, link.package_note})
     if (s && s->index) s->write(link, *s, link.image + s->offset);
   write_got(link, link.image);
   write_dynamic_relocations(link);

@@ -16,6 +16,16 @@ namespace {
 
 constexpr uint32_t and_low = 0xc0000000, and_high = 0xc0007fff, or_high = 0xc000ffff, or_and_high = 0xc0017fff;
 
+// An object may say the same thing in parts, in several notes (each from another source of the assembler): they are joined.
+void add_property(ObjectFile& file, uint32_t type, uint32_t value) {
+  for (auto& [known, bits] : file.properties)
+    if (known == type) {
+      bits |= value;
+      return;
+    }
+  file.properties.emplace_back(type, value);
+}
+
 }  // namespace
 
 void read_properties(ObjectFile& file, Bytes data) {
@@ -29,7 +39,7 @@ void read_properties(ObjectFile& file, Bytes data) {
       while (desc.size() >= 8) {
         uint32_t type = load_le<uint32_t>(desc.data()), size = load_le<uint32_t>(desc.data() + 4);
         if (size > desc.size() - 8) return;
-        if (type >= and_low && type <= or_and_high && size == 4) file.properties.emplace_back(type, load_le<uint32_t>(desc.data() + 8));
+        if (type >= and_low && type <= or_and_high && size == 4) add_property(file, type, load_le<uint32_t>(desc.data() + 8));
         uint64_t step = 8 + align_up(size, 8);
         if (step > desc.size()) return;
         desc = desc.subspan(step);
@@ -63,6 +73,8 @@ std::vector<uint8_t> merge_properties(Link& link) {
   uint32_t features = (link.opt.z_ibt ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_IBT) : 0) | (link.opt.z_shstk ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_SHSTK) : 0);
   if (features) merged[GNU_PROPERTY_X86_FEATURE_1_AND].value |= features;
   if (link.opt.isa_needed) merged[GNU_PROPERTY_X86_ISA_1_NEEDED].value |= link.opt.isa_needed;
+  const auto feature = merged.find(GNU_PROPERTY_X86_FEATURE_1_AND);
+  link.ibt_plt = link.opt.z_ibtplt || (feature != merged.end() && (feature->second.value & GNU_PROPERTY_X86_FEATURE_1_IBT));
   std::vector<uint8_t> note;
   if (merged.empty()) return note;
   append_le(note, uint32_t(4));

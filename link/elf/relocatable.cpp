@@ -200,6 +200,18 @@ class Writer {
       for (uint32_t i = 1; i < f->first_global && i < f->syms.size(); i++) {
         const Sym& s = f->syms[i];
         uint32_t section = f->section_of(i);
+        if (section < f->sections.size() && link_.atoms[f->atom_base + section].kind == AtomKind::eh_frame && eh_frame_) {
+          if (s.type() == STT_SECTION) {
+            map[i] = eh_frame_->symbol;
+            continue;
+          }
+          Sym e = s;
+          e.name = add_string(f->sym_name(s));
+          e.value = eh_frame_offset(link_, link_.atoms[f->atom_base + section], s.value);
+          map[i] = uint32_t(syms_.size());
+          add_symbol(e, eh_frame_->position);
+          continue;
+        }
         if (s.type() == STT_SECTION) {
           if (section && section < f->sections.size() && out_of_[f->atom_base + section] != none) map[i] = sections_[out_of_[f->atom_base + section]]->symbol;
           continue;
@@ -227,6 +239,7 @@ class Writer {
       slot_of_[slot.id] = slot.symbol;
       add_symbol(s, slot.section);
     }
+    for (const CommonWant& w : gather_commons(link_)) commons_[w.symbol] = w;
     first_global_ = uint32_t(syms_.size());
     global_map_.assign(link_.symbols.size(), 0);
     for (uint32_t id = 0; id < link_.symbols.size(); id++) {
@@ -244,8 +257,14 @@ class Writer {
         e.size = s.size;
         e.value = x.value;
         if (x.is_common) {
-          e.shndx = SHN_COMMON;
-          e.value = s.value;
+          const CommonWant& w = commons_[id];
+          e.shndx = w.large ? uint16_t(SHN_X86_64_LCOMMON) : uint16_t(SHN_COMMON);
+          e.size = w.size;
+          e.value = w.align;
+        } else if (x.atom != none && link_.atoms[x.atom].kind == AtomKind::eh_frame) {
+          if (!eh_frame_) continue;
+          out = eh_frame_->position;
+          e.value = eh_frame_offset(link_, link_.atoms[x.atom], x.value);
         } else if (x.atom != none) {
           out = out_of_[x.atom];
           if (out == none) continue;  // a function of a module that nothing needs
@@ -275,7 +294,10 @@ class Writer {
     if (sym >= f.first_global) return global_map_[f.symbol_id(sym)];
     if (f.syms[sym].type() == STT_SECTION) {
       uint32_t section = f.section_of(sym);
-      if (section < f.sections.size()) moved = int64_t(uint64_t(link_.atoms[f.atom_base + section].offset));
+      if (section < f.sections.size()) {
+        const Atom& a = link_.atoms[f.atom_base + section];
+        moved = int64_t(a.kind == AtomKind::eh_frame ? eh_frame_offset(link_, a, 0) : uint64_t(a.offset));
+      }
     }
     return local_map_[f.id][sym];
   }
@@ -291,6 +313,7 @@ class Writer {
       int64_t moved;
       uint32_t sym = map_symbol(f, r[i].sym, moved);
       if (r[i].sym != 0 && sym == 0) {
+        if (o.name.starts_with(".gcc_except_table")) continue;  // of a function whose group another file owns; no FDE leads there
         if (o.flags & SHF_ALLOC && &o != eh_frame_)
           link_.diag.error(f.name + ": relocation in " + o.name + " refers to a discarded section: " + std::string(r[i].sym < f.syms.size() ? f.sym_name(f.syms[r[i].sym]) : std::string_view("?")));
         continue;
@@ -533,6 +556,7 @@ class Writer {
   std::unordered_map<std::string, uint32_t> strings_index_;
   std::unordered_map<uint32_t, std::vector<uint32_t>> local_map_;
   std::vector<uint32_t> global_map_;
+  std::unordered_map<uint32_t, CommonWant> commons_;
 };
 
 }  // namespace

@@ -20,6 +20,7 @@
 #include "formats/linker_script.h"
 #include "link/elf/link.h"
 #include "link/elf/lower.h"
+#include "link/elf/source_lines.h"
 
 namespace lode::link::elf {
 
@@ -34,7 +35,8 @@ int class_of(Link& link, const ObjectFile& file, uint32_t i) {
   if (s.shndx == SHN_UNDEF) return -1;
   uint32_t section = file.section_of(i);
   if (section == section_common || section == section_lcommon) return 2;
-  if (section < file.sections.size() && link.atoms[file.atom_base + section].kind == AtomKind::discarded) return -1;
+  // A discarded group's, or of a section that is not for the output (SHF_EXCLUDE).
+  if (section < file.sections.size() && link.atoms[file.atom_base + section].kind <= AtomKind::discarded) return -1;
   return s.bind() == STB_WEAK ? 1 : 0;
 }
 
@@ -290,6 +292,22 @@ void resolve_versioned(Link& link) {
 
 }  // namespace
 
+void bind_again(Link& link) {
+  for (SharedFile* so : link.shareds)
+    for (uint32_t i = 0; i < so->globals.names.size(); i++) {
+      Symbol& s = link.symbols[so->globals.names[i].id];
+      const Sym& def = so->syms[i];
+      if (s.defined() || def.shndx == SHN_UNDEF || !(s.flags & referenced) || s.visibility() != STV_DEFAULT) continue;
+      s.file = so->id;
+      s.sym = i;
+      s.atom = none;
+      s.value = def.value;
+      s.type = def.type();
+      s.bind = def.bind();
+      s.version = so->versions[i];
+    }
+}
+
 // What --defsym names after a symbol follows it: common symbols get their place late, linker-defined ones their value.
 void refresh_defsyms(Link& link) {
   for (auto& [name, text] : link.opt.defsyms) {
@@ -317,17 +335,50 @@ void check_defsyms(Link& link) {
   }
 }
 
-// Takes members until nothing is missing that one could supply. `fresh`: the files that came in since the last call.
+// The names of the archives from `first` on enter the table, so that references find them.
+static bool intern_archives(Link& link, size_t first) {
+  std::vector<NameBatch*> batches;
+  for (size_t i = first; i < link.archives.size(); i++) batches.push_back(&link.archives[i]->names);
+  std::vector<NameRef> fresh;
+  link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
+  uint32_t at = 0, unused;
+  if (!link.symbols.append(fresh.size(), at) || !link.best.extend(fresh.size(), unused) || !link.lazy_of.extend(fresh.size(), unused)) {
+    link.diag.error("too many symbols");
+    return false;
+  }
+  for (size_t i = 0; i < fresh.size(); i++) {
+    link.symbols[at + i].name = fresh[i].data;
+    link.symbols[at + i].name_size = fresh[i].size;
+    link.best[at + i] = ~uint64_t{0};
+    link.lazy_of[at + i] = none;
+  }
+  apply_lazy(link);
+  return true;
+}
+
+static bool by_priority(const InputFile* a, const InputFile* b) { return a->priority < b->priority; }
+
+static std::vector<InputFile*> unread_files(Link& link) {
+  std::vector<InputFile*> out;
+  for (auto& f : link.files)
+    if (f->alive && !f->parsed && f->kind != FileKind::internal) out.push_back(f.get());
+  std::sort(out.begin(), out.end(), by_priority);
+  return out;
+}
+
+// Takes members until nothing is missing that one could supply. `fresh`: the files that came in since the last call. Libraries that these
+// ask for themselves join when all else is there; what such a library has, any file may have wanted.
 static bool take_members(Link& link, std::vector<InputFile*> fresh) {
   bool roots_done = false;
+  std::vector<InputFile*> asking = fresh;
   while (!fresh.empty() || !roots_done) {
     parse_files(link, fresh);
     tbb::parallel_for(size_t(0), fresh.size(), [&](size_t i) {
       if (fresh[i]->alive) claim(link, *fresh[i]);
     });
-    std::vector<std::vector<uint32_t>> wanted(fresh.size() + 1);
-    tbb::parallel_for(size_t(0), fresh.size(), [&](size_t i) {
-      if (fresh[i]->alive) wanted_members(link, *fresh[i], wanted[i]);
+    std::vector<std::vector<uint32_t>> wanted(asking.size() + 1);
+    tbb::parallel_for(size_t(0), asking.size(), [&](size_t i) {
+      if (asking[i]->alive) wanted_members(link, *asking[i], wanted[i]);
     });
     if (!roots_done) {
       roots_done = true;
@@ -341,7 +392,17 @@ static bool take_members(Link& link, std::vector<InputFile*> fresh) {
     for (auto& list : wanted)
       for (uint32_t l : list)
         if (InputFile* f = take_lazy(link, l)) fresh.push_back(f);
-    std::sort(fresh.begin(), fresh.end(), [](InputFile* a, InputFile* b) { return a->priority < b->priority; });
+    std::sort(fresh.begin(), fresh.end(), by_priority);
+    asking = fresh;
+    if (!fresh.empty()) continue;
+    const size_t archives = link.archives.size();
+    if (!open_dependent_libraries(link)) continue;
+    if (link.diag.has_errors() || !intern_archives(link, archives)) return false;
+    fresh = unread_files(link);
+    asking.clear();
+    for (auto& f : link.files)
+      if (f->alive && f->kind != FileKind::internal) asking.push_back(f.get());
+    roots_done = false;
   }
   return !link.diag.has_errors();
 }
@@ -360,37 +421,18 @@ bool resolve(Link& link) {
   bool first = link.objects.empty() && link.shareds.empty();
   if (first) {
     // Names of archives first, so that references find them.
-    if (!link.relocatable && link.opt.kind != OutputKind::shared) root(link, link.opt.entry);
-    else if (link.opt.entry_given) root(link, link.opt.entry);
+    // The entry is looked for, in archives too, but nothing is wrong if only a weak reference wants it besides.
+    if ((!link.relocatable && link.opt.kind != OutputKind::shared) || link.opt.entry_given) link.symbols[link.intern(link.opt.entry)].flags |= is_root | referenced;
     for (const std::string& u : link.opt.undefined) root(link, u);
     for (const std::string& u : link.opt.require_defined) root(link, u);
     intern_runtime_names(link);
     for (const std::string& w : link.opt.wraps) link.intern(w);
     for (auto& [name, text] : link.opt.defsyms)
       if (auto e = parse_expression(text); e.ok() && !e->symbol.empty()) root(link, link.save(std::string(e->symbol)));
-    std::vector<NameBatch*> batches;
-    for (const auto& ar : link.archives) batches.push_back(&ar->names);
-    std::vector<NameRef> fresh;
-    link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
-    uint32_t at = 0, unused;
-    if (!link.symbols.append(fresh.size(), at) || !link.best.extend(fresh.size(), unused) || !link.lazy_of.extend(fresh.size(), unused)) {
-      link.diag.error("too many symbols");
-      return false;
-    }
-    for (size_t i = 0; i < fresh.size(); i++) {
-      link.symbols[at + i].name = fresh[i].data;
-      link.symbols[at + i].name_size = fresh[i].size;
-      link.best[at + i] = ~uint64_t{0};
-      link.lazy_of[at + i] = none;
-    }
-    apply_lazy(link);
+    if (!intern_archives(link, 0)) return false;
     root_globs(link);
   }
-  std::vector<InputFile*> fresh;
-  for (auto& f : link.files)
-    if (f->alive && !f->parsed && f->kind != FileKind::internal) fresh.push_back(f.get());
-  std::sort(fresh.begin(), fresh.end(), [](InputFile* a, InputFile* b) { return a->priority < b->priority; });
-  if (!take_members(link, std::move(fresh))) return false;
+  if (!take_members(link, unread_files(link))) return false;
 
   link.objects.clear();
   link.shareds.clear();
@@ -399,7 +441,6 @@ bool resolve(Link& link) {
     if (f->is_object()) link.objects.push_back(static_cast<ObjectFile*>(f.get()));
     else link.shareds.push_back(static_cast<SharedFile*>(f.get()));
   }
-  auto by_priority = [](InputFile* a, InputFile* b) { return a->priority < b->priority; };
   std::sort(link.objects.begin(), link.objects.end(), by_priority);
   std::sort(link.shareds.begin(), link.shareds.end(), by_priority);
   // The same library by two paths: the first stands for both.
@@ -469,7 +510,9 @@ void report_duplicates(Link& link) {
         char hex[32];
         std::snprintf(hex, sizeof hex, "+0x%llx)", static_cast<unsigned long long>(value));
         auto& obj = static_cast<ObjectFile&>(file);
-        return file.name + ":(" + (obj.view.header ? std::string(obj.view.section_name(link.atoms[atom].section)) : std::string()) + hex;
+        std::string line = source_line(obj, link.atoms[atom].section, value);
+        if (!line.empty()) line += "\n>>>            ";
+        return line + file.name + ":(" + (obj.view.header ? std::string(obj.view.section_name(link.atoms[atom].section)) : std::string()) + hex;
       };
       uint32_t section = f.section_of(i);
       InputFile& first = *link.files[s.file];

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "base/bytes.h"
 #include "link/elf/lower.h"
+#include "link/elf/source_lines.h"
 #include "link/elf/target.h"
 
 namespace lode::link::elf {
@@ -34,13 +36,8 @@ bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const A
   if (!(s.flags & referenced_strong) && s.visibility() == STV_DEFAULT) return false;
   if (!(s.flags & referenced_strong)) return false;
   if (link.opt.unresolved == Unresolved::ignore) return false;
-  std::string where = file.name;
-  std::string in = place_name(link, atom, offset);
-  char hex[32];
-  std::snprintf(hex, sizeof hex, "+0x%llx", static_cast<unsigned long long>(offset));
-  where = ">>> referenced by " + file.name + "\n>>>               " + file.name + ":(" + (in.empty() ? std::string(section_name(file, atom.section)) + hex : in) + ")";
   std::lock_guard lock(link.mutex);
-  link.undefined_references.push_back({symbol, file.id, uint64_t(file.priority) << 32 | atom.section, std::move(where)});
+  link.undefined_references.push_back({symbol, file.id, atom.section, offset});
   return link.opt.unresolved == Unresolved::error;
 }
 
@@ -76,15 +73,27 @@ static std::string similar_name(Link& link, std::string_view name) {
   return {};
 }
 
+static std::string reference_place(Link& link, const Link::UndefinedReference& r) {
+  const ObjectFile& f = link.object(r.file);
+  std::string line = source_line(f, r.section, r.offset), in = place_name(link, link.atoms[f.atom_base + r.section], r.offset);
+  if (in.empty()) {
+    char hex[32];
+    std::snprintf(hex, sizeof hex, "+0x%llx", static_cast<unsigned long long>(r.offset));
+    in = std::string(section_name(f, r.section)) + hex;
+  }
+  return ">>> referenced by " + (line.empty() ? f.name : line) + "\n>>>               " + f.name + ":(" + in + ")";
+}
+
 void report_undefined(Link& link) {
   auto& refs = link.undefined_references;
-  std::sort(refs.begin(), refs.end(), [](auto& a, auto& b) { return a.key != b.key ? a.key < b.key : a.place < b.place; });
+  auto place_of = [&](const Link::UndefinedReference& r) { return std::tuple(link.files[r.file]->priority, r.section, r.offset); };
+  std::sort(refs.begin(), refs.end(), [&](auto& a, auto& b) { return place_of(a) < place_of(b); });
   std::map<uint32_t, std::vector<const Link::UndefinedReference*>> by_symbol;
   std::vector<uint32_t> order;
   for (auto& r : refs) {
     auto& list = by_symbol[r.symbol];
     if (list.empty()) order.push_back(r.symbol);
-    if (list.empty() || list.back()->place != r.place) list.push_back(&r);
+    if (list.empty() || place_of(*list.back()) != place_of(r)) list.push_back(&r);
   }
   uint64_t k = 0;
   for (uint32_t id : order) {
@@ -93,8 +102,12 @@ void report_undefined(Link& link) {
     std::string text = "undefined symbol: " + link.display(s);
     if (s.visibility() != STV_DEFAULT)
       text += std::string(" (") + (s.visibility() == STV_PROTECTED ? "protected" : "hidden") + ": a shared library cannot define it)";
-    for (size_t i = 0; i < list.size() && i < 3; i++) text += "\n" + list[i]->place;
-    if (list.size() > 3) text += "\n>>> referenced " + std::to_string(list.size() - 3) + " more times";
+    std::vector<std::string> shown;
+    size_t i = 0;
+    for (; i < list.size() && shown.size() < 3; i++)
+      if (std::string place = reference_place(link, *list[i]); std::find(shown.begin(), shown.end(), place) == shown.end()) shown.push_back(std::move(place));
+    for (const std::string& place : shown) text += "\n" + place;
+    if (i < list.size()) text += "\n>>> referenced " + std::to_string(list.size() - i) + " more times";
     if (link.opt.unresolved == Unresolved::warn) {
       link.diag.warning(text, k++);
       continue;
@@ -104,33 +117,6 @@ void report_undefined(Link& link) {
     link.diag.error(text, k++);
   }
   refs.clear();
-}
-
-// Undefined symbols of the shared libraries themselves: with --no-allow-shlib-undefined they must be defined somewhere.
-void check_shared_undefined(Link& link) {
-  bool check = link.opt.allow_shlib_undefined_given && !link.opt.allow_shlib_undefined;
-  if (!check) return;
-  for (SharedFile* so : link.shareds) {
-    bool closed = true;  // all libraries it needs are part of the link
-    for (std::string_view n : so->needed) {
-      bool found = false;
-      for (SharedFile* x : link.shareds) found |= x->soname == n;
-      closed &= found;
-    }
-    if (!closed) continue;
-    for (uint32_t i = 0; i < so->globals.names.size(); i++) {
-      const Sym& s = so->syms[i];
-      if (s.shndx != SHN_UNDEF || s.bind() == STB_WEAK) continue;
-      const Symbol& x = link.symbols[so->globals.names[i].id];
-      bool hidden = x.defined() && link.files[x.file]->is_object() && (x.visibility() == STV_HIDDEN || x.visibility() == STV_INTERNAL);
-      bool versioned = false;  // another library's, visible by its version only
-      if (!x.defined())
-        for (SharedFile* other : link.shareds)
-          for (size_t k = other->globals.names.size(); k < other->syms.size(); k++) versioned |= other->sym_name(other->syms[k]) == x.str();
-      if (versioned) continue;
-      if (!x.defined() || hidden) link.diag.error(so->name + ": --no-allow-shlib-undefined: undefined symbol: " + link.display(x), uint64_t(so->priority) << 32 | i);
-    }
-  }
 }
 
 void scan_relocations(Link& link) {

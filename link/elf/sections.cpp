@@ -260,13 +260,8 @@ void assign_sections(Link& link) {
   merge_pieces(link);
 }
 
-// Common symbols of the same name share the largest size and alignment (gABI, "Symbol Table": SHN_COMMON).
-void allocate_commons(Link& link) {
-  struct Want {
-    uint64_t size = 0, align = 1;
-    bool tls = false;
-  };
-  std::vector<std::vector<std::pair<uint32_t, Want>>> found(link.objects.size());
+std::vector<CommonWant> gather_commons(Link& link) {
+  std::vector<std::vector<CommonWant>> found(link.objects.size());
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = f.first_global; i < f.syms.size(); i++) {
@@ -275,28 +270,46 @@ void allocate_commons(Link& link) {
       uint32_t id = f.symbol_id(i);
       uint64_t align = is_power_of_two(s.value) && s.value <= (1u << 30) ? uint64_t(s.value) : 1;
       uint64_t size = std::min<uint64_t>(s.size, uint64_t{1} << 46);
-      if (link.symbols[id].is_common) found[k].push_back({id, {size, align, s.type() == STT_TLS}});
+      if (link.symbols[id].is_common) found[k].push_back({id, size, align, s.type() == STT_TLS, f.section_of(i) == section_lcommon});
       else if (link.opt.warn_common) link.diag.warning(f.name + ": common definition of " + link.display(link.symbols[id]) + " overridden", uint64_t(f.priority) << 32 | i);
     }
   });
-  std::unordered_map<uint32_t, Want> wants;
-  std::vector<uint32_t> order;
+  std::vector<CommonWant> out;
+  std::unordered_map<uint32_t, size_t> at;
   for (size_t k = 0; k < found.size(); k++)
-    for (auto& [id, w] : found[k]) {
-      auto [it, fresh] = wants.try_emplace(id, w);
-      if (fresh) order.push_back(id);
-      else if (link.opt.warn_common) link.diag.warning(link.objects[k]->name + ": multiple common symbols: " + link.display(link.symbols[id]), uint64_t(link.objects[k]->priority) << 32);
-      it->second.size = std::max(it->second.size, w.size);
-      it->second.align = std::max(it->second.align, w.align);
+    for (const CommonWant& w : found[k]) {
+      auto [it, fresh] = at.try_emplace(w.symbol, out.size());
+      if (fresh) {
+        out.push_back(w);
+        continue;
+      }
+      if (link.opt.warn_common) link.diag.warning(link.objects[k]->name + ": multiple common symbols: " + link.display(link.symbols[w.symbol]), uint64_t(link.objects[k]->priority) << 32);
+      CommonWant& sum = out[it->second];
+      sum.size = std::max(sum.size, w.size);
+      sum.align = std::max(sum.align, w.align);
+      sum.large &= w.large;
     }
-  auto section = [&](bool tls) -> OutputSection& {
-    const char* name = tls ? ".tbss" : ".bss";
+  if (out.empty()) return out;
+  // A library's object of the name is replaced by this one, so that its code has to find the space it knows of.
+  for (SharedFile* so : link.shareds)
+    for (uint32_t i = 0; i < so->globals.names.size(); i++) {
+      const Sym& s = so->syms[i];
+      uint32_t id = so->globals.names[i].id;
+      if (!link.symbols[id].is_common || s.shndx == SHN_UNDEF || (s.type() != STT_OBJECT && s.type() != STT_COMMON)) continue;
+      if (auto it = at.find(id); it != at.end()) out[it->second].size = std::max(out[it->second].size, std::min<uint64_t>(s.size, uint64_t{1} << 46));
+    }
+  return out;
+}
+
+void allocate_commons(Link& link) {
+  auto section = [&](const CommonWant& w) -> OutputSection& {
+    const char* name = w.tls ? ".tbss" : w.large ? ".lbss" : ".bss";
     for (auto& s : link.sections)
       if (s->name == name && !s->write) return *s;
-    return *make_section(link, name, SHT_NOBITS, SHF_ALLOC | SHF_WRITE | (tls ? uint64_t(SHF_TLS) : 0), 1, nullptr);
+    uint64_t flags = SHF_ALLOC | SHF_WRITE | (w.tls ? uint64_t(SHF_TLS) : w.large ? uint64_t(SHF_X86_64_LARGE) : 0);
+    return *make_section(link, name, SHT_NOBITS, flags, 1, nullptr);
   };
-  for (uint32_t id : order) {
-    const Want& w = wants[id];
+  for (const CommonWant& w : gather_commons(link)) {
     uint32_t atom, unused;
     if (!link.atoms.append(1, atom) || !link.atom_address.extend(1, unused)) return;
     Atom& a = link.atoms[atom];
@@ -305,11 +318,11 @@ void allocate_commons(Link& link) {
     a.file = link.internal->id;
     a.size = w.size;
     a.p2align = uint8_t(std::countr_zero(w.align));
-    OutputSection& o = section(w.tls);
+    OutputSection& o = section(w);
     a.out = o.id;
     o.atoms.push_back(atom);
-    link.symbols[id].atom = atom;
-    link.symbols[id].value = 0;
+    link.symbols[w.symbol].atom = atom;
+    link.symbols[w.symbol].value = 0;
   }
 }
 
@@ -322,6 +335,32 @@ static bool all_zero(Link& link, const OutputSection& s) {
     if (a.data && std::any_of(a.data, a.data + a.size, [](uint8_t b) { return b != 0; })) return false;
   }
   return true;
+}
+
+// A symbol in a section that ends up empty stays defined: the section is output although it has no size. Section symbols do not
+// count; what refers to one of those finds the place where the section would have been (layout.cpp).
+static void keep_named_places(Link& link) {
+  std::vector<bool> empty(link.sections.size());
+  bool any = false;
+  for (auto& s : link.sections) {
+    empty[s->id] = !s->write && !s->size && !s->atoms.empty();
+    any |= empty[s->id];
+  }
+  if (!any) return;
+  for (const Symbol& s : link.symbols) {
+    if (s.atom == none || !s.defined()) continue;
+    const Atom& a = link.atoms[s.atom];
+    if (a.live && a.out != none && a.kind == AtomKind::regular && empty[a.out]) link.sections[a.out]->keep = true;
+  }
+  for (auto& s : link.sections) {
+    if (!empty[s->id]) continue;
+    for (size_t k = 0; k < s->atoms.size() && !s->keep; k++) {
+      const Atom& a = link.atoms[s->atoms[k]];
+      const ObjectFile& f = link.object(a.file);
+      for (uint32_t i = 1; i < f.first_global && i < f.syms.size() && !s->keep; i++)
+        s->keep = f.syms[i].type() != STT_SECTION && f.syms[i].shndx != SHN_UNDEF && f.section_of(i) == a.section && !f.sym_name(f.syms[i]).empty();
+    }
+  }
 }
 
 void collect_members(Link& link) {
@@ -372,6 +411,7 @@ void collect_members(Link& link) {
     s.size = at;
     s.align = std::max(s.align, uint64_t{1} << p2align);
   });
+  keep_named_places(link);
 }
 
 }  // namespace lode::link::elf

@@ -75,7 +75,7 @@ Result<void> parse_shared(SharedFile& file) {
       uint16_t index = version & 0x7fff;
       if (index == VER_NDX_LOCAL) return error("invalid version index 0 for defined symbol " + std::string(name));
       if (index >= file.version_names.size()) version = VER_NDX_GLOBAL;
-      else if ((version & VERSYM_HIDDEN) && index > 1) {
+      else if (version & VERSYM_HIDDEN) {
         hidden.emplace_back(s, index);
         continue;
       }

@@ -24,7 +24,7 @@ bool keep_local(Link& link, const ObjectFile& f, uint32_t i) {
   if (section == 0) return false;
   if (section >= f.sections.size()) return true;
   const Atom& a = link.atoms[f.atom_base + section];
-  if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.kind == AtomKind::eh_frame) return false;
+  if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded) return false;
   if (a.kind == AtomKind::merge && !name.size()) return false;
   return true;
 }
@@ -32,16 +32,10 @@ bool keep_local(Link& link, const ObjectFile& f, uint32_t i) {
 bool keep_global(Link& link, const Symbol& s) {
   if (s.local) return false;
   if (s.name_size == 0 || (!link.opt.retain_symbols_files.empty() && !link.retained_symbols.count(s.str()))) return false;
-  if (!s.defined()) return (s.flags & referenced) && (s.imported || (s.flags & needs_mask));
+  if (!s.defined()) return (s.flags & referenced) && (s.imported ? s.aux != none && link.aux[s.aux].dynsym > 0 : (s.flags & needs_mask) != 0);
   if (link.files[s.file]->kind == FileKind::shared) return s.imported && (s.flags & needs_mask);
   if (s.atom == none) return true;
   return link.atoms[s.atom].live && link.atoms[s.atom].kind != AtomKind::none && link.atoms[s.atom].kind != AtomKind::discarded;
-}
-
-uint32_t out_section(Link& link, uint32_t atom) {
-  const Atom& a = link.atoms[atom];
-  if (a.kind == AtomKind::merge) return link.sections[link.merged[link.merge_inputs[a.extra].merged]->out]->index;
-  return a.out == none ? 0 : link.sections[a.out]->index;
 }
 
 void set_section(Sym& e, uint32_t index, uint32_t* wide) {
@@ -54,6 +48,13 @@ void set_section(Sym& e, uint32_t index, uint32_t* wide) {
 }
 
 }  // namespace
+
+uint32_t output_section_index(Link& link, uint32_t atom) {
+  const Atom& a = link.atoms[atom];
+  if (a.kind == AtomKind::merge) return link.sections[link.merged[link.merge_inputs[a.extra].merged]->out]->index;
+  if (a.kind == AtomKind::eh_frame) return link.eh_frame->index;
+  return a.out == none ? 0 : link.sections[a.out]->index;
+}
 
 void size_symtab(Link& link) {
   if (link.opt.strip_all || !link.opt.z_sectionheader) return;
@@ -68,9 +69,11 @@ void size_symtab(Link& link) {
       }
   });
   uint32_t at = 1;
-  if (link.opt.emit_relocs)
+  if (link.opt.emit_relocs) {
+    layout_eh_frame(link);
     for (auto& s : link.sections)
-      if (!s->write && s->size) s->symtab_index = at++;
+      if ((!s->write || s.get() == link.eh_frame) && (s->size || s->keep)) s->symtab_index = at++;
+  }
   uint64_t strings = 1;
   for (ObjectFile* f : link.objects) {
     f->local_symtab_index = at;
@@ -146,7 +149,7 @@ void write_symtab(Link& link, uint8_t* image) {
         r.section_symbol = false;
         e.value = local_address(link, r, 0);
         if (s.type() == STT_TLS) e.value -= link.tls_begin;
-        set_section(e, out_section(link, f.atom_base + section), wide ? wide + at : &local_wide);
+        set_section(e, output_section_index(link, f.atom_base + section), wide ? wide + at : &local_wide);
       } else {
         e.value = s.value;
         e.shndx = SHN_ABS;
@@ -181,10 +184,10 @@ void write_symtab(Link& link, uint8_t* image) {
       e.value = s.type == STT_GNU_IFUNC && s.atom != none ? link.atom_address[s.atom] + s.value : s.address;
       if (s.type == STT_TLS) e.value -= link.tls_begin;
       if (!s.linker_defined) {
-        e.size = f->syms[s.sym].size;
+        e.size = size_of(link, s);
         e.other = s.visibility();
       }
-      if (s.atom != none) set_section(e, out_section(link, s.atom), wide ? wide + at + i : &dummy);
+      if (s.atom != none) set_section(e, output_section_index(link, s.atom), wide ? wide + at + i : &dummy);
       else if (s.linker_defined) e.shndx = uint16_t(section_at(link, s.address));
       else e.shndx = SHN_ABS;
       if (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local) bind = STB_LOCAL;

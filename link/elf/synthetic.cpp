@@ -51,6 +51,8 @@ bool may_define(Link& link, const Symbol& s) {
 
 }  // namespace
 
+bool is_special_symbol(std::string_view name) { return std::find(std::begin(special_symbols), std::end(special_symbols), name) != std::end(special_symbols); }
+
 void define_early_symbols(Link& link) {
   for (const char* name : special_symbols) {
     uint32_t id = link.names.find(name);
@@ -103,11 +105,14 @@ void define_linker_symbols(Link& link) {
 
 uint64_t got_address(Link& link, int32_t slot) { return link.got->addr + uint64_t(int64_t(slot)) * 8; }
 
+static uint32_t pltgot_entry_size(const Link& link) { return link.ibt_plt ? link.target->pltgot_ibt_entry_size : link.target->pltgot_entry_size; }
+
 uint64_t plt_address(Link& link, const Symbol& s) {
   if (s.aux == none) return 0;
   const SymbolAux& x = link.aux[s.aux];
+  if (x.plt >= 0 && link.ibt_plt) return link.pltsec->addr + uint64_t(x.plt) * link.target->plt_entry_size;
   if (x.plt >= 0) return link.plt->addr + link.target->plt_header_size + uint64_t(x.plt) * link.target->plt_entry_size;
-  if (x.pltgot >= 0) return link.pltgot->addr + uint64_t(x.pltgot) * link.target->pltgot_entry_size;
+  if (x.pltgot >= 0) return link.pltgot->addr + uint64_t(x.pltgot) * pltgot_entry_size(link);
   return 0;
 }
 
@@ -170,6 +175,7 @@ void add_copy(Link& link, uint32_t id) {
 }  // namespace
 
 void create_synthetic_sections(Link& link) {
+  link.property_data = merge_properties(link);
   uint32_t count = uint32_t(link.symbols.size());
   auto slot = [&](uint32_t id, GotKind kind, int n) {
     int32_t at = int32_t(link.got_slots);
@@ -193,12 +199,14 @@ void create_synthetic_sections(Link& link) {
         x.pltgot = int32_t(link.pltgot_symbols.size());
         link.pltgot_symbols.push_back(id);
       } else {
-        x.plt = int32_t(link.plt_symbols.size());
         link.plt_symbols.push_back(id);
       }
     }
     if (flags & needs_copy) add_copy(link, id);
   }
+  // Slots are filled in their order, and that of a function with a resolver by a call of it: what the resolver calls comes first.
+  std::stable_partition(link.plt_symbols.begin(), link.plt_symbols.end(), [&](uint32_t id) { return !is_own_ifunc(link, link.symbols[id]); });
+  for (uint32_t i = 0; i < link.plt_symbols.size(); i++) link.aux[link.symbols[link.plt_symbols[i]].aux].plt = int32_t(i);
   if (link.needs_tlsld) {
     link.tlsld_slot = int32_t(link.got_slots);
     link.got_entries.push_back({none, got_tlsld});
@@ -217,9 +225,15 @@ void create_synthetic_sections(Link& link) {
   if (got_base != none && link.symbols[got_base].linker_defined) link.gotplt->size = std::max<uint64_t>(link.gotplt->size, 24);
   link.plt = make_section(link, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16, [](Link& l, OutputSection&, uint8_t* p) { l.target->write_plt(l, p); });
   if (!link.plt_symbols.empty()) link.plt->size = link.target->plt_header_size + link.plt_symbols.size() * link.target->plt_entry_size;
+  if (link.ibt_plt) {
+    link.pltsec = make_section(link, ".plt.sec", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16, [](Link& l, OutputSection&, uint8_t* p) { l.target->write_pltsec(l, p); });
+    link.pltsec->entsize = link.target->plt_entry_size;
+    link.pltsec->size = link.plt_symbols.size() * link.target->plt_entry_size;
+  }
   link.plt->entsize = 16;
   link.pltgot = make_section(link, ".plt.got", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16, [](Link& l, OutputSection&, uint8_t* p) { l.target->write_pltgot(l, p); });
-  link.pltgot->size = link.pltgot_symbols.size() * link.target->pltgot_entry_size;
+  link.pltgot->size = link.pltgot_symbols.size() * pltgot_entry_size(link);
+  link.pltgot->entsize = pltgot_entry_size(link);
   link.relplt = make_section(link, ".rela.plt", SHT_RELA, SHF_ALLOC, 8, nothing);
   link.relplt->entsize = sizeof(Rela);
   link.relplt->size = link.plt_symbols.size() * sizeof(Rela);
@@ -254,7 +268,7 @@ void create_synthetic_sections(Link& link) {
     }
     link.build_id->size = 16 + align_up(n, 4);
   }
-  if (link.property_data = merge_properties(link); !link.property_data.empty()) {
+  if (!link.property_data.empty()) {
     link.property = make_section(link, ".note.gnu.property", SHT_NOTE, SHF_ALLOC, 8, [](Link& l, OutputSection&, uint8_t* p) {
       std::memcpy(p, l.property_data.data(), l.property_data.size());
     });
@@ -353,7 +367,7 @@ void write_got(Link& link, uint8_t* image) {
     Rela r{slot, link.target->r_jump_slot, 0, 0};
     if (s.imported) {
       r.sym = uint32_t(std::max(link.aux[s.aux].dynsym, 0));
-      store_le(gotplt + (link.target->gotplt_header + i) * 8, link.plt->addr);
+      store_le(gotplt + (link.target->gotplt_header + i) * 8, link.target->lazy_address(link, uint32_t(i)));
     } else {  // a local ifunc: the resolver's address
       uint64_t resolver = s.atom == none ? s.value : link.atom_address[s.atom] + s.value;
       r.type = link.target->r_irelative;

@@ -14,7 +14,8 @@ struct Target {
   const char* dynamic_linker;
   uint64_t page_size;
   uint64_t default_base;           // of a position-dependent executable
-  uint32_t plt_header_size, plt_entry_size, pltgot_entry_size, gotplt_header;  // bytes; the last in slots
+  uint32_t plt_header_size, plt_entry_size, gotplt_header;  // bytes; the last in slots
+  uint32_t pltgot_entry_size, pltgot_ibt_entry_size;
   uint32_t r_abs, r_relative, r_glob_dat, r_jump_slot, r_copy, r_irelative, r_dtpmod, r_dtpoff, r_tpoff, r_tlsdesc;
   bool tls_below_tp;               // variant II: the TLS image ends at the thread pointer
 
@@ -31,6 +32,9 @@ struct Target {
   // Is a relocation of this type only ever a call or jump, so that it does not tell the program an address?
   bool (*is_call)(uint32_t type);
   void (*write_plt)(Link&, uint8_t* out);
+  void (*write_pltsec)(Link&, uint8_t* out);
+  // Where the slot of entry i leads until the symbol is bound: into the lazy entry.
+  uint64_t (*lazy_address)(const Link&, uint32_t i);
   void (*write_pltgot)(Link&, uint8_t* out);
   const codegen::NativeTarget* (*code)();
 };
@@ -72,6 +76,13 @@ inline Referent referent(Link& link, ObjectFile& f, uint32_t sym) {
   return r;
 }
 
+// The address of a place in an atom, before any addend.
+inline uint64_t place_address(Link& link, const Atom& a, uint64_t offset) {
+  if (a.kind == AtomKind::merge) return merged_address(link, a, offset);
+  if (a.kind == AtomKind::eh_frame) return link.eh_frame->addr + eh_frame_offset(link, a, offset);
+  return link.atom_address[uint32_t(&a - link.atoms.data())] + offset;
+}
+
 // S + A of a plain local. Addends of section symbols choose the piece in a merged section; others only displace.
 inline uint64_t local_address(Link& link, const Referent& r, int64_t addend) {
   if (r.atom == none) return r.value + uint64_t(addend);
@@ -79,6 +90,11 @@ inline uint64_t local_address(Link& link, const Referent& r, int64_t addend) {
   if (a.kind == AtomKind::merge) {
     if (r.section_symbol) return merged_address(link, a, r.value + uint64_t(addend));
     return merged_address(link, a, r.value) + uint64_t(addend);
+  }
+  if (a.kind == AtomKind::eh_frame) {
+    // The addend chooses the record where it can; that of a pc-relative field says where the field ends.
+    if (r.section_symbol && addend > 0) return place_address(link, a, r.value + uint64_t(addend));
+    return place_address(link, a, r.value) + uint64_t(addend);
   }
   return link.atom_address[r.atom] + r.value + uint64_t(addend);
 }
@@ -98,6 +114,9 @@ inline bool is_imported(const Symbol& s) { return s.imported; }
 inline bool is_absolute(Link& link, const Symbol& s) {
   return s.atom == none && s.defined() && !s.imported && link.files[s.file]->is_object() && !s.linker_defined;
 }
+
+// Resolved by a function of this output when it starts: what binds it calls that function.
+inline bool is_own_ifunc(Link& link, const Symbol& s) { return s.type == STT_GNU_IFUNC && s.defined() && link.files[s.file]->is_object(); }
 
 // A reference to an undefined symbol: true if it is an error, now noted (scan.cpp).
 bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const Atom& atom, uint64_t offset);

@@ -130,16 +130,16 @@ static void assign_assembler_versions(Link& link, const std::unordered_map<std::
         const Sym& sym = f->syms[i];
         if (s.file != f->id || sym.shndx == SHN_UNDEF || (s.sym != i && (f->syms[s.sym].value != sym.value || f->section_of(s.sym) != f->section_of(i)))) continue;
         std::string_view name = std::string_view(text).substr(is_default ? 2 : 1);
-        if (name.empty()) {  // `foo@@`: exported without a version, whatever the script says
-          s.version = VER_NDX_GLOBAL;
+        if (name.empty()) {  // `foo@@`, `foo@`: exported without a version, whatever the script says; the latter for old programs only
+          s.version = uint16_t(VER_NDX_GLOBAL | (is_default ? 0 : VERSYM_HIDDEN));
           s.version_local = false;
           continue;
         }
         auto it = index.find(name);
         if (it == index.end()) {
-          // An executable need not define versions.
-          if (!link.shared && link.versions.nodes.empty()) s.version = VER_NDX_GLOBAL;
-          else link.diag.error(f->name + ": symbol " + std::string(f->sym_name(sym)) + " has undefined version " + std::string(name));
+          // An executable need not define versions, and what the script makes local has none.
+          if (!link.shared) s.version = VER_NDX_GLOBAL;
+          else if (!s.version_local) link.diag.error(f->name + ": symbol " + std::string(f->sym_name(sym)) + " has undefined version " + std::string(name));
           continue;
         }
         s.version = uint16_t(it->second | (is_default ? 0 : VERSYM_HIDDEN));

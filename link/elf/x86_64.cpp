@@ -161,6 +161,12 @@ bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable) {
   return start == link.opt.section_start.end() || !(start->second & 1);
 }
 
+// GCC may describe a function of a COMDAT group in a table outside of the group. Where the group is dropped nobody reads the entry.
+bool is_exception_table(Link&, const ObjectFile& f, const Atom& a) {
+  std::string_view name = section_name(f, a.section);
+  return name.starts_with(".gcc_except_table") && (name.size() == 17 || name[17] == '.');
+}
+
 // ---- scan -----------------------------------------------------------------------------------------------------------------------
 
 void want(Link& link, ObjectFile& f, const Target_& t, uint32_t sym, uint32_t flags) {
@@ -192,6 +198,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       continue;
     }
     Target_ t = resolve_target(link, f, r.sym);
+    if (t.ref.discarded && is_exception_table(link, f, a)) continue;
     if (t.ref.discarded && row.formula != Formula::size) {
       fail("relocation refers to a symbol in a discarded section: " + link.demangled(f.sym_name(f.syms[r.sym])) + discarded_place(link, f, r.sym));
       continue;
@@ -219,7 +226,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
         case Action::relative: case Action::dynamic:
           if (!writable) {
             if (link.opt.text) {
-              fail(std::string("relocation ") + row.name + " against symbol " + quoted_target(link, f, t, r.sym) + " in read-only section `" + std::string(section_name(f, a.section)) + "'; recompile with -fPIC or pass -z notext");
+              fail(std::string("relocation ") + row.name + " against symbol " + quoted_target(link, f, t, r.sym) + " in read-only section `" + std::string(section_name(f, a.section)) + "' would be made at run time; recompile with -fPIC or pass -z notext");
               break;
             }
             std::atomic_ref<uint8_t>(link.has_textrel).store(1, std::memory_order_relaxed);
@@ -256,6 +263,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       case Formula::pcrel: act(pcrel_action(link, t)); break;
       case Formula::plt: case Formula::pltoff:
         if (t.imported) want(link, f, t, r.sym, needs_plt);
+        else if (t.absolute && link.pic && !t.undefined_weak) act(Action::error);
         if (row.formula == Formula::pltoff) link.needs_got_base = 1;
         break;
       case Formula::got: case Formula::gotpcrel:
@@ -396,6 +404,10 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, R
     if (row.formula == Formula::none) continue;
     Target_ t = resolve_target(link, f, r.sym);
     uint8_t* p = out + r.offset;
+    if (t.ref.discarded) {  // the scan let an exception table pass
+      std::memset(p, 0, row.bytes);
+      continue;
+    }
     const uint64_t P = address + r.offset;
     const int64_t A = r.addend;
     auto S = [&](int64_t addend) { return address_or_plt(link, f, t, r.sym, addend); };
@@ -470,7 +482,7 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, R
       }
       case Formula::gotoff: ap.put(p, r, row, S(A) - got); break;
       case Formula::gotpc: ap.put(p, r, row, got + uint64_t(A) - P); break;
-      case Formula::size: ap.put(p, r, row, (t.sym ? (t.sym->defined() ? uint64_t(link.files[t.sym->file]->syms[t.sym->sym].size) : 0) : uint64_t(f.syms[r.sym].size)) + uint64_t(A)); break;
+      case Formula::size: ap.put(p, r, row, (t.sym ? (t.sym->defined() ? size_of(link, *t.sym) : 0) : uint64_t(f.syms[r.sym].size)) + uint64_t(A)); break;
       case Formula::tlsgd: {
         TlsModel model = tls_model(link, t);
         if (model == TlsModel::general) {
@@ -659,43 +671,75 @@ void emitted_relocation(Link& link, ObjectFile& f, const Atom& a, uint32_t i, Re
 
 // ---- PLT ------------------------------------------------------------------------------------------------------------------------
 
-// The lazy entries leave the index in r11; the header pushes it and the link map and enters the dynamic linker's resolver.
+// The instructions are those of psABI section 5.2 as GNU ld and lld write them, byte for byte: debuggers and disassemblers know PLT
+// entries by these bytes and name them (abort@plt). An entry jumps through its slot, which at first leads back to the push behind the
+// jump; that names the slot to the resolver. Under indirect-branch tracking the slot may only lead to an endbr64: the lazy half, in
+// .plt, starts with one, and callers enter by the other half, in .plt.sec (psABI, "Intel CET PLT").
+constexpr uint32_t plt_header_size = 16, plt_entry_size = 16;
+
+// endbr64; jmp *slot(%rip); nopw - of .plt.sec, and of .plt.got under indirect-branch tracking
+void write_ibt_jump(uint8_t* p, uint64_t address, uint64_t slot) {
+  static const uint8_t code[16] = {0xf3, 0x0f, 0x1e, 0xfa, 0xff, 0x25, 0, 0, 0, 0, 0x66, 0x0f, 0x1f, 0x44, 0, 0};
+  std::memcpy(p, code, sizeof code);
+  store_le(p + 6, uint32_t(slot - (address + 10)));
+}
+
+uint64_t plt_slot(const Link& link, size_t i) { return link.gotplt->addr + 24 + 8 * i; }
+
+uint64_t lazy_address(const Link& link, uint32_t i) {
+  uint64_t entry = link.plt->addr + plt_header_size + uint64_t{i} * plt_entry_size;
+  return link.ibt_plt ? entry : entry + 6;
+}
+
 void write_plt(Link& link, uint8_t* out) {
-  static const uint8_t header[32] = {
-      0xf3, 0x0f, 0x1e, 0xfa,              // endbr64
-      0x41, 0x53,                          // push %r11
+  static const uint8_t header[plt_header_size] = {
       0xff, 0x35, 0, 0, 0, 0,              // push GOTPLT+8(%rip)
       0xff, 0x25, 0, 0, 0, 0,              // jmp *GOTPLT+16(%rip)
-      0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
+      0x0f, 0x1f, 0x40, 0x00,              // nop
   };
-  static const uint8_t entry[16] = {
-      0xf3, 0x0f, 0x1e, 0xfa,              // endbr64
-      0x41, 0xbb, 0, 0, 0, 0,              // mov $index, %r11d
+  static const uint8_t entry[plt_entry_size] = {
       0xff, 0x25, 0, 0, 0, 0,              // jmp *slot(%rip)
+      0x68, 0, 0, 0, 0,                    // push $index
+      0xe9, 0, 0, 0, 0,                    // jmp header
+  };
+  static const uint8_t ibt_entry[plt_entry_size] = {
+      0xf3, 0x0f, 0x1e, 0xfa,              // endbr64
+      0x68, 0, 0, 0, 0,                    // push $index
+      0xe9, 0, 0, 0, 0,                    // jmp header
+      0x66, 0x90,                          // nop
   };
   uint64_t plt = link.plt->addr, gotplt = link.gotplt->addr;
   std::memcpy(out, header, sizeof header);
-  store_le(out + 8, uint32_t(gotplt + 8 - (plt + 12)));
-  store_le(out + 14, uint32_t(gotplt + 16 - (plt + 18)));
+  store_le(out + 2, uint32_t(gotplt + 8 - (plt + 6)));
+  store_le(out + 8, uint32_t(gotplt + 16 - (plt + 12)));
   for (size_t i = 0; i < link.plt_symbols.size(); i++) {
-    uint8_t* p = out + 32 + 16 * i;
-    std::memcpy(p, entry, 16);
-    store_le(p + 6, uint32_t(i));
-    store_le(p + 12, uint32_t(gotplt + 24 + 8 * i - (plt + 32 + 16 * i + 16)));
+    uint64_t at = plt_header_size + plt_entry_size * i;
+    uint8_t* p = out + at;
+    std::memcpy(p, link.ibt_plt ? ibt_entry : entry, plt_entry_size);
+    uint32_t push = link.ibt_plt ? 4 : 6, jump = push + 5;
+    if (!link.ibt_plt) store_le(p + 2, uint32_t(plt_slot(link, i) - (plt + at + 6)));
+    store_le(p + push + 1, uint32_t(i));
+    store_le(p + jump + 1, uint32_t(0 - (at + jump + 5)));
   }
 }
 
+void write_pltsec(Link& link, uint8_t* out) {
+  for (size_t i = 0; i < link.plt_symbols.size(); i++) write_ibt_jump(out + plt_entry_size * i, link.pltsec->addr + plt_entry_size * i, plt_slot(link, i));
+}
+
 void write_pltgot(Link& link, uint8_t* out) {
-  static const uint8_t entry[16] = {
-      0xf3, 0x0f, 0x1e, 0xfa,              // endbr64
+  static const uint8_t entry[8] = {
       0xff, 0x25, 0, 0, 0, 0,              // jmp *slot(%rip)
-      0xcc, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc,
+      0x66, 0x90,                          // nop
   };
   for (size_t i = 0; i < link.pltgot_symbols.size(); i++) {
-    uint8_t* p = out + 16 * i;
-    std::memcpy(p, entry, 16);
-    const SymbolAux& x = link.aux[link.symbols[link.pltgot_symbols[i]].aux];
-    store_le(p + 6, uint32_t(got_address(link, x.got) - (link.pltgot->addr + 16 * i + 10)));
+    uint64_t slot = got_address(link, link.aux[link.symbols[link.pltgot_symbols[i]].aux].got);
+    if (link.ibt_plt) {
+      write_ibt_jump(out + 16 * i, link.pltgot->addr + 16 * i, slot);
+    } else {
+      std::memcpy(out + 8 * i, entry, sizeof entry);
+      store_le(out + 8 * i + 2, uint32_t(slot - (link.pltgot->addr + 8 * i + 6)));
+    }
   }
 }
 
@@ -704,14 +748,14 @@ constexpr Target x86_64{
     .dynamic_linker = "/lib64/ld-linux-x86-64.so.2",
     .page_size = 4096,
     .default_base = 0x200000,
-    .plt_header_size = 32, .plt_entry_size = 16, .pltgot_entry_size = 16, .gotplt_header = 3,
+    .plt_header_size = plt_header_size, .plt_entry_size = plt_entry_size, .gotplt_header = 3, .pltgot_entry_size = 8, .pltgot_ibt_entry_size = 16,
     .r_abs = R_X86_64_64, .r_relative = R_X86_64_RELATIVE, .r_glob_dat = R_X86_64_GLOB_DAT, .r_jump_slot = R_X86_64_JUMP_SLOT,
     .r_copy = R_X86_64_COPY, .r_irelative = R_X86_64_IRELATIVE, .r_dtpmod = R_X86_64_DTPMOD64, .r_dtpoff = R_X86_64_DTPOFF64,
     .r_tpoff = R_X86_64_TPOFF64, .r_tlsdesc = R_X86_64_TLSDESC,
     .tls_below_tp = true,
     .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data, .emitted_relocation = emitted_relocation,
     .is_call = [](uint32_t type) { return type == R_X86_64_PLT32; },
-    .write_plt = write_plt, .write_pltgot = write_pltgot,
+    .write_plt = write_plt, .write_pltsec = write_pltsec, .lazy_address = lazy_address, .write_pltgot = write_pltgot,
     .code = [] { return &lode::x86_64::target(); },
 };
 
