@@ -5,15 +5,17 @@
 // Every field is read through a cursor that stops at the end of its unit; a unit that does not make sense is skipped.
 #include "formats/dwarf_line.h"
 
-#include <algorithm>
-#include <cstring>
 #include <vector>
 
-#include "base/bytes.h"
+#include "formats/dwarf_cursor.h"
 
 namespace lode::formats {
 
 namespace {
+
+using dwarf::Cursor;
+using dwarf::relocation_at;
+using dwarf::string_at;
 
 enum : uint8_t {  // DWARF 5 section 7.22
   DW_LNS_copy = 1, DW_LNS_advance_pc = 2, DW_LNS_advance_line = 3, DW_LNS_set_file = 4, DW_LNS_const_add_pc = 8, DW_LNS_fixed_advance_pc = 9,
@@ -25,59 +27,6 @@ enum : uint16_t {  // section 7.5.6: the forms that headers of line tables use
   DW_FORM_block = 0x09, DW_FORM_block1 = 0x0a, DW_FORM_data1 = 0x0b, DW_FORM_strp = 0x0e, DW_FORM_udata = 0x0f, DW_FORM_data16 = 0x1e,
   DW_FORM_line_strp = 0x1f,
 };
-
-struct Cursor {
-  std::span<const uint8_t> data;
-  uint64_t at = 0, end = 0;
-  bool ok = true;
-
-  bool more() const { return ok && at < end; }
-  bool take(uint64_t n) {
-    if (!ok || n > end - at) return ok = false;
-    at += n;
-    return true;
-  }
-  template <class T>
-  T read() {
-    return take(sizeof(T)) ? load_le<T>(data.data() + at - sizeof(T)) : T{};
-  }
-  uint64_t word(bool wide) { return wide ? read<uint64_t>() : read<uint32_t>(); }
-  uint64_t uleb() {
-    uint64_t v = 0;
-    for (unsigned shift = 0; ok; shift += 7) {
-      uint8_t b = read<uint8_t>();
-      if (shift < 64) v |= uint64_t(b & 0x7f) << shift;
-      if (!(b & 0x80)) break;
-    }
-    return v;
-  }
-  int64_t sleb() {
-    uint64_t v = 0;
-    for (unsigned shift = 0; ok; shift += 7) {
-      uint8_t b = read<uint8_t>();
-      if (shift < 64) v |= uint64_t(b & 0x7f) << shift;
-      if (b & 0x80) continue;
-      return shift + 7 < 64 ? sign_extend(v, shift + 7) : int64_t(v);
-    }
-    return 0;
-  }
-  std::string_view string() {
-    const uint8_t* p = data.data() + at;
-    const void* nul = ok && at < end ? std::memchr(p, 0, end - at) : nullptr;
-    if (!nul) {
-      ok = false;
-      return {};
-    }
-    size_t n = size_t(static_cast<const uint8_t*>(nul) - p);
-    at += n + 1;
-    return {reinterpret_cast<const char*>(p), n};
-  }
-};
-
-std::string_view string_at(std::span<const uint8_t> table, uint64_t offset) {
-  Cursor c{table, std::min<uint64_t>(offset, table.size()), table.size()};
-  return c.string();
-}
 
 class Unit {
  public:
@@ -91,16 +40,13 @@ class Unit {
     return describe(file, line);
   }
 
+  std::optional<SourceLine> file(uint64_t index, uint64_t line) { return read_header() ? describe(index, line) : std::nullopt; }
+
  private:
   struct File {
     std::string_view name;
     uint64_t directory = 0;
   };
-
-  const LineRelocation* relocation_at(uint64_t offset) const {
-    auto it = std::lower_bound(sections_.relocations.begin(), sections_.relocations.end(), offset, [](const LineRelocation& r, uint64_t at) { return r.offset < at; });
-    return it != sections_.relocations.end() && it->offset == offset ? &*it : nullptr;
-  }
 
   bool read_header() {
     version_ = c_.read<uint16_t>();
@@ -162,7 +108,7 @@ class Unit {
     switch (form) {
       case DW_FORM_string: text = c_.string(); break;
       case DW_FORM_line_strp: case DW_FORM_strp: {
-        const LineRelocation* r = relocation_at(c_.at);
+        const DwarfRelocation* r = relocation_at(sections_.relocations, c_.at);
         uint64_t at = c_.word(wide_);
         text = string_at(form == DW_FORM_strp ? sections_.str : sections_.line_str, r ? r->value : at);
         break;
@@ -209,7 +155,7 @@ class Unit {
         switch (sections_.line[start]) {
           case DW_LNE_end_sequence: row = end = true; break;
           case DW_LNE_set_address: {
-            const LineRelocation* r = relocation_at(start + 1);
+            const DwarfRelocation* r = relocation_at(sections_.relocations, start + 1);
             now.section = r ? r->section : ~0u;
             now.address = r ? r->value : 0;
             break;
@@ -271,6 +217,17 @@ class Unit {
 };
 
 }  // namespace
+
+std::optional<SourceLine> source_file(const LineSections& sections, uint64_t table, uint64_t file, uint64_t line) {
+  if (table >= sections.line.size()) return std::nullopt;
+  Cursor c{sections.line, table, sections.line.size()};
+  uint64_t length = c.read<uint32_t>();
+  const bool wide = length == 0xffffffff;
+  if (wide) length = c.read<uint64_t>();
+  const uint64_t begin = c.at;
+  if (!c.take(length)) return std::nullopt;
+  return Unit(sections, 0, 0, begin, c.at, wide).file(file, line);
+}
 
 std::optional<SourceLine> find_source_line(const LineSections& sections, uint32_t section, uint64_t offset) {
   Cursor c{sections.line, 0, sections.line.size()};

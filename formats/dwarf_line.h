@@ -12,8 +12,8 @@
 
 namespace lode::formats {
 
-// What a relocation puts at `offset` of .debug_line.
-struct LineRelocation {
+// What a relocation puts at `offset` of a section.
+struct DwarfRelocation {
   uint64_t offset = 0;
   uint32_t section = 0;  // the one it points into
   uint64_t value = 0;    // where in it
@@ -21,7 +21,7 @@ struct LineRelocation {
 
 struct LineSections {
   std::span<const uint8_t> line, line_str, str;
-  std::span<const LineRelocation> relocations;  // of .debug_line, by offset
+  std::span<const DwarfRelocation> relocations;  // of .debug_line, by offset
 };
 
 struct SourceLine {
@@ -31,5 +31,7 @@ struct SourceLine {
 
 // Damaged tables answer nothing.
 std::optional<SourceLine> find_source_line(const LineSections& sections, uint32_t section, uint64_t offset);
+// File number `file` of the table that begins at `table`.
+std::optional<SourceLine> source_file(const LineSections& sections, uint64_t table, uint64_t file, uint64_t line);
 
 }  // namespace lode::formats

@@ -172,7 +172,7 @@ class V0 {
       char c = next();
       if (c == '_') break;
       uint64_t digit = is_digit(c) ? uint64_t(c - '0') : is_lower(c) ? uint64_t(c - 'a') + 10 : is_upper(c) ? uint64_t(c - 'A') + 36 : 62;
-      if (bad_ || digit == 62 || v > (uint64_t{1} << 56)) {
+      if (bad_ || digit == 62 || v > (~uint64_t{0} - 1 - digit) / 62) {
         bad_ = true;
         return 0;
       }
@@ -180,7 +180,12 @@ class V0 {
     }
     return v + 1;
   }
-  uint64_t optional_base_62(char tag) { return eat(tag) ? base_62() + 1 : 0; }
+  uint64_t optional_base_62(char tag) {
+    if (!eat(tag)) return 0;
+    uint64_t v = base_62();
+    if (v == ~uint64_t{0}) bad_ = true;
+    return bad_ ? 0 : v + 1;
+  }
   uint64_t disambiguator() { return optional_base_62('s'); }
 
   Identifier identifier() {

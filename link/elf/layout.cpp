@@ -337,9 +337,10 @@ bool layout(Link& link) {
     bool exact = start != link.opt.section_start.end() && !(s->flags & SHF_TLS);
     uint64_t aligned = exact ? addr : align_up(addr, s->align);
     if (!s->nobits()) off += aligned - addr;
+    // Of a segment that is zero-filled as a whole nothing is in the file; its offset has to be congruent to its address all the same.
+    s->offset = s->nobits() ? off + (aligned - addr) : off;
     addr = aligned;
     s->addr = addr;
-    s->offset = off;
     addr += s->size;
     if (!s->nobits()) off += s->size;
     if (addr < s->addr || addr > (uint64_t{1} << 47)) {

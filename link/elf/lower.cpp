@@ -319,6 +319,11 @@ void scan_functions(Link& link) {
       if (!x.defined() && !x.imported && note_undefined(link, refs[k].symbol.value, f, atom, 0)) continue;
       bool ifunc = x.type == STT_GNU_IFUNC && !x.imported && x.defined();
       if (ifunc) atomic_or(x.flags, uint32_t(needs_plt));
+      if (refs[k].kind == ReferenceKind::call && link.pic && is_absolute(link, x)) {
+        link.diag.error(f.name + ": function " + function_name(f, *fns[i].fn) + ": a call of `" + link.display(x) + "`, which is at a fixed address, can not be used in position-independent code",
+                        uint64_t(f.priority) << 32 | fns[i].fn->section);
+        continue;
+      }
       switch (forms[k].form) {
         case ReferenceForm::direct: case ReferenceForm::absolute:
           if (!x.imported) break;

@@ -337,6 +337,35 @@ static bool all_zero(Link& link, const OutputSection& s) {
   return true;
 }
 
+// Whether all units of an object's .debug_info are DWARF64, whose length begins with 0xffffffff (DWARF 5 section 7.4).
+static bool only_dwarf64(const Atom& a) {
+  if (!a.data) return false;
+  uint64_t at = 0;
+  bool any = false;
+  while (at + 12 <= a.size && load_le<uint32_t>(a.data + at) == 0xffffffff) {
+    uint64_t length = load_le<uint64_t>(a.data + at + 4);
+    if (length > a.size - at - 12) break;
+    at += 12 + length;
+    any = true;
+  }
+  return any && at == a.size;
+}
+
+// References of DWARF32 reach 4 GiB into a section; what has no such limit stands behind it.
+static void sort_debug_sections(Link& link) {
+  std::vector<bool> wide(link.files.size());
+  bool any = false;
+  for (auto& s : link.sections) {
+    if (s->name != ".debug_info" || s->alloc()) continue;
+    for (uint32_t id : s->atoms)
+      if (const Atom& a = link.atoms[id]; a.file != none && only_dwarf64(a)) any = wide[a.file] = true;
+  }
+  if (!any) return;
+  for (auto& s : link.sections)
+    if (!s->alloc() && s->name.starts_with(".debug_"))
+      std::stable_partition(s->atoms.begin(), s->atoms.end(), [&](uint32_t id) { return link.atoms[id].file == none || !wide[link.atoms[id].file]; });
+}
+
 // A symbol in a section that ends up empty stays defined: the section is output although it has no size. Section symbols do not
 // count; what refers to one of those finds the place where the section would have been (layout.cpp).
 static void keep_named_places(Link& link) {
@@ -371,6 +400,7 @@ void collect_members(Link& link) {
     }
   for (auto& m : link.merged)
     if (m->out != none) link.sections[m->out]->atoms.push_back(m->body);
+  sort_debug_sections(link);
   std::vector<uint32_t> order = symbol_order(link);
   for (auto& s : link.sections) {
     if (s->write) continue;

@@ -21,6 +21,8 @@ TEST_CASE("Rust names: paths, instances, impls") {
   CHECK(demangle("_RNCNvC1a1fs_0") == "a::f::{closure#1}");
   CHECK(demangle("_RNCNvC1a1fs0_4name") == "a::f::{closure:name#2}");
   CHECK(demangle("_RNSNvC1a1f0") == "a::f::{shim#0}");
+  CHECK(demangle("_RNCINkXs25_NgCsbmNqQUJIY6D_4core5sliceINyB9_4IterhENuNgNoBb_4iter8iterator8Iterator9rpositionNCNgNpB9_6memchr7memrchrs_0E0Bb_") ==
+        "<core::slice::Iter<u8> as core::iter::iterator::Iterator>::rposition::<core::slice::memchr::memrchr::{closure#1}>::{closure#0}");
   CHECK(demangle("_RNvC1a1fCs9_5other") == "a::f");  // the crate that made the instance is not shown
 }
 
@@ -70,7 +72,7 @@ TEST_CASE("Rust names: the legacy scheme") {
 
 TEST_CASE("Rust names: what is none stays as it is") {
   for (const char* name : {"_R", "_RN", "_RNvC1a", "_RNvC1a9f", "_RNvC99999999999999999999a", "_RB_", "_RNvB_1f", "_RINvC1a1fB6_", "_RINvC1a1fKz0_E", "_RINvC1a1fKb2_E", "_RNvC1a1f!",
-                           "_RINvC1a1fL1_E", "_RINvC1a1fDNtC1a1TEE", "_RNvC1a1fu", "_RINvC1a1fKRe61626_E", "_RINvC1a1fKcd800_E", "foo", "main", "", "_Z", "_ZN", "_ZN17h0123456789abcdefE"}) {
+                           "_RINvC1a1fL1_E", "_RINvC1a1fDNtC1a1TEE", "_RNvC1a1fu", "_RINvC1a1fKRe61626_E", "_RINvC1a1fKcd800_E", "foo", "main", "", "_Z", "_ZN"}) {
     INFO(name);
     CHECK(demangle(name) == std::string(name));
   }
