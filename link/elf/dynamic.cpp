@@ -261,7 +261,7 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   symbol(DT_FINI, o.fini);
   auto array = [&](const char* name, int64_t tag, int64_t size_tag) {
     for (auto& s : link.sections)
-      if (s->name == name && s->size && !s->write) {
+      if (s->name == name && s->size && !s->write && s->alloc()) {
         add(tag, s->addr);
         add(size_tag, s->size);
       }
@@ -337,17 +337,14 @@ void write_dynamic_tables(Link& link) {
   uint8_t* image = link.image;
   if (link.interp && link.interp->index) link.interp->write(link, *link.interp, image + link.interp->offset);
   if (link.is_static_output) return;
-  auto copy = [&](OutputSection* s, const void* data, size_t n) {
-    if (s && n) std::memcpy(image + s->offset, data, n);
-  };
-  copy(link.dynstr, link.dynstr_data.data(), link.dynstr_data.size());
-  copy(link.gnu_hash, link.gnu_hash_data.data(), link.gnu_hash_data.size());
-  copy(link.hash, link.hash_data.data(), link.hash_data.size());
-  copy(link.versym, link.versym_data.data(), link.versym_data.size() * 2);
-  copy(link.verneed, link.verneed_data.data(), link.verneed_data.size());
-  copy(link.verdef, link.verdef_data.data(), link.verdef_data.size());
-  std::vector<Dyn> d = dynamic_entries(link);
-  copy(link.dynamic, d.data(), d.size() * sizeof(Dyn));
+  auto copy = [&](OutputSection* s, const auto& body) { copy_body(link, s, body.data(), body.size() * sizeof body[0]); };
+  copy(link.dynstr, link.dynstr_data);
+  copy(link.gnu_hash, link.gnu_hash_data);
+  copy(link.hash, link.hash_data);
+  copy(link.versym, link.versym_data);
+  copy(link.verneed, link.verneed_data);
+  copy(link.verdef, link.verdef_data);
+  copy(link.dynamic, dynamic_entries(link));
   uint8_t* out = image + link.dynsym->offset + sizeof(Sym);
   std::memset(image + link.dynsym->offset, 0, sizeof(Sym));
   bool too_many_sections = false;

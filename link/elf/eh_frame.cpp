@@ -52,6 +52,11 @@ void split_eh_frames(Link& link, ObjectFile& file) {
         break;
       }
       uint64_t end = at + 4 + length;
+      for (; reloc < a.reloc_count && uint64_t(a.relocs[reloc].offset) < at; reloc++) bad |= a.relocs[reloc].type != 0;
+      if (bad) {
+        fail("a relocation lies outside of the records");
+        break;
+      }
       uint32_t begin = reloc;
       while (reloc < a.reloc_count && uint64_t(a.relocs[reloc].offset) < end) reloc++;
       uint32_t cie_pointer = load_le<uint32_t>(a.data + at + 4);

@@ -150,12 +150,8 @@ bool layout_all(Link& link) {
     std::vector<uint64_t> places;
     for (ObjectFile* f : link.objects)
       for (uint64_t p : f->relr) places.push_back(link.atom_address[uint32_t(p >> 32)] + uint32_t(p));
-    for (const Link::GotEntry& e : link.got_entries) {
-      if (e.kind != 0 || e.symbol == none) continue;
-      const Symbol& s = link.symbols[e.symbol];
-      bool fixed = s.atom == none && !s.linker_defined && s.type != STT_GNU_IFUNC;
-      if (!s.imported && link.pic && !fixed) places.push_back(got_address(link, link.aux[s.aux].got));
-    }
+    for (const Link::GotEntry& e : link.got_entries)
+      if (got_slot_is_relative(link, e)) places.push_back(got_address(link, link.aux[link.symbols[e.symbol].aux].got));
     link.relr_words = encode_relr(places);
     uint64_t bytes = link.relr_words.size() * 8;
     if (bytes == 0) {

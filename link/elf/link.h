@@ -512,6 +512,9 @@ inline std::string_view section_name(const ObjectFile& f, uint32_t i) {
 }
 bool is_c_identifier(std::string_view s);
 
+// Is an atom part of the image in memory? Its output section says so, once there is one.
+inline bool is_loaded(const Link& link, const Atom& a) { return a.out != none && link.sections[a.out]->alloc(); }
+
 // The order in which files own COMDAT groups. A group made from IR may lack members that an optimiser found unused here, so an
 // object's group comes first.
 inline uint32_t comdat_rank(const InputFile& f) { return f.priority | (f.kind == FileKind::module ? 0x80000000u : 0); }
@@ -615,6 +618,8 @@ bool layout(Link& link);
 void assign_symbol_addresses(Link& link);
 // output.cpp
 bool write_output(Link& link);
+// The body of a section that was made elsewhere; an error when its size is not what layout gave it. Null, gone: nothing.
+void copy_body(Link& link, const OutputSection* s, const void* data, size_t size);
 // relocatable.cpp
 bool link_relocatable(Link& link);
 // report.cpp

@@ -87,7 +87,7 @@ void why_live(Link& link) {
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       uint32_t from = f->atom_base + i;
       const Atom& a = link.atoms[from];
-      if (!a.live || !(f->sections[i].flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) continue;
+      if (!a.live || !is_loaded(link, a)) continue;
       for (uint32_t r = 0; r < a.reloc_count; r++) {
         if (a.relocs[r].sym >= f->syms.size()) continue;
         Referent t = referent(link, *f, a.relocs[r].sym);

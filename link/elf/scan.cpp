@@ -124,21 +124,27 @@ void scan_relocations(Link& link) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = 1; i < f.sections.size(); i++) {
       Atom& a = link.atoms[f.atom_base + i];
-      if (!a.live || a.kind != AtomKind::regular || !a.reloc_count || !(f.sections[i].flags & SHF_ALLOC) || a.folded) continue;
+      if (!a.live || a.kind != AtomKind::regular || !a.reloc_count || a.folded || !is_loaded(link, a)) continue;
       link.target->scan(link, f, a);
     }
+    auto scan_record = [&](uint32_t atom, uint32_t begin, uint32_t end) {
+      Atom part = link.atoms[atom];
+      part.relocs += begin;
+      part.reloc_count = end - begin;
+      link.target->scan(link, f, part);
+    };
     std::vector<bool> used(f.cies.size());
     for (const Fde& fde : f.fdes) {
       const Atom& a = link.atoms[fde.atom];
-      if (a.live && a.kind == AtomKind::regular && !a.folded) used[fde.cie] = true;
+      if (!a.live || a.kind != AtomKind::regular || a.folded) continue;
+      used[fde.cie] = true;
+      const Rela* relocs = link.atoms[fde.source].relocs;
+      bool plain = true;
+      for (uint32_t r = fde.reloc_begin; r < fde.reloc_end; r++) plain &= relocs[r].type == link.target->r_pcrel32 && relocs[r].sym < f.first_global;
+      if (!plain) scan_record(fde.source, fde.reloc_begin, fde.reloc_end);
     }
-    for (size_t c = 0; c < f.cies.size(); c++) {
-      if (!used[c] || f.cies[c].reloc_begin == f.cies[c].reloc_end) continue;
-      Atom part = link.atoms[f.cies[c].atom];
-      part.relocs += f.cies[c].reloc_begin;
-      part.reloc_count = f.cies[c].reloc_end - f.cies[c].reloc_begin;
-      link.target->scan(link, f, part);
-    }
+    for (size_t c = 0; c < f.cies.size(); c++)
+      if (used[c] && f.cies[c].reloc_begin != f.cies[c].reloc_end) scan_record(f.cies[c].atom, f.cies[c].reloc_begin, f.cies[c].reloc_end);
   });
   if (link.has_modules) scan_functions(link);
   // Locals with slots become symbols.

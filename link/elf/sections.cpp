@@ -2,6 +2,8 @@
 //
 // Input sections named after a function or object (-ffunction-sections: .text.main) join the section of their prefix. The
 // usual names are found in a table without a lock, in parallel; the others are few and looked up one after the other.
+// Objects that disagree whether a section of some name is loaded, or thread-local, each get what they ask for: two output sections
+// of that name, as with GNU ld and mold. So what is true of an input section in this is true of its output section.
 // Members stand in the order of the inputs; arrays of initialisers are sorted by their priority (.init_array.N, .ctors.N).
 #include <tbb/parallel_for.h>
 
@@ -53,6 +55,10 @@ size_t prefix_of(std::string_view name) {
   }
   return prefix_count;
 }
+
+// How many output sections there may be of one name, and which of them one of these flags goes to.
+constexpr size_t variants = 4;
+size_t variant_of(uint64_t flags) { return (flags & SHF_ALLOC ? 1 : 0) | (flags & SHF_TLS ? 2 : 0); }
 
 constexpr uint64_t kept_flags = SHF_WRITE | SHF_ALLOC | SHF_EXECINSTR | SHF_TLS | SHF_X86_64_LARGE;
 
@@ -181,7 +187,7 @@ void assign_sections(Link& link) {
     uint32_t types = 0;  // bit 0: NOBITS, 1: PROGBITS or other, 2: NOTE
     uint32_t section = none;
   };
-  std::vector<Common> common(prefix_count);
+  std::vector<Common> common(prefix_count * variants);
   std::vector<std::vector<uint32_t>> others(link.objects.size());
   constexpr uint32_t provisional = 0x80000000u;
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
@@ -197,15 +203,17 @@ void assign_sections(Link& link) {
         others[k].push_back(i);
         continue;
       }
-      a.out = provisional | uint32_t(p);
-      atomic_or(common[p].flags, s.flags & kept_flags);
-      atomic_min(common[p].first, uint64_t(f.priority) << 32 | i);
-      atomic_or(common[p].types, s.type == SHT_NOBITS ? 1u : 2u);
+      size_t n = p * variants + variant_of(s.flags);
+      a.out = provisional | uint32_t(n);
+      atomic_or(common[n].flags, s.flags & kept_flags);
+      atomic_min(common[n].first, uint64_t(f.priority) << 32 | i);
+      atomic_or(common[n].types, s.type == SHT_NOBITS ? 1u : 2u);
     }
   });
-  std::unordered_map<std::string_view, uint32_t> named;
-  for (size_t p = 0; p < prefix_count; p++) {
-    Common& c = common[p];
+  std::unordered_map<std::string_view, uint32_t> named[variants];
+  for (size_t n = 0; n < common.size(); n++) {
+    const size_t p = n / variants;
+    Common& c = common[n];
     if (!c.types) continue;
     uint32_t type = c.types == 1 ? SHT_NOBITS : SHT_PROGBITS;
     if (p == 9) type = SHT_INIT_ARRAY;
@@ -215,7 +223,7 @@ void assign_sections(Link& link) {
     OutputSection* o = make_section(link, prefixes[p], type, c.flags, 1, nullptr);
     o->first_seen = c.first;
     c.section = o->id;
-    named[o->name] = o->id;
+    named[n % variants][o->name] = o->id;
   }
   for (size_t k = 0; k < others.size(); k++) {
     ObjectFile& f = *link.objects[k];
@@ -224,11 +232,12 @@ void assign_sections(Link& link) {
       std::string_view name = section_name(f, i);
       if (link.opt.keep_text_prefix && !is_unique(link, name))
         if (std::string_view p = text_prefix_of(name); !p.empty()) name = p;
-      auto it = named.find(name);
-      if (it == named.end()) {
+      auto& same = named[variant_of(s.flags)];
+      auto it = same.find(name);
+      if (it == same.end()) {
         OutputSection* o = make_section(link, name, s.type, s.flags & kept_flags, 1, nullptr);
         o->first_seen = uint64_t(f.priority) << 32 | i;
-        it = named.emplace(o->name, o->id).first;
+        it = same.emplace(o->name, o->id).first;
       }
       OutputSection& o = *link.sections[it->second];
       o.flags |= s.flags & kept_flags;

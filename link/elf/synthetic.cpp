@@ -287,6 +287,15 @@ void create_synthetic_sections(Link& link) {
   }
 }
 
+bool got_slot_is_relative(const Link& link, const Link::GotEntry& e) {
+  if (e.kind != got_address_kind || !link.pic) return false;
+  const Symbol& s = link.symbols[e.symbol];
+  if (s.imported) return false;
+  if (s.type == STT_GNU_IFUNC || (s.flags & in_copied)) return true;
+  bool absolute = s.atom == none && (!s.linker_defined || link.files[s.file]->kind != FileKind::internal);  // or undefined and weak
+  return !absolute;
+}
+
 // The dynamic relocations of GOT slots, copies; their number is fixed once the slots are.
 std::vector<Rela> got_relocations(Link& link) {
   std::vector<Rela> out;
@@ -299,14 +308,10 @@ std::vector<Rela> got_relocations(Link& link) {
     const Symbol& s = link.symbols[e.symbol];
     const SymbolAux& x = link.aux[s.aux];
     uint32_t dynsym = s.imported ? uint32_t(std::max(x.dynsym, 0)) : 0;
-    bool fixed = (s.atom == none && !s.linker_defined && !(s.flags & in_copied)) && s.type != STT_GNU_IFUNC;  // absolute or undefined weak
-    if (s.linker_defined && s.atom == none && link.files[s.file]->kind != FileKind::internal) fixed = true;
     switch (e.kind) {
       case got_address_kind:
         if (s.imported) out.push_back({got_address(link, x.got), t.r_glob_dat, dynsym, 0});
-        else if (link.pic && !fixed) {
-          if (!link.opt.pack_relr) out.push_back({got_address(link, x.got), t.r_relative, 0, int64_t(s.address)});
-        }
+        else if (got_slot_is_relative(link, e) && !link.opt.pack_relr) out.push_back({got_address(link, x.got), t.r_relative, 0, int64_t(s.address)});
         break;
       case got_tpoff:
         if (s.imported) out.push_back({got_address(link, x.gottp), t.r_tpoff, dynsym, 0});
@@ -381,7 +386,7 @@ void write_got(Link& link, uint8_t* image) {
 void set_linker_symbols(Link& link) {
   auto find = [&](std::string_view name) -> OutputSection* {
     for (OutputSection* s : link.order)
-      if (s->name == name && s->index) return s;
+      if (s->name == name && s->index && s->alloc()) return s;
     return nullptr;
   };
   uint64_t text_end = 0, data_end = 0, image_end = 0, bss_start = 0;
@@ -427,7 +432,7 @@ void set_linker_symbols(Link& link) {
     if (!start && !stop) continue;
     OutputSection* o = nullptr;
     for (OutputSection* s2 : link.order)
-      if (!o && s2->index && names_section(link, *s2, name.substr(start ? 8 : 7))) o = s2;
+      if (!o && s2->index && s2->alloc() && names_section(link, *s2, name.substr(start ? 8 : 7))) o = s2;
     s.value = o ? o->addr + (stop ? o->size : 0) : 0;
   }
 }
