@@ -25,9 +25,13 @@ uint32_t add_string(Link& link, std::string_view s) {
 
 std::string_view base_name(std::string_view name) { return name.substr(0, name.find('@')); }
 
+// Versions are numbered from 2 (0: local, 1: the base) in 15 bits, the sixteenth being VERSYM_HIDDEN.
+constexpr uint16_t max_version = VERSYM_HIDDEN - 1;
+
 void make_versions(Link& link) {
   auto& syms = link.dynamic_symbols;
-  uint16_t next = uint16_t(link.version_defs.size() + 2);
+  size_t count = link.version_defs.size() + 1;  // numbers given so far
+  auto next = [&] { return uint16_t(std::min<size_t>(++count, max_version)); };
   link.versym_data.assign(syms.size() + 1, VER_NDX_GLOBAL);
   link.versym_data[0] = VER_NDX_LOCAL;
   struct Need {
@@ -47,7 +51,7 @@ void make_versions(Link& link) {
     if (v < 2 || v >= so.version_names.size() || so.version_names[v].empty()) continue;
     if (so.version_out.size() <= v) so.version_out.resize(so.version_names.size());
     if (!so.version_out[v]) {
-      so.version_out[v] = next++;
+      so.version_out[v] = next();
       auto it = std::find_if(needs.begin(), needs.end(), [&](const Need& n) { return n.file == &so; });
       if (it == needs.end()) it = needs.insert(needs.end(), Need{&so, {}});
       it->versions.emplace_back(v, uint16_t(so.version_out[v]));
@@ -60,10 +64,11 @@ void make_versions(Link& link) {
       if (!n.file->soname.starts_with("libc.so.")) continue;
       for (uint16_t v = 2; v < n.file->version_names.size(); v++)
         if (n.file->version_names[v] == "GLIBC_ABI_DT_RELR" && !n.file->version_out[v]) {
-          n.file->version_out[v] = next;
-          n.versions.emplace_back(v, next++);
+          n.file->version_out[v] = next();
+          n.versions.emplace_back(v, uint16_t(n.file->version_out[v]));
         }
     }
+  if (count > max_version) link.diag.error("the output needs " + std::to_string(count - 1) + " symbol versions; ELF has room for " + std::to_string(max_version - 1));
   link.verneed_count = uint32_t(needs.size());
   std::sort(needs.begin(), needs.end(), [](const Need& a, const Need& b) { return a.file->priority < b.file->priority; });
   auto& d = link.verneed_data;
@@ -81,12 +86,12 @@ void make_versions(Link& link) {
     std::string base = !link.opt.soname.empty() ? link.opt.soname : link.opt.output.substr(link.opt.output.rfind('/') + 1);
     std::string_view base_saved = link.save(base);
     link.verdef_count = uint32_t(link.version_defs.size() + 1);
+    std::unordered_map<std::string_view, std::string_view> parents;
+    for (auto& n : link.versions.nodes) parents[n.name] = n.parent;
     for (uint32_t i = 0; i < link.verdef_count; i++) {
       std::string_view name = i ? std::string_view(link.version_defs[i - 1]) : base_saved;
       std::string_view parent;
-      if (i)
-        for (auto& n : link.versions.nodes)
-          if (n.name == name) parent = n.parent;
+      if (auto it = parents.find(name); i && it != parents.end()) parent = it->second;
       uint16_t aux = parent.empty() ? 1 : 2;
       append_le(v, Verdef{1, uint16_t(i ? 0 : VER_FLG_BASE), uint16_t(i + 1), aux, sysv_hash(name), sizeof(Verdef),
                           i + 1 < link.verdef_count ? uint32_t(sizeof(Verdef) + aux * sizeof(Verdaux)) : 0});

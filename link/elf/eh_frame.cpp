@@ -71,11 +71,8 @@ void split_eh_frames(Link& link, ObjectFile& file) {
       } else {
         uint64_t cie_at = at + 4 - cie_pointer;
         uint32_t cie = none;
-        for (size_t k = file.cies.size(); k-- > first_cie;)
-          if (file.cies[k].input_offset == cie_at) {
-            cie = uint32_t(k);
-            break;
-          }
+        auto found = std::lower_bound(file.cies.begin() + ptrdiff_t(first_cie), file.cies.end(), cie_at, [](const Cie& c, uint64_t at) { return c.input_offset < at; });
+        if (found != file.cies.end() && found->input_offset == cie_at) cie = uint32_t(found - file.cies.begin());
         if (cie == none) {
           fail("an FDE refers to no CIE");
           bad = true;

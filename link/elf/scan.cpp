@@ -112,7 +112,9 @@ void report_undefined(Link& link) {
       link.diag.warning(text, k++);
       continue;
     }
-    if (std::string n = similar_name(link, s.str()); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
+    // Looked for while messages are still printed: it takes a walk over all names.
+    const bool shown = link.opt.error_limit == 0 || k < link.opt.error_limit;
+    if (std::string n = shown ? similar_name(link, s.str()) : std::string(); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
     if (s.str().starts_with("_ZTV")) text += "\n>>> the vtable symbol may be undefined because the class is missing its key function";
     link.diag.error(text, k++);
   }
@@ -159,7 +161,10 @@ void scan_relocations(Link& link) {
     }
     for (PromotedLocal& p : unique) {
       uint32_t id, unused;
-      if (!link.symbols.append(1, id) || !link.best.append(1, unused) || !link.lazy_of.append(1, unused)) return;
+      if (!link.symbols.append(1, id) || !link.best.append(1, unused) || !link.lazy_of.append(1, unused)) {
+        link.diag.error(too_many_symbols);
+        return;
+      }
       Symbol& s = link.symbols[id];
       const Sym& sym = f->syms[p.sym];
       std::string_view name = f->sym_name(sym);
