@@ -12,6 +12,7 @@
 #include "link/driver.h"
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
+#include "link/output_file.h"
 
 namespace lode::link::elf {
 
@@ -170,24 +171,6 @@ bool layout_all(Link& link) {
   return !link.diag.has_errors();
 }
 
-// For make: the output depends on every file that was read.
-void write_dependencies(Link& link) {
-  if (link.opt.dependency_file.empty()) return;
-  std::FILE* out = std::fopen(link.opt.dependency_file.c_str(), "w");
-  if (!out) {
-    link.diag.error("cannot open dependency file " + link.opt.dependency_file);
-    return;
-  }
-  std::vector<std::string> names;
-  for (const std::string& n : link.linked_names)
-    if (std::find(names.begin(), names.end(), n) == names.end()) names.push_back(n);
-  std::fprintf(out, "%s:", link.opt.output.c_str());
-  for (const std::string& n : names) std::fprintf(out, " %s", n.c_str());
-  std::fprintf(out, "\n");
-  for (const std::string& n : names) std::fprintf(out, "\n%s:\n", n.c_str());
-  std::fclose(out);
-}
-
 // --compress-debug-sections: the finished bodies, packed where that is shorter. They have no address, so nothing that has one
 // moves when they shrink; a second layout closes the gaps in the file.
 bool compress_debug_sections(Link& link) {
@@ -321,14 +304,31 @@ bool run(Link& link) {
     if (link.diag.flush()) return false;
     if (!write_output(link)) return false;
   }
+  return !link.diag.has_errors();
+}
+
+}  // namespace
+
+// For make: the output depends on every file that was read.
+void write_dependencies(Link& link) {
+  if (link.opt.dependency_file.empty()) return;
+  std::vector<std::string_view> names;
+  std::unordered_set<std::string_view> seen;
+  for (const std::string& n : link.linked_names)
+    if (seen.insert(n).second) names.push_back(n);
+  std::string text = link.opt.output + ":";
+  for (std::string_view n : names) text.append(" ").append(n);
+  text += "\n";
+  for (std::string_view n : names) text.append("\n").append(n).append(":\n");
+  if (auto r = write_text(link.opt.dependency_file, text); !r) link.diag.error(std::move(r.error()).at("dependency file"));
+}
+
+void write_listings(Link& link) {
   write_dependencies(link);
   print_map(link);
   print_dependencies(link);
   why_live(link);
-  return true;
 }
-
-}  // namespace
 
 int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages) {
   auto owned = std::make_unique<Link>();
@@ -351,10 +351,11 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
     return 0;
   }
   size_t threads = link.opt.threads ? link.opt.threads : std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
-  tbb::global_control control(tbb::global_control::max_allowed_parallelism, threads);
+  tbb::global_control control(tbb::global_control::max_allowed_parallelism, possible_threads(threads));
   bool ok = run(link);
   if (link.diag.flush()) ok = false;
   report_times(link);
+  if (link.diag.flush()) ok = false;
   std::fflush(stdout);
   // The arrays are large and the process is about to end: leave them to the system. Within another program they are freed.
   if (!messages) (void)owned.release();

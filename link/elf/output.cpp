@@ -1,6 +1,5 @@
 // Write: every live atom copies itself into the mapped output and relocates itself there, in parallel; then the synthetic
-// sections, the symbol table, the headers, and the build id over all of it.
-//
+// sections, the symbol table, the headers, and the build id over all of it. The output appears when all is well, listings included.
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_sort.h>
 #include <xxhash.h>
@@ -11,8 +10,8 @@
 
 #include "base/bytes.h"
 #include "link/digest.h"
+#include "link/output_file.h"
 #include "link/elf/lower.h"
-#include "link/elf/output_file.h"
 #include "link/elf/target.h"
 
 namespace lode::link::elf {
@@ -230,6 +229,9 @@ bool write_output(Link& link) {
     if (!s->compressed.empty()) std::memcpy(link.image + s->offset, s->compressed.data(), s->compressed.size());
   write_headers(link);
   write_build_id(link);
+  if (link.diag.flush()) return false;
+  if (auto r = link.inputs.check_unchanged(); !r) link.diag.error(r.error());
+  write_listings(link);
   if (link.diag.flush()) return false;
   if (auto r = file.commit(); !r) {
     link.diag.error(r.error());

@@ -160,7 +160,10 @@ static uint32_t merged_section(Link& link, uint32_t out, uint64_t entsize, bool 
   m->entsize = entsize;
   m->strings = strings;
   uint32_t unused;
-  if (!link.atoms.append(1, m->body) || !link.atom_address.extend(1, unused)) return none;
+  if (!link.atoms.append(1, m->body) || !link.atom_address.extend(1, unused)) {
+    link.diag.error(too_many_sections);
+    return none;
+  }
   Atom& body = link.atoms[m->body];
   body.kind = AtomKind::merged;
   body.file = link.internal->id;
@@ -314,13 +317,16 @@ void allocate_commons(Link& link) {
   auto section = [&](const CommonWant& w) -> OutputSection& {
     const char* name = w.tls ? ".tbss" : w.large ? ".lbss" : ".bss";
     for (auto& s : link.sections)
-      if (s->name == name && !s->write) return *s;
+      if (s->name == name && !s->write && s->alloc()) return *s;
     uint64_t flags = SHF_ALLOC | SHF_WRITE | (w.tls ? uint64_t(SHF_TLS) : w.large ? uint64_t(SHF_X86_64_LARGE) : 0);
     return *make_section(link, name, SHT_NOBITS, flags, 1, nullptr);
   };
   for (const CommonWant& w : gather_commons(link)) {
     uint32_t atom, unused;
-    if (!link.atoms.append(1, atom) || !link.atom_address.extend(1, unused)) return;
+    if (!link.atoms.append(1, atom) || !link.atom_address.extend(1, unused)) {
+      link.diag.error(too_many_sections);
+      return;
+    }
     Atom& a = link.atoms[atom];
     a.kind = AtomKind::regular;
     a.live = 1;
