@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
+#include <tbb/global_control.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <climits>
@@ -139,10 +141,9 @@ void note_temporary(std::string_view path) {
   has_temporary.store(true);
 }
 
-// A thread that cannot be made ends a process that has counted on it. One is tried always; all of them where a limit says that
-// there may be fewer, as they have to exist at the same time.
-size_t possible_threads(size_t wanted) {
-  if (wanted <= 1) return wanted;
+// Of `wanted` threads, how many can be had. One more is tried always; all of them where a limit says that there may be fewer, as
+// they have to exist at the same time.
+static size_t possible_threads(size_t wanted) {  // at least 2
   struct rlimit space = {}, processes = {};
   bool limited = getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
   limited |= getrlimit(RLIMIT_NPROC, &processes) == 0 && processes.rlim_cur < 4096;
@@ -160,6 +161,20 @@ size_t possible_threads(size_t wanted) {
   pthread_mutex_unlock(&gate.mutex);
   for (pthread_t t : threads) pthread_join(t, nullptr);
   return threads.size() == tried ? wanted : threads.size() + 1;
+}
+
+struct ThreadLimit::Control {
+  tbb::global_control control;
+};
+
+ThreadLimit::ThreadLimit(size_t wanted) {
+  const size_t possible = wanted > 1 ? possible_threads(wanted) : 1;
+  state_ = possible < wanted ? for_good : wanted > 1 ? removed : tried;
+  control_ = new Control{{tbb::global_control::max_allowed_parallelism, possible}};
+}
+ThreadLimit::~ThreadLimit() {
+  if (state_ == for_good || (state_ == tried && possible_threads(2) < 2)) return;
+  delete control_;
 }
 
 }  // namespace lode::link

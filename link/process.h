@@ -38,7 +38,21 @@ class FileView {
 // The one file that has to go if the process is ended by a signal. Empty: none.
 void note_temporary(std::string_view path);
 
-// Of `wanted` threads, how many the system lets this process have, the calling one included.
-size_t possible_threads(size_t wanted);
+// As long as this lives, parallel loops use at most `wanted` threads, the calling one included, and no more than the system lets this
+// process have. A thread that TBB cannot make ends the process.
+class ThreadLimit {
+ public:
+  explicit ThreadLimit(size_t wanted);
+  ThreadLimit(const ThreadLimit&) = delete;
+  ThreadLimit& operator=(const ThreadLimit&) = delete;
+  ~ThreadLimit();
+
+ private:
+  struct Control;
+  Control* control_;
+  // When the limit goes, TBB makes the threads that it kept from being made. So it stays if there are fewer than were wanted; and
+  // with a limit of one, of which that is not known, if none can be made then.
+  enum { removed, tried, for_good } state_;
+};
 
 }  // namespace lode::link

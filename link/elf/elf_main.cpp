@@ -1,5 +1,4 @@
 // The ELF linker from its command line to its output: a list of passes.
-#include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
 
@@ -13,6 +12,7 @@
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
 #include "link/output_file.h"
+#include "link/process.h"
 
 namespace lode::link::elf {
 
@@ -351,7 +351,7 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
     return 0;
   }
   size_t threads = link.opt.threads ? link.opt.threads : std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
-  tbb::global_control control(tbb::global_control::max_allowed_parallelism, possible_threads(threads));
+  ThreadLimit limit(threads);
   bool ok = run(link);
   if (link.diag.flush()) ok = false;
   report_times(link);

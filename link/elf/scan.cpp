@@ -141,9 +141,12 @@ void scan_relocations(Link& link) {
       if (!a.live || a.kind != AtomKind::regular || a.folded) continue;
       used[fde.cie] = true;
       const Rela* relocs = link.atoms[fde.source].relocs;
+      // The first is the start of the code, which is here whoever else defines a symbol of that name.
+      uint32_t begin = fde.reloc_begin;
+      if (relocs[begin].type == link.target->r_pcrel32) begin++;
       bool plain = true;
-      for (uint32_t r = fde.reloc_begin; r < fde.reloc_end; r++) plain &= relocs[r].type == link.target->r_pcrel32 && relocs[r].sym < f.first_global;
-      if (!plain) scan_record(fde.source, fde.reloc_begin, fde.reloc_end);
+      for (uint32_t r = begin; r < fde.reloc_end; r++) plain &= relocs[r].type == link.target->r_pcrel32 && relocs[r].sym < f.first_global;
+      if (!plain) scan_record(fde.source, begin, fde.reloc_end);
     }
     for (size_t c = 0; c < f.cies.size(); c++)
       if (used[c] && f.cies[c].reloc_begin != f.cies[c].reloc_end) scan_record(f.cies[c].atom, f.cies[c].reloc_begin, f.cies[c].reloc_end);

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <map>
+#include <tuple>
 
 #include "base/bytes.h"
 #include "base/version.h"
@@ -152,9 +154,10 @@ OutputSection* make_section(Link& link, std::string_view name, uint32_t type, ui
 }
 
 // The merged section for entries of this kind in an output section; `none` when the link has too many atoms.
-static uint32_t merged_section(Link& link, uint32_t out, uint64_t entsize, bool strings) {
-  for (uint32_t m = 0; m < link.merged.size(); m++)
-    if (link.merged[m]->out == out && link.merged[m]->entsize == entsize && link.merged[m]->strings == strings) return m;
+using MergedIndex = std::map<std::tuple<uint32_t, uint64_t, bool>, uint32_t>;  // output section, entry size, strings?
+static uint32_t merged_section(Link& link, MergedIndex& index, uint32_t out, uint64_t entsize, bool strings) {
+  auto [known, fresh] = index.try_emplace({out, entsize, strings}, uint32_t(link.merged.size()));
+  if (!fresh) return known->second;
   auto m = std::make_unique<MergedSection>();
   m->out = out;
   m->entsize = entsize;
@@ -175,12 +178,12 @@ static uint32_t merged_section(Link& link, uint32_t out, uint64_t entsize, bool 
 }
 
 // The linker's name joins those of the compilers in .comment, as other linkers have it.
-static void sign(Link& link) {
+static void sign(Link& link, MergedIndex& index) {
   uint32_t out = none;
   for (const auto& s : link.sections)
     if (s->name == ".comment") out = s->id;
   if (out == none) out = make_section(link, ".comment", SHT_PROGBITS, SHF_MERGE | SHF_STRINGS, 1, nullptr)->id;
-  uint32_t m = merged_section(link, out, 1, true);
+  uint32_t m = merged_section(link, index, out, 1, true);
   if (m != none) link.merged[m]->own = std::string_view("Linker: lode " LODE_VERSION "\0", sizeof("Linker: lode " LODE_VERSION));
 }
 
@@ -257,18 +260,19 @@ void assign_sections(Link& link) {
   });
 
   // Merged sections: one for each (output section, entry size, strings?).
+  MergedIndex index;
   for (uint32_t i = 0; i < link.merge_inputs.size(); i++) {
     MergeInput& in = link.merge_inputs[i];
     Atom& a = link.atoms[in.atom];
     if (!a.live) continue;
     const Shdr& s = link.object(a.file).sections[a.section];
     bool strings = s.flags & SHF_STRINGS;
-    uint32_t found = merged_section(link, a.out, s.entsize, strings);
+    uint32_t found = merged_section(link, index, a.out, s.entsize, strings);
     if (found == none) return;
     in.merged = found;
     link.merged[found]->inputs.push_back(i);
   }
-  if (!link.opt.strip_all) sign(link);
+  if (!link.opt.strip_all) sign(link, index);
   merge_pieces(link);
 }
 

@@ -185,7 +185,7 @@ int wasm_main(std::span<const char* const> args) {
   }
   options->program = d.program;
   size_t threads = options->threads ? options->threads : tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
-  tbb::global_control limit(tbb::global_control::max_allowed_parallelism, possible_threads(threads));
+  ThreadLimit limit(threads);
   Link link(std::move(*options));
   for (const std::string& w : link.options.warnings) link.diagnostics.warning(w);
   link.add_inputs();

@@ -23,7 +23,7 @@ std::string alias_chain(int n, bool bitcode) {
 RunResult within(const Args& args, double seconds = 60) {
   RunOptions options;
   options.seconds = seconds;
-  return run(Args{lode} + args, options);
+  return run(Args{lode::test::elf::lode} + args, options);
 }
 
 }  // namespace

@@ -11,6 +11,8 @@ using namespace lode::test::elf;
 
 namespace {
 
+const std::string& command = lode::test::elf::lode;
+
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool sanitized = true;  // AddressSanitizer takes terabytes of address space, and comes before any other library
 #else
@@ -36,7 +38,7 @@ RunResult shell(const TempDir& dir, const std::string& script) {
   RunOptions options;
   options.cwd = dir.path();
   options.seconds = 60;
-  return run({"bash", "-c", "LODE='" + lode + "'\n" + script}, options);
+  return run({"bash", "-c", "LODE='" + command + "'\n" + script}, options);
 }
 
 // The names in a folder, sorted.
@@ -135,9 +137,16 @@ TEST_CASE("surroundings: what cannot be written is an error") {
   }
 }
 
+TEST_CASE("surroundings: the command is built with what protects it") {
+  const std::string dynamic = readelf({"-d"}, command), headers = readelf({"-l", "-h"}, command);
+  CHECK(has(dynamic, "NOW"));
+  CHECK(has(headers, "GNU_RELRO"));
+  CHECK(has(headers, "DYN (Position-Independent Executable file)"));
+}
+
 TEST_CASE("surroundings: what is said on standard output arrives or is an error") {
   TempDir dir;
-  for (const char* command : {"--version", "--help", "-m wasm32 --version"}) CHECK(shell(dir, std::string("\"$LODE\" ") + command + " > /dev/full").status == 1);
+  for (const char* asked : {"--version", "--help", "-m wasm32 --version"}) CHECK(shell(dir, std::string("\"$LODE\" ") + asked + " > /dev/full").status == 1);
 }
 
 TEST_CASE("surroundings: an output that is too large for its place is an error, and the old one stays") {
