@@ -3,6 +3,7 @@
 #include "link/linker.h"
 
 #include <algorithm>
+#include <new>
 
 #include "codegen/air/text.h"
 #include "codegen/air/verifier.h"
@@ -178,7 +179,12 @@ Result<void> Linker::flush(const std::string& output) {
   args.push_back("-o");
   args.push_back(output);
   std::string messages;
-  int status = elf::main_with(args, memory, &messages);
+  int status = 1;
+  try {
+    status = elf::main_with(args, memory, &messages);
+  } catch (const std::bad_alloc&) {  // what the standard library throws goes no farther than this
+    return error("out of memory");
+  }
   if (status == 0) return {};
   while (messages.ends_with('\n')) messages.pop_back();
   Error e = error(messages.empty() ? "the link failed" : messages);

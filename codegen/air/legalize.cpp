@@ -545,7 +545,7 @@ void Legalizer::lower_elementwise(const Inst& i) {
   };
   if (lanes_of(at) != 1 && lanes_of(at) != lanes) return fail("operands of different lengths");
   if (pair && lanes == 1) {
-    Vals r = overflow_op(i.op, type(at).bits, vals(a, 0, a.count), vals(b, 0, b.count));
+    Vals r = overflow_op(i.op, type(ea).bits, vals(a, 0, a.count), vals(b, 0, b.count));
     return define(i.result, r);
   }
   uint32_t per_lane = leaf_count(ed);

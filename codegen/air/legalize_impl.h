@@ -57,6 +57,7 @@ class LeafTable {
   const TypeTable& types_;
   const LegalizeOptions& options_;
   std::unordered_map<uint32_t, Entry> entries_;
+  uint32_t visits_ = 0;  // of types within the one that is looked at: a type may nest to more parts than anyone can count
 };
 
 // Do these result leaves fit the registers of a return?

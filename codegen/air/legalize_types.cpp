@@ -46,6 +46,7 @@ const LeafTable::Entry& LeafTable::of(TypeId t) {
   e.first = uint32_t(leaves.size());
   e.piece_first = uint32_t(pieces.size());
   e.abi_first = uint32_t(abi.size());
+  visits_ = 0;
   e.ok = collect(t, 0, 0, e.first, e.abi_first);
   if (!e.ok) {
     leaves.resize(e.first);
@@ -65,6 +66,8 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
     return false;
   };
   if (depth > TypeTable::max_nesting) return fail("a type nested too deeply");
+  if (leaves.size() - leaf_base > max_leaves || ++visits_ > 64 * max_leaves)
+    return fail("a value of more than " + std::to_string(max_leaves) + " parts; larger ones have to stay in memory");
   const Type t = types_[id];
   const uint32_t first = uint32_t(leaves.size()) - leaf_base, abi_first = uint32_t(abi.size()) - abi_base;
   auto add_abi = [&](TypeId type, uint16_t attrs = 0) {

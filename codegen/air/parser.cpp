@@ -135,6 +135,37 @@ void Parser::skip_braces() {
 
 // ---- declarations ---------------------------------------------------------------------------------------------------------
 
+class Parser::TextNames : public Names {
+ public:
+  TextNames(const Parser& parser, const Places& places) : parser_(parser), places_(places) {}
+  std::string block(uint32_t index) const override {
+    return index < places_.blocks.size() ? "'" + text(places_.blocks[index]) + "'" : Names::block(index);
+  }
+  std::string value(ValueId v) const override {
+    return v.value < places_.values.size() && places_.values[v.value] != ~0u ? "'" + text(places_.values[v.value]) + "'" : Names::value(v);
+  }
+
+ private:
+  std::string text(uint32_t token) const {
+    const Token& t = parser_.lexer_.tokens[token];
+    return std::string(parser_.source_.substr(t.offset, t.length));
+  }
+  const Parser& parser_;
+  const Places& places_;
+};
+
+// The token that a problem is about: the operand, else the instruction, else the block's label, else the function's name.
+uint32_t Parser::place_of(const Places& places, const Problem& p, uint32_t head) const {
+  if (p.operand.valid() && p.inst != ~0u) {
+    auto use = std::lower_bound(places.uses.begin(), places.uses.end(), p.inst, [](const Use& u, uint32_t inst) { return u.inst < inst; });
+    for (; use != places.uses.end() && use->inst == p.inst; ++use)
+      if (use->value == p.operand.value) return use->token;
+  }
+  if (p.inst != ~0u && p.inst < places.insts.size()) return places.insts[p.inst];
+  if (p.block != ~0u && p.block < places.blocks.size()) return places.blocks[p.block];
+  return head;
+}
+
 Parser::Item* Parser::find(std::string_view kind, std::string_view name) {
   auto it = index_.find(declaration_hash(kind, name));
   return it == index_.end() ? nullptr : &items_[it->second];
@@ -204,7 +235,7 @@ void Parser::run() {
     e.function = symbol_ref(lexer_.tokens[e.function.value]);
     if (e.associated.valid()) e.associated = symbol_ref(lexer_.tokens[e.associated.value]);
   }
-  inst_tokens_.resize(heads_.size());
+  places_.resize(heads_.size());
   std::vector<uint8_t> clean(heads_.size(), 0);
   for (uint32_t f = 0; f < heads_.size(); f++) {
     size_t errors = out_.errors.size();
@@ -216,12 +247,8 @@ void Parser::run() {
   for (uint32_t f = 0; f < heads_.size(); f++) {
     if (!clean[f]) continue;
     problems.clear();
-    verify_function(m_, m_.in_memory[f], problems);
-    for (const Problem& p : problems) {
-      uint32_t token = items_[heads_[f].item].token;
-      if (p.inst != ~0u && p.inst < inst_tokens_[f].size()) token = inst_tokens_[f][p.inst];
-      fail(lexer_.tokens[token], p.message);
-    }
+    verify_function(m_, m_.in_memory[f], problems, TextNames(*this, places_[f]));
+    for (const Problem& p : problems) fail(lexer_.tokens[place_of(places_[f], p, items_[heads_[f].item].token)], p.message);
   }
   // Symbols are looked at even if some declarations are broken; of those nothing more is said.
   problems.clear();
@@ -455,7 +482,7 @@ void Parser::symbol_item() {
         take();
         item.body = at_;
       } else if (!declared) {
-        ok = fail_here("'=' and an initialiser");
+        ok = fail(name, "data without an initialiser: write = and one, or declare data");
       }
     } else if (ok) {
       s.defined = true;

@@ -31,10 +31,12 @@ bool Parser::prescan(Function& fn, const Head& head) {
   auto define = [&](const Token& name, TypeId t, ValueKind kind, uint32_t index) {
     if (!value_ids_.try_emplace(lexer_.text(name), uint32_t(fn.values.size())).second)
       fail(name, "'" + std::string(source_.substr(name.offset, name.length)) + "' is defined twice");
+    here_->values.resize(fn.values.size(), ~0u);
+    here_->values.push_back(uint32_t(&name - lexer_.tokens.data()));
     fn.values.push_back(Value::make(t, kind, index));
     broken_values_.push_back(0);
   };
-  std::vector<uint32_t> labels;
+  std::vector<uint32_t>& labels = here_->blocks;
   for (uint32_t k = head.open + 1; k + 1 < head.end; k++) {
     at_ = k;
     const Token& t = peek();
@@ -99,6 +101,7 @@ bool Parser::body(uint32_t index) {
   claims_.clear();
   broken_values_.clear();
   location_ids_.clear();
+  here_ = &places_[index];
   if (head.personality != ~0u) fn.personality = symbol_ref(lexer_.tokens[head.personality]);
   bool whole = prescan(fn, head);
   bool have_attrs = false;
@@ -108,7 +111,8 @@ bool Parser::body(uint32_t index) {
 
   at_ = head.open + 1;
   uint32_t block = ~0u;
-  std::vector<uint32_t>& tokens = inst_tokens_[index];
+  std::vector<uint32_t>& tokens = here_->insts;
+  bool label_missing = false;
   auto close = [&] {
     if (block == ~0u) return;
     fn.blocks[block].inst_count = uint32_t(fn.insts.size()) - fn.blocks[block].first_inst;
@@ -137,6 +141,7 @@ bool Parser::body(uint32_t index) {
       continue;
     }
     if (is_word("slot") && peek(1).kind == Tok::Ident && peek(2).kind == Tok::Int) {
+      if (block != ~0u) fail(t, "a slot is declared before the first block");
       take();
       const Token& name = take();
       StackSlot s;
@@ -152,7 +157,8 @@ bool Parser::body(uint32_t index) {
       continue;
     }
     if (block == ~0u) {
-      fail_here("the first block's label, as name:");
+      if (!label_missing) fail_here("the first block's label, as name:");
+      label_missing = true;
       take();
       skip_line();
       continue;
@@ -168,7 +174,7 @@ bool Parser::body(uint32_t index) {
     }
   }
   close();
-  if (fn.blocks.empty()) fail(lexer_.tokens[head.open], "the function has no block");
+  if (fn.blocks.empty() && !label_missing) fail(lexer_.tokens[head.open], "the function has no block");
   // What a mention of a value said about its type.
   for (const TypeClaim& c : claims_) {
     TypeId t = fn.values[c.value.value].type;
@@ -268,6 +274,7 @@ bool Parser::value_ref(const Token& t, TypeId expected, ValueId& v) {
     return false;
   }
   v = ValueId(it->second);
+  here_->uses.push_back({uint32_t(here_->insts.size()) - 1, v.value, uint32_t(&t - lexer_.tokens.data())});
   if (expected.valid()) claims_.push_back({v, expected, uint32_t(&t - lexer_.tokens.data())});
   return true;
 }
@@ -290,6 +297,15 @@ ValueId Parser::make_constant(Function& fn, const ConstNode& c) {
   return v;
 }
 
+bool Parser::constant_operand(Function& fn, TypeId t, ValueId& v) {
+  ConstNode c;
+  const uint32_t token = at_;
+  if (!constant(t, c)) return false;
+  v = make_constant(fn, c);
+  here_->uses.push_back({uint32_t(here_->insts.size()) - 1, v.value, token});
+  return true;
+}
+
 // [type] value. Without a type a constant takes the expected one. The type of a value is checked when all are known.
 bool Parser::operand(Function& fn, TypeId expected, ValueId& v, TypeId* type_out) {
   TypeId t = expected;
@@ -297,10 +313,7 @@ bool Parser::operand(Function& fn, TypeId expected, ValueId& v, TypeId* type_out
   if (type_out) *type_out = t;
   if (peek().kind == Tok::Value) return value_ref(take(), t, v);
   if (!t.valid()) return fail_here("a type");
-  ConstNode c;
-  if (!constant(t, c)) return false;
-  v = make_constant(fn, c);
-  return true;
+  return constant_operand(fn, t, v);
 }
 
 bool Parser::typed_operand(Function& fn, ValueId& v, TypeId& t) {
@@ -465,9 +478,7 @@ bool Parser::call(Function& fn, Inst& i) {
       if (t == T::void_type) return fail_here("the argument's type before it");
     } else {
       if (!t.valid()) return fail_here("a type");
-      ConstNode c;
-      if (!constant(t, c)) return false;
-      v = make_constant(fn, c);
+      if (!constant_operand(fn, t, v)) return false;
     }
     args.push_back(v.value);
     types.push_back(t);

@@ -12,6 +12,7 @@
 
 #include "codegen/air/text.h"
 #include "codegen/air/text_lexer.h"
+#include "codegen/air/verifier.h"
 
 namespace lode::air {
 
@@ -122,6 +123,7 @@ class Parser {
   bool instruction(Function& fn);
   bool inst_rest(Function& fn, Inst& i, const Token& op);
   bool operand(Function& fn, TypeId expected, ValueId& v, TypeId* type_out = nullptr);
+  bool constant_operand(Function& fn, TypeId t, ValueId& v);
   bool typed_operand(Function& fn, ValueId& v, TypeId& t);
   bool value_ref(const Token& t, TypeId expected, ValueId& v);
   ValueId make_constant(Function& fn, const ConstNode& c);
@@ -154,8 +156,19 @@ class Parser {
   std::vector<TypeClaim> claims_;
   std::vector<uint8_t> broken_values_;  // the definition had an error
   std::unordered_map<uint64_t, uint32_t> location_ids_;
-  // by instruction of each function: its first token, for the verifier's problems
-  std::vector<std::vector<uint32_t>> inst_tokens_;
+  // Of each function, for the verifier's problems: the first tokens of its instructions, the names of its blocks and values, and
+  // where an instruction mentions a value.
+  struct Use {
+    uint32_t inst, value, token;
+  };
+  struct Places {
+    std::vector<uint32_t> insts, blocks, values;  // tokens; none: ~0
+    std::vector<Use> uses;                        // by instruction
+  };
+  class TextNames;
+  std::vector<Places> places_;
+  Places* here_ = nullptr;  // of the function being read
+  uint32_t place_of(const Places& places, const Problem& p, uint32_t head) const;
   std::vector<Head> heads_;
   uint64_t budget_ = 0;  // bytes that text of this size may still ask for
 };

@@ -19,8 +19,8 @@ using T = TypeTable;
 
 class FunctionVerifier {
  public:
-  FunctionVerifier(const Module& m, const Function& fn, std::vector<Problem>& problems)
-      : m_(m), types_(m.types), fn_(fn), problems_(problems), legal_(fn.flags & function_flags::legal) {}
+  FunctionVerifier(const Module& m, const Function& fn, std::vector<Problem>& problems, const Names& names)
+      : m_(m), types_(m.types), fn_(fn), problems_(problems), names_(names), legal_(fn.flags & function_flags::legal) {}
 
   void run() {
     if (!fn_.type.valid() || fn_.type.value >= types_.size() || types_[fn_.type].kind != TypeKind::Function)
@@ -49,10 +49,10 @@ class FunctionVerifier {
   }
 
  private:
-  void report(std::string message) {
-    if (problems_.size() < 10000) problems_.push_back({fn_.symbol, block_, inst_, std::move(message)});
+  void report(std::string message, ValueId operand = {}) {
+    if (problems_.size() < 10000) problems_.push_back({fn_.symbol, block_, inst_, std::move(message), operand});
   }
-  void bad(const std::string& message) { report(std::string(info(fn_.insts[inst_].op).name) + ": " + message); }
+  void bad(const std::string& message, ValueId operand = {}) { report(std::string(info(fn_.insts[inst_].op).name) + ": " + message, operand); }
   std::string name(TypeId t) const { return type_name(types_, t); }
   TypeId type_of(ValueId v) const { return fn_.values[v.value].type; }
   const Type& type(TypeId t) const { return types_[t]; }
@@ -81,13 +81,21 @@ class FunctionVerifier {
         flow_ok_ = false;
         continue;
       }
+      bool ended = false;
       for (uint32_t k = 0; k < b.inst_count; k++) {
         inst_ = b.first_inst + k;
         const Inst& i = fn_.insts[inst_];
         if (unsigned(i.op) >= op_count) return report("an unknown instruction"), false;
-        if (is_terminator(i.op) != (k + 1 == b.inst_count)) flow_ok_ = false;
-        if (is_terminator(i.op) != (k + 1 == b.inst_count))
-          report(k + 1 == b.inst_count ? "the block does not end in a terminator" : std::string(info(i.op).name) + ": code follows this terminator");
+        if (ended || !is_terminator(i.op)) continue;
+        ended = true;
+        if (k + 1 == b.inst_count) continue;
+        flow_ok_ = false;
+        inst_++;
+        report(std::string(info(i.op).name) + " ends the block; what follows it begins another");
+      }
+      if (!ended) {
+        flow_ok_ = false;
+        report("the block does not end in a terminator");
       }
       inst_ = ~0u;
       if (b.param_count && (uint64_t(b.first_param) + b.param_count > fn_.values.size())) return report("parameters that do not exist"), false;
@@ -247,12 +255,12 @@ class FunctionVerifier {
   bool first_class(TypeId t) const { return type(t).kind != TypeKind::Void && type(t).kind != TypeKind::Function; }
   bool aggregate(TypeId t) const { return type(t).kind == TypeKind::Struct || type(t).kind == TypeKind::Array; }
 
-  bool want(bool ok, const std::string& message) {
-    if (!ok) bad(message);
+  bool want(bool ok, const std::string& message, ValueId operand = {}) {
+    if (!ok) bad(message, operand);
     return ok;
   }
   bool same(ValueId v, TypeId t, const char* what) {
-    return want(type_of(v) == t, std::string(what) + " has type " + name(type_of(v)) + ", expected " + name(t));
+    return want(type_of(v) == t, std::string(what) + " has type " + name(type_of(v)) + ", expected " + name(t), v);
   }
   bool result_is(const Inst& i, TypeId t) { return want(i.type == t, "the result has type " + name(i.type) + ", expected " + name(t)); }
   bool pointer(ValueId v, const char* what) { return same(v, T::ptr, what); }
@@ -260,13 +268,14 @@ class FunctionVerifier {
   void edge(uint32_t e) {
     const Edge& x = fn_.edges[e];
     const Block& target = fn_.blocks[x.target.value];
-    std::string where = "block " + std::to_string(x.target.value);
+    auto where = [&] { return names_.block(x.target.value); };
     if (x.target.value == 0) return bad("an edge to the entry block");
     if (x.arg_count != target.param_count)
-      return bad(where + " takes " + std::to_string(target.param_count) + " arguments, here are " + std::to_string(x.arg_count));
+      return bad(where() + " takes " + std::to_string(target.param_count) + " arguments, here are " + std::to_string(x.arg_count));
     for (uint32_t k = 0; k < x.arg_count; k++) {
       TypeId have = type_of(ValueId(fn_.extra[x.args + k])), expected = type_of(ValueId(target.first_param + k));
-      if (have != expected) bad("argument " + std::to_string(k) + " of " + where + " has type " + name(have) + ", expected " + name(expected));
+      if (have != expected)
+        bad("argument " + std::to_string(k) + " of " + where() + " has type " + name(have) + ", expected " + name(expected), ValueId(fn_.extra[x.args + k]));
     }
   }
 
@@ -284,11 +293,12 @@ class FunctionVerifier {
     if (s.arg_count < f.field_count || (s.arg_count > f.field_count && !f.vararg))
       return bad("the function takes " + std::to_string(f.field_count) + " arguments, here are " + std::to_string(s.arg_count));
     for (uint32_t k = 0; k < s.arg_count; k++) {
-      TypeId have = type_of(ValueId(fn_.extra[s.args + k]));
+      const ValueId argument(fn_.extra[s.args + k]);
+      TypeId have = type_of(argument);
       if (k < f.field_count && have != types_.member(f, k))
-        bad("argument " + std::to_string(k) + " has type " + name(have) + ", expected " + name(types_.member(f, k)));
+        bad("argument " + std::to_string(k) + " has type " + name(have) + ", expected " + name(types_.member(f, k)), argument);
       else if (!first_class(have))
-        bad("argument " + std::to_string(k) + " has type " + name(have));
+        bad("argument " + std::to_string(k) + " has type " + name(have), argument);
     }
   }
 
@@ -584,8 +594,7 @@ class FunctionVerifier {
     inst_ = ~0u;
     for (block_ = 0; block_ < n; block_++)
       if (!flow.reachable(block_)) {
-        inst_ = fn_.blocks[block_].first_inst;
-        report("the block cannot be reached from the entry");
+        report(names_.block(block_) + " cannot be reached from the entry");
       }
     auto known = [&](uint32_t home, uint32_t b) { return flow.reachable(home) && flow.dominates(home, b); };
     std::vector<uint32_t> block_of(fn_.insts.size());
@@ -599,27 +608,25 @@ class FunctionVerifier {
         if (!inst_ok_[inst_]) continue;
         const Inst& i = fn_.insts[inst_];
         bool ok = true;
-        auto check = [&](const ValueId v, bool on_normal_edge) {
+        auto is_known = [&](const ValueId v, bool on_normal_edge) {
           const Value& x = fn_.values[v.value];
-          if (x.kind() == ValueKind::Const) return;
-          if (x.kind() == ValueKind::Param) {
-            ok &= known(x.index(), b);
-            return;
-          }
+          if (x.kind() == ValueKind::Const) return true;
+          if (x.kind() == ValueKind::Param) return known(x.index(), b);
           uint32_t def = x.index(), home = block_of[def];
           if (fn_.insts[def].op == Op::invoke) {
             // Known on the normal edge only.
-            if (home == b) {
-              ok &= def == inst_ && on_normal_edge;
-              return;
-            }
+            if (home == b) return def == inst_ && on_normal_edge;
             uint32_t normal = fn_.edges[fn_.insts[def].b].target.value;
             if (owns_edge.empty()) owns_edge.resize(fn_.insts.size());
             if (!owns_edge[def]) owns_edge[def] = flow.reachable(home) && flow.edge_dominates(home, normal) ? 1 : 2;
-            ok &= owns_edge[def] == 1 && known(normal, b);
-            return;
+            return owns_edge[def] == 1 && known(normal, b);
           }
-          ok &= home == b ? def < inst_ : known(home, b);
+          return home == b ? def < inst_ : known(home, b);
+        };
+        auto check = [&](const ValueId v, bool on_normal_edge) {
+          if (!ok || is_known(v, on_normal_edge)) return;
+          ok = false;
+          bad(names_.value(v) + " is used where its definition is not known", v);
         };
         if (i.op == Op::invoke) {
           const CallSite& s = fn_.calls[i.a];
@@ -630,7 +637,6 @@ class FunctionVerifier {
         } else {
           for_each_operand(fn_, i, [&](const ValueId v) { check(v, false); });
         }
-        if (!ok) bad("an operand is used where its definition is not known");
       }
     }
   }
@@ -639,6 +645,7 @@ class FunctionVerifier {
   const TypeTable& types_;
   const Function& fn_;
   std::vector<Problem>& problems_;
+  const Names& names_;
   bool legal_;
   uint32_t block_ = ~0u, inst_ = ~0u;
   std::vector<uint8_t> inst_ok_;  // nothing is wrong with the instruction so far
@@ -647,12 +654,12 @@ class FunctionVerifier {
 
 }  // namespace
 
-void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems) {
+void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems, const Names& names) {
   if (!fn.symbol.valid() || fn.symbol.value >= module.symbols.size()) {
     problems.push_back({SymbolIndex{}, ~0u, ~0u, "a function without a symbol"});
     return;
   }
-  FunctionVerifier(module, fn, problems).run();
+  FunctionVerifier(module, fn, problems, names).run();
 }
 
 void verify_symbols(const Module& m, std::vector<Problem>& problems) {

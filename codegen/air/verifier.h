@@ -16,10 +16,18 @@ struct Problem {
   uint32_t block = ~0u;
   uint32_t inst = ~0u;     // in Function::insts
   std::string message;
+  ValueId operand;         // the operand that is wrong, if it is one
+};
+
+// What blocks and values are called where they have names; messages have them.
+struct Names {
+  virtual ~Names() = default;
+  virtual std::string block(uint32_t index) const { return "block " + std::to_string(index); }
+  virtual std::string value(ValueId v) const { return "value " + std::to_string(v.value); }
 };
 
 // Appends the problems of one function. `fn.symbol` must be a symbol of the module.
-void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems);
+void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems, const Names& names = {});
 // Symbols, data, comdats, inits: all but the functions' bodies.
 void verify_symbols(const Module& module, std::vector<Problem>& problems);
 // The same, and the functions of Module::in_memory (not those behind Module::bodies).

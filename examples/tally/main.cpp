@@ -3,7 +3,7 @@
 // Compiles a program and links it in the same process; the arguments behind the output go to the linker as they are, around the module
 // where "{}" stands: start files, libraries, options.
 //
-//   tally primes.tally primes -static /usr/lib/x86_64-linux-gnu/crt1.o {} -L/usr/lib/x86_64-linux-gnu -lc
+//   build/release/examples/tally examples/tally/primes.tally primes /usr/lib/x86_64-linux-gnu/crt1.o {} -lc
 #include <cstdio>
 #include <fstream>
 #include <iterator>

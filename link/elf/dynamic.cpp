@@ -25,9 +25,13 @@ uint32_t add_string(Link& link, std::string_view s) {
 
 std::string_view base_name(std::string_view name) { return name.substr(0, name.find('@')); }
 
+// Versions are numbered from 2 (0: local, 1: the base) in 15 bits, the sixteenth being VERSYM_HIDDEN.
+constexpr uint16_t max_version = VERSYM_HIDDEN - 1;
+
 void make_versions(Link& link) {
   auto& syms = link.dynamic_symbols;
-  uint16_t next = uint16_t(link.version_defs.size() + 2);
+  size_t count = link.version_defs.size() + 1;  // numbers given so far
+  auto next = [&] { return uint16_t(std::min<size_t>(++count, max_version)); };
   link.versym_data.assign(syms.size() + 1, VER_NDX_GLOBAL);
   link.versym_data[0] = VER_NDX_LOCAL;
   struct Need {
@@ -47,7 +51,7 @@ void make_versions(Link& link) {
     if (v < 2 || v >= so.version_names.size() || so.version_names[v].empty()) continue;
     if (so.version_out.size() <= v) so.version_out.resize(so.version_names.size());
     if (!so.version_out[v]) {
-      so.version_out[v] = next++;
+      so.version_out[v] = next();
       auto it = std::find_if(needs.begin(), needs.end(), [&](const Need& n) { return n.file == &so; });
       if (it == needs.end()) it = needs.insert(needs.end(), Need{&so, {}});
       it->versions.emplace_back(v, uint16_t(so.version_out[v]));
@@ -60,10 +64,11 @@ void make_versions(Link& link) {
       if (!n.file->soname.starts_with("libc.so.")) continue;
       for (uint16_t v = 2; v < n.file->version_names.size(); v++)
         if (n.file->version_names[v] == "GLIBC_ABI_DT_RELR" && !n.file->version_out[v]) {
-          n.file->version_out[v] = next;
-          n.versions.emplace_back(v, next++);
+          n.file->version_out[v] = next();
+          n.versions.emplace_back(v, uint16_t(n.file->version_out[v]));
         }
     }
+  if (count > max_version) link.diag.error("the output needs " + std::to_string(count - 1) + " symbol versions; ELF has room for " + std::to_string(max_version - 1));
   link.verneed_count = uint32_t(needs.size());
   std::sort(needs.begin(), needs.end(), [](const Need& a, const Need& b) { return a.file->priority < b.file->priority; });
   auto& d = link.verneed_data;
@@ -81,12 +86,12 @@ void make_versions(Link& link) {
     std::string base = !link.opt.soname.empty() ? link.opt.soname : link.opt.output.substr(link.opt.output.rfind('/') + 1);
     std::string_view base_saved = link.save(base);
     link.verdef_count = uint32_t(link.version_defs.size() + 1);
+    std::unordered_map<std::string_view, std::string_view> parents;
+    for (auto& n : link.versions.nodes) parents[n.name] = n.parent;
     for (uint32_t i = 0; i < link.verdef_count; i++) {
       std::string_view name = i ? std::string_view(link.version_defs[i - 1]) : base_saved;
       std::string_view parent;
-      if (i)
-        for (auto& n : link.versions.nodes)
-          if (n.name == name) parent = n.parent;
+      if (auto it = parents.find(name); i && it != parents.end()) parent = it->second;
       uint16_t aux = parent.empty() ? 1 : 2;
       append_le(v, Verdef{1, uint16_t(i ? 0 : VER_FLG_BASE), uint16_t(i + 1), aux, sysv_hash(name), sizeof(Verdef),
                           i + 1 < link.verdef_count ? uint32_t(sizeof(Verdef) + aux * sizeof(Verdaux)) : 0});
@@ -261,7 +266,7 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   symbol(DT_FINI, o.fini);
   auto array = [&](const char* name, int64_t tag, int64_t size_tag) {
     for (auto& s : link.sections)
-      if (s->name == name && s->size && !s->write) {
+      if (s->name == name && s->size && !s->write && s->alloc()) {
         add(tag, s->addr);
         add(size_tag, s->size);
       }
@@ -337,17 +342,14 @@ void write_dynamic_tables(Link& link) {
   uint8_t* image = link.image;
   if (link.interp && link.interp->index) link.interp->write(link, *link.interp, image + link.interp->offset);
   if (link.is_static_output) return;
-  auto copy = [&](OutputSection* s, const void* data, size_t n) {
-    if (s && n) std::memcpy(image + s->offset, data, n);
-  };
-  copy(link.dynstr, link.dynstr_data.data(), link.dynstr_data.size());
-  copy(link.gnu_hash, link.gnu_hash_data.data(), link.gnu_hash_data.size());
-  copy(link.hash, link.hash_data.data(), link.hash_data.size());
-  copy(link.versym, link.versym_data.data(), link.versym_data.size() * 2);
-  copy(link.verneed, link.verneed_data.data(), link.verneed_data.size());
-  copy(link.verdef, link.verdef_data.data(), link.verdef_data.size());
-  std::vector<Dyn> d = dynamic_entries(link);
-  copy(link.dynamic, d.data(), d.size() * sizeof(Dyn));
+  auto copy = [&](OutputSection* s, const auto& body) { copy_body(link, s, body.data(), body.size() * sizeof body[0]); };
+  copy(link.dynstr, link.dynstr_data);
+  copy(link.gnu_hash, link.gnu_hash_data);
+  copy(link.hash, link.hash_data);
+  copy(link.versym, link.versym_data);
+  copy(link.verneed, link.verneed_data);
+  copy(link.verdef, link.verdef_data);
+  copy(link.dynamic, dynamic_entries(link));
   uint8_t* out = image + link.dynsym->offset + sizeof(Sym);
   std::memset(image + link.dynsym->offset, 0, sizeof(Sym));
   bool too_many_sections = false;

@@ -52,6 +52,11 @@ void split_eh_frames(Link& link, ObjectFile& file) {
         break;
       }
       uint64_t end = at + 4 + length;
+      for (; reloc < a.reloc_count && uint64_t(a.relocs[reloc].offset) < at; reloc++) bad |= a.relocs[reloc].type != 0;
+      if (bad) {
+        fail("a relocation lies outside of the records");
+        break;
+      }
       uint32_t begin = reloc;
       while (reloc < a.reloc_count && uint64_t(a.relocs[reloc].offset) < end) reloc++;
       uint32_t cie_pointer = load_le<uint32_t>(a.data + at + 4);
@@ -66,11 +71,8 @@ void split_eh_frames(Link& link, ObjectFile& file) {
       } else {
         uint64_t cie_at = at + 4 - cie_pointer;
         uint32_t cie = none;
-        for (size_t k = file.cies.size(); k-- > first_cie;)
-          if (file.cies[k].input_offset == cie_at) {
-            cie = uint32_t(k);
-            break;
-          }
+        auto found = std::lower_bound(file.cies.begin() + ptrdiff_t(first_cie), file.cies.end(), cie_at, [](const Cie& c, uint64_t at) { return c.input_offset < at; });
+        if (found != file.cies.end() && found->input_offset == cie_at) cie = uint32_t(found - file.cies.begin());
         if (cie == none) {
           fail("an FDE refers to no CIE");
           bad = true;

@@ -1,5 +1,4 @@
 // The ELF linker from its command line to its output: a list of passes.
-#include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
 
@@ -12,6 +11,8 @@
 #include "link/driver.h"
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
+#include "link/output_file.h"
+#include "link/process.h"
 
 namespace lode::link::elf {
 
@@ -150,12 +151,8 @@ bool layout_all(Link& link) {
     std::vector<uint64_t> places;
     for (ObjectFile* f : link.objects)
       for (uint64_t p : f->relr) places.push_back(link.atom_address[uint32_t(p >> 32)] + uint32_t(p));
-    for (const Link::GotEntry& e : link.got_entries) {
-      if (e.kind != 0 || e.symbol == none) continue;
-      const Symbol& s = link.symbols[e.symbol];
-      bool fixed = s.atom == none && !s.linker_defined && s.type != STT_GNU_IFUNC;
-      if (!s.imported && link.pic && !fixed) places.push_back(got_address(link, link.aux[s.aux].got));
-    }
+    for (const Link::GotEntry& e : link.got_entries)
+      if (got_slot_is_relative(link, e)) places.push_back(got_address(link, link.aux[link.symbols[e.symbol].aux].got));
     link.relr_words = encode_relr(places);
     uint64_t bytes = link.relr_words.size() * 8;
     if (bytes == 0) {
@@ -172,24 +169,6 @@ bool layout_all(Link& link) {
   }
   assign_symbol_addresses(link);
   return !link.diag.has_errors();
-}
-
-// For make: the output depends on every file that was read.
-void write_dependencies(Link& link) {
-  if (link.opt.dependency_file.empty()) return;
-  std::FILE* out = std::fopen(link.opt.dependency_file.c_str(), "w");
-  if (!out) {
-    link.diag.error("cannot open dependency file " + link.opt.dependency_file);
-    return;
-  }
-  std::vector<std::string> names;
-  for (const std::string& n : link.linked_names)
-    if (std::find(names.begin(), names.end(), n) == names.end()) names.push_back(n);
-  std::fprintf(out, "%s:", link.opt.output.c_str());
-  for (const std::string& n : names) std::fprintf(out, " %s", n.c_str());
-  std::fprintf(out, "\n");
-  for (const std::string& n : names) std::fprintf(out, "\n%s:\n", n.c_str());
-  std::fclose(out);
 }
 
 // --compress-debug-sections: the finished bodies, packed where that is shorter. They have no address, so nothing that has one
@@ -325,14 +304,31 @@ bool run(Link& link) {
     if (link.diag.flush()) return false;
     if (!write_output(link)) return false;
   }
+  return !link.diag.has_errors();
+}
+
+}  // namespace
+
+// For make: the output depends on every file that was read.
+void write_dependencies(Link& link) {
+  if (link.opt.dependency_file.empty()) return;
+  std::vector<std::string_view> names;
+  std::unordered_set<std::string_view> seen;
+  for (const std::string& n : link.linked_names)
+    if (seen.insert(n).second) names.push_back(n);
+  std::string text = link.opt.output + ":";
+  for (std::string_view n : names) text.append(" ").append(n);
+  text += "\n";
+  for (std::string_view n : names) text.append("\n").append(n).append(":\n");
+  if (auto r = write_text(link.opt.dependency_file, text); !r) link.diag.error(std::move(r.error()).at("dependency file"));
+}
+
+void write_listings(Link& link) {
   write_dependencies(link);
   print_map(link);
   print_dependencies(link);
   why_live(link);
-  return true;
 }
-
-}  // namespace
 
 int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages) {
   auto owned = std::make_unique<Link>();
@@ -355,10 +351,11 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
     return 0;
   }
   size_t threads = link.opt.threads ? link.opt.threads : std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
-  tbb::global_control control(tbb::global_control::max_allowed_parallelism, threads);
+  ThreadLimit limit(threads);
   bool ok = run(link);
   if (link.diag.flush()) ok = false;
   report_times(link);
+  if (link.diag.flush()) ok = false;
   std::fflush(stdout);
   // The arrays are large and the process is about to end: leave them to the system. Within another program they are freed.
   if (!messages) (void)owned.release();

@@ -42,7 +42,7 @@ void places_of_lea(const Atom& a, uint32_t id, std::vector<Place>& taken) {
 void places_of(Link& link, ObjectFile& f, std::vector<Place>& taken) {
   for (uint32_t i = 1; i < f.sections.size(); i++) {
     const Atom& a = link.atoms[f.atom_base + i];
-    if (!a.live || a.kind != AtomKind::regular || a.folded || !(f.sections[i].flags & SHF_ALLOC)) continue;
+    if (!a.live || a.kind != AtomKind::regular || a.folded || !is_loaded(link, a)) continue;
     const bool code = f.sections[i].flags & SHF_EXECINSTR;
     if (code) places_of_lea(a, f.atom_base + i, taken);
     for (uint32_t r = 0; r < a.reloc_count; r++) {

@@ -108,7 +108,7 @@ class Folder {
       if (listed) return;
       for (uint32_t i = 1; i < f.sections.size(); i++) {
         const Atom& a = link_.atoms[f.atom_base + i];
-        if (!a.live || a.kind != AtomKind::regular || !(f.sections[i].flags & SHF_ALLOC)) continue;
+        if (!a.live || a.kind != AtomKind::regular || !is_loaded(link_, a)) continue;
         for (uint32_t r = 0; r < a.reloc_count; r++)
           if (!link_.target->is_call(a.relocs[r].type)) mark_symbol(f, a.relocs[r].sym);
       }

@@ -1,4 +1,4 @@
-// Open: finds, maps and recognises the inputs.
+// Open: finds, opens and recognises the inputs.
 //
 // What a file is, its first bytes say: ELF object or shared library, archive, bitcode; anything else is text, a linker script
 // or AIR. Archives and --start-lib ranges enter as names only: their members are "lazy" until resolution takes them. An archive
@@ -6,9 +6,7 @@
 // (ar without the plugin does not index those), and all are when there is no index.
 //
 // An object's rank in every tie is its `priority`: inputs count in the order of the command line, members inside their archive.
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/types.h>
 #include <tbb/parallel_for.h>
 #include <unistd.h>
 
@@ -23,47 +21,6 @@
 namespace lode::link::elf {
 
 namespace {
-
-struct Mapped {
-  Bytes data;
-  dev_t dev = 0;
-  ino_t ino = 0;
-};
-
-Result<Mapped> map_file(const std::string& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return error("cannot open " + path + ": " + std::strerror(errno));
-  struct stat st;
-  if (fstat(fd, &st) != 0) {
-    int e = errno;
-    close(fd);
-    return error("cannot open " + path + ": " + std::strerror(e));
-  }
-  if (S_ISDIR(st.st_mode)) {
-    close(fd);
-    return error("cannot open " + path + ": Is a directory");
-  }
-  Mapped m;
-  m.dev = st.st_dev;
-  m.ino = st.st_ino;
-  if (S_ISREG(st.st_mode) && st.st_size > 0) {
-    void* p = mmap(nullptr, size_t(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p == MAP_FAILED) {
-      int e = errno;
-      close(fd);
-      return error("cannot map " + path + ": " + std::strerror(e));
-    }
-    m.data = {static_cast<const uint8_t*>(p), size_t(st.st_size)};
-  } else if (!S_ISREG(st.st_mode)) {
-    // A pipe or a device: read it; the memory lives as long as the process.
-    auto* text = new std::vector<uint8_t>;
-    uint8_t buf[65536];
-    for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;) text->insert(text->end(), buf, buf + n);
-    m.data = *text;
-  }
-  close(fd);
-  return m;
-}
 
 std::string real_path(const std::string& path) {
   char* p = realpath(path.c_str(), nullptr);
@@ -152,6 +109,9 @@ class Opener {
     open_path(path, a, none, depth, true);
   }
 
+  // Was this file met before? What came from a pipe has no identity.
+  static bool is_again(std::set<std::pair<dev_t, ino_t>>& seen, const OpenedFile& f) { return f.inode && !seen.insert({f.device, f.inode}).second; }
+
   uint32_t new_archive(std::string path, Bytes data) {
     auto ar = std::make_unique<ArchiveInput>();
     ar->path = std::move(path);
@@ -178,7 +138,7 @@ class Opener {
         return;
       }
     path = with_sysroot(path);
-    auto m = map_file(path);
+    auto m = link_.inputs.open(path);
     if (!m) {
       link_.diag.error(m.error());
       return;
@@ -187,7 +147,7 @@ class Opener {
     if (opt_.trace) std::printf("%s\n", path.c_str());
     Bytes data = m->data;
     if (formats::Archive::is_archive(data)) {
-      if (!state.whole_archive && !seen_archives_.insert({m->dev, m->ino}).second) return;
+      if (!state.whole_archive && is_again(seen_archives_, *m)) return;
       open_archive(path, data, state);
     } else if (is_elf(data)) {
       if (data.size() < sizeof(Ehdr)) {
@@ -204,7 +164,7 @@ class Opener {
           link_.diag.error(path + ": attempted static link of a dynamic object");
           return;
         }
-        if (!seen_shared_.insert({m->dev, m->ino}).second) {
+        if (is_again(seen_shared_, *m)) {
           for (auto& f : link_.files)
             if (f->kind == FileKind::shared && f->path == path && !state.as_needed) f->as_needed = false;
           return;
@@ -321,10 +281,7 @@ class Opener {
       return;
     }
     std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
-    if (data.empty() && path != "/dev/null") {
-      link_.diag.error(path + ": unknown file type: the file is empty");
-      return;
-    }
+    if (data.empty()) return;  // a linker script without statements, as other linkers have it
     if (text.find('\0') != std::string_view::npos) {
       link_.diag.error(path + ": unknown file type");
       return;
@@ -394,7 +351,7 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
       size_t slash = ar.path.rfind('/');
       if (slash != std::string::npos) path = ar.path.substr(0, slash + 1) + path;
     }
-    auto mapped = map_file(path);
+    auto mapped = link.inputs.open(path);
     if (!mapped) {
       link.diag.error(std::move(mapped.error()).at(ar.path));
       return;
@@ -440,11 +397,10 @@ InputFile* take_lazy(Link& link, uint32_t lazy_index) {
 }
 
 bool read_whole_file(const std::string& path, std::string& text) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  char buf[65536];
-  for (ssize_t n; (n = read(fd, buf, sizeof buf)) > 0;) text.append(buf, size_t(n));
-  close(fd);
+  InputFiles files;
+  auto file = files.open(path);
+  if (!file) return false;
+  text.append(reinterpret_cast<const char*>(file->data.data()), file->data.size());
   return true;
 }
 
@@ -498,7 +454,7 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
     auto& obj = static_cast<ObjectFile&>(*f);
     uint32_t first;
     if (!link.atoms.extend(obj.sections.size(), obj.atom_base) || !link.atom_address.extend(obj.sections.size(), first))
-      fail(*f, error("too many sections in all inputs together"));
+      fail(*f, error(too_many_sections));
   }
   tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
     if (files[i]->alive && files[i]->is_object()) parse_object(link, static_cast<ObjectFile&>(*files[i]));
@@ -511,7 +467,7 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
   link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
   uint32_t first = 0, unused;
   if (!link.symbols.extend(fresh.size(), first) || !link.best.extend(fresh.size(), unused) || !link.lazy_of.extend(fresh.size(), unused)) {
-    link.diag.error("too many symbols");
+    link.diag.error(too_many_symbols);
     return;
   }
   tbb::parallel_for(size_t(0), fresh.size(), [&](size_t i) {

@@ -32,6 +32,7 @@
 #include "link/diagnostics.h"
 #include "link/elf/options.h"
 #include "link/elf/virtual_array.h"
+#include "link/input_files.h"
 
 namespace lode::link::elf {
 
@@ -407,6 +408,7 @@ struct Link {
   const Target* target = nullptr;
 
   // Inputs
+  InputFiles inputs;
   std::vector<std::unique_ptr<InputFile>> files;
   std::vector<std::unique_ptr<ArchiveInput>> archives;
   std::vector<LazyMember> lazy;
@@ -512,6 +514,9 @@ inline std::string_view section_name(const ObjectFile& f, uint32_t i) {
 }
 bool is_c_identifier(std::string_view s);
 
+// Is an atom part of the image in memory? Its output section says so, once there is one.
+inline bool is_loaded(const Link& link, const Atom& a) { return a.out != none && link.sections[a.out]->alloc(); }
+
 // The order in which files own COMDAT groups. A group made from IR may lack members that an optimiser found unused here, so an
 // object's group comes first.
 inline uint32_t comdat_rank(const InputFile& f) { return f.priority | (f.kind == FileKind::module ? 0x80000000u : 0); }
@@ -523,6 +528,10 @@ inline uint64_t size_of(const Link& link, const Symbol& s) {
 
 // The name of the function or data that covers `offset` of an atom, for messages; empty when there is none.
 std::string place_name(Link& link, const Atom& atom, uint64_t offset);
+
+// What is said when an array of these has no room left.
+inline constexpr const char* too_many_symbols = "too many symbols in all inputs together, or no address space left for them (ulimit -v)";
+inline constexpr const char* too_many_sections = "too many sections in all inputs together, or no address space left for them (ulimit -v)";
 
 // ---- passes -----------------------------------------------------------------------------------------------------------------
 
@@ -615,6 +624,11 @@ bool layout(Link& link);
 void assign_symbol_addresses(Link& link);
 // output.cpp
 bool write_output(Link& link);
+// elf_main.cpp: the map, dependencies and what else was asked for, when the output is complete but not yet in its place.
+void write_listings(Link& link);
+void write_dependencies(Link& link);  // for make
+// The body of a section that was made elsewhere; an error when its size is not what layout gave it. Null, gone: nothing.
+void copy_body(Link& link, const OutputSection* s, const void* data, size_t size);
 // relocatable.cpp
 bool link_relocatable(Link& link);
 // report.cpp

@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "base/bytes.h"
+#include "codegen/air/aliases.h"
 #include "codegen/air/text.h"
 
 namespace lode::link::elf {
@@ -162,15 +163,10 @@ class Reader {
 
   // What an alias stands for: a defined function or variable, and the distance from it.
   Result<uint32_t> base_of(uint32_t i, int64_t& offset) {
-    offset = 0;
-    for (unsigned depth = 0; depth < 64; depth++) {
-      const air::Symbol& x = m_.symbols[i];
-      if (x.kind != air::SymbolKind::alias && !(x.kind == air::SymbolKind::ifunc)) return i;
-      if (!x.aliasee.valid() || x.aliasee.value >= m_.symbols.size()) break;
-      offset += x.alias_offset;
-      i = x.aliasee.value;
-    }
-    return error("alias " + std::string(m_.str(m_.symbols[i].name)) + " stands for nothing");
+    air::AliasBase base = aliases_.of(air::SymbolIndex(i));
+    if (!base.symbol.valid()) return error("alias " + std::string(m_.str(m_.symbols[i].name)) + " stands for nothing");
+    offset = base.offset;
+    return base.symbol.value;
   }
 
   Result<void> make_symbols() {
@@ -332,6 +328,7 @@ class Reader {
   const air::Module& m_;
   bool pic_, relocatable_;
   std::vector<uint32_t> section_of_;  // by air::SymbolIndex
+  air::AliasBases aliases_{m_, true};
   std::vector<std::vector<formats::elf::Word>> groups_;
   std::unordered_map<uint64_t, uint32_t> block_slots_;  // function << 32 | block: its place in the function's list
   std::unordered_set<uint32_t> copied_;                 // sections whose data is a copy
@@ -362,6 +359,9 @@ Result<void> read_module(ObjectFile& file, bool pic, bool relocatable) {
     state->text = std::make_unique<air::Module>(std::move(*m));
     state->module = state->text.get();
   }
+  const std::string& triple = state->module->triple;
+  const std::string machine = triple.substr(0, triple.find('-'));
+  if (!machine.empty() && machine != "x86_64" && machine != "amd64") return error("was made for another target (" + triple + ")");
   if (state->module->types.layout().pointer_bytes != 8) return error("was made for a target with pointers of 4 bytes");
   file.module = state;
   return Reader(file, pic, relocatable).run();
@@ -383,7 +383,10 @@ void patch_block_references(ModuleState& m) {
 void number_module_symbols(Link& link, ObjectFile& file) {
   ModuleState& s = *file.module;
   uint32_t first, unused, locals = file.first_global;
-  if (!link.symbols.append(locals, first) || !link.best.append(locals, unused) || !link.lazy_of.append(locals, unused)) return;
+  if (!link.symbols.append(locals, first) || !link.best.append(locals, unused) || !link.lazy_of.append(locals, unused)) {
+    link.diag.error(too_many_symbols);
+    return;
+  }
   s.first_local_id = first;
   for (uint32_t i = 1; i < locals; i++) {
     const Sym& sym = s.syms[i];

@@ -1,6 +1,5 @@
 // Write: every live atom copies itself into the mapped output and relocates itself there, in parallel; then the synthetic
-// sections, the symbol table, the headers, and the build id over all of it.
-//
+// sections, the symbol table, the headers, and the build id over all of it. The output appears when all is well, listings included.
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_sort.h>
 #include <xxhash.h>
@@ -11,11 +10,20 @@
 
 #include "base/bytes.h"
 #include "link/digest.h"
+#include "link/output_file.h"
 #include "link/elf/lower.h"
-#include "link/elf/output_file.h"
 #include "link/elf/target.h"
 
 namespace lode::link::elf {
+
+void copy_body(Link& link, const OutputSection* s, const void* data, size_t size) {
+  if (!s || s->gone) return;
+  if (size != s->size) {
+    link.diag.error("internal error: section " + s->name + " has " + std::to_string(size) + " bytes where layout gave it " + std::to_string(s->size));
+    return;
+  }
+  if (size) std::memcpy(link.image + s->offset, data, size);
+}
 
 namespace {
 
@@ -32,7 +40,7 @@ void write_atoms(Link& link) {
   // Gaps between atoms: nop-free fill of zeros is what a fresh file has; code gets int3.
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
-    Rela* dynrel = link.dynrels.data() + f.dynrel_offset;
+    DynamicRelocations dynrels(link.dynrels.data() + f.dynrel_offset, f.dynrel_count);
     for (uint32_t i = 1; i < f.sections.size(); i++) {
       Atom& a = link.atoms[f.atom_base + i];
       if (!a.live || a.out == none || a.kind != AtomKind::regular || a.folded || !a.data || !a.size) continue;
@@ -41,9 +49,10 @@ void write_atoms(Link& link) {
       uint8_t* out = link.image + s.offset + a.offset;
       std::memcpy(out, a.data, a.size);
       if (!a.reloc_count) continue;
-      if (s.alloc()) link.target->apply(link, f, a, out, s.addr + a.offset, dynrel);
+      if (s.alloc()) link.target->apply(link, f, a, out, s.addr + a.offset, dynrels);
       else link.target->apply_nonalloc(link, f, a, out);
     }
+    if (!dynrels.complete()) link.diag.error(f.name + ": internal error: the dynamic relocations written are not those counted", uint64_t(f.priority) << 40);
   });
   for (auto& m : link.merged) {
     const Atom& body = link.atoms[m->body];
@@ -82,7 +91,7 @@ void write_dynamic_relocations(Link& link) {
       return uint64_t(a.offset) < uint64_t(b.offset);
     });
   }
-  std::memcpy(link.image + link.reldyn->offset, rels.data(), rels.size() * sizeof(Rela));
+  copy_body(link, link.reldyn, rels.data(), rels.size() * sizeof(Rela));
 }
 
 void write_headers(Link& link) {
@@ -212,7 +221,7 @@ bool write_output(Link& link) {
     if (s && s->index) s->write(link, *s, link.image + s->offset);
   write_got(link, link.image);
   write_dynamic_relocations(link);
-  if (link.relrdyn && link.relrdyn->size) std::memcpy(link.image + link.relrdyn->offset, link.relr_words.data(), link.relr_words.size() * 8);
+  if (link.relrdyn) copy_body(link, link.relrdyn, link.relr_words.data(), link.relr_words.size() * 8);
   write_dynamic_tables(link);
   write_symtab(link, link.image);
   write_emitted_relocations(link);
@@ -220,6 +229,9 @@ bool write_output(Link& link) {
     if (!s->compressed.empty()) std::memcpy(link.image + s->offset, s->compressed.data(), s->compressed.size());
   write_headers(link);
   write_build_id(link);
+  if (link.diag.flush()) return false;
+  if (auto r = link.inputs.check_unchanged(); !r) link.diag.error(r.error());
+  write_listings(link);
   if (link.diag.flush()) return false;
   if (auto r = file.commit(); !r) {
     link.diag.error(r.error());

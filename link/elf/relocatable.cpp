@@ -11,7 +11,7 @@
 
 #include "base/bytes.h"
 #include "link/elf/lower.h"
-#include "link/elf/output_file.h"
+#include "link/output_file.h"
 #include "link/elf/target.h"
 
 namespace lode::link::elf {
@@ -522,6 +522,9 @@ class Writer {
     for (const Piece& p : pieces)
       if (p.size) std::memcpy(*mapped + p.offset, p.data, p.size);
     std::memcpy(*mapped + at, headers.data(), headers.size() * sizeof(Shdr));
+    if (auto r = link_.inputs.check_unchanged(); !r) link_.diag.error(r.error());
+    write_dependencies(link_);
+    if (link_.diag.flush()) return false;
     if (auto r = file.commit(); !r) {
       link_.diag.error(r.error());
       return false;

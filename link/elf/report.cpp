@@ -5,48 +5,40 @@
 
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
+#include "link/output_file.h"
 
 namespace lode::link::elf {
 
 // Address, size, alignment of every section, of what lies in it, and of the symbols there.
 void print_map(Link& link) {
   if (!link.opt.print_map && link.opt.map_file.empty()) return;
-  std::FILE* out = stdout;
-  if (!link.opt.map_file.empty() && link.opt.map_file != "-") {
-    out = std::fopen(link.opt.map_file.c_str(), "w");
-    if (!out) {
-      link.diag.error("cannot open map file " + link.opt.map_file);
-      return;
-    }
-  }
+  std::string text;
   std::map<uint32_t, std::vector<const Symbol*>> by_atom;
   for (const Symbol& s : link.symbols)
     if (s.atom != none && !s.local && s.defined()) by_atom[s.atom].push_back(&s);
-  std::fprintf(out, "%18s %11s %5s Out     In      Symbol\n", "VMA", "Size", "Align");
-  auto line = [&](uint64_t addr, uint64_t size, uint64_t align) {
-    std::fprintf(out, "%#18llx %11llu %5llu ", static_cast<unsigned long long>(addr), static_cast<unsigned long long>(size), static_cast<unsigned long long>(align));
+  char columns[96];
+  auto line = [&](uint64_t addr, uint64_t size, uint64_t align) -> std::string& {
+    std::snprintf(columns, sizeof columns, "%#18llx %11llu %5llu ", static_cast<unsigned long long>(addr), static_cast<unsigned long long>(size), static_cast<unsigned long long>(align));
+    return text += columns;
   };
+  std::snprintf(columns, sizeof columns, "%18s %11s %5s Out     In      Symbol\n", "VMA", "Size", "Align");
+  text += columns;
   for (OutputSection* s : link.order) {
     if (!s->index) continue;
-    line(s->addr, s->size, s->align);
-    std::fprintf(out, "%s\n", s->name.c_str());
+    line(s->addr, s->size, s->align) += s->name + "\n";
     for (uint32_t id : s->atoms) {
       const Atom& a = link.atoms[id];
       if (a.file == none || !a.size) continue;
-      line(link.atom_address[id], a.size, uint64_t{1} << a.p2align);
       InputFile& f = *link.files[a.file];
       std::string_view name = f.kind == FileKind::internal ? std::string_view("common") : section_name(static_cast<ObjectFile&>(f), a.section);
-      std::fprintf(out, "        %s:(%.*s)\n", f.name.c_str(), int(name.size()), name.data());
+      line(link.atom_address[id], a.size, uint64_t{1} << a.p2align) += "        " + f.name + ":(" + std::string(name) + ")\n";
       if (auto it = by_atom.find(id); it != by_atom.end()) {
         std::sort(it->second.begin(), it->second.end(), [](auto* x, auto* y) { return x->value != y->value ? x->value < y->value : x->str() < y->str(); });
-        for (const Symbol* y : it->second) {
-          line(y->address, 0, 0);
-          std::fprintf(out, "                %s\n", link.display(*y).c_str());
-        }
+        for (const Symbol* y : it->second) line(y->address, 0, 0) += "                " + link.display(*y) + "\n";
       }
     }
   }
-  if (out != stdout) std::fclose(out);
+  if (auto r = write_text(link.opt.map_file.empty() ? "-" : link.opt.map_file, text); !r) link.diag.error(std::move(r.error()).at("map file"));
 }
 
 // -y: every file that defines or refers to one of the symbols.
@@ -87,7 +79,7 @@ void why_live(Link& link) {
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       uint32_t from = f->atom_base + i;
       const Atom& a = link.atoms[from];
-      if (!a.live || !(f->sections[i].flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) continue;
+      if (!a.live || !is_loaded(link, a)) continue;
       for (uint32_t r = 0; r < a.reloc_count; r++) {
         if (a.relocs[r].sym >= f->syms.size()) continue;
         Referent t = referent(link, *f, a.relocs[r].sym);

@@ -343,7 +343,7 @@ static bool intern_archives(Link& link, size_t first) {
   link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
   uint32_t at = 0, unused;
   if (!link.symbols.append(fresh.size(), at) || !link.best.extend(fresh.size(), unused) || !link.lazy_of.extend(fresh.size(), unused)) {
-    link.diag.error("too many symbols");
+    link.diag.error(too_many_symbols);
     return false;
   }
   for (size_t i = 0; i < fresh.size(); i++) {

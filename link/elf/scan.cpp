@@ -112,7 +112,9 @@ void report_undefined(Link& link) {
       link.diag.warning(text, k++);
       continue;
     }
-    if (std::string n = similar_name(link, s.str()); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
+    // Looked for while messages are still printed: it takes a walk over all names.
+    const bool shown = link.opt.error_limit == 0 || k < link.opt.error_limit;
+    if (std::string n = shown ? similar_name(link, s.str()) : std::string(); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
     if (s.str().starts_with("_ZTV")) text += "\n>>> the vtable symbol may be undefined because the class is missing its key function";
     link.diag.error(text, k++);
   }
@@ -124,21 +126,30 @@ void scan_relocations(Link& link) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = 1; i < f.sections.size(); i++) {
       Atom& a = link.atoms[f.atom_base + i];
-      if (!a.live || a.kind != AtomKind::regular || !a.reloc_count || !(f.sections[i].flags & SHF_ALLOC) || a.folded) continue;
+      if (!a.live || a.kind != AtomKind::regular || !a.reloc_count || a.folded || !is_loaded(link, a)) continue;
       link.target->scan(link, f, a);
     }
+    auto scan_record = [&](uint32_t atom, uint32_t begin, uint32_t end) {
+      Atom part = link.atoms[atom];
+      part.relocs += begin;
+      part.reloc_count = end - begin;
+      link.target->scan(link, f, part);
+    };
     std::vector<bool> used(f.cies.size());
     for (const Fde& fde : f.fdes) {
       const Atom& a = link.atoms[fde.atom];
-      if (a.live && a.kind == AtomKind::regular && !a.folded) used[fde.cie] = true;
+      if (!a.live || a.kind != AtomKind::regular || a.folded) continue;
+      used[fde.cie] = true;
+      const Rela* relocs = link.atoms[fde.source].relocs;
+      // The first is the start of the code, which is here whoever else defines a symbol of that name.
+      uint32_t begin = fde.reloc_begin;
+      if (relocs[begin].type == link.target->r_pcrel32) begin++;
+      bool plain = true;
+      for (uint32_t r = begin; r < fde.reloc_end; r++) plain &= relocs[r].type == link.target->r_pcrel32 && relocs[r].sym < f.first_global;
+      if (!plain) scan_record(fde.source, begin, fde.reloc_end);
     }
-    for (size_t c = 0; c < f.cies.size(); c++) {
-      if (!used[c] || f.cies[c].reloc_begin == f.cies[c].reloc_end) continue;
-      Atom part = link.atoms[f.cies[c].atom];
-      part.relocs += f.cies[c].reloc_begin;
-      part.reloc_count = f.cies[c].reloc_end - f.cies[c].reloc_begin;
-      link.target->scan(link, f, part);
-    }
+    for (size_t c = 0; c < f.cies.size(); c++)
+      if (used[c] && f.cies[c].reloc_begin != f.cies[c].reloc_end) scan_record(f.cies[c].atom, f.cies[c].reloc_begin, f.cies[c].reloc_end);
   });
   if (link.has_modules) scan_functions(link);
   // Locals with slots become symbols.
@@ -153,7 +164,10 @@ void scan_relocations(Link& link) {
     }
     for (PromotedLocal& p : unique) {
       uint32_t id, unused;
-      if (!link.symbols.append(1, id) || !link.best.append(1, unused) || !link.lazy_of.append(1, unused)) return;
+      if (!link.symbols.append(1, id) || !link.best.append(1, unused) || !link.lazy_of.append(1, unused)) {
+        link.diag.error(too_many_symbols);
+        return;
+      }
       Symbol& s = link.symbols[id];
       const Sym& sym = f->syms[p.sym];
       std::string_view name = f->sym_name(sym);

@@ -2,12 +2,16 @@
 //
 // Input sections named after a function or object (-ffunction-sections: .text.main) join the section of their prefix. The
 // usual names are found in a table without a lock, in parallel; the others are few and looked up one after the other.
+// Objects that disagree whether a section of some name is loaded, or thread-local, each get what they ask for: two output sections
+// of that name, as with GNU ld and mold. So what is true of an input section in this is true of its output section.
 // Members stand in the order of the inputs; arrays of initialisers are sorted by their priority (.init_array.N, .ctors.N).
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <map>
+#include <tuple>
 
 #include "base/bytes.h"
 #include "base/version.h"
@@ -53,6 +57,10 @@ size_t prefix_of(std::string_view name) {
   }
   return prefix_count;
 }
+
+// How many output sections there may be of one name, and which of them one of these flags goes to.
+constexpr size_t variants = 4;
+size_t variant_of(uint64_t flags) { return (flags & SHF_ALLOC ? 1 : 0) | (flags & SHF_TLS ? 2 : 0); }
 
 constexpr uint64_t kept_flags = SHF_WRITE | SHF_ALLOC | SHF_EXECINSTR | SHF_TLS | SHF_X86_64_LARGE;
 
@@ -146,15 +154,19 @@ OutputSection* make_section(Link& link, std::string_view name, uint32_t type, ui
 }
 
 // The merged section for entries of this kind in an output section; `none` when the link has too many atoms.
-static uint32_t merged_section(Link& link, uint32_t out, uint64_t entsize, bool strings) {
-  for (uint32_t m = 0; m < link.merged.size(); m++)
-    if (link.merged[m]->out == out && link.merged[m]->entsize == entsize && link.merged[m]->strings == strings) return m;
+using MergedIndex = std::map<std::tuple<uint32_t, uint64_t, bool>, uint32_t>;  // output section, entry size, strings?
+static uint32_t merged_section(Link& link, MergedIndex& index, uint32_t out, uint64_t entsize, bool strings) {
+  auto [known, fresh] = index.try_emplace({out, entsize, strings}, uint32_t(link.merged.size()));
+  if (!fresh) return known->second;
   auto m = std::make_unique<MergedSection>();
   m->out = out;
   m->entsize = entsize;
   m->strings = strings;
   uint32_t unused;
-  if (!link.atoms.append(1, m->body) || !link.atom_address.extend(1, unused)) return none;
+  if (!link.atoms.append(1, m->body) || !link.atom_address.extend(1, unused)) {
+    link.diag.error(too_many_sections);
+    return none;
+  }
   Atom& body = link.atoms[m->body];
   body.kind = AtomKind::merged;
   body.file = link.internal->id;
@@ -166,12 +178,12 @@ static uint32_t merged_section(Link& link, uint32_t out, uint64_t entsize, bool 
 }
 
 // The linker's name joins those of the compilers in .comment, as other linkers have it.
-static void sign(Link& link) {
+static void sign(Link& link, MergedIndex& index) {
   uint32_t out = none;
   for (const auto& s : link.sections)
     if (s->name == ".comment") out = s->id;
   if (out == none) out = make_section(link, ".comment", SHT_PROGBITS, SHF_MERGE | SHF_STRINGS, 1, nullptr)->id;
-  uint32_t m = merged_section(link, out, 1, true);
+  uint32_t m = merged_section(link, index, out, 1, true);
   if (m != none) link.merged[m]->own = std::string_view("Linker: lode " LODE_VERSION "\0", sizeof("Linker: lode " LODE_VERSION));
 }
 
@@ -181,7 +193,7 @@ void assign_sections(Link& link) {
     uint32_t types = 0;  // bit 0: NOBITS, 1: PROGBITS or other, 2: NOTE
     uint32_t section = none;
   };
-  std::vector<Common> common(prefix_count);
+  std::vector<Common> common(prefix_count * variants);
   std::vector<std::vector<uint32_t>> others(link.objects.size());
   constexpr uint32_t provisional = 0x80000000u;
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
@@ -197,15 +209,17 @@ void assign_sections(Link& link) {
         others[k].push_back(i);
         continue;
       }
-      a.out = provisional | uint32_t(p);
-      atomic_or(common[p].flags, s.flags & kept_flags);
-      atomic_min(common[p].first, uint64_t(f.priority) << 32 | i);
-      atomic_or(common[p].types, s.type == SHT_NOBITS ? 1u : 2u);
+      size_t n = p * variants + variant_of(s.flags);
+      a.out = provisional | uint32_t(n);
+      atomic_or(common[n].flags, s.flags & kept_flags);
+      atomic_min(common[n].first, uint64_t(f.priority) << 32 | i);
+      atomic_or(common[n].types, s.type == SHT_NOBITS ? 1u : 2u);
     }
   });
-  std::unordered_map<std::string_view, uint32_t> named;
-  for (size_t p = 0; p < prefix_count; p++) {
-    Common& c = common[p];
+  std::unordered_map<std::string_view, uint32_t> named[variants];
+  for (size_t n = 0; n < common.size(); n++) {
+    const size_t p = n / variants;
+    Common& c = common[n];
     if (!c.types) continue;
     uint32_t type = c.types == 1 ? SHT_NOBITS : SHT_PROGBITS;
     if (p == 9) type = SHT_INIT_ARRAY;
@@ -215,7 +229,7 @@ void assign_sections(Link& link) {
     OutputSection* o = make_section(link, prefixes[p], type, c.flags, 1, nullptr);
     o->first_seen = c.first;
     c.section = o->id;
-    named[o->name] = o->id;
+    named[n % variants][o->name] = o->id;
   }
   for (size_t k = 0; k < others.size(); k++) {
     ObjectFile& f = *link.objects[k];
@@ -224,11 +238,12 @@ void assign_sections(Link& link) {
       std::string_view name = section_name(f, i);
       if (link.opt.keep_text_prefix && !is_unique(link, name))
         if (std::string_view p = text_prefix_of(name); !p.empty()) name = p;
-      auto it = named.find(name);
-      if (it == named.end()) {
+      auto& same = named[variant_of(s.flags)];
+      auto it = same.find(name);
+      if (it == same.end()) {
         OutputSection* o = make_section(link, name, s.type, s.flags & kept_flags, 1, nullptr);
         o->first_seen = uint64_t(f.priority) << 32 | i;
-        it = named.emplace(o->name, o->id).first;
+        it = same.emplace(o->name, o->id).first;
       }
       OutputSection& o = *link.sections[it->second];
       o.flags |= s.flags & kept_flags;
@@ -245,18 +260,19 @@ void assign_sections(Link& link) {
   });
 
   // Merged sections: one for each (output section, entry size, strings?).
+  MergedIndex index;
   for (uint32_t i = 0; i < link.merge_inputs.size(); i++) {
     MergeInput& in = link.merge_inputs[i];
     Atom& a = link.atoms[in.atom];
     if (!a.live) continue;
     const Shdr& s = link.object(a.file).sections[a.section];
     bool strings = s.flags & SHF_STRINGS;
-    uint32_t found = merged_section(link, a.out, s.entsize, strings);
+    uint32_t found = merged_section(link, index, a.out, s.entsize, strings);
     if (found == none) return;
     in.merged = found;
     link.merged[found]->inputs.push_back(i);
   }
-  if (!link.opt.strip_all) sign(link);
+  if (!link.opt.strip_all) sign(link, index);
   merge_pieces(link);
 }
 
@@ -305,13 +321,16 @@ void allocate_commons(Link& link) {
   auto section = [&](const CommonWant& w) -> OutputSection& {
     const char* name = w.tls ? ".tbss" : w.large ? ".lbss" : ".bss";
     for (auto& s : link.sections)
-      if (s->name == name && !s->write) return *s;
+      if (s->name == name && !s->write && s->alloc()) return *s;
     uint64_t flags = SHF_ALLOC | SHF_WRITE | (w.tls ? uint64_t(SHF_TLS) : w.large ? uint64_t(SHF_X86_64_LARGE) : 0);
     return *make_section(link, name, SHT_NOBITS, flags, 1, nullptr);
   };
   for (const CommonWant& w : gather_commons(link)) {
     uint32_t atom, unused;
-    if (!link.atoms.append(1, atom) || !link.atom_address.extend(1, unused)) return;
+    if (!link.atoms.append(1, atom) || !link.atom_address.extend(1, unused)) {
+      link.diag.error(too_many_sections);
+      return;
+    }
     Atom& a = link.atoms[atom];
     a.kind = AtomKind::regular;
     a.live = 1;

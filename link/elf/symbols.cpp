@@ -124,7 +124,10 @@ uint32_t Link::intern(std::string_view name) {
   uint32_t id = names.insert(name, next);
   if (id == next) {
     uint32_t first;
-    if (!symbols.append(1, first) || !best.append(1, first) || !lazy_of.append(1, first)) return 0;
+    if (!symbols.append(1, first) || !best.append(1, first) || !lazy_of.append(1, first)) {
+      diag.error(too_many_symbols);
+      return 0;
+    }
     symbols[id].name = name.data();
     symbols[id].name_size = uint32_t(name.size());
     best[id] = ~uint64_t{0};

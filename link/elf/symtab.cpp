@@ -107,7 +107,8 @@ void size_symtab(Link& link) {
   link.strtab = make_section(link, ".strtab", SHT_STRTAB, 0, 1, nothing);
   link.strtab->size = strings;
   link.symtab->link_to = link.strtab;
-  if (link.sections.size() >= SHN_LORESERVE) {
+  // Those of --emit-relocs and a handful of the linker's own are still to come.
+  if (link.sections.size() * (link.opt.emit_relocs ? 2 : 1) + 16 >= SHN_LORESERVE) {
     link.symtab_shndx = make_section(link, ".symtab_shndx", SHT_SYMTAB_SHNDX, 0, 4, nothing);
     link.symtab_shndx->size = uint64_t(at) * 4;
     link.symtab_shndx->entsize = 4;

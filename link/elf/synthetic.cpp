@@ -3,6 +3,7 @@
 // Slots are given in the order of symbol indices, which does not depend on the threads.
 #include <algorithm>
 #include <cstring>
+#include <unordered_map>
 
 #include "base/bytes.h"
 #include "link/elf/lower.h"
@@ -64,9 +65,21 @@ void define_early_symbols(Link& link) {
   }
 }
 
-// The section that __start_NAME and __stop_NAME speak of. With --start-stop a leading dot does not count.
-static bool names_section(const Link& link, const OutputSection& s, std::string_view name) {
-  return s.name == name || (link.opt.start_stop && s.name.size() == name.size() + 1 && s.name[0] == '.' && std::string_view(s.name).substr(1) == name);
+// The sections that __start_NAME and __stop_NAME speak of, by NAME: the first loaded one of a name. With --start-stop a leading dot
+// does not count.
+static std::unordered_map<std::string_view, OutputSection*> sections_with_borders(Link& link, bool of_output) {
+  std::unordered_map<std::string_view, OutputSection*> out;
+  auto add = [&](OutputSection* s) {
+    if (!s->alloc() || (of_output && !s->index)) return;
+    std::string_view name = s->name;
+    if (link.opt.start_stop && name.starts_with(".")) out.try_emplace(name.substr(1), s);
+    out.try_emplace(name, s);
+  };
+  if (of_output)
+    for (OutputSection* s : link.order) add(s);
+  else
+    for (auto& s : link.sections) add(s.get());
+  return out;
 }
 
 // --start-stop, and a visibility that makes the borders of sections part of the output's interface, want them whether or not the
@@ -87,6 +100,7 @@ static void define_all_borders(Link& link) {
 
 void define_linker_symbols(Link& link) {
   if (link.opt.start_stop || link.opt.start_stop_visibility == STV_PROTECTED || link.opt.start_stop_visibility == STV_DEFAULT) define_all_borders(link);
+  const auto sections = sections_with_borders(link, false);
   for (uint32_t id = 0, n = uint32_t(link.symbols.size()); id < n; id++) {
     const Symbol& s = link.symbols[id];
     if (s.defined() || s.name_size < 8 || !(s.flags & referenced)) continue;
@@ -94,11 +108,7 @@ void define_linker_symbols(Link& link) {
     if ((name.starts_with("__start_") && is_c_identifier(name.substr(8))) || (name.starts_with("__stop_") && is_c_identifier(name.substr(7)))) {
       std::string_view section = name.substr(name[4] == 'a' ? 8 : 7);
       if (name.starts_with("__stop_")) section = name.substr(7);
-      for (auto& o : link.sections)
-        if (names_section(link, *o, section) && o->alloc()) {
-          define(link, id, link.opt.start_stop_visibility);
-          break;
-        }
+      if (sections.count(section)) define(link, id, link.opt.start_stop_visibility);
     }
   }
 }
@@ -158,8 +168,14 @@ void add_copy(Link& link, uint32_t id) {
   section->align = std::max(section->align, align);
   uint64_t at = align_up(section->size, align);
   section->size = at + std::max<uint64_t>(def.size, 1);
-  for (uint32_t i = 0; i < so.globals.names.size(); i++) {
-    if (so.syms[i].shndx == SHN_UNDEF || so.syms[i].value != def.value) continue;
+  if (so.by_address.empty()) {
+    for (uint32_t i = 0; i < so.globals.names.size(); i++)
+      if (so.syms[i].shndx != SHN_UNDEF) so.by_address.push_back(i);
+    std::stable_sort(so.by_address.begin(), so.by_address.end(), [&](uint32_t a, uint32_t b) { return uint64_t(so.syms[a].value) < uint64_t(so.syms[b].value); });
+  }
+  auto same = std::lower_bound(so.by_address.begin(), so.by_address.end(), uint64_t(def.value), [&](uint32_t i, uint64_t v) { return uint64_t(so.syms[i].value) < v; });
+  for (; same != so.by_address.end() && so.syms[*same].value == def.value; ++same) {
+    const uint32_t i = *same;
     uint32_t other = so.globals.names[i].id;
     Symbol& o = link.symbols[other];
     if (o.file != s.file || o.sym != i || o.type == STT_TLS) continue;
@@ -287,6 +303,15 @@ void create_synthetic_sections(Link& link) {
   }
 }
 
+bool got_slot_is_relative(const Link& link, const Link::GotEntry& e) {
+  if (e.kind != got_address_kind || !link.pic) return false;
+  const Symbol& s = link.symbols[e.symbol];
+  if (s.imported) return false;
+  if (s.type == STT_GNU_IFUNC || (s.flags & in_copied)) return true;
+  bool absolute = s.atom == none && (!s.linker_defined || link.files[s.file]->kind != FileKind::internal);  // or undefined and weak
+  return !absolute;
+}
+
 // The dynamic relocations of GOT slots, copies; their number is fixed once the slots are.
 std::vector<Rela> got_relocations(Link& link) {
   std::vector<Rela> out;
@@ -299,14 +324,10 @@ std::vector<Rela> got_relocations(Link& link) {
     const Symbol& s = link.symbols[e.symbol];
     const SymbolAux& x = link.aux[s.aux];
     uint32_t dynsym = s.imported ? uint32_t(std::max(x.dynsym, 0)) : 0;
-    bool fixed = (s.atom == none && !s.linker_defined && !(s.flags & in_copied)) && s.type != STT_GNU_IFUNC;  // absolute or undefined weak
-    if (s.linker_defined && s.atom == none && link.files[s.file]->kind != FileKind::internal) fixed = true;
     switch (e.kind) {
       case got_address_kind:
         if (s.imported) out.push_back({got_address(link, x.got), t.r_glob_dat, dynsym, 0});
-        else if (link.pic && !fixed) {
-          if (!link.opt.pack_relr) out.push_back({got_address(link, x.got), t.r_relative, 0, int64_t(s.address)});
-        }
+        else if (got_slot_is_relative(link, e) && !link.opt.pack_relr) out.push_back({got_address(link, x.got), t.r_relative, 0, int64_t(s.address)});
         break;
       case got_tpoff:
         if (s.imported) out.push_back({got_address(link, x.gottp), t.r_tpoff, dynsym, 0});
@@ -381,7 +402,7 @@ void write_got(Link& link, uint8_t* image) {
 void set_linker_symbols(Link& link) {
   auto find = [&](std::string_view name) -> OutputSection* {
     for (OutputSection* s : link.order)
-      if (s->name == name && s->index) return s;
+      if (s->name == name && s->index && s->alloc()) return s;
     return nullptr;
   };
   uint64_t text_end = 0, data_end = 0, image_end = 0, bss_start = 0;
@@ -419,15 +440,15 @@ void set_linker_symbols(Link& link) {
     set(x.start, s ? s->addr : base);
     set(x.end, s ? s->addr + s->size : base);
   }
+  const auto sections = sections_with_borders(link, true);
   for (uint32_t id = 0; id < link.symbols.size(); id++) {
     Symbol& s = link.symbols[id];
     if (!s.linker_defined || s.atom != none) continue;
     std::string_view name = s.str();
     bool start = name.starts_with("__start_"), stop = name.starts_with("__stop_");
     if (!start && !stop) continue;
-    OutputSection* o = nullptr;
-    for (OutputSection* s2 : link.order)
-      if (!o && s2->index && names_section(link, *s2, name.substr(start ? 8 : 7))) o = s2;
+    auto it = sections.find(name.substr(start ? 8 : 7));
+    const OutputSection* o = it == sections.end() ? nullptr : it->second;
     s.value = o ? o->addr + (stop ? o->size : 0) : 0;
   }
 }

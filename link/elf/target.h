@@ -9,6 +9,21 @@
 
 namespace lode::link::elf {
 
+// The dynamic relocations of one file on their way into .rela.dyn. The scan counted them and apply makes them; both ask the same
+// questions, and if their answers ever differ, nothing is written past the share of the file and the link fails.
+class DynamicRelocations {
+ public:
+  DynamicRelocations(Rela* begin, size_t count) : at_(begin), left_(int64_t(count)) {}
+  void put(const Rela& r) {
+    if (left_-- > 0) *at_++ = r;
+  }
+  bool complete() const { return left_ == 0; }
+
+ private:
+  Rela* at_;
+  int64_t left_;  // negative: so many too many
+};
+
 struct Target {
   uint16_t machine;
   const char* dynamic_linker;
@@ -17,12 +32,13 @@ struct Target {
   uint32_t plt_header_size, plt_entry_size, gotplt_header;  // bytes; the last in slots
   uint32_t pltgot_entry_size, pltgot_ibt_entry_size;
   uint32_t r_abs, r_relative, r_glob_dat, r_jump_slot, r_copy, r_irelative, r_dtpmod, r_dtpoff, r_tpoff, r_tlsdesc;
+  uint32_t r_pcrel32;              // what FDEs of this machine are made of; against a local symbol it asks for nothing
   bool tls_below_tp;               // variant II: the TLS image ends at the thread pointer
 
-  // Pass scan: everything one live atom of an object asks for.
+  // Pass scan: everything one live atom of an object asks for; or a record of .eh_frame, as an atom of that kind.
   void (*scan)(Link&, ObjectFile&, Atom&);
-  // Pass write: relocates the copy of an atom at `out`, which will be at `address`. `dynrel` is where its dynamic relocations go.
-  void (*apply)(Link&, ObjectFile&, Atom&, uint8_t* out, uint64_t address, Rela*& dynrel);
+  // Pass write: relocates the copy of an atom at `out`, which will be at `address`.
+  void (*apply)(Link&, ObjectFile&, Atom&, uint8_t* out, uint64_t address, DynamicRelocations& dynrels);
   // Non-alloc sections: dead references become tombstones.
   void (*apply_nonalloc)(Link&, ObjectFile&, Atom&, uint8_t* out);
   // One relocation of a record in .eh_frame; `room` bytes remain in the record.
@@ -130,6 +146,8 @@ std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym);
 
 // Where a slot of the GOT is.
 uint64_t got_address(Link& link, int32_t slot);
+// Does a slot hold an address of this output that moves with it?
+bool got_slot_is_relative(const Link& link, const Link::GotEntry& e);
 uint64_t plt_address(Link& link, const Symbol& s);
 
 }  // namespace lode::link::elf

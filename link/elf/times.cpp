@@ -10,6 +10,7 @@
 #include "base/stage_times.h"
 #include "link/elf/link.h"
 #include "link/elf/lower.h"
+#include "link/output_file.h"
 
 namespace lode::link::elf {
 
@@ -38,27 +39,28 @@ void print_stats(Link& link) {
 // Complete events ("ph": "X") in microseconds; the stages stand on a line of their own, one behind the other.
 void write_trace(Link& link) {
   const std::string path = link.opt.time_trace == "*" ? link.opt.output + ".time-trace" : link.opt.time_trace;
-  std::FILE* out = std::fopen(path.c_str(), "w");
-  if (!out) {
-    link.diag.error("cannot open time trace file " + path);
-    return;
-  }
+  std::string text;
+  char event[256];
+  auto put = [&](const char* format, auto... values) {
+    std::snprintf(event, sizeof event, format, values...);
+    text += event;
+  };
   double start = link.timers.empty() ? 0 : link.timers.front().begin, end = start;
   for (const Timer& t : link.timers) end = std::max(end, t.end);
-  std::fprintf(out, "{\"traceEvents\":[\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"link\",\"ts\":0,\"dur\":%.1f}", (end - start) * 1e6);
+  put("{\"traceEvents\":[\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"link\",\"ts\":0,\"dur\":%.1f}", (end - start) * 1e6);
   for (const Timer& t : link.timers)
-    std::fprintf(out, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f}", t.name.c_str(), (t.begin - start) * 1e6, (t.end - t.begin) * 1e6);
+    put(",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f}", t.name.c_str(), (t.begin - start) * 1e6, (t.end - t.begin) * 1e6);
   if (link.lower) {
     StageTimes stages = stage_times(link);
     double at = 0;
     for (size_t k = 0; k < stage_count; k++) {
       double microseconds = double(stages.nanoseconds[k]) / 1e3;
-      std::fprintf(out, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":2,\"name\":\"%s, all threads\",\"ts\":%.1f,\"dur\":%.1f}", stage_names[k], at, microseconds);
+      put(",\n{\"ph\":\"X\",\"pid\":1,\"tid\":2,\"name\":\"%s, all threads\",\"ts\":%.1f,\"dur\":%.1f}", stage_names[k], at, microseconds);
       at += microseconds;
     }
   }
-  std::fprintf(out, "\n]}\n");
-  if (std::fclose(out) != 0) link.diag.error("cannot write time trace file " + path);
+  text += "\n]}\n";
+  if (auto r = write_text(path, text); !r) link.diag.error(std::move(r.error()).at("time trace file"));
 }
 
 }  // namespace

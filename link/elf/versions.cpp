@@ -15,6 +15,9 @@ namespace lode::link::elf {
 
 namespace {
 
+// Versions are numbered from 2 (0: local, 1: the base) in 15 bits, the sixteenth being VERSYM_HIDDEN.
+constexpr uint16_t max_version = VERSYM_HIDDEN - 1;
+
 bool read_text(Link& link, const std::string& path, std::string_view& out) {
   std::string text;
   if (!read_whole_file(path, text)) {
@@ -166,12 +169,16 @@ void assign_versions(Link& link) {
   for (formats::VersionNode& n : nodes) {
     uint16_t v = VER_NDX_GLOBAL;
     if (!n.name.empty()) {
-      auto [it, fresh] = index.try_emplace(n.name, uint16_t(link.version_defs.size() + 2));
+      auto [it, fresh] = index.try_emplace(n.name, uint16_t(std::min<size_t>(link.version_defs.size() + 2, max_version)));
       if (fresh) link.version_defs.emplace_back(n.name);
       v = it->second;
     }
     for (const auto& p : n.global) matcher.add(p, v);
     for (const auto& p : n.local) matcher.add(p, VER_NDX_LOCAL);
+  }
+  if (link.version_defs.size() > max_version - 2u) {
+    link.diag.error("the version scripts define " + std::to_string(link.version_defs.size()) + " versions; ELF has room for " + std::to_string(max_version - 2));
+    link.version_defs.resize(max_version - 2u);
   }
   bool default_version = link.opt.default_symver && link.shared;
   if (default_version) {

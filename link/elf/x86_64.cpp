@@ -156,7 +156,7 @@ const char* output_kind(const Link& link) { return link.shared ? "shared object"
 
 // DT_RELR describes places at even addresses only.
 bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable) {
-  if (!link.opt.pack_relr || !writable || (uint64_t(r.offset) & 1) || a.p2align < 1) return false;
+  if (!link.opt.pack_relr || !writable || (uint64_t(r.offset) & 1) || uint64_t(r.offset) >> 32 || a.p2align < 1) return false;
   auto start = link.opt.section_start.find(link.sections[a.out]->name);
   return start == link.opt.section_start.end() || !(start->second & 1);
 }
@@ -183,6 +183,7 @@ bool next_calls_tls_get_addr(Link& link, ObjectFile& f, const Atom& a, uint32_t 
 }
 
 void scan(Link& link, ObjectFile& f, Atom& a) {
+  const bool frame = a.kind == AtomKind::eh_frame;
   const bool writable = f.sections[a.section].flags & SHF_WRITE || (a.out != none && link.sections[a.out]->flags & SHF_WRITE);
   for (uint32_t i = 0; i < a.reloc_count; i++) {
     const Rela r = a.relocs[i];
@@ -198,7 +199,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       continue;
     }
     Target_ t = resolve_target(link, f, r.sym);
-    if (t.ref.discarded && is_exception_table(link, f, a)) continue;
+    if (t.ref.discarded && (frame || is_exception_table(link, f, a))) continue;  // what went with another copy of its function: becomes 0
     if (t.ref.discarded && row.formula != Formula::size) {
       fail("relocation refers to a symbol in a discarded section: " + link.demangled(f.sym_name(f.syms[r.sym])) + discarded_place(link, f, r.sym));
       continue;
@@ -224,6 +225,10 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
           break;
         }
         case Action::relative: case Action::dynamic:
+          if (frame) {
+            fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) + " can not be used in .eh_frame when making a " + output_kind(link) + "; recompile with -fPIC");
+            break;
+          }
           if (!writable) {
             if (link.opt.text) {
               fail(std::string("relocation ") + row.name + " against symbol " + quoted_target(link, f, t, r.sym) + " in read-only section `" + std::string(section_name(f, a.section)) + "' would be made at run time; recompile with -fPIC or pass -z notext");
@@ -394,7 +399,7 @@ void relax_gd_to_le(uint8_t* p, uint32_t next_type, uint64_t tpoff, bool& ok, ui
   store_le(p + 8, uint32_t(tpoff));
 }
 
-void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, Rela*& dynrel) {
+void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, DynamicRelocations& dynrels) {
   Applier ap{link, f, a};
   const uint64_t got = link.got ? link.gotplt->addr : 0;
   const bool writable = f.sections[a.section].flags & SHF_WRITE || link.sections[a.out]->flags & SHF_WRITE;
@@ -412,7 +417,11 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, R
     const int64_t A = r.addend;
     auto S = [&](int64_t addend) { return address_or_plt(link, f, t, r.sym, addend); };
     auto aux = [&]() -> const SymbolAux& { return aux_of(link, f, t, r.sym); };
-    auto slot = [&](int32_t n) { return got_address(link, n); };
+    auto no_slot = [&](uint32_t n) { link.diag.error(place(link, f, a, r.offset) + ": internal error: nothing was reserved for relocation " + row.name, key_of(f, a, n)); };
+    auto slot = [&](int32_t n) {
+      if (n < 0) no_slot(i);
+      return got_address(link, n);
+    };
     switch (row.formula) {
       case Formula::abs:
         if (row.bytes == 8) {
@@ -422,14 +431,15 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, R
               if (packs_relative(link, a, r, writable)) {
                 store_le(p, v);
               } else {
-                *dynrel++ = {P, R_X86_64_RELATIVE, 0, int64_t(v)};
+                dynrels.put({P, R_X86_64_RELATIVE, 0, int64_t(v)});
                 store_le(p, uint64_t{0});
               }
               break;
             }
             case Action::dynamic: {
               int32_t n = aux().dynsym;
-              *dynrel++ = {P, R_X86_64_64, uint32_t(n < 0 ? 0 : n), A};
+              if (n < 0) no_slot(i);
+              dynrels.put({P, R_X86_64_64, uint32_t(n < 0 ? 0 : n), A});
               store_le(p, uint64_t{0});
               break;
             }
@@ -751,7 +761,7 @@ constexpr Target x86_64{
     .plt_header_size = plt_header_size, .plt_entry_size = plt_entry_size, .gotplt_header = 3, .pltgot_entry_size = 8, .pltgot_ibt_entry_size = 16,
     .r_abs = R_X86_64_64, .r_relative = R_X86_64_RELATIVE, .r_glob_dat = R_X86_64_GLOB_DAT, .r_jump_slot = R_X86_64_JUMP_SLOT,
     .r_copy = R_X86_64_COPY, .r_irelative = R_X86_64_IRELATIVE, .r_dtpmod = R_X86_64_DTPMOD64, .r_dtpoff = R_X86_64_DTPOFF64,
-    .r_tpoff = R_X86_64_TPOFF64, .r_tlsdesc = R_X86_64_TLSDESC,
+    .r_tpoff = R_X86_64_TPOFF64, .r_tlsdesc = R_X86_64_TLSDESC, .r_pcrel32 = R_X86_64_PC32,
     .tls_below_tp = true,
     .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data, .emitted_relocation = emitted_relocation,
     .is_call = [](uint32_t type) { return type == R_X86_64_PLT32; },

@@ -4,14 +4,18 @@
 //                                its parsing library would cost every link some 2 ms of loading
 //   ld.lode, lode                the ELF linker
 //   wasm-lode, lode -m wasm32    the WebAssembly linker; also chosen when the first object among the inputs is a wasm one
+#include <cerrno>
 #include <climits>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 #include <unistd.h>
 
 #include "link/driver.h"
+#include "link/input_files.h"
+#include "link/process.h"
 
 namespace {
 
@@ -27,13 +31,8 @@ int exec_inspect(char** argv) {
 }
 
 // Bitcode's string table, at its end, has the target triple among its strings.
-bool names_wasm(std::FILE* f) {
-  char tail[65536];
-  if (std::fseek(f, 0, SEEK_END) != 0) return false;
-  long size = std::ftell(f), from = size > long(sizeof tail) ? size - long(sizeof tail) : 0;
-  if (size < 0 || std::fseek(f, from, SEEK_SET) != 0) return false;
-  size_t n = std::fread(tail, 1, sizeof tail, f);
-  return std::string_view(tail, n).find("wasm32-") != std::string_view::npos;
+bool names_wasm(const std::vector<uint8_t>& tail) {
+  return std::string_view(reinterpret_cast<const char*>(tail.data()), tail.size()).find("wasm32-") != std::string_view::npos;
 }
 
 bool means_wasm(int argc, char** argv) {
@@ -54,15 +53,11 @@ bool means_wasm(int argc, char** argv) {
       continue;
     }
     if (a.empty() || a[0] == '-' || a[0] == '@') continue;
-    std::FILE* f = std::fopen(argv[i], "rb");
-    if (!f) continue;
-    char magic[4] = {};
-    size_t n = std::fread(magic, 1, 4, f);
-    bool wasm_bitcode = n == 4 && std::memcmp(magic, "BC\xc0\xde", 4) == 0 && names_wasm(f);
-    std::fclose(f);
-    if (wasm_bitcode) return true;
-    if (n == 4 && std::memcmp(magic, "\0asm", 4) == 0) return true;
-    if (n == 4 && std::memcmp(magic, "\177ELF", 4) == 0) return false;
+    std::vector<uint8_t> magic = lode::link::peek_input(argv[i], 4);
+    auto begins = [&](const char* with) { return magic.size() == 4 && std::memcmp(magic.data(), with, 4) == 0; };
+    if (begins("\0asm")) return true;
+    if (begins("\177ELF")) return false;
+    if (begins("BC\xc0\xde") && names_wasm(lode::link::peek_input(argv[i], 65536, true))) return true;
   }
   return false;
 }
@@ -71,9 +66,14 @@ bool means_wasm(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc >= 2 && std::strcmp(argv[1], "inspect") == 0) return exec_inspect(argv);
+  std::string_view name = argv[0];
+  lode::link::install_process_handlers(std::string(name.substr(name.rfind('/') + 1)));
   std::span<const char* const> args(argv, size_t(argc));
   int status = means_wasm(argc, argv) ? lode::link::wasm_main(args) : lode::link::elf_main(args);
-  std::fflush(stdout);
+  if ((std::fflush(stdout) != 0 || std::ferror(stdout)) && status == 0) {
+    std::fprintf(stderr, "lode: error: cannot write standard output: %s\n", std::strerror(errno));
+    status = 1;
+  }
   std::fflush(stderr);
   _exit(status);  // no destructors: what is mapped goes with the process
 }

@@ -1,16 +1,14 @@
 // The passes in order, and the command.
-#include <sys/stat.h>
 #include <tbb/global_control.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 
 #include "base/version.h"
 #include "link/driver.h"
+#include "link/elf/output_file.h"
 #include "link/wasm/link.h"
 
 namespace lode::link::wasm {
@@ -113,17 +111,15 @@ std::vector<uint8_t> Link::flush() {
     fill_synthetic();
     if (failed()) return;
     out = options.relocatable ? write_relocatable() : write_executable();
-    auto write_text = [&](const std::string& path, const std::string& text) {
-      FILE* to = path == "-" ? stdout : std::fopen(path.c_str(), "w");
-      if (!to) diagnostics.error("cannot write " + path + ": " + std::strerror(errno));
-      else std::fwrite(text.data(), 1, text.size(), to);
-      if (to && to != stdout) std::fclose(to);
+    auto write = [&](const char* what, const std::string& path, const std::string& text) {
+      if (auto r = write_text(path, text); !r.ok()) diagnostics.error(std::move(r.error()).at(what));
     };
-    if (!options.map_file.empty()) write_text(options.map_file, map_text());
+    if (auto r = input_files.check_unchanged(); !r.ok()) diagnostics.error(r.error());
+    if (!options.map_file.empty()) write("map file", options.map_file, map_text());
     if (!options.why_extract_file.empty()) {
       std::string text = "reference\textracted\tsymbol\n";
       for (const std::string& line : extractions) text += line;
-      write_text(options.why_extract_file, text);
+      write("--why-extract", options.why_extract_file, text);
     }
   };
   passes();
@@ -142,29 +138,18 @@ std::vector<uint8_t> Link::flush() {
 
 namespace {
 
-// The output appears whole: a new file that is renamed over the old.
+// As for ELF: the output appears whole or not at all; "-" is standard output.
 bool write_output(const std::string& path, const std::vector<uint8_t>& bytes, Diagnostics& d) {
-  std::string temporary = path + ".tmp" + std::to_string(getpid());
-  struct stat st;
-  bool special = stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode);
-  if (special) temporary = path;
-  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0777);
-  bool good = fd >= 0;
-  for (size_t at = 0; good && at < bytes.size();) {
-    ssize_t n = write(fd, bytes.data() + at, bytes.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    good = n > 0;
-    if (good) at += size_t(n);
+  elf::OutputFile file;
+  Result<uint8_t*> to = file.create(path, bytes.size(), true);
+  if (to.ok()) {
+    std::memcpy(*to, bytes.data(), bytes.size());
+    Result<void> done = file.commit();
+    if (done.ok()) return true;
+    d.error(done.error());
+  } else {
+    d.error(to.error());
   }
-  int code = errno;
-  if (fd >= 0 && close(fd) != 0) good = false;
-  if (good && !special && rename(temporary.c_str(), path.c_str()) != 0) {
-    code = errno;
-    good = false;
-  }
-  if (good) return true;
-  if (!special) unlink(temporary.c_str());
-  d.error("cannot write " + path + ": " + std::strerror(code));
   d.flush();
   return false;
 }
@@ -199,8 +184,8 @@ int wasm_main(std::span<const char* const> args) {
     return 1;
   }
   options->program = d.program;
-  tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
-                            options->threads ? options->threads : tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism));
+  size_t threads = options->threads ? options->threads : tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+  ThreadLimit limit(threads);
   Link link(std::move(*options));
   for (const std::string& w : link.options.warnings) link.diagnostics.warning(w);
   link.add_inputs();

@@ -1,8 +1,5 @@
 // Files, archives and objects. An object's tables are mapped into the link's: each function, segment, global, table and tag that
 // it defines becomes an item, whether used or not; what is used is decided by live.cpp.
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,9 +27,7 @@ Link::Link(Options o) : options(std::move(o)), store(1, cg::store_target) {
   start_symbols();
 }
 
-Link::~Link() {
-  for (auto [p, size] : mappings) munmap(p, size);
-}
+Link::~Link() = default;
 
 void Link::add_inputs() {
   bool in_lib = false;
@@ -84,27 +79,13 @@ void Link::add_inputs() {
   }
 }
 
-// The bytes of a file, which stay mapped for the link; empty after an error was reported.
+// The bytes of a file, which stay for the link; empty after an error was reported.
 Bytes Link::map_file(const std::string& path) {
-  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat st;
-  if (fd < 0 || fstat(fd, &st) != 0) {
-    diagnostics.error("cannot open " + path + ": " + std::strerror(errno));
-    if (fd >= 0) close(fd);
-    return {};
-  }
-  if (S_ISDIR(st.st_mode)) errno = EISDIR;
-  Bytes bytes;
-  if (S_ISREG(st.st_mode) && st.st_size > 0) {
-    void* p = mmap(nullptr, size_t(st.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-    if (p != MAP_FAILED) {
-      mappings.emplace_back(p, size_t(st.st_size));
-      bytes = {static_cast<const uint8_t*>(p), size_t(st.st_size)};
-    }
-  }
-  close(fd);
-  if (bytes.empty()) diagnostics.error(path + ": " + (S_ISREG(st.st_mode) ? "the file is empty" : std::strerror(errno)));
-  return bytes;
+  auto file = input_files.open(path);
+  if (!file.ok()) diagnostics.error(file.error());
+  else if (file->data.empty()) diagnostics.error(path + ": the file is empty");
+  else return file->data;
+  return {};
 }
 
 void Link::add_file(const std::string& path, bool whole_archive) {

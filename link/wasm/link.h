@@ -25,6 +25,7 @@
 #include "codegen/wasm/mir.h"
 #include "formats/wasm/reader.h"
 #include "link/diagnostics.h"
+#include "link/input_files.h"
 #include "link/wasm/options.h"
 #include "mir_store/mir_store.h"
 
@@ -232,7 +233,7 @@ struct Link {
   std::deque<InputFile> files;
   std::vector<Archive> archives;
   std::deque<std::string> strings;  // names made here
-  std::vector<std::pair<void*, size_t>> mappings;
+  InputFiles input_files;
   std::deque<Symbol> symbols;       // by SymbolId
   std::unordered_map<std::string_view, SymbolId> by_name;
   TypeList types;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "codegen/air/aliases.h"
 #include "codegen/air/legalize.h"
 #include "codegen/air/text.h"
 #include "codegen/import/import.h"
@@ -36,6 +37,7 @@ struct Adder {
   ModuleInput& m;
   air::Module& air;
   std::vector<uint32_t> items;  // function or segment, by air symbol; none
+  air::AliasBases aliases;
 
   std::string_view text(air::StringRef r) const { return air.str(r); }
 
@@ -130,18 +132,6 @@ struct Adder {
     }
   }
 
-  // What an alias stands for in the end, and at which offset; none for a chain that has no end.
-  uint32_t aliased(uint32_t i, int64_t& offset) {
-    for (unsigned steps = 0; steps < 64; steps++) {
-      const air::Symbol& y = air.symbols[i];
-      if (y.kind != air::SymbolKind::alias) return i;
-      offset += y.alias_offset;
-      if (!y.aliasee.valid()) return none;
-      i = y.aliasee.value;
-    }
-    return none;
-  }
-
   void add_symbols() {
     for (uint32_t i = 0; i < air.symbols.size(); i++) {
       const air::Symbol& y = air.symbols[i];
@@ -151,7 +141,9 @@ struct Adder {
       if (y.kind == air::SymbolKind::ifunc)
         l.diagnostics.error(file.name + ": " + std::string(s.name) + ": indirect functions (ifunc) are not supported for wasm");
       if (y.kind == air::SymbolKind::alias) {
-        target = aliased(i, offset);
+        const air::AliasBase base = aliases.of(air::SymbolIndex(i));
+        target = base.symbol.valid() ? base.symbol.value : none;
+        offset = base.offset;
         if (target == none || items[target] == none) {
           l.diagnostics.error(file.name + ": alias " + std::string(s.name) + " stands for nothing that the module defines");
           target = i;
@@ -270,7 +262,7 @@ bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const 
   f.eager = eager;
   f.module = std::move(input);
   read_features(l, f, air);
-  Adder a{l, number, f, *f.module, air, {}};
+  Adder a{l, number, f, *f.module, air, {}, {air, false}};
   a.items_of_symbols();
   a.add_symbols();
   a.add_inits();

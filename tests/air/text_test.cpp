@@ -65,10 +65,25 @@ TEST_CASE("AIR text: errors have line and column and do not cascade") {
   CHECK(errors_of("strong func @f(%x: i64) -> i32 {\na:\n  %y = trunc i64 %x to i32\n  %z = add i32 %x, %y\n  ret i32 %z\n}\n") ==
         "4:16 '%x' has type i64, not i32\n");
   CHECK(errors_of("strong func @f(%c: i1) -> i32 {\na:\n  cond_br %c, b, c\nb:\n  %y = add i32 1, 2\n  br c\nc:\n  ret i32 %y\n}\n") ==
-        "8:3 ret: an operand is used where its definition is not known\n");
+        "8:11 ret: '%x' is used where its definition is not known\n");
   CHECK(errors_of("strong func @f() -> void {\na:\n  br b(1)\nb:\n  ret\n}\n") == "3:8 expected ')': the block has 0 parameters, found '1'\n");
   CHECK(errors_of("strong func @f() -> void {\na:\n  frobnicate i32 1\n  call void @unknown()\n  call void @unknown()\n  ret\n}\n") ==
         "3:3 'frobnicate' is not an instruction\n4:13 '@unknown' is not declared\n");
+}
+
+TEST_CASE("AIR text: a message stands where its cause does, once, and says names") {
+  const std::string head = "strong func @main() -> i32 {\nstart:\n";
+  CHECK(errors_of(head + "  ret i32 0\n  %x = add i32 1, 2\n  %y = add i32 %x, 2\n}\n") == "4:3 ret ends the block; what follows it begins another\n");
+  CHECK(errors_of("strong func @main() -> i32 {\n  %x = add i32 1, 2\n  ret i32 0\n}\n") == "2:3 expected the first block's label, as name:, found '%x'\n");
+  CHECK(errors_of("strong data @g : i32\n" + head + "  ret i32 0\n}\n") == "1:13 data without an initialiser: write = and one, or declare data\n");
+  CHECK(errors_of(head + "  ret i32 0\ndead:\n  ret i32 1\n}\n") == "4:1 'dead' cannot be reached from the entry\n");
+  CHECK(errors_of(head + "  br b(1)\nb(%x: i32, %y: i32):\n  ret i32 %x\n}\n") == "3:3 br: 'b' takes 2 arguments, here are 1\n");
+  CHECK(errors_of(head + "  br b\nb(%x: i32):\n  ret i32 %x\n}\n") == "3:3 br: 'b' takes 1 arguments, here are 0\n");
+  CHECK(errors_of(head + "  %c = icmp eq i32 1, 2\n  cond_br %c, a, b\na:\n  %x = add i32 1, 2\n  br b\nb:\n  ret i32 %x\n}\n") ==
+        "9:11 ret: '%x' is used where its definition is not known\n");
+  CHECK(errors_of("declare func @f(i32) -> i32\n" + head + "  %r = call i32 @f(i64 1)\n  ret i32 %r\n}\n") ==
+        "4:24 call: argument 0 has type i64, expected i32\n");
+  CHECK(errors_of(head + "  slot x 8\n  ret i32 0\n}\n") == "3:3 a slot is declared before the first block\n");
 }
 
 TEST_CASE("AIR text: a broken declaration hides nothing of the others, of whatever kind they are") {

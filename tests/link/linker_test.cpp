@@ -120,6 +120,25 @@ TEST_CASE("Linker: what is wrong is an error value, and the linker goes on") {
   REQUIRE(text(linker.flush(path)) == "");
 }
 
+TEST_CASE("Linker: a flush gives back what it opened") {
+  test::TempDir dir;
+  const std::string object = dir.file("a.o");
+  REQUIRE(test::run({"gcc", "-c", dir.write("a.c", "int other(void) { return 3; }"), "-o", object}).ok());
+  auto mappings = [] {
+    const std::string maps = test::read_file("/proc/self/maps");
+    return std::count(maps.begin(), maps.end(), '\n');
+  };
+  Linker linker({"-shared"});
+  REQUIRE(text(linker.add_module("one", returns("one", 1))) == "");
+  linker.add_file(object);
+  long first = 0;
+  for (int i = 0; i < 40; i++) {
+    REQUIRE(text(linker.flush(dir.file("out.so"))) == "");
+    if (i == 1) first = mappings();
+  }
+  CHECK(mappings() < first + 20);
+}
+
 TEST_CASE("Linker: a program of modules needs an entry point") {
   test::TempDir dir;
   Linker linker({"-static"});
