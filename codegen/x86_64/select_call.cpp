@@ -582,7 +582,8 @@ void Selector::select_return(const Inst& i) {
     copies_.push_back(def(p));
     copies_.push_back(use(from));
   }
-  if (sret_param_.valid() && n == 0) {
+  // Where the convention keeps rax, callers take it to be kept here too: LLVM makes no exception for the address.
+  if (sret_param_.valid() && n == 0 && !(convention_->saved & 1)) {
     Reg rax{0};
     copies_.push_back(def(rax));
     copies_.push_back(use(reg_of(sret_param_)));

@@ -176,6 +176,21 @@ TEST_CASE("x86_64 returns: three words in rax, rdx and rcx, whatever the frame",
   }
 }
 
+TEST_CASE("x86_64 returns: the address of a result in memory is handed back, but where the convention keeps rax", "[x86_64]") {
+  for (const char* conv : {"", "cc(win64)", "cc(preserve_most)", "cc(preserve_all)"}) {
+    INFO(conv);
+    run(std::string("strong func @f(%to: ptr sret(24)) -> void ") + conv + " {\na:\n  store i64 5, ptr %to align 8\n  ret\n}\n", [&](Code& c) {
+      static uint64_t to[3];
+      to[0] = 0;
+      const Called x = call(c, reinterpret_cast<uint64_t>(to), reinterpret_cast<uint64_t>(to));
+      CHECK(to[0] == 5);
+      const bool changed = x.changed & 1;
+      CHECK(changed == (std::string(conv).find("preserve") == std::string::npos));
+      if (changed) CHECK(x.after.gp[0] == reinterpret_cast<uint64_t>(to));
+    });
+  }
+}
+
 TEST_CASE("x86_64 returns: LLVM's result registers, and memory for what does not fit them", "[x86_64]") {
   struct Row {
     const char* type;
