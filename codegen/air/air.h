@@ -234,7 +234,8 @@ struct InlineAsm {
 };
 
 namespace callflags {
-inline constexpr uint16_t tail = 1, musttail = 2, noreturn = 4, returns_twice = 8, nounwind = 16, notail = 32, read_none = 64;
+inline constexpr uint16_t tail = 1, musttail = 2, noreturn = 4, returns_twice = 8, nounwind = 16, notail = 32, read_none = 64,
+    no_caller_saved = 128;  // the callee keeps all registers for its caller
 }
 struct CallSite {
   ValueId callee;            // a pointer value (usually a Symbol constant); none for inline assembly
@@ -262,7 +263,7 @@ struct LandingPad {
 namespace function_flags {
 inline constexpr uint32_t naked = 1, nounwind = 2, noreturn = 4, uwtable = 8, optnone = 16, returns_twice_call = 32 /* calls setjmp-like */,
     cold = 64, vararg = 128, no_red_zone = 256, no_implicit_float = 512, minsize = 1024, has_dynamic_alloca = 2048, stack_protect = 4096,
-    legal = 8192 /* has been legalised */;
+    legal = 8192 /* has been legalised */, no_caller_saved = 16384 /* keeps all registers for its caller */;
 }
 
 struct SourceLocation {

@@ -109,7 +109,7 @@ bool is_legal(const Function& fn, const TypeTable& types, const LegalizeOptions&
       fields[f] = types.member(s, f);
       if (fields[f].value >= 32 || !(legal >> fields[f].value & 1)) return false;
     }
-    if ((op == Op::call || op == Op::invoke) && !results_fit(fields, s.field_count, options)) return false;
+    if ((op == Op::call || op == Op::invoke) && !results_fit(fields, nullptr, s.field_count, options)) return false;
     aggregates = true;
   }
   auto type_of = [&](uint32_t v) { return fn.values[v].type; };
@@ -428,7 +428,7 @@ void Legalizer::lower_inst(const Inst& i) {
     case Op::va_copy: {
       V to = single(i.va()), from = single(i.vb());
       unsigned pointer = types_.layout().pointer_bytes;
-      if (options_.va_list == VaListKind::pointer) {
+      if (va_list() == VaListKind::pointer) {
         uint16_t aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, pointer == 4 ? 2 : 3);
         store_leaf(load_leaf(T::ptr, from, 0, aux), to, 0, aux);
       } else {

@@ -76,8 +76,9 @@ struct LegalizeOptions {
   VectorAbi vector_abi = VectorAbi::sse;
   HalfAbi half_abi = HalfAbi::f32_bits;
   VaListKind va_list = VaListKind::sysv_x86_64;
-  // Results in registers: integer and pointer leaves, f32/f64/f128/v128 leaves, f80 leaves, all leaves.
-  uint8_t max_int_results = 3, max_sse_results = 4, max_f80_results = 2, max_results = 8;
+  // Results in registers: integer and pointer leaves, f32/f64/f128/v128 leaves, f80 leaves, all leaves. Scalars of the second kind go
+  // into the first few of its registers only (LLVM's RetCC_X86_64_C: xmm0 and xmm1, where vectors have xmm2 and xmm3 too).
+  uint8_t max_int_results = 3, max_sse_results = 4, max_scalar_sse_results = 2, max_f80_results = 2, max_results = 9;
   uint32_t rmw_ops = 0xff;  // bit RmwOp: the target has it; the others become a loop around cmpxchg
   uint32_t rmw_ops_unread = 0;  // and those that it has as long as nobody reads the old value
 

@@ -14,7 +14,7 @@ bool Legalizer::returns_in_memory(TypeId t) {
     fail(leaves_.error);
     return false;
   }
-  return !results_fit(leaves_.abi.data() + e.abi_first, e.abi_count, options_);
+  return !results_fit(leaves_.abi.data() + e.abi_first, leaves_.abi_vector.data() + e.abi_first, e.abi_count, options_);
 }
 
 Legalizer::Span Legalizer::to_abi(TypeId t, Span value, uint16_t attrs) {
@@ -131,6 +131,16 @@ Legalizer::Span Legalizer::result_of(V value, TypeId, const LeafTable::Entry& e)
   return s;
 }
 
+// Whether the result of a tail call is what the next instruction returns. It is handed on as it came then: nothing that takes its ABI
+// leaves apart and puts them together again may stand between the two.
+bool Legalizer::is_returned(const Inst& call, const CallSite& site) const {
+  const size_t next = size_t(&call - in_.insts.data()) + 1;
+  if (call.op != Op::call || !(site.flags & (callflags::tail | callflags::musttail)) || next >= in_.insts.size()) return false;
+  const Inst& ret = in_.insts[next];
+  return ret.op == Op::ret && in_.extra[ret.a] == 1 && V(in_.extra[ret.a + 1]) == call.result && type(in_.type).element == call.type &&
+         !(in_.result_attrs & (attr::zext | attr::sext));
+}
+
 void Legalizer::lower_call(const Inst& i) {
   const CallSite old = in_.calls[i.a];
   CallSite site = old;
@@ -202,6 +212,7 @@ void Legalizer::lower_call(const Inst& i) {
     if (p.kind == AbiPiece::direct && (t.kind != TypeKind::Int || t.bits == container_bits(t.bits))) direct = true;
     if (keep) direct = leaves_.abi[e.abi_first] == T::v128;
   }
+  const bool returned = !direct && !is_asm && is_returned(i, old) && in_memory == sret_.valid() && (!in_memory || memory == sret_);
   V value;
   if (i.op == Op::invoke) {
     uint32_t unwind = lower_edge(i.c);
@@ -227,7 +238,10 @@ void Legalizer::lower_call(const Inst& i) {
   } else {
     value = emit(Op::call, call_type, index, ~0u, ~0u, i.aux, i.flags);
   }
-  if (has_result) {
+  if (returned) {
+    returned_value_ = i.result;
+    returned_ = in_memory ? alloc(0) : result_of(value, i.type, e);
+  } else if (has_result) {
     Span r;
     if (direct) {
       r = alloc(value.valid() ? 1 : 0);
@@ -258,6 +272,10 @@ void Legalizer::lower_ret(const Inst& i) {
   TypeId result = type(in_.type).element;
   for (uint32_t k = 0; k < n && error_.empty(); k++) {
     V v(in_.extra[i.a + 1 + k]);
+    if (returned_value_.valid() && v == returned_value_) {
+      for (uint32_t l = 0; l < returned_.count; l++) list.push_back(leaf(returned_, l).value);
+      continue;
+    }
     if (sret_.valid()) {
       Span s = leaves(v);
       if (!error_.empty()) return;

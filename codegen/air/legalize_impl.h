@@ -50,6 +50,7 @@ class LeafTable {
   std::vector<AbiPiece> pieces;
   std::vector<TypeId> abi;
   std::vector<uint16_t> abi_attrs;  // attr::split_first
+  std::vector<uint8_t> abi_vector;  // the leaf is a vector or a part of one
   std::string error;                // why an entry is not ok
 
  private:
@@ -60,8 +61,8 @@ class LeafTable {
   uint32_t visits_ = 0;  // of types within the one that is looked at: a type may nest to more parts than anyone can count
 };
 
-// Do these result leaves fit the registers of a return?
-bool results_fit(const TypeId* leaves, size_t n, const LegalizeOptions& options);
+// Do these result leaves fit the registers of a return? `vector`: as abi_vector; null: only v128 leaves are vectors.
+bool results_fit(const TypeId* leaves, const uint8_t* vector, size_t n, const LegalizeOptions& options);
 
 struct Vals {
   std::array<ValueId, max_int_words> v;
@@ -100,6 +101,9 @@ class Legalizer {
     if (error_.empty()) error_ = message;
   }
   std::string describe(TypeId t) const;
+
+  // A function of the Microsoft convention has that one's va_list.
+  VaListKind va_list() const { return in_.conv == CallConv::win64 ? VaListKind::pointer : options_.va_list; }
 
   // ---- values
   const Type& type(TypeId t) const { return types_[t]; }
@@ -289,6 +293,7 @@ class Legalizer {
   // ---- calls (legalize_call.cpp)
   Span to_abi(TypeId t, Span value, uint16_t attrs);
   Span from_abi(TypeId t, Span abi);
+  bool is_returned(const Inst& call, const CallSite& site) const;
   void lower_call(const Inst& i);
   void lower_ret(const Inst& i);
   void lower_landing_pad(const Inst& i);
@@ -314,6 +319,8 @@ class Legalizer {
   std::array<V, 24> undefs_{}, zeros_{};
   std::unordered_map<uint32_t, V> runtime_constants_;
   V sret_;                             // the function's own hidden result pointer
+  V returned_value_;                   // the last call's result, if the next instruction returns it,
+  Span returned_;                      // and its ABI leaves
   std::string error_;
 };
 

@@ -388,7 +388,7 @@ void Legalizer::lower_va_arg(const Inst& i) {
     return at;
   };
   V place;
-  if (options_.va_list == VaListKind::pointer) {
+  if (va_list() == VaListKind::pointer) {
     V next, area = load_leaf(T::ptr, list, 0, aux);
     place = from_area(area, next);
     store_leaf(next, list, 0, aux);

@@ -53,6 +53,7 @@ const LeafTable::Entry& LeafTable::of(TypeId t) {
     pieces.resize(e.piece_first);
     abi.resize(e.abi_first);
     abi_attrs.resize(e.abi_first);
+    abi_vector.resize(e.abi_first);
   }
   e.count = uint32_t(leaves.size()) - e.first;
   e.piece_count = uint32_t(pieces.size()) - e.piece_first;
@@ -70,9 +71,10 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
     return fail("a value of more than " + std::to_string(max_leaves) + " parts; larger ones have to stay in memory");
   const Type t = types_[id];
   const uint32_t first = uint32_t(leaves.size()) - leaf_base, abi_first = uint32_t(abi.size()) - abi_base;
-  auto add_abi = [&](TypeId type, uint16_t attrs = 0) {
+  auto add_abi = [&](TypeId type, uint16_t attrs = 0, bool vector = false) {
     abi.push_back(type);
     abi_attrs.push_back(attrs);
+    abi_vector.push_back(vector);
   };
   auto piece = [&](AbiPiece::Kind kind) {
     pieces.push_back({kind, id, first, uint32_t(leaves.size()) - leaf_base - first, abi_first, uint32_t(abi.size()) - abi_base - abi_first});
@@ -135,10 +137,11 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
         pieces.resize(piece_first);
         abi.resize(abi_base + abi_first);
         abi_attrs.resize(abi_base + abi_first);
+        abi_vector.resize(abi_base + abi_first);
         uint64_t bytes = types_.store_size_of(id);
-        if (bytes <= 8) add_abi(T::f64);
+        if (bytes <= 8) add_abi(T::f64, 0, true);
         else
-          for (uint64_t k = 0; k < bytes; k += 16) add_abi(T::v128);
+          for (uint64_t k = 0; k < bytes; k += 16) add_abi(T::v128, 0, true);
         return piece(AbiPiece::vector);
       }
       return true;
@@ -147,14 +150,20 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
   return true;
 }
 
-bool results_fit(const TypeId* types, size_t n, const LegalizeOptions& options) {
+bool results_fit(const TypeId* types, const uint8_t* vector, size_t n, const LegalizeOptions& options) {
   if (n > options.max_results) return false;
   size_t ints = 0, sse = 0, f80 = 0;
   for (size_t k = 0; k < n; k++) {
     TypeId t = types[k];
-    if (t == T::f80) f80++;
-    else if (t == T::f32 || t == T::f64 || t == T::f128 || t == T::v128) sse++;
-    else ints++;
+    if (t == T::f80) {
+      f80++;
+    } else if (t == T::f32 || t == T::f64 || t == T::f128 || t == T::v128) {
+      const bool scalar = vector ? !vector[k] : t != T::v128;
+      if (scalar && sse >= options.max_scalar_sse_results) return false;
+      sse++;
+    } else {
+      ints++;
+    }
   }
   return ints <= options.max_int_results && sse <= options.max_sse_results && f80 <= options.max_f80_results;
 }
@@ -174,7 +183,7 @@ static Result<void> make_signature(LeafTable& table, TypeId result, const TypeId
   const LeafTable::Entry r = table.of(result);
   if (!r.ok) return error(table.error);
   out.results.assign(table.abi.begin() + r.abi_first, table.abi.begin() + r.abi_first + r.abi_count);
-  out.result_in_memory = !results_fit(out.results.data(), out.results.size(), options);
+  out.result_in_memory = !results_fit(out.results.data(), table.abi_vector.data() + r.abi_first, out.results.size(), options);
   if (out.result_in_memory) {
     out.params.push_back(T::ptr);
     out.results.clear();

@@ -54,7 +54,7 @@ inline constexpr Word param_attr[] = {{"zext", attr::zext}, {"sext", attr::sext}
 inline constexpr Word call_flag[] = {{"tail", callflags::tail},         {"musttail", callflags::musttail},
                                      {"noreturn", callflags::noreturn}, {"returns_twice", callflags::returns_twice},
                                      {"nounwind", callflags::nounwind}, {"notail", callflags::notail},
-                                     {"read_none", callflags::read_none}};
+                                     {"read_none", callflags::read_none}, {"no_caller_saved", callflags::no_caller_saved}};
 inline constexpr Word function_flag[] = {{"naked", function_flags::naked},
                                          {"nounwind", function_flags::nounwind},
                                          {"noreturn", function_flags::noreturn},
@@ -67,7 +67,8 @@ inline constexpr Word function_flag[] = {{"naked", function_flags::naked},
                                          {"minsize", function_flags::minsize},
                                          {"has_dynamic_alloca", function_flags::has_dynamic_alloca},
                                          {"stack_protect", function_flags::stack_protect},
-                                         {"legal", function_flags::legal}};
+                                         {"legal", function_flags::legal},
+                                         {"no_caller_saved", function_flags::no_caller_saved}};
 inline constexpr Word asm_flag[] = {{"sideeffect", 1}, {"alignstack", 2}, {"intel", 4}, {"can_throw", 8}};
 
 template <size_t N>

@@ -82,6 +82,8 @@ bool FunctionImporter::header() {
       f_.param_attrs[e.param] = e.attr;
     }
   }
+  // The upper halves of the vector registers are nothing that code generated here can save.
+  if (wide_vectors_ && f_.conv == air::CallConv::preserve_all) return fail("preserve_all with AVX is not supported");
   if (g.personality != bc::none) {
     Folded p = folder_.fold(g.personality);
     if (p.kind != Folded::Address) return fail("personality that is not a function");

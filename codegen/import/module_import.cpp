@@ -176,6 +176,10 @@ void summarise_attributes(ImportState& s) {
               const std::string features = "," + std::string(a.text) + ",";
               out.wide_vectors = features.find(",+avx,") != std::string::npos;
             }
+            if (a.key == "no_caller_saved_registers") {
+              out.function_flags |= no_caller_saved;
+              out.call_flags |= air::callflags::no_caller_saved;
+            }
             continue;
           }
           switch (a.kind) {

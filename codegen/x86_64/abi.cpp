@@ -1,5 +1,7 @@
 #include "codegen/x86_64/abi.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace lode::x86_64 {
@@ -10,13 +12,61 @@ bool is_sse(air::TypeId t) {
   return t == TypeTable::f32 || t == TypeTable::f64 || t == TypeTable::f128 || t == TypeTable::v128;
 }
 
-bool assign_arguments(std::span<const air::TypeId> types, std::span<const air::ParamAttr> attrs, ArgumentLayout& out) {
+const Convention& convention_of(air::CallConv conv, bool no_caller_saved) {
+  static constexpr Convention sysv{saved_by_sysv, clobber_call}, win64{saved_by_win64, clobber_win64, true},
+      preserve_most{saved_by_preserve_most, clobber_preserve_most}, preserve_all{saved_by_preserve_all, clobber_preserve_all},
+      keeps_all{all_registers, clobber_none}, win64_keeps_all{all_registers, clobber_none, true};
+  switch (conv) {
+    case air::CallConv::win64: return no_caller_saved ? win64_keeps_all : win64;
+    case air::CallConv::preserve_most: return no_caller_saved ? keeps_all : preserve_most;
+    case air::CallConv::preserve_all: return no_caller_saved ? keeps_all : preserve_all;
+    case air::CallConv::c: case air::CallConv::fast: case air::CallConv::cold: case air::CallConv::tail: case air::CallConv::x86_64_sysv: break;
+  }
+  return no_caller_saved ? keeps_all : sysv;
+}
+
+namespace {
+
+bool is_wide(air::TypeId t) { return t == TypeTable::f80 || t == TypeTable::f128 || t == TypeTable::v128; }
+
+bool assign_by_position(std::span<const air::TypeId> types, std::span<const air::ParamAttr> attrs, ArgumentLayout& out) {
+  out.places.clear();
+  uint64_t position = 0;
+  for (size_t k = 0; k < types.size(); k++) {
+    const uint16_t bits = k < attrs.size() ? attrs[k].bits : 0;
+    ArgumentPlace place;
+    place.indirect = is_wide(types[k]) || bits & air::attr::byval;
+    if (bits & air::attr::nest) {
+      place.reg = 10;
+    } else if (position < 4) {
+      const bool sse = is_sse(types[k]) && !place.indirect;
+      place.kind = sse ? ArgumentPlace::sse : ArgumentPlace::gp;
+      place.reg = sse ? uint8_t(position) : win64_arguments[position];
+      position++;
+    } else {
+      place.kind = ArgumentPlace::memory;
+      place.offset = uint32_t(8 * position++);
+    }
+    out.places.push_back(place);
+    if (position > 0x7fff0000 / 8) return false;
+  }
+  out.gp_used = out.sse_used = uint8_t(std::min<uint64_t>(position, 4));
+  out.stack_end = uint32_t(std::max<uint64_t>(win64_home_bytes, 8 * position));
+  out.stack_bytes = uint32_t(align_up(out.stack_end, 16));
+  return true;
+}
+
+}  // namespace
+
+bool assign_arguments(std::span<const air::TypeId> types, std::span<const air::ParamAttr> attrs,
+                      const Convention& convention, ArgumentLayout& out) {
+  if (convention.by_position) return assign_by_position(types, attrs, out);
   out.places.clear();
   unsigned gp = 0, sse = 0;
   uint64_t stack = 0;
   auto memory = [&](ArgumentPlace::Kind kind, uint64_t size, uint64_t align) {
     stack = align_up(stack, align);
-    out.places.push_back({kind, 0, uint32_t(stack)});
+    out.places.push_back({kind, 0, false, uint32_t(stack)});
     stack += align_up(size, 8);
   };
   for (size_t k = 0; k < types.size(); k++) {
@@ -27,16 +77,16 @@ bool assign_arguments(std::span<const air::TypeId> types, std::span<const air::P
       memory(ArgumentPlace::memory, 16, 16);
     } else if (is_sse(types[k])) {
       bool wide = types[k] == TypeTable::f128 || types[k] == TypeTable::v128;
-      if (sse < sse_arguments) out.places.push_back({ArgumentPlace::sse, uint8_t(sse++), 0});
+      if (sse < sse_arguments) out.places.push_back({ArgumentPlace::sse, uint8_t(sse++)});
       else memory(ArgumentPlace::memory, wide ? 16 : 8, wide ? 16 : 8);
     } else if (a.bits & air::attr::nest) {
-      out.places.push_back({ArgumentPlace::gp, 10, 0});
+      out.places.push_back({ArgumentPlace::gp, 10});
     } else if ((a.bits & air::attr::split_first) && gp + 2 > 6 && k + 1 < types.size()) {
       memory(ArgumentPlace::memory, 8, 16);
       memory(ArgumentPlace::memory, 8, 8);
       k++;
     } else if (gp < 6) {
-      out.places.push_back({ArgumentPlace::gp, gp_arguments[gp++], 0});
+      out.places.push_back({ArgumentPlace::gp, gp_arguments[gp++]});
     } else {
       memory(ArgumentPlace::memory, 8, 8);
     }

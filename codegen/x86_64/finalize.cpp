@@ -21,10 +21,8 @@ namespace {
 constexpr uint8_t gp_plain[] = {0, 1, 2, 6, 7, 8, 9, 10, 11, 3, 5, 14, 15, 12, 13};
 constexpr uint8_t gp_frame[] = {0, 1, 2, 6, 7, 8, 9, 10, 11, 3, 14, 15, 12, 13};
 constexpr uint8_t gp_base[] = {0, 1, 2, 6, 7, 8, 9, 10, 11, 14, 15, 12, 13};
+constexpr uint8_t fp_scratch = 47;  // xmm15
 constexpr uint8_t fp_all[] = {32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46};
-constexpr uint64_t callee_saved = 1 << 3 | 1 << 5 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 15;
-constexpr uint64_t all_fp = uint64_t{0xffff} << 32;
-constexpr uint64_t clobbers[] = {0, all_fp | (0xffff & ~callee_saved & ~uint64_t{1 << 4}), all_fp | (0xffff & ~uint64_t{1 << 4})};
 
 }  // namespace
 
@@ -41,9 +39,9 @@ class Finalizer {
     if (naked) frame_pointer = false;
     info.gp_order = base_pointer ? std::span<const uint8_t>(gp_base) : frame_pointer ? std::span<const uint8_t>(gp_frame) : std::span<const uint8_t>(gp_plain);
     info.fp_order = fp_all;
-    info.callee_saved = callee_saved;
-    info.clobbers = clobbers;
-    info.fp_scratch = 47;
+    info.callee_saved = s_.convention_->saved;
+    info.clobbers = clobbered_by;
+    info.fp_scratch = fp_scratch;
     info.share_homes = !s_.calls_setjmp_;
     if (frame_pointer && (s_.asm_registers_ >> reg::rbp & 1)) return error("inline assembly that uses rbp in a function that needs it as its frame pointer");
     if (base_pointer && (s_.asm_registers_ >> reg::rbx & 1)) return error("inline assembly that uses rbx in a function with both dynamic and over-aligned stack memory");
@@ -54,20 +52,25 @@ class Finalizer {
     }
     StageClock clock(Stage::finalize);
     if (s_.allocation_.failed) return error("one instruction wants more registers than there are");
+#ifndef NDEBUG
+    if (std::string problem = check(info); !problem.empty()) return error("internal error: " + problem);
+#endif
 
     first_slot_ = ~0u;
     for (const codegen::SpillSlot& slot : s_.allocation_.slots) {
       uint32_t n = w_.add_slot(slot.bytes, slot.bytes);
       if (first_slot_ == ~0u) first_slot_ = n;
     }
+    if (!naked) keep_registers();
     uint32_t flags = 0;
     if (naked) flags |= frame::naked;
+    if (s_.returns_rcx_) flags |= frame::returns_rcx;
     if (frame_pointer) flags |= frame::frame_pointer;
     if (dynamic) flags |= frame::dynamic;
     if (base_pointer) flags |= frame::base_pointer;
     if ((s_.fn_->flags & air::function_flags::no_red_zone) || s_.builtin_setjmp_) flags |= frame::no_red_zone;
     w_.set_frame_flags(flags);
-    w_.save_registers(uint16_t((s_.builtin_setjmp_ ? callee_saved & ~uint64_t{1 << 5} : s_.allocation_.used) & callee_saved));
+    w_.save_registers(uint16_t((s_.builtin_setjmp_ ? saved_by_sysv & ~uint64_t{1 << 5} : s_.allocation_.used) & saved_by_sysv));
     uint32_t outgoing = s_.outgoing_bytes_;
     if (dynamic) outgoing = uint32_t(align_up(outgoing, s_.max_dynamic_align_));
     w_.need_outgoing(outgoing);
@@ -85,6 +88,7 @@ class Finalizer {
       block_end_ = block.first_inst + block.inst_count;
       block_ = b;
       if (thread_[b] != b) continue;  // nobody comes here
+      if (b == 0) store_kept();
       for (uint32_t k = block.first_inst; k < block_end_; k++) {
         run_edits(k);
         instruction(k);
@@ -98,6 +102,13 @@ class Finalizer {
   }
 
  private:
+  // In builds with assertions the oracles look at every function that is not too large for them.
+  std::string check(const codegen::RegisterInfo& info) const {
+    if (code_.insts.size() > 4000 || code_.blocks.size() * code_.vregs.size() > 400000) return {};
+    std::string problem = s_.check_widths();
+    return problem.empty() ? codegen::check_allocation(code_, info, s_.allocation_) : problem;
+  }
+
   // The words that LowerContext::exported_blocks asks for are a jump table that nobody jumps through.
   void export_blocks() {
     std::span<const uint32_t> blocks = s_.context_->exported_blocks;
@@ -110,8 +121,55 @@ class Finalizer {
     w_.jump_table(0, 1, s_.table_labels_);
   }
 
+  // ---- registers that the convention has the function keep -------------------------------------------------------------------
+  //
+  // The prologue pushes System V's. What other conventions add to them (Microsoft's xmm6 and its followers, what preserve_most keeps)
+  // is stored in the frame in front of the body and loaded again in front of each return or tail call, but for what that hands on.
+
+  void keep_registers() {
+    const uint64_t extra = s_.convention_->saved & ~saved_by_sysv;
+    if (extra == 0) return;
+    uint64_t used = s_.allocation_.used, always_handed_on = ~uint64_t{0};
+    // Texts of assembly and intrinsics use the scratch register without a word.
+    if (!s_.asms_.empty()) used |= uint64_t{1} << fp_scratch;
+    if (s_.builtin_setjmp_) used = ~uint64_t{0};
+    for (const VInst& v : code_.insts)
+      if (leaves_function(v)) always_handed_on &= registers_of(v);
+    kept_ = used & extra & ~always_handed_on;
+    for (uint64_t rest = kept_; rest; rest &= rest - 1) {
+      const unsigned bytes = std::countr_zero(rest) < 32 ? 8 : 16;
+      const uint32_t n = w_.add_slot(bytes, bytes);
+      if (rest == kept_) first_kept_ = n;
+    }
+  }
+  static bool leaves_function(const VInst& v) { return (v.op & op_mask) == p_return || (v.op & op_mask) == p_tail_call; }
+  uint64_t registers_of(const VInst& v) const {
+    uint32_t count;
+    uint64_t set = 0;
+    const codegen::Operand* operands = code_.operands_of(v, count);
+    for (uint32_t k = 0; k < count; k++)
+      if (operands[k].reg().is_physical()) set |= uint64_t{1} << operands[k].reg().value;
+    return set;
+  }
+  template <class F>
+  void each_kept(F&& f) {
+    uint32_t slot = first_kept_;
+    for (uint64_t rest = kept_; rest; rest &= rest - 1) f(unsigned(std::countr_zero(rest)), Mem::slot(slot++));
+  }
+  void store_kept() {
+    each_kept([&](unsigned r, const Mem& slot) { w_.mr(r < 32 ? Op::mov64mr : Op::movaps_mr, slot, uint8_t(r & 15)); });
+  }
+  void load_kept(const VInst& v) {
+    const uint64_t handed_on = registers_of(v);
+    each_kept([&](unsigned r, const Mem& slot) {
+      if (!(handed_on >> r & 1)) w_.rm(r < 32 ? Op::mov64rm : Op::movaps_rm, uint8_t(r & 15), slot);
+    });
+  }
+
   Selector& s_;
   MirWriter& w_;
+  uint64_t kept_ = 0;
+  uint32_t first_kept_ = 0;
   const codegen::VCode& code_;
   const SlotForm* forms_;
   std::vector<Label> labels_;
@@ -394,8 +452,12 @@ class Finalizer {
         if (v.b == ~0u) w_.r(Op::jmp64r, hardware(at[0]));
         else w_.m(Op::jmp64m, memory(s_.mems_[v.b], at));
         break;
-      case p_return: w_.ret(); break;
+      case p_return:
+        load_kept(v);
+        w_.ret();
+        break;
       case p_tail_call:
+        load_kept(v);
         if (v.b == 1) w_.tail64r(11);
         else w_.jmp_ref(v.a);
         break;

@@ -39,31 +39,48 @@ bool Selector::lay_out_entry() {
   sret_param_ = air::ValueId{};
   for (size_t k = 0; k < attrs.size(); k++)
     if (attrs[k].bits & air::attr::sret) sret_param_ = air::ValueId(entry.first_param + uint32_t(k));
-  return assign_arguments(leaf_types_, attrs, entry_);
+  return assign_arguments(leaf_types_, attrs, *convention_, entry_);
+}
+
+// What a function that asks for its variadic arguments does first: those in registers go where its va_list looks for them.
+void Selector::store_variadic_arguments() {
+  auto store_gp = [&](uint8_t reg, const VMem& to) {
+    vcode_.entry_defs |= uint64_t{1} << reg;
+    emit_mem(unsigned(Op::mov64mr), {use(Reg{reg})}, to);
+  };
+  if (convention_->by_position) {
+    for (unsigned k = entry_.gp_used; k < 4; k++) store_gp(win64_arguments[k], plain(Mem::Kind::incoming, int32_t(8 * k)));
+    return;
+  }
+  for (unsigned k = entry_.gp_used; k < 6; k++) store_gp(gp_arguments[k], slot_mem(vararg_slot_, int32_t(8 * k)));
+  for (unsigned k = entry_.sse_used; k < 8; k++) {
+    vcode_.entry_defs |= uint64_t{1} << (fp_base + k);
+    emit_mem(unsigned(Op::movaps_mr), {use(Reg{fp_base + k})}, slot_mem(vararg_slot_, int32_t(48 + 16 * k)));
+  }
 }
 
 void Selector::select_entry() {
   const air::Block& entry = fn_->blocks[0];
   ops_.clear();
   // Registers first, in one parallel copy; then what lies on the stack.
-  if (vararg_slot_ != ~0u) {
-    for (unsigned k = entry_.gp_used; k < 6; k++) {
-      vcode_.entry_defs |= uint64_t{1} << gp_arguments[k];
-      emit_mem(unsigned(Op::mov64mr), {use(Reg{gp_arguments[k]})}, slot_mem(vararg_slot_, int32_t(8 * k)));
-    }
-    for (unsigned k = entry_.sse_used; k < 8; k++) {
-      vcode_.entry_defs |= uint64_t{1} << (fp_base + k);
-      emit_mem(unsigned(Op::movaps_mr), {use(Reg{fp_base + k})}, slot_mem(vararg_slot_, int32_t(48 + 16 * k)));
-    }
-  }
+  if (vararg_slot_ != ~0u) store_variadic_arguments();
   std::vector<Operand> copies;
+  std::vector<std::pair<ValueId, Reg>> by_address;
+  auto is_byval = [&](uint32_t k) { return k < fn_->param_attrs.size() && fn_->param_attrs[k].bits & air::attr::byval; };
   for (uint32_t k = 0; k < entry.param_count; k++) {
     ValueId v(entry.first_param + k);
     const ArgumentPlace& place = entry_.places[k];
     if (!is_wanted(v) || (place.kind != ArgumentPlace::gp && place.kind != ArgumentPlace::sse)) continue;
     Reg from{place.kind == ArgumentPlace::gp ? place.reg : fp_base + place.reg};
     vcode_.entry_defs |= uint64_t{1} << from.value;
-    copies.push_back(def(result_reg(v)));
+    Reg to;
+    if (place.indirect && !is_byval(k)) {
+      to = gp(8);
+      by_address.push_back({v, to});
+    } else {
+      to = result_reg(v);
+    }
+    copies.push_back(def(to));
     copies.push_back(use(from));
   }
   if (!copies.empty()) emit_list(p_parallel_copy, copies, 0, ~0u, vf::parallel_copy, 0);
@@ -74,6 +91,10 @@ void Selector::select_entry() {
     TypeId type = type_of(v);
     if (place.kind == ArgumentPlace::byval) {
       lea(result_reg(v), plain(Mem::Kind::incoming, int32_t(place.offset)));
+    } else if (place.kind == ArgumentPlace::memory && place.indirect && !is_byval(k)) {
+      Reg address = gp(8);
+      emit_mem(unsigned(Op::mov64rm), {def(address)}, plain(Mem::Kind::incoming, int32_t(place.offset)));
+      by_address.push_back({v, address});
     } else if (place.kind == ArgumentPlace::memory) {
       VMem m = plain(Mem::Kind::incoming, int32_t(place.offset));
       if (type == TypeTable::f80) {
@@ -86,9 +107,24 @@ void Selector::select_entry() {
     bool extended = k < fn_->param_attrs.size() && (fn_->param_attrs[k].bits & air::attr::zext);
     if (type == TypeTable::i1 && !extended) normalize_i1(result_reg(v));
   }
+  for (auto& [v, address] : by_address) {
+    if (type_of(v) == TypeTable::f80) {
+      emit_mem(unsigned(Op::fld80m), {}, reg_mem(address));
+      store_f80(v);
+    } else {
+      load_reg(result_reg(v), type_of(v), reg_mem(address));
+    }
+  }
 }
 
 void Selector::select_va_start(const Inst& i) {
+  if (convention_->by_position) {
+    vararg_slot_ = 0;  // none: the caller has left the place
+    Reg area = gp(8);
+    lea(area, plain(Mem::Kind::incoming, int32_t(entry_.gp_used < 4 ? 8u * entry_.gp_used : entry_.stack_end)));
+    emit_mem(unsigned(Op::mov64mr), {use(area)}, address(i.va()));
+    return;
+  }
   if (vararg_slot_ == ~0u) vararg_slot_ = new_slot(176, 4);
   VMem list = address(i.va());
   Reg area = gp(8), save = gp(8);
@@ -137,15 +173,19 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
     return false;
   const bool must = site.flags & air::callflags::musttail;
   if (sret_param_.valid() && !must) return false;
+  // The callee has to keep all that this function's caller wants kept, arguments among it. Places by position take the caller's
+  // memory.
+  const Convention& convention = convention_of_call(site);
+  if (convention_->saved & ~saved_by_win64 || convention_->saved & ~convention.saved) return false;
+  if (convention.by_position != convention_->by_position) return false;
   uint32_t n = fn_->extra[ret.a];
   const uint32_t* values = &fn_->extra[ret.a + 1];
   if (n != 0) {
     if (!i.result.valid()) return false;
     leaf_types_.clear();
     if (!air::result_leaves(module_->types, i.type, options(), leaf_types_).ok() || leaf_types_.size() != n) return false;
-    if (n == 1 && ValueId(values[0]) == i.result) {
-      if (type_of(i.result) == TypeTable::f80) return false;
-    } else {
+    // A result on the x87 stack is left there, like one in a register.
+    if (n != 1 || ValueId(values[0]) != i.result) {
       for (uint32_t k = 0; k < n; k++) {
         const Inst* e = def_of(ValueId(values[k]));
         if (!e || e->op != AirOp::extract || e->va() != i.result || fn_->extra[e->b + 1] != k) return false;
@@ -168,7 +208,28 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   }
   if (sret_param_.valid() && !sret_passed) return false;  // this function returns the address
   ArgumentLayout layout;
-  return assign_arguments(types, attrs, layout) && (layout.stack_end == 0 || (must && layout.stack_end <= entry_.stack_end));
+  return assign_arguments(types, attrs, convention, layout) && (layout.stack_end == 0 || (must && layout.stack_end <= entry_.stack_end));
+}
+
+const Convention& Selector::convention_of_call(const air::CallSite& site) const {
+  return convention_of(site.conv, site.flags & air::callflags::no_caller_saved);
+}
+
+// For an argument that is passed by the address of a copy: makes the copy.
+Reg Selector::address_of_copy(ValueId v, const air::ParamAttr& attr) {
+  Reg r = gp(8);
+  const bool byval = attr.bits & air::attr::byval;
+  const VMem to = slot_mem(new_slot(byval ? std::max<uint64_t>(attr.size, 1) : 16, byval ? std::max<unsigned>(attr.align_log2, 3) : 4));
+  if (byval) {
+    if (attr.size) copy_structure(to, address(v), attr.size);
+  } else if (type_of(v) == TypeTable::f80) {
+    load_f80(v);
+    emit_mem(unsigned(Op::fstp80m), {}, to);
+  } else {
+    store_reg(to, type_of(v), reg_of(v));
+  }
+  lea(r, to);
+  return r;
 }
 
 void Selector::copy_structure(const VMem& to, const VMem& from, uint64_t size) {
@@ -213,7 +274,8 @@ void Selector::select_call(const Inst& i) {
   types.clear();
   for (uint32_t k = 0; k < n; k++) types.push_back(type_of(arg(k)));
   ArgumentLayout& layout = call_layout_;
-  if (!assign_arguments(types, attrs, layout)) {
+  const Convention& convention = convention_of_call(site);
+  if (!assign_arguments(types, attrs, convention, layout)) {
     fail("arguments of more than 2 GiB");
     return;
   }
@@ -240,6 +302,15 @@ void Selector::select_call(const Inst& i) {
     }
     copy_structure(to, address(arg(k)), size);
   }
+  std::vector<Reg> addresses;  // by argument, of those passed by the address of a copy
+  if (convention.by_position) {
+    addresses.resize(n);
+    for (uint32_t k = 0; k < n; k++) {
+      if (!layout.places[k].indirect) continue;
+      if (tail) return fail("a musttail call that passes the address of a copy");
+      addresses[k] = address_of_copy(arg(k), k < attrs.size() ? attrs[k] : air::ParamAttr{});
+    }
+  }
   // Then what goes on the stack, then registers.
   auto extended = [&](uint32_t k) {
     uint16_t bits = k < attrs.size() ? attrs[k].bits : 0;
@@ -250,13 +321,16 @@ void Selector::select_call(const Inst& i) {
   };
   auto in_register = [&](uint32_t k) {
     int32_t imm;
+    if (layout.places[k].indirect) return addresses[k];
     if (types[k] == TypeTable::f80) return Reg{};
     if (is_fp(types[k])) return reg_of(arg(k));
     return imm32(arg(k), imm) ? Reg{} : extended(k);
   };
   auto put_on_stack = [&](uint32_t k, Reg r) {
     VMem to = plain(area, int32_t(layout.places[k].offset));
-    if (types[k] == TypeTable::f80) {
+    if (layout.places[k].indirect) {
+      emit_mem(unsigned(Op::mov64mr), {use(r)}, to);
+    } else if (types[k] == TypeTable::f80) {
       load_f80(arg(k));
       emit_mem(unsigned(Op::fstp80m), {}, to);
     } else if (int32_t imm; !r.valid() && imm32(arg(k), imm)) {
@@ -264,7 +338,8 @@ void Selector::select_call(const Inst& i) {
     } else if (is_fp(types[k])) {
       store_reg(to, types[k], r);
     } else {
-      emit_mem(unsigned(Op::mov64mr), {use(r)}, to);
+      // What is above a narrow argument is nobody's.
+      emit_mem(unsigned(fits_slot(r, 8) ? Op::mov64mr : Op::mov32mr), {use(r)}, to);
     }
   };
   std::vector<std::pair<uint32_t, Reg>> stacked;  // of a tail call: everything is read before anything is written
@@ -298,11 +373,17 @@ void Selector::select_call(const Inst& i) {
     uint8_t kind;  // 0 integer constant, 1 address, 2 float
   };
   std::vector<Late> late_args;
+  const bool variadic = site.function_type.valid() && (module_->types[site.function_type].vararg || callee_unprototyped(site));
   for (uint32_t k = 0; k < n; k++) {
     const ArgumentPlace& place = layout.places[k];
     if (place.kind != ArgumentPlace::gp && place.kind != ArgumentPlace::sse) continue;
     Reg p{place.kind == ArgumentPlace::gp ? place.reg : fp_base + place.reg};
     ops.push_back(use(p));
+    if (place.indirect) {
+      copies.push_back(def(p));
+      copies.push_back(use(addresses[k]));
+      continue;
+    }
     const air::Constant* c = fn_->constant(arg(k));
     if (c && c->kind == ConstantKind::Undef) {
       // Any value does, but the register has to be defined.
@@ -328,8 +409,15 @@ void Selector::select_call(const Inst& i) {
     Reg r = place.kind == ArgumentPlace::gp && types[k] != TypeTable::ptr ? extended(k) : reg_of(arg(k));
     copies.push_back(def(p));
     copies.push_back(use(r));
+    if (convention.by_position && variadic && place.kind == ArgumentPlace::sse) {
+      // The callee looks for it in the general register of its place.
+      Reg bits = gp(8), twin{win64_arguments[place.reg]};
+      emit(unsigned(Op::movq_rx), {def(bits), use(r)});
+      copies.push_back(def(twin));
+      copies.push_back(use(bits));
+      ops.push_back(use(twin));
+    }
   }
-  bool variadic = site.function_type.valid() && (module_->types[site.function_type].vararg || callee_unprototyped(site));
   Reg rax{0}, r11{11};
   if (target_reg.valid() && tail) {
     copies.push_back(def(r11));
@@ -350,7 +438,7 @@ void Selector::select_call(const Inst& i) {
       emit_mem(unsigned(Op::lea64rm), {def(l.reg)}, slot_mem(slots_[def_of(l.v)->a]));
     }
   }
-  if (variadic) {
+  if (variadic && !convention.by_position) {
     constant_into(rax, layout.sse_used);
     ops.push_back(use(rax));
   }
@@ -379,6 +467,8 @@ void Selector::select_call(const Inst& i) {
   for (uint32_t r : {0u, 2u})
     if (defined >> r & 1) ops.push_back(def(Reg{r}));
   const unsigned throws = personality_ != ~0u && (invoke || !(site.flags & air::callflags::nounwind)) ? may_throw : 0;
+  // The unwinder gives a landing pad no more than System V's registers.
+  const Clobber clobbers = invoke ? clobber_call : convention.clobbers;
   const uint8_t flags = invoke ? vf::terminator : 0;
   // What a terminator reads is read before anything is destroyed.
   auto address_use = [&](Reg r) { return invoke ? use(r) : late(r); };
@@ -387,12 +477,12 @@ void Selector::select_call(const Inst& i) {
     if (target.has_index) ops.push_back(address_use(target.index));
     uint32_t mem = uint32_t(mems_.size());
     mems_.push_back(target);
-    emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, flags, clobber_call);
+    emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, flags, clobbers);
   } else if (target_reg.valid()) {
     ops.push_back(address_use(target_reg));
-    emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobber_call);
+    emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobbers);
   } else {
-    emit_list(unsigned(Op::call_ref) | throws, ops, target_ref, ~0u, flags, clobber_call);
+    emit_list(unsigned(Op::call_ref) | throws, ops, target_ref, ~0u, flags, clobbers);
   }
   if (invoke) {
     emit(p_invoke, {}, unwind, vf::terminator);
@@ -476,6 +566,7 @@ void Selector::select_return(const Inst& i) {
     const air::Constant* c = fn_->constant(v);
     if (c && c->kind == ConstantKind::Undef) continue;
     ops_.push_back(use(p));
+    returns_rcx_ |= p == Reg{1};
     unsigned width = r.kind == ResultPlace::gp ? bits_of(type_of(v)) : 0;
     int64_t value;
     if (r.kind == ResultPlace::gp && int_constant(v, value)) {
@@ -491,7 +582,8 @@ void Selector::select_return(const Inst& i) {
     copies_.push_back(def(p));
     copies_.push_back(use(from));
   }
-  if (sret_param_.valid() && n == 0) {
+  // Where the convention keeps rax, callers take it to be kept here too: LLVM makes no exception for the address.
+  if (sret_param_.valid() && n == 0 && !(convention_->saved & 1)) {
     Reg rax{0};
     copies_.push_back(def(rax));
     copies_.push_back(use(reg_of(sret_param_)));

@@ -673,12 +673,16 @@ void Selector::switch_tree(Reg value, unsigned bits, size_t first, size_t last, 
     one_target &= uint64_t(high) - uint64_t(low) == run.last - run.first;
     uint64_t range = uint64_t(high) - uint64_t(low);
     Reg index = gp(8);
-    // index = value - low; unsigned above `range` means none of them.
+    // index = value - low, modulo the width of the operand; unsigned above `range` means none of them. Where that is 32 bits, the
+    // instruction clears the upper half, so the whole register is the index.
+    const uint64_t minus_low = -uint64_t(low);
     if (low == 0) {
       if (bits == 64) copy(index, value);
       else emit(unsigned(Op::mov32rr), {def(index), use_slot(value, 4)});
-    } else if (fits_signed(-low, 32)) {
-      emit_mem(unsigned(bits == 64 ? Op::lea64rm : Op::lea32rm), {def(index)}, reg_mem(value, int32_t(-low)));
+    } else if (bits == 32) {
+      emit_mem(unsigned(Op::lea32rm), {def(index)}, reg_mem(value, int32_t(uint32_t(minus_low))));
+    } else if (fits_signed(int64_t(minus_low), 32)) {
+      emit_mem(unsigned(Op::lea64rm), {def(index)}, reg_mem(value, int32_t(minus_low)));
     } else {
       Reg k = constant_reg(uint64_t(low), 64);
       copy(index, value);

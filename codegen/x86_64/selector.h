@@ -278,6 +278,8 @@ class Selector : public codegen::LowerScratch {
   void copy_structure(const VMem& to, const VMem& from, uint64_t size);
   void copy_results(const air::Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places, const std::vector<TypeId>& types);
   void select_va_start(const air::Inst& i);
+  void store_variadic_arguments();
+  Reg address_of_copy(ValueId v, const air::ParamAttr& attr);
   void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result);
   void select_asm(const air::Inst& i);
   void store_part(const VMem& m, TypeId type, Reg r, uint32_t bytes);
@@ -285,8 +287,10 @@ class Selector : public codegen::LowerScratch {
   bool copy_asm_memory(const VMem& to, const VMem& from, uint32_t bytes);
   bool lay_out_entry();
   bool is_tail_call(uint32_t call, const air::Inst& ret);
+  const Convention& convention_of_call(const air::CallSite& site) const;
   bool callee_unprototyped(const air::CallSite& site) const;
   Reg frame_of(uint32_t level);
+  std::string check_widths() const;  // check_widths.cpp
   Result<void> emit_asm(uint32_t index, const codegen::Location* at);
   static Mem physical(const VMem& m, const codegen::Location* regs);
   void select_misc(const air::Inst& i);
@@ -361,6 +365,8 @@ class Selector : public codegen::LowerScratch {
   uint32_t vararg_slot_ = ~0u;
   bool frame_pointer_ = false;        // __builtin_frame_address and its like
   bool builtin_setjmp_ = false;       // eh_sjlj_setjmp
+  bool returns_rcx_ = false;          // some return hands a value back in rcx
+  const Convention* convention_ = nullptr;  // of the function
   uint32_t max_dynamic_align_ = 16;
   unsigned max_slot_align_log2_ = 0;
   uint32_t tail_call_ = ~0u;          // the call instruction that becomes a jump

@@ -54,7 +54,4 @@ LODE_WIDTHS(lock_xor_mi, lock_xor, mi)
 
 inline Op width_op(const Op* ops, unsigned bits) { return ops[bits <= 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : 3]; }
 
-// Index of a call's register clobbers in RegisterInfo::clobbers.
-inline constexpr uint8_t clobber_call = 1, clobber_all = 2;
-
 }  // namespace lode::x86_64
