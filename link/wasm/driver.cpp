@@ -1,16 +1,14 @@
 // The passes in order, and the command.
-#include <sys/stat.h>
 #include <tbb/global_control.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 
 #include "base/version.h"
 #include "link/driver.h"
+#include "link/elf/output_file.h"
 #include "link/wasm/link.h"
 
 namespace lode::link::wasm {
@@ -88,6 +86,7 @@ std::string Link::map_text() const {
 std::vector<uint8_t> Link::flush() {
   auto failed = [&] { return diagnostics.flush(); };
   extract_pending();
+  use_stubs();
   kept_functions = functions.size();
   std::vector<uint8_t> out;
   auto passes = [&] {
@@ -142,29 +141,18 @@ std::vector<uint8_t> Link::flush() {
 
 namespace {
 
-// The output appears whole: a new file that is renamed over the old.
+// As for ELF: the output appears whole or not at all; "-" is standard output.
 bool write_output(const std::string& path, const std::vector<uint8_t>& bytes, Diagnostics& d) {
-  std::string temporary = path + ".tmp" + std::to_string(getpid());
-  struct stat st;
-  bool special = stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode);
-  if (special) temporary = path;
-  int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0777);
-  bool good = fd >= 0;
-  for (size_t at = 0; good && at < bytes.size();) {
-    ssize_t n = write(fd, bytes.data() + at, bytes.size() - at);
-    if (n < 0 && errno == EINTR) continue;
-    good = n > 0;
-    if (good) at += size_t(n);
+  elf::OutputFile file;
+  Result<uint8_t*> to = file.create(path, bytes.size(), true);
+  if (to.ok()) {
+    std::memcpy(*to, bytes.data(), bytes.size());
+    Result<void> done = file.commit();
+    if (done.ok()) return true;
+    d.error(done.error());
+  } else {
+    d.error(to.error());
   }
-  int code = errno;
-  if (fd >= 0 && close(fd) != 0) good = false;
-  if (good && !special && rename(temporary.c_str(), path.c_str()) != 0) {
-    code = errno;
-    good = false;
-  }
-  if (good) return true;
-  if (!special) unlink(temporary.c_str());
-  d.error("cannot write " + path + ": " + std::strerror(code));
   d.flush();
   return false;
 }
