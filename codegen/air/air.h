@@ -361,7 +361,9 @@ struct Symbol {
   uint32_t relocs = 0, reloc_count = 0;  // in Module::data_relocs, sorted by offset
   SymbolIndex aliasee;          // alias, ifunc (the resolver): target, plus
   int64_t alias_offset = 0;
-  StringRef wasm_import_module, wasm_import_name, wasm_export_name;  // from function attributes; empty when absent
+  bool wasm_import = false;  // the two names that follow are given, and may be empty
+  StringRef wasm_import_module, wasm_import_name;
+  StringRef wasm_export_name;  // empty when absent
 };
 
 // An entry of llvm.global_ctors / global_dtors.

@@ -159,6 +159,9 @@ bool is_legal(const Function& fn, const TypeTable& types, const LegalizeOptions&
           case Op::extract: if (fn.extra[i.b] != 1) return false; break;
           case Op::switch_: if (type_of(i.a) == T::i1) return false; break;
           case Op::call: case Op::invoke: break;
+          case Op::umul_overflow: case Op::smul_overflow:
+            if (type_of(i.a) == T::i64 && !options.has_mulh) return false;
+            [[fallthrough]];
           default: if (type_of(i.a) == T::i1) return false; break;  // *_overflow
         }
         break;

@@ -601,6 +601,7 @@ bool Parser::symbol_suffix(Symbol& s, Function* fn, uint32_t* personality, TypeI
     } else if (w == "import") {
       take();
       if (!string(s.wasm_import_module) || !string(s.wasm_import_name)) return false;
+      s.wasm_import = true;
     } else if (w == "export_name") {
       take();
       if (!string(s.wasm_export_name)) return false;

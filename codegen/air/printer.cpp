@@ -431,7 +431,7 @@ std::string symbol_suffix(const Module& m, const Symbol& s) {
   if (s.section.size) out += " section " + quoted(m.str(s.section));
   if (s.comdat.valid() && s.comdat.value < m.comdats.size()) out += " comdat " + sigil_name('$', m.str(m.comdats[s.comdat.value].name));
   if (s.align_log2) out += " align " + std::to_string(uint64_t{1} << (s.align_log2 & 63));
-  if (s.wasm_import_module.size || s.wasm_import_name.size)
+  if (s.wasm_import)
     out += " import " + quoted(m.str(s.wasm_import_module)) + " " + quoted(m.str(s.wasm_import_name));
   if (s.wasm_export_name.size) out += " export_name " + quoted(m.str(s.wasm_export_name));
   return out;

@@ -600,6 +600,7 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       set(i, emit(O::bitcast, type, v[0].value));
       return true;
     case IntrinsicKind::Assembly: return assembly(i, in, type, args);
+    case IntrinsicKind::WasmVector: return wasm_vector(i, in, type, args);
     case IntrinsicKind::Prefetch: {  // address, 1 to write, locality from 0 to 3, 1 for data
       uint64_t locality, data;
       if (!take(1) || !constant_arg(2, locality) || !constant_arg(3, data)) return false;

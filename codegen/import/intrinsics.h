@@ -23,6 +23,7 @@ enum class IntrinsicKind : uint8_t {
   ObjectSize,
   Library,      // a call of a C library function: name + f, nothing, l for f32, f64, f80 and f128
   PowI,         // __powisf2, __powidf2, __powixf2, __powitf2
+  WasmVector,   // 128-bit vectors of WebAssembly, see wasm_intrinsics.cpp
   Assembly,     // an inline assembly statement with the call's operands and result (a target's own intrinsics)
   MaskedLoad, MaskedStore, Gather, Scatter,  // lane by lane
   FromHalf,     // i16 with a half's bits to a wider type
@@ -40,11 +41,14 @@ struct Intrinsic {
   const char* constraints = nullptr;
   const char* variable_text = nullptr;
   const char* variable_constraints = nullptr;
+  uint8_t variant = 0;  // WasmVector: which
 };
 
 // null for an unknown name; `name` starts with "llvm.".
 const Intrinsic* find_intrinsic(std::string_view name);
 // `name` without "llvm.x86." (x86_intrinsics.cpp).
 const Intrinsic* find_x86_intrinsic(std::string_view name);
+// `name` without "llvm.wasm." (wasm_intrinsics.cpp); null also for those that stay calls.
+const Intrinsic* find_wasm_intrinsic(std::string_view name);
 
 }  // namespace lode::codegen

@@ -276,10 +276,13 @@ Result<void> import_symbols(ImportState& s) {
   out.symbols.reserve(n);
   for (uint32_t i = 0; i < n; i++) {
     const bc::Global& g = m.globals[i];
-    // A target's own intrinsics stay calls of a function of that name; its select pass knows them.
-    if (g.kind == bc::Global::Function && g.name.starts_with("llvm.") && !g.name.starts_with("llvm.wasm.")) {
+    // A target's own intrinsics without a row stay calls of a function of that name; its select pass knows them.
+    constexpr std::string_view wasm = "llvm.wasm.";
+    const bool of_wasm = g.name.starts_with(wasm);
+    const Intrinsic* vector = of_wasm ? find_wasm_intrinsic(g.name.substr(wasm.size())) : nullptr;
+    if (g.kind == bc::Global::Function && g.name.starts_with("llvm.") && (!of_wasm || vector)) {
       s.is_intrinsic[i] = 1;
-      s.intrinsics[i] = find_intrinsic(g.name);
+      s.intrinsics[i] = of_wasm ? vector : find_intrinsic(g.name);
       if (s.intrinsics[i] && s.intrinsics[i]->kind == IntrinsicKind::Trap) s.has_trap = true;
       continue;
     }
@@ -312,14 +315,15 @@ Result<void> import_symbols(ImportState& s) {
       }
     }
     if (g.kind == bc::Global::Function && g.attributes != bc::none) {
-      auto text = [&](std::string_view key) {
-        const bc::Attribute* a = m.find_attribute(g.attributes, bc::attr_function_index, key);
-        return a ? out.add_string(a->text) : air::StringRef{};
-      };
-      if (out.types.layout().pointer_bytes == 4) {
-        y.wasm_import_module = text("wasm-import-module");
-        y.wasm_import_name = text("wasm-import-name");
-        y.wasm_export_name = text("wasm-export-name");
+      auto attribute = [&](std::string_view key) { return m.find_attribute(g.attributes, bc::attr_function_index, key); };
+      if (m.triple.empty() || m.triple.starts_with("wasm")) {
+        const bc::Attribute *module = attribute("wasm-import-module"), *import = attribute("wasm-import-name");
+        y.wasm_import = module || import;
+        if (y.wasm_import) {
+          y.wasm_import_module = out.add_string(module ? module->text : "env");
+          y.wasm_import_name = out.add_string(import ? import->text : g.name);
+        }
+        if (const bc::Attribute* exported = attribute("wasm-export-name")) y.wasm_export_name = out.add_string(exported->text);
       }
     }
     s.symbols[i] = air::SymbolIndex(uint32_t(out.symbols.size()));

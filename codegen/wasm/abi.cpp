@@ -61,6 +61,12 @@ Result<SignatureBytes> signature_of(const air::TypeTable& types, air::RuntimeFun
 air::LegalizeOptions legalize_options(uint32_t features) {
   air::LegalizeOptions o = air::LegalizeOptions::wasm();
   o.has_saturating_conversions = features & bit(Feature::nontrapping_fptoint);
+  // What the threads proposal has; without threads the others of an integer are as plain as these.
+  using R = air::RmwOp;
+  o.rmw_ops = 0;
+  for (R r : {R::xchg, R::add, R::sub, R::and_, R::or_, R::xor_}) o.rmw_ops |= 1u << unsigned(r);
+  if (!(features & bit(Feature::atomics)))
+    for (R r : {R::nand, R::smax, R::smin, R::umax, R::umin}) o.rmw_ops |= 1u << unsigned(r);
   return o;
 }
 

@@ -29,7 +29,8 @@ const std::array<OpInfo, op_limit> op_table = make_table();
 const char* feature_name(Feature f) {
   static constexpr const char* names[feature_count] = {
       "mvp", "sign-ext", "nontrapping-fptoint", "bulk-memory", "reference-types", "multivalue", "tail-call", "simd128", "atomics",
-      "exception-handling", "mutable-globals", "extended-const", "memory64", "multimemory", "relaxed-simd"};
+      "exception-handling", "mutable-globals", "extended-const", "memory64", "multimemory", "relaxed-simd",
+      "bulk-memory-opt"};
   return names[unsigned(f)];
 }
 

@@ -59,9 +59,9 @@ enum class Immediate : uint8_t {
 // Bits of codegen::TargetOptions::features, and of a module's needs.
 enum class Feature : uint8_t {
   mvp, sign_ext, nontrapping_fptoint, bulk_memory, reference_types, multivalue, tail_call, simd128, atomics, exception_handling,
-  mutable_globals, extended_const, memory64, multimemory, relaxed_simd,
+  mutable_globals, extended_const, memory64, multimemory, relaxed_simd, bulk_memory_opt,
 };
-inline constexpr unsigned feature_count = 15;
+inline constexpr unsigned feature_count = 16;
 inline constexpr uint32_t bit(Feature f) { return 1u << unsigned(f); }
 // As in target_features: "sign-ext", "nontrapping-fptoint" ...
 const char* feature_name(Feature f);

@@ -1,4 +1,6 @@
 // lower(): one AIR function to one MIR draft. The stages are described in select.h.
+#include <algorithm>
+
 #include "codegen/wasm/select.h"
 
 namespace lode::wasm {
@@ -14,6 +16,9 @@ Result<void> Selector::run(air::Function& fn, const LowerContext& context, mir::
   wasm64_ = types_->layout().pointer_bytes == 8;
   address_ = wasm64_ ? ValueType::i64 : ValueType::i32;
   LODE_TRY(air::legalize(fn, *context.module, legalize_options(features_)));
+  // Whoever asks for a canary gets one where the frame has anything.
+  protected_ = (fn.flags & air::function_flags::stack_protect) &&
+               (!fn.slots.empty() || std::any_of(fn.insts.begin(), fn.insts.end(), [](const air::Inst& i) { return i.op == air::Op::alloca; }));
   const Signature* own = signature(fn.type);
   if (!own) return error(problem_);
   own_signature_ = *own;

@@ -2,7 +2,8 @@
 //
 // Stages, each linear in the function:
 //   nodes   (select_nodes*.cpp)  AIR to nodes: an instruction whose operands are nodes; block by block in reverse postorder, with
-//                                address arithmetic spelled out, folding and common subexpressions of a block removed on the way.
+//                                address arithmetic spelled out, folding and common subexpressions of a block removed on the way
+//                                (select_fold.cpp).
 //                                Narrow integers live in i32 with unknown upper bits; each node knows how many bits it may use.
 //   stack   (select_stack.cpp)   Every block's nodes become code, written backwards from its end: an operand's code goes directly
 //                                before its user where the order of effects allows it, and only what cannot be left on the
@@ -36,6 +37,7 @@ enum Pseudo : uint16_t {
   pseudo_global,             // a = reference: a global that never changes (GOT entries, the TLS base)
   pseudo_frame_base,         // the frame's base
   pseudo_frame_address,      // a = offset
+  pseudo_stack_check,        // a = condition, aux = reference: ends the program by a call when the condition holds
   pseudo_trunc_guarded,      // a = value, b = Op: truncation of a float that gives the least integer where it would trap
 };
 
@@ -139,6 +141,8 @@ class Selector final : public codegen::LowerScratch {
   uint32_t copy_cursor_ = 0;
   std::vector<NodeId> call_operands_;
   uint32_t vararg_slot_ = no_node;
+  bool protected_ = false;               // by a stack protector
+  uint32_t canary_ = 0;                  // its offset in the frame, above all slots
   FrameLayout frame_layout_;
   bool uses_frame_ = false, moves_stack_ = false, calls_ = false;
   struct CachedSignature {
@@ -155,6 +159,9 @@ class Selector final : public codegen::LowerScratch {
   void make_params();
   void lower_inst(uint32_t index);
   void lower_terminator(BlockInfo& block, uint32_t index);
+  NodeId load_guard();
+  void set_canary();
+  void check_canary();
   void lower_integer(const air::Inst& inst);
   void lower_overflow(const air::Inst& inst);
   void lower_float(const air::Inst& inst);
@@ -172,13 +179,17 @@ class Selector final : public codegen::LowerScratch {
     const Signature* site = nullptr;    // as the call has it
     const Signature* target = nullptr;  // as the callee has it; the same pointer when they agree
     SymbolId direct;
-    bool is_direct = false, by_site_type = false;
+    bool is_direct = false;
+    bool final_type = false;  // the callee is the module's own for certain
   };
   CallPlan plan_call(const air::CallSite& site);
   uint32_t fixed_count(const air::CallSite& site, const CallPlan& plan);
   uint64_t vararg_bytes(const air::CallSite& site, uint32_t a);
   uint64_t vararg_place(const air::CallSite& site, uint32_t a, uint64_t at);
   uint32_t call_reference(const CallPlan& plan);
+
+  static constexpr uint32_t max_rewrites = 64;  // binary() within binary(); see select_nodes.cpp
+  uint32_t rewrites_ = 0;
 
   NodeId append(Node n);                      // in the current block
   NodeId pure(Node n);                        // the same, or an equal node of the block
@@ -218,6 +229,7 @@ class Selector final : public codegen::LowerScratch {
   Place resolve(air::ValueId v);
   NodeId scaled(const air::Inst& ptr_add, int64_t scale, int64_t& behind);
   NodeId address_add(NodeId base, int64_t offset);
+  NodeId folded_address(NodeId base, int64_t offset);
   NodeId frame_address(uint32_t offset);
   void copy_bytes(NodeId to, NodeId from, uint64_t n, unsigned to_align, unsigned from_align, bool effect);
   void call_memory(air::RuntimeFunction f, NodeId a, NodeId b, NodeId n);

@@ -68,12 +68,11 @@ Selector::CallPlan Selector::plan_call(const air::CallSite& site) {
   if (s->kind != air::SymbolKind::function) return plan;
   plan.direct = context_->symbols[c->symbol];
   plan.is_direct = true;
+  const air::Symbol& named = m.symbols[c->symbol];
+  plan.final_type = named.defined && (named.linkage == air::Linkage::internal || named.linkage == air::Linkage::external) && !named.comdat.valid();
   if (s->type == site.function_type || !s->type.valid() || (*types_)[s->type].kind != air::TypeKind::Function) return plan;
   const air::Type& t = (*types_)[s->type];
-  if (!s->defined && t.vararg && t.field_count == 0) {
-    plan.by_site_type = true;
-    return plan;
-  }
+  if (!s->defined && t.vararg && t.field_count == 0) return plan;  // by the call's own type
   plan.target = signature(s->type);
   return plan;
 }
@@ -119,6 +118,10 @@ Result<void> Selector::scan_frame() {
     slots_.push_back({vararg_size, 4, 4, 0});
   }
   LODE_ASSIGN(frame_layout_, layout_frame(slots_));
+  if (protected_) {
+    canary_ = frame_layout_.size;
+    frame_layout_.size += 16;
+  }
   return {};
 }
 
@@ -201,6 +204,7 @@ bool Selector::make_tail_call(BlockInfo& block, uint32_t ret) {
   const air::Inst& inst = fn_->insts[ret - 1];
   const air::CallSite& site = fn_->calls[inst.a];
   if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) || site.flags & air::callflags::notail || !has(Feature::tail_call)) return false;
+  if (protected_ && !(site.flags & air::callflags::musttail)) return false;  // the canary is looked at after the call
   NodeId id = last_call_.node;
   if (id == no_node || last_call_.inst != ret - 1 || !last_call_.plain || last_call_.results != own_signature_.results) return false;
   if (!own_signature_.results.empty()) {
@@ -227,6 +231,7 @@ void Selector::lower_call(uint32_t index) {
   if (site.inline_asm != ~0u) return lower_asm(inst, site);
   if (lower_intrinsic(inst, site)) return;
   must_tail_ |= bool(site.flags & air::callflags::musttail);
+  if (protected_ && site.flags & air::callflags::musttail) check_canary();
   CallPlan plan = plan_call(site);
   if (!plan.target || !plan.site) return;
   const Signature& target = *plan.target;
@@ -256,7 +261,7 @@ void Selector::lower_call(uint32_t index) {
         copy_bytes(copy, n, size, std::min<unsigned>(slots_[slot->slot].align_log2, 3), attr.align_log2, false);
       } else if (size) {
         NodeId length = int_const(address_, int64_t(size));
-        if (has(Feature::bulk_memory)) {
+        if (has(Feature::bulk_memory_opt)) {
           Node c;
           c.op = uint16_t(Op::memory_copy);
           c.effect = effect_write;
@@ -350,10 +355,10 @@ void Selector::lower_call(uint32_t index) {
   define(inst, r);
 }
 
-// A call's reference. Where the callee's declaration says nothing about its type, the addend is one more than the offset in the
-// function's constants of the type that the call uses; it is 0 otherwise.
+// A call's reference. Its addend is one more than the offset in the function's constants of the type that the call uses, so that the
+// linker can compare it with the definition's; 0 where the definition is the module's own and no other can take its place.
 uint32_t Selector::call_reference(const CallPlan& plan) {
-  if (!plan.by_site_type) return mir_.reference(mir::ReferenceKind::call, plan.direct);
+  if (plan.final_type) return mir_.reference(mir::ReferenceKind::call, plan.direct);
   uint32_t type = mir_.type(plan.target->params, plan.target->results);
   return mir_.reference(mir::ReferenceKind::call, plan.direct, mir_.draft().references[type].addend + 1);
 }

@@ -6,6 +6,9 @@
 // promise is that the sum stays inside: then the symbol's address, or the object's place in the frame, is the offset and the index
 // alone is the base.
 //
+// The stack protector: the entry copies __stack_chk_guard to a place above all slots of the frame, and
+// before each return, and each call that returns for the function, a call of __stack_chk_fail ends a program that has changed it.
+//
 // Atomic accesses of code that may not use the atomics feature are plain ones: such a module has one thread.
 #include <algorithm>
 #include <bit>
@@ -107,6 +110,35 @@ void Selector::store(Op op, NodeId address, uint64_t offset, unsigned align_log2
   append(n);
 }
 
+NodeId Selector::load_guard() {
+  Node n;
+  n.op = pseudo_data_address;
+  n.type = uint8_t(address_);
+  n.a = mir_.reference(mir::ReferenceKind::direct, context_->stack_guard);
+  return load_typed(address_, intern(n), 0, 3, true);
+}
+
+void Selector::set_canary() {
+  NodeId guard = load_guard();
+  store(wasm64_ ? Op::i64_store : Op::i32_store, frame_address(canary_), 0, wasm64_ ? 3 : 2, guard);
+}
+
+void Selector::check_canary() {
+  NodeId guard = load_guard(), canary = load_typed(address_, frame_address(canary_), 0, 3, true);
+  CallPlan plan;
+  plan.direct = context_->runtime[unsigned(air::RuntimeFunction::stack_chk_fail)];
+  if (auto made = make_signature(*types_, air::RuntimeFunction::stack_chk_fail, other_signature_); !made.ok()) return unsupported(made.error().message);
+  plan.target = &other_signature_;
+  Node n;
+  n.op = pseudo_stack_check;
+  n.effect = effect_write;
+  n.operands = 1;
+  n.a = binary(wasm64_ ? Op::i64_ne : Op::i32_ne, guard, canary);
+  n.aux = call_reference(plan);
+  append(n);
+  calls_ = true;
+}
+
 // n bytes from one place to another, all read before any is written. Few bytes only.
 void Selector::copy_bytes(NodeId to, NodeId from, uint64_t n, unsigned to_align, unsigned from_align, bool effect) {
   struct Piece {
@@ -157,7 +189,11 @@ NodeId Selector::call_node(Op op, uint32_t aux, std::span<const NodeId> operands
 
 void Selector::call_memory(air::RuntimeFunction f, NodeId a, NodeId b, NodeId n) {
   NodeId operands[] = {a, b, n};
-  call_node(Op::call, mir_.reference(mir::ReferenceKind::call, context_->runtime[unsigned(f)]), operands, uint8_t(address_));
+  CallPlan plan;
+  plan.direct = context_->runtime[unsigned(f)];
+  if (auto made = make_signature(*types_, f, other_signature_); !made.ok()) return unsupported(made.error().message);
+  plan.target = &other_signature_;
+  call_node(Op::call, call_reference(plan), operands, uint8_t(address_));
 }
 
 void Selector::lower_block_move(const air::Inst& inst) {
@@ -196,7 +232,7 @@ void Selector::lower_block_move(const air::Inst& inst) {
       return;
     }
     NodeId filled = byte;  // memory.fill and memset take the low byte
-    if (has(Feature::bulk_memory)) {
+    if (has(Feature::bulk_memory_opt)) {
       Node f;
       f.op = uint16_t(Op::memory_fill);
       f.effect = effect_write;
@@ -213,7 +249,7 @@ void Selector::lower_block_move(const air::Inst& inst) {
   // Two pieces are as short as the call.
   if (known && n > 0 && (n <= 8 || n == 9 || n == 10 || n == 12 || (n >= 9 && n <= 16)))
     return copy_bytes(to, from, uint64_t(n), to_align, 0, is_volatile);
-  if (has(Feature::bulk_memory)) {
+  if (has(Feature::bulk_memory_opt)) {
     Node c;
     c.op = uint16_t(Op::memory_copy);
     c.effect = effect_write;
@@ -500,6 +536,15 @@ void Selector::lower_atomic(const air::Inst& inst) {
     case air::RmwOp::nand:
       result = binary(op2(Op::i32_xor, Op::i64_xor), binary(op2(Op::i32_and, Op::i64_and), old, operand), int_const(t, -1));
       break;
+    case air::RmwOp::smax: case air::RmwOp::smin: case air::RmwOp::umax: case air::RmwOp::umin: {
+      air::RmwOp op = Flags::rmw(inst.aux);
+      bool is_signed = op == air::RmwOp::smax || op == air::RmwOp::smin, largest = op == air::RmwOp::smax || op == air::RmwOp::umax;
+      NodeId x = is_signed ? sext(old, bits) : narrow(old), y = is_signed ? sext(operand, bits) : narrow(operand);
+      Op compare = is_signed ? (largest ? op2(Op::i32_gt_s, Op::i64_gt_s) : op2(Op::i32_lt_s, Op::i64_lt_s))
+                             : (largest ? op2(Op::i32_gt_u, Op::i64_gt_u) : op2(Op::i32_lt_u, Op::i64_lt_u));
+      result = select(binary(compare, x, y), x, y);
+      break;
+    }
     default: return unsupported("an atomic operation of this kind");
   }
   store(store_op, address, 0, align, result);

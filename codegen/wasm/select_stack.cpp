@@ -146,6 +146,14 @@ void Selector::use(NodeId id) {
 void Selector::write_node(NodeId id) {
   written_[id] = 1;
   const Node n = nodes_[id];
+  if (n.op == pseudo_stack_check) {
+    mir_.op(Op::end);
+    mir_.op(Op::unreachable);
+    mir_.op(Op::call, n.aux);
+    mir_.op(Op::if_, empty_block);
+    use(n.a);
+    return;
+  }
   if (n.op == pseudo_trunc_guarded) {
     // if |x| is small enough (or x in [0, limit) for unsigned): the truncation, else the least value.
     Op op = Op(n.b);

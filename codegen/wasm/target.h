@@ -16,6 +16,7 @@ struct LowerContext : codegen::LowerContext {
   SymbolId stack_pointer;   // global __stack_pointer
   SymbolId tls_base, tls_size, tls_align;  // globals of these names, with __ before
   SymbolId exception_tag;   // tag __cpp_exception
+  SymbolId stack_guard;     // data __stack_chk_guard: what a stack protector's canary has to be
 };
 
 std::unique_ptr<codegen::LowerScratch> make_scratch();

@@ -9,6 +9,11 @@
 // of 32-bit instructions have zero upper halves, which zext uses (see zero_extended()). f32 f64 f128 v128 live in SSE registers,
 // f80 values have a frame slot each and pass through the x87 stack only within one operation.
 //
+// Why folding ends: no rule makes new AIR. Each looks from a value at what defines it and goes on with an operand of that definition
+// (alias_of, address, add_index, compare, zero_extended ...), which lies earlier in the block or in a block that dominates it; a block
+// parameter, a constant or an effect stops it. So every step lowers the position in dominance order, and what recurses besides
+// (address within an address) has a depth of its own. tests/codegen/x86_64_expression_test.cpp builds random expressions.
+//
 // Flags: the instructions that select puts between a flag's producer and its reader are moves, which leave flags alone; a
 // rematerialised constant is always `mov`, and the finaliser turns it into `xor` where the flags are dead.
 #pragma once

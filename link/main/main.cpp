@@ -4,6 +4,8 @@
 //                                its parsing library would cost every link some 2 ms of loading
 //   ld.lode, lode                the ELF linker
 //   wasm-lode, lode -m wasm32    the WebAssembly linker; also chosen when the first object among the inputs is a wasm one
+//
+// Compilers that know lld by one command for all formats (rustc) begin the line with -flavor NAME. It counts more than all else.
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -32,7 +34,8 @@ int exec_inspect(char** argv) {
 
 // Bitcode's string table, at its end, has the target triple among its strings.
 bool names_wasm(const std::vector<uint8_t>& tail) {
-  return std::string_view(reinterpret_cast<const char*>(tail.data()), tail.size()).find("wasm32-") != std::string_view::npos;
+  std::string_view text(reinterpret_cast<const char*>(tail.data()), tail.size());
+  return text.find("wasm32-") != std::string_view::npos || text.find("wasm64-") != std::string_view::npos;
 }
 
 bool means_wasm(int argc, char** argv) {
@@ -62,14 +65,36 @@ bool means_wasm(int argc, char** argv) {
   return false;
 }
 
+// The linkers that lld has under a flavour's name; null for what lode does not write.
+using Linker = int (*)(std::span<const char* const>);
+Linker of_flavor(std::string_view name) {
+  for (std::string_view wasm : {"wasm", "wasm-ld", "ld-wasm"})
+    if (name == wasm) return lode::link::wasm_main;
+  for (std::string_view elf : {"gnu", "ld", "ld.lld", "ld-lld"})
+    if (name == elf) return lode::link::elf_main;
+  return nullptr;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc >= 2 && std::strcmp(argv[1], "inspect") == 0) return exec_inspect(argv);
   std::string_view name = argv[0];
   lode::link::install_process_handlers(std::string(name.substr(name.rfind('/') + 1)));
+  Linker linker = nullptr;
+  if (argc >= 3 && std::strcmp(argv[1], "-flavor") == 0) {
+    linker = of_flavor(argv[2]);
+    if (!linker) {
+      std::fprintf(stderr, "lode: error: -flavor %s: not supported (gnu and wasm are)\n", argv[2]);
+      return 1;
+    }
+    argv[2] = argv[0];
+    argv += 2;
+    argc -= 2;
+  }
   std::span<const char* const> args(argv, size_t(argc));
-  int status = means_wasm(argc, argv) ? lode::link::wasm_main(args) : lode::link::elf_main(args);
+  if (!linker) linker = means_wasm(argc, argv) ? lode::link::wasm_main : lode::link::elf_main;
+  int status = linker(args);
   if ((std::fflush(stdout) != 0 || std::ferror(stdout)) && status == 0) {
     std::fprintf(stderr, "lode: error: cannot write standard output: %s\n", std::strerror(errno));
     status = 1;

@@ -86,6 +86,7 @@ std::string Link::map_text() const {
 std::vector<uint8_t> Link::flush() {
   auto failed = [&] { return diagnostics.flush(); };
   extract_pending();
+  use_stubs();
   kept_functions = functions.size();
   std::vector<uint8_t> out;
   auto passes = [&] {

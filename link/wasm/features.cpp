@@ -7,6 +7,9 @@
 // "target-features" in bitcode, `processor` in AIR text: it uses the union over its functions, as LLVM does. A module that says
 // nothing may use what LLVM's processor "generic" has, or what --features lists.
 //
+// Which names there are, and which of them a module's code generation cares about, stands in the table below. A name in IR that is not
+// there is ignored with a warning, as LLVM does it; what stands in an object's section or on the command line is only compared.
+//
 // The output's features are those of all inputs, or exactly those of --features, and then every other used one is an error.
 #include <algorithm>
 
@@ -17,12 +20,43 @@ namespace lode::link::wasm {
 
 namespace {
 
+using F = cg::Feature;
+
+// The features of LLVM 13 to 22 (WebAssembly.td), and what having one means for the code that is made.
+struct Row {
+  std::string_view name;
+  std::initializer_list<F> gives;
+};
+const Row known_features[] = {
+    {"atomics", {F::atomics}},
+    {"bulk-memory", {F::bulk_memory, F::bulk_memory_opt}},
+    {"bulk-memory-opt", {F::bulk_memory_opt}},  // memory.copy and memory.fill alone
+    {"call-indirect-overlong", {}},             // table numbers in five bytes, which reference-types has too
+    {"exception-handling", {F::exception_handling}},
+    {"extended-const", {F::extended_const}},
+    {"fp16", {}},
+    {"gc", {}},
+    {"half-precision", {}},  // fp16 in LLVM 19
+    {"memory64", {F::memory64}},
+    {"multimemory", {F::multimemory}},
+    {"multivalue", {F::multivalue}},
+    {"mutable-globals", {F::mutable_globals}},
+    {"nontrapping-fptoint", {F::nontrapping_fptoint}},
+    {"reference-types", {F::reference_types}},
+    {"relaxed-atomics", {}},
+    {"relaxed-simd", {F::relaxed_simd, F::simd128}},
+    {"sign-ext", {F::sign_ext}},
+    {"simd128", {F::simd128}},
+    {"tail-call", {F::tail_call}},
+    {"wide-arithmetic", {}},
+};
+
 constexpr const char* generic_features[] = {"multivalue", "mutable-globals", "reference-types", "sign-ext"};
 struct Processor {
   std::string_view name;
   std::span<const char* const> features;
 };
-constexpr const char* lime1_features[] = {"bulk-memory", "extended-const", "multivalue", "mutable-globals", "nontrapping-fptoint", "sign-ext"};
+constexpr const char* lime1_features[] = {"bulk-memory-opt", "call-indirect-overlong", "extended-const", "multivalue", "mutable-globals", "nontrapping-fptoint", "sign-ext"};
 constexpr const char* bleeding_edge_features[] = {"atomics", "bulk-memory", "extended-const", "multimemory", "multivalue", "mutable-globals",
                                                   "nontrapping-fptoint", "reference-types", "relaxed-simd", "sign-ext", "simd128", "tail-call"};
 constexpr Processor processors[] = {{"mvp", {}}, {"generic", generic_features}, {"", generic_features}, {"lime1", lime1_features},
@@ -31,17 +65,22 @@ constexpr Processor processors[] = {{"mvp", {}}, {"generic", generic_features}, 
 uint32_t bits_of(const std::vector<std::string>& names) {
   uint32_t bits = 0;
   for (const std::string& name : names)
-    for (unsigned i = 1; i < cg::feature_count; i++)
-      if (name == cg::feature_name(cg::Feature(i))) bits |= cg::bit(cg::Feature(i));
+    for (const Row& r : known_features)
+      if (name == r.name)
+        for (F f : r.gives) bits |= cg::bit(f);
   return bits;
+}
+
+bool is_known(std::string_view name) {
+  return std::any_of(std::begin(known_features), std::end(known_features), [&](const Row& r) { return r.name == name; });
 }
 
 void add(std::vector<std::string>& to, std::string_view name) {
   if (std::find(to.begin(), to.end(), name) == to.end()) to.emplace_back(name);
 }
 
-// The features of one combination of processor and list; later entries of the list count more.
-std::vector<std::string> expand(const air::TargetAttributes& t) {
+// The features of one combination of processor and list; later entries of the list count more. Names that nobody knows go to `unknown`.
+std::vector<std::string> expand(const air::TargetAttributes& t, std::vector<std::string>& unknown) {
   std::vector<std::string> out;
   for (const Processor& p : processors)
     if (p.name == t.processor)
@@ -51,29 +90,33 @@ std::vector<std::string> expand(const air::TargetAttributes& t) {
     std::string_view entry = list.substr(0, list.find(','));
     list.remove_prefix(std::min(list.size(), entry.size() + 1));
     if (entry.size() < 2) continue;
-    if (entry[0] == '+') add(out, entry.substr(1));
+    if (!is_known(entry.substr(1))) add(unknown, entry);
+    else if (entry[0] == '+') add(out, entry.substr(1));
     else std::erase(out, entry.substr(1));
   }
   return out;
 }
 
-}  // namespace
-
-void Link::set_default_features() {
+// What modules may use that do not say what they were compiled for.
+std::vector<std::string> default_features(const Options& o) {
   std::vector<std::string> names;
-  if (options.features_given) names = options.features;
+  if (o.features_given) names = o.features;
   else names.assign(std::begin(generic_features), std::end(generic_features));
-  names.insert(names.end(), options.extra_features.begin(), options.extra_features.end());
-  features = bits_of(names);
+  names.insert(names.end(), o.extra_features.begin(), o.extra_features.end());
+  return names;
 }
 
-void read_features(const Link& l, InputFile& f, const air::Module& air) {
+}  // namespace
+
+void Link::set_default_features() { features = bits_of(default_features(options)); }
+
+void read_features(Link& l, InputFile& f, const air::Module& air) {
+  std::vector<std::string> unknown;
   for (const air::TargetAttributes& t : air.processors)
-    for (const std::string& name : expand(t)) add(f.used_features, name);
-  if (air.processors.empty()) {
-    for (unsigned i = 1; i < cg::feature_count; i++)
-      if (l.features & cg::bit(cg::Feature(i))) f.used_features.push_back(cg::feature_name(cg::Feature(i)));
-  }
+    for (const std::string& name : expand(t, unknown)) add(f.used_features, name);
+  for (const std::string& name : unknown) l.diagnostics.warning(f.name + ": '" + name + "' is not a recognized feature for this target (ignoring feature)");
+  if (air.processors.empty())
+    for (const std::string& name : default_features(l.options)) add(f.used_features, name);
   f.features = bits_of(f.used_features);
   // Threads need both; with only one of them LLVM, too, makes code for one thread.
   if (!(f.features & cg::bit(cg::Feature::bulk_memory))) f.features &= ~cg::bit(cg::Feature::atomics);

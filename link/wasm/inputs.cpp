@@ -15,6 +15,8 @@ namespace {
 
 bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
+bool is_stub_library(Bytes bytes) { return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with("#STUB"); }
+
 }  // namespace
 
 Link::Link(Options o) : options(std::move(o)), store(1, cg::store_target) {
@@ -45,6 +47,12 @@ void Link::add_inputs() {
           std::string path = dir + "/" + (exact ? in.name.substr(1) : "lib" + in.name + ".a");
           if (exists(path)) {
             found = path;
+            break;
+          }
+          // Of shared libraries only what is none: a stub library.
+          std::string shared = dir + "/lib" + in.name + ".so";
+          if (!exact && exists(shared) && is_stub_library(map_file(shared))) {
+            found = shared;
             break;
           }
         }
@@ -156,6 +164,7 @@ void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whol
     }
     return;
   }
+  if (is_stub_library(bytes)) return add_stub_library(bytes, name);
   if (fw::is_wasm(bytes)) return add_object(bytes, name, eager);
   if (add_module(bytes, name, eager)) return;
   diagnostics.error(name + ": not a wasm object, an archive, bitcode or AIR");
@@ -168,6 +177,12 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
   if (read->has_dylink) return diagnostics.error(name + ": shared wasm libraries are not supported");
   for (const fw::DataSegment& d : read->segments)
     if (d.memory != 0) return diagnostics.error(name + ": more than one memory is not supported");
+  auto other_width = [&](const fw::Limits& memory) { return bool(memory.flags & fw::limits_flags::is_64) != options.memory64; };
+  bool other = std::any_of(read->memories.begin(), read->memories.end(), other_width) ||
+               std::any_of(read->imports.begin(), read->imports.end(), [&](const fw::Import& i) { return i.kind == fw::ExternalKind::memory && other_width(i.memory); });
+  if (other)
+    return diagnostics.error(name + (options.memory64 ? ": a wasm32 object cannot be linked in wasm64 mode (-m wasm64)"
+                                                      : ": a wasm64 object cannot be linked in wasm32 mode (-m wasm64 links it)"));
   uint32_t number = uint32_t(files.size());
   InputFile& f = files.emplace_back();
   f.name = name;

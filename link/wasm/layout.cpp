@@ -79,7 +79,7 @@ uint64_t Link::address_of(SymbolId id) const {
 cg::ReferenceValue Link::reference_value(const mir::FunctionView& fn, const mir::Reference& r) const {
   switch (r.kind) {
     case mir::ReferenceKind::call:
-      return function_index(r.symbol, r.addend > 0 ? types.find(cg::signature_at(fn.constants, size_t(r.addend) - 1)) : none);
+      return function_index(r.symbol, r.addend > 0 && !variants.empty() ? types.find(cg::signature_at(fn.constants, size_t(r.addend) - 1)) : none);
     case mir::ReferenceKind::wasm_type: return type_index[types.find(cg::signature_at(fn.constants, uint32_t(r.addend)))];
     case mir::ReferenceKind::wasm_table_slot: return table_slot(r.symbol);
     case mir::ReferenceKind::wasm_global: {

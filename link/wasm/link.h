@@ -252,7 +252,7 @@ struct Link {
 
   // Well-known symbols; looked up when the link starts.
   SymbolId stack_pointer, tls_base, tls_size, tls_align, indirect_table, call_ctors, init_memory, init_tls, memory_base, table_base,
-      exception_tag;
+      exception_tag, stack_guard;
   std::vector<std::pair<SymbolId, SymbolId>> wraps;  // of names: applied when inputs intern
 
   // -- of a flush
@@ -279,6 +279,15 @@ struct Link {
   bool fill_zeroes = false;          // by __wasm_init_memory
 
   // -- passes
+  // stubs.cpp
+  struct Stub {
+    std::string_view name;
+    std::string_view library;
+    std::vector<std::string_view> needs;
+  };
+  std::vector<Stub> stubs;                                 // in the order of the inputs
+  void add_stub_library(Bytes bytes, const std::string& name);
+  void use_stubs();                                        // when all inputs are there
   // inputs.cpp
   void add_inputs();                                       // what the command line names
   Bytes map_file(const std::string& path);
@@ -314,6 +323,7 @@ struct Link {
   std::vector<SymbolId> got_symbols;   // data and functions whose address is read through a global
   bool table_needed = false;
   bool is_exported(const Symbol& s) const;
+  bool names_segments(std::string_view name) const;
   // modules.cpp: lowers these functions (indices in `functions`), in this order in the store.
   void lower(std::span<const uint32_t> wave);
   void prepare_lowering();
@@ -357,6 +367,13 @@ struct Link {
   unsigned pointer_bytes() const { return options.memory64 ? 8 : 4; }
 };
 
+// The type that an object takes its function symbol `index` to have; none where only its own definition can stand for the name.
+inline uint32_t assumed_type(const InputFile& f, uint32_t index) {
+  const fw::Symbol& own = f.object->symbols[index];
+  if (own.kind != SymbolKind::function || (own.flags & fw::symbol_flags::binding_mask) == fw::symbol_flags::local) return none;
+  return f.types[f.object->function_type(own.element)];
+}
+
 // Relocations of a module's data item, in terms of the link; see modules.cpp. Without a symbol: the number `addend`.
 struct DataReference {
   uint64_t offset = 0;
@@ -368,6 +385,6 @@ struct DataReference {
 };
 void data_references(const Link& link, uint32_t segment, std::vector<DataReference>& out);
 // Sets features and used_features of a module's file; see features.cpp.
-void read_features(const Link& link, InputFile& file, const air::Module& module);
+void read_features(Link& link, InputFile& file, const air::Module& module);
 
 }  // namespace lode::link::wasm

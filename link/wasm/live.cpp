@@ -140,8 +140,7 @@ struct Marker {
       case fw::RelocTarget::section_offset: break;
       case fw::RelocTarget::function: {
         symbol(id);
-        const fw::Symbol& own = f.object->symbols[r.index];
-        if (own.undefined()) called(id, f.types[f.object->function_type(own.element)], current_file);
+        if (uint32_t t = assumed_type(f, r.index); t != none) called(id, t, current_file);
         break;
       }
       default: symbol(id);
@@ -261,6 +260,14 @@ bool Link::is_exported(const Symbol& s) const {
   return options.export_all || (options.export_dynamic && !s.hidden);
 }
 
+// Whether a name is __start_NAME or __stop_NAME of data segments that may be linked.
+bool Link::names_segments(std::string_view name) const {
+  for (std::string_view prefix : {"__start_", "__stop_"})
+    if (name.starts_with(prefix))
+      return std::any_of(segments.begin(), segments.end(), [&](const Segment& s) { return !s.discarded && s.name == name.substr(prefix.size()); });
+  return false;
+}
+
 void Link::mark_live() {
   Marker m{*this, {}, {}, {}, none};
   if (options.import_table || options.export_table) table_needed = true;
@@ -273,7 +280,13 @@ void Link::mark_live() {
     bool root = s.no_strip || (!options.relocatable && is_exported(s));
     if (s.referenced_strongly && !s.referenced && !s.synthetic && s.kind_known && s.state == State::defined) root = true;  // entry, -u
     if (everything && s.state == State::defined && !s.synthetic && s.kind != SymbolKind::section) root = true;
-    if (root && s.state == State::defined) m.symbol(SymbolId(i));
+    if (s.forced_export && s.state == State::undefined && !options.relocatable && !s.referenced && names_segments(s.name)) {
+      // An option asks for the ends of a section that exists: that is a reference.
+      s.kind = SymbolKind::data;
+      s.kind_known = true;
+      root = true;
+    }
+    if (root && (s.state == State::defined || (s.forced_export && s.kind_known && s.kind == SymbolKind::data))) m.symbol(SymbolId(i));
   }
   if (!options.relocatable && !options.no_entry && !options.entry.empty()) m.symbol(intern(options.entry));
   // A C library's exit code, for the wrappers of a command's exports; see make_synthetic_functions().

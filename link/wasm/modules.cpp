@@ -6,6 +6,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "codegen/air/aliases.h"
 #include "codegen/air/legalize.h"
@@ -65,10 +66,10 @@ struct Adder {
     s.hidden = y.visibility == air::Visibility::hidden;
     s.no_strip = y.used || y.retain;
     s.tls = y.tls != air::TlsModel::none;
-    if (y.wasm_import_module.size || y.wasm_import_name.size) {
+    if (y.wasm_import) {
       s.explicit_import = true;
-      s.import_module = y.wasm_import_module.size ? text(y.wasm_import_module) : "env";
-      s.import_name = y.wasm_import_name.size ? text(y.wasm_import_name) : s.name;
+      s.import_module = text(y.wasm_import_module);
+      s.import_name = text(y.wasm_import_name);
     }
     if (y.wasm_export_name.size) {
       s.exported = true;
@@ -132,6 +133,48 @@ struct Adder {
     }
   }
 
+  ValueType pointer() const { return l.options.memory64 ? ValueType::i64 : ValueType::i32; }
+
+  // A function that the linker makes for this module. `s` says name and binding.
+  SymbolId made_function(Symbol s, std::string_view comdat, std::span<const ValueType> params, std::span<const ValueType> results,
+                         const std::function<void(cg::Builder&)>& body) {
+    s.file = number;
+    s.kind = SymbolKind::function;
+    s.type = l.types.intern(cg::signature_bytes(params, results));
+    s.item = uint32_t(l.functions.size());
+    SymbolId id = l.define(s);
+    Function f;
+    f.source = Function::module;
+    f.file = number;
+    f.local = none;
+    f.type = s.type;
+    f.name = s.name;
+    f.symbol = id;
+    f.comdat = comdat;
+    mir::FunctionDraft d;
+    cg::Builder b;
+    b.start(d, id, params, results, l.options.memory64);
+    body(b);
+    if (auto added = l.store.append(d); added.ok()) f.mir = *added;
+    l.functions.push_back(f);
+    return id;
+  }
+
+  // C's start-up code calls main(argc, argv). A main without parameters, as front ends other than clang leave it, becomes
+  // __original_main, and main calls that: what LLVM's back end makes of it. Defines both; returns the first.
+  SymbolId split_main(Symbol s) {
+    const ValueType params[] = {ValueType::i32, pointer()}, result[] = {ValueType::i32};
+    if (s.local || s.name != "main" || l.types[s.type].size() != 3 || s.type != l.types.intern(cg::signature_bytes({}, result))) return {};
+    Symbol main = s;
+    std::string_view comdat = l.functions[s.item].comdat;
+    s.name = "__original_main";
+    SymbolId original = l.define(s);
+    main.exported = false;
+    main.export_name = {};
+    made_function(main, comdat, params, result, [&](cg::Builder& b) { b.call(original, false, b.type(l.types[s.type])); });
+    return original;
+  }
+
   void add_symbols() {
     for (uint32_t i = 0; i < air.symbols.size(); i++) {
       const air::Symbol& y = air.symbols[i];
@@ -165,9 +208,10 @@ struct Adder {
         s.item = item;
         s.offset = uint64_t(offset);
         s.size = function ? 0 : l.segments[item].size;
-        id = l.define(s);
+        if (function && target == i) id = split_main(s);
+        if (!id.valid()) id = l.define(s);
         if (function && l.functions[item].name.empty()) {
-          l.functions[item].name = s.name;
+          l.functions[item].name = l.at(id).name;
           l.functions[item].symbol = id;
         }
         if (!function && !l.segments[item].symbol.valid()) {
@@ -194,8 +238,7 @@ struct Adder {
         continue;
       }
       std::string name(l.at(target).name);
-      ValueType pointer = l.options.memory64 ? ValueType::i64 : ValueType::i32;
-      ValueType one[] = {pointer}, three[] = {pointer, pointer, pointer}, result[] = {ValueType::i32};
+      ValueType one[] = {pointer()}, three[] = {pointer(), pointer(), pointer()}, result[] = {ValueType::i32};
       auto reference = [&](const char* symbol, SymbolKind kind, uint32_t type) {
         Symbol s;
         s.name = symbol;
@@ -208,32 +251,14 @@ struct Adder {
       uint32_t atexit_type = l.types.intern(cg::signature_bytes(three, result));
       SymbolId atexit = reference("__cxa_atexit", SymbolKind::function, atexit_type);
       SymbolId handle = reference("__dso_handle", SymbolKind::data, none);
-      cg::Builder b;
-      auto function = [&](const std::string& function_name, std::span<const ValueType> params, auto body) {
+      auto function = [&](const std::string& function_name, std::span<const ValueType> params, const std::function<void(cg::Builder&)>& body) {
         Symbol s;
         s.name = l.keep(function_name);
-        s.file = number;
         s.local = true;
-        s.kind = SymbolKind::function;
-        s.type = l.types.intern(cg::signature_bytes(params, {}));
-        s.item = uint32_t(l.functions.size());
-        SymbolId id = l.define(s);
-        Function f;
-        f.source = Function::module;
-        f.file = number;
-        f.local = none;
-        f.type = s.type;
-        f.name = s.name;
-        f.symbol = id;
-        mir::FunctionDraft d;
-        b.start(d, id, params, {}, l.options.memory64);
-        body();
-        if (auto added = l.store.append(d); added.ok()) f.mir = *added;
-        l.functions.push_back(f);
-        return id;
+        return made_function(s, {}, params, {}, body);
       };
-      SymbolId call = function(".Lcall_dtor." + name, one, [&] { b.call(target); });
-      SymbolId registers = function(".Lregister_dtor." + name, {}, [&] {
+      SymbolId call = function(".Lcall_dtor." + name, one, [&](cg::Builder& b) { b.call(target); });
+      SymbolId registers = function(".Lregister_dtor." + name, {}, [&](cg::Builder& b) {
         b.function_address(call);
         b.address_const(0);
         b.data_address(handle, 0);
@@ -350,6 +375,11 @@ void Link::prepare_lowering() {
     }
     runtime.push_back(id);
   }
+  stack_guard = intern("__stack_chk_guard");
+  if (Symbol& s = at(stack_guard); !s.kind_known) {
+    s.kind = SymbolKind::data;
+    s.kind_known = true;
+  }
 }
 
 void Link::lower(std::span<const uint32_t> wave) {
@@ -383,6 +413,7 @@ void Link::lower(std::span<const uint32_t> wave) {
     c.tls_size = tls_size;
     c.tls_align = tls_align;
     c.exception_tag = exception_tag;
+    c.stack_guard = stack_guard;
     auto done = cg::lower(w.fn, c, *w.scratch, drafts_of_wave[i]);
     if (!done.ok()) return diagnostics.error(std::move(done.error()).at(file.name), wave[i]);
     drafts_of_wave[i].symbol = f.symbol;

@@ -49,10 +49,9 @@ uint64_t reloc_value(const Link& l, const InputFile& f, const fw::Reloc& r, uint
   if (info.target == fw::RelocTarget::type) return l.type_index[f.types[r.index]];
   SymbolId id = f.symbols[r.index];
   const Symbol& s = l.at(id);
-  const fw::Symbol& own = f.object->symbols[r.index];
   switch (info.target) {
     case fw::RelocTarget::function: {
-      uint32_t index = l.function_index(id, own.undefined() ? f.types[f.object->function_type(own.element)] : none);
+      uint32_t index = l.function_index(id, l.variants.empty() ? none : assumed_type(f, r.index));
       return index == none ? 0 : index;
     }
     case fw::RelocTarget::table_slot: {
@@ -69,7 +68,7 @@ uint64_t reloc_value(const Link& l, const InputFile& f, const fw::Reloc& r, uint
     }
     case fw::RelocTarget::global: {
       uint32_t index = l.global_index(id);
-      return index == none ? l.address_of(id) : index;
+      return index != none ? index : s.kind == SymbolKind::global ? 0 : l.address_of(id);
     }
     case fw::RelocTarget::tag: return s.state == State::defined ? l.tags[s.item].index : s.index;
     case fw::RelocTarget::table_number: return s.state == State::defined ? l.tables[s.item].index : s.index;
@@ -84,6 +83,7 @@ namespace {
 
 // The trapping function that a call gets whose type is not the callee's; none when it fits.
 uint32_t trap_of(const Link& l, SymbolId id, uint32_t type) {
+  if (type == none || l.variants.empty()) return none;
   auto it = l.variants.find(uint64_t(id.value) << 32 | type);
   return it == l.variants.end() ? none : it->second;
 }
@@ -112,10 +112,7 @@ void put_object_body(const Link& l, const Function& fn, bool compress, Buffer& o
       o.addend = r.addend;
       if (info.target == fw::RelocTarget::type) o.type_index = uint32_t(value);
       else o.symbol = f.symbols[r.index];
-      if (info.target == fw::RelocTarget::function) {
-        const fw::Symbol& own = m.symbols[r.index];
-        if (own.undefined()) o.trap = trap_of(l, o.symbol, f.types[m.function_type(own.element)]);
-      }
+      if (info.target == fw::RelocTarget::function) o.trap = trap_of(l, o.symbol, assumed_type(f, r.index));
       relocs->push_back(o);
     } else if (info.target == fw::RelocTarget::global && l.global_index(f.symbols[r.index]) == none && r.offset > body.begin) {
       // The address of a symbol through a global: the address itself.
@@ -163,7 +160,7 @@ void put_mir_body(const Link& l, const mir::FunctionView& view, uint32_t file, B
       r.symbol = reference.symbol;
       if (reference.kind == mir::ReferenceKind::wasm_type) r.type_index = uint32_t(values[x.reference]);
       else if (fw::info(x.type).has_addend) r.addend = reference.addend;
-      if (reference.kind == mir::ReferenceKind::call && reference.addend > 0)
+      if (reference.kind == mir::ReferenceKind::call && reference.addend > 0 && !l.variants.empty())
         r.trap = trap_of(l, reference.symbol, l.types.find(cg::signature_at(view.constants, size_t(reference.addend) - 1)));
     }
     relocs->push_back(r);
@@ -245,7 +242,7 @@ void put_segment(const Link& l, const OutputSegment& o, Buffer& out, std::vector
         const fw::Reloc& r = section.relocs[s.first_reloc + k];
         uint32_t in = r.offset - begin;
         fw::write_field(to + in, fw::info(r.type).field, reloc_value(l, f, r, s.address + in));
-        if (relocs) relocs->push_back({r.type, uint32_t(offset + in), f.symbols[r.index], none, 0, r.addend});
+        if (relocs) relocs->push_back({r.type, uint32_t(offset + in), f.symbols[r.index], none, 0, r.addend, none});
       }
     } else {
       references.clear();
@@ -270,14 +267,14 @@ void put_segment(const Link& l, const OutputSegment& o, Buffer& out, std::vector
         }
         if (r.size == 8) store_le<uint64_t>(to + r.offset, value);
         else store_le<uint32_t>(to + r.offset, uint32_t(value));
-        if (relocs) relocs->push_back({type, uint32_t(offset + r.offset), r.symbol, none, 0, r.is_function ? 0 : r.addend});
+        if (relocs) relocs->push_back({type, uint32_t(offset + r.offset), r.symbol, none, 0, r.is_function ? 0 : r.addend, none});
       }
     }
   }
 }
 
 Buffer producers_payload(const Link& l) {
-  // Field by field, each value once, in the order of the inputs.
+  // Field by field, in the order of the inputs. A name stands once in a field (ProducersSection.md): the first version that is met stays.
   struct Value {
     std::string_view name, version;
   };
@@ -286,10 +283,11 @@ Buffer producers_payload(const Link& l) {
     if (!f.object) continue;
     for (const fw::ProducerField& p : f.object->producers)
       for (auto& [field, values] : fields)
-        if (field == p.field && std::none_of(values.begin(), values.end(), [&](const Value& v) { return v.name == p.name && v.version == p.version; }))
+        if (field == p.field && std::none_of(values.begin(), values.end(), [&](const Value& v) { return v.name == p.name; }))
           values.push_back({p.name, p.version});
   }
-  fields[1].second.push_back({"lode", LODE_VERSION});
+  std::vector<Value>& tools = fields[1].second;
+  if (std::none_of(tools.begin(), tools.end(), [](const Value& v) { return v.name == "lode"; })) tools.push_back({"lode", LODE_VERSION});
   Buffer out;
   append_uleb(out, size_t(std::count_if(fields.begin(), fields.end(), [](auto& f) { return !f.second.empty(); })));
   for (auto& [field, values] : fields) {

@@ -29,6 +29,7 @@ struct OutReloc {
   uint32_t trap = none;  // instead of the symbol: a function without one
   uint32_t type_index = 0;
   int64_t addend = 0;
+  uint32_t section = none;  // instead of the symbol: a custom section of the output, by its place in custom_sections()
 };
 
 // The code of one run of functions: each body with its size in front.
@@ -38,6 +39,14 @@ struct CodeChunk {
 };
 // The bodies of output_functions, in chunks in order; sets Function::code_offset, given the offset of the first.
 std::vector<CodeChunk> write_code(Link& l, uint32_t first_offset);
+
+// The custom sections of objects, and in object mode their relocations (custom.cpp). After write_code().
+struct CustomSection {
+  std::string_view name;
+  Buffer payload;
+  std::vector<OutReloc> relocs;
+};
+std::vector<CustomSection> custom_sections(const Link& l);
 
 void put_types(const Link& l, Buffer& out);
 // The content of an output segment, file_size bytes, appended; `relocs` (object mode) get offsets from its first byte.

@@ -4,7 +4,8 @@
 // right for this file taken by itself, as a padded LEB128, so that tools that do not know relocations read it too. Offsets of
 // relocations count from the start of the section's payload, the vector's length and each body's size included. What is undefined
 // is imported: functions, globals, tables and tags by name; data symbols stand only in the symbol table. Each data item is a
-// segment of its own, with its zeroes written out.
+// segment of its own, with its zeroes written out. Custom sections of objects, debug information among them, stand before "linking",
+// which has a symbol for each that a relocation names.
 #include <algorithm>
 #include <map>
 
@@ -22,6 +23,8 @@ struct Writer {
   std::vector<SymbolId> table;                        // symbols written, in order
   std::vector<uint32_t> symbol_number;                // by SymbolId
   std::map<uint32_t, uint32_t> trap_number;           // by function item
+  std::vector<CustomSection> customs;
+  std::vector<uint32_t> custom_place, custom_symbol;  // by custom section: its number among the sections, its symbol
 
   void section(fw::SectionId id, const Buffer& p) {
     put_section(out, id, p);
@@ -112,15 +115,20 @@ struct Writer {
   Buffer linking() {
     Buffer p, sub;
     append_uleb(p, fw::linking_version);
-    if (!table.empty() || !trap_number.empty()) {
+    if (!table.empty() || !trap_number.empty() || !custom_symbol.empty()) {
       sub.clear();
-      append_uleb(sub, table.size() + trap_number.size());
+      append_uleb(sub, table.size() + trap_number.size() + custom_symbol.size());
       for (SymbolId id : table) symbol_entry(sub, l.at(id));
       for (auto [item, number] : trap_number) {
         sub.push_back(uint8_t(SymbolKind::function));
         append_uleb(sub, fw::symbol_flags::local);
         append_uleb(sub, l.functions[item].index);
         put_name(sub, l.functions[item].name);
+      }
+      for (uint32_t place : custom_place) {
+        sub.push_back(uint8_t(SymbolKind::section));
+        append_uleb(sub, fw::symbol_flags::local);
+        append_uleb(sub, place);
       }
       put_subsection(p, uint8_t(fw::LinkingSubsection::symbol_table), sub);
     }
@@ -176,7 +184,10 @@ struct Writer {
       const fw::RelocInfo& info = fw::info(r.type);
       p.push_back(uint8_t(r.type));
       append_uleb(p, r.offset);
-      append_uleb(p, info.target == fw::RelocTarget::type ? r.type_index : r.trap != none ? trap_number.at(r.trap) : symbol_number[r.symbol.value]);
+      append_uleb(p, info.target == fw::RelocTarget::type ? r.type_index
+                     : r.section != none                  ? custom_symbol[r.section]
+                     : r.trap != none                     ? trap_number.at(r.trap)
+                                                          : symbol_number[r.symbol.value]);
       if (info.has_addend) append_sleb(p, r.addend);
     }
     custom(name, p);
@@ -295,24 +306,25 @@ struct Writer {
       data_section = sections;
       section(fw::SectionId::data, p);
     }
+    customs = custom_sections(l);
+    for (const CustomSection& c : customs) {
+      custom_symbol.push_back(next++);
+      custom_place.push_back(sections);
+      custom(c.name, c.payload);
+    }
     custom("linking", linking());
     relocs("reloc.CODE", code_section, code_relocs);
     relocs("reloc.DATA", data_section, data_relocs);
+    for (size_t i = 0; i < customs.size(); i++) relocs("reloc." + std::string(customs[i].name), custom_place[i], customs[i].relocs);
     custom("producers", producers_payload(l));
     if (!l.output_features.empty()) custom("target_features", features_payload(l));
-    bool debug = false;
-    for (const InputFile& f : l.files)
-      if (f.object)
-        for (const fw::Section& s : f.object->sections) debug |= s.id == fw::SectionId::custom && s.name.starts_with(".debug_");
-    if (debug && !l.options.strip_debug && !l.options.strip_all)
-      l.diagnostics.warning("the objects' debug information is left out of relocatable output");
   }
 };
 
 }  // namespace
 
 std::vector<uint8_t> Link::write_relocatable() {
-  Writer w{*this, {}, 0, {}, {}, {}};
+  Writer w{*this, {}, 0, {}, {}, {}, {}, {}, {}};
   w.run();
   return std::move(w.out);
 }

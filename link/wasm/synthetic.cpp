@@ -196,7 +196,7 @@ void Link::make_synthetic_functions() {
   // A memory that is imported may have been used before: then zeroes are written, too, if not as data.
   bool zeroes = false;
   for (const Segment& s : segments) zeroes |= s.live && s.name.starts_with(".bss");
-  fill_zeroes = zeroes && options.import_memory && (used_features & cg::bit(cg::Feature::bulk_memory));
+  fill_zeroes = zeroes && options.import_memory && (used_features & cg::bit(cg::Feature::bulk_memory_opt));
   needs_init_memory = (options.shared_memory || fill_zeroes) && at(init_memory).synthetic;
   if (needs_init_memory) {
     revive(init_memory);

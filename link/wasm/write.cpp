@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "link/digest.h"
@@ -37,8 +37,9 @@ void put_init(const Link& l, const Global& g, Buffer& out) {
   out.insert(out.end(), g.init.bytes.begin(), g.init.bytes.end());
 }
 
-std::string_view import_module(const Symbol& s) { return s.import_module.empty() ? "env" : s.import_module; }
-std::string_view import_name(const Symbol& s) { return s.import_name.empty() ? s.name : s.import_name; }
+// What the source says counts, also an empty name.
+std::string_view import_module(const Symbol& s) { return s.explicit_import ? s.import_module : "env"; }
+std::string_view import_name(const Symbol& s) { return s.explicit_import ? s.import_name : s.name; }
 
 uint8_t memory_flags(const Link& l) {
   return uint8_t((l.memory_has_max ? fw::limits_flags::has_max : 0) | (l.options.shared_memory ? fw::limits_flags::shared : 0) |
@@ -53,8 +54,6 @@ void put_table_type(const Link& l, Buffer& out, const fw::TableType& t, bool ind
   bool growable = l.options.growable_table || l.options.import_table;
   put_limits(out, uint8_t((growable ? 0 : fw::limits_flags::has_max) | (l.table64 ? fw::limits_flags::is_64 : 0)), n, n);
 }
-
-bool is_debug(std::string_view name) { return name.starts_with(".debug_"); }
 
 }  // namespace
 
@@ -93,132 +92,6 @@ static Buffer name_section(const Link& l) {
     if (o.index != none) all.emplace_back(o.index, std::string(o.name));
   names(fw::NameSubsection::data, all);
   return out;
-}
-
-namespace {
-
-// One input's part of a custom section. Of merged strings: where each begins in the input and in the output, in order.
-struct Piece {
-  uint32_t file, section, offset;
-  std::vector<std::pair<uint32_t, uint32_t>> strings;
-};
-
-// Strings of debug information, each once and within another one where it is its end, as wasm-ld has it. Custom sections have no flag that says so: the name does.
-// False when a part does not end with a string's end: then nothing is merged.
-bool merge_strings(const Link& l, std::vector<Piece>& pieces, Buffer& payload) {
-  auto bytes_of = [&](const Piece& p) {
-    const InputFile& f = l.files[p.file];
-    return f.object->payload(f.object->sections[p.section]);
-  };
-  for (const Piece& p : pieces) {
-    Bytes bytes = bytes_of(p);
-    if ((!bytes.empty() && bytes.back() != 0) || !l.files[p.file].object->sections[p.section].relocs.empty()) return false;
-  }
-  auto each = [&](const Piece& p, auto&& f) {
-    Bytes bytes = bytes_of(p);
-    for (size_t at = 0; at < bytes.size();) {
-      std::string_view text(reinterpret_cast<const char*>(bytes.data()) + at);  // ends in the section, see above
-      f(uint32_t(at), text);
-      at += text.size() + 1;
-    }
-  };
-  std::unordered_map<std::string_view, uint32_t> places;
-  for (const Piece& p : pieces) each(p, [&](uint32_t, std::string_view text) { places.emplace(text, 0); });
-  // Read backwards, the longer first where one is the other's end: then all ends of a string follow it.
-  std::vector<std::string_view> order;
-  for (const auto& [text, place] : places) order.push_back(text);
-  std::sort(order.begin(), order.end(), [](std::string_view x, std::string_view y) {
-    auto [i, j] = std::mismatch(x.rbegin(), x.rend(), y.rbegin(), y.rend());
-    if (i == x.rend() || j == y.rend()) return x.size() > y.size();
-    return uint8_t(*i) < uint8_t(*j);
-  });
-  std::string_view whole;
-  for (std::string_view text : order) {
-    if (!payload.empty() && whole.ends_with(text)) {
-      places[text] = uint32_t(payload.size() - 1 - text.size());
-      continue;
-    }
-    whole = text;
-    places[text] = uint32_t(payload.size());
-    payload.insert(payload.end(), text.data(), text.data() + text.size() + 1);
-  }
-  for (Piece& p : pieces) each(p, [&](uint32_t at, std::string_view text) { p.strings.emplace_back(at, places[text]); });
-  return true;
-}
-
-}  // namespace
-
-// Custom sections of objects: debug information is concatenated by name and relocated; others are concatenated as they are.
-static void custom_sections(Link& l, Buffer& out) {
-  std::vector<std::pair<std::string_view, std::vector<Piece>>> all;
-  for (uint32_t n = 0; n < l.files.size(); n++) {
-    const InputFile& f = l.files[n];
-    if (!f.object || !f.live) continue;
-    for (uint32_t s = 0; s < f.object->sections.size(); s++) {
-      const fw::Section& section = f.object->sections[s];
-      if (section.id != fw::SectionId::custom || section.name == "linking" || section.name == "name" || section.name == "producers" ||
-          section.name == "target_features" || section.name.starts_with("reloc."))
-        continue;
-      if (is_debug(section.name) && !l.debug_kept) continue;
-      if (l.options.strip_all && std::find(l.options.keep_sections.begin(), l.options.keep_sections.end(), section.name) == l.options.keep_sections.end())
-        continue;
-      if (uint32_t c = f.object->section_comdat[s]; c != none && l.comdats.at(f.object->comdats[c].name) != n) continue;
-      auto it = std::find_if(all.begin(), all.end(), [&](auto& p) { return p.first == section.name; });
-      if (it == all.end()) it = all.insert(all.end(), {section.name, {}});
-      uint32_t offset = 0;
-      if (!it->second.empty()) {
-        const Piece& last = it->second.back();
-        offset = last.offset + l.files[last.file].object->sections[last.section].size;
-      }
-      it->second.push_back({n, s, offset, {}});
-    }
-  }
-  Buffer strings;
-  std::unordered_map<uint64_t, const Piece*> by_section;
-  for (auto& [name, pieces] : all) {
-    if (name == ".debug_str" && l.options.optimize > 0 && !merge_strings(l, pieces, strings)) strings.clear();
-    for (const Piece& p : pieces) by_section.emplace(uint64_t(p.file) << 32 | p.section, &p);
-  }
-  auto place_of = [&](uint32_t file, uint32_t section, uint64_t offset) -> uint64_t {
-    auto it = by_section.find(uint64_t(file) << 32 | section);
-    if (it == by_section.end()) return offset;
-    const Piece& p = *it->second;
-    if (p.strings.empty()) return p.offset + offset;
-    auto at = std::upper_bound(p.strings.begin(), p.strings.end(), offset, [](uint64_t v, const auto& s) { return v < s.first; });
-    --at;  // the first string begins at 0
-    return at->second + (offset - at->first);
-  };
-  for (auto& [name, pieces] : all) {
-    Buffer payload;
-    if (name == ".debug_str" && !strings.empty()) {
-      put_custom(out, name, strings);
-      continue;
-    }
-    // References to what is not linked: -1, or -2 where -1 starts a base address entry (DWARF 4 section 2.17.3).
-    uint64_t dead = name == ".debug_ranges" || name == ".debug_loc" ? uint64_t(-2) : uint64_t(-1);
-    for (const Piece& p : pieces) {
-      const InputFile& f = l.files[p.file];
-      const fw::Section& section = f.object->sections[p.section];
-      Bytes bytes = f.object->payload(section);
-      size_t start = payload.size();
-      payload.insert(payload.end(), bytes.begin(), bytes.end());
-      for (const fw::Reloc& r : section.relocs) {
-        const fw::RelocInfo& info = fw::info(r.type);
-        uint64_t value;
-        if (info.target == fw::RelocTarget::section_offset) {
-          value = place_of(p.file, f.object->symbols[r.index].element, uint64_t(r.addend));
-        } else {
-          const Symbol& s = info.target == fw::RelocTarget::type ? l.symbols[0] : l.at(f.symbols[r.index]);
-          bool gone = info.target != fw::RelocTarget::type &&
-                      ((s.kind == SymbolKind::function && (s.state != State::defined || !l.functions[s.item].live || s.file != p.file)) ||
-                       (s.kind == SymbolKind::data && (s.state != State::defined || (s.item != none && !l.segments[s.item].live))));
-          value = gone ? dead : reloc_value(l, f, r);
-        }
-        fw::write_field(payload.data() + start + r.offset, info.field, value);
-      }
-    }
-    put_custom(out, name, payload);
-  }
 }
 
 // The section build_id: the length and the bytes of an identifier, of all that stands before it or as the command line says.
@@ -343,7 +216,9 @@ std::vector<uint8_t> Link::write_executable() {
   std::vector<uint64_t> address_globals;
   Buffer exports;
   uint32_t export_count = 0;
+  std::unordered_set<std::string_view> export_names;  // a module that has one twice is invalid
   auto put_export = [&](std::string_view name, fw::ExternalKind kind, uint32_t index) {
+    if (!export_names.insert(name).second) diagnostics.error("duplicate export: " + std::string(name));
     put_name(exports, name);
     exports.push_back(uint8_t(kind));
     append_uleb(exports, index);
@@ -447,7 +322,7 @@ std::vector<uint8_t> Link::write_executable() {
     put_section(out, fw::SectionId::data, p);
   }
 
-  custom_sections(*this, out);
+  for (const CustomSection& c : custom_sections(*this)) put_custom(out, c.name, c.payload);
   auto kept = [&](std::string_view name) {
     return !options.strip_all || std::find(options.keep_sections.begin(), options.keep_sections.end(), name) != options.keep_sections.end();
   };
