@@ -43,6 +43,10 @@ void Legalizer::store_bits(uint32_t bits, V value, V base, int64_t offset, uint1
 Vals Legalizer::load_int(uint32_t bits, V base, int64_t offset, uint16_t aux) {
   Vals x;
   if (words(bits) == 1) return load_bits(bits, base, offset, aux);
+  if (words(bits) > max_int_words) {  // a vector whose lanes are no whole bytes
+    fail("a value of " + std::to_string(bits) + " bits without gaps in memory");
+    return int_value(1, 0);
+  }
   for (uint32_t at = 0; at < bits; at += 64) {
     V w = load_bits(std::min(64u, bits - at), base, offset + at / 8, aux);
     x.push(conv(Op::zext, T::i64, w));

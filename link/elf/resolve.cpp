@@ -29,7 +29,8 @@ namespace {
 constexpr uint64_t shared_class = 3;
 constexpr uint64_t key(uint64_t cls, uint32_t priority) { return cls << 32 | priority; }
 
-// The class of symbol i of an object, or -1 when it defines nothing (undefined, or in a discarded section).
+// The class of symbol i of an object, or -1 when it defines nothing: undefined, or in a section that is no part of the output, be it
+// another file's copy of a group, a note to the linker, or a table of the file itself.
 int class_of(Link& link, const ObjectFile& file, uint32_t i) {
   const Sym& s = file.syms[i];
   if (s.shndx == SHN_UNDEF) return -1;

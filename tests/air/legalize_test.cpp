@@ -425,13 +425,17 @@ TEST_CASE("AIR legalisation: a function that never returns has the pointer to it
 
 TEST_CASE("AIR legalisation: what cannot be done is an error with names") {
   Module m = parse("strong func @f(%p: ptr) -> void {\na:\n  %x = load i200, ptr %p\n  %y = udiv i200 %x, 3\n  store i200 %y, ptr %p\n  ret\n}\n"
-                   "strong func @g(%p: ptr) -> void {\na:\n  %x = load [100000 x i8], ptr %p\n  store [100000 x i8] %x, ptr %p\n  ret\n}\n");
+                   "strong func @g(%p: ptr) -> void {\na:\n  %x = load [100000 x i8], ptr %p\n  store [100000 x i8] %x, ptr %p\n  ret\n}\n"
+                   "strong func @h(%p: ptr) -> void {\na:\n  %x = load <32 x i63>, ptr %p\n  store <32 x i63> %x, ptr %p\n  ret\n}\n");
   auto r = legalize(m.in_memory[0], m, {});
   REQUIRE(!r.ok());
   CHECK(r.error().text() == "f: udiv in block 0: division of integers of 200 bits");
   r = legalize(m.in_memory[1], m, {});
   REQUIRE(!r.ok());
   CHECK(r.error().text().find("g: load in block 0: a value of more than 4096 parts") == 0);
+  r = legalize(m.in_memory[2], m, {});
+  REQUIRE(!r.ok());
+  CHECK(r.error().text() == "h: load in block 0: a value of 2016 bits without gaps in memory");
 }
 
 TEST_CASE("AIR legalisation: what vectors become is text that is read again") {
