@@ -15,6 +15,7 @@
 #include "base/index.h"
 #include "base/result.h"
 #include "codegen/air/air.h"
+#include "codegen/asm_sections.h"
 #include "mir_store/mir_store.h"
 
 namespace lode::codegen {
@@ -105,6 +106,10 @@ struct NativeTarget {
   Result<FunctionSizes> (*measure)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options);
   Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
                        const EmitPlace& place);
+  // Of a function with the flag function_has_asm_sections: its record; false when it is damaged.
+  bool (*asm_sections)(const mir::FunctionView& fn, std::vector<AsmSection>& out);
+  // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.
+  Result<void> (*label_offsets)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options, std::span<uint32_t> labels);
   // The CIE's initial instructions, code and data alignment factors and return address column.
   std::span<const uint8_t> cie_instructions;
   uint32_t cie_code_align;

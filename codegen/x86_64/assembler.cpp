@@ -7,6 +7,7 @@
 #include <cctype>
 #include <unordered_map>
 
+#include "codegen/x86_64/asm_data.h"
 #include "codegen/x86_64/asm_expression.h"
 #include "codegen/x86_64/encode.h"
 #include "codegen/x86_64/inline_asm.h"
@@ -16,11 +17,7 @@ namespace lode::x86_64 {
 
 namespace {
 
-Error unknown(std::string_view text, const char* why = nullptr) {
-  std::string shown;
-  for (char c : text) shown += c == '\x01' ? '<' : c == '\x02' ? '>' : c;
-  return error("inline assembly \"" + shown + "\" is not supported" + (why ? std::string(": ") + why : ""));
-}
+Error unknown(std::string_view text, const char* why = nullptr) { return unsupported_asm(text, why); }
 
 bool digit(char c) { return std::isdigit(uint8_t(c)); }
 bool space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -98,15 +95,14 @@ struct Parsed {
 
 class Assembler {
  public:
-  Assembler(const std::vector<AsmValue>& values, MirWriter& w, const AsmSymbols& symbols) : values_(values), w_(w), symbols_(symbols) {}
+  Assembler(const std::vector<AsmValue>& values, MirWriter& w, const AsmSymbols& symbols) : values_(values), w_(w), symbols_(symbols), data_(w, values, symbols) {}
   Result<void> run(std::string_view text);
 
  private:
   const std::vector<AsmValue>& values_;
   MirWriter& w_;
   const AsmSymbols& symbols_;
-  std::unordered_map<std::string, Label> labels_;
-  std::unordered_map<std::string, unsigned> counts_;  // definitions so far of a numeric label
+  AsmData data_;                                      // labels, and what goes into other sections
   std::string prefix_;                                // "lock " or "rep ", from a statement of its own
   struct Condition {
     bool active;  // the statements are assembled
@@ -123,7 +119,6 @@ class Assembler {
   bool skipping() const { return !conditions_.empty() && !conditions_.back().active; }
   Result<Parsed> parse_operand(std::string_view s, std::string_view whole);
   Result<Parsed> parse_memory(std::string_view s, std::string_view whole, Segment segment);
-  Label label(std::string_view name, bool define);
   bool try_row(const Tables::Entry& e, std::vector<Parsed>& ops);
   void write(Op op, Cond cc, const std::vector<Parsed>& ops);
   bool write_high(Op op, Cond cc, const std::vector<Parsed>& ops);
@@ -221,23 +216,6 @@ Result<std::string> Assembler::substitute(std::string_view t) {
     }
   }
   return out;
-}
-
-Label Assembler::label(std::string_view name, bool define) {
-  std::string key(name);
-  if (!name.empty() && digit(name[0])) {
-    if (define) {
-      key += "#" + std::to_string(counts_[key]++);
-    } else {
-      bool forward = key.back() == 'f';
-      key.pop_back();
-      unsigned seen = counts_[key];
-      key += "#" + std::to_string(forward ? seen : seen - 1);
-    }
-  }
-  auto [it, fresh] = labels_.insert({key, Label{}});
-  if (fresh) it->second = w_.new_label();
-  return it->second;
 }
 
 Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whole, Segment segment) {
@@ -569,7 +547,7 @@ Result<void> Assembler::statement(std::string_view s) {
     size_t k = 0;
     while (k < s.size() && (std::isalnum(uint8_t(s[k])) || s[k] == '_' || s[k] == '.')) k++;
     if (k == 0 || k == s.size() || s[k] != ':') break;
-    if (!skipping()) w_.bind(label(s.substr(0, k), true));
+    if (!skipping()) LODE_TRY(data_.define(s.substr(0, k)));
     s = trim(s.substr(k + 1));
   }
   if (s.empty() || (skipping() && s[0] != '.')) return {};
@@ -580,8 +558,12 @@ Result<void> Assembler::statement(std::string_view s) {
   std::string_view rest = trim(s.substr(k));
   if (mnemonic[0] == '.') {
     LODE_ASSIGN(bool taken, conditional(mnemonic, rest, s));
-    return taken || skipping() ? Result<void>() : directive(mnemonic, rest, s);
+    if (taken || skipping()) return {};
+    LODE_ASSIGN(bool data, data_.directive(mnemonic, rest, s));
+    if (data) return {};
+    return data_.in_text() ? directive(mnemonic, rest, s) : Result<void>(unknown(s));
   }
+  if (!data_.in_text()) return unknown(s, "code in another section");
   if (mnemonic == "lock" || mnemonic == "rep" || mnemonic == "repz" || mnemonic == "repe" || mnemonic == "repne" || mnemonic == "repnz") {
     prefix_ = mnemonic + " ";
     return rest.empty() ? Result<void>() : statement(rest);
@@ -632,16 +614,16 @@ Result<void> Assembler::statement(std::string_view s) {
       if (!call && !jump) return unknown(s);
       return to_reference(to.ref);
     }
-    if ((call || jump) && symbols_ && !digit(to.name[0]) && to.name[0] != '.' && !labels_.count(std::string(to.name))) {
+    if ((call || jump) && symbols_ && !digit(to.name[0]) && to.name[0] != '.' && !data_.knows(to.name)) {
       std::string_view name = to.name;
       if (name.ends_with("@PLT")) name.remove_suffix(4);
       uint32_t r = symbols_(name, mir::ReferenceKind::call, 0);
       if (r != no_symbol) return to_reference(r);
       if (call) return unknown(s, "its module does not know the symbol");
     }
-    bool own = digit(to.name[0]) || to.name[0] == '.' || labels_.count(std::string(to.name));
+    bool own = digit(to.name[0]) || to.name[0] == '.' || data_.knows(to.name);
     if (!own && (call || !(jump || mnemonic[0] == 'j'))) return unknown(s);
-    Label target = label(to.name, false);
+    Label target = data_.text_label(to.name);
     if (jump) {
       w_.jmp(target);
       return {};
@@ -684,35 +666,36 @@ Result<void> Assembler::statement(std::string_view s) {
 
 Result<void> Assembler::run(std::string_view text) {
   LODE_ASSIGN(std::string full, substitute(text));
-  // Comments: /* */, and # or // to the end of the line.
+  // Comments: /* */, and # or // to the end of the line. Statements end with a line or a semicolon. Neither counts within quotes.
   std::string clean;
+  bool quoted = false;
   for (size_t i = 0; i < full.size(); i++) {
-    if (full[i] == '/' && i + 1 < full.size() && full[i + 1] == '*') {
+    if (quoted && full[i] == '\\' && i + 1 < full.size()) {
+      clean += full[i++];
+    } else if (full[i] == '"' || (quoted && full[i] == '\n')) {
+      quoted = full[i] == '"' && !quoted;
+    } else if (!quoted && full[i] == '/' && i + 1 < full.size() && full[i + 1] == '*') {
       size_t end = full.find("*/", i + 2);
       if (end == std::string::npos) break;
       i = end + 1;
       clean += ' ';
       continue;
-    }
-    if (full[i] == '#' || (full[i] == '/' && i + 1 < full.size() && full[i + 1] == '/')) {
+    } else if (!quoted && (full[i] == '#' || (full[i] == '/' && i + 1 < full.size() && full[i + 1] == '/'))) {
       while (i < full.size() && full[i] != '\n') i++;
       clean += '\n';
       continue;
     }
-    clean += full[i];
+    clean += !quoted && full[i] == ';' ? '\n' : full[i];
   }
-  std::string_view rest = clean;
-  while (!rest.empty()) {
-    size_t end = rest.find_first_of("\n;");
+  for (std::string_view rest = clean; !rest.empty();) {
+    size_t end = rest.find('\n');
     LODE_TRY(statement(rest.substr(0, end)));
     if (end == std::string_view::npos) break;
     rest.remove_prefix(end + 1);
   }
   if (!prefix_.empty()) return unknown(text);
   if (!conditions_.empty()) return unknown(text, "an .if without .endif");
-  for (const auto& [name, label] : labels_)
-    if (!w_.bound(label)) return unknown(text, "a label is not defined in it");
-  return {};
+  return data_.finish(text);
 }
 
 }  // namespace

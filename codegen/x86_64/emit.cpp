@@ -783,6 +783,22 @@ Result<FunctionSizes> measure(const mir::FunctionView& fn, std::span<const Resol
   return prepare(fn, references, options, work());
 }
 
+bool asm_sections(const mir::FunctionView& fn, std::vector<codegen::AsmSection>& out) {
+  const uint32_t at = fn.frame[frame::word_asm_sections];
+  return at && codegen::read_asm_sections(fn.extra, at - 1, fn.count, fn.references.size(), out);
+}
+
+Result<void> label_offsets(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
+                           std::span<uint32_t> labels) {
+  Work& w = work();
+  if (auto r = prepare(fn, references, options, w); !r) return r.take_error();
+  for (uint32_t& label : labels) {
+    if (label > fn.count) return damaged();
+    label = w.places[label].offset + w.branch_bytes[w.places[label].branches];
+  }
+  return {};
+}
+
 Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
                   const EmitPlace& place) {
   Work& w = work();

@@ -148,9 +148,10 @@ struct Mem {
 // nearer to rsp).
 namespace frame {
 inline constexpr unsigned slot_bytes = 8;
-enum : unsigned { word_saved = 0, word_outgoing = 1, word_flags = 2, word_exceptions = 3 };
+enum : unsigned { word_saved = 0, word_outgoing = 1, word_flags = 2, word_exceptions = 3, word_asm_sections = 4 };
 // word_saved: mask of general registers to save (bit = hardware number, only callee-saved ones)
 // word_outgoing: bytes of the outgoing argument area
+// word_asm_sections: 1 + index in extra of the record of codegen/asm_sections.h, or 0
 // word_exceptions: 1 + index in extra of the exception table's record (codegen/exception_table.h), or 0
 enum : uint32_t {
   has_calls = 1,

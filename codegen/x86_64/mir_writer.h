@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "codegen/asm_sections.h"
 #include "codegen/exception_table.h"
 #include "codegen/x86_64/mir.h"
 
@@ -99,6 +100,9 @@ class MirWriter {
   // Nops up to the next multiple of 1 << log2 (1 to 12), or none if that would skip more than max_skip bytes.
   void align(unsigned log2, uint32_t max_skip);
 
+  // What inline assembly puts into other sections; `index` and `minus` of places in the text are Labels until finish().
+  std::vector<codegen::AsmSection>& asm_sections() { return asm_sections_; }
+
   uint32_t size() const { return uint32_t(draft_.tags.size()); }  // MIR index of the next instruction
   mir::FunctionDraft& draft() { return draft_; }
 
@@ -131,6 +135,7 @@ class MirWriter {
   std::vector<Fixup> fixups_;
   std::vector<Constant> constants_;
   std::vector<uint32_t> slot_uses_;
+  std::vector<codegen::AsmSection> asm_sections_;
   IndexTable reference_table_, constant_table_;
   bool overflow_ = false;
 

@@ -14,6 +14,8 @@ const codegen::NativeTarget& target() {
       .lower = lower,
       .measure = measure,
       .emit = emit,
+      .asm_sections = asm_sections,
+      .label_offsets = label_offsets,
       .cie_instructions = cie_instructions,
       .cie_code_align = cie_code_align,
       .cie_data_align = cie_data_align,

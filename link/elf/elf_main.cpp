@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/version.h"
 #include "link/driver.h"
+#include "link/elf/asm_sections.h"
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
 #include "link/output_file.h"
@@ -264,7 +265,9 @@ bool run(Link& link) {
       split_mergeable(link);
       if (!mark_live(link)) return false;
     }
-    if (!link.has_modules || !take_late_members(link)) break;
+    if (!link.has_modules) break;
+    const bool members = take_late_members(link), sections = add_asm_sections(link);
+    if (!members && !sections) break;
   }
   {
     Pass p(link, "sections");
@@ -276,6 +279,7 @@ bool run(Link& link) {
     refresh_defsyms(link);
     compute_import_export(link);
     if (link.has_modules && !measure_functions(link)) return false;
+    complete_asm_sections(link);
     collect_members(link);
     uint64_t total = 0;
     for (auto& s : link.sections) total += s->alloc() ? s->size : 0;

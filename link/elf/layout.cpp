@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "link/elf/asm_sections.h"
 #include "link/elf/target.h"
 
 namespace lode::link::elf {
@@ -378,6 +379,7 @@ bool layout(Link& link) {
     for (uint32_t a : s.atoms) link.atom_address[a] = s.addr + link.atoms[a].offset;
   });
   for (auto& [atom, leader] : link.folded) link.atom_address[atom] = link.atom_address[leader];
+  place_asm_stand_ins(link);
   return !link.diag.has_errors();
 }
 

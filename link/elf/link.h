@@ -191,6 +191,7 @@ enum class FileKind : uint8_t { object, shared, module, internal };
 
 struct ModuleState;  // link/elf/modules.h
 struct LowerState;   // link/elf/lower.cpp
+struct AsmSectionState;  // link/elf/asm_sections.h
 
 struct Group {
   NameRef signature;             // id: index in Link::comdat_owner
@@ -461,6 +462,7 @@ struct Link {
   std::vector<Timer> timers;
   bool has_modules = false;
   std::shared_ptr<LowerState> lower;
+  std::shared_ptr<AsmSectionState> asm_sections;
 
   // Synthetic contents (synthetic.cpp)
   struct GotEntry {

@@ -271,7 +271,29 @@ static ModuleFunction* function_at(Link& link, uint32_t atom) {
 
 bool function_can_fold(Link& link, uint32_t atom) {
   ModuleFunction* fn = function_at(link, atom);
-  return fn && fn->blocks.empty();
+  return fn && fn->blocks.empty() && !(link.lower->store->record(fn->mir).flags & codegen::function_has_asm_sections);
+}
+
+void for_each_asm_function(Link& link, const std::function<void(uint32_t, std::vector<codegen::AsmSection>&&, std::span<const mir::Reference>)>& f) {
+  LowerState& s = *link.lower;
+  for_each_live_function(link, [&](ObjectFile& file, ModuleFunction& x) {
+    if (!(s.store->record(x.mir).flags & codegen::function_has_asm_sections)) return;
+    const mir::FunctionView view = s.store->view(x.mir);
+    std::vector<codegen::AsmSection> sections;
+    if (s.target->asm_sections(view, sections)) f(file.atom_base + x.section, std::move(sections), view.references);
+    else link.diag.error(file.name + ": function " + function_name(file, x) + ": damaged record of its assembly's sections");
+  });
+}
+
+bool label_offsets(Link& link, uint32_t atom, std::span<uint32_t> labels) {
+  const ModuleFunction* fn = function_at(link, atom);
+  if (!fn || !link.atoms[atom].live) return false;
+  LowerState& s = *link.lower;
+  if (auto r = s.target->label_offsets(s.store->view(fn->mir), fn->references, s.options, labels); !r) {
+    link.diag.error(std::move(r.error()).at(link.object(link.atoms[atom].file).name));
+    return false;
+  }
+  return true;
 }
 
 void fold_parts(Link& link, uint32_t atom) {

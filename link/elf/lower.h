@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "base/stage_times.h"
+#include "codegen/asm_sections.h"
 #include "codegen/target.h"
 #include "link/elf/link.h"
 
@@ -30,6 +31,10 @@ void place_functions(Link& link);
 void for_each_reference(Link& link, const std::function<void(uint32_t, uint32_t)>& f);
 // Chooses the form of every reference and with it the size of every function.
 bool measure_functions(Link& link);
+// Functions of the walk whose assembly writes into other sections (codegen/asm_sections.h), in the order of the link.
+void for_each_asm_function(Link& link, const std::function<void(uint32_t atom, std::vector<codegen::AsmSection>&& sections, std::span<const mir::Reference> references)>& f);
+// Replaces MIR indices of a measured function by the offsets in its text. False: it has none, or it is damaged (reported).
+bool label_offsets(Link& link, uint32_t atom, std::span<uint32_t> labels);
 // ICF: the parts of a function's MIR, for a hash; then its references.
 void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add, const std::function<void(uint32_t symbol, int64_t addend)>& reference);
 bool function_can_fold(Link& link, uint32_t atom);        // no data refers into it

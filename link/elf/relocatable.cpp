@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "base/bytes.h"
+#include "link/elf/asm_sections.h"
 #include "link/elf/lower.h"
 #include "link/output_file.h"
 #include "link/elf/target.h"
@@ -37,13 +38,16 @@ class Writer {
   bool run() {
     link_.eh_frame = make_section(link_, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, 8, nullptr);
     if (!mark_live(link_)) return false;
-    if (link_.has_modules && take_late_members(link_)) {
+    while (link_.has_modules) {
+      const bool members = take_late_members(link_), asm_sections = add_asm_sections(link_);
+      if (!members && !asm_sections) break;
       if (!resolve(link_) || !mark_live(link_)) return false;
     }
     report_duplicates(link_);
     if (link_.diag.has_errors()) return false;
     if (link_.has_modules) place_functions(link_);
     if (link_.has_modules && !measure_functions(link_)) return false;
+    complete_asm_sections(link_);
     make_sections();
     make_symbols();
     if (link_.diag.has_errors()) return false;
@@ -72,8 +76,20 @@ class Writer {
     return *sections_[it->second];
   }
 
+  // A stand-in is where the place is that it stands for.
+  void place_stand_ins() {
+    if (!link_.asm_sections) return;
+    for (const AsmSectionState::StandIn& s : link_.asm_sections->stand_ins) {
+      const uint32_t own = link_.object(s.file).atom_base + s.section;
+      out_of_[own] = out_of_[s.atom];
+      link_.atoms[own].offset = link_.atoms[s.atom].offset + s.value;
+    }
+  }
+
   void make_sections() {
     out_of_.assign(link_.atoms.size(), none);
+    if (link_.asm_sections)
+      for (const AsmSectionState::StandIn& s : link_.asm_sections->stand_ins) link_.atoms[link_.object(s.file).atom_base + s.section].kind = AtomKind::none;
     for (ObjectFile* f : link_.objects) {
       std::vector<uint32_t> group_of(f->sections.size(), none);
       for (Group& g : f->groups) {
@@ -106,6 +122,7 @@ class Writer {
         out_of_[id] = o.position;
       }
     }
+    place_stand_ins();
     for (auto& s : sections_) {
       if (!(s->flags & SHF_LINK_ORDER)) continue;
       const Atom& a = link_.atoms[s->atoms[0]];
