@@ -113,8 +113,8 @@ void report_undefined(Link& link) {
       continue;
     }
     // Looked for while messages are still printed: it takes a walk over all names.
-    const bool shown = link.opt.error_limit == 0 || k < link.opt.error_limit;
-    if (std::string n = shown ? similar_name(link, s.str()) : std::string(); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
+    const bool printed = link.opt.error_limit == 0 || k < link.opt.error_limit;
+    if (std::string n = printed ? similar_name(link, s.str()) : std::string(); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
     if (s.str().starts_with("_ZTV")) text += "\n>>> the vtable symbol may be undefined because the class is missing its key function";
     link.diag.error(text, k++);
   }
