@@ -8,7 +8,7 @@
 
 #include "base/version.h"
 #include "link/driver.h"
-#include "link/elf/output_file.h"
+#include "link/output_file.h"
 #include "link/wasm/link.h"
 
 namespace lode::link::wasm {
@@ -141,7 +141,7 @@ namespace {
 
 // As for ELF: the output appears whole or not at all; "-" is standard output.
 bool write_output(const std::string& path, const std::vector<uint8_t>& bytes, Diagnostics& d) {
-  elf::OutputFile file;
+  OutputFile file;
   Result<uint8_t*> to = file.create(path, bytes.size(), true);
   if (to.ok()) {
     std::memcpy(*to, bytes.data(), bytes.size());

@@ -1,6 +1,8 @@
 // For tests of the wasm linker: objects made in the test from MIR, without a selector; modules read back and run.
 #pragma once
 
+#include <catch2/catch.hpp>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -9,6 +11,7 @@
 #include "formats/wasm/reader.h"
 #include "link/wasm/link.h"
 #include "tests/support/run.h"
+#include "tests/support/wasm_valid.h"
 
 namespace lode::test {
 
@@ -58,6 +61,7 @@ class HandLink {
     link.functions.push_back(f);
     return id;
   }
+  std::vector<uint8_t> flush();
   // A name that is used before it is defined.
   SymbolId used(uint32_t file, const std::string& name, lw::SymbolKind kind, std::span<const cg::ValueType> params = {},
                 std::span<const cg::ValueType> results = {}, bool weak = false) {
@@ -77,15 +81,14 @@ inline fw::Module read_back(const std::vector<uint8_t>& bytes) {
   return m.ok() ? std::move(*m) : fw::Module{};
 }
 
-// wasm-validate's opinion; true when the tool is absent.
-inline bool validates(const std::vector<uint8_t>& bytes) {
-  if (!have_tool("wasm-validate")) return true;
-  TempDir dir;
-  std::string path = dir.write("m.wasm", std::string(bytes.begin(), bytes.end()));
-  RunResult r = run({"wasm-validate", "--enable-threads", "--enable-tail-call", path});
-  if (!r.ok()) std::fprintf(stderr, "%s\n", r.err.c_str());
-  return r.ok();
+// A link's output, which has to be a valid module where there is one.
+inline std::vector<uint8_t> flush(lw::Link& link) {
+  std::vector<uint8_t> out = link.flush();
+  if (!out.empty()) CHECK(valid_wasm(out));
+  return out;
 }
+
+inline std::vector<uint8_t> HandLink::flush() { return test::flush(link); }
 
 // Evaluates a JavaScript expression over the instance's exports `e`; what it prints, or "" when there is no node.
 inline std::string node(const std::vector<uint8_t>& bytes, const std::string& expression, const std::vector<std::string>& command = {"node"}) {

@@ -29,7 +29,9 @@ struct Project {
   RunResult lode(std::vector<std::string> args, const std::string& output) {
     args.insert(args.begin(), {LODE_BINARY, "-m", "wasm32"});
     args.insert(args.end(), {"-o", dir.file(output)});
-    return run(args);
+    RunResult r = run(args);
+    if (r.ok()) CHECK(valid_wasm(dir.file(output)));
+    return r;
   }
   RunResult wasm_ld(std::vector<std::string> args, const std::string& output) {
     args.insert(args.begin(), "wasm-ld-19");

@@ -11,20 +11,12 @@
 #include "codegen/air/text.h"
 #include "codegen/wasm/emit.h"
 #include "codegen/wasm/target.h"
-#include "tests/wasm/link_support.h"
+#include "tests/wasm/unary_support.h"
 
 using namespace lode;
 using namespace lode::test;
 
 namespace {
-
-air::Module parse(const std::string& source) {
-  air::ParsedModule parsed;
-  bool ok = air::parse_text(source, "t.air", parsed);
-  for (const air::Diagnostic& d : parsed.errors) UNSCOPED_INFO(air::format_diagnostic("t.air", source, d));
-  REQUIRE(ok);
-  return std::move(parsed.module);
-}
 
 // The MIR of one function as text, without a link: symbol k of the module has the SymbolId k.
 std::string code(const std::string& source, const std::string& name, uint32_t features = cg::bit(cg::Feature::sign_ext)) {
@@ -225,9 +217,8 @@ TEST_CASE("wasm select: random functions run as the interpreter says") {
   lw::Link link(wasm_options({"--no-entry", "--export-all"}));
   link.diagnostics.quiet = true;
   link.add_air(std::move(owned));
-  std::vector<uint8_t> out = link.flush();
+  std::vector<uint8_t> out = flush(link);
   REQUIRE_FALSE(out.empty());
-  REQUIRE(validates(out));
   std::string js = "(()=>{const m=new Uint8Array(e.memory.buffer);const base=m.length-8192;let s='';const inputs=[";
   for (auto& v : input) {
     js += "'";
@@ -244,50 +235,6 @@ TEST_CASE("wasm select: random functions run as the interpreter says") {
     FAIL("function f" << word / inputs << " on input " << word % inputs << " " << got.substr(0, 300));
   }
 }
-
-namespace {
-
-// Modules whose functions take one i64 and give one, against the interpreter; memory is 64 bytes of data, the same for all calls.
-void compare_unary(const std::string& functions, int count, const std::vector<uint64_t>& inputs, const std::vector<std::string>& options = {}) {
-  std::string source = "layout pointer_bytes 4\nstrong data @bytes : [64 x i8] = \"";
-  const char digits[] = "0123456789abcdef";
-  for (unsigned i = 0; i < 64; i++) {
-    unsigned b = (i * 167 + 13) & 255;
-    source += std::string("\\") + digits[b >> 4] + digits[b & 15];
-  }
-  source += "\"\n" + functions;
-  auto owned = std::make_unique<air::Module>(parse(source));
-  std::string expected;
-  {
-    air::InterpreterOptions o;
-    o.target = air::LegalizeOptions::wasm();
-    air::Interpreter machine(*owned, o);
-    for (int f = 0; f < count; f++)
-      for (uint64_t x : inputs) {
-        auto r = machine.call("f" + std::to_string(f), {x});
-        if (!r.ok()) FAIL(r.error().text());
-        expected += std::to_string(uint64_t((*r)[0])) + " ";
-      }
-  }
-  std::vector<std::string> args{"--no-entry", "--export-all"};
-  args.insert(args.end(), options.begin(), options.end());
-  lw::Link link(wasm_options(args));
-  link.diagnostics.quiet = true;
-  link.add_air(std::move(owned));
-  std::vector<uint8_t> out = link.flush();
-  REQUIRE_FALSE(out.empty());
-  REQUIRE(validates(out));
-  std::string js = "(()=>{let s='';for(let f=0;f<" + std::to_string(count) + ";f++)for(const x of [";
-  for (uint64_t x : inputs) js += std::to_string(int64_t(x)) + "n,";
-  js += "])s+=BigInt.asUintN(64,e['f'+f](x))+' ';return s})()";
-  std::string got = node(out, js);
-  if (got == expected + "\n") return;
-  size_t k = 0, word = 0;
-  while (k < got.size() && k < expected.size() && got[k] == expected[k]) word += got[k++] == ' ';
-  FAIL("function f" << word / inputs.size() << " of " << inputs[word % inputs.size()] << " " << got.substr(0, 300));
-}
-
-}  // namespace
 
 TEST_CASE("wasm select: switches of every shape") {
   if (!have_tool("node")) return;

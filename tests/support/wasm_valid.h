@@ -1,0 +1,31 @@
+// wabt's opinion of a module. Tests ask it of every module that they write, whatever else they look at.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "tests/support/run.h"
+
+namespace lode::test {
+
+// Whether wasm-validate takes the file; true, with a word about it, when the tool is absent.
+inline bool valid_wasm(const std::string& path) {
+  if (!have_tool("wasm-validate")) {
+    static bool told = false;
+    if (!told) std::fprintf(stderr, "modules are not validated: no wasm-validate\n");
+    told = true;
+    return true;
+  }
+  RunResult r = run({"wasm-validate", "--enable-all", path});
+  if (!r.ok()) std::fprintf(stderr, "%s\n", r.err.c_str());
+  return r.ok();
+}
+
+inline bool valid_wasm(const std::vector<uint8_t>& bytes) {
+  TempDir dir;
+  return valid_wasm(dir.write("m.wasm", std::string(bytes.begin(), bytes.end())));
+}
+
+}  // namespace lode::test
