@@ -65,7 +65,7 @@ struct Abbreviation {
 class Unit {
  public:
   Unit(const VariableSections& s, uint32_t section, uint64_t offset, uint64_t begin, uint64_t end, bool wide)
-      : sections_(s), c_{s.info, begin, end}, wide_(wide), section_(section), offset_(offset) {}
+      : sections_(s), c_{s.info, begin, end}, wide_(wide), section_(section), offset_(offset), steps_(16 * (end - begin) + 4096) {}
 
   std::optional<SourceLine> find(const LineSections& lines) {
     if (!read_header()) return std::nullopt;
@@ -76,7 +76,7 @@ class Unit {
       if (it == abbreviations_.end()) return std::nullopt;
       Entry e;
       for (const Attribute& a : it->second.attributes)
-        if (!read_attribute(a, it->second.tag, e)) return std::nullopt;
+        if (steps_-- == 0 || !read_attribute(a, it->second.tag, e)) return std::nullopt;
       if (it->second.tag == DW_TAG_variable && e.here && e.line) return source_file(lines, line_table_, e.file, e.line);
     }
     return std::nullopt;
@@ -183,6 +183,7 @@ class Unit {
   bool wide_;
   uint32_t section_;
   uint64_t offset_;
+  uint64_t steps_;  // attributes to go: some take no space, so that a small unit could hold any number
   uint8_t address_size_ = 8;
   uint64_t line_table_ = ~uint64_t{0}, address_base_ = ~uint64_t{0};
   std::unordered_map<uint64_t, Abbreviation> abbreviations_;

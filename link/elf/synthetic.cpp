@@ -144,6 +144,7 @@ void add_copy(Link& link, uint32_t id) {
   if (s.flags & in_copied) return;
   auto& so = static_cast<SharedFile&>(*link.files[s.file]);
   const Sym def = so.syms[s.sym];
+  uint32_t copied = id;  // the name whose size is the object's
   auto view = ElfView::open(so.data);
   bool readonly = false;
   uint64_t align = 64;
@@ -166,8 +167,7 @@ void add_copy(Link& link, uint32_t id) {
     section->relro = ro;
   }
   section->align = std::max(section->align, align);
-  uint64_t at = align_up(section->size, align);
-  section->size = at + std::max<uint64_t>(def.size, 1);
+  uint64_t at = align_up(section->size, align), size = std::max<uint64_t>(def.size, 1);
   if (so.by_address.empty()) {
     for (uint32_t i = 0; i < so.globals.names.size(); i++)
       if (so.syms[i].shndx != SHN_UNDEF) so.by_address.push_back(i);
@@ -179,13 +179,18 @@ void add_copy(Link& link, uint32_t id) {
     uint32_t other = so.globals.names[i].id;
     Symbol& o = link.symbols[other];
     if (o.file != s.file || o.sym != i || o.type == STT_TLS) continue;
+    if (so.syms[i].size > size) {  // the library knows the object by its larger name as well
+      size = so.syms[i].size;
+      copied = other;
+    }
     o.flags |= in_copied | needs_dynsym;
     o.copied_readonly = readonly && link.opt.relro;
     o.exported = true;
     o.value = at;  // in the section, from here on
     aux(link, other);
   }
-  (section == link.copyrel_ro ? link.copy_ro_symbols : link.copy_symbols).push_back(id);
+  section->size = at + size;
+  (section == link.copyrel_ro ? link.copy_ro_symbols : link.copy_symbols).push_back(copied);
 }
 
 }  // namespace

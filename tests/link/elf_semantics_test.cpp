@@ -103,10 +103,23 @@ TEST_CASE("ELF semantics: common symbols of one name are the largest, wherever t
   REQUIRE(link({"-shared", a, b, "-o", so, "-soname", "libt.so"}).ok());
   REQUIRE(link(dynamic_link({m, so}, out) + Args{"-no-pie", "-rpath", dir.path()}).ok());
   CHECK(has(line_of(readelf({"--dyn-syms"}, out), "table"), " 256 OBJECT"));
+  // A library with nothing but zero-filled memory, aligned, loads.
+  CHECK(run({out}).status == 0);
   // A library's own object of the name is replaced by the program's: its code knows the larger one.
   REQUIRE(link(dynamic_link({a, compile(dir, "n", "int* small(void); int main(void) { return *small(); }"), so}, out) + Args{"-rpath", dir.path()}).ok());
   CHECK(has(line_of(readelf({"-s"}, out), "table"), " 256 OBJECT"));
   CHECK(run({out}).status == 0);
+}
+
+TEST_CASE("ELF semantics: an object with names of two sizes is copied as a whole") {
+  TempDir dir;
+  std::string lib = assemble(dir, "l", ".globl small, large, last\n.type small,@object\n.type large,@object\n.size small,4\n.size large,64\n.data\n.balign 8\nlarge:\nsmall: .long 1\n.zero 56\n.long 5\n"
+                                       ".text\n.type last,@function\nlast: mov large@GOTPCREL(%rip),%rax\n mov 60(%rax),%eax\n ret\n.section .note.GNU-stack,\"\",@progbits\n");
+  std::string so = dir.file("liblarge.so"), out = dir.file("out");
+  REQUIRE(link({"-shared", lib, "-o", so, "-soname", "liblarge.so"}).ok());
+  std::string m = compile(dir, "m", "extern int small; int last(void); int after[16]; int main(void) { for (int i = 0; i < 16; i++) after[i] = 9; return small + last(); }", {"-fno-pie"});
+  REQUIRE(link(dynamic_link({m, so}, out) + Args{"-no-pie", "-rpath", dir.path()}).ok());
+  CHECK(run({out}).status == 6);
 }
 
 TEST_CASE("ELF semantics: a symbol in a section that ends up empty stays defined") {
