@@ -371,7 +371,7 @@ class Graph:
         r = self.r
         # Not what is passed byval: there LLVM 19 writes over the return address.
         fit = [g for g in below if g.variadic is None and not g.attributes and not g.static and
-               not any(t in self.structures or t.name == "_Complex long double" for t in g.parameters)]
+               not any(t in self.structures or t.name in ("_Complex double", "_Complex long double") for t in g.parameters)]
         if not fit:
             return self.pass_(f, below)
         g = r.choice(fit)
