@@ -38,7 +38,8 @@ inline constexpr uint64_t saved_by_preserve_all = all_registers & ~gp_set({11});
 inline constexpr uint64_t saved_by_preserve_most = saved_by_preserve_all & 0xffff;
 
 // The ways in which calls destroy registers, as VInst's index in RegisterInfo::clobbers. A register that hands back a result is
-// written by the call's definition of it, whatever its set says.
+// written by the call's definition of it, whatever its set says. Calls of preserve_most and preserve_all count on less than the callee
+// promises: to free 8 bytes of stack LLVM 19 pops into one of rax, rcx and rdx, without a look at the convention.
 enum Clobber : uint8_t {
   clobber_none,
   clobber_call,
@@ -53,8 +54,8 @@ inline constexpr uint64_t clobbered_by[clobber_sets] = {
     all_registers & ~saved_by_sysv,
     all_registers,
     all_registers & ~saved_by_win64,
-    all_registers & ~saved_by_preserve_most,
-    all_registers & ~saved_by_preserve_all,
+    (all_registers & ~saved_by_preserve_most) | gp_set({0, 1, 2}),
+    (all_registers & ~saved_by_preserve_all) | gp_set({0, 1, 2}),
 };
 
 struct Convention {

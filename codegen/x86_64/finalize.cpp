@@ -64,7 +64,7 @@ class Finalizer {
     if (!naked) keep_registers();
     uint32_t flags = 0;
     if (naked) flags |= frame::naked;
-    if (s_.returns_rcx_) flags |= frame::returns_rcx;
+    if (s_.returns_rcx_ || s_.convention_->saved & gp_set({reg::rcx})) flags |= frame::keeps_rcx;
     if (frame_pointer) flags |= frame::frame_pointer;
     if (dynamic) flags |= frame::dynamic;
     if (base_pointer) flags |= frame::base_pointer;

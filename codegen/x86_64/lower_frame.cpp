@@ -1,5 +1,5 @@
 // Prologue and epilogue. Choices that save bytes: an adjustment by 8 is a push or pop of a scratch register (popping rcx, which is one
-// unless LLVM's convention returns the third word of a structure in it), one by 128 is made with
+// unless the third word of a structure is returned in it, or the convention keeps it), one by 128 is made with
 // the 8-bit immediate of the opposite sign, `leave` undoes a frame that saved nothing but rbp.
 #include "codegen/x86_64/lower_frame.h"
 
@@ -24,7 +24,7 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
     f.incoming_disp = 8;
     return f;
   }
-  f.returns_rcx = flags & frame::returns_rcx;
+  f.keeps_rcx = flags & frame::keeps_rcx;
 
   size_t n = fn.locals.size() / frame::slot_bytes;
   wanted.resize(n);
@@ -138,7 +138,7 @@ uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* 
     return p;
   }
   if (f.size) {
-    if (f.size == 8 && !tail && !f.returns_rcx) p = encode_r(p, info(Op::pop64r), reg::rcx);
+    if (f.size == 8 && !tail && !f.keeps_rcx) p = encode_r(p, info(Op::pop64r), reg::rcx);
     else p = add_rsp(p, f.size);
     depth -= int32_t(f.size);
     row(CfiRow::Kind::cfa_offset, depth);

@@ -24,7 +24,7 @@ struct FramePlan {
   uint8_t slot_base = reg::rsp, incoming_base = reg::rsp;
   int32_t incoming_disp = 0;   // of the first stack argument
   bool cfi = true;
-  bool returns_rcx = false;    // see frame::returns_rcx
+  bool keeps_rcx = false;      // see frame::keeps_rcx
 };
 
 // Fills `slots` with the displacement of each slot from layout.slot_base. Error: the frame does not fit in 31 bits, or damaged words.

@@ -161,7 +161,7 @@ enum : uint32_t {
   no_red_zone = 16,
   no_cfi = 32,
   naked = 64,  // no prologue and no epilogue: the text is the body's alone
-  returns_rcx = 128,  // some return hands a value back in rcx: the epilogue has no scratch register
+  keeps_rcx = 128,    // rcx has a value for the caller behind the body: the epilogue has no scratch register
 };
 }  // namespace frame
 
