@@ -332,9 +332,13 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   if (o.z_initfirst) flags1 |= DF_1_INITFIRST;
   if (o.z_interpose) flags1 |= DF_1_INTERPOSE;
   if (o.z_global) flags1 |= DF_1_GLOBAL;
+  if (o.z_group) flags1 |= DF_1_GROUP;
+  if (o.z_loadfltr) flags1 |= DF_1_LOADFLTR;
+  if (o.z_globalaudit) flags1 |= DF_1_GLOBAUDIT;
   if (flags) add(DT_FLAGS, flags);
   if (flags1) add(DT_FLAGS_1, flags1);
-  add(DT_NULL, 0);
+  if (o.z_unique) add(DT_GNU_FLAGS_1, DF_GNU_1_UNIQUE);
+  for (uint32_t i = 0; i <= o.spare_dynamic_tags; i++) add(DT_NULL, 0);
   return d;
 }
 

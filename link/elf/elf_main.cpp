@@ -1,13 +1,16 @@
 // The ELF linker from its command line to its output: a list of passes.
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <unordered_set>
 
 #include "base/bytes.h"
 #include "base/version.h"
+#include "formats/linker_script.h"
 #include "link/driver.h"
 #include "link/elf/asm_sections.h"
 #include "link/elf/lower.h"
@@ -172,14 +175,20 @@ bool layout_all(Link& link) {
   return !link.diag.has_errors();
 }
 
-// --compress-debug-sections: the finished bodies, packed where that is shorter. They have no address, so nothing that has one
-// moves when they shrink; a second layout closes the gaps in the file.
-bool compress_debug_sections(Link& link) {
-  std::vector<OutputSection*> list;
-  for (OutputSection* s : link.order)
-    if (!s->alloc() && s->size && !s->write && !s->nobits() && s->name.starts_with(".debug_")) list.push_back(s);
+// --compress-debug-sections and --compress-sections: the finished bodies, packed where that is shorter. They have no address, so
+// nothing that has one moves when they shrink; a second layout closes the gaps in the file.
+bool compress_sections(Link& link) {
+  std::vector<std::pair<OutputSection*, const CompressRule*>> list;
+  for (OutputSection* s : link.order) {
+    if (s->alloc() || !s->size || s->write || s->nobits() || s->type == SHT_SYMTAB || s->type == SHT_STRTAB) continue;
+    const CompressRule* rule = nullptr;
+    for (const CompressRule& r : link.opt.compress_sections)
+      if (formats::glob_match(r.glob, s->name)) rule = &r;
+    if (rule && rule->type) list.emplace_back(s, rule);
+  }
   tbb::parallel_for(size_t(0), list.size(), [&](size_t i) {
-    OutputSection& s = *list[i];
+    OutputSection& s = *list[i].first;
+    const CompressRule& rule = *list[i].second;
     std::vector<uint8_t> body(s.size);
     for (uint32_t id : s.atoms) {
       Atom& a = link.atoms[id];
@@ -190,8 +199,8 @@ bool compress_debug_sections(Link& link) {
         link.target->apply_nonalloc(link, link.object(a.file), a, body.data() + a.offset);
       }
     }
-    std::vector<uint8_t> packed = compress(body, link.opt.compress_debug, s.align, link.opt.compress_level_given ? link.opt.compress_level : link.opt.compress_debug == ELFCOMPRESS_ZLIB ? 1 : 3);
-    if (packed.size() >= body.size() && !link.opt.compress_level_given) return;
+    std::vector<uint8_t> packed = compress(body, rule.type, s.align, rule.level >= 0 ? rule.level : rule.type == ELFCOMPRESS_ZLIB ? 1 : 3);
+    if (packed.size() >= body.size() && rule.level < 0) return;
     s.compressed = std::move(packed);
     s.size = s.compressed.size();
     s.align = 8;
@@ -239,6 +248,7 @@ bool run(Link& link) {
       Pass p(link, "resolve");
       if (!resolve(link)) return false;
       trace_symbols(link);
+      report_extractions(link);
       if (link.relocatable) return link_relocatable(link);
       if (link.objects.empty() && link.shareds.empty() && link.archives.empty()) {
         link.diag.error("no input files");
@@ -255,8 +265,7 @@ bool run(Link& link) {
       assign_versions(link);
       define_early_symbols(link);
       check_shared_undefined(link);
-      refresh_defsyms(link);
-      check_defsyms(link);
+      check_assignments(link);
       compute_import_export(link);
       if (link.diag.has_errors()) return false;
     }
@@ -276,7 +285,7 @@ bool run(Link& link) {
     fold_identical(link);
     allocate_commons(link);
     define_linker_symbols(link);
-    refresh_defsyms(link);
+    refresh_assignments(link, false);
     compute_import_export(link);
     if (link.has_modules && !measure_functions(link)) return false;
     complete_asm_sections(link);
@@ -301,7 +310,9 @@ bool run(Link& link) {
     size_symtab(link);
     create_emitted_relocations(link);
     if (!layout_all(link)) return false;
-    if (link.opt.compress_debug && !compress_debug_sections(link)) return false;
+    if (link.opt.gdb_index && !create_gdb_index(link)) return false;
+    if (!link.opt.compress_sections.empty() && !compress_sections(link)) return false;
+    check_layout(link);
   }
   {
     Pass p(link, "write");
@@ -330,8 +341,23 @@ void write_dependencies(Link& link) {
 void write_listings(Link& link) {
   write_dependencies(link);
   print_map(link);
+  print_cross_references(link);
   print_dependencies(link);
   why_live(link);
+  print_memory_usage(link);
+}
+
+constexpr const char* version_text = "lode " LODE_VERSION " (compatible with GNU ld)";
+
+static std::string answer(const Options& o) {
+  switch (o.answer) {
+    case Answer::version: return std::string(version_text) + "\n";
+    case Answer::help: return help_text();
+    case Answer::markdown: return options_document();
+    case Answer::sysroot: return o.sysroot + "\n";
+    case Answer::output_format: return "elf64-x86-64\n";
+    default: return {};
+  }
 }
 
 int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages) {
@@ -348,15 +374,29 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
     link.diag.flush();
     return 1;
   }
-  if (link.opt.version_only || link.opt.verbose) std::printf("lode " LODE_VERSION " (compatible with GNU ld)\n");
-  if (link.opt.help) std::printf("%s", help_text);
-  if ((link.opt.version_only || link.opt.help || link.opt.verbose) && link.opt.inputs.empty()) {
+  if (link.opt.answer != Answer::none) {
+    std::fputs(answer(link.opt).c_str(), stdout);
+    std::fflush(stdout);
+    return 0;
+  }
+  if (!link.opt.directory.empty() && chdir(link.opt.directory.c_str()) != 0) {
+    link.diag.error("cannot work in " + link.opt.directory + ": " + std::strerror(errno));
+    link.diag.flush();
+    return 1;
+  }
+  const bool greet = link.opt.show_version || link.opt.show_emulations || link.opt.verbose;
+  if (greet) std::printf("%s\n", version_text);
+  if (link.opt.show_emulations) std::printf("  Supported emulations:\n   elf_x86_64\n   wasm32\n   wasm64\n");
+  if (link.opt.verbose)
+    for (const std::string& why : link.opt.without_effect) std::printf("%s\n", why.c_str());
+  if (greet && link.opt.inputs.empty()) {
     std::fflush(stdout);
     return 0;
   }
   size_t threads = link.opt.threads ? link.opt.threads : std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
   ThreadLimit limit(threads);
   bool ok = run(link);
+  write_reproduction(link, args);
   if (link.diag.flush()) ok = false;
   report_times(link);
   if (link.diag.flush()) ok = false;

@@ -1,6 +1,6 @@
 // Open: finds, opens and recognises the inputs.
 //
-// What a file is, its first bytes say: ELF object or shared library, archive, bitcode; anything else is text, a linker script
+// What a file is, its first bytes say, unless -b binary made it data: ELF object or shared library, archive, bitcode; anything else is text, a linker script
 // or AIR. Archives and --start-lib ranges enter as names only: their members are "lazy" until resolution takes them. An archive
 // is described by its index where it has one; members that the index does not mention are looked into when they are bitcode
 // (ar without the plugin does not index those), and all are when there is no index.
@@ -36,9 +36,19 @@ class Opener {
   explicit Opener(Link& link)
       : link_(link), opt_(link.opt), dirs_(link.open_state.directories), seen_archives_(link.open_state.archives), seen_shared_(link.open_state.shareds) {
     if (!dirs_.empty()) return;
-    for (const std::string& p : opt_.library_paths) dirs_.push_back(with_sysroot(p));
-    if (!opt_.no_stdlib_paths)
-      for (const char* p : system_library_directories()) dirs_.push_back(opt_.sysroot + p);
+    for (const std::string& p : opt_.library_paths) dirs_.push_back(rooted(with_sysroot(p)));
+    if (opt_.no_stdlib_paths) return;
+    if (opt_.default_library_paths.empty()) {
+      for (const char* p : system_library_directories()) dirs_.push_back(rooted(opt_.sysroot + p));
+      return;
+    }
+    std::string_view list = opt_.default_library_paths;
+    if (list.starts_with("P,")) list.remove_prefix(2);  // as Solaris has it
+    while (!list.empty()) {
+      size_t n = std::min(list.find(':'), list.size());
+      if (n) dirs_.push_back(rooted(with_sysroot(std::string(list.substr(0, n)))));
+      list.remove_prefix(std::min(n + 1, list.size()));
+    }
   }
 
   void run() {
@@ -46,7 +56,11 @@ class Opener {
     uint32_t lib_archive = none;
     for (const InputArg& a : opt_.inputs) {
       switch (a.kind) {
-        case InputArg::group_start: case InputArg::group_end: break;  // archives are searched until nothing changes anyway
+        // Archives are searched until nothing changes anyway; groups only matter to --warn-backrefs.
+        case InputArg::group_start: link_.input_groups.emplace_back(link_.next_priority, ~uint32_t{0}); break;
+        case InputArg::group_end:
+          if (!link_.input_groups.empty()) link_.input_groups.back().second = link_.next_priority;
+          break;
         case InputArg::lib_start:
           if (in_lib) link_.diag.error("nested --start-lib");
           in_lib = true;
@@ -57,7 +71,8 @@ class Opener {
           in_lib = false;
           break;
         case InputArg::library: open_library(a.name, a); break;
-        case InputArg::file: open_path(a.name, a, in_lib ? lib_archive : none, 0); break;
+        case InputArg::file: open_path(rooted(a.name), a, in_lib ? lib_archive : none, 0); break;
+        case InputArg::just_symbols: open_symbols(rooted(a.name)); break;
       }
     }
     index_archives(0);
@@ -86,6 +101,37 @@ class Opener {
     return p;
   }
 
+  std::string rooted(const std::string& p) const { return rooted_path(link_, p); }
+
+  // --remap-inputs: another file for those that a glob matches.
+  std::string remapped(const std::string& path) const {
+    for (auto& [glob, file] : opt_.remap_inputs)
+      if (formats::glob_match(glob, path)) return file;
+    return path;
+  }
+
+  void add_made(Result<std::vector<uint8_t>> object, const std::string& path) {
+    if (!object) {
+      link_.diag.error(std::move(object.error()).at(path));
+      return;
+    }
+    auto f = std::make_unique<ObjectFile>();
+    f->made = true;
+    f->inflated.push_back(std::make_unique<std::vector<uint8_t>>(std::move(*object)));
+    Bytes data = *f->inflated.back();
+    add_object(std::move(f), FileKind::object, path, path, data, none);
+  }
+
+  void open_symbols(const std::string& path) {
+    auto m = link_.inputs.open(path);
+    if (!m) {
+      link_.diag.error(m.error());
+      return;
+    }
+    link_.linked_names.push_back(path);
+    add_made(make_symbols_object(m->data), path);
+  }
+
   std::string find_library(const std::string& name, bool is_static) {
     for (const std::string& d : dirs_) {
       if (name.starts_with(":")) {
@@ -102,10 +148,12 @@ class Opener {
   void open_library(const std::string& name, const InputArg& state, int depth = 0) {
     std::string path = find_library(name, state.is_static || opt_.kind == OutputKind::relocatable);
     if (path.empty()) {
+      run_error_script(link_, "missing-lib", name);
       link_.diag.error("library not found: " + name);
       return;
     }
     InputArg a = state;
+    a.binary = false;
     open_path(path, a, none, depth, true);
   }
 
@@ -137,7 +185,7 @@ class Opener {
         add_object(std::move(f), is_elf(memory.data) ? FileKind::object : FileKind::module, memory.name, memory.name, memory.data, lib_archive);
         return;
       }
-    path = with_sysroot(path);
+    path = remapped(with_sysroot(path));
     auto m = link_.inputs.open(path);
     if (!m) {
       link_.diag.error(m.error());
@@ -146,7 +194,9 @@ class Opener {
     link_.linked_names.push_back(path);
     if (opt_.trace) std::printf("%s\n", path.c_str());
     Bytes data = m->data;
-    if (formats::Archive::is_archive(data)) {
+    if (state.binary) {
+      add_made(make_binary_object(path, data), path);
+    } else if (formats::Archive::is_archive(data)) {
       if (!state.whole_archive && is_again(seen_archives_, *m)) return;
       open_archive(path, data, state);
     } else if (is_elf(data)) {
@@ -292,9 +342,10 @@ class Opener {
       return;
     }
     if (!script->entry.empty() && !opt_.entry_given) opt_.entry = std::string(script->entry);
-    for (std::string_view d : script->search_dirs) dirs_.push_back(with_sysroot(std::string(d)));
+    for (std::string_view d : script->search_dirs) dirs_.push_back(rooted(with_sysroot(std::string(d))));
     for (std::string_view u : script->externs) opt_.undefined.emplace_back(u);
-    for (const formats::ScriptAssignment& a : script->assignments) opt_.defsyms.emplace_back(a.name, a.expression);
+    for (const formats::ScriptAssignment& a : script->assignments) 
+      opt_.assignments.push_back({std::string(a.name), std::string(a.expression), path + ": " + std::string(a.name), a.provide, a.hidden});
     for (formats::VersionNode& n : script->version.nodes) {
       link_.versions.nodes.push_back(std::move(n));
       link_.version_sources.resize(link_.versions.nodes.size(), path);
@@ -312,7 +363,7 @@ class Opener {
       std::string found;
       if (name.starts_with("/")) {
         if (in_sysroot && exists(opt_.sysroot + name)) found = opt_.sysroot + name;
-        else if (exists(name)) found = name;
+        else if (exists(rooted(name))) found = rooted(name);
       } else if (name.starts_with("=")) {
         found = opt_.sysroot + name.substr(1);
       } else if (exists(script_dir + name)) {
@@ -356,6 +407,7 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
       link.diag.error(std::move(mapped.error()).at(ar.path));
       return;
     }
+    link.side_files.push_back(path);
     data = mapped->data;
   }
   bool module = is_module(data, std::string(m.name));
@@ -396,7 +448,17 @@ InputFile* take_lazy(Link& link, uint32_t lazy_index) {
   return f;
 }
 
-bool read_whole_file(const std::string& path, std::string& text) {
+std::string rooted_path(const Link& link, const std::string& path) {
+  return !link.opt.chroot.empty() && path.starts_with("/") ? link.opt.chroot + path : path;
+}
+
+bool read_whole_file(Link& link, const std::string& given, std::string& text) {
+  std::string path = rooted_path(link, given);
+  link.side_files.push_back(path);
+  return read_file(path, text);
+}
+
+bool read_file(const std::string& path, std::string& text) {
   InputFiles files;
   auto file = files.open(path);
   if (!file) return false;
@@ -404,12 +466,32 @@ bool read_whole_file(const std::string& path, std::string& text) {
   return true;
 }
 
+// --remap-inputs-file: GLOB=FILE on every line; '#' begins a comment.
+static void read_remap_files(Link& link) {
+  for (const std::string& path : link.opt.remap_inputs_files) {
+    std::string text;
+    if (!read_whole_file(link, path, text)) link.diag.error("cannot open " + path);
+    for (size_t at = 0; at < text.size();) {
+      size_t end = std::min(text.find('\n', at), text.size());
+      std::string line = text.substr(at, end - at);
+      at = end + 1;
+      line.resize(std::min(line.find('#'), line.size()));
+      while (!line.empty() && uint8_t(line.back()) <= ' ') line.pop_back();
+      if (line.empty()) continue;
+      size_t eq = line.find('=');
+      if (eq == std::string::npos || eq == 0 || eq + 1 == line.size()) link.diag.error(path + ": expected GLOB=FILE, got '" + line + "'");
+      else link.opt.remap_inputs.emplace_back(line.substr(0, eq), line.substr(eq + 1));
+    }
+  }
+}
+
 bool open_inputs(Link& link) {
+  read_remap_files(link);
   Opener(link).run();
   if (link.opt.inputs.empty()) link.diag.error("no input files");
   for (const std::string& path : link.opt.retain_symbols_files) {
     std::string text;
-    if (!read_whole_file(path, text)) link.diag.error("cannot open " + path);
+    if (!read_whole_file(link, path, text)) link.diag.error("cannot open " + path);
     for (size_t at = 0; at < text.size();) {
       size_t begin = text.find_first_not_of(" \t\r\n", at), end = text.find_first_of(" \t\r\n", begin);
       if (begin == std::string::npos) break;

@@ -93,7 +93,7 @@ uint32_t segment_flags(const Link& link, const OutputSection& s) {
 }
 
 bool same_segment(Link& link, const OutputSection& a, const OutputSection& b) {
-  if (link.opt.omagic) return true;
+  if (link.opt.omagic || link.opt.nmagic) return true;
   uint32_t fa = segment_flags(link, a), fb = segment_flags(link, b);
   if (!link.opt.rosegment) {
     if (!(fa & PF_W) && !(fb & PF_W)) return true;
@@ -105,8 +105,15 @@ bool same_segment(Link& link, const OutputSection& a, const OutputSection& b) {
 
 bool is_tbss(const OutputSection& s) { return (s.flags & SHF_TLS) && s.nobits(); }
 
-// -n and -N: segments follow each other without regard to pages.
+// -n and -N: no part of the image begins on a page because of its permissions. What shares a page has to share its permissions, too,
+// or the program could not be loaded; so there is one segment, writable and executable.
 uint64_t segment_page(const Link& link) { return link.opt.nmagic || link.opt.omagic ? 1 : link.opt.max_page_size; }
+
+// -z separate-code: a page of the file that is mapped as code holds nothing else. -z separate-loadable-segments: for all segments.
+bool own_pages_in_file(const Link& link, const OutputSection& before, const OutputSection& s) {
+  if (link.opt.separate_code == SeparateCode::all) return true;
+  return link.opt.separate_code == SeparateCode::code && ((before.flags ^ s.flags) & SHF_EXECINSTR);
+}
 
 // Fills link.phdrs from the sections' addresses. Its length depends on their flags and order only.
 void make_phdrs(Link& link) {
@@ -223,7 +230,11 @@ void make_phdrs(Link& link) {
   stack.memsz = link.opt.stack_size;
   stack.align = 1;
   out.push_back(stack);
+  if (!link.opt.gnu_stack) out.pop_back();
   for (uint32_t i = 0; i < link.opt.spare_program_headers; i++) out.push_back(Phdr{});
+  if (link.opt.physical_image_base_given && link.ehdr)
+    for (Phdr& p : out)
+      if (p.type != PT_GNU_STACK && p.type != PT_NULL) p.paddr = p.vaddr - link.ehdr->addr + link.opt.physical_image_base;
 }
 
 uint32_t add_section_name(Link& link, const std::string& name) {
@@ -332,6 +343,7 @@ bool layout(Link& link) {
         if (!same_segment(link, *link.order[k - 1], *link.order[k])) break;
         segment_align = std::max(segment_align, link.order[k]->align);
       }
+      if (own_pages_in_file(link, *previous, *s)) off = align_up(off, segment_align);
       addr = align_up(addr, segment_align) + off % segment_align;
     }
     // An address from the command line is taken as it is; but the TLS image keeps its alignment, which the thread pointer rests on.
@@ -383,31 +395,43 @@ bool layout(Link& link) {
   return !link.diag.has_errors();
 }
 
+// What addresses from the command line may do: let sections overlap; and what -n, -N and objects may: make code writable.
+void check_layout(Link& link) {
+  if (link.opt.check_sections && !link.opt.section_start.empty()) {
+    std::vector<const OutputSection*> sections;
+    for (const OutputSection* s : link.order)
+      if (s->alloc() && s->size && !is_tbss(*s)) sections.push_back(s);
+    std::stable_sort(sections.begin(), sections.end(), [](auto* a, auto* b) { return a->addr < b->addr; });
+    auto describe = [](const OutputSection& s) {
+      char range[64];
+      std::snprintf(range, sizeof range, " [0x%llx, 0x%llx)", static_cast<unsigned long long>(s.addr), static_cast<unsigned long long>(s.addr + s.size));
+      return (s.name.empty() ? std::string("the ELF header") : "section " + s.name) + range;
+    };
+    for (size_t i = 1; i < sections.size(); i++)
+      if (sections[i]->addr < sections[i - 1]->addr + sections[i - 1]->size)
+        link.diag.error(describe(*sections[i]) + " overlaps " + describe(*sections[i - 1]) + " (--no-check-sections allows that)");
+  }
+  if (link.opt.warn_rwx_segments)
+    for (const Phdr& p : link.phdrs)
+      if (p.type == PT_LOAD && (p.flags & (PF_W | PF_X)) == (PF_W | PF_X)) link.diag.warning(link.opt.output + " has a LOAD segment with RWX permissions");
+}
+
 void assign_symbol_addresses(Link& link) {
   set_linker_symbols(link);
-  refresh_defsyms(link);
+  refresh_assignments(link, true);
   tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
     Symbol& s = link.symbols[i];
-    if (s.flags & in_copied) {
-      s.address = (s.copied_readonly ? link.copyrel_ro : link.copyrel)->addr + s.value;
-      return;
-    }
-    if (s.imported) {
+    if (s.imported && !(s.flags & in_copied)) {
       s.address = s.flags & needs_canonical_plt ? plt_address(link, s) : 0;
-      if (link.shared && s.defined() && link.files[s.file]->is_object()) {
-        // preemptible: its own address, for .dynsym and .symtab
-        s.address = s.value;
-        if (s.atom != none) s.address = place_address(link, link.atoms[s.atom], s.value);
-      }
+      // preemptible: its own address, for .dynsym and .symtab
+      if (link.shared && s.defined() && link.files[s.file]->is_object()) s.address = symbol_address(link, s);
       return;
     }
-    if (s.type == STT_GNU_IFUNC && s.defined() && (s.flags & needs_plt)) {
+    if (s.type == STT_GNU_IFUNC && s.defined() && (s.flags & needs_plt) && !(s.flags & in_copied)) {
       s.address = plt_address(link, s);
       return;
     }
-    if (!s.defined()) s.address = 0;
-    else if (s.atom == none) s.address = s.value;
-    else s.address = place_address(link, link.atoms[s.atom], s.value);
+    s.address = symbol_address(link, s);
   });
 }
 

@@ -29,6 +29,7 @@
 #include "formats/archive.h"
 #include "formats/elf/elf.h"
 #include "formats/elf/reader.h"
+#include "formats/linker_expression.h"
 #include "link/diagnostics.h"
 #include "link/elf/options.h"
 #include "link/elf/virtual_array.h"
@@ -274,6 +275,7 @@ struct ObjectFile : InputFile {
   std::vector<std::pair<uint32_t, uint32_t>> properties;  // of .note.gnu.property: (type, value)
   bool has_gnu_stack = false, exec_stack = false;
   bool has_init_arrays = false;
+  bool made = false;                        // not read from a file as it is (made_object.cpp)
 
   // The section a symbol is in, SHN_XINDEX resolved; reserved indices are moved to the top of the range (section_abs etc.).
   // An index beyond the section table reads as section_abs, so that later passes need not check.
@@ -398,6 +400,17 @@ struct OpenState {
   std::set<std::string, std::less<>> dependent;  // .deplibs entries that have been followed
 };
 
+// A symbol's value as an expression (assignments.cpp).
+struct Assignment {
+  uint32_t symbol = none;
+  std::string place;           // for messages
+  bool provide = false, hidden = false;
+  bool active = false;         // gives the symbol its value in this link
+  formats::LinkerExpression expression;
+  std::string_view alias_of;   // the expression is this symbol ...
+  uint64_t addend = 0;         // ... plus a number
+};
+
 struct Timer {
   std::string name;
   double begin, end;
@@ -414,6 +427,8 @@ struct Link {
   std::vector<std::unique_ptr<ArchiveInput>> archives;
   std::vector<LazyMember> lazy;
   std::vector<std::string> linked_names;     // of every file opened, for --trace and dependency files
+  std::vector<std::string> side_files;       // of every other file read: scripts, lists, members of thin archives
+  std::vector<std::pair<uint32_t, uint32_t>> input_groups;  // priorities of what stands between --start-group and --end-group
   ObjectFile* internal = nullptr;            // common symbols, linker-defined symbols
   std::vector<ObjectFile*> objects;          // alive, by priority (modules too); internal last
   std::vector<SharedFile*> shareds;          // alive, by priority
@@ -430,6 +445,7 @@ struct Link {
   NameTable comdat_names;
   std::vector<uint32_t> comdat_owner;        // comdat_rank of the owning file, by comdat index
   std::vector<SymbolAux> aux;
+  std::vector<Assignment> assignments;
   formats::VersionScript versions;
   std::vector<std::string> version_sources;  // by node: the file it came from
   std::vector<std::string> version_defs;     // names of version indices 2...
@@ -455,7 +471,7 @@ struct Link {
                 *reldyn = nullptr, *relrdyn = nullptr, *dynamic = nullptr, *dynsym = nullptr, *dynstr = nullptr, *hash = nullptr,
                 *gnu_hash = nullptr, *versym = nullptr, *verneed = nullptr, *verdef = nullptr, *eh_frame = nullptr, *eh_frame_hdr = nullptr,
                 *copyrel = nullptr, *copyrel_ro = nullptr, *build_id = nullptr, *property = nullptr, *symtab = nullptr, *strtab = nullptr,
-                *shstrtab = nullptr, *symtab_shndx = nullptr, *package_note = nullptr, *comment = nullptr;
+                *shstrtab = nullptr, *symtab_shndx = nullptr, *package_note = nullptr, *comment = nullptr, *gdb_index = nullptr;
   uint64_t tls_begin = 0, tls_end = 0, tp = 0;
   bool has_tls = false;
   std::string entry_name;
@@ -490,6 +506,7 @@ struct Link {
   std::string shstrtab_data;
   std::vector<uint32_t> symtab_globals;      // symbols, in the order of .symtab
   uint64_t symtab_locals = 0, symtab_count = 0, strtab_size = 0;
+  std::vector<uint8_t> gdb_index_data;
   std::vector<OutputSection*> emitted_relocations;  // --emit-relocs; info_to: what they relocate
   uint8_t* image = nullptr;                  // the output while it is written
   struct UndefinedReference {
@@ -547,14 +564,23 @@ void parse_files(Link& link, std::span<InputFile* const> files);
 Result<void> parse_object_header(Link& link, ObjectFile& file);
 void parse_object(Link& link, ObjectFile& file);
 Result<void> parse_shared(SharedFile& file);
-bool read_whole_file(const std::string& path, std::string& text);
+std::string rooted_path(const Link& link, const std::string& path);  // --chroot applied
+bool read_file(const std::string& path, std::string& text);
+bool read_whole_file(Link& link, const std::string& path, std::string& text);  // an input beside the others
+// made_object.cpp
+std::vector<uint8_t> make_binary_object(const std::string& path, Bytes data);
+Result<std::vector<uint8_t>> make_symbols_object(Bytes file);
 // resolve.cpp
 bool resolve(Link& link);
 void bind_again(Link& link);                // what is undefined now, to the shared libraries that are left
-void refresh_defsyms(Link& link);
-void check_defsyms(Link& link);             // reports those whose symbol nobody defines
 void report_duplicates(Link& link);
 void check_entry(Link& link);
+// assignments.cpp
+void root_assignments(Link& link);                 // before resolution: symbols that expressions name
+void apply_assignments(Link& link);                // after it
+void check_assignments(Link& link);                // reports what has no value, once the linker's own symbols are there
+void refresh_assignments(Link& link, bool final);  // `final`: addresses are known
+uint64_t symbol_address(Link& link, const Symbol& s);  // after layout, of one that is defined here
 // live.cpp
 bool mark_live(Link& link);
 // versions.cpp
@@ -623,6 +649,7 @@ void create_emitted_relocations(Link& link);
 void write_emitted_relocations(Link& link);
 // layout.cpp
 bool layout(Link& link);
+void check_layout(Link& link);
 void assign_symbol_addresses(Link& link);
 // output.cpp
 bool write_output(Link& link);
@@ -634,7 +661,17 @@ void copy_body(Link& link, const OutputSection* s, const void* data, size_t size
 // relocatable.cpp
 bool link_relocatable(Link& link);
 // report.cpp
+void run_error_script(Link& link, const char* what, const std::string& name);
+bool write_report(Link& link, const std::string& path, const std::string& text);  // "-": standard output
 void print_map(Link& link);
+void print_cross_references(Link& link);
+void print_memory_usage(Link& link);
+// gdb_index.cpp
+bool create_gdb_index(Link& link);  // after layout
+// extraction.cpp
+void report_extractions(Link& link);
+// reproduce.cpp
+void write_reproduction(Link& link, const std::vector<std::string>& args);
 void why_live(Link& link);
 // times.cpp
 double clock_seconds();

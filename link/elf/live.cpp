@@ -71,7 +71,7 @@ class Walk {
     if (s.atom != none && link_.files[s.file]->is_object()) {
       mark(s.atom);
       if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);
-    } else if (!s.defined() && s.name_size > 7) {
+    } else if (!s.defined() && s.name_size > 7 && !link_.opt.start_stop_gc) {
       std::string_view n = s.str();
       if (n.starts_with("__start_")) n.remove_prefix(8);
       else if (n.starts_with("__stop_")) n.remove_prefix(7);
@@ -180,6 +180,7 @@ class Walk {
       if (!s.defined() || s.atom == none) continue;
       bool root = s.flags & is_root;
       root |= s.exported;
+      root |= link_.opt.gc_keep_exported && s.visibility() == STV_DEFAULT && s.bind != STB_LOCAL;
       if (!root && link_.files[s.file]->kind == FileKind::module) root = s.flags & referenced_by_object;
       if (root && (gc || link_.files[s.file]->kind == FileKind::module)) mark_symbol(id);
     }

@@ -1,4 +1,6 @@
-// The ELF command line: one table of options (options.cpp), read into one plain record.
+// The ELF command line: tables of options (option_table.h), read into one plain record.
+//
+// Every field of the record is read somewhere in the link: tests/link/elf_option_table_test.cpp looks for it.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +21,12 @@ namespace lode::link::elf {
 
 // One positional argument, with the state of the position-dependent options before it.
 struct InputArg {
-  enum Kind : uint8_t { file, library, group_start, group_end, lib_start, lib_end };
+  enum Kind : uint8_t { file, library, group_start, group_end, lib_start, lib_end, just_symbols };
   Kind kind = file;
   std::string name;
   bool as_needed = false, whole_archive = false, is_static = false;
+  bool binary = false;  // -b binary: the file is data, whatever it looks like
+  bool operator==(const InputArg&) const = default;
 };
 
 // An input that is in memory: an `inputs` entry equal to `key` stands for these bytes, or for this module, and not for a file.
@@ -32,6 +36,7 @@ struct MemoryInput {
   std::span<const uint8_t> data;
   const air::Module* module = nullptr;  // if given, data is empty
   std::string replaces;                 // a symbol of which this definition counts, if it is the first; later ones are no error
+  bool operator==(const MemoryInput& other) const { return key == other.key && name == other.name; }
 };
 
 enum class OutputKind : uint8_t { exec, pie, shared, relocatable };
@@ -42,6 +47,36 @@ enum class Unresolved : uint8_t { error, warn, ignore };
 enum class UndefinedVersion : uint8_t { error, warn, ignore };  // a version script names a symbol that is not defined
 enum class CetReport : uint8_t { none, warning, error };
 enum class SectionShuffle : uint8_t { none, random, reverse };
+enum class SectionSort : uint8_t { none, name, alignment };  // --sort-section
+enum class SeparateCode : uint8_t { none, code, all };       // which segments begin on a page of the file of their own
+// Requests that are answered on standard output, and no link is made.
+enum class Answer : uint8_t { none, version, help, markdown, sysroot, output_format };
+
+// A symbol given by an expression: --defsym, or an assignment of a linker script.
+struct SymbolAssignment {
+  std::string name, expression;
+  std::string place = "--defsym";  // for messages
+  bool provide = false;            // only if it is referred to and nobody defines it
+  bool hidden = false;
+  bool operator==(const SymbolAssignment&) const = default;
+};
+struct ShuffleRule {
+  std::string glob;  // of input sections
+  SectionShuffle kind = SectionShuffle::none;
+  uint64_t seed = 0;
+  bool operator==(const ShuffleRule&) const = default;
+};
+struct CompressRule {
+  std::string glob;   // of output sections
+  uint32_t type = 0;  // ELFCOMPRESS_*, or 0
+  int level = -1;     // -1: a fast one; and the section stays as it is where packing does not make it shorter
+  bool operator==(const CompressRule&) const = default;
+};
+struct TombstoneRule {
+  std::string glob;  // of input sections
+  uint64_t value = 0;
+  bool operator==(const TombstoneRule&) const = default;
+};
 
 struct Options {
   std::string program = "lode";
@@ -55,14 +90,17 @@ struct Options {
   std::string entry = "_start";
   bool entry_given = false;
   std::string init = "_init", fini = "_fini";
-  std::string sysroot, soname, dynamic_linker, map_file, dependency_file;
+  std::string sysroot, soname, dynamic_linker, map_file, dependency_file, chroot, directory;
   std::vector<std::string> library_paths, rpaths, undefined, require_defined, wraps, exclude_libs, trace_symbols, why_live, auxiliary, filter;
-  std::vector<std::pair<std::string, std::string>> defsyms;
-  std::vector<std::string> version_scripts, dynamic_lists, export_symbols, retain_symbols_files;
+  std::string default_library_paths;  // -Y: in place of the usual ones
+  std::vector<std::pair<std::string, std::string>> remap_inputs;  // (glob, file)
+  std::vector<std::string> remap_inputs_files;
+  std::vector<SymbolAssignment> assignments;
+  std::vector<std::string> version_scripts, dynamic_lists, export_symbols, retain_symbols_files, ignored_undefined;
   std::string audit, depaudit, package_metadata;
   bool no_dynamic_linker = false;
   bool no_stdlib_paths = false;
-  bool gc_sections = false, print_gc_sections = false;
+  bool gc_sections = false, print_gc_sections = false, gc_keep_exported = false;
   bool export_dynamic = false, dynamic_list_given = false, dynamic_list_data = false;
   std::vector<std::string> dynamic_list_patterns;  // C++ names, from --dynamic-list-cpp-new and -typeinfo
   std::vector<std::string> undefined_globs, discard_sections, unique_patterns, keep_unique;
@@ -70,7 +108,9 @@ struct Options {
   std::string symbol_ordering_file;
   bool discard_none = false, execute_only = false, print_dependencies = false;
   bool print_icf_sections = false, ignore_data_address_equality = false;
-  bool warn_textrel = false, warn_shared_textrel = false, warn_execstack = true, warn_symbol_ordering = true;
+  bool warn_textrel = false, warn_shared_textrel = false, warn_execstack = true, warn_symbol_ordering = true, warn_rwx_segments = false;
+  bool warn_backrefs = false;
+  std::vector<std::string> warn_backrefs_exclude;
   bool z_rodynamic = false, android_relr_tags = false, text_segment_given = false;
   bool dynamic_undefined_weak_given = false;
   bool start_stop = false;            // --start-stop: __start_X and __stop_X for every section, .X for X too
@@ -78,59 +118,65 @@ struct Options {
   uint8_t start_stop_visibility = 2;  // STV_HIDDEN
   uint32_t isa_needed = 0;            // -z x86-64-v*: GNU_PROPERTY_X86_ISA_1_NEEDED
   CetReport cet_report = CetReport::none;
-  SectionShuffle shuffle = SectionShuffle::none;
-  uint64_t shuffle_seed = 0;
-  uint32_t spare_program_headers = 0;
-  int compress_level = 0;
-  bool compress_level_given = false;
+  std::vector<ShuffleRule> shuffles;
+  SectionSort sort_section = SectionSort::none;
+  uint32_t spare_program_headers = 0, spare_dynamic_tags = 0;
+  std::vector<CompressRule> compress_sections;  // the last that matches counts
+  std::vector<TombstoneRule> tombstones;        // -z dead-reloc-in-nonalloc; the last that matches counts
   bool allow_multiple_definition = false;
   bool allow_shlib_undefined = true;
   bool allow_shlib_undefined_given = false;
   bool dependent_libraries = true;  // follow .deplibs
-  bool as_needed = false;
-  bool strip_all = false, strip_debug = false, discard_all = false, discard_locals = false;
+  bool strip_all = false, strip_debug = false, discard_all = false;
   bool emit_relocs = false;
   bool eh_frame_hdr = true;
   bool hash_gnu = true, hash_sysv = true;
+  bool gnu_unique = true, fortran_common = true;
   bool relro = true, now = false, text = true, text_given = false, defs = false, combreloc = true, copyreloc = true;
-  bool execstack = false, execstack_if_needed = false, separate_code = true, keep_text_prefix = false, start_stop_gc = false;
+  bool execstack = false, execstack_if_needed = false, gnu_stack = true, keep_text_prefix = false, start_stop_gc = false;
+  SeparateCode separate_code = SeparateCode::none;
   bool dynamic_undefined_weak = true;
   bool z_nodefaultlib = false, z_nodelete = false, z_nodlopen = false, z_nodump = false, z_origin = false, z_initfirst = false,
-       z_interpose = false, z_global = false, z_ibt = false, z_shstk = false, z_ibtplt = false, z_sectionheader = true;
+       z_interpose = false, z_global = false, z_ibt = false, z_shstk = false, z_ibtplt = false, z_sectionheader = true,
+       z_group = false, z_loadfltr = false, z_globalaudit = false, z_unique = false;
   bool new_dtags = true;
-  bool relax = true, tail_merge = true;
+  bool relax = true;
+  bool apply_dynamic_relocs = false;
+  bool gdb_index = false;
   std::string time_trace;  // file; "*": beside the output
-  bool print_map = false, trace = false, stats = false, verbose = false, version_only = false, help = false;
+  uint64_t time_trace_granularity = 0;  // microseconds
+  bool print_map = false, print_map_discarded = false, cref = false, trace = false, stats = false, verbose = false, print_memory_usage = false;
+  std::string why_extract, print_archive_stats, reproduce, error_handling_script;
+  Answer answer = Answer::none;
+  bool show_version = false, show_emulations = false;  // -v and -V: printed, and the link goes on if there are inputs
   bool fatal_warnings = false, no_warnings = false, color = false, warn_common = false, demangle = true;
   bool noinhibit_exec = false;
   bool pack_relr = false;
-  bool rosegment = true, omagic = false, nmagic = false;
+  bool rosegment = true, omagic = false, nmagic = false, check_sections = true;
   UndefinedVersion undefined_version = UndefinedVersion::warn;
-  bool build_dynamic_if_empty = false;  // --export-dynamic and the like
   bool default_symver = false;
-  bool warn_unresolved = false;
-  bool physical_image_base = false;
   Unresolved unresolved = Unresolved::error;
   bool unresolved_given = false;
-  uint32_t stack_size = 0;
+  uint64_t stack_size = 0;
   unsigned error_limit = 20;
   BuildId build_id = BuildId::none;
   std::vector<uint8_t> build_id_bytes;
   IcfMode icf = IcfMode::none;
   Bsymbolic bsymbolic = Bsymbolic::none;
-  uint32_t compress_debug = 0;  // ELFCOMPRESS_* or 0
-  uint64_t image_base = 0;
-  bool image_base_given = false;
+  uint64_t image_base = 0, physical_image_base = 0;
+  bool image_base_given = false, physical_image_base_given = false;
   uint64_t max_page_size = 4096;
   std::map<std::string, uint64_t> section_start;
   unsigned threads = 0;         // 0: one a core
-  int lto_level = -1;
-  std::vector<std::string> ignored;  // options accepted without effect, for --verbose
+  std::vector<std::string> without_effect;  // options accepted without effect, and why: for --verbose
+
+  bool operator==(const Options&) const = default;
 };
 
 // Appends what `@file` arguments contain; then reads the command line. args[0] is the program.
 Result<std::vector<std::string>> expand_response_files(std::span<const char* const> args);
 Result<void> parse_options(const std::vector<std::string>& args, Options& out, std::vector<std::string>& warnings);
-extern const char* const help_text;
+std::string help_text();
+std::string options_document();  // docs/options.md
 
 }  // namespace lode::link::elf

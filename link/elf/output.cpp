@@ -118,6 +118,9 @@ void write_headers(Link& link) {
     unsigned long long v = std::strtoull(link.entry_name.c_str(), &end, 0);
     if (end && !*end && end != link.entry_name.c_str()) e.entry = v;
   }
+  if (!e.entry && !link.shared)  // as check_entry has said
+    for (const OutputSection* s : link.order)
+      if (s->name == ".text" && s->index) e.entry = s->addr;
   uint32_t shnum = 1;
   for (OutputSection* s : link.order) shnum = std::max(shnum, s->index + 1);
   if (link.opt.z_sectionheader) {
@@ -217,7 +220,7 @@ bool write_output(Link& link) {
   if (link.opt.rewrite_endbr) rewrite_endbr(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
   if (link.eh_frame_hdr && link.eh_frame_hdr->index) write_eh_frame_hdr(link, *link.eh_frame_hdr, link.image + link.eh_frame_hdr->offset);
-  for (OutputSection* s : {link.plt, link.pltgot, link.pltsec, link.property, link.package_note})
+  for (OutputSection* s : {link.plt, link.pltgot, link.pltsec, link.property, link.package_note, link.gdb_index})
     if (s && s->index) s->write(link, *s, link.image + s->offset);
   write_got(link, link.image);
   write_dynamic_relocations(link);

@@ -58,7 +58,7 @@ std::vector<uint8_t> merge_properties(Link& link) {
   std::map<uint32_t, Merged> merged;
   size_t files = 0;
   for (ObjectFile* f : link.objects) {
-    if (f->kind == FileKind::internal) continue;
+    if (f->kind == FileKind::internal || f->made) continue;
     files++;
     for (auto& [type, value] : f->properties) {
       Merged& m = merged[type];
@@ -95,7 +95,7 @@ void report_missing_cet(Link& link) {
   if (link.opt.cet_report == CetReport::none) return;
   bool is_error = link.opt.cet_report == CetReport::error;
   for (ObjectFile* f : link.objects) {
-    if (f->kind != FileKind::object) continue;
+    if (f->kind != FileKind::object || f->made) continue;
     uint32_t features = 0;
     for (auto& [type, value] : f->properties)
       if (type == GNU_PROPERTY_X86_FEATURE_1_AND) features |= value;

@@ -3,11 +3,34 @@
 #include <cstdio>
 #include <map>
 
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
 #include "link/output_file.h"
 
 namespace lode::link::elf {
+
+bool write_report(Link& link, const std::string& path, const std::string& text) {
+  auto written = write_text(path, text);
+  if (!written) link.diag.error(written.error());
+  return written.ok();
+}
+
+// --error-handling-script: the command may know what to do about a missing name, or where to look for it.
+void run_error_script(Link& link, const char* what, const std::string& name) {
+  const std::string& command = link.opt.error_handling_script;
+  if (command.empty()) return;
+  std::fflush(stdout);
+  std::string arguments[] = {command, what, name};
+  char* argv[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), nullptr};
+  pid_t child = 0;
+  int status = 0;
+  bool ran = posix_spawnp(&child, command.c_str(), nullptr, nullptr, argv, environ) == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status);
+  if (!ran) link.diag.error("--error-handling-script: cannot run " + command);
+}
 
 // Address, size, alignment of every section, of what lies in it, and of the symbols there.
 void print_map(Link& link) {
@@ -38,7 +61,72 @@ void print_map(Link& link) {
       }
     }
   }
+  if (link.opt.print_map_discarded) {
+    text += "\nDiscarded input sections\n";
+    for (ObjectFile* f : link.objects)
+      for (uint32_t i = 1; i < f->sections.size(); i++) {
+        const Atom& a = link.atoms[f->atom_base + i];
+        if (a.kind == AtomKind::none || (a.live && a.kind != AtomKind::discarded) || !f->sections[i].size) continue;
+        std::string_view name = section_name(*f, i);
+        char size[64];
+        std::snprintf(size, sizeof size, "%18s %11llu %5s ", "", static_cast<unsigned long long>(f->sections[i].size), "");
+        text += size + std::string(8, ' ') + f->name + ":(" + std::string(name) + ")\n";
+      }
+  }
   if (auto r = write_text(link.opt.map_file.empty() ? "-" : link.opt.map_file, text); !r) link.diag.error(std::move(r.error()).at("map file"));
+}
+
+// --cref: every symbol with the file that defines it, and below it those that refer to it.
+void print_cross_references(Link& link) {
+  if (!link.opt.cref) return;
+  struct Users {
+    std::string definer;
+    std::vector<std::string_view> others;
+  };
+  std::map<std::string, Users> symbols;
+  std::vector<InputFile*> files(link.objects.begin(), link.objects.end());
+  files.insert(files.end(), link.shareds.begin(), link.shareds.end());
+  std::sort(files.begin(), files.end(), [](InputFile* a, InputFile* b) { return a->priority < b->priority; });
+  for (InputFile* f : files)
+    for (uint32_t i = 0; i < f->globals.names.size(); i++) {
+      const Symbol& s = link.symbols[f->globals.names[i].id];
+      // Only what objects define or refer to; a library's other names are nobody's.
+      if (!f->is_object() && !(s.flags & referenced)) continue;
+      if (!f->is_object() && s.file != f->id) continue;
+      Users& u = symbols[link.display(s)];
+      if (s.file == f->id) u.definer = f->name;
+      else if (u.others.empty() || u.others.back() != f->name) u.others.push_back(f->name);
+    }
+  std::string text = "\nCross Reference Table\n\n";
+  auto line = [&](std::string name, std::string_view file) {
+    if (name.size() < 49) name.resize(49, ' ');
+    text += name + " " + std::string(file) + "\n";
+  };
+  line("Symbol", "File");
+  for (auto& [name, u] : symbols) {
+    std::string first = name;
+    if (!u.definer.empty()) {
+      line(first, u.definer);
+      first.clear();
+    }
+    for (std::string_view other : u.others) {
+      line(first, other);
+      first.clear();
+    }
+  }
+  if (link.opt.map_file.empty() || link.opt.map_file == "-") {
+    std::fputs(text.c_str(), stdout);
+    return;
+  }
+  std::FILE* out = std::fopen(link.opt.map_file.c_str(), "a");
+  bool good = out && std::fputs(text.c_str(), out) >= 0;
+  if (out) good &= std::fclose(out) == 0;
+  if (!good) link.diag.error("cannot write " + link.opt.map_file);
+}
+
+// --print-memory-usage: the table of regions. They come from MEMORY in linker scripts, which are not taken, so that there is none.
+void print_memory_usage(Link& link) {
+  if (link.opt.print_memory_usage) std::printf("Memory region         Used Size  Region Size  %%age Used\n");
 }
 
 // -y: every file that defines or refers to one of the symbols.

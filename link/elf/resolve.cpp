@@ -13,7 +13,6 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -76,7 +75,7 @@ void wanted_members(Link& link, InputFile& f, std::vector<uint32_t>& out) {
     const Sym& s = f.syms[i];
     if (s.shndx == SHN_UNDEF && s.bind() != STB_WEAK) want(f.symbol_id(i), s.visibility() == STV_DEFAULT);
     // A common symbol gives way to a member's definition, if the member has more than a common symbol itself.
-    if (s.shndx == SHN_COMMON && link.lazy_of[f.symbol_id(i)] != none && member_defines(link, link.lazy_of[f.symbol_id(i)], f.sym_name(s)))
+    if (s.shndx == SHN_COMMON && link.opt.fortran_common && link.lazy_of[f.symbol_id(i)] != none && member_defines(link, link.lazy_of[f.symbol_id(i)], f.sym_name(s)))
       out.push_back(link.lazy_of[f.symbol_id(i)]);
   }
 }
@@ -155,103 +154,9 @@ void settle(Link& link, InputFile& f) {
     sym.sym = i;
     sym.value = s.value;
     sym.type = s.type();
-    sym.bind = s.bind();
+    sym.bind = s.bind() == STB_GNU_UNIQUE && !link.opt.gnu_unique ? uint8_t(STB_GLOBAL) : s.bind();
     sym.is_common = c == 2;
     sym.atom = section < obj.sections.size() && section != SHN_UNDEF ? obj.atom_base + section : none;
-  }
-}
-
-struct Expression {
-  std::string_view symbol;
-  int64_t addend = 0;
-};
-
-std::string_view trim(std::string_view s) {
-  while (!s.empty() && (uint8_t(s.front()) <= ' ')) s.remove_prefix(1);
-  while (!s.empty() && (uint8_t(s.back()) <= ' ')) s.remove_suffix(1);
-  return s;
-}
-
-bool parse_number(std::string_view s, int64_t& v) {
-  int base = 10;
-  if (s.starts_with("0x") || s.starts_with("0X")) {
-    s.remove_prefix(2);
-    base = 16;
-  } else if (s.size() > 1 && s[0] == '0') {
-    base = 8;
-  }
-  uint64_t u = 0;
-  auto [p, ec] = std::from_chars(s.data(), s.data() + s.size(), u, base);
-  v = int64_t(u);
-  return ec == std::errc() && p == s.data() + s.size() && !s.empty();
-}
-
-Result<Expression> parse_expression(std::string_view text) {
-  Expression e;
-  text = trim(text);
-  while (text.size() > 1 && text.front() == '(' && text.back() == ')') text = trim(text.substr(1, text.size() - 2));
-  size_t op = text.find_last_of("+-");
-  std::string_view head = text, tail;
-  bool minus = false;
-  if (op != std::string_view::npos && op > 0) {
-    int64_t v;
-    if (parse_number(trim(text.substr(op + 1)), v)) {
-      head = trim(text.substr(0, op));
-      tail = trim(text.substr(op + 1));
-      minus = text[op] == '-';
-      e.addend = minus ? -v : v;
-    }
-  }
-  int64_t v;
-  if (parse_number(head, v)) {
-    e.addend += v;
-    return e;
-  }
-  if (head.empty() || head.find_first_of(" ()*/<>&|?:,;{}\"'") != std::string_view::npos) return error("unsupported expression: " + std::string(text));
-  e.symbol = head;
-  return e;
-}
-
-void apply_defsyms(Link& link) {
-  // An alias of an alias needs the first to be known: repeat as often as there are definitions, at most.
-  for (auto& [name, text] : link.opt.defsyms) {
-    auto e = parse_expression(text);
-    if (!e) {
-      link.diag.error(std::move(e.error()).at("--defsym " + name));
-      continue;
-    }
-    uint32_t id = link.intern(name);
-    Symbol& s = link.symbols[id];
-    s.linker_defined = true;
-    s.is_common = false;
-    if (e->symbol.empty()) {
-      s.file = link.internal->id;
-      s.sym = 0;
-      s.atom = none;
-      s.value = uint64_t(e->addend);
-      s.type = STT_NOTYPE;
-      s.linker_defined = false;
-      continue;
-    }
-    uint32_t from = link.intern(link.save(std::string(e->symbol)));
-    Symbol& t = link.symbols[from];
-    atomic_or(t.flags, uint32_t(referenced | referenced_strong));
-    if (!t.defined()) continue;  // perhaps one that the linker defines: check_defsyms
-    if (link.files[t.file]->kind == FileKind::shared) {
-      s.file = t.file;
-      s.sym = t.sym;
-      s.atom = none;
-      s.value = t.value;
-      s.type = t.type;
-      s.version = t.version;
-      s.linker_defined = false;
-      continue;
-    }
-    s.file = t.file == link.internal->id ? link.internal->id : t.file;
-    s.sym = t.sym;
-    s.atom = t.atom;
-    s.value = t.value + uint64_t(e->addend);
-    s.type = t.type;
   }
 }
 
@@ -307,33 +212,6 @@ void bind_again(Link& link) {
       s.bind = def.bind();
       s.version = so->versions[i];
     }
-}
-
-// What --defsym names after a symbol follows it: common symbols get their place late, linker-defined ones their value.
-void refresh_defsyms(Link& link) {
-  for (auto& [name, text] : link.opt.defsyms) {
-    auto e = parse_expression(text);
-    if (!e || e->symbol.empty()) continue;
-    uint32_t id = link.names.find(name), from = link.names.find(e->symbol);
-    if (id == none || from == none) continue;
-    Symbol& s = link.symbols[id];
-    const Symbol& t = link.symbols[from];
-    if (!t.defined() || !link.files[t.file]->is_object()) continue;
-    s.file = t.file;
-    s.sym = t.sym;
-    s.atom = t.atom;
-    s.value = t.value + uint64_t(e->addend);
-    s.type = t.type;
-    if (t.file == link.internal->id) s.linker_defined = t.linker_defined;
-  }
-}
-
-void check_defsyms(Link& link) {
-  for (auto& [name, text] : link.opt.defsyms) {
-    auto e = parse_expression(text);
-    if (!e || e->symbol.empty()) continue;
-    if (uint32_t from = link.names.find(e->symbol); from == none || !link.symbols[from].defined()) link.diag.error("--defsym: undefined symbol: " + std::string(e->symbol));
-  }
 }
 
 // The names of the archives from `first` on enter the table, so that references find them.
@@ -428,8 +306,7 @@ bool resolve(Link& link) {
     for (const std::string& u : link.opt.require_defined) root(link, u);
     intern_runtime_names(link);
     for (const std::string& w : link.opt.wraps) link.intern(w);
-    for (auto& [name, text] : link.opt.defsyms)
-      if (auto e = parse_expression(text); e.ok() && !e->symbol.empty()) root(link, link.save(std::string(e->symbol)));
+    root_assignments(link);
     if (!intern_archives(link, 0)) return false;
     root_globs(link);
   }
@@ -472,21 +349,25 @@ bool resolve(Link& link) {
   each([&](InputFile& f) { claim(link, f); });
   each([&](InputFile& f) { settle(link, f); });
   resolve_versioned(link);
-  apply_defsyms(link);
+  apply_assignments(link);
   for (const std::string& name : link.opt.require_defined)
     if (!link.symbols[link.intern(name)].defined()) link.diag.error("--require-defined: undefined symbol: " + name);
   return !link.diag.has_errors();
 }
 
-// GNU ld makes an executable without a start address and warns. Where code is made from IR nothing would be made at all then, so
-// that it is an error.
+// GNU ld makes an executable that starts at the beginning of its code and warns, and so does this linker (write_headers). Where
+// code is made from IR nothing would be made at all then, so that it is an error.
 void check_entry(Link& link) {
-  if (link.relocatable || link.opt.kind == OutputKind::shared) return;
-  if (std::none_of(link.objects.begin(), link.objects.end(), [](const ObjectFile* f) { return f->kind == FileKind::module && f->alive; })) return;
+  if (link.relocatable || (link.shared && !link.opt.entry_given)) return;
   const uint32_t id = link.names.find(link.entry_name);
   if (id != none && link.symbols[id].defined() && link.files[link.symbols[id].file]->is_object()) return;
   if (link.opt.entry_given && !link.entry_name.empty() && std::isdigit(uint8_t(link.entry_name[0]))) return;  // an address
-  link.diag.error("no entry point: " + demangle(link.entry_name) + " is not defined (start-up files define _start; -e NAME starts elsewhere)");
+  const std::string name = demangle(link.entry_name);
+  if (link.shared || std::none_of(link.objects.begin(), link.objects.end(), [](const ObjectFile* f) { return f->kind == FileKind::module && f->alive; })) {
+    link.diag.warning("cannot find entry symbol " + name + (link.shared ? "; the output has no start address" : "; the output starts at the beginning of .text"));
+    return;
+  }
+  link.diag.error("no entry point: " + name + " is not defined (start-up files define _start; -e NAME starts elsewhere)");
 }
 
 void report_duplicates(Link& link) {

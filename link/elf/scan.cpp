@@ -36,6 +36,8 @@ bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const A
   if (!(s.flags & referenced_strong) && s.visibility() == STV_DEFAULT) return false;
   if (!(s.flags & referenced_strong)) return false;
   if (link.opt.unresolved == Unresolved::ignore) return false;
+  for (const std::string& ignored : link.opt.ignored_undefined)
+    if (ignored == s.str()) return false;
   std::lock_guard lock(link.mutex);
   link.undefined_references.push_back({symbol, file.id, atom.section, offset});
   return link.opt.unresolved == Unresolved::error;
@@ -112,6 +114,7 @@ void report_undefined(Link& link) {
       link.diag.warning(text, k++);
       continue;
     }
+    run_error_script(link, "undefined-symbol", std::string(s.str()));
     // Looked for while messages are still printed: it takes a walk over all names.
     const bool printed = link.opt.error_limit == 0 || k < link.opt.error_limit;
     if (std::string n = printed ? similar_name(link, s.str()) : std::string(); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);

@@ -81,21 +81,40 @@ bool is_unique(const Link& link, std::string_view name) {
   return false;
 }
 
-// --shuffle-sections: an order that the seed fixes. --reverse-sections: what comes last comes first.
-void shuffle(Link& link, OutputSection& s) {
-  if (link.opt.shuffle == SectionShuffle::reverse) {
-    std::reverse(s.atoms.begin(), s.atoms.end());
+std::string_view atom_name(Link& link, uint32_t id) {
+  const Atom& a = link.atoms[id];
+  const bool nameless = a.kind == AtomKind::merged || link.files[a.file]->kind == FileKind::internal;
+  return nameless ? std::string_view() : section_name(link.object(a.file), a.section);
+}
+
+// --shuffle-sections: an order that the seed fixes. --reverse-sections: what comes last comes first. Members that the rule does not
+// speak of keep their places.
+void shuffle(Link& link, OutputSection& s, const ShuffleRule& rule) {
+  if (s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY)
+    if (rule.kind != SectionShuffle::reverse) return;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < s.atoms.size(); i++)
+    if (rule.glob == "*" || formats::glob_match(rule.glob, atom_name(link, s.atoms[i]))) places.push_back(i);
+  if (rule.kind == SectionShuffle::reverse) {
+    for (size_t i = 0; i < places.size() / 2; i++) std::swap(s.atoms[places[i]], s.atoms[places[places.size() - 1 - i]]);
     return;
   }
-  if (s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY) return;
-  uint64_t state = link.opt.shuffle_seed * 2 + 1;
-  for (size_t i = s.atoms.size(); i > 1; i--) {  // Fisher and Yates; splitmix64
+  uint64_t state = rule.seed * 2 + 1;
+  for (size_t i = places.size(); i > 1; i--) {  // Fisher and Yates; splitmix64
     state += 0x9e3779b97f4a7c15;
     uint64_t z = state;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    std::swap(s.atoms[i - 1], s.atoms[(z ^ (z >> 31)) % i]);
+    std::swap(s.atoms[places[i - 1]], s.atoms[places[(z ^ (z >> 31)) % i]]);
   }
+}
+
+// --sort-section: by name, or the most aligned first. .init and .fini are code that runs through its parts in their order.
+void sort_members(Link& link, OutputSection& s) {
+  if (link.opt.sort_section == SectionSort::name)
+    std::stable_sort(s.atoms.begin(), s.atoms.end(), [&](uint32_t a, uint32_t b) { return atom_name(link, a) < atom_name(link, b); });
+  else
+    std::stable_sort(s.atoms.begin(), s.atoms.end(), [&](uint32_t a, uint32_t b) { return link.atoms[a].p2align > link.atoms[b].p2align; });
 }
 
 // --symbol-ordering-file: what the symbols of its lines are in comes first, in that order. By atom: 1 + line, 0 for the others.
@@ -103,7 +122,7 @@ std::vector<uint32_t> symbol_order(Link& link) {
   std::vector<uint32_t> rank;
   if (link.opt.symbol_ordering_file.empty()) return rank;
   std::string text;
-  if (!read_whole_file(link.opt.symbol_ordering_file, text)) {
+  if (!read_whole_file(link, link.opt.symbol_ordering_file, text)) {
     link.diag.error("cannot open symbol ordering file " + link.opt.symbol_ordering_file);
     return rank;
   }
@@ -423,7 +442,10 @@ void collect_members(Link& link) {
   std::vector<uint32_t> order = symbol_order(link);
   for (auto& s : link.sections) {
     if (s->write) continue;
-    if (link.opt.shuffle != SectionShuffle::none && s->name != ".init" && s->name != ".fini") shuffle(link, *s);
+    const bool ordered_code = s->name == ".init" || s->name == ".fini";
+    if (link.opt.sort_section != SectionSort::none && !ordered_code) sort_members(link, *s);
+    if (!ordered_code)
+      for (const ShuffleRule& rule : link.opt.shuffles) shuffle(link, *s, rule);
     if (!order.empty())
       std::stable_sort(s->atoms.begin(), s->atoms.end(), [&](uint32_t a, uint32_t b) { return order[a] - 1 < order[b] - 1; });  // 0 becomes the largest
     if (auto it = link.opt.section_align.find(s->name); it != link.opt.section_align.end()) s->align = it->second;

@@ -74,7 +74,7 @@ class Check {
     for (const char* d : system_library_directories()) directories.push_back(link_.opt.sysroot + d);
     for (const std::string& d : directories) {
       std::string text;
-      if (!read_whole_file(d + "/" + std::string(soname), text)) continue;
+      if (!read_file(d + "/" + std::string(soname), text)) continue;
       std::string_view kept = link_.save(std::move(text));
       auto so = std::make_unique<SharedFile>();
       so->kind = FileKind::shared;

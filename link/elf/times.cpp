@@ -48,8 +48,10 @@ void write_trace(Link& link) {
   double start = link.timers.empty() ? 0 : link.timers.front().begin, end = start;
   for (const Timer& t : link.timers) end = std::max(end, t.end);
   put("{\"traceEvents\":[\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"link\",\"ts\":0,\"dur\":%.1f}", (end - start) * 1e6);
-  for (const Timer& t : link.timers)
+  for (const Timer& t : link.timers) {
+    if ((t.end - t.begin) * 1e6 < double(link.opt.time_trace_granularity)) continue;
     put(",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f}", t.name.c_str(), (t.begin - start) * 1e6, (t.end - t.begin) * 1e6);
+  }
   if (link.lower) {
     StageTimes stages = stage_times(link);
     double at = 0;

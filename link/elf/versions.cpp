@@ -20,7 +20,7 @@ constexpr uint16_t max_version = VERSYM_HIDDEN - 1;
 
 bool read_text(Link& link, const std::string& path, std::string_view& out) {
   std::string text;
-  if (!read_whole_file(path, text)) {
+  if (!read_whole_file(link, path, text)) {
     link.diag.error("cannot open " + path);
     return false;
   }

@@ -432,7 +432,7 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
                 store_le(p, v);
               } else {
                 dynrels.put({P, R_X86_64_RELATIVE, 0, int64_t(v)});
-                store_le(p, uint64_t{0});
+                store_le(p, link.opt.apply_dynamic_relocs ? v : uint64_t{0});
               }
               break;
             }
@@ -440,7 +440,7 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
               int32_t n = aux().dynsym;
               if (n < 0) no_slot(i);
               dynrels.put({P, R_X86_64_64, uint32_t(n < 0 ? 0 : n), A});
-              store_le(p, uint64_t{0});
+              store_le(p, link.opt.apply_dynamic_relocs ? uint64_t(A) : uint64_t{0});
               break;
             }
             default: store_le(p, S(A)); break;
@@ -596,7 +596,9 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
 void apply_nonalloc(Link& link, ObjectFile& f, Atom& a, uint8_t* out) {
   Applier ap{link, f, a};
   std::string_view section = section_name(f, a.section);
-  const uint64_t tombstone = section == ".debug_loc" || section == ".debug_ranges" ? 1 : 0;
+  uint64_t tombstone = section == ".debug_loc" || section == ".debug_ranges" ? 1 : 0;
+  for (const TombstoneRule& rule : link.opt.tombstones)
+    if (formats::glob_match(rule.glob, section)) tombstone = rule.value;
   const bool debug = section.starts_with(".debug_");
   for (uint32_t i = 0; i < a.reloc_count; i++) {
     const Rela r = a.relocs[i];
