@@ -82,7 +82,7 @@ std::vector<std::string> chosen_options(uint64_t seed) {
 }
 
 struct Companions {
-  std::vector<uint8_t> object = read_file(LODE_FUZZ_CORPUS "/elf_link/companion-static.o"), pic = read_file(LODE_FUZZ_CORPUS "/elf_link/companion-pic.o");
+  std::vector<uint8_t> object = read_file(LODE_FUZZ_CORPUS "/elf_link/companion-static"), pic = read_file(LODE_FUZZ_CORPUS "/elf_link/companion-pic");
   std::string library = LODE_FUZZ_CORPUS "/elf_link/library.so";
 };
 

@@ -31,7 +31,7 @@ template <class Mutate>
 size_t mutate_input(uint8_t* data, size_t size, size_t max_size, unsigned seed, Mutate mutate) {
   Random random(seed);
   Input in(data, size);
-  if (random.one_in(3)) in.options = random.next();
+  if (!random.one_in(4)) in.options = random.next();
   for (uint64_t n = 1 + random.below(random.one_in(3) ? 8 : 2); n > 0; n--) mutate(in.file, random);
   if (in.file.size() + Input::trailer_size > max_size) return size;
   std::copy(in.file.begin(), in.file.end(), data);

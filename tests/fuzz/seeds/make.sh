@@ -6,13 +6,13 @@ cd "$(dirname "$0")"
 out=../corpus/elf_link
 mkdir -p "$out"
 quiet=(-fno-ident -fno-asynchronous-unwind-tables)
-gcc -c -O1 "${quiet[@]}" -fPIC -ffunction-sections -fdata-sections code.c -o "$out/code-pic.o"
-clang-19 -c -O1 -fno-ident -fno-pic -fcommon -funwind-tables code.c -o "$out/code-static.o"
-gcc -c -O0 -g1 -gz=zlib -fno-ident -fdebug-prefix-map="$PWD=." code.c -o "$out/code-debug.o"
-gcc -c -O1 -fno-ident -fPIC companion.c -o "$out/companion-pic.o"
-gcc -c -O1 -fno-ident -fno-pic companion.c -o "$out/companion-static.o"
-clang++-19 -c -O1 -fno-ident throw.cpp -o "$out/throw.o"
-clang-19 -c every.s -o "$out/every.o"
+gcc -c -O1 "${quiet[@]}" -fPIC -ffunction-sections -fdata-sections code.c -o "$out/code-pic"
+clang-19 -c -O1 -fno-ident -fno-pic -fcommon -funwind-tables code.c -o "$out/code-static"
+gcc -c -O0 -g1 -gz=zlib -fno-ident -fdebug-prefix-map="$PWD=." code.c -o "$out/code-debug"
+gcc -c -O1 -fno-ident -fPIC companion.c -o "$out/companion-pic"
+gcc -c -O1 -fno-ident -fno-pic companion.c -o "$out/companion-static"
+clang++-19 -c -O1 -fno-ident throw.cpp -o "$out/throw"
+clang-19 -c every.s -o "$out/every"
 gcc -shared -nostdlib -O1 "${quiet[@]}" -fPIC library.c -Wl,--version-script=library.map,-soname=library.so,-z,noseparate-code,--build-id=none -s -o "$out/library.so"
 wasm=../corpus/wasm_link
 mkdir -p "$wasm"
@@ -39,4 +39,4 @@ clang-19 --target=wasm32 -c -O0 -emit-llvm -fno-ident wasm_code.c -o "$ir/code-w
 clang++-19 -c -O1 -emit-llvm -fno-ident throw.cpp -o "$ir/throw-x86_64.bc"
 cd "$out"
 rm -f both.a
-ar rcsD both.a code-pic.o every.o
+ar rcsD both.a code-pic every
