@@ -246,6 +246,7 @@ void Function::clear() {
   constants.clear();
   calls.clear();
   slots.clear();
+  lifetime_markers = false;
   landing_pads.clear();
   inline_asms.clear();
   strings.clear();

@@ -291,6 +291,7 @@ struct Function {
   std::vector<LandingPad> landing_pads;
   std::vector<InlineAsm> inline_asms;
   std::string strings;
+  bool lifetime_markers = false;  // there are lifetime_start instructions, and all that is known of slots' lifetimes is among them
   std::vector<uint32_t> inst_locations;   // empty, or per instruction an index in `locations` (0: none)
   std::vector<SourceLocation> locations;  // [0] is unknown; empty when nothing is known
 

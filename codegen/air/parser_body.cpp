@@ -679,7 +679,8 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
       auto it = slot_ids_.find(lexer_.text(s));
       if (it == slot_ids_.end()) return fail(s, "there is no slot '" + std::string(lexer_.text(s)) + "'; declare it before its use");
       i.a = it->second;
-      i.type = T::ptr;
+      if (i.op == Op::slot_addr) i.type = T::ptr;
+      else fn.lifetime_markers = true;
       return true;
     }
     case Shape::Fixed: {

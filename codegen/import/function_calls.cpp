@@ -465,6 +465,22 @@ bool FunctionImporter::operands_fit(O op, const V* v, T result) {
   }
 }
 
+// Up to LLVM 21 the operands are a size and a pointer, from LLVM 22 on the pointer alone, which is an alloca or poison. Marks of memory
+// that is no stack slot of its own say nothing here; a pointer that may be one of several slots takes all marks' meaning away.
+bool FunctionImporter::lifetime(O op, uint32_t pointer) {
+  V v = use(pointer);
+  if (!v.valid()) return false;
+  if (type_of(v) != types_.ptr) return fail("operand of a wrong type");
+  if (f_.constant(v)) return true;
+  const air::Value& x = f_.values[v.value];
+  const air::Inst* of = x.kind() == air::ValueKind::Inst ? &f_.insts[x.index()] : nullptr;
+  if (of && of->op == O::alloca) return true;
+  if (of && of->op == O::slot_addr) emit(op, types_.void_type, of->a);
+  else unclear_lifetimes_ = true;
+  f_.lifetime_markers = !unclear_lifetimes_;
+  return true;
+}
+
 bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args) {
   T type = types_.void_type;
   if (in.kind == IntrinsicKind::Drop) {
@@ -525,6 +541,7 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       set(i, m_.triple.starts_with("x86_64") ? x87_rounding(i) : int_constant(type, 1));  // wasm knows to nearest alone
       return true;
     case IntrinsicKind::Trap: emit(O::trap, types_.void_type); return true;
+    case IntrinsicKind::Lifetime: return args.empty() ? fail("intrinsic with too few arguments") : lifetime(in.op, args.back());
     case IntrinsicKind::Plain: {
       unsigned n = 0;
       switch (air::info(in.op).shape) {

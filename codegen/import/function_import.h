@@ -82,6 +82,7 @@ class FunctionImporter {
   bool assembly(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
   bool wasm_vector(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
   bool library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args);
+  bool lifetime(O op, uint32_t pointer);
   bool operands_fit(O op, const V* v, T result);
   bool is_fp_class(const bc::Inst& i, T type, V value, uint32_t mask);
   V fp_class(V value, uint32_t mask);
@@ -162,6 +163,7 @@ class FunctionImporter {
   uint32_t last_scope_ = 0, last_file_ = 0;
   bool has_locations_ = false;
   bool in_entry_ = true;
+  bool unclear_lifetimes_ = false;  // a mark of a lifetime whose slot is not known
   bool wide_vectors_ = false;   // AttributeSummary::wide_vectors of this function
   int budget_ = 0;
   struct SwitchRest {           // the rest of a switch on an integer wider than 64 bits

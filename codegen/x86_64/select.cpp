@@ -146,7 +146,10 @@ void Selector::prepare() {
   prepare_indirect_branches();
 
   slots_.clear();
-  for (const air::StackSlot& s : f.slots) slots_.push_back(new_slot(s.size, s.align_log2));
+  sharing_.run(f);
+  for (uint32_t s = 0; s < f.slots.size(); s++)
+    slots_.push_back(sharing_.place[s] == s ? new_slot(sharing_.slots[s].size, sharing_.slots[s].align_log2) : ~0u);
+  for (uint32_t s = 0; s < f.slots.size(); s++) slots_[s] = slots_[sharing_.place[s]];
   prepare_exceptions();
 }
 

@@ -30,6 +30,7 @@
 #include "codegen/analysis.h"
 #include "codegen/exception_table.h"
 #include "codegen/regalloc.h"
+#include "codegen/slot_sharing.h"
 #include "codegen/target.h"
 #include "codegen/vcode.h"
 #include "codegen/x86_64/abi.h"
@@ -311,6 +312,7 @@ class Selector : public codegen::LowerScratch {
   codegen::RegisterAllocator allocator_;
   codegen::Allocation allocation_;
   codegen::CfgAnalysis flow_;
+  codegen::SlotSharing sharing_;
 
   // per function
   std::vector<uint32_t> uses_;        // by value: number of uses

@@ -207,6 +207,25 @@ TEST_CASE("Import: allocas of the entry block are slots, others are dynamic") {
   }
 }
 
+TEST_CASE("Import: the lifetimes of slots") {
+  const std::string source = "void use(char*); void f(int n) { { char a[100]; use(a); } { char b[100]; use(b); } if (n) { char c[n]; use(c); } }";
+  for (const char* clang : {"clang-14", "clang-19"}) {
+    for (const char* level : {"-O0", "-O1"}) {
+      INFO(clang << level);
+      Bytes bytes = compile(clang, {level}, "t.c", source);
+      if (bytes.empty()) continue;
+      auto m = BitcodeModule::open(bytes, "t.bc");
+      REQUIRE(m.ok());
+      CHECK(problems(**m) == "");
+      const air::Function f = body(**m, "f");
+      const bool marked = level[2] == '1';
+      CHECK(f.lifetime_markers == marked);
+      CHECK(count(f, air::Op::lifetime_start) == (marked ? 2 : 0));  // not of the dynamic one
+      CHECK(count(f, air::Op::lifetime_end) == (marked ? 2 : 0));
+    }
+  }
+}
+
 TEST_CASE("Import: constant expressions fold into symbols with offsets, relative tables into places") {
   const std::string source = R"(
     extern char a[100];
