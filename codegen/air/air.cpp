@@ -237,6 +237,7 @@ void Function::clear() {
   result_attrs = 0;
   align_log2 = 0;
   personality = {};
+  requests = {};
   param_attrs.clear();
   blocks.clear();
   insts.clear();

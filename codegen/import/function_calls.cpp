@@ -13,22 +13,15 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
   const bc::Type& ft = m_.types[fnty];
   auto params = m_.list_of(ft).subspan(1);
   out.function_type = s_.types[fnty];
-  switch (i.flags) {
-    case 0: out.conv = air::CallConv::c; break;
-    case 8: out.conv = air::CallConv::fast; break;
-    case 9: out.conv = air::CallConv::cold; break;
-    case 14: out.conv = air::CallConv::preserve_most; break;
-    case 15: out.conv = air::CallConv::preserve_all; break;
-    case 18: out.conv = air::CallConv::tail; break;
-    case 78: out.conv = air::CallConv::x86_64_sysv; break;
-    case 79: out.conv = air::CallConv::win64; break;
-    default: return fail("calling convention " + std::to_string(i.flags) + " is not supported");
-  }
+  if (!convention(i.flags, out.conv)) return false;
   for (size_t k = 1, n = bundles.empty() ? 0 : bundles[0]; n > 0; n--) {
     uint32_t tag = bundles[k], count = bundles[k + 1];
     k += 2 + count;
     std::string_view name = tag < m_.bundle_tags.size() ? m_.bundle_tags[tag] : "?";
-    if (name != "kcfi") return fail("operand bundle '" + std::string(name) + "' is not supported");
+    const BundleRow* row = find_bundle(name);
+    if (!row) return fail("operand bundle '" + std::string(name) + "' is not known");
+    if (row->treatment(s_.wasm) == Treatment::refused)
+      return fail("operand bundle '" + std::string(name) + "' is not supported (" + std::string(row->why) + ")");
   }
   const bc::Constant* k = nullptr;
   const bc::Constants* pool = folder_.pool(callee, k);
@@ -51,8 +44,11 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
     out.callee = use(callee);
     if (!out.callee.valid()) return false;
     if (type_of(out.callee) != types_.ptr) return fail("call of something that is not a pointer");
-    if (callee < m_.globals.size() && m_.globals[callee].attributes != bc::none)
-      out.flags |= s_.attributes[m_.globals[callee].attributes].call_flags & ~air::callflags::read_none;
+    if (callee < m_.globals.size() && m_.globals[callee].attributes != bc::none) {
+      const AttributeSummary& a = s_.attributes[m_.globals[callee].attributes];
+      if (!a.refused_call.empty()) return fail(a.refused_call);
+      out.flags |= a.call_flags & ~air::callflags::read_none;
+    }
   }
   if (wide_vectors_ && out.inline_asm == ~0u) {
     bool wide = i.type != bc::none && s_.type_ok[i.type] && has_wide_vector(s_.types[i.type]);
@@ -79,7 +75,7 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
   w_.words.resize(base);
   if (attrs != bc::none) {
     const AttributeSummary& a = s_.attributes[attrs];
-    if (a.unsupported) return fail(std::string(a.unsupported) + " is not supported");
+    if (!a.refused_call.empty()) return fail(a.refused_call);
     out.flags |= a.call_flags;
     out.result_attrs = a.result_attrs;
     if (a.count && s_.param_entries[a.first].param < args.size()) {

@@ -45,6 +45,15 @@ Result<void> FunctionImporter::order(uint32_t body) {
   return {};
 }
 
+bool FunctionImporter::convention(uint32_t number, air::CallConv& out) {
+  const ConventionRow* row = find_convention(number);
+  if (!row) return fail("calling convention " + std::to_string(number) + " is not known");
+  if (row->treatment(s_.wasm) == Treatment::refused)
+    return fail("calling convention '" + std::string(row->name) + "' is not supported (" + std::string(row->why) + ")");
+  out = row->conv;
+  return true;
+}
+
 bool FunctionImporter::header() {
   const bc::Global& g = m_.globals[b_.function];
   f_.symbol = s_.symbols[b_.function];
@@ -54,25 +63,18 @@ bool FunctionImporter::header() {
   if (g.prefix != bc::none) return fail("prefix data is not supported");
   if (g.prologue != bc::none) return fail("prologue data is not supported");
   if (g.gc != bc::none) return fail("garbage collection is not supported");
-  switch (g.calling_convention) {
-    case 0: f_.conv = air::CallConv::c; break;
-    case 8: f_.conv = air::CallConv::fast; break;
-    case 9: f_.conv = air::CallConv::cold; break;
-    case 14: f_.conv = air::CallConv::preserve_most; break;
-    case 15: f_.conv = air::CallConv::preserve_all; break;
-    case 18: f_.conv = air::CallConv::tail; break;
-    case 78: f_.conv = air::CallConv::x86_64_sysv; break;
-    case 79: f_.conv = air::CallConv::win64; break;
-    default: return fail("calling convention " + std::to_string(g.calling_convention) + " is not supported");
-  }
+  if (!convention(g.calling_convention, f_.conv)) return false;
   const uint32_t params = uint32_t(list.size()) - 1;
   function_param_count_ = params;
   if (ft.vararg) f_.flags |= air::function_flags::vararg;
   if (g.log2_align != 0xff) f_.align_log2 = std::min<uint32_t>(g.log2_align, 32);
   if (g.attributes != bc::none) {
     const AttributeSummary& a = s_.attributes[g.attributes];
-    if (a.unsupported) return fail(std::string(a.unsupported) + " is not supported");
+    if (!a.refused_function.empty()) return fail(a.refused_function);
     f_.flags |= a.function_flags;
+    f_.requests = a.requests;
+    f_.requests.patchable_section = {0, uint32_t(a.patchable_section.size())};
+    f_.strings = a.patchable_section;
     wide_vectors_ = a.wide_vectors;
     f_.result_attrs = a.result_attrs;
     for (uint32_t k = a.first; k < a.first + a.count; k++) {

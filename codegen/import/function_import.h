@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "codegen/air/flow_tree.h"
+#include "codegen/import/requests.h"
 #include "codegen/import/state.h"
 
 namespace lode::codegen {
@@ -63,6 +64,7 @@ class FunctionImporter {
   void find_dominators();
   bool dominates(uint32_t a, uint32_t b) const { return w_.flow.dominates(a, b); }
   bool header();
+  bool convention(uint32_t number, air::CallConv& out);
   bool block(uint32_t index);
   bool inst(const bc::Inst& i);
   // Instructions.

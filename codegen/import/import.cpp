@@ -19,11 +19,14 @@ Result<std::unique_ptr<BitcodeModule>> BitcodeModule::open(std::span<const uint8
     s.air.triple = std::string(s.bitcode.triple);
     s.air.files.emplace_back();
     LODE_TRY(import_types(s));
+    s.wasm = s.bitcode.triple.empty() ? s.air.types.layout().pointer_bytes == 4 : s.bitcode.triple.starts_with("wasm");
     summarise_attributes(s);
     LODE_TRY(import_symbols(s));
     LODE_TRY(import_data(s));
     LODE_TRY(apply_module_asm(s));
     LODE_TRY(import_scopes(s));
+    s.air.debug_information = s.scopes.has_units;
+    LODE_TRY(import_module_flags(s));
     return {};
   };
   std::unique_ptr<BitcodeModule> m(new BitcodeModule);

@@ -114,7 +114,7 @@ void Selector::prepare() {
   has_calls_ = dynamic_frame_ = calls_setjmp_ = builtin_setjmp_ = false;
   vararg_slot_ = ~0u;
   frame_pointer_ = returns_rcx_ = false;
-  convention_ = &convention_of(f.conv, f.flags & air::function_flags::no_caller_saved);
+  convention_ = &convention_of(f.conv, f.flags & air::function_flags::no_caller_saved_registers);
   max_dynamic_align_ = 16;
   max_slot_align_log2_ = 0;
   tail_call_ = ~0u;

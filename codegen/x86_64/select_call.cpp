@@ -212,7 +212,7 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
 }
 
 const Convention& Selector::convention_of_call(const air::CallSite& site) const {
-  return convention_of(site.conv, site.flags & air::callflags::no_caller_saved);
+  return convention_of(site.conv, site.flags & air::callflags::no_caller_saved_registers);
 }
 
 // For an argument that is passed by the address of a copy: makes the copy.
