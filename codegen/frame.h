@@ -20,7 +20,7 @@
 namespace lode::codegen {
 
 // Slots of a zone lie above those of lower zones, whatever their sizes: from the stack pointer upwards, towards a stack protector's
-// canary.
+// canary (codegen/stack_protection.h).
 enum class SlotZone : uint8_t { rest, address_taken, small_array, large_array, canary };
 
 struct FrameSlot {

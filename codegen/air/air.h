@@ -252,9 +252,13 @@ struct CallSite {
   uint32_t fixed_args = ~0u;              // after legalisation: how many leading args are not variadic; ~0: as function_type says
 };
 
+// The largest array in a slot, as stack protectors see it: smaller than Requests::protect_buffer_size, at least as large, and at least
+// as large and of characters.
+enum class SlotArray : uint8_t { none, small, large, chars };
 struct StackSlot {
   uint64_t size = 0;      // bytes
   uint32_t align_log2 = 0;
+  SlotArray array = SlotArray::none;
 };
 
 // Itanium C++ ABI landing pad: clauses in order; typeinfo none + is_filter false = catch-all; filters list several typeinfos.

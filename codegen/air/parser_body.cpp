@@ -149,6 +149,8 @@ bool Parser::body(uint32_t index) {
       bool ok = number(size, "a size in bytes");
       s.size = size;
       if (ok && accept_word("align")) ok = align(s.align_log2);
+      for (const words::Word& w : words::slot_array)
+        if (ok && accept_word(w.text)) s.array = SlotArray(w.value);
       if (!slot_ids_.try_emplace(lexer_.text(name), uint32_t(fn.slots.size())).second)
         fail(name, "the slot '" + std::string(lexer_.text(name)) + "' is declared twice");
       if (ok && size > uint64_t{1} << 47) fail(name, "the slot is too large");

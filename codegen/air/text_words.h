@@ -37,6 +37,9 @@ inline constexpr Word conv[] = {{"c", uint32_t(CallConv::c)},
                                 {"tail", uint32_t(CallConv::tail)},
                                 {"x86_64_sysv", uint32_t(CallConv::x86_64_sysv)},
                                 {"win64", uint32_t(CallConv::win64)}};
+inline constexpr Word slot_array[] = {{"small_array", uint32_t(SlotArray::small)},
+                                      {"large_array", uint32_t(SlotArray::large)},
+                                      {"char_array", uint32_t(SlotArray::chars)}};
 inline constexpr Word int_predicate[] = {{"eq", 0}, {"ne", 1}, {"ugt", 2}, {"uge", 3}, {"ult", 4},
                                          {"ule", 5}, {"sgt", 6}, {"sge", 7}, {"slt", 8}, {"sle", 9}};
 inline constexpr Word float_predicate[] = {{"false", 0}, {"oeq", 1},  {"ogt", 2},  {"oge", 3},  {"olt", 4},  {"ole", 5},

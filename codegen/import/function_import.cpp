@@ -338,6 +338,22 @@ bool FunctionImporter::select(const bc::Inst& i) {
   return true;
 }
 
+// What a stack protector has to know of a value of type t.
+air::SlotArray FunctionImporter::array_in(T t, unsigned& steps) const {
+  const air::Type& x = air_type(t);
+  if (x.kind == air::TypeKind::Array) {
+    if (types_.size_of(t) < f_.requests.protect_buffer_size) return air::SlotArray::small;
+    return x.element == types_.i8 ? air::SlotArray::chars : air::SlotArray::large;
+  }
+  air::SlotArray most = air::SlotArray::none;
+  if (x.kind != air::TypeKind::Struct) return most;
+  for (uint32_t k = 0; k < x.field_count && most != air::SlotArray::chars; k++) {
+    if (++steps > 10000) return air::SlotArray::chars;  // as if
+    most = std::max(most, array_in(types_.member(x, k), steps));
+  }
+  return most;
+}
+
 bool FunctionImporter::alloca_inst(const bc::Inst& i) {
   auto o = ops(i);
   if (i.flags) return fail("alloca for inalloca or swifterror is not supported");
@@ -352,7 +368,14 @@ bool FunctionImporter::alloca_inst(const bc::Inst& i) {
   if (folder_.pool(o[1], k)) count = folder_.fold(o[1]);
   if (count.kind == Folded::Int && in_entry_) {
     if (count.bits != 0 && size > (uint64_t{1} << 46) / count.bits) return fail("stack slot too large");
-    f_.slots.push_back({std::max<uint64_t>(size * count.bits, 1), align});
+    air::SlotArray array = air::SlotArray::none;
+    if (f_.flags & (air::function_flags::stack_protect | air::function_flags::stack_protect_strong | air::function_flags::stack_protect_req)) {
+      unsigned steps = 0;
+      array = array_in(t, steps);
+      // An alloca of several is an array, and by its count alone.
+      if (count.bits != 1) array = count.bits >= f_.requests.protect_buffer_size ? air::SlotArray::chars : std::max(array, air::SlotArray::small);
+    }
+    f_.slots.push_back({std::max<uint64_t>(size * count.bits, 1), align, array});
     set(i, emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1)));
     return true;
   }

@@ -74,6 +74,7 @@ class FunctionImporter {
   bool compare(const bc::Inst& i);
   bool select(const bc::Inst& i);
   bool alloca_inst(const bc::Inst& i);
+  air::SlotArray array_in(T t, unsigned& steps) const;
   bool memory(const bc::Inst& i);
   bool aggregate(const bc::Inst& i);
   bool vector(const bc::Inst& i);

@@ -115,6 +115,9 @@ Result<void> resolve_attribute_symbols(ImportState& s);
 Result<void> import_symbols(ImportState& s);
 // data_import.cpp: initialisers, llvm.used and friends, aliases
 Result<void> import_data(ImportState& s);
+// thunks.cpp: a function of the module's without a body in the bitcode; body_of says none
+void add_indirect_thunk(ImportState& s);
+void make_indirect_thunk(const ImportState& s, air::FunctionIndex f, air::Function& out);
 // module_asm.cpp
 Result<void> apply_module_asm(ImportState& s);
 // debug_import.cpp
