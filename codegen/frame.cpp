@@ -1,6 +1,6 @@
 // Frame layout: see frame.h for the picture.
 //
-// Slots are sorted: small ones (up to 64 bytes) before large ones, so that arrays do not push scalars out of reach of short displacements;
+// Slots are sorted: by zone; in a zone small ones (up to 64 bytes) before large ones, so that arrays do not push scalars out of reach of short displacements;
 // in each group by alignment, largest first, which leaves no padding between slots whose sizes are multiples of their alignments; then by
 // weight, size and index, so that the order is always the same.
 //
@@ -49,6 +49,7 @@ Result<void> lay_out_frame(const FrameInput& in, FrameLayout& out) {
   std::iota(order.begin(), order.end(), 0u);
   std::sort(order.begin(), order.end(), [&](uint32_t x, uint32_t y) {
     const FrameSlot &a = in.slots[x], &b = in.slots[y];
+    if (a.zone != b.zone) return a.zone < b.zone;
     const bool large_a = a.size > small_slot, large_b = b.size > small_slot;
     if (large_a != large_b) return large_b;
     if (a.align != b.align) return a.align > b.align;

@@ -19,10 +19,15 @@
 
 namespace lode::codegen {
 
+// Slots of a zone lie above those of lower zones, whatever their sizes: from the stack pointer upwards, towards a stack protector's
+// canary (codegen/stack_protection.h).
+enum class SlotZone : uint8_t { rest, address_taken, small_array, large_array, canary };
+
 struct FrameSlot {
   uint64_t size = 0;        // bytes; 0 is legal and takes no room
   uint32_t align = 1;       // bytes, a power of two up to 2^30
   uint32_t weight = 0;      // hot slots come nearer to the stack pointer, where displacements are short
+  SlotZone zone = SlotZone::rest;
 };
 
 struct FrameInput {

@@ -237,6 +237,7 @@ void Function::clear() {
   result_attrs = 0;
   align_log2 = 0;
   personality = {};
+  requests = {};
   param_attrs.clear();
   blocks.clear();
   insts.clear();
@@ -246,6 +247,7 @@ void Function::clear() {
   constants.clear();
   calls.clear();
   slots.clear();
+  lifetime_markers = false;
   landing_pads.clear();
   inline_asms.clear();
   strings.clear();

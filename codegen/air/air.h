@@ -235,7 +235,9 @@ struct InlineAsm {
 
 namespace callflags {
 inline constexpr uint16_t tail = 1, musttail = 2, noreturn = 4, returns_twice = 8, nounwind = 16, notail = 32, read_none = 64,
-    no_caller_saved = 128;  // the callee keeps all registers for its caller
+    no_cf_check = 128,               // indirect: the target need not be marked (x86_64: notrack)
+    no_caller_saved_registers = 256, // the callee leaves all registers as they were but those of its results
+    type_id = 512;                   // CallSite::type_id is compared with the callee's before the call: KCFI
 }
 struct CallSite {
   ValueId callee;            // a pointer value (usually a Symbol constant); none for inline assembly
@@ -246,12 +248,17 @@ struct CallSite {
   uint16_t flags = 0;
   uint16_t result_attrs = 0;
   CallConv conv = CallConv::c;
+  uint32_t type_id = 0;
   uint32_t fixed_args = ~0u;              // after legalisation: how many leading args are not variadic; ~0: as function_type says
 };
 
+// The largest array in a slot, as stack protectors see it: smaller than Requests::protect_buffer_size, at least as large, and at least
+// as large and of characters.
+enum class SlotArray : uint8_t { none, small, large, chars };
 struct StackSlot {
   uint64_t size = 0;      // bytes
   uint32_t align_log2 = 0;
+  SlotArray array = SlotArray::none;
 };
 
 // Itanium C++ ABI landing pad: clauses in order; typeinfo none + is_filter false = catch-all; filters list several typeinfos.
@@ -263,8 +270,31 @@ struct LandingPad {
 namespace function_flags {
 inline constexpr uint32_t naked = 1, nounwind = 2, noreturn = 4, uwtable = 8, optnone = 16, returns_twice_call = 32 /* calls setjmp-like */,
     cold = 64, vararg = 128, no_red_zone = 256, no_implicit_float = 512, minsize = 1024, has_dynamic_alloca = 2048, stack_protect = 4096,
-    legal = 8192 /* has been legalised */, no_caller_saved = 16384 /* keeps all registers for its caller */;
+    legal = 8192 /* has been legalised */, stack_protect_strong = 1 << 14, stack_protect_req = 1 << 15, frame_pointer = 1 << 16,
+    frame_pointer_non_leaf = 1 << 17 /* a frame pointer in functions that call */, async_uwtable = 1 << 18 /* exact at every instruction */,
+    probe_stack = 1 << 19 /* see Requests */, no_jump_tables = 1 << 20, no_cf_check = 1 << 21 /* not marked as an indirect branch's target */,
+    return_thunk = 1 << 22 /* returns by a jump to __x86_return_thunk */, retpoline_calls = 1 << 23, retpoline_branches = 1 << 24,
+    external_thunk = 1 << 25 /* retpolines of the program's own */, no_sse = 1 << 26, no_caller_saved_registers = 1 << 27,
+    no_tail_calls = 1 << 28, type_id = 1 << 29 /* Requests::type_id stands before the entry: KCFI */,
+    indirect_tls = 1 << 30 /* the thread pointer is read into a register, not used as a segment */;
 }
+
+struct StringRef {
+  uint32_t offset = 0, size = 0;  // in Module::strings, unless said otherwise
+};
+
+// What a producer asks of a function's code with more than a flag.
+enum class ZeroRegisters : uint8_t { none, used_gpr_arg, used_gpr, used_arg, used, all_gpr_arg, all_gpr, all_arg, all };
+struct Requests {
+  uint32_t probe_size = 4096;           // probe_stack: no two touches of a growing stack are farther apart
+  SymbolIndex probe_symbol;             // probe_stack: a function that touches it; none: by code of its own
+  uint32_t protect_buffer_size = 8;     // stack_protect: arrays from this size on are guarded
+  ZeroRegisters zero_registers = ZeroRegisters::none;  // at returns
+  uint32_t patchable_entry = 0, patchable_prefix = 0;  // bytes of nops at the entry and before it
+  StringRef patchable_section;          // in Function::strings; lists these places; empty: __patchable_function_entries
+  SymbolIndex fentry;                   // called before anything else, with the caller's stack as it is
+  uint32_t type_id = 0;
+};
 
 struct SourceLocation {
   uint32_t file = 0;  // index in Module::files; 0 when unknown
@@ -279,6 +309,7 @@ struct Function {
   uint16_t result_attrs = 0;
   uint32_t align_log2 = 0;
   SymbolIndex personality;
+  Requests requests;
   std::vector<ParamAttr> param_attrs;  // the first param-count entries are the function's own parameters', if not empty
   std::vector<Block> blocks;
   std::vector<Inst> insts;
@@ -291,6 +322,7 @@ struct Function {
   std::vector<LandingPad> landing_pads;
   std::vector<InlineAsm> inline_asms;
   std::string strings;
+  bool lifetime_markers = false;  // there are lifetime_start instructions, and all that is known of slots' lifetimes is among them
   std::vector<uint32_t> inst_locations;   // empty, or per instruction an index in `locations` (0: none)
   std::vector<SourceLocation> locations;  // [0] is unknown; empty when nothing is known
 
@@ -309,10 +341,6 @@ enum class Linkage : uint8_t {
 enum class Visibility : uint8_t { default_, hidden, protected_ };
 enum class TlsModel : uint8_t { none, general_dynamic, local_dynamic, initial_exec, local_exec };
 enum class SymbolKind : uint8_t { function, data, alias, ifunc };
-
-struct StringRef {
-  uint32_t offset = 0, size = 0;  // in Module::strings
-};
 
 struct ComdatIndexTag;
 using ComdatIndex = Index<ComdatIndexTag>;
@@ -394,6 +422,21 @@ struct TargetAttributes {
   bool operator==(const TargetAttributes&) const = default;
 };
 
+// What a producer asks of a whole module's code: LLVM's module flags, as far as they change code.
+struct ModuleRequests {
+  bool branch_targets = false;        // "cf-protection-branch": places that indirect branches may reach are marked (IBT)
+  bool shadow_stack = false;          // "cf-protection-return": the code bears a shadow stack (SHSTK), as all code here does
+  bool runtime_by_got = false;        // "RtLibUseGOT": functions that only lowering names are called through the GOT
+  bool indirect_branch_prefix = false;  // "indirect_branch_cs_prefix": a cs prefix at jumps to thunks by r8 to r15
+  bool type_ids = false;              // "kcfi"
+  uint32_t type_id_offset = 0;        // "kcfi-offset": bytes of nops between a type id and the entry
+  // "stack-protector-guard": where the value lies that stack protectors compare.
+  enum class Guard : uint8_t { tls, global } guard = Guard::tls;
+  enum class GuardSegment : uint8_t { fs, gs } guard_segment = GuardSegment::fs;
+  int32_t guard_offset = 40;
+  SymbolIndex guard_symbol;           // tls: in the place of an offset; none: the offset
+};
+
 struct Module {
   std::string name;          // file name for messages
   std::string triple;
@@ -409,6 +452,9 @@ struct Module {
   std::vector<std::string> files;       // [0] is empty
   std::string module_asm;
   std::vector<StringRef> dependent_libraries;
+  ModuleRequests requests;
+  bool debug_information = false;       // the input has some that is not carried into the output
+  std::vector<std::string> warnings;    // what the reader has to say to the user
   const BodySource* bodies = nullptr;   // owned by whoever made the module; null when `in_memory` holds the bodies
   std::vector<Function> in_memory;      // by FunctionIndex, when bodies is null (text form, builder)
 

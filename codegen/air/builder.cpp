@@ -238,7 +238,15 @@ ValueId FunctionBuilder::slot(uint64_t size, uint32_t align_log2) {
   fn_.slots.push_back({size, align_log2});
   Inst i = make(Op::slot_addr, T::ptr);
   i.a = uint32_t(fn_.slots.size() - 1);
-  return emit(i);
+  const ValueId address = emit(i);
+  slot_addresses_.push_back(address.value);
+  return address;
+}
+void FunctionBuilder::lifetime(Op mark, ValueId slot) {
+  Inst i = make(mark, T::void_type);
+  i.a = uint32_t(std::lower_bound(slot_addresses_.begin(), slot_addresses_.end(), slot.value) - slot_addresses_.begin());
+  fn_.lifetime_markers = true;
+  emit(i);
 }
 ValueId FunctionBuilder::load(TypeId t, ValueId address, bool is_volatile) {
   return load(t, address, MemoryFlags::pack(is_volatile, AtomicOrdering::not_atomic, log2_align(t)));

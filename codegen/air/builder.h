@@ -120,6 +120,8 @@ class FunctionBuilder {
   ValueId select(ValueId c, ValueId a, ValueId b);
   ValueId slot(uint64_t size, uint32_t align_log2);      // a new stack slot's address
   ValueId slot_of(TypeId t) { return slot(module_.module_.types.size_of(t), log2_align(t)); }
+  // `slot`: as slot() gave it; Op::lifetime_start or lifetime_end. A slot with one mark needs all.
+  void lifetime(Op mark, ValueId slot);
   ValueId load(TypeId t, ValueId address, bool is_volatile = false);    // naturally aligned
   ValueId load(TypeId t, ValueId address, uint16_t memory_flags);
   void store(ValueId value, ValueId address, bool is_volatile = false);
@@ -199,6 +201,7 @@ class FunctionBuilder {
   uint32_t current_ = 0;
   uint32_t location_ = 0;
   std::vector<std::vector<Inst>> insts_;           // by block
+  std::vector<uint32_t> slot_addresses_;           // values, by slot
   std::vector<std::vector<uint32_t>> locations_;
   std::vector<uint8_t> done_;                      // has a terminator
   std::unordered_map<uint64_t, uint32_t> location_ids_;

@@ -616,7 +616,7 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
       r[1] = same;
       return true;
     }
-    case Op::fence: case Op::prefetch: case Op::va_end: case Op::debug_trap: return true;
+    case Op::fence: case Op::prefetch: case Op::va_end: case Op::debug_trap: case Op::lifetime_start: case Op::lifetime_end: return true;
     case Op::extract: {
       uint32_t offset = 0;
       TypeId t = type_of(i.a);

@@ -198,6 +198,7 @@ Result<void> Legalizer::run() {
   out_.align_log2 = in.align_log2;
   out_.personality = in.personality;
   out_.slots = in.slots;
+  out_.lifetime_markers = in.lifetime_markers;
   out_.inline_asms = in.inline_asms;
   out_.strings = in.strings;
   out_.locations = in.locations;
@@ -508,7 +509,7 @@ void Legalizer::lower_inst(const Inst& i) {
       return;
     }
 
-    case Op::slot_addr: case Op::stack_save: case Op::fence: case Op::return_address: case Op::frame_address:
+    case Op::slot_addr: case Op::lifetime_start: case Op::lifetime_end: case Op::stack_save: case Op::fence: case Op::return_address: case Op::frame_address:
     case Op::read_cycle_counter: case Op::thread_pointer: case Op::debug_trap: case Op::trap: case Op::unreachable: {
       V r = emit(i.op, i.type, i.a, i.b, i.c, i.aux, i.flags);
       if (i.result.valid()) define(i.result, Vals(r));

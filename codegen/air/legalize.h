@@ -37,8 +37,8 @@
 //   conversions          trunc zext sext among i1..i64; fpto[us]i, [us]itofp between i8..i64 and f32, f64, f80; fptrunc, fpext
 //                        among f32 f64 f80; ptrtoint, inttoptr with the integer of the pointer's width; bitcast i32<->f32, i64<->f64;
 //                        fpto[us]i_sat to i32 and i64 from f32 and f64 if options.has_saturating_conversions
-//   memory               slot_addr alloca stack_save stack_restore load store ptr_add memcpy memmove memset fence prefetch; atomic
-//                        loads, stores, cmpxchg and atomic_rmw on i8..i64 and ptr, atomic_rmw only with operations in options.rmw_ops,
+//   memory               slot_addr lifetime_start lifetime_end alloca stack_save stack_restore load store ptr_add memcpy memmove memset
+//                        fence prefetch; atomic loads, stores, cmpxchg and atomic_rmw on i8..i64 and ptr, atomic_rmw only with operations in options.rmw_ops,
 //                        and in options.rmw_ops_unread where nobody reads the result
 //   rest                 extract (see above) call va_start return_address frame_address eh_sjlj_* read_cycle_counter
 //                        thread_pointer debug_trap landing_pad; br cond_br switch (i8..i64) indirect_br ret invoke trap unreachable

@@ -149,6 +149,8 @@ bool Parser::body(uint32_t index) {
       bool ok = number(size, "a size in bytes");
       s.size = size;
       if (ok && accept_word("align")) ok = align(s.align_log2);
+      for (const words::Word& w : words::slot_array)
+        if (ok && accept_word(w.text)) s.array = SlotArray(w.value);
       if (!slot_ids_.try_emplace(lexer_.text(name), uint32_t(fn.slots.size())).second)
         fail(name, "the slot '" + std::string(lexer_.text(name)) + "' is declared twice");
       if (ok && size > uint64_t{1} << 47) fail(name, "the slot is too large");
@@ -679,7 +681,8 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
       auto it = slot_ids_.find(lexer_.text(s));
       if (it == slot_ids_.end()) return fail(s, "there is no slot '" + std::string(lexer_.text(s)) + "'; declare it before its use");
       i.a = it->second;
-      i.type = T::ptr;
+      if (i.op == Op::slot_addr) i.type = T::ptr;
+      else fn.lifetime_markers = true;
       return true;
     }
     case Shape::Fixed: {

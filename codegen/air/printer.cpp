@@ -368,7 +368,8 @@ class FunctionPrinter {
     std::string s;
     for (size_t k = 0; k < fn_.slots.size(); k++)
       s += "  slot s" + std::to_string(k) + " " + std::to_string(fn_.slots[k].size) + " align " +
-           std::to_string(uint64_t{1} << (fn_.slots[k].align_log2 & 63)) + "\n";
+           std::to_string(uint64_t{1} << (fn_.slots[k].align_log2 & 63)) +
+           (fn_.slots[k].array == SlotArray::none ? "" : ' ' + std::string(words::text_of(words::slot_array, uint32_t(fn_.slots[k].array)))) + "\n";
     for (size_t b = 0; b < fn_.blocks.size(); b++) {
       const Block& block = fn_.blocks[b];
       s += "b" + std::to_string(b);

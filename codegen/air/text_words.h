@@ -37,6 +37,9 @@ inline constexpr Word conv[] = {{"c", uint32_t(CallConv::c)},
                                 {"tail", uint32_t(CallConv::tail)},
                                 {"x86_64_sysv", uint32_t(CallConv::x86_64_sysv)},
                                 {"win64", uint32_t(CallConv::win64)}};
+inline constexpr Word slot_array[] = {{"small_array", uint32_t(SlotArray::small)},
+                                      {"large_array", uint32_t(SlotArray::large)},
+                                      {"char_array", uint32_t(SlotArray::chars)}};
 inline constexpr Word int_predicate[] = {{"eq", 0}, {"ne", 1}, {"ugt", 2}, {"uge", 3}, {"ult", 4},
                                          {"ule", 5}, {"sgt", 6}, {"sge", 7}, {"slt", 8}, {"sle", 9}};
 inline constexpr Word float_predicate[] = {{"false", 0}, {"oeq", 1},  {"ogt", 2},  {"oge", 3},  {"olt", 4},  {"ole", 5},
@@ -54,7 +57,8 @@ inline constexpr Word param_attr[] = {{"zext", attr::zext}, {"sext", attr::sext}
 inline constexpr Word call_flag[] = {{"tail", callflags::tail},         {"musttail", callflags::musttail},
                                      {"noreturn", callflags::noreturn}, {"returns_twice", callflags::returns_twice},
                                      {"nounwind", callflags::nounwind}, {"notail", callflags::notail},
-                                     {"read_none", callflags::read_none}, {"no_caller_saved", callflags::no_caller_saved}};
+                                     {"read_none", callflags::read_none}, {"no_cf_check", callflags::no_cf_check},
+                                     {"no_caller_saved_registers", callflags::no_caller_saved_registers}};
 inline constexpr Word function_flag[] = {{"naked", function_flags::naked},
                                          {"nounwind", function_flags::nounwind},
                                          {"noreturn", function_flags::noreturn},
@@ -67,8 +71,23 @@ inline constexpr Word function_flag[] = {{"naked", function_flags::naked},
                                          {"minsize", function_flags::minsize},
                                          {"has_dynamic_alloca", function_flags::has_dynamic_alloca},
                                          {"stack_protect", function_flags::stack_protect},
-                                         {"legal", function_flags::legal},
-                                         {"no_caller_saved", function_flags::no_caller_saved}};
+                                         {"stack_protect_strong", function_flags::stack_protect_strong},
+                                         {"stack_protect_req", function_flags::stack_protect_req},
+                                         {"frame_pointer", function_flags::frame_pointer},
+                                         {"frame_pointer_non_leaf", function_flags::frame_pointer_non_leaf},
+                                         {"async_uwtable", function_flags::async_uwtable},
+                                         {"probe_stack", function_flags::probe_stack},
+                                         {"no_jump_tables", function_flags::no_jump_tables},
+                                         {"no_cf_check", function_flags::no_cf_check},
+                                         {"return_thunk", function_flags::return_thunk},
+                                         {"retpoline_calls", function_flags::retpoline_calls},
+                                         {"retpoline_branches", function_flags::retpoline_branches},
+                                         {"external_thunk", function_flags::external_thunk},
+                                         {"no_sse", function_flags::no_sse},
+                                         {"no_caller_saved_registers", function_flags::no_caller_saved_registers},
+                                         {"no_tail_calls", function_flags::no_tail_calls},
+                                         {"indirect_tls", function_flags::indirect_tls},
+                                         {"legal", function_flags::legal}};
 inline constexpr Word asm_flag[] = {{"sideeffect", 1}, {"alignstack", 2}, {"intel", 4}, {"can_throw", 8}};
 
 template <size_t N>

@@ -573,7 +573,7 @@ class FunctionVerifier {
         return;
       }
       case Op::resume: want(type(type_of(i.va())).kind == TypeKind::Struct, "takes a landing pad's value, not " + name(type_of(i.va()))); return;
-      case Op::br: case Op::trap: case Op::unreachable: case Op::debug_trap: return;
+      case Op::br: case Op::trap: case Op::unreachable: case Op::debug_trap: case Op::lifetime_start: case Op::lifetime_end: return;
       default: arithmetic(i);
     }
   }

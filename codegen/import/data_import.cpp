@@ -58,6 +58,7 @@ bool DataImporter::block_number(air::SymbolIndex function, uint32_t block, uint3
   air::FunctionIndex f = s_.air.symbols[function.value].function;
   if (!f) return fail("address of a block of a function without a body");
   uint32_t body = s_.body_of[f.value];
+  if (body == bc::none) return fail("address of a block that does not exist");
   if (blocks_of_ != body) {
     auto scratch = take_scratch(s_);
     auto r = block_numbers(s_, body, *scratch, blocks_);

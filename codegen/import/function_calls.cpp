@@ -13,22 +13,15 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
   const bc::Type& ft = m_.types[fnty];
   auto params = m_.list_of(ft).subspan(1);
   out.function_type = s_.types[fnty];
-  switch (i.flags) {
-    case 0: out.conv = air::CallConv::c; break;
-    case 8: out.conv = air::CallConv::fast; break;
-    case 9: out.conv = air::CallConv::cold; break;
-    case 14: out.conv = air::CallConv::preserve_most; break;
-    case 15: out.conv = air::CallConv::preserve_all; break;
-    case 18: out.conv = air::CallConv::tail; break;
-    case 78: out.conv = air::CallConv::x86_64_sysv; break;
-    case 79: out.conv = air::CallConv::win64; break;
-    default: return fail("calling convention " + std::to_string(i.flags) + " is not supported");
-  }
+  if (!convention(i.flags, out.conv)) return false;
   for (size_t k = 1, n = bundles.empty() ? 0 : bundles[0]; n > 0; n--) {
     uint32_t tag = bundles[k], count = bundles[k + 1];
     k += 2 + count;
     std::string_view name = tag < m_.bundle_tags.size() ? m_.bundle_tags[tag] : "?";
-    if (name != "kcfi") return fail("operand bundle '" + std::string(name) + "' is not supported");
+    const BundleRow* row = find_bundle(name);
+    if (!row) return fail("operand bundle '" + std::string(name) + "' is not known");
+    if (row->treatment(s_.wasm) == Treatment::refused)
+      return fail("operand bundle '" + std::string(name) + "' is not supported (" + std::string(row->why) + ")");
   }
   const bc::Constant* k = nullptr;
   const bc::Constants* pool = folder_.pool(callee, k);
@@ -51,8 +44,11 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
     out.callee = use(callee);
     if (!out.callee.valid()) return false;
     if (type_of(out.callee) != types_.ptr) return fail("call of something that is not a pointer");
-    if (callee < m_.globals.size() && m_.globals[callee].attributes != bc::none)
-      out.flags |= s_.attributes[m_.globals[callee].attributes].call_flags & ~air::callflags::read_none;
+    if (callee < m_.globals.size() && m_.globals[callee].attributes != bc::none) {
+      const AttributeSummary& a = s_.attributes[m_.globals[callee].attributes];
+      if (!a.refused_call.empty()) return fail(a.refused_call);
+      out.flags |= a.call_flags & ~air::callflags::read_none;
+    }
   }
   if (wide_vectors_ && out.inline_asm == ~0u) {
     bool wide = i.type != bc::none && s_.type_ok[i.type] && has_wide_vector(s_.types[i.type]);
@@ -79,7 +75,7 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
   w_.words.resize(base);
   if (attrs != bc::none) {
     const AttributeSummary& a = s_.attributes[attrs];
-    if (a.unsupported) return fail(std::string(a.unsupported) + " is not supported");
+    if (!a.refused_call.empty()) return fail(a.refused_call);
     out.flags |= a.call_flags;
     out.result_attrs = a.result_attrs;
     if (a.count && s_.param_entries[a.first].param < args.size()) {
@@ -465,6 +461,22 @@ bool FunctionImporter::operands_fit(O op, const V* v, T result) {
   }
 }
 
+// Up to LLVM 21 the operands are a size and a pointer, from LLVM 22 on the pointer alone, which is an alloca or poison. Marks of memory
+// that is no stack slot of its own say nothing here; a pointer that may be one of several slots takes all marks' meaning away.
+bool FunctionImporter::lifetime(O op, uint32_t pointer) {
+  V v = use(pointer);
+  if (!v.valid()) return false;
+  if (type_of(v) != types_.ptr) return fail("operand of a wrong type");
+  if (f_.constant(v)) return true;
+  const air::Value& x = f_.values[v.value];
+  const air::Inst* of = x.kind() == air::ValueKind::Inst ? &f_.insts[x.index()] : nullptr;
+  if (of && of->op == O::alloca) return true;
+  if (of && of->op == O::slot_addr) emit(op, types_.void_type, of->a);
+  else unclear_lifetimes_ = true;
+  f_.lifetime_markers = !unclear_lifetimes_;
+  return true;
+}
+
 bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args) {
   T type = types_.void_type;
   if (in.kind == IntrinsicKind::Drop) {
@@ -525,6 +537,7 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       set(i, m_.triple.starts_with("x86_64") ? x87_rounding(i) : int_constant(type, 1));  // wasm knows to nearest alone
       return true;
     case IntrinsicKind::Trap: emit(O::trap, types_.void_type); return true;
+    case IntrinsicKind::Lifetime: return args.empty() ? fail("intrinsic with too few arguments") : lifetime(in.op, args.back());
     case IntrinsicKind::Plain: {
       unsigned n = 0;
       switch (air::info(in.op).shape) {

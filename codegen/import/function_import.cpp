@@ -45,6 +45,15 @@ Result<void> FunctionImporter::order(uint32_t body) {
   return {};
 }
 
+bool FunctionImporter::convention(uint32_t number, air::CallConv& out) {
+  const ConventionRow* row = find_convention(number);
+  if (!row) return fail("calling convention " + std::to_string(number) + " is not known");
+  if (row->treatment(s_.wasm) == Treatment::refused)
+    return fail("calling convention '" + std::string(row->name) + "' is not supported (" + std::string(row->why) + ")");
+  out = row->conv;
+  return true;
+}
+
 bool FunctionImporter::header() {
   const bc::Global& g = m_.globals[b_.function];
   f_.symbol = s_.symbols[b_.function];
@@ -54,25 +63,18 @@ bool FunctionImporter::header() {
   if (g.prefix != bc::none) return fail("prefix data is not supported");
   if (g.prologue != bc::none) return fail("prologue data is not supported");
   if (g.gc != bc::none) return fail("garbage collection is not supported");
-  switch (g.calling_convention) {
-    case 0: f_.conv = air::CallConv::c; break;
-    case 8: f_.conv = air::CallConv::fast; break;
-    case 9: f_.conv = air::CallConv::cold; break;
-    case 14: f_.conv = air::CallConv::preserve_most; break;
-    case 15: f_.conv = air::CallConv::preserve_all; break;
-    case 18: f_.conv = air::CallConv::tail; break;
-    case 78: f_.conv = air::CallConv::x86_64_sysv; break;
-    case 79: f_.conv = air::CallConv::win64; break;
-    default: return fail("calling convention " + std::to_string(g.calling_convention) + " is not supported");
-  }
+  if (!convention(g.calling_convention, f_.conv)) return false;
   const uint32_t params = uint32_t(list.size()) - 1;
   function_param_count_ = params;
   if (ft.vararg) f_.flags |= air::function_flags::vararg;
   if (g.log2_align != 0xff) f_.align_log2 = std::min<uint32_t>(g.log2_align, 32);
   if (g.attributes != bc::none) {
     const AttributeSummary& a = s_.attributes[g.attributes];
-    if (a.unsupported) return fail(std::string(a.unsupported) + " is not supported");
+    if (!a.refused_function.empty()) return fail(a.refused_function);
     f_.flags |= a.function_flags;
+    f_.requests = a.requests;
+    f_.requests.patchable_section = {0, uint32_t(a.patchable_section.size())};
+    f_.strings = a.patchable_section;
     wide_vectors_ = a.wide_vectors;
     f_.result_attrs = a.result_attrs;
     for (uint32_t k = a.first; k < a.first + a.count; k++) {
@@ -336,6 +338,22 @@ bool FunctionImporter::select(const bc::Inst& i) {
   return true;
 }
 
+// What a stack protector has to know of a value of type t.
+air::SlotArray FunctionImporter::array_in(T t, unsigned& steps) const {
+  const air::Type& x = air_type(t);
+  if (x.kind == air::TypeKind::Array) {
+    if (types_.size_of(t) < f_.requests.protect_buffer_size) return air::SlotArray::small;
+    return x.element == types_.i8 ? air::SlotArray::chars : air::SlotArray::large;
+  }
+  air::SlotArray most = air::SlotArray::none;
+  if (x.kind != air::TypeKind::Struct) return most;
+  for (uint32_t k = 0; k < x.field_count && most != air::SlotArray::chars; k++) {
+    if (++steps > 10000) return air::SlotArray::chars;  // as if
+    most = std::max(most, array_in(types_.member(x, k), steps));
+  }
+  return most;
+}
+
 bool FunctionImporter::alloca_inst(const bc::Inst& i) {
   auto o = ops(i);
   if (i.flags) return fail("alloca for inalloca or swifterror is not supported");
@@ -350,7 +368,14 @@ bool FunctionImporter::alloca_inst(const bc::Inst& i) {
   if (folder_.pool(o[1], k)) count = folder_.fold(o[1]);
   if (count.kind == Folded::Int && in_entry_) {
     if (count.bits != 0 && size > (uint64_t{1} << 46) / count.bits) return fail("stack slot too large");
-    f_.slots.push_back({std::max<uint64_t>(size * count.bits, 1), align});
+    air::SlotArray array = air::SlotArray::none;
+    if (f_.flags & (air::function_flags::stack_protect | air::function_flags::stack_protect_strong | air::function_flags::stack_protect_req)) {
+      unsigned steps = 0;
+      array = array_in(t, steps);
+      // An alloca of several is an array, and by its count alone.
+      if (count.bits != 1) array = count.bits >= f_.requests.protect_buffer_size ? air::SlotArray::chars : std::max(array, air::SlotArray::small);
+    }
+    f_.slots.push_back({std::max<uint64_t>(size * count.bits, 1), align, array});
     set(i, emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1)));
     return true;
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "codegen/air/flow_tree.h"
+#include "codegen/import/requests.h"
 #include "codegen/import/state.h"
 
 namespace lode::codegen {
@@ -63,6 +64,7 @@ class FunctionImporter {
   void find_dominators();
   bool dominates(uint32_t a, uint32_t b) const { return w_.flow.dominates(a, b); }
   bool header();
+  bool convention(uint32_t number, air::CallConv& out);
   bool block(uint32_t index);
   bool inst(const bc::Inst& i);
   // Instructions.
@@ -72,6 +74,7 @@ class FunctionImporter {
   bool compare(const bc::Inst& i);
   bool select(const bc::Inst& i);
   bool alloca_inst(const bc::Inst& i);
+  air::SlotArray array_in(T t, unsigned& steps) const;
   bool memory(const bc::Inst& i);
   bool aggregate(const bc::Inst& i);
   bool vector(const bc::Inst& i);
@@ -82,6 +85,7 @@ class FunctionImporter {
   bool assembly(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
   bool wasm_vector(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
   bool library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args);
+  bool lifetime(O op, uint32_t pointer);
   bool operands_fit(O op, const V* v, T result);
   bool is_fp_class(const bc::Inst& i, T type, V value, uint32_t mask);
   V fp_class(V value, uint32_t mask);
@@ -162,6 +166,7 @@ class FunctionImporter {
   uint32_t last_scope_ = 0, last_file_ = 0;
   bool has_locations_ = false;
   bool in_entry_ = true;
+  bool unclear_lifetimes_ = false;  // a mark of a lifetime whose slot is not known
   bool wide_vectors_ = false;   // AttributeSummary::wide_vectors of this function
   int budget_ = 0;
   struct SwitchRest {           // the rest of a switch on an integer wider than 64 bits

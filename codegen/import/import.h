@@ -7,7 +7,7 @@
 // The translation: phis become block parameters; blocks are numbered in reverse postorder and unreachable ones are dropped;
 // getelementptr becomes ptr_add with the target's layout worked out; allocas of the entry block with a constant size become
 // stack slots; constant expressions become Symbol constants with an addend, or instructions before their use; intrinsics
-// become AIR instructions or calls of library functions; debug intrinsics and records, lifetime markers and assumptions are
+// become AIR instructions or calls of library functions; debug intrinsics and records and assumptions are
 // dropped. Blocks whose address is taken keep their meaning: a DataReloc names a block by its AIR number.
 #pragma once
 

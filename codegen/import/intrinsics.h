@@ -28,6 +28,7 @@ enum class IntrinsicKind : uint8_t {
   MaskedLoad, MaskedStore, Gather, Scatter,  // lane by lane
   FromHalf,     // i16 with a half's bits to a wider type
   ToHalf,
+  Lifetime,     // of a stack slot: the last operand
   Prefetch, LoadRelative, PointerMask, ThreeWay, ClearCache, GetRounding, IsFpClass, FpTest, VectorInsert, VectorExtract,
 };
 

@@ -1,4 +1,4 @@
-// The module part: data layout, types, attributes, symbols.
+// The module part: data layout, types, symbols.
 //
 // Bitcode types are structural or named; AIR has only structure, so every bitcode type maps to one AIR type and opaque and
 // typed pointers alike become ptr. Intrinsic declarations get no symbol; those that turn into calls of a library function
@@ -155,110 +155,6 @@ Result<void> import_types(ImportState& s) {
   return TypeImporter(s).run();
 }
 
-void summarise_attributes(ImportState& s) {
-  const bc::Module& m = s.bitcode;
-  using namespace air::function_flags;
-  s.attributes.resize(m.attribute_lists.size());
-  for (size_t l = 0; l < m.attribute_lists.size(); l++) {
-    AttributeSummary& out = s.attributes[l];
-    out.first = uint32_t(s.param_entries.size());
-    auto [first, count] = m.attribute_lists[l];
-    for (uint32_t i = 0; i < count; i++) {
-      const bc::AttributeGroup& g = m.attribute_groups[m.attribute_list_groups[first + i]];
-      std::span<const bc::Attribute> attrs(m.attributes.data() + g.first, g.count);
-      if (g.index == bc::attr_function_index) {
-        air::TargetAttributes target;
-        for (const bc::Attribute& a : attrs) {
-          if (a.form == bc::Attribute::String) {
-            if (a.key == "target-cpu") target.processor = a.text;
-            if (a.key == "target-features") {
-              target.features = a.text;
-              const std::string features = "," + std::string(a.text) + ",";
-              out.wide_vectors = features.find(",+avx,") != std::string::npos;
-            }
-            if (a.key == "no_caller_saved_registers") {
-              out.function_flags |= no_caller_saved;
-              out.call_flags |= air::callflags::no_caller_saved;
-            }
-            continue;
-          }
-          switch (a.kind) {
-            case bc::attr_naked: out.function_flags |= naked; break;
-            case bc::attr_nounwind:
-              out.function_flags |= nounwind;
-              out.call_flags |= air::callflags::nounwind;
-              break;
-            case bc::attr_noreturn:
-              out.function_flags |= noreturn;
-              out.call_flags |= air::callflags::noreturn;
-              break;
-            case bc::attr_returns_twice: out.call_flags |= air::callflags::returns_twice; break;
-            case bc::attr_uwtable: out.function_flags |= uwtable; break;
-            case 37: out.function_flags |= optnone; break;
-            case bc::attr_cold: out.function_flags |= cold; break;
-            case bc::attr_no_red_zone: out.function_flags |= no_red_zone; break;
-            case 13: out.function_flags |= no_implicit_float; break;
-            case 6: out.function_flags |= minsize; break;
-            case bc::attr_ssp:
-            case bc::attr_ssp_req:
-            case bc::attr_ssp_strong: out.function_flags |= stack_protect; break;
-            case bc::attr_stack_alignment:
-              if (is_power_of_two(a.value)) out.stack_align_log2 = uint8_t(std::countr_zero(a.value));
-              break;
-            case 20: out.call_flags |= air::callflags::read_none; break;
-            default: break;
-          }
-        }
-        if (target != air::TargetAttributes{} && std::find(s.air.processors.begin(), s.air.processors.end(), target) == s.air.processors.end())
-          s.air.processors.push_back(std::move(target));
-        continue;
-      }
-      air::ParamAttr p;
-      for (const bc::Attribute& a : attrs) {
-        if (a.form == bc::Attribute::String) continue;
-        switch (a.kind) {
-          case bc::attr_zext: p.bits |= air::attr::zext; break;
-          case bc::attr_sext: p.bits |= air::attr::sext; break;
-          case bc::attr_inreg: p.bits |= air::attr::inreg; break;
-          case bc::attr_nest: p.bits |= air::attr::nest; break;
-          case bc::attr_byval:
-          case bc::attr_sret:
-          case bc::attr_element_type:
-            p.bits |= a.kind == bc::attr_byval ? air::attr::byval : a.kind == bc::attr_sret ? air::attr::sret : air::attr::element;
-            if (a.form == bc::Attribute::Type && a.value != bc::none && s.type_ok[a.value]) {
-              uint64_t size = s.air.types.size_of(s.types[a.value]);
-              if (size > 0xffffffff) out.unsupported = "argument larger than 4 GiB";
-              p.size = uint32_t(size);
-              if (!p.align_log2) p.align_log2 = uint16_t(std::countr_zero(s.air.types.align_of(s.types[a.value])));
-            } else if (a.kind == bc::attr_byval) {
-              out.unsupported = "byval without a type";
-            }
-            break;
-          case bc::attr_inalloca: out.unsupported = "inalloca"; break;
-          case bc::attr_preallocated: out.unsupported = "preallocated"; break;
-          case bc::attr_swift_self:
-          case bc::attr_swift_error:
-          case bc::attr_swift_async: out.unsupported = "Swift calling convention"; break;
-          default: break;
-        }
-      }
-      if (p.bits & (air::attr::byval | air::attr::sret))
-        for (const bc::Attribute& a : attrs)
-          if (a.form == bc::Attribute::Integer && a.kind == bc::attr_alignment && is_power_of_two(a.value))
-            p.align_log2 = uint16_t(std::countr_zero(a.value));
-      if (!p.bits) continue;
-      if (g.index == bc::attr_return_index) {
-        out.result_attrs |= p.bits;
-      } else {
-        s.param_entries.push_back({g.index - 1, p});
-      }
-    }
-    out.count = uint32_t(s.param_entries.size()) - out.first;
-    std::sort(s.param_entries.begin() + out.first, s.param_entries.end(),
-              [](const ParamEntry& a, const ParamEntry& b) { return a.param < b.param; });
-  }
-}
-
 Result<void> import_symbols(ImportState& s) {
   const bc::Module& m = s.bitcode;
   air::Module& out = s.air;
@@ -334,6 +230,8 @@ Result<void> import_symbols(ImportState& s) {
     }
     out.symbols.push_back(y);
   }
+
+  LODE_TRY(resolve_attribute_symbols(s));
 
   // Library functions that intrinsics stand for.
   std::unordered_map<std::string, air::SymbolIndex> library;

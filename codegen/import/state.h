@@ -27,10 +27,14 @@ struct AttributeSummary {
   uint32_t function_flags = 0;  // air::function_flags
   uint16_t call_flags = 0;      // air::callflags
   uint16_t result_attrs = 0;
-  uint8_t stack_align_log2 = 0;
   bool wide_vectors = false;    // the function passes vectors of more than 128 bits in registers of that width (x86_64: AVX)
   uint32_t first = 0, count = 0;  // ParamEntry, by rising param
-  const char* unsupported = nullptr;
+  air::Requests requests;         // its symbols come from resolve_attribute_symbols()
+  std::string_view probe_symbol, patchable_section, fentry, entry_call, exit_call;
+  air::SymbolIndex entry_symbol, exit_symbol;
+  // What is refused, with the reason, as an error's text; empty: nothing.
+  std::string refused_function;   // in a definition with this list
+  std::string refused_call;       // in a call with it, or of a function that has it
 };
 
 struct FunctionScratch;
@@ -53,6 +57,7 @@ struct ImportState {
   std::vector<uint32_t> scope_files;       // by node of scopes: index into air.files for DIFile nodes, else 0
   std::unordered_map<std::string, uint32_t> file_numbers;  // path -> index into air.files
   air::TypeId pointer_int;                 // the integer of the pointer's width
+  bool wasm = false;                       // the triple's machine, else what the size of a pointer says
   bool has_trap = false;                   // llvm.trap or the like is declared
 
   mutable std::mutex pool_lock;
@@ -103,15 +108,23 @@ class Folder {
 
 // module_import.cpp
 Result<void> import_types(ImportState& s);
+// attributes.cpp
 void summarise_attributes(ImportState& s);
+Result<void> resolve_attribute_symbols(ImportState& s);
+// module_import.cpp
 Result<void> import_symbols(ImportState& s);
 // data_import.cpp: initialisers, llvm.used and friends, aliases
 Result<void> import_data(ImportState& s);
+// thunks.cpp: a function of the module's without a body in the bitcode; body_of says none
+void add_indirect_thunk(ImportState& s);
+void make_indirect_thunk(const ImportState& s, air::FunctionIndex f, air::Function& out);
 // module_asm.cpp
 Result<void> apply_module_asm(ImportState& s);
 // debug_import.cpp
 void number_files(const ImportState& s, const bc::DebugScopes& scopes, std::vector<uint32_t>& out);
 Result<void> import_scopes(ImportState& s);
+// module_flags.cpp
+Result<void> import_module_flags(ImportState& s);
 // function_import.cpp
 Result<void> import_function(const ImportState& s, uint32_t body, FunctionScratch& scratch, air::Function& out);
 // AIR block numbers by bitcode block number, none for those that the import drops.

@@ -17,7 +17,8 @@ Result<void> Selector::run(air::Function& fn, const LowerContext& context, mir::
   address_ = wasm64_ ? ValueType::i64 : ValueType::i32;
   LODE_TRY(air::legalize(fn, *context.module, legalize_options(features_)));
   // Whoever asks for a canary gets one where the frame has anything.
-  protected_ = (fn.flags & air::function_flags::stack_protect) &&
+  namespace flag = air::function_flags;
+  protected_ = (fn.flags & (flag::stack_protect | flag::stack_protect_strong | flag::stack_protect_req)) &&
                (!fn.slots.empty() || std::any_of(fn.insts.begin(), fn.insts.end(), [](const air::Inst& i) { return i.op == air::Op::alloca; }));
   const Signature* own = signature(fn.type);
   if (!own) return error(problem_);

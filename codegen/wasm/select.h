@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "codegen/slot_sharing.h"
 #include "codegen/wasm/abi.h"
 #include "codegen/wasm/structure.h"
 #include "codegen/wasm/target.h"
@@ -133,6 +134,7 @@ class Selector final : public codegen::LowerScratch {
   std::vector<NodeId> edge_arguments_;   // of AIR edge e: from edge_arguments_first_[e]
   std::vector<uint32_t> edge_arguments_first_;
   Signature own_signature_, call_signature_, other_signature_;
+  codegen::SlotSharing sharing_;
   std::vector<FrameSlot> slots_;
   struct CopySlot {
     uint32_t inst, argument, slot;

@@ -78,10 +78,11 @@ Selector::CallPlan Selector::plan_call(const air::CallSite& site) {
 }
 
 Result<void> Selector::scan_frame() {
+  sharing_.run(*fn_);
   slots_.assign(fn_->slots.size(), {});
   for (size_t i = 0; i < slots_.size(); i++) {
-    slots_[i].size = fn_->slots[i].size;
-    slots_[i].align_log2 = fn_->slots[i].align_log2;
+    slots_[i].size = sharing_.slots[i].size;
+    slots_[i].align_log2 = sharing_.slots[i].align_log2;
   }
   vararg_slot_ = none;
   copy_slots_.clear();
@@ -92,7 +93,7 @@ Result<void> Selector::scan_frame() {
     for (uint32_t i = block.first_inst; i < block.first_inst + block.inst_count; i++) {
       const air::Inst& inst = fn_->insts[i];
       if (inst.op == AirOp::slot_addr) {
-        slots_[inst.a].uses += value_uses_[inst.result.value];
+        slots_[sharing_.place[inst.a]].uses += value_uses_[inst.result.value];
         continue;
       }
       if (inst.op != AirOp::call) continue;
@@ -118,6 +119,7 @@ Result<void> Selector::scan_frame() {
     slots_.push_back({vararg_size, 4, 4, 0});
   }
   LODE_ASSIGN(frame_layout_, layout_frame(slots_));
+  for (size_t i = 0; i < fn_->slots.size(); i++) slots_[i].offset = slots_[sharing_.place[i]].offset;
   if (protected_) {
     canary_ = frame_layout_.size;
     frame_layout_.size += 16;
@@ -200,13 +202,15 @@ bool Selector::lower_intrinsic(const air::Inst& inst, const air::CallSite& site)
 // The call before a `ret` as the function's last act.
 bool Selector::make_tail_call(BlockInfo& block, uint32_t ret) {
   const air::Block& air_block = fn_->blocks[block.air];
-  if (ret == air_block.first_inst || fn_->insts[ret - 1].op != AirOp::call) return false;
-  const air::Inst& inst = fn_->insts[ret - 1];
+  uint32_t call = ret;
+  while (call > air_block.first_inst && fn_->insts[call - 1].op == AirOp::lifetime_end) call--;
+  if (call-- == air_block.first_inst || fn_->insts[call].op != AirOp::call) return false;
+  const air::Inst& inst = fn_->insts[call];
   const air::CallSite& site = fn_->calls[inst.a];
   if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) || site.flags & air::callflags::notail || !has(Feature::tail_call)) return false;
   if (protected_ && !(site.flags & air::callflags::musttail)) return false;  // the canary is looked at after the call
   NodeId id = last_call_.node;
-  if (id == no_node || last_call_.inst != ret - 1 || !last_call_.plain || last_call_.results != own_signature_.results) return false;
+  if (id == no_node || last_call_.inst != call || !last_call_.plain || last_call_.results != own_signature_.results) return false;
   if (!own_signature_.results.empty()) {
     if (fn_->extra[fn_->insts[ret].a] != 1) return false;
     air::ValueId v(fn_->extra[fn_->insts[ret].a + 1]);

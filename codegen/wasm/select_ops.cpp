@@ -43,7 +43,7 @@ void Selector::lower_inst(uint32_t index) {
     case AirOp::cmpxchg: case AirOp::fence:
       return lower_memory(index);
     case AirOp::call: return lower_call(index);
-    case AirOp::prefetch: case AirOp::va_end: return;
+    case AirOp::prefetch: case AirOp::va_end: case AirOp::lifetime_start: case AirOp::lifetime_end: return;
     case AirOp::return_address: return define(inst, int_const(address_, 0));
     case AirOp::frame_address: return define(inst, inst.a == 0 ? frame_address(0) : int_const(address_, 0));
     case AirOp::read_cycle_counter: return define(inst, int_const(value_type(*types_, inst.type), 0));

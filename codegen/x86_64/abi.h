@@ -63,8 +63,8 @@ struct Convention {
   Clobber clobbers;          // what a call of such a function destroys
   bool by_position = false;  // the Microsoft way of passing arguments
 };
-// `no_caller_saved`: the function attribute of that name, which keeps everything.
-const Convention& convention_of(air::CallConv conv, bool no_caller_saved);
+// `no_caller_saved_registers`: the function attribute of that name, which keeps everything.
+const Convention& convention_of(air::CallConv conv, bool no_caller_saved_registers);
 
 // Hardware numbers of the argument registers, in order.
 inline constexpr uint8_t gp_arguments[6] = {7, 6, 2, 1, 8, 9};  // rdi rsi rdx rcx r8 r9

@@ -50,6 +50,11 @@ void append_cfi(std::span<const CfiRow> rows, std::span<const uint32_t> branch_b
         out.push_back(dwarf_gp[reg::rsp]);
         append_uleb(out, uint32_t(r.value));
         break;
+      case CfiRow::Kind::cfa_r11:
+        out.push_back(0x0c);
+        out.push_back(dwarf_gp[reg::r11]);
+        append_uleb(out, uint32_t(r.value));
+        break;
       case CfiRow::Kind::saved:
         out.push_back(uint8_t(0x80 | dwarf_gp[r.reg]));
         append_uleb(out, uint32_t(r.value) / 8);

@@ -446,7 +446,13 @@ Result<void> Assembler::run() {
   if (w_.code.size() < size_t{fn_.count} * 8 + 256) w_.code.resize(size_t{fn_.count} * 8 + 256);
   w_.places.resize(size_t{fn_.count} + 1);
   begin_ = p_ = w_.code.data();
-  p_ = put_prologue(p_, frame_, begin_, w_.cfi);
+  static_assert(max_prologue_code <= 256);
+  p_ = put_prologue(p_, frame_, begin_, w_.cfi, [&](uint8_t* p) {
+    p_ = p;
+    jump_to_reference(frame_.probe_reference, true);
+    return p_;
+  });
+  if (!decode_.ok) return damaged();
 
   for (uint32_t i = 0; i < fn_.count; i++) {
     reserve(max_frame_code + 16);
@@ -532,8 +538,8 @@ Result<void> Assembler::run() {
         }
         break;
       case Form::pseudo_ref:
-        if (Op(op) == Op::call_ref) {
-          jump_to_reference(o, true);
+        if (Op(op) != Op::jmp_ref) {
+          jump_to_reference(o, Op(op) == Op::call_ref);
         } else {
           epilogue(true);
           jump_to_reference(o, false);

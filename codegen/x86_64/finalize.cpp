@@ -1,5 +1,7 @@
 #include "codegen/x86_64/finalize.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 
 #include "base/bytes.h"
@@ -23,6 +25,7 @@ constexpr uint8_t gp_frame[] = {0, 1, 2, 6, 7, 8, 9, 10, 11, 3, 14, 15, 12, 13};
 constexpr uint8_t gp_base[] = {0, 1, 2, 6, 7, 8, 9, 10, 11, 14, 15, 12, 13};
 constexpr uint8_t fp_scratch = 47;  // xmm15
 constexpr uint8_t fp_all[] = {32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46};
+constexpr uint64_t gp_argument_mask = gp_set({7, 6, 2, 1, 8, 9});
 
 }  // namespace
 
@@ -35,6 +38,10 @@ class Finalizer {
     bool dynamic = s_.dynamic_frame_, base_pointer = dynamic && s_.max_slot_align_log2_ > 4;
     // Slots of more than the stack's own alignment are laid out behind a masked rsp: rbp then reaches the arguments (codegen/frame.h).
     bool frame_pointer = dynamic || s_.max_slot_align_log2_ > 4 || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
+    // One that only profilers and debuggers want gives way to a statement that names rbp.
+    if (!(s_.asm_registers_ >> reg::rbp & 1))
+      frame_pointer |= (s_.fn_->flags & air::function_flags::frame_pointer) ||
+                       ((s_.fn_->flags & air::function_flags::frame_pointer_non_leaf) && s_.has_calls_);
     const bool naked = s_.fn_->flags & air::function_flags::naked;
     if (naked) frame_pointer = false;
     info.gp_order = base_pointer ? std::span<const uint8_t>(gp_base) : frame_pointer ? std::span<const uint8_t>(gp_frame) : std::span<const uint8_t>(gp_plain);
@@ -43,6 +50,15 @@ class Finalizer {
     info.clobbers = clobbered_by;
     info.fp_scratch = fp_scratch;
     info.share_homes = !s_.calls_setjmp_;
+    std::array<uint8_t, 16> without_scratch;
+    if (!s_.implicit_sse_) {
+      // What stands between two slots goes through a general register, which no convention and no statement here names.
+      for (uint8_t r : {reg::r15, reg::r14, reg::r13, reg::r12})
+        if (!(s_.asm_registers_ >> r & 1)) info.gp_scratch = r;
+      if (info.gp_scratch == 255) return error("inline assembly that uses r12 to r15 in a function that may not use SSE registers for copies");
+      auto end = std::remove_copy(info.gp_order.begin(), info.gp_order.end(), without_scratch.begin(), info.gp_scratch);
+      info.gp_order = {without_scratch.data(), size_t(end - without_scratch.begin())};
+    }
     if (frame_pointer && (s_.asm_registers_ >> reg::rbp & 1)) return error("inline assembly that uses rbp in a function that needs it as its frame pointer");
     if (base_pointer && (s_.asm_registers_ >> reg::rbx & 1)) return error("inline assembly that uses rbx in a function with both dynamic and over-aligned stack memory");
     if (base_pointer && s_.builtin_setjmp_) return error("__builtin_setjmp in a function with both dynamic and over-aligned stack memory");
@@ -55,6 +71,10 @@ class Finalizer {
 #ifndef NDEBUG
     if (std::string problem = check(info); !problem.empty()) return error("internal error: " + problem);
 #endif
+    used_ = s_.allocation_.used;
+    if (info.gp_scratch != 255 || s_.fn_->requests.zero_registers != air::ZeroRegisters::none)
+      for (const Edit& e : s_.allocation_.edits)
+        if (!e.dst.is_slot()) used_ |= uint64_t{1} << e.dst.value;
 
     first_slot_ = ~0u;
     for (const codegen::SpillSlot& slot : s_.allocation_.slots) {
@@ -69,8 +89,13 @@ class Finalizer {
     if (dynamic) flags |= frame::dynamic;
     if (base_pointer) flags |= frame::base_pointer;
     if ((s_.fn_->flags & air::function_flags::no_red_zone) || s_.builtin_setjmp_) flags |= frame::no_red_zone;
+    if (s_.fn_->requests.zero_registers != air::ZeroRegisters::none) flags |= frame::plain_epilogue;
+    if (s_.fn_->flags & air::function_flags::probe_stack) {
+      if (s_.fn_->requests.probe_symbol.valid()) w_.probe_by_call(s_.probe_reference());
+      else w_.probe_inline(s_.probe_interval());
+    }
     w_.set_frame_flags(flags);
-    w_.save_registers(uint16_t((s_.builtin_setjmp_ ? saved_by_sysv & ~uint64_t{1 << 5} : s_.allocation_.used) & saved_by_sysv));
+    w_.save_registers(uint16_t((s_.builtin_setjmp_ ? saved_by_sysv & ~uint64_t{1 << 5} : used_) & saved_by_sysv));
     uint32_t outgoing = s_.outgoing_bytes_;
     if (dynamic) outgoing = uint32_t(align_up(outgoing, s_.max_dynamic_align_));
     w_.need_outgoing(outgoing);
@@ -179,6 +204,7 @@ class Finalizer {
   bool failed_ = false;
   std::optional<Error> problem_;
   std::vector<ThrowingCall> calls_;
+  uint64_t used_ = 0;  // physical registers that are written anywhere
 
   static uint8_t hardware(Location l) { return uint8_t(l.value & 15); }
   Mem slot(Location l, int32_t disp = 0) const { return Mem::slot(first_slot_ + l.slot_index(), disp); }
@@ -226,7 +252,7 @@ class Finalizer {
       unsigned op = v.op & op_mask;
       if (op >= pseudo_first) {
         if (op == p_branch || op == p_branch_oeq || op == p_branch_une) return true;
-        if (op == p_jump || op == p_return || op == p_tail_call || op == p_indirect_jump || op == p_jump_table || op == p_unreachable) return false;
+        if (op == p_jump || op == p_return || op == p_tail_call || op == p_indirect_jump || op == p_thunk_jump || op == p_jump_table || op == p_unreachable) return false;
         if (op == p_inline_asm) return true;
         continue;
       }
@@ -397,6 +423,50 @@ class Finalizer {
     }
   }
 
+  // rsp = (rsp - size) & mask in steps, each of which begins with a touch of what the last one reached.
+  void probed_sub_rsp(uint8_t size, uint8_t end, uint32_t mask) {
+    Label test = w_.new_label(), again = w_.new_label();
+    w_.rr(Op::mov64rr, end, reg::rsp);
+    w_.rr(Op::sub64rr, end, size);
+    if (mask) w_.ri(Op::and64ri, end, int32_t(mask));
+    w_.jmp(test);
+    w_.bind(again);
+    w_.mi(Op::or64mi, Mem::at(reg::rsp), 0);
+    w_.ri(Op::sub64ri, reg::rsp, int32_t(s_.probe_interval()));
+    w_.bind(test);
+    w_.rr(Op::cmp64rr, reg::rsp, end);
+    w_.jcc(Cond::a, again);
+    w_.rr(Op::mov64rr, reg::rsp, end);
+    w_.mi(Op::or64mi, Mem::at(reg::rsp), 0);
+  }
+
+  // zero-call-used-regs: what the function leaves by (`v`) reads stays, and so do callee-saved registers.
+  void zero_registers(const VInst& v) {
+    using Z = air::ZeroRegisters;
+    const Z mode = s_.fn_->requests.zero_registers;
+    if (mode == Z::none) return;
+    const bool gpr_only = mode == Z::used_gpr_arg || mode == Z::used_gpr || mode == Z::all_gpr_arg || mode == Z::all_gpr;
+    const bool arguments = mode == Z::used_gpr_arg || mode == Z::used_arg || mode == Z::all_gpr_arg || mode == Z::all_arg;
+    uint64_t set = all_registers;
+    if (arguments) set = gp_argument_mask | xmm_set(0, 7);
+    set &= ~s_.convention_->saved;
+    if (gpr_only || !s_.has_sse_) set &= 0xffff;
+    if (mode < Z::all_gpr_arg) set &= used_;
+    unsigned x87_results = v.op == p_return ? v.a : 0;
+    uint32_t count;
+    const codegen::Operand* operands = code_.operands_of(v, count);
+    for (uint32_t k = 0; k < count; k++)
+      if (operands[k].reg().is_physical()) set &= ~(uint64_t{1} << operands[k].reg().value);
+    if (mode == Z::all && s_.has_sse_) {  // the x87 registers too, as far as they hold no result
+      for (unsigned k = x87_results; k < 8; k++) w_.op(Op::fldz);
+      for (unsigned k = x87_results; k < 8; k++) w_.r(Op::fstp_st, 0);
+    }
+    for (uint8_t r = 0; r < 16; r++)
+      if (set >> r & 1) w_.zero(r);
+    for (uint8_t r = 0; r < 16; r++)
+      if (set >> (32 + r) & 1) w_.rr(Op::xorps_rr, r, r);
+  }
+
   void setjmp(uint8_t result, uint8_t buffer) {
     Label again = w_.new_label(), both = w_.new_label();
     w_.lea_label(result, again);
@@ -452,16 +522,21 @@ class Finalizer {
         if (v.b == ~0u) w_.r(Op::jmp64r, hardware(at[0]));
         else w_.m(Op::jmp64m, memory(s_.mems_[v.b], at));
         break;
+      case p_thunk_jump: w_.goto_ref(v.b); break;
       case p_return:
         load_kept(v);
-        w_.ret();
+        zero_registers(v);
+        if (s_.fn_->flags & air::function_flags::return_thunk) w_.jmp_ref(s_.runtime_reference(air::RuntimeFunction::return_thunk));
+        else w_.ret();
         break;
       case p_tail_call:
         load_kept(v);
+        zero_registers(v);
         if (v.b == 1) w_.tail64r(11);
         else w_.jmp_ref(v.a);
         break;
       case p_sub_rsp: w_.rr(Op::sub64rr, 4, hardware(at[0])); break;
+      case p_probed_sub_rsp: probed_sub_rsp(hardware(at[0]), hardware(at[1]), v.a); break;
       case p_and_rsp: w_.ri(Op::and64ri, 4, int32_t(v.a)); break;
       case p_mov_from_rsp: w_.rr(Op::mov64rr, hardware(at[0]), 4); break;
       case p_mov_to_rsp: w_.rr(Op::mov64rr, 4, hardware(at[0])); break;

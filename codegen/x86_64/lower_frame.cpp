@@ -1,6 +1,7 @@
-// Prologue and epilogue. Choices that save bytes: an adjustment by 8 is a push or pop of a scratch register (popping rcx, which is one
-// unless the third word of a structure is returned in it, or the convention keeps it), one by 128 is made with
-// the 8-bit immediate of the opposite sign, `leave` undoes a frame that saved nothing but rbp.
+// Prologue and epilogue; the pages of large frames (-fstack-clash-protection, Rust's default). Choices that save bytes: an
+// adjustment by 8 is a push or pop of a scratch register (popping rcx, which is one unless the third word of a structure is
+// returned in it, or the convention keeps it), one by 128 is made with the 8-bit immediate of the opposite sign, `leave` undoes a
+// frame that saved nothing but rbp.
 #include "codegen/x86_64/lower_frame.h"
 
 #include <bit>
@@ -25,14 +26,18 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
     return f;
   }
   f.keeps_rcx = flags & frame::keeps_rcx;
+  f.plain_epilogue = flags & frame::plain_epilogue;
+  const uint32_t probe = fn.frame[frame::word_probe];
+  if (probe >> 31) f.probe_reference = probe & 0x7fffffff;
+  else f.probe_interval = probe & ~15u;
 
   size_t n = fn.locals.size() / frame::slot_bytes;
   wanted.resize(n);
   for (size_t i = 0; i < n; i++) {
     const uint8_t* record = &fn.locals[frame::slot_bytes * i];
     uint32_t tail = load_le<uint32_t>(record + 4);
-    if ((tail & 0xff) > 30) return error("a stack object's alignment is beyond 2^30");
-    wanted[i] = {load_le<uint32_t>(record), uint32_t{1} << (tail & 0xff), tail >> 8};
+    if ((tail & 31) > 30) return error("a stack object's alignment is beyond 2^30");
+    wanted[i] = {load_le<uint32_t>(record), uint32_t{1} << (tail & 31), tail >> 8, codegen::SlotZone(tail >> 5 & 7)};
   }
   codegen::FrameInput in;
   in.slots = wanted;
@@ -77,7 +82,111 @@ uint8_t* add_rsp(uint8_t* p, int64_t delta) {  // delta in -2^31 .. 2^31; 0 is n
 
 }  // namespace
 
-uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows) {
+namespace {
+
+constexpr uint32_t probed_by_call = 4096;  // from this size on
+
+// rsp -= f.size, and its rounding down, for a frame whose pages have to be touched in order: a guard page below the stack
+// stops it then, wherever the stack ends. What was pushed has been touched; up to an interval below the last touch is left
+// to whoever comes next, whose return address will be pushed there. r11 is free at a function's entry.
+class Probing {
+ public:
+  Probing(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows, int32_t depth)
+      : p_(p), f_(f), text_(text), rows_(rows), depth_(depth), interval_(f.probe_interval) {}
+
+  uint8_t* run() {
+    uint32_t untouched = f_.align_log2 ? align() : 0;
+    uint64_t left = f_.size;
+    if (untouched && untouched + left > interval_) {
+      grow(interval_ - untouched);
+      touch();
+      left -= interval_ - untouched;
+      untouched = 0;
+    }
+    if (left > uint64_t{max_unrolled} * interval_) {
+      const uint64_t looped = left / interval_ * interval_;
+      loop(uint32_t(looped));
+      left -= looped;
+    } else {
+      for (; left > interval_; left -= interval_) {
+        grow(interval_);
+        touch();
+      }
+    }
+    grow(uint32_t(left));
+    return p_;
+  }
+
+ private:
+  static constexpr unsigned max_unrolled = 8;  // steps
+
+  void row(CfiRow::Kind kind, int32_t value) {
+    if (f_.cfi && !f_.frame_pointer) rows_.push_back({uint32_t(p_ - text_), 0, kind, 0, value});
+  }
+  void touch() {  // or: what is there already stays
+    Address a;
+    a.base = reg::rsp;
+    p_ = encode_mi(p_, info(Op::or64mi), a, 0);
+  }
+  void grow(uint32_t bytes) {
+    if (!bytes) return;
+    p_ = add_rsp(p_, -int64_t(bytes));
+    depth_ += int32_t(bytes);
+    row(CfiRow::Kind::cfa_offset, depth_);
+  }
+  void jump_back(Cond cc, const uint8_t* to) {
+    *p_++ = uint8_t(0x70 | uint8_t(cc));
+    *p_ = uint8_t(to - (p_ + 1));
+    p_++;
+  }
+  void loop(uint32_t bytes) {
+    Address a;
+    a.base = reg::rsp;
+    a.disp = -int32_t(bytes);
+    p_ = encode_rm(p_, info(Op::lea64rm), reg::r11, a);
+    depth_ += int32_t(bytes);
+    row(CfiRow::Kind::cfa_r11, depth_);
+    const uint8_t* again = p_;
+    p_ = add_rsp(p_, -int64_t(interval_));
+    touch();
+    p_ = encode_rr(p_, info(Op::cmp64rr), reg::rsp, reg::r11);
+    jump_back(Cond::ne, again);
+    row(CfiRow::Kind::cfa_rsp, depth_);
+  }
+  // Returns how far rsp may be below the last touch. There is a frame pointer here, so the CFA stays where it is.
+  uint32_t align() {
+    const uint32_t bytes = 1u << f_.align_log2;
+    if (bytes < interval_) {
+      p_ = encode_ri(p_, info(Op::and64ri), reg::rsp, -int64_t(bytes));
+      return bytes;
+    }
+    p_ = encode_rr(p_, info(Op::mov64rr), reg::r11, reg::rsp);
+    p_ = encode_ri(p_, info(Op::and64ri), reg::r11, -int64_t(bytes));
+    *p_++ = 0xeb;  // to where rsp is lowered and compared
+    uint8_t* skip = p_++;
+    const uint8_t* again = p_;
+    touch();
+    *skip = uint8_t(p_ - (skip + 1));
+    p_ = add_rsp(p_, -int64_t(interval_));
+    p_ = encode_rr(p_, info(Op::cmp64rr), reg::rsp, reg::r11);
+    jump_back(Cond::a, again);
+    p_ = encode_rr(p_, info(Op::mov64rr), reg::rsp, reg::r11);
+    touch();
+    return 0;
+  }
+
+  uint8_t* p_;
+  const FramePlan& f_;
+  const uint8_t* text_;
+  std::vector<CfiRow>& rows_;
+  int32_t depth_;  // the CFA minus rsp, without a frame pointer
+  uint32_t interval_;
+};
+
+}  // namespace
+
+uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows,
+                      const std::function<uint8_t*(uint8_t*)>& call) {
   auto row = [&](CfiRow::Kind kind, int32_t value, uint8_t reg = 0) {
     if (f.cfi) rows.push_back({uint32_t(p - text), 0, kind, reg, value});
   };
@@ -99,13 +208,25 @@ uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::
   // A register keeps its value until the body starts, so one row after the last push serves for all.
   for (unsigned r = 0, at = first; r < 16; r++)
     if (f.pushed >> r & 1) row(CfiRow::Kind::saved, int32_t(at += 8), uint8_t(r));
-  if (f.size) {
-    if (f.size == 8 && !f.align_log2) p = encode_r(p, info(Op::push64r), reg::rax);
-    else p = add_rsp(p, -int64_t(f.size));
-    depth += int32_t(f.size);
-    if (!f.frame_pointer) row(CfiRow::Kind::cfa_offset, depth);
+  if (f.probe_interval && uint64_t{f.size} + (f.align_log2 ? uint64_t{1} << f.align_log2 : 0) > f.probe_interval) {
+    p = Probing(p, f, text, rows, depth).run();
+  } else {
+    const bool by_call = f.probe_reference != FramePlan::no_probe && f.size >= probed_by_call;
+    if (f.size) {
+      if (by_call) {
+        p = encode_ri(p, info(Op::mov32ri), reg::rax, int32_t(f.size));
+        p = call(p);
+        p = encode_rr(p, info(Op::sub64rr), reg::rsp, reg::rax);
+      } else if (f.size == 8 && !f.align_log2) {
+        p = encode_r(p, info(Op::push64r), reg::rax);
+      } else {
+        p = add_rsp(p, -int64_t(f.size));
+      }
+      depth += int32_t(f.size);
+      if (!f.frame_pointer) row(CfiRow::Kind::cfa_offset, depth);
+    }
+    if (f.align_log2) p = encode_ri(p, info(Op::and64ri), reg::rsp, -(int64_t{1} << f.align_log2));
   }
-  if (f.align_log2) p = encode_ri(p, info(Op::and64ri), reg::rsp, -(int64_t{1} << f.align_log2));
   if (f.base_pointer) p = encode_rr(p, info(Op::mov64rr), reg::rbx, reg::rsp);
   return p;
 }
@@ -138,7 +259,7 @@ uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* 
     return p;
   }
   if (f.size) {
-    if (f.size == 8 && !tail && !f.keeps_rcx) p = encode_r(p, info(Op::pop64r), reg::rcx);
+    if (f.size == 8 && !tail && !f.keeps_rcx && !f.plain_epilogue) p = encode_r(p, info(Op::pop64r), reg::rcx);
     else p = add_rsp(p, f.size);
     depth -= int32_t(f.size);
     row(CfiRow::Kind::cfa_offset, depth);

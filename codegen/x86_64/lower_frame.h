@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "base/result.h"
@@ -25,6 +26,10 @@ struct FramePlan {
   int32_t incoming_disp = 0;   // of the first stack argument
   bool cfi = true;
   bool keeps_rcx = false;      // see frame::keeps_rcx
+  bool plain_epilogue = false;
+  uint32_t probe_interval = 0;           // not 0: a frame is touched at least once in so many bytes while it grows
+  uint32_t probe_reference = no_probe;   // the function that touches it
+  static constexpr uint32_t no_probe = ~0u;
 };
 
 // Fills `slots` with the displacement of each slot from layout.slot_base. Error: the frame does not fit in 31 bits, or damaged words.
@@ -32,7 +37,7 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
 
 // A row of unwind information: from this offset on (see emit) the rule holds.
 struct CfiRow {
-  enum class Kind : uint8_t { cfa_offset, cfa_rbp, cfa_rsp, saved, remember, restore };
+  enum class Kind : uint8_t { cfa_offset, cfa_rbp, cfa_rsp, cfa_r11, saved, remember, restore };
   uint32_t offset;    // in the text without branches
   uint32_t branches;  // branches before it
   Kind kind;
@@ -40,11 +45,13 @@ struct CfiRow {
   int32_t value;      // cfa_*: offset of the CFA from the register; saved: bytes below the CFA
 };
 
-// Longest prologue or epilogue, in bytes.
-inline constexpr unsigned max_frame_code = 64;
+// Longest epilogue, and longest prologue, in bytes.
+inline constexpr unsigned max_frame_code = 64, max_prologue_code = 240;
 
 // Write at p and return the end. Rows are appended with offsets relative to `text` and the given number of branches before.
-uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows);
+// `call` writes a call of the plan's probe_reference.
+uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows,
+                      const std::function<uint8_t*(uint8_t*)>& call);
 // Up to, but not including, the `ret` or jump. A tail call keeps the argument registers.
 uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches, std::vector<CfiRow>& rows);
 

@@ -144,15 +144,17 @@ struct Mem {
   bool operator==(const Mem&) const = default;
 };
 
-// FunctionDraft::frame. The slots are in `locals`, 8 bytes each: size 32 bits, alignment log2 8 bits, weight 24 bits (hot slots come
-// nearer to rsp).
+// FunctionDraft::frame. The slots are in `locals`, 8 bytes each: size 32 bits, alignment log2 5 bits, zone 3 bits (stack protectors),
+// weight 24 bits (hot slots come nearer to rsp).
 namespace frame {
 inline constexpr unsigned slot_bytes = 8;
-enum : unsigned { word_saved = 0, word_outgoing = 1, word_flags = 2, word_exceptions = 3, word_asm_sections = 4 };
+enum : unsigned { word_saved = 0, word_outgoing = 1, word_flags = 2, word_exceptions = 3, word_asm_sections = 4, word_probe = 5 };
 // word_saved: mask of general registers to save (bit = hardware number, only callee-saved ones)
 // word_outgoing: bytes of the outgoing argument area
 // word_asm_sections: 1 + index in extra of the record of codegen/asm_sections.h, or 0
 // word_exceptions: 1 + index in extra of the exception table's record (codegen/exception_table.h), or 0
+// word_probe: how a large frame is touched while it grows. 0: not at all; below 2^31: at least once in so many bytes, a multiple of 16;
+// from 2^31 on: by the function that is the reference in the low 31 bits, which gets the size in rax and changes no register
 enum : uint32_t {
   has_calls = 1,
   frame_pointer = 2,  // rbp is the frame pointer and not allocated: dynamic alloca, or asked for
@@ -162,6 +164,7 @@ enum : uint32_t {
   no_cfi = 32,
   naked = 64,  // no prologue and no epilogue: the text is the body's alone
   keeps_rcx = 128,    // rcx has a value for the caller behind the body: the epilogue has no scratch register
+  plain_epilogue = 1 << 12,  // the epilogue writes no register that it does not restore
 };
 }  // namespace frame
 

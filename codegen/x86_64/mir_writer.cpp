@@ -252,13 +252,13 @@ uint32_t MirWriter::add_constant(std::span<const uint8_t> bytes, unsigned align)
   return offset;
 }
 
-uint32_t MirWriter::add_slot(uint32_t size, uint32_t align) {
+uint32_t MirWriter::add_slot(uint32_t size, uint32_t align, codegen::SlotZone zone) {
   auto& locals = draft_.locals;
   uint32_t log2 = 0;
   while (log2 < 31 && 1u << log2 < align) log2++;
   uint32_t n = uint32_t(slot_uses_.size());
   append_le(locals, size);
-  append_le(locals, log2);
+  append_le(locals, log2 | uint32_t(zone) << 5);
   slot_uses_.push_back(0);
   return n;
 }

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "codegen/asm_sections.h"
 #include "codegen/exception_table.h"
+#include "codegen/frame.h"
 #include "codegen/x86_64/mir.h"
 
 namespace lode::x86_64 {
@@ -66,6 +67,7 @@ class MirWriter {
   void ret() { push(make_tag(Op::ret), 0); }
   void call_ref(uint32_t reference);
   void jmp_ref(uint32_t reference) { push(make_tag(Op::jmp_ref), reference); }  // tail call
+  void goto_ref(uint32_t reference) { push(make_tag(Op::goto_ref), reference); }  // leaves the frame as it is
   void tail64r(uint8_t target) { push(make_tag(Op::tail64r), target); }         // target is caller-saved
   // Jumps to labels[index]. The index is zero-extended to 64 bits and within bounds. Clobbers both registers and the flags.
   void jump_table(uint8_t index, uint8_t scratch, std::span<const Label> labels);
@@ -85,7 +87,10 @@ class MirWriter {
 
   // ---- frame
   // What is used most comes nearest to rsp: a slot's weight is the number of instructions that name it.
-  uint32_t add_slot(uint32_t size, uint32_t align);
+  uint32_t add_slot(uint32_t size, uint32_t align, codegen::SlotZone zone = codegen::SlotZone::rest);
+  // See frame::word_probe.
+  void probe_inline(uint32_t interval) { draft_.frame[frame::word_probe] = interval; }
+  void probe_by_call(uint32_t reference) { draft_.frame[frame::word_probe] = 1u << 31 | reference; }
   void need_outgoing(uint32_t bytes) { if (bytes > draft_.frame[frame::word_outgoing]) draft_.frame[frame::word_outgoing] = bytes; }
   void save_registers(uint16_t gp_mask) { draft_.frame[frame::word_saved] |= gp_mask & callee_saved_gp; }
   uint32_t frame_flags() const { return draft_.frame[frame::word_flags]; }

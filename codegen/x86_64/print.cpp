@@ -166,7 +166,7 @@ std::string print_function(const mir::FunctionView& fn) {
   s += ", outgoing " + std::to_string(fn.frame[frame::word_outgoing]) + ", flags " + std::to_string(fn.frame[frame::word_flags]) + "\n";
   for (size_t i = 0; i + frame::slot_bytes <= fn.locals.size(); i += frame::slot_bytes)
     s += "slot" + std::to_string(i / frame::slot_bytes) + ": " + std::to_string(load_le<uint32_t>(&fn.locals[i])) + " align 2^" +
-         std::to_string(fn.locals[i + 4]) + "\n";
+         std::to_string(fn.locals[i + 4] & 31) + (fn.locals[i + 4] >> 5 ? " zone " + std::to_string(fn.locals[i + 4] >> 5) : "") + "\n";
   for (size_t i = 0; i < fn.references.size(); i++) {
     const mir::Reference& r = fn.references[i];
     s += "ref" + std::to_string(i) + ": symbol " + (r.symbol.valid() ? std::to_string(r.symbol.value) : "none") + plus(r.addend) +

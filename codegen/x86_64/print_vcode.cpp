@@ -12,8 +12,8 @@ namespace lode::x86_64 {
 namespace {
 std::string register_name(uint32_t r) { return r < 32 ? fmt::format("g{}", r) : fmt::format("x{}", r - 32); }
 std::string location_name(codegen::Location l) { return l.is_slot() ? fmt::format("[s{}]", l.slot_index()) : register_name(l.value); }
-const char* pseudo_names[] = {"copy", "parallel_copy", "constant", "zero_fp", "indirect_jump", "jump", "branch", "branch_oeq", "branch_une", "jump_table", "return",
-                              "tail_call", "sub_rsp", "mov_from_rsp", "mov_to_rsp", "outgoing_end", "and_rsp", "label_address", "inline_asm", "nothing",
+const char* pseudo_names[] = {"copy", "parallel_copy", "constant", "zero_fp", "indirect_jump", "thunk_jump", "jump", "branch", "branch_oeq", "branch_une", "jump_table", "return",
+                              "tail_call", "sub_rsp", "probed_sub_rsp", "mov_from_rsp", "mov_to_rsp", "outgoing_end", "and_rsp", "label_address", "inline_asm", "nothing",
                               "unreachable", "frame_address", "setjmp", "longjmp", "invoke"};
 static_assert(sizeof(pseudo_names) / sizeof(pseudo_names[0]) == pseudo_end - pseudo_first);
 }  // namespace

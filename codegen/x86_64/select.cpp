@@ -114,10 +114,13 @@ void Selector::prepare() {
   has_calls_ = dynamic_frame_ = calls_setjmp_ = builtin_setjmp_ = false;
   vararg_slot_ = ~0u;
   frame_pointer_ = returns_rcx_ = false;
-  convention_ = &convention_of(f.conv, f.flags & air::function_flags::no_caller_saved);
+  convention_ = &convention_of(f.conv, f.flags & air::function_flags::no_caller_saved_registers);
   max_dynamic_align_ = 16;
   max_slot_align_log2_ = 0;
   tail_call_ = ~0u;
+  has_sse_ = !(f.flags & air::function_flags::no_sse);
+  implicit_sse_ = has_sse_ && !(f.flags & air::function_flags::no_implicit_float);
+  canary_slot_ = canary_failure_ = ~0u;
 
   uses_.assign(f.values.size(), 0);
   reg_.assign(f.values.size(), Reg{});
@@ -146,17 +149,23 @@ void Selector::prepare() {
   prepare_indirect_branches();
 
   slots_.clear();
-  for (const air::StackSlot& s : f.slots) slots_.push_back(new_slot(s.size, s.align_log2));
+  protection_.run(f, module_->types);
+  sharing_.run(f, protection_.zones);
+  auto zone = [&](uint32_t s) { return protection_.zones.empty() ? codegen::SlotZone::rest : protection_.zones[s]; };
+  for (uint32_t s = 0; s < f.slots.size(); s++)
+    slots_.push_back(sharing_.place[s] == s ? new_slot(sharing_.slots[s].size, sharing_.slots[s].align_log2, zone(s)) : ~0u);
+  for (uint32_t s = 0; s < f.slots.size(); s++) slots_[s] = slots_[sharing_.place[s]];
+  if (protection_.needed) canary_slot_ = new_slot(8, 3, codegen::SlotZone::canary);
   prepare_exceptions();
 }
 
-uint32_t Selector::new_slot(uint64_t size, unsigned align_log2) {
+uint32_t Selector::new_slot(uint64_t size, unsigned align_log2, codegen::SlotZone zone) {
   if (size > 0x7fffffff || align_log2 > 28) {
     fail("a local of more than 2 GiB");
     size = 8;
   }
   if (align_log2 > max_slot_align_log2_) max_slot_align_log2_ = align_log2;
-  return writer_->add_slot(uint32_t(size), 1u << align_log2);
+  return writer_->add_slot(uint32_t(size), 1u << align_log2, zone);
 }
 
 Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& context, mir::FunctionDraft& out) {
@@ -184,6 +193,7 @@ Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& conte
     if (!failure_.empty()) return error_at(where(), failure_);
   }
   fill_shared_landings();
+  fill_canary_failure();
   assemble_blocks();
   if (!failure_.empty()) return error_at(where(), failure_);
   clock.stop();
@@ -210,9 +220,11 @@ void Selector::select_block(uint32_t b) {
     if (!(t & (air::traits::Write | air::traits::Effect | air::traits::Term)) && !(i.result.valid() && is_wanted(i.result)) &&
         !(i.op == AirOp::load && epoch_[k] != next_epoch(k)))
       continue;
+    const size_t before = buffer_.size();
     select_inst(i);
     flush();
     if (!failure_.empty()) return;
+    if (canary_slot_ != ~0u && ends_protected(i, before)) check_canary(b);
   }
   if (b == 0) {
     cur_inst_ = ~0u;
@@ -220,6 +232,59 @@ void Selector::select_block(uint32_t b) {
     flush();
   }
   pending_[b].end = uint32_t(buffer_.size());
+}
+
+// ---- stack protector: codegen/stack_protection.h ---------------------------------------------------------------------------
+//
+// The canary is checked before each return and each tail call, and before calls that do not return but may unwind (a throw), because
+// unwinding trusts what lies above the canary. Not before calls that end the process: that is LLVM's rule too.
+
+bool Selector::ends_protected(const Inst& i, size_t selected_before) {
+  if (i.op == AirOp::ret) return buffer_.size() != selected_before;  // else a tail call returns
+  if (i.op != AirOp::call && i.op != AirOp::invoke) return false;
+  if (cur_inst_ == tail_call_) return true;
+  const uint16_t flags = fn_->calls[i.a].flags;
+  return (flags & air::callflags::noreturn) && !(flags & air::callflags::nounwind);
+}
+
+// What has been selected of the block at hand moves to a block of its own, which is reached when the canary is whole.
+void Selector::check_canary(uint32_t b) {
+  const uint32_t first = pending_[b].first_made, last = pending_[b].last_made;
+  const uint32_t after = uint32_t(pending_.size());
+  pending_.push_back({uint32_t(made_.size()), 0, pending_[b].frequency, ~0u, ~0u, first});
+  made_.insert(made_.end(), buffer_.rbegin(), buffer_.rend() - ptrdiff_t(pending_[b].begin));
+  pending_[after].end = uint32_t(made_.size());
+  buffer_.resize(pending_[b].begin);
+  pending_[b].first_made = after;
+  pending_[b].last_made = first == ~0u ? after : last;
+  if (canary_failure_ == ~0u) {
+    canary_failure_ = uint32_t(pending_.size());
+    pending_.push_back({});
+    pending_.back().frequency = 1.0f / 65536;
+  }
+  Reg now = gp(8);
+  const VMem source = canary_source();
+  emit_mem(unsigned(Op::mov64rm), {def(now)}, source);
+  emit_mem(unsigned(Op::cmp64rm), {use(now)}, slot_mem(canary_slot_));
+  branch({Cond::ne, 0}, canary_failure_, after);
+  flush();
+}
+
+// Behind everything else.
+void Selector::fill_canary_failure() {
+  if (canary_failure_ == ~0u) return;
+  Pending& source = pending_[flow_.order.back()];
+  (source.first_made == ~0u ? source.first_made : pending_[source.last_made].next_made) = canary_failure_;
+  source.last_made = canary_failure_;
+  cur_inst_ = ~0u;
+  fill_made(canary_failure_, [&] {
+    call_runtime(air::RuntimeFunction::stack_chk_fail, {}, {}, Reg{});
+    emit(p_unreachable, {}, 0, codegen::vflags::terminator);
+  });
+}
+
+uint32_t Selector::runtime_reference(air::RuntimeFunction f) {
+  return writer_->add_reference(context_->runtime[unsigned(f)], 0, mir::ReferenceKind::call);
 }
 
 bool Selector::is_wanted(ValueId v) const {
@@ -336,7 +401,7 @@ void Selector::assemble_blocks() {
       switch (v.op & op_mask) {
         case p_jump: case p_invoke: target(v.a); break;
         case p_branch: case p_branch_oeq: case p_branch_une: target(v.a); target(v.b); break;
-        case p_jump_table: case p_indirect_jump: {
+        case p_jump_table: case p_indirect_jump: case p_thunk_jump: {
           JumpTable& t = tables_[v.a];
           for (uint32_t j = 0; j < t.count; j++) {
             uint32_t& to = table_targets_[t.first + j];

@@ -53,7 +53,7 @@ void Selector::store_variadic_arguments() {
     return;
   }
   for (unsigned k = entry_.gp_used; k < 6; k++) store_gp(gp_arguments[k], slot_mem(vararg_slot_, int32_t(8 * k)));
-  for (unsigned k = entry_.sse_used; k < 8; k++) {
+  for (unsigned k = entry_.sse_used; k < 8 && implicit_sse_; k++) {
     vcode_.entry_defs |= uint64_t{1} << (fp_base + k);
     emit_mem(unsigned(Op::movaps_mr), {use(Reg{fp_base + k})}, slot_mem(vararg_slot_, int32_t(48 + 16 * k)));
   }
@@ -115,6 +115,41 @@ void Selector::select_entry() {
       load_reg(result_reg(v), type_of(v), reg_mem(address));
     }
   }
+  if (canary_slot_ != ~0u) {
+    Reg canary = gp(8);
+    const VMem source = canary_source();
+    emit_mem(unsigned(Op::mov64rm), {def(canary)}, source);
+    emit_mem(unsigned(Op::mov64mr), {use(canary)}, slot_mem(canary_slot_));
+  }
+}
+
+// Where the process keeps the value of its canaries: by default in the thread control block (System V psABI, "Thread-local storage";
+// the C libraries reserve the place).
+VMem Selector::canary_source() {
+  using Requests = air::ModuleRequests;
+  const Requests& r = module_->requests;
+  const bool global = r.guard == Requests::Guard::global;
+  VMem m;
+  if (r.guard_symbol.valid()) {
+    const air::Constant c{ConstantKind::Symbol, TypeTable::ptr, r.guard_symbol.value, 0};
+    const bool direct = symbol_is_direct(c);
+    if (!direct && !global) fail("a stack protector whose value is a symbol of a segment and not of this program");
+    if (direct) {
+      m.kind = Mem::Kind::symbol;
+      m.id = reference(c, mir::ReferenceKind::direct, 0);
+    } else {
+      m = reg_mem(symbol_address(c));
+    }
+  } else if (global) {
+    Reg address = gp(8);
+    emit(unsigned(Op::lea_ref), {def(address)},
+         writer_->add_reference(context_->runtime[unsigned(air::RuntimeFunction::stack_chk_guard)], 0, mir::ReferenceKind::got));
+    m = reg_mem(address);
+  } else {
+    m = plain(Mem::Kind::absolute, r.guard_offset);
+  }
+  if (!global) m.segment = uint8_t(r.guard_segment == Requests::GuardSegment::gs ? Segment::gs : Segment::fs);
+  return m;
 }
 
 void Selector::select_va_start(const Inst& i) {
@@ -125,7 +160,7 @@ void Selector::select_va_start(const Inst& i) {
     emit_mem(unsigned(Op::mov64mr), {use(area)}, address(i.va()));
     return;
   }
-  if (vararg_slot_ == ~0u) vararg_slot_ = new_slot(176, 4);
+  if (vararg_slot_ == ~0u) vararg_slot_ = new_slot(implicit_sse_ ? 176 : 48, 4);
   VMem list = address(i.va());
   Reg area = gp(8), save = gp(8);
   emit_mem(unsigned(Op::mov32mi), {}, list, entry_.gp_used * 8u);
@@ -158,8 +193,7 @@ void Selector::call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> g
   if (!copies.empty()) emit_list(p_parallel_copy, copies, 0, ~0u, vf::parallel_copy, 0);
   Reg rax{0};
   if (result.valid()) ops.push_back(def(rax));
-  uint32_t ref = writer_->add_reference(context_->runtime[unsigned(f)], 0, mir::ReferenceKind::call);
-  emit_list(unsigned(Op::call_ref), ops, ref, ~0u, 0, clobber_call);
+  emit_list(unsigned(Op::call_ref), ops, runtime_reference(f), ~0u, 0, clobber_call);
   if (result.valid()) copy(result, rax);
 }
 
@@ -212,7 +246,7 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
 }
 
 const Convention& Selector::convention_of_call(const air::CallSite& site) const {
-  return convention_of(site.conv, site.flags & air::callflags::no_caller_saved);
+  return convention_of(site.conv, site.flags & air::callflags::no_caller_saved_registers);
 }
 
 // For an argument that is passed by the address of a copy: makes the copy.
@@ -352,10 +386,14 @@ void Selector::select_call(const Inst& i) {
   VMem target{};
   Reg target_reg{};
   uint32_t target_ref = ~0u;
-  bool indirect_memory = false;
+  bool indirect_memory = false, thunk = false;
   const air::Constant* callee = fn_->constant(site.callee);
   if (callee && (callee->kind == ConstantKind::Runtime || (callee->kind == ConstantKind::Symbol && callee->bits == 0))) {
     target_ref = reference(*callee, mir::ReferenceKind::call, 0);
+  } else if (fn_->flags & air::function_flags::retpoline_calls) {
+    target_reg = reg_of(site.callee);
+    target_ref = indirect_thunk();
+    thunk = true;
   } else if (!tail && can_fold_load(site.callee, 64)) {
     target = fold_load(site.callee);
     indirect_memory = true;
@@ -419,7 +457,7 @@ void Selector::select_call(const Inst& i) {
     }
   }
   Reg rax{0}, r11{11};
-  if (target_reg.valid() && tail) {
+  if (target_reg.valid() && (tail || thunk)) {
     copies.push_back(def(r11));
     copies.push_back(use(target_reg));
     ops.push_back(use(r11));
@@ -443,7 +481,7 @@ void Selector::select_call(const Inst& i) {
     ops.push_back(use(rax));
   }
   if (tail) {
-    emit_list(p_tail_call, ops, target_ref, target_reg.valid() ? 1 : 0, vf::terminator, 0);
+    emit_list(p_tail_call, ops, target_ref, target_reg.valid() && !thunk ? 1 : 0, vf::terminator, 0);
     return;
   }
 
@@ -478,7 +516,7 @@ void Selector::select_call(const Inst& i) {
     uint32_t mem = uint32_t(mems_.size());
     mems_.push_back(target);
     emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, flags, clobbers);
-  } else if (target_reg.valid()) {
+  } else if (target_reg.valid() && !thunk) {
     ops.push_back(address_use(target_reg));
     emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobbers);
   } else {
@@ -529,6 +567,12 @@ void Selector::copy_results(const Inst& i, const air::CallSite& site, const std:
   }
 }
 
+// The function that jumps to r11 without the processor foreseeing where to.
+uint32_t Selector::indirect_thunk() {
+  const bool external = fn_->flags & air::function_flags::external_thunk;
+  return runtime_reference(external ? air::RuntimeFunction::external_indirect_thunk : air::RuntimeFunction::indirect_thunk);
+}
+
 // A call through a type without parameters of a function that is not variadic by type: C's unprototyped calls pass al all the same.
 bool Selector::callee_unprototyped(const air::CallSite& site) const {
   return module_->types[site.function_type].field_count == 0 && site.arg_count != 0;
@@ -538,9 +582,10 @@ void Selector::select_return(const Inst& i) {
   uint32_t n = fn_->extra[i.a];
   const uint32_t* values = &fn_->extra[i.a + 1];
   const air::Block& block = fn_->blocks[cur_block_];
-  // The call may stand before the extracts of its result that the return lists.
+  // The call may stand before the extracts of its result that the return lists, and before the ends of slots' lifetimes.
   uint32_t before = cur_inst_;
-  while (before > block.first_inst && fn_->insts[before - 1].op == AirOp::extract) before--;
+  auto between = [](AirOp op) { return op == AirOp::extract || op == AirOp::lifetime_end; };
+  while (before > block.first_inst && between(fn_->insts[before - 1].op)) before--;
   if (before > block.first_inst && is_tail_call(before - 1, i)) {
     tail_call_ = before - 1;
     return;
@@ -591,7 +636,8 @@ void Selector::select_return(const Inst& i) {
   }
   if (!copies_.empty()) emit_list(p_parallel_copy, copies_, 0, ~0u, vf::parallel_copy, 0);
   for (auto& [r, value] : constants) constant_into(r, value);
-  emit_list(p_return, ops_, 0, ~0u, vf::terminator, 0);
+  const auto x87 = std::count_if(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; });
+  emit_list(p_return, ops_, uint32_t(x87), ~0u, vf::terminator, 0);
 }
 
 void Selector::select_misc(const Inst& i) {

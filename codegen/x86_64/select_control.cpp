@@ -586,7 +586,12 @@ void Selector::select_indirect_branch(const Inst& i) {
   }
   t.count = uint32_t(table_targets_.size()) - t.first;
   tables_.push_back(t);
-  if (can_fold_load(i.va(), 64)) {
+  if (fn_->flags & air::function_flags::retpoline_branches) {
+    Reg r11{11};
+    copy(r11, reg_of(i.va()));
+    emit(p_thunk_jump, {use(r11)}, uint32_t(tables_.size() - 1), vf::terminator);
+    cur_.back().b = indirect_thunk();
+  } else if (can_fold_load(i.va(), 64)) {
     emit_mem(p_indirect_jump, {}, fold_load(i.va()), uint32_t(tables_.size() - 1), vf::terminator);
   } else {
     emit(p_indirect_jump, {use(reg_of(i.va()))}, uint32_t(tables_.size() - 1), vf::terminator);
@@ -630,6 +635,8 @@ void Selector::select_switch(const Inst& i) {
   std::sort(cases_.begin(), cases_.end(), [](const Case& a, const Case& b) { return a.value < b.value; });
   Reg value = bits < 32 ? sign_extended(i.va(), 32) : reg_of(i.va());
   unsigned wide = bits == 64 ? 64 : 32;
+  // The jump through a table is an indirect branch.
+  const bool tables = !(fn_->flags & (air::function_flags::no_jump_tables | air::function_flags::retpoline_branches));
   // Runs: [first, last] in cases_, greedily as long as the density holds.
   runs_.clear();
   for (size_t k = 0; k < cases_.size();) {
@@ -639,7 +646,7 @@ void Selector::select_switch(const Inst& i) {
       if (range > 100000) break;
       if ((j - k + 1) * 10 >= (range + 1) * 4) best = j;
     }
-    if (best - k + 1 < 4) best = k;
+    if (best - k + 1 < 4 || !tables) best = k;
     // Neighbours with one target form a range even without a table.
     if (best == k)
       while (best + 1 < cases_.size() && cases_[best + 1].target == cases_[k].target && cases_[best + 1].value == cases_[best].value + 1) best++;

@@ -436,16 +436,16 @@ namespace {
 struct Piece {
   uint32_t offset, bytes;
 };
-// Moves of 16, 8, 4, 2, 1 bytes that cover `size`; the last ones overlap where that saves a move.
-unsigned pieces_of(uint64_t size, Piece* out) {
+// Moves of at most `widest` (16 or 8), and 4, 2, 1 bytes that cover `size`; the last ones overlap where that saves a move.
+unsigned pieces_of(uint64_t size, uint32_t widest, Piece* out) {
   unsigned n = 0;
   uint32_t at = 0, left = uint32_t(size);
   while (left) {
-    uint32_t w = left >= 16 ? 16 : left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-    if (w < 16 && left != w && size >= 2 * w) {  // one wider move that ends at the end
+    uint32_t w = left >= widest ? widest : left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    if (w < widest && left != w && size >= 2 * w) {  // one wider move that ends at the end
       uint32_t wide = 2 * w;
       while (wide < left) wide *= 2;
-      if (wide <= 16 && wide <= size) {
+      if (wide <= widest && wide <= size) {
         out[n++] = {uint32_t(size) - wide, wide};
         return n;
       }
@@ -460,7 +460,7 @@ unsigned pieces_of(uint64_t size, Piece* out) {
 
 void Selector::copy_block(const VMem& dst, const VMem& src, uint64_t size) {
   Piece pieces[64];
-  unsigned n = pieces_of(size, pieces);
+  unsigned n = pieces_of(size, implicit_sse_ ? 16 : 8, pieces);
   Reg regs[64];
   // Groups of four keep the register pressure low; the callers use more only when source and destination do not overlap.
   for (unsigned k = 0; k < n; k += 4) {
@@ -480,7 +480,7 @@ void Selector::copy_block(const VMem& dst, const VMem& src, uint64_t size) {
 
 void Selector::fill_block(const VMem& dst, uint64_t size, uint8_t byte) {
   Piece pieces[64];
-  unsigned n = pieces_of(size, pieces);
+  unsigned n = pieces_of(size, implicit_sse_ ? 16 : 8, pieces);
   uint64_t pattern = byte * 0x0101010101010101ull;
   Reg wide{}, eight{};
   for (unsigned k = 0; k < n; k++) {
@@ -519,7 +519,7 @@ void Selector::select_block_memory(const Inst& i) {
     // memmove: everything is loaded before anything is stored, so no more than four moves.
     if (i.op != AirOp::memset && size > 0 && size <= (i.op == AirOp::memmove ? 64 : 128)) {
       Piece pieces[64];
-      if (i.op == AirOp::memcpy || pieces_of(uint64_t(size), pieces) <= 4) {
+      if (i.op == AirOp::memcpy || pieces_of(uint64_t(size), implicit_sse_ ? 16 : 8, pieces) <= 4) {
         VMem dst = address(i.va()), src = address(i.vb());
         copy_block(dst, src, uint64_t(size));
         return;
@@ -600,8 +600,20 @@ void Selector::select_alloca(const Inst& i) {
   VMem rounded = reg_mem(zero_extended(i.va(), 64), 15);
   emit_mem(unsigned(Op::lea64rm), {def(size)}, rounded);
   emit_imm(unsigned(Op::and64ri), {mod(size)}, -16);
-  emit(p_sub_rsp, {use(size)});
-  if (align > 16) emit(p_and_rsp, {}, uint32_t(-int32_t(align)));
+  const uint32_t mask = align > 16 ? uint32_t(-int32_t(align)) : 0;
+  const bool probed = fn_->flags & air::function_flags::probe_stack;
+  if (probed && !fn_->requests.probe_symbol.valid()) {
+    emit(p_probed_sub_rsp, {use(size), def_early(gp(8))}, mask);
+  } else {
+    Reg rax{0}, by = probed ? rax : size;
+    if (probed) {  // by a function that gets the size in rax and changes no register
+      has_calls_ = true;
+      copy(rax, size);
+      emit(unsigned(Op::call_ref), {use(rax)}, probe_reference());
+    }
+    emit(p_sub_rsp, {use(by)});
+    if (mask) emit(p_and_rsp, {}, mask);
+  }
   emit(p_outgoing_end, {def(result)}, uint32_t(align));
 }
 

@@ -18,6 +18,7 @@
 // rematerialised constant is always `mov`, and the finaliser turns it into `xor` where the flags are dead.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -30,6 +31,8 @@
 #include "codegen/analysis.h"
 #include "codegen/exception_table.h"
 #include "codegen/regalloc.h"
+#include "codegen/slot_sharing.h"
+#include "codegen/stack_protection.h"
 #include "codegen/target.h"
 #include "codegen/vcode.h"
 #include "codegen/x86_64/abi.h"
@@ -56,6 +59,7 @@ enum Pseudo : uint16_t {
   p_constant,             // {def}; a = index in immediates_: mov, or xor where flags are dead
   p_zero_fp,              // {def}: xorps with itself
   p_indirect_jump,        // {use}, or the registers of memory operand b; a = index in tables_: the possible targets
+  p_thunk_jump,           // {use r11}: a = index in tables_, b = reference of the thunk that jumps to r11
   p_jump,                 // a = target block
   p_branch,               // condition in the op; a = block if true, b = block if false
   p_branch_oeq,           // ZF && !PF;   a, b
@@ -64,6 +68,7 @@ enum Pseudo : uint16_t {
   p_return,
   p_tail_call,            // a = reference index; or {use} register when b = 1
   p_sub_rsp,              // {use}: rsp -= operand
+  p_probed_sub_rsp,       // {use, def_early scratch}: the same, rounded down by the mask a (0: not), touching what is passed
   p_mov_from_rsp,         // {def}
   p_mov_to_rsp,           // {use}
   p_outgoing_end,         // {def}: rsp + size of the outgoing area: where a dynamic alloca starts
@@ -117,6 +122,10 @@ class Selector : public codegen::LowerScratch {
   void assemble_blocks();
   void flush();          // moves cur_ to the block's buffer, reversed
   uint32_t next_epoch(uint32_t inst) const;
+  bool ends_protected(const air::Inst& i, size_t selected_before);
+  void check_canary(uint32_t block);
+  void fill_canary_failure();
+  VMem canary_source();
   void fail(const char* what);   // the function cannot be compiled; the first reason counts
 
   // ---- emission into cur_, in execution order
@@ -126,7 +135,10 @@ class Selector : public codegen::LowerScratch {
   void emit_list(unsigned op, const std::vector<Operand>& ops, uint32_t a, uint32_t b, uint8_t flags, uint8_t clobbers);
   static unsigned with_cond(Op op, Cond c) { return unsigned(op) | unsigned(c) << 12; }
   Reg gp(unsigned bytes) { return vcode_.new_vreg(RegClass::gp, bytes); }
-  Reg fp(unsigned bytes) { return vcode_.new_vreg(RegClass::fp, bytes); }
+  Reg fp(unsigned bytes) {
+    if (!has_sse_) fail("floating point in a function compiled without SSE");
+    return vcode_.new_vreg(RegClass::fp, bytes);
+  }
   void copy(Reg dst, Reg src) { emit(p_copy, {def(dst), use(src)}, 0, codegen::vflags::copy); }
   static Operand use(Reg r) { return Operand::make(r, Role::use); }
   static Operand late(Reg r) { return Operand::make(r, Role::use_late); }
@@ -169,7 +181,7 @@ class Selector : public codegen::LowerScratch {
   ValueId f80_source(ValueId v) const;
   uint32_t f80_slot(ValueId v);                // the frame slot where the f80 value v lives (made when asked for)
   void load_f80(ValueId v);                    // push on the x87 stack
-  uint32_t new_slot(uint64_t size, unsigned align_log2);
+  uint32_t new_slot(uint64_t size, unsigned align_log2, codegen::SlotZone zone = codegen::SlotZone::rest);
 
   // ---- addresses and memory (select_memory.cpp)
   VMem address(ValueId pointer, int64_t disp = 0);
@@ -251,6 +263,7 @@ class Selector : public codegen::LowerScratch {
   uint32_t edge_block(uint32_t edge);                  // the VBlock an edge leads to: its target, or a new block with the copies
   void edge_copies(uint32_t edge, bool through_slots = false);
   uint32_t new_block(float frequency, uint32_t behind = ~0u);  // laid out behind that AIR block; ~0: the one at hand
+  uint32_t runtime_reference(air::RuntimeFunction f);
   void select_return(const air::Inst& i);
   void prepare_indirect_branches();
   void select_indirect_branch(const air::Inst& i);
@@ -293,6 +306,12 @@ class Selector : public codegen::LowerScratch {
   bool lay_out_entry();
   bool is_tail_call(uint32_t call, const air::Inst& ret);
   const Convention& convention_of_call(const air::CallSite& site) const;
+  uint32_t indirect_thunk();
+  // psABI pages; steps are multiples of the stack's alignment that fit an immediate.
+  uint32_t probe_interval() const { return std::clamp<uint32_t>(fn_->requests.probe_size & ~15u, 16, 1u << 30); }
+  uint32_t probe_reference() {
+    return writer_->add_reference(context_->symbols[fn_->requests.probe_symbol.value], 0, mir::ReferenceKind::call);
+  }
   bool callee_unprototyped(const air::CallSite& site) const;
   Reg frame_of(uint32_t level);
   std::string check_widths() const;  // check_widths.cpp
@@ -311,6 +330,8 @@ class Selector : public codegen::LowerScratch {
   codegen::RegisterAllocator allocator_;
   codegen::Allocation allocation_;
   codegen::CfgAnalysis flow_;
+  codegen::SlotSharing sharing_;
+  codegen::StackProtection protection_;
 
   // per function
   std::vector<uint32_t> uses_;        // by value: number of uses
@@ -367,6 +388,9 @@ class Selector : public codegen::LowerScratch {
   uint32_t cur_inst_ = 0, cur_block_ = 0;
   uint32_t outgoing_bytes_ = 0;
   bool has_calls_ = false, dynamic_frame_ = false, calls_setjmp_ = false;
+  bool has_sse_ = true, implicit_sse_ = true;  // implicit: SSE registers may serve where the code names no floating point
+  uint32_t canary_slot_ = ~0u;        // the function has a stack protector
+  uint32_t canary_failure_ = ~0u;     // the VBlock that reports the damage
   uint32_t vararg_slot_ = ~0u;
   bool frame_pointer_ = false;        // __builtin_frame_address and its like
   bool builtin_setjmp_ = false;       // eh_sjlj_setjmp

@@ -1,6 +1,5 @@
 // Attribute groups and lists (PARAMATTR_GROUP_BLOCK, PARAMATTR_BLOCK). A group is a set of attributes for one position
-// (the function, its result, a parameter); a list names groups. Attribute kinds that are not known are kept by number:
-// an attribute may always be ignored, except for those that AttrKind names.
+// (the function, its result, a parameter); a list names groups. Attribute kinds that are not known are kept by number.
 #include "formats/bitcode/reader_parts.h"
 
 namespace lode::formats::bitcode {
@@ -74,12 +73,14 @@ bool read_attribute_groups(Cursor& c, Module& m) {
           case 7: {  // one constant range
             if (i >= c.size()) return c.fail_malformed(groups_name);
             uint64_t width = c[i++];
+            a.form = Attribute::Range;
             if (!skip_range(c, i, width)) return c.fail_malformed(groups_name);
             break;
           }
           case 8: {  // several of one width
             if (c.size() - i < 2) return c.fail_malformed(groups_name);
             uint64_t n = c[i++], width = c[i++];
+            a.form = Attribute::Range;
             if (n > c.size()) return c.fail_malformed(groups_name);
             for (uint64_t k = 0; k < n; k++)
               if (!skip_range(c, i, width)) return c.fail_malformed(groups_name);

@@ -8,7 +8,7 @@ namespace lode::formats::bitcode {
 namespace {
 
 enum Code : uint32_t {
-  string_old = 1, name = 4, kind = 6, named_node = 10, file = 16, compile_unit = 20, subprogram = 21, lexical_block = 22,
+  value = 2, node = 3, name = 4, kind = 6, named_node = 10, file = 16, compile_unit = 20, subprogram = 21, lexical_block = 22,
   lexical_block_file = 23, strings = 35, global_decl_attachment = 36, index_offset = 38, index = 39,
 };
 
@@ -53,15 +53,36 @@ bool read_text(Cursor& c, DebugScopes& out) {
 bool read_block(Cursor& c, DebugScopes& out) {
   using Node = DebugScopes::Node;
   if (!c.enter_block()) return false;
+  bool flags_follow = false;
   while (c.next_record()) {
     auto field = [&](uint32_t i) { return i < c.size() && c[i] <= 0xffffffff ? uint32_t(c[i]) : 0; };
     switch (c.code()) {
       case strings:
         if (!read_text(c, out)) return false;
         break;
-      case name:
-      case kind:
+      case name: {
+        static constexpr std::string_view flags = "llvm.module.flags";
+        flags_follow = c.size() == flags.size();
+        for (uint32_t i = 0; flags_follow && i < flags.size(); i++) flags_follow = c[i] == uint8_t(flags[i]);
+        break;
+      }
       case named_node:
+        if (flags_follow)
+          for (uint32_t i = 0; i < c.size(); i++) out.flags.push_back(field(i));
+        flags_follow = false;
+        break;
+      case value: out.nodes.push_back({Node::Value, field(1), 0}); break;
+      case node:
+        if (c.size() == 1) {
+          out.nodes.push_back({Node::Single, field(0), 0});
+        } else if (c.size() == 3) {
+          out.nodes.push_back({Node::Triple, uint32_t(out.triples.size()), 0});
+          out.triples.push_back({{field(0), field(1), field(2)}});
+        } else {
+          out.nodes.push_back({});
+        }
+        break;
+      case kind:
       case global_decl_attachment:
       case index_offset:
       case index: break;
@@ -114,6 +135,23 @@ DebugScopes::SourceFile DebugScopes::file(uint32_t number) const {
   return {text(n->a), text(n->b)};
 }
 
+std::vector<ModuleFlag> module_flags(const DebugScopes& module) {
+  using Node = DebugScopes::Node;
+  std::vector<ModuleFlag> out;
+  for (uint32_t number : module.flags) {
+    const Node* n = module.node(number);
+    if (!n || n->kind != Node::Triple) continue;
+    const uint32_t* operands = module.triples[n->a].operands;
+    ModuleFlag flag;
+    flag.name = module.text(operands[1]);
+    flag.text = module.text(operands[2]);
+    const Node* v = operands[2] ? module.node(operands[2] - 1) : nullptr;
+    if (v && v->kind == Node::Value) flag.value = v->a;
+    out.push_back(flag);
+  }
+  return out;
+}
+
 Result<DebugScopes> read_scopes(const Module& m) {
   DebugScopes out;
   if (m.metadata_bit == 0) return out;
@@ -126,6 +164,8 @@ Result<DebugScopes> read_scopes(const Module& m) {
 Result<void> read_body_scopes(const Module& m, const DebugScopes& outer, uint32_t body, DebugScopes& out) {
   out.nodes.clear();
   out.strings.clear();
+  out.triples.clear();
+  out.flags.clear();
   out.first = outer.end();
   out.outer = &outer;
   Cursor c(m.stream, &m.block_info);

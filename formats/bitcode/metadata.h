@@ -1,4 +1,4 @@
-// As much of the metadata as gives source files to debug locations.
+// As much of the metadata as gives source files to debug locations, the module's flags, and functions' type numbers.
 //
 // Metadata is numbered: first the strings, then the nodes, first of the module's block, then of the function's block, if it
 // has one (clang puts what only one function uses there: even its DIFile). A DebugLoc's scope is a DISubprogram or a lexical
@@ -15,9 +15,10 @@ namespace lode::formats::bitcode {
 
 struct DebugScopes {
   struct Node {
-    enum Kind : uint8_t { Other, Text, File, Scope, Unit };
+    enum Kind : uint8_t { Other, Text, File, Scope, Unit, Value, Single, Triple };
     Kind kind = Other;
-    uint32_t a = 0;  // Text: index into strings; File: number + 1 of the name; Scope: number + 1 of the file
+    uint32_t a = 0;  // Text: index into strings; File: number + 1 of the name; Scope: number + 1 of the file; Value: value;
+                     // Single: number + 1 of the operand; Triple: index into triples
     uint32_t b = 0;  // File: number + 1 of the directory; Scope: number + 1 of the scope around it
   };
   struct SourceFile {
@@ -26,6 +27,11 @@ struct DebugScopes {
   uint32_t first = 0;                      // the number of nodes[0]
   std::vector<Node> nodes;
   std::vector<std::string_view> strings;   // into the file
+  struct Triple {
+    uint32_t operands[3];                  // numbers + 1
+  };
+  std::vector<Triple> triples;
+  std::vector<uint32_t> flags;             // of the module: the nodes of !llvm.module.flags
   const DebugScopes* outer = nullptr;      // a function's: the module's, with lower numbers
   bool has_units = false;                  // there is a compile unit, so functions may have locations
 
@@ -36,6 +42,13 @@ struct DebugScopes {
   uint32_t file_of(uint32_t scope_plus_one) const;
   SourceFile file(uint32_t number) const;
 };
+
+struct ModuleFlag {
+  std::string_view name;
+  uint32_t value = none;   // a value of the module, or none
+  std::string_view text;   // a string in its place
+};
+std::vector<ModuleFlag> module_flags(const DebugScopes& module);
 
 Result<DebugScopes> read_scopes(const Module& m);
 // `outer` is the module's and must outlive `out`. Empty when the function has no metadata block.

@@ -149,19 +149,12 @@ struct Comdat {
   ComdatKind kind = ComdatKind::Any;
 };
 
-// Attribute kinds are the numbers of the format; those that a linker's code generator acts upon have names here.
-enum AttrKind : uint32_t {
-  attr_alignment = 1, attr_always_inline = 2, attr_byval = 3, attr_inreg = 5, attr_naked = 7, attr_nest = 8,
-  attr_no_inline = 14, attr_no_red_zone = 16, attr_noreturn = 17, attr_nounwind = 18, attr_returned = 22,
-  attr_returns_twice = 23, attr_sext = 24, attr_stack_alignment = 25, attr_ssp = 26, attr_ssp_req = 27,
-  attr_ssp_strong = 28, attr_sret = 29, attr_uwtable = 33, attr_zext = 34, attr_cold = 36, attr_inalloca = 38,
-  attr_swift_self = 46, attr_swift_error = 47, attr_strictfp = 54, attr_nocf_check = 56, attr_shadow_call_stack = 59,
-  attr_preallocated = 65, attr_byref = 69, attr_hot = 72, attr_swift_async = 75, attr_element_type = 77,
-};
+// Attribute kinds are the numbers of the format; these are the ones that readers of single attributes ask for.
+enum AttrKind : uint32_t { attr_alignment = 1, attr_byval = 3, attr_sret = 29, attr_element_type = 77 };
 struct Attribute {
-  enum Form : uint8_t { Flag, Integer, String, Type };
+  enum Form : uint8_t { Flag, Integer, String, Type, Range };
   Form form = Flag;
-  uint32_t kind = 0;            // Flag, Integer, Type
+  uint32_t kind = 0;            // all but String
   uint64_t value = 0;           // Integer: the value; Type: the type index, or none
   std::string_view key, text;   // String
 };

@@ -35,6 +35,29 @@ static std::string call(const Module& m, const std::string& name, std::vector<Sc
   return s;
 }
 
+TEST_CASE("AIR builder: lifetimes of slots") {
+  ModuleBuilder m("example");
+  FunctionBuilder f(m, m.declare_function("f", m.function_type(m.i32(), {m.i32()})));
+  ValueId a = f.slot_of(m.i32()), b = f.slot_of(m.i32());
+  f.lifetime(Op::lifetime_start, b);
+  f.store(f.param(0), b);
+  ValueId v = f.load(m.i32(), b);
+  f.lifetime(Op::lifetime_end, b);
+  f.lifetime(Op::lifetime_start, a);
+  f.store(v, a);
+  v = f.load(m.i32(), a);
+  f.lifetime(Op::lifetime_end, a);
+  f.ret(v);
+  f.finish();
+  Module module = m.take();
+  verify(module);
+  const std::string text = *print_module(module);
+  CHECK(text.find("lifetime_start s1") < text.find("lifetime_start s0"));
+  CHECK(module.in_memory[0].lifetime_markers);
+  CHECK(call(module, "f", {7}, false) == "7");
+  CHECK(call(module, "f", {7}, true) == "7");
+}
+
 TEST_CASE("AIR builder: hello, data, a loop over a slice") {
   ModuleBuilder m("example");
   SymbolIndex puts = m.declare_function("puts", m.function_type(m.i32(), {m.ptr()}));

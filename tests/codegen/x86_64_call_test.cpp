@@ -132,8 +132,8 @@ TEST_CASE("x86_64 calls: each convention keeps the registers that it says", "[x8
               {"cc(preserve_most)", x86_64::saved_by_preserve_most & ~uint64_t{1}},  // rax is the result
               {"cc(preserve_all)", x86_64::saved_by_preserve_all & ~uint64_t{1}},
               {"cc(win64)", x86_64::saved_by_win64},
-              {"no_caller_saved", x86_64::all_registers & ~uint64_t{1}},
-              {"cc(win64) no_caller_saved", x86_64::all_registers & ~uint64_t{1}}};
+              {"no_caller_saved_registers", x86_64::all_registers & ~uint64_t{1}},
+              {"cc(win64) no_caller_saved_registers", x86_64::all_registers & ~uint64_t{1}}};
   for (const Row& row : rows) {
     INFO(row.suffix);
     const uint64_t changed = changed_by(row.suffix, destroy_all);
@@ -155,7 +155,7 @@ TEST_CASE("x86_64 calls: each convention keeps the registers that it says", "[x8
 }
 
 TEST_CASE("x86_64 calls: a value stays in a register that the callee keeps", "[x86_64]") {
-  for (const char* conv : {"cc(preserve_most)", "cc(preserve_all)", "no_caller_saved"}) {
+  for (const char* conv : {"cc(preserve_most)", "cc(preserve_all)", "no_caller_saved_registers"}) {
     INFO(conv);
     run(std::string("strong func @f(%p: ptr, %x: i64) -> i64 {\na:\n  call ") + conv + " void %p()\n  ret i64 %x\n}\n", [&](Code& c) {
       // push, mov, call through the argument, mov, pop, ret: nothing is stored.

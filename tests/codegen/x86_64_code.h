@@ -16,9 +16,9 @@
 
 namespace lode::test {
 
-// Where the caller's frame and registers are at one place of the code.
+// Where the caller's frame and registers are at one place of the code. Registers by DWARF's numbers: 7 is rsp, 6 rbp.
 struct UnwindRule {
-  bool cfa_rbp = false;
+  uint8_t cfa_register = 7;
   int64_t cfa_offset = 8;
   int64_t saved[17] = {};  // by DWARF number: bytes below the CFA; 0: still in the register
 };
@@ -61,13 +61,13 @@ inline std::vector<UnwindRule> unwind_table(const std::vector<uint8_t>& cfi, uin
       stack.pop_back();
     } else if (op == 0x0c) {
       uint64_t r = uleb();
-      REQUIRE((r == 7 || r == 6));
-      now.cfa_rbp = r == 6;
+      REQUIRE((r == 7 || r == 6 || r == 11));
+      now.cfa_register = uint8_t(r);
       now.cfa_offset = int64_t(uleb());
     } else if (op == 0x0d) {
       uint64_t r = uleb();
       REQUIRE((r == 7 || r == 6));
-      now.cfa_rbp = r == 6;
+      now.cfa_register = uint8_t(r);
     } else if (op == 0x0e) {
       now.cfa_offset = int64_t(uleb());
     } else {

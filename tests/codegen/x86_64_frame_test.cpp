@@ -21,7 +21,8 @@ struct Watch {
   uint64_t registers[6] = {};
   unsigned steps = 0, wrong = 0;
   uint32_t first_wrong = 0;
-  uint64_t lowest = 0;
+  uint64_t touched = 0;    // the lowest address that the stack has been touched at
+  uint64_t largest_gap = 0;  // between that and rsp
 } watch;
 
 constexpr int saved_registers[6] = {3, 6, 12, 13, 14, 15};  // DWARF: rbx, rbp, r12..r15
@@ -34,10 +35,18 @@ void on_trap(int, siginfo_t*, void* context) {
   if (at >= watch.size) return;
   if (watch.steps++ == 0) {
     watch.cfa = rsp + 8;
+    watch.touched = rsp;
     for (int i = 0; i < 6; i++) watch.registers[i] = uint64_t(regs[saved_gregs[i]]);
   }
+  // A push leaves rsp at what it wrote; a touch is `orq $0, (%rsp)`.
+  constexpr uint8_t touch[] = {0x48, 0x83, 0x0c, 0x24, 0x00};
+  if (rsp < watch.touched) {
+    watch.largest_gap = std::max(watch.largest_gap, watch.touched - rsp);
+    if (watch.touched - rsp <= 8 || (at + 5 <= watch.size && std::memcmp(watch.text + at, touch, 5) == 0)) watch.touched = rsp;
+  }
   const test::UnwindRule& rule = watch.rules[at];
-  uint64_t cfa = (rule.cfa_rbp ? uint64_t(regs[REG_RBP]) : rsp) + uint64_t(rule.cfa_offset);
+  const int base = rule.cfa_register == 6 ? REG_RBP : rule.cfa_register == 11 ? REG_R11 : REG_RSP;
+  uint64_t cfa = uint64_t(regs[base]) + uint64_t(rule.cfa_offset);
   bool good = cfa == watch.cfa;
   if (good) {
     for (int i = 0; i < 6; i++) {
@@ -76,7 +85,7 @@ __attribute__((noinline)) void call_stepped(const void* fn, uint64_t a, uint64_t
 struct Shape {
   uint16_t saved = 0;
   std::vector<std::pair<uint32_t, uint32_t>> slots;  // size, align
-  uint32_t outgoing = 0, flags = 0;
+  uint32_t outgoing = 0, flags = 0, probe = 0;
 };
 
 extern "C" uint64_t x86_64_test_callee(uint64_t x) {
@@ -90,6 +99,7 @@ void run_shape(const Shape& shape) {
   w.save_registers(shape.saved);
   w.set_frame_flags(shape.flags);
   w.need_outgoing(shape.outgoing);
+  if (shape.probe) w.probe_inline(shape.probe);
   for (auto [size, align] : shape.slots) w.add_slot(size, align);
   bool dynamic = shape.flags & frame::dynamic;
   bool calls = shape.flags & frame::has_calls;
@@ -165,6 +175,7 @@ void run_shape(const Shape& shape) {
     CHECK(watch.steps > 3);
     INFO("first wrong offset " << watch.first_wrong);
     CHECK(watch.wrong == 0);
+    if (shape.probe) CHECK(watch.largest_gap <= shape.probe);
   }
 }
 
@@ -206,6 +217,63 @@ TEST_CASE("x86_64 frame: every shape runs, and can be unwound at every instructi
   }
 }
 #endif
+
+#ifdef __x86_64__
+TEST_CASE("x86_64 frame: a probed stack grows in steps that are touched", "[x86_64]") {
+  TrapHandler handler;
+  for (uint32_t flags : {uint32_t(frame::has_calls), uint32_t(frame::has_calls | frame::frame_pointer)})
+    for (uint32_t align : {8u, 16u, 64u, 1024u, 4096u, 16384u})
+      for (uint32_t size : {100u, 4000u, 4096u, 4104u, 9000u, 32768u, 33000u, 40000u, 100000u})
+        for (uint32_t probe : {4096u, 1024u}) run_shape({1 << reg::rbx, {{size, align}, {8, 8}}, 0, flags, probe});
+}
+#endif
+
+TEST_CASE("x86_64 frame: probes by a loop, by steps and by a call", "[x86_64]") {
+  auto text = [](uint32_t size, bool call) {
+    mir::FunctionDraft draft;
+    MirWriter w(draft);
+    w.set_frame_flags(frame::has_calls);
+    w.add_slot(size, 8);
+    if (call) w.probe_by_call(w.add_reference(SymbolId(1), 0, mir::ReferenceKind::call));
+    else w.probe_inline(4096);
+    w.ret();
+    REQUIRE(w.finish().ok());
+    const std::vector<codegen::ResolvedReference> refs(draft.references.size(), {0, codegen::ReferenceForm::relocation});
+    codegen::TargetOptions object;
+    object.object = true;
+    auto sizes = measure(view_of(draft), refs, object);
+    REQUIRE(sizes.ok());
+    std::vector<uint8_t> bytes(sizes->text);
+    std::vector<codegen::Fixup> fixups;
+    codegen::EmitPlace place;
+    place.text = bytes.data();
+    place.fixups = &fixups;
+    REQUIRE(emit(view_of(draft), refs, object, place).ok());
+    CHECK(fixups.size() == (call && size >= 4096));
+    std::string hex;
+    for (uint8_t b : bytes) {
+      char two[4];
+      std::snprintf(two, sizeof two, "%02x ", b);
+      hex += two;
+    }
+    return hex;
+  };
+  CHECK(text(4088, false).substr(0, 21) == "48 81 ec f8 0f 00 00 ");
+  CHECK(text(5000, false).substr(0, 57) == "48 81 ec 00 10 00 00 48 83 0c 24 00 48 81 ec 88 03 00 00 ");
+  CHECK(text(40952, false).find("4c 8d 9c 24 00 70 ff ff 48 81 ec 00 10 00 00 48 83 0c 24 00 4c 39 dc 75 ef 48 81 ec f8 0f 00 00 ") == 0);
+  CHECK(text(40952, true).substr(0, 18) == "b8 f8 9f 00 00 e8 ");
+  CHECK(text(40952, true).substr(30, 9) == "48 29 c4 ");
+  CHECK(text(1000, true).substr(0, 12) == "48 81 ec e8 ");
+}
+
+TEST_CASE("x86_64 frame: an epilogue that leaves scratch registers alone", "[x86_64]") {
+  mir::FunctionDraft draft;
+  MirWriter w(draft);
+  w.set_frame_flags(frame::has_calls | frame::plain_epilogue);
+  w.ret();
+  REQUIRE(w.finish().ok());
+  CHECK(Code(draft).hex() == "50 48 83 c4 08 c3 ");
+}
 
 TEST_CASE("x86_64 frame: the code of common frames", "[x86_64]") {
   auto text = [](Shape shape, bool tail = false) {

@@ -207,6 +207,65 @@ TEST_CASE("Import: allocas of the entry block are slots, others are dynamic") {
   }
 }
 
+TEST_CASE("Import: the lifetimes of slots") {
+  const std::string source = "void use(char*); void f(int n) { { char a[100]; use(a); } { char b[100]; use(b); } if (n) { char c[n]; use(c); } }";
+  for (const char* clang : {"clang-14", "clang-19"}) {
+    for (const char* level : {"-O0", "-O1"}) {
+      INFO(clang << level);
+      Bytes bytes = compile(clang, {level}, "t.c", source);
+      if (bytes.empty()) continue;
+      auto m = BitcodeModule::open(bytes, "t.bc");
+      REQUIRE(m.ok());
+      CHECK(problems(**m) == "");
+      const air::Function f = body(**m, "f");
+      const bool marked = level[2] == '1';
+      CHECK(f.lifetime_markers == marked);
+      CHECK(count(f, air::Op::lifetime_start) == (marked ? 2 : 0));  // not of the dynamic one
+      CHECK(count(f, air::Op::lifetime_end) == (marked ? 2 : 0));
+    }
+  }
+}
+
+TEST_CASE("Import: what stack protectors ask about slots") {
+  const std::string source =
+      "struct S { long x; struct { char text[8]; } y; };\nvoid use(void*);\n"
+      "void f(void) { struct S s; char c[3]; long l[2]; int i; use(&s); use(c); use(l); use(&i); }";
+  for (const char* option : {"-fno-stack-protector", "-fstack-protector", "-fstack-protector-strong"}) {
+    Bytes bytes = compile("clang-19", {"-O1", option}, "t.c", source);
+    if (bytes.empty()) continue;
+    auto m = BitcodeModule::open(bytes, "t.bc");
+    REQUIRE(m.ok());
+    const air::Function f = body(**m, "f");
+    REQUIRE(f.slots.size() == 4);
+    using A = air::SlotArray;
+    const bool asked = std::string(option) != "-fno-stack-protector";
+    CHECK(f.slots[0].array == (asked ? A::chars : A::none));
+    CHECK(f.slots[1].array == (asked ? A::small : A::none));
+    CHECK(f.slots[2].array == (asked ? A::large : A::none));
+    CHECK(f.slots[3].array == A::none);
+  }
+}
+
+TEST_CASE("Import: a module with retpolines has their thunk") {
+  const std::string source = "int f(int (*g)(void)) { return g() + 1; }";
+  for (const bool external : {false, true}) {
+    std::vector<std::string> options{"-O1", "-mretpoline"};
+    if (external) options.push_back("-mretpoline-external-thunk");
+    Bytes bytes = compile("clang-19", options, "t.c", source);
+    if (bytes.empty()) continue;
+    auto m = BitcodeModule::open(bytes, "t.bc");
+    REQUIRE(m.ok());
+    CHECK(problems(**m) == "");
+    CHECK(find((*m)->module(), "__llvm_retpoline_r11").valid() != external);
+    if (external) continue;
+    const air::Symbol& s = symbol((*m)->module(), "__llvm_retpoline_r11");
+    CHECK(s.defined);
+    CHECK(s.linkage == air::Linkage::linkonce_odr);
+    CHECK(s.visibility == air::Visibility::hidden);
+    CHECK(body(**m, "__llvm_retpoline_r11").inline_asms.size() == 1);
+  }
+}
+
 TEST_CASE("Import: constant expressions fold into symbols with offsets, relative tables into places") {
   const std::string source = R"(
     extern char a[100];
