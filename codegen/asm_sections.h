@@ -5,7 +5,8 @@
 // references (or by name, where the module has no such symbol), other places as offsets in the sections themselves. The linker turns
 // the record into sections like those of an object file; NativeTarget::label_offsets() completes the addresses.
 //
-// A function that has such a record carries the flag function_has_asm_sections, so that nobody else looks for one.
+// A function that has such a record carries the flag draft_flags::has_asm_sections (codegen/target.h), and the last word of
+// its `extra` is the index of the record, so that nobody else looks for one.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,6 @@
 #include <vector>
 
 namespace lode::codegen {
-
-inline constexpr uint16_t function_has_asm_sections = 1;  // in mir::FunctionDraft::flags
 
 // `bytes` bytes that hold target + addend, or with pc_relative the distance to that from the place.
 struct AsmPlace {

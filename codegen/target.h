@@ -32,6 +32,7 @@ struct TargetOptions {
   bool object = false;         // object mode
   bool function_sections = true;
   bool force_frame_pointer = false;
+  bool branch_targets = false; // mark what indirect branches may reach, also in modules that do not ask for it
   uint32_t features = 0;       // the target's own bits (wasm: simd128, bulk-memory, ...)
 };
 
@@ -51,6 +52,12 @@ class LowerScratch {
  public:
   virtual ~LowerScratch() = default;
 };
+
+// Bits of mir::FunctionDraft::flags that native targets share.
+namespace draft_flags {
+inline constexpr uint16_t has_type_checks = 1;  // there will be FunctionSizes::traps
+inline constexpr uint16_t has_asm_sections = 2;  // its assembly writes into other sections: codegen/asm_sections.h
+}
 
 // How the linker answers one Reference of a function. Emit gets an array of these, parallel to the function's references.
 enum class ReferenceForm : uint8_t {
@@ -84,6 +91,8 @@ struct FunctionSizes {
   uint32_t cfi = 0;  // bytes that emit appends to EmitPlace::cfi: layout places .eh_frame before emit runs
   uint32_t exceptions = 0;       // bytes of the exception table (LSDA), aligned to 4; 0: the function has none
   uint32_t personality = ~0u;    // with an exception table: the function's reference to its personality routine
+  uint32_t entry = 0;            // where in the text the function's symbol stands: behind what the entry's neighbours read
+  uint32_t traps = 0;            // checks of type ids (KCFI): the places that EmitPlace::traps gets
 };
 
 // Where emit writes. text, constants and exceptions point to memory of exactly the measured sizes.
@@ -95,6 +104,7 @@ struct EmitPlace {
   std::vector<Fixup>* fixups = nullptr;  // appended to in object mode; null otherwise
   std::vector<uint8_t>* cfi = nullptr;   // if given: the FDE's call frame instructions are appended (DWARF 5 section 6.4.2),
                                          // to be used with the target's common CIE
+  std::vector<uint32_t>* traps = nullptr;  // if given: the offsets in the text of the traps of type checks are appended
 };
 
 // A native target as a table of functions: no virtual call per instruction, one indirect call per function.
@@ -106,7 +116,7 @@ struct NativeTarget {
   Result<FunctionSizes> (*measure)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options);
   Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
                        const EmitPlace& place);
-  // Of a function with the flag function_has_asm_sections: its record; false when it is damaged.
+  // Of a function with the flag has_asm_sections: its record; false when it is damaged.
   bool (*asm_sections)(const mir::FunctionView& fn, std::vector<AsmSection>& out);
   // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.
   Result<void> (*label_offsets)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options, std::span<uint32_t> labels);

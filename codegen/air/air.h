@@ -414,6 +414,10 @@ struct FunctionDecl {
   SymbolIndex symbol;
   uint32_t size_hint = 0;  // bytes of the encoded body; balances parallel work
   bool has_personality = false;  // the body may have landing pads, so that it needs an exception table
+  bool has_type_id = false;      // function_flags::type_id
+  bool no_cf_check = false;      // function_flags::no_cf_check
+  uint32_t patchable_entry = 0, patchable_prefix = 0;  // as in Requests
+  StringRef patchable_section;   // in Module::strings
 };
 
 // What some of a module's functions were compiled for: LLVM's "target-cpu" and "target-features" ("+simd128,-atomics").

@@ -21,6 +21,16 @@ constexpr std::pair<std::string_view, air::ZeroRegisters> zero_register_words[] 
     {"used-arg", air::ZeroRegisters::used_arg}, {"used", air::ZeroRegisters::used}, {"all-gpr-arg", air::ZeroRegisters::all_gpr_arg},
     {"all-gpr", air::ZeroRegisters::all_gpr}, {"all-arg", air::ZeroRegisters::all_arg}, {"all", air::ZeroRegisters::all}};
 
+// What functions call when they are entered or left: these take the function's address and the place it returns to, those nothing.
+constexpr std::string_view profilers[] = {"__cyg_profile_func_enter", "__cyg_profile_func_exit"};
+constexpr std::string_view plain_profilers[] = {"mcount", ".mcount", "\01_mcount", "\01mcount", "__mcount", "_mcount", "__cyg_profile_func_enter_bare"};
+
+}  // namespace
+
+bool takes_profile_arguments(std::string_view name) { return std::find(std::begin(profilers), std::end(profilers), name) != std::end(profilers); }
+
+namespace {
+
 class ListReader {
  public:
   ListReader(ImportState& s, AttributeSummary& out, std::vector<std::string>& unknown) : s_(s), out_(out), unknown_(unknown) {}
@@ -74,6 +84,7 @@ class ListReader {
   void refuse(const std::string& text, uint8_t positions) {
     if ((positions & position::function) && out_.refused_function.empty()) out_.refused_function = text;
     if ((positions & position::call) && out_.refused_call.empty()) out_.refused_call = text;
+    if ((positions & position::variable) && out_.refused_variable.empty()) out_.refused_variable = text;
   }
   void refuse_row(const AttributeRow& row, uint8_t positions) {
     refuse("attribute '" + std::string(row.name) + "' is not supported (" + std::string(row.why) + ")", positions);
@@ -144,9 +155,11 @@ class ListReader {
         refused &= yes;
         if (yes) out_.fentry = "__fentry__";
         break;
-      case entry_call: out_.entry_call = a.text; break;
-      case exit_call: out_.exit_call = a.text; break;
-      case indirect_tls: f |= flag::indirect_tls; break;
+      case entry_call: case exit_call:
+        (row.action == entry_call ? out_.entry_call : out_.exit_call) = a.text;
+        if (!takes_profile_arguments(a.text) && std::find(std::begin(plain_profilers), std::end(plain_profilers), a.text) == std::end(plain_profilers))
+          refuse_text(row, a);
+        break;
     }
     if (refused) refuse_row(row, row.positions);
   }
@@ -203,19 +216,22 @@ Result<void> resolve_attribute_symbols(ImportState& s) {
   std::vector<uint8_t> defines(s.attributes.size());
   for (const bc::Global& g : m.globals)
     if (g.kind == bc::Global::Function && !g.declaration && g.attributes != bc::none) defines[g.attributes] = 1;
+  const air::TypeId pointers[] = {air::TypeTable::ptr, air::TypeTable::ptr};
+  s.entry_call_type = out.types.function_type(air::TypeTable::void_type, nullptr, 0, false);
+  s.profile_call_type = out.types.function_type(air::TypeTable::void_type, pointers, 2, false);
   std::unordered_map<std::string_view, air::SymbolIndex> known;
   auto symbol = [&](std::string_view name) {
     if (name.empty()) return air::SymbolIndex{};
     auto [it, fresh] = known.try_emplace(name);
     if (!fresh) return it->second;
-    if (name[0] == 1) name.remove_prefix(1);
+    if (name[0] == 1) name.remove_prefix(1);  // LLVM's mark of a name that is taken as it is
     for (uint32_t k = 0; k < out.symbols.size() && !it->second; k++)
       if (out.name_of(air::SymbolIndex(k)) == name) it->second = air::SymbolIndex(k);
     if (!it->second) {
       air::Symbol y;
       y.name = out.add_string(name);
       y.kind = air::SymbolKind::function;
-      y.type = out.types.function_type(air::TypeTable::void_type, nullptr, 0, false);
+      y.type = takes_profile_arguments(name) ? s.profile_call_type : s.entry_call_type;
       it->second = air::SymbolIndex(uint32_t(out.symbols.size()));
       out.symbols.push_back(y);
     }

@@ -22,6 +22,12 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
     if (!row) return fail("operand bundle '" + std::string(name) + "' is not known");
     if (row->treatment(s_.wasm) == Treatment::refused)
       return fail("operand bundle '" + std::string(name) + "' is not supported (" + std::string(row->why) + ")");
+    if (name == "kcfi" && count == 1) {
+      const Folded f = folder_.fold(bundles[k - 1]);
+      if (f.kind != Folded::Int) return fail("kcfi bundle without a number");
+      out.flags |= air::callflags::type_id;
+      out.type_id = uint32_t(f.bits);
+    }
   }
   const bc::Constant* k = nullptr;
   const bc::Constants* pool = folder_.pool(callee, k);
@@ -87,7 +93,7 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
     }
   }
   if (i.op == bc::Op::Call) {
-    if (i.sub == 1) out.flags |= air::callflags::tail;
+    if (i.sub == 1 && !(f_.flags & air::function_flags::no_tail_calls)) out.flags |= air::callflags::tail;
     if (i.sub == 2) out.flags |= air::callflags::musttail;
     if (i.sub == 3) out.flags |= air::callflags::notail;
   }
@@ -106,6 +112,7 @@ bool FunctionImporter::call(const bc::Inst& i) {
   if (callee < s_.is_intrinsic.size() && s_.is_intrinsic[callee]) {
     const Intrinsic* in = s_.intrinsics[callee];
     if (!in) return fail("intrinsic '" + std::string(m_.globals[callee].name) + "' is not supported");
+    if (o[2] != bc::none && !s_.attributes[o[2]].refused_call.empty()) return fail(s_.attributes[o[2]].refused_call);
     // The shape of the call must be the declaration's, because the cases below rely on it.
     if (o[0] != m_.globals[callee].type) return fail("intrinsic called by another type than its declaration's");
     if (!intrinsic(i, *in, args)) return false;

@@ -54,6 +54,42 @@ bool FunctionImporter::convention(uint32_t number, air::CallConv& out) {
   return true;
 }
 
+// The type that KCFI's checks compare: !kcfi_type, a node with a number.
+bool FunctionImporter::type_id() {
+  constexpr uint32_t kcfi_type = 36;  // FixedMetadataKinds.def
+  using Node = bc::DebugScopes::Node;
+  for (const bc::Body::Attachment& a : b_.attachments) {
+    if (a.kind != kcfi_type) continue;
+    const Node* n = s_.scopes.node(a.node);
+    const Node* value = n && n->kind == Node::Single && n->a ? s_.scopes.node(n->a - 1) : nullptr;
+    Folded f;
+    if (value && value->kind == Node::Value && value->a < m_.value_count()) f = folder_.fold(value->a);
+    if (f.kind != Folded::Int) return fail("kcfi_type that is not a number");
+    f_.requests.type_id = uint32_t(f.bits);
+    f_.flags |= air::function_flags::type_id;
+  }
+  return true;
+}
+
+// A call of a profiler, with the function and the place it returns to if it takes them.
+void FunctionImporter::profile_call(air::SymbolIndex symbol, std::string_view name) {
+  const bool arguments = takes_profile_arguments(name);
+  air::CallSite site;
+  V values[2];
+  if (arguments) {
+    values[0] = symbol_constant(f_.symbol, 0);
+    values[1] = s_.wasm ? zero_constant(types_.ptr) : emit(O::return_address, types_.ptr, 0);
+  }
+  site.callee = symbol_constant(symbol, 0);
+  site.function_type = arguments ? s_.profile_call_type : s_.entry_call_type;
+  site.args = uint32_t(f_.extra.size());
+  site.arg_count = arguments ? 2 : 0;
+  site.flags = air::callflags::nounwind;
+  for (uint32_t k = 0; k < site.arg_count; k++) f_.extra.push_back(values[k].value);
+  f_.calls.push_back(site);
+  emit(O::call, types_.void_type, uint32_t(f_.calls.size() - 1));
+}
+
 bool FunctionImporter::header() {
   const bc::Global& g = m_.globals[b_.function];
   f_.symbol = s_.symbols[b_.function];
@@ -86,6 +122,7 @@ bool FunctionImporter::header() {
   }
   // The upper halves of the vector registers are nothing that code generated here can save.
   if (wide_vectors_ && f_.conv == air::CallConv::preserve_all) return fail("preserve_all with AVX is not supported");
+  if (s_.air.requests.type_ids && !type_id()) return false;
   if (g.personality != bc::none) {
     Folded p = folder_.fold(g.personality);
     if (p.kind != Folded::Address) return fail("personality that is not a function");
@@ -158,6 +195,11 @@ Result<void> FunctionImporter::run(uint32_t body) {
   return {};
 }
 
+// Whether the return at `ret` follows a call that takes this function's place.
+bool FunctionImporter::musttail_ends_block(uint32_t ret) const {
+  return ret > b_.blocks[current_block_] && b_.insts[ret - 1].op == bc::Op::Call && b_.insts[ret - 1].sub == 2;
+}
+
 bool FunctionImporter::block(uint32_t index) {
   const uint32_t source = w_.order[index];
   current_block_ = source;
@@ -185,8 +227,13 @@ bool FunctionImporter::block(uint32_t index) {
     }
   }
   out.param_count = uint32_t(f_.values.size()) - out.first_param;
+  const uint32_t list = m_.globals[b_.function].attributes;
+  if (index == 0 && list != bc::none && s_.attributes[list].entry_symbol)
+    profile_call(s_.attributes[list].entry_symbol, s_.attributes[list].entry_call);
   for (; i <= stop; i++) {
     current_inst_ = i;
+    if (i == stop && b_.insts[i].op == bc::Op::Ret && list != bc::none && s_.attributes[list].exit_symbol && !musttail_ends_block(i))
+      profile_call(s_.attributes[list].exit_symbol, s_.attributes[list].exit_call);
     const bc::Inst& in = b_.insts[i];
     budget_ = 1 << 20;
     if (has_locations_) location_ = in.loc == bc::none ? 0 : location(b_.locs[in.loc]);

@@ -96,6 +96,9 @@ class FunctionImporter {
   bool wide_switch(const bc::Inst& i, V value, uint32_t next_case);
   bool call_site(const bc::Inst& i, uint32_t fnty, uint32_t callee, uint32_t attrs, std::span<const uint32_t> args,
                  std::span<const uint32_t> bundles, uint32_t& site);
+  void profile_call(air::SymbolIndex symbol, std::string_view name);
+  bool type_id();
+  bool musttail_ends_block(uint32_t ret) const;
   bool edge(uint32_t target, uint32_t& e);
   bool source_index(uint32_t target, const bc::Inst& phi, uint32_t& index);
 

@@ -71,6 +71,20 @@ Result<void> import_module_flags(ImportState& s) {
                    (row->why.empty() ? std::string() : " (" + std::string(row->why) + ")"));
     }
   }
+  s.bitcode.wants_attachments = r.type_ids;
+  // What a link has to know of a function before its body is read.
+  for (size_t k = 0; k < s.air.functions.size(); k++) {
+    air::FunctionDecl& f = s.air.functions[k];
+    if (s.body_of[k] == bc::none) continue;
+    const bc::Global& g = s.bitcode.globals[s.bitcode.bodies[s.body_of[k]].function];
+    f.has_type_id = r.type_ids;
+    if (g.attributes == bc::none) continue;
+    const AttributeSummary& a = s.attributes[g.attributes];
+    f.no_cf_check = a.function_flags & air::function_flags::no_cf_check;
+    f.patchable_entry = a.requests.patchable_entry;
+    f.patchable_prefix = a.requests.patchable_prefix;
+    f.patchable_section = s.air.add_string(a.patchable_section);
+  }
   return {};
 }
 

@@ -203,6 +203,8 @@ Result<void> import_symbols(ImportState& s) {
     if (g.log2_align != 0xff) y.align_log2 = std::min<uint32_t>(g.log2_align, 32);
     y.type = s.types[g.type];
     if (g.kind == bc::Global::Variable) {
+      if (y.defined && g.attributes != bc::none && !s.attributes[g.attributes].refused_variable.empty())
+        return error("variable '" + std::string(g.name) + "': " + s.attributes[g.attributes].refused_variable);
       if (s.type_ok[g.type]) {
         if (g.log2_align == 0xff) y.align_log2 = uint32_t(std::countr_zero(out.types.align_of(y.type)));
         y.size = out.types.size_of(y.type);

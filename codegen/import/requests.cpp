@@ -8,7 +8,7 @@ namespace lode::codegen {
 
 namespace {
 
-constexpr uint8_t F = position::function, C = position::call, P = position::parameter, R = position::result;
+constexpr uint8_t F = position::function, C = position::call, P = position::parameter, R = position::result, V = position::variable;
 using enum Treatment;
 using enum AttributeAction;
 using namespace air::function_flags;

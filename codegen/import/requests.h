@@ -19,13 +19,13 @@ enum class Treatment : uint8_t { honoured, without_effect, refused };
 
 // Where an attribute stands.
 namespace position {
-inline constexpr uint8_t function = 1, call = 2, parameter = 4, result = 8;
+inline constexpr uint8_t function = 1, call = 2, parameter = 4, result = 8, variable = 16;
 }
 
 // What the importer does with an attribute; attributes.cpp says how.
 enum class AttributeAction : uint8_t {
   none, flags, flags_if_true, pointee, stack_alignment, uwtable, frame_pointer, frame_pointer_non_leaf, probe_stack, probe_size, buffer_size,
-  zero_registers, patchable_entry, patchable_prefix, patchable_section, fentry, entry_call, exit_call, xray, indirect_tls, target, if_true
+  zero_registers, patchable_entry, patchable_prefix, patchable_section, fentry, entry_call, exit_call, xray, target, if_true
 };
 
 struct AttributeRow {

@@ -35,6 +35,7 @@ struct AttributeSummary {
   // What is refused, with the reason, as an error's text; empty: nothing.
   std::string refused_function;   // in a definition with this list
   std::string refused_call;       // in a call with it, or of a function that has it
+  std::string refused_variable;   // in the definition of a variable that has it
 };
 
 struct FunctionScratch;
@@ -57,6 +58,7 @@ struct ImportState {
   std::vector<uint32_t> scope_files;       // by node of scopes: index into air.files for DIFile nodes, else 0
   std::unordered_map<std::string, uint32_t> file_numbers;  // path -> index into air.files
   air::TypeId pointer_int;                 // the integer of the pointer's width
+  air::TypeId entry_call_type, profile_call_type;  // of functions that functions call when they are entered or left
   bool wasm = false;                       // the triple's machine, else what the size of a pointer says
   bool has_trap = false;                   // llvm.trap or the like is declared
 
@@ -111,6 +113,7 @@ Result<void> import_types(ImportState& s);
 // attributes.cpp
 void summarise_attributes(ImportState& s);
 Result<void> resolve_attribute_symbols(ImportState& s);
+bool takes_profile_arguments(std::string_view name);
 // module_import.cpp
 Result<void> import_symbols(ImportState& s);
 // data_import.cpp: initialisers, llvm.used and friends, aliases

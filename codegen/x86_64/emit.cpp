@@ -76,6 +76,8 @@ struct Work {
   std::vector<Patch> patches;
   std::vector<Table> tables;
   std::vector<CfiRow> cfi;
+  std::vector<Place> traps;   // of type checks
+  uint32_t entry = 0;         // no branch stands before it
   std::vector<uint8_t> cfi_bytes;
   codegen::ExceptionTable exceptions;
   std::vector<int32_t> slots;
@@ -89,6 +91,26 @@ Work& work() {
 }
 
 Error damaged() { return error("damaged x86_64 machine code in the store"); }
+
+// Intel SDM, NOP, "Recommended Multi-Byte Sequence of NOP Instruction".
+uint8_t* put_nops(uint8_t* p, unsigned bytes) {
+  static constexpr uint8_t longest[9][9] = {{0x90},
+                                            {0x66, 0x90},
+                                            {0x0f, 0x1f, 0x00},
+                                            {0x0f, 0x1f, 0x40},
+                                            {0x0f, 0x1f, 0x44},
+                                            {0x66, 0x0f, 0x1f, 0x44},
+                                            {0x0f, 0x1f, 0x80},
+                                            {0x0f, 0x1f, 0x84},
+                                            {0x66, 0x0f, 0x1f, 0x84}};
+  while (bytes) {
+    unsigned n = std::min(bytes, 9u);
+    std::memcpy(p, longest[n - 1], n);
+    p += n;
+    bytes -= n;
+  }
+  return p;
+}
 
 class Assembler {
  public:
@@ -154,6 +176,7 @@ class Assembler {
   void tls_general_dynamic(uint32_t at);
   void jump_table(uint32_t operand);
   void raw_bytes(uint32_t at);
+  void surround_entry();
   void rip_instruction(Op op, uint8_t r, PatchKind kind, uint32_t target, int64_t addend, uint32_t type = 0);
 };
 
@@ -421,7 +444,30 @@ void Assembler::jump_table(uint32_t operand) {
   a.scale_log2 = 2;
   p_ = encode_rm(p_, info(Op::movsxd64rm32), index, a);
   p_ = encode_rr(p_, info(Op::add64rr), index, scratch);
+  if (fn_.frame[frame::word_flags] & frame::untracked_tables) p_ = encode_none(p_, info(Op::notrack));
   p_ = encode_r(p_, info(Op::jmp64r), index);
+}
+
+// The type id and the nops in front of the entry; at it the mark, then nops, then the call of a profiler.
+void Assembler::surround_entry() {
+  const uint32_t at = fn_.frame[frame::word_entry];
+  if (!at) return;
+  const uint64_t first = at - 1;
+  const uint32_t flags = decode_.word(first + entry::word_flags), prefix = decode_.word(first + entry::word_prefix),
+                 nops = decode_.word(first + entry::word_nops), fentry = decode_.word(first + entry::word_fentry);
+  if (prefix > entry::most_nops || nops > entry::most_nops) decode_.ok = false;
+  if (!decode_.ok) return;
+  reserve(size_t{prefix} + nops + (size_t{1} << 12) + 64);
+  if (flags & entry::has_type_id) {
+    const uint32_t move = 5;
+    p_ = std::fill_n(p_, align_up(move + prefix, uint64_t{1} << std::min<unsigned>(fn_.text_align_log2, 12)) - move - prefix, uint8_t{0x90});
+    p_ = encode_ri(p_, info(Op::mov32ri), reg::rax, int64_t(decode_.word(first + entry::word_type_id)));
+  }
+  p_ = std::fill_n(p_, prefix, uint8_t{0x90});
+  w_.entry = uint32_t(p_ - begin_);
+  if (flags & entry::marked) p_ = encode_none(p_, info(Op::endbr64));
+  p_ = put_nops(p_, nops);
+  if (fentry) jump_to_reference(fentry - 1, true);
 }
 
 void Assembler::raw_bytes(uint32_t at) {
@@ -440,13 +486,17 @@ Result<void> Assembler::run() {
   w_.patches.clear();
   w_.tables.clear();
   w_.cfi.clear();
+  w_.traps.clear();
+  w_.entry = 0;
   w_.max_padding = 0;
   if (fn_.tag_bytes != 2 || refs_.size() != fn_.references.size()) return damaged();
   LODE_ASSIGN(frame_, plan_frame(fn_, w_.slots));
   if (w_.code.size() < size_t{fn_.count} * 8 + 256) w_.code.resize(size_t{fn_.count} * 8 + 256);
   w_.places.resize(size_t{fn_.count} + 1);
   begin_ = p_ = w_.code.data();
+  surround_entry();
   static_assert(max_prologue_code <= 256);
+  reserve(max_prologue_code);
   p_ = put_prologue(p_, frame_, begin_, w_.cfi, [&](uint8_t* p) {
     p_ = p;
     jump_to_reference(frame_.probe_reference, true);
@@ -524,6 +574,9 @@ Result<void> Assembler::run() {
           epilogue(false);
           *p_++ = 0xc3;
           after_epilogue();
+        } else if (Op(op) == Op::type_trap) {
+          w_.traps.push_back(here(p_));
+          p_ = encode_none(p_, info(Op::ud2));
         }
         break;
       case Form::pseudo_r:
@@ -533,6 +586,7 @@ Result<void> Assembler::run() {
           thread_pointer(o & 15);
         } else {  // tail64r
           epilogue(true);
+          if (o & 16) p_ = encode_none(p_, info(Op::notrack));
           p_ = encode_r(p_, info(Op::jmp64r), o & 15);
           after_epilogue();
         }
@@ -623,6 +677,8 @@ Result<FunctionSizes> prepare(const mir::FunctionView& fn, std::span<const Resol
   FunctionSizes sizes;
   sizes.text = w.code_size + w.branch_bytes.back();
   sizes.constants = uint32_t(fn.constants.size());
+  sizes.entry = w.entry;
+  sizes.traps = uint32_t(w.traps.size());
   w.cfi_bytes.clear();
   append_cfi(w.cfi, w.branch_bytes, sizes.text, w.cfi_bytes);
   sizes.cfi = uint32_t(w.cfi_bytes.size());
@@ -654,26 +710,6 @@ class Writer {
 
   uint32_t offset(Place p) const { return p.offset + w_.branch_bytes[p.branches]; }
 };
-
-// Intel SDM, NOP, "Recommended Multi-Byte Sequence of NOP Instruction".
-uint8_t* put_nops(uint8_t* p, unsigned bytes) {
-  static constexpr uint8_t longest[9][9] = {{0x90},
-                                            {0x66, 0x90},
-                                            {0x0f, 0x1f, 0x00},
-                                            {0x0f, 0x1f, 0x40},
-                                            {0x0f, 0x1f, 0x44},
-                                            {0x66, 0x0f, 0x1f, 0x44},
-                                            {0x0f, 0x1f, 0x80},
-                                            {0x0f, 0x1f, 0x84},
-                                            {0x66, 0x0f, 0x1f, 0x84}};
-  while (bytes) {
-    unsigned n = std::min(bytes, 9u);
-    std::memcpy(p, longest[n - 1], n);
-    p += n;
-    bytes -= n;
-  }
-  return p;
-}
 
 void Writer::code() {
   uint8_t* out = place_.text;
@@ -790,8 +826,7 @@ Result<FunctionSizes> measure(const mir::FunctionView& fn, std::span<const Resol
 }
 
 bool asm_sections(const mir::FunctionView& fn, std::vector<codegen::AsmSection>& out) {
-  const uint32_t at = fn.frame[frame::word_asm_sections];
-  return at && codegen::read_asm_sections(fn.extra, at - 1, fn.count, fn.references.size(), out);
+  return !fn.extra.empty() && codegen::read_asm_sections(fn.extra, fn.extra.back(), fn.count, fn.references.size(), out);
 }
 
 Result<void> label_offsets(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
@@ -814,6 +849,8 @@ Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference
   LODE_TRY(out.patches());
   LODE_TRY(out.constants(options.object));
   LODE_TRY(out.exceptions(options.object));
+  if (place.traps)
+    for (const Place& p : w.traps) place.traps->push_back(p.offset + w.branch_bytes[p.branches]);
   if (place.cfi) place.cfi->insert(place.cfi->end(), w.cfi_bytes.begin(), w.cfi_bytes.end());
   return {};
 }

@@ -103,6 +103,8 @@ class Finalizer {
       return error("a naked function whose code needs a stack frame");
     w_.draft().text_align_log2 = uint8_t(std::max<uint32_t>(4, std::min<uint32_t>(s_.fn_->align_log2, 12)));
 
+    if (const MirWriter::Entry e = s_.entry_surroundings(); e.flags || e.prefix || e.nops || e.fentry != ~0u) w_.surround_entry(e);
+    find_branch_targets();
     find_empty_blocks();
     labels_.clear();
     for (size_t k = 0; k < code_.blocks.size(); k++) labels_.push_back(w_.new_label());
@@ -113,6 +115,7 @@ class Finalizer {
       block_end_ = block.first_inst + block.inst_count;
       block_ = b;
       if (thread_[b] != b) continue;  // nobody comes here
+      if (is_target(b)) w_.op(Op::endbr64);
       if (b == 0) store_kept();
       for (uint32_t k = block.first_inst; k < block_end_; k++) {
         run_edits(k);
@@ -202,12 +205,31 @@ class Finalizer {
   uint32_t first_slot_ = ~0u, block_ = 0, block_end_ = 0;
   size_t edit_ = 0;
   bool failed_ = false;
+  std::vector<uint8_t> targets_;  // by block, see find_branch_targets(); empty: none
   std::optional<Error> problem_;
   std::vector<ThrowingCall> calls_;
   uint64_t used_ = 0;  // physical registers that are written anywhere
 
   static uint8_t hardware(Location l) { return uint8_t(l.value & 15); }
   Mem slot(Location l, int32_t disp = 0) const { return Mem::slot(first_slot_ + l.slot_index(), disp); }
+
+  // With marked targets: the blocks that indirect branches reach. Jump tables are entered by branches that ask for no mark.
+  void find_branch_targets() {
+    targets_.clear();
+    if (!s_.marks_targets()) return;
+    w_.set_frame_flags(frame::untracked_tables);
+    targets_.resize(code_.blocks.size());
+    for (const VInst& v : code_.insts) {
+      const unsigned op = v.op & op_mask;
+      if (op == p_label_address || op == p_invoke) targets_[v.a] = 1;
+      if (op != p_indirect_jump) continue;
+      const JumpTable& t = s_.tables_[v.a];
+      for (uint32_t j = 0; j < t.count; j++) targets_[s_.table_targets_[t.first + j]] = 1;
+    }
+    for (uint32_t b : s_.context_->exported_blocks)
+      if (b < s_.fn_->blocks.size() && s_.final_number_[s_.landing(b)] < targets_.size()) targets_[s_.final_number_[s_.landing(b)]] = 1;
+  }
+  bool is_target(uint32_t block) const { return !targets_.empty() && targets_[block]; }
 
   // A block that would hold nothing but a jump is jumped over.
   void find_empty_blocks() {
@@ -219,7 +241,7 @@ class Finalizer {
       uint32_t end = block.first_inst + block.inst_count;
       thread_[b] = b;
       while (edit < edits.size() && edits[edit].before_inst < block.first_inst) edit++;
-      bool empty = b != 0 && (edit == edits.size() || edits[edit].before_inst >= end) && block.inst_count &&
+      bool empty = b != 0 && !is_target(b) && (edit == edits.size() || edits[edit].before_inst >= end) && block.inst_count &&
                    (code_.insts[end - 1].op & op_mask) == p_jump;
       for (uint32_t k = block.first_inst; empty && k + 1 < end; k++)
         empty = code_.insts[k].flags & (vf::copy | vf::parallel_copy) || (code_.insts[k].op & op_mask) == p_nothing;
@@ -341,6 +363,8 @@ class Finalizer {
     }
     Op o = Op(op);
     const InstInfo& i = info(o);
+    const bool is_call = i.traits & T_call;
+    if (is_call && (v.op & unmarked_target)) w_.op(Op::notrack);
     const VMem* m = v.b != ~0u && (i.form == Form::rm || i.form == Form::mr || i.form == Form::m || i.form == Form::mi || i.form == Form::rmi) ? &s_.mems_[v.b] : nullptr;
     int32_t imm = int32_t(v.a);
     switch (i.form) {
@@ -421,6 +445,18 @@ class Finalizer {
       case Form::pseudo_tls_gd: w_.tls_gd(v.a, v.b); break;
       default: failed_ = true; break;
     }
+    if (is_call && (v.op & returns_again)) w_.op(Op::endbr64);
+  }
+
+  // The word in front of the entry of what r11 points to, and of its nops, is the operand of a mov. Adding its negation gives 0.
+  void check_type(uint32_t type_id) {
+    Label same = w_.new_label();
+    w_.load_immediate(reg::r10, uint32_t(-type_id));
+    w_.rm(Op::add32rm, reg::r10, Mem::at(reg::r11, -int32_t(4 + s_.module_->requests.type_id_offset)));
+    w_.jcc(Cond::e, same);
+    w_.op(Op::type_trap);
+    w_.draft().flags |= codegen::draft_flags::has_type_checks;
+    w_.bind(same);
   }
 
   // rsp = (rsp - size) & mask in steps, each of which begins with a touch of what the last one reached.
@@ -474,6 +510,7 @@ class Finalizer {
     w_.zero(result);
     w_.jmp(both);
     w_.bind(again);
+    if (s_.marks_targets()) w_.op(Op::endbr64);
     w_.load_immediate(result, 1);
     w_.bind(both);
   }
@@ -532,7 +569,8 @@ class Finalizer {
       case p_tail_call:
         load_kept(v);
         zero_registers(v);
-        if (v.b == 1) w_.tail64r(11);
+        if (v.op & unmarked_target) w_.untracked_tail64r(11);
+        else if (v.b == 1) w_.tail64r(11);
         else w_.jmp_ref(v.a);
         break;
       case p_sub_rsp: w_.rr(Op::sub64rr, 4, hardware(at[0])); break;
@@ -552,6 +590,7 @@ class Finalizer {
         w_.r(Op::jmp64r, target);
         break;
       }
+      case p_check_type: check_type(v.a); break;
       case p_invoke:
         calls_.back().pad = label(v.a);
         calls_.back().action = v.b;

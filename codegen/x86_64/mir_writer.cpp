@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "codegen/target.h"
 
 namespace lode::x86_64 {
 
@@ -303,9 +304,10 @@ Result<void> MirWriter::finish() {
   if (overflow_ || draft_.extra.size() > 0xffffffffu || draft_.tags.size() >> 28)
     return error("the function is too large for x86_64 code generation");
   if (!asm_sections_.empty()) {
-    draft_.flags |= codegen::function_has_asm_sections;
-    draft_.frame[frame::word_asm_sections] = uint32_t(draft_.extra.size()) + 1;
+    draft_.flags |= codegen::draft_flags::has_asm_sections;
+    const uint32_t record = uint32_t(draft_.extra.size());
     codegen::write_asm_sections(asm_sections_, draft_.extra, [&](uint32_t word, uint32_t label) { fixups_.push_back({word, label, 2}); });
+    draft_.extra.push_back(record);
   }
   bool open_end = false;  // a label behind the last instruction
   for (const Fixup& f : fixups_) open_end |= labels_[f.label] == size();

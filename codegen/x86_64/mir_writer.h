@@ -69,6 +69,7 @@ class MirWriter {
   void jmp_ref(uint32_t reference) { push(make_tag(Op::jmp_ref), reference); }  // tail call
   void goto_ref(uint32_t reference) { push(make_tag(Op::goto_ref), reference); }  // leaves the frame as it is
   void tail64r(uint8_t target) { push(make_tag(Op::tail64r), target); }         // target is caller-saved
+  void untracked_tail64r(uint8_t target) { push(make_tag(Op::tail64r), target | 16); }
   // Jumps to labels[index]. The index is zero-extended to 64 bits and within bounds. Clobbers both registers and the flags.
   void jump_table(uint8_t index, uint8_t scratch, std::span<const Label> labels);
   void lea_label(uint8_t dst, Label label);
@@ -97,6 +98,15 @@ class MirWriter {
   void set_frame_flags(uint32_t flags) { draft_.frame[frame::word_flags] |= flags; }  // has_calls is set by the call instructions
   bool has_calls() const { return draft_.frame[frame::word_flags] & frame::has_calls; }
 
+  // Once: what surrounds the entry.
+  struct Entry {
+    uint32_t flags = 0, prefix = 0, type_id = 0, nops = 0;  // see namespace entry
+    uint32_t fentry = ~0u;                                  // reference
+  };
+  void surround_entry(const Entry& e) {
+    draft_.frame[frame::word_entry] = uint32_t(draft_.extra.size()) + 1;
+    draft_.extra.insert(draft_.extra.end(), {e.flags, e.prefix, e.type_id, e.nops, e.fentry + 1});
+  }
   // Once, after the last instruction.
   void exception_table(std::span<const ThrowingCall> calls, const codegen::ExceptionActions& actions, uint32_t personality);
 

@@ -14,7 +14,7 @@ std::string register_name(uint32_t r) { return r < 32 ? fmt::format("g{}", r) : 
 std::string location_name(codegen::Location l) { return l.is_slot() ? fmt::format("[s{}]", l.slot_index()) : register_name(l.value); }
 const char* pseudo_names[] = {"copy", "parallel_copy", "constant", "zero_fp", "indirect_jump", "thunk_jump", "jump", "branch", "branch_oeq", "branch_une", "jump_table", "return",
                               "tail_call", "sub_rsp", "probed_sub_rsp", "mov_from_rsp", "mov_to_rsp", "outgoing_end", "and_rsp", "label_address", "inline_asm", "nothing",
-                              "unreachable", "frame_address", "setjmp", "longjmp", "invoke"};
+                              "unreachable", "frame_address", "setjmp", "longjmp", "check_type", "invoke"};
 static_assert(sizeof(pseudo_names) / sizeof(pseudo_names[0]) == pseudo_end - pseudo_first);
 }  // namespace
 

@@ -202,6 +202,23 @@ Result<void> Selector::run(air::Function& fn, const codegen::LowerContext& conte
   return {};
 }
 
+// Marks, nops and calls ahead of the prologue.
+MirWriter::Entry Selector::entry_surroundings() {
+  const air::Requests& q = fn_->requests;
+  MirWriter::Entry e;
+  if (marks_targets() && !(fn_->flags & air::function_flags::no_cf_check)) e.flags |= entry::marked;
+  e.prefix = q.patchable_prefix;
+  e.nops = q.patchable_entry;
+  if (fn_->flags & air::function_flags::type_id) {
+    e.flags |= entry::has_type_id;
+    e.type_id = q.type_id;
+    e.prefix = module_->requests.type_id_offset;
+  }
+  if (q.fentry.valid()) e.fentry = writer_->add_reference(context_->symbols[q.fentry.value], 0, mir::ReferenceKind::call);
+  if (e.prefix > entry::most_nops || e.nops > entry::most_nops) fail("an entry with more than 64 KiB to be patched");
+  return e;
+}
+
 std::unique_ptr<codegen::LowerScratch> make_scratch() { return std::make_unique<Selector>(); }
 
 Result<void> lower(air::Function& fn, const codegen::LowerContext& context, codegen::LowerScratch& scratch, mir::FunctionDraft& out) {

@@ -394,7 +394,7 @@ void Selector::select_call(const Inst& i) {
     target_reg = reg_of(site.callee);
     target_ref = indirect_thunk();
     thunk = true;
-  } else if (!tail && can_fold_load(site.callee, 64)) {
+  } else if (!tail && !(site.flags & air::callflags::type_id) && can_fold_load(site.callee, 64)) {
     target = fold_load(site.callee);
     indirect_memory = true;
   } else {
@@ -457,7 +457,10 @@ void Selector::select_call(const Inst& i) {
     }
   }
   Reg rax{0}, r11{11};
-  if (target_reg.valid() && (tail || thunk)) {
+  const bool checked = target_reg.valid() && (site.flags & air::callflags::type_id);
+  if (checked && std::any_of(attrs.begin(), attrs.end(), [](const air::ParamAttr& a) { return a.bits & air::attr::nest; }))
+    return fail("a call that is checked for its type (KCFI) and passes a static chain");
+  if (target_reg.valid() && (tail || thunk || checked)) {
     copies.push_back(def(r11));
     copies.push_back(use(target_reg));
     ops.push_back(use(r11));
@@ -480,8 +483,12 @@ void Selector::select_call(const Inst& i) {
     constant_into(rax, layout.sse_used);
     ops.push_back(use(rax));
   }
+  if (checked) emit(p_check_type, {use(r11), def(Reg{10})}, site.type_id);
+  // A function whose callers need no marks is reached by branches that ask for none.
+  const bool indirect = target_ref == ~0u;
+  const unsigned unmarked = indirect && marks_targets() && (site.flags & air::callflags::no_cf_check) ? unmarked_target : 0;
   if (tail) {
-    emit_list(p_tail_call, ops, target_ref, target_reg.valid() && !thunk ? 1 : 0, vf::terminator, 0);
+    emit_list(p_tail_call | unmarked, ops, target_ref, target_reg.valid() && !thunk ? 1 : 0, vf::terminator, 0);
     return;
   }
 
@@ -504,7 +511,8 @@ void Selector::select_call(const Inst& i) {
   }
   for (uint32_t r : {0u, 2u})
     if (defined >> r & 1) ops.push_back(def(Reg{r}));
-  const unsigned throws = personality_ != ~0u && (invoke || !(site.flags & air::callflags::nounwind)) ? may_throw : 0;
+  const unsigned throws = (personality_ != ~0u && (invoke || !(site.flags & air::callflags::nounwind)) ? may_throw : 0) | unmarked |
+                          ((site.flags & air::callflags::returns_twice) && marks_targets() ? returns_again : 0);
   // The unwinder gives a landing pad no more than System V's registers.
   const Clobber clobbers = invoke ? clobber_call : convention.clobbers;
   const uint8_t flags = invoke ? vf::terminator : 0;
@@ -517,7 +525,7 @@ void Selector::select_call(const Inst& i) {
     mems_.push_back(target);
     emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, flags, clobbers);
   } else if (target_reg.valid() && !thunk) {
-    ops.push_back(address_use(target_reg));
+    if (!checked) ops.push_back(address_use(target_reg));
     emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobbers);
   } else {
     emit_list(unsigned(Op::call_ref) | throws, ops, target_ref, ~0u, flags, clobbers);

@@ -80,12 +80,15 @@ enum Pseudo : uint16_t {
   p_frame_address,        // {def}: the frame pointer
   p_setjmp,               // {def_early result, use buffer}: eh_sjlj_setjmp
   p_longjmp,              // {use buffer, def_early scratch}: eh_sjlj_longjmp
+  p_check_type,           // {use r11, def r10}; a = type id that the code at r11 must have
   p_invoke,               // directly behind an invoke's call: a = landing pad's block, b = action
   pseudo_end,
 };
 inline constexpr uint16_t op_mask = 0xfff;
 // In the place of a call's condition: it may throw, and the function has an exception table.
 inline constexpr uint16_t may_throw = 1 << 12;
+// Likewise: control may come back another time, by an indirect branch; the target of an indirect call need not be marked.
+inline constexpr uint16_t returns_again = 2 << 12, unmarked_target = 4 << 12;
 static_assert(op_count <= pseudo_first);
 
 // A memory operand with VCode registers; the finaliser makes a Mem of it.
@@ -270,6 +273,9 @@ class Selector : public codegen::LowerScratch {
   void fill_shared_landings();
   // The VBlock that the address of an AIR block stands for.
   uint32_t landing(uint32_t block) const { return landing_.empty() ? block : landing_[block]; }
+  // Indirect branches may only arrive at marked places (IBT).
+  bool marks_targets() const { return module_->requests.branch_targets || context_->options.branch_targets; }
+  MirWriter::Entry entry_surroundings();
 
   // ---- floating point (select_float.cpp)
   void select_float(const air::Inst& i);

@@ -538,6 +538,17 @@ bool BodyReader::read_inst(Body& b) {
   }
 }
 
+// METADATA_ATTACHMENT: [kind, node]... of the function; with a number in front, of an instruction.
+bool BodyReader::read_attachments(Body& b) {
+  if (!c_.enter_block()) return false;
+  while (c_.next_record()) {
+    if (c_.size() % 2) continue;
+    for (uint32_t i = 0; i < c_.size(); i += 2)
+      if (c_[i] <= 0xffffffff && c_[i + 1] <= 0xffffffff) b.attachments.push_back({uint32_t(c_[i]), uint32_t(c_[i + 1])});
+  }
+  return !c_.failed();
+}
+
 bool BodyReader::read_block(Body& b) {
   if (!c_.enter_block()) return false;
   for (;;) {
@@ -559,8 +570,10 @@ bool BodyReader::read_block(Body& b) {
             b.first_result = next_value_;
             break;
           }
-          case block_metadata:
           case block_metadata_attachment:
+            ok = m_.wants_attachments ? read_attachments(b) : c_.skip_block();
+            break;
+          case block_metadata:
           case block_symbol_table:
           case block_use_list: ok = c_.skip_block(); break;
           default: return c_.fail("unknown block in a function");
@@ -607,6 +620,7 @@ Result<void> BodyReader::read(uint32_t index, Body& b) {
   b.blocks.clear();
   b.constants.clear();
   b.locs.clear();
+  b.attachments.clear();
   b.value_types.clear();
   b.first_local = m_.value_count();
   for (uint32_t p : m_.list_of(m_.types[g.type]).subspan(1)) b.value_types.push_back(p);

@@ -90,6 +90,10 @@ struct Body {
   std::vector<uint32_t> blocks;                     // first instruction of each block; one more entry: insts.size()
   Constants constants;
   std::vector<DebugLoc> locs;
+  struct Attachment {
+    uint32_t kind, node;                            // FixedMetadataKinds.def; number
+  };
+  std::vector<Attachment> attachments;              // of the function, if Module::wants_attachments
   std::vector<uint32_t> value_types;                // of the local values: index is value - first_local
   uint32_t first_local = 0;                         // == Module::value_count(): the first argument
   uint32_t first_constant = 0, first_result = 0;    // value numbers
@@ -113,6 +117,7 @@ class BodyReader {
     uint32_t value, type;
   };
   bool read_block(Body& b);
+  bool read_attachments(Body& b);
   bool read_inst(Body& b);
   bool finish(Body& b);
   bool value(uint32_t& i, uint32_t& v);                    // relative

@@ -298,6 +298,7 @@ void Maker::finish(AsmSectionState& state) {
   file->priority = link_.next_priority++;
   file->alive = true;
   file->has_gnu_stack = true;
+  file->made = true;
   file->data = out;
   for (const Section& s : sections_)
     for (size_t k = 0; k < s.relocations.size(); k++) {

@@ -101,6 +101,7 @@ class Walk {
     if (a.kind == AtomKind::eh_frame) return;
     if (a.kind == AtomKind::function) {
       lower_function(link_, id, [&](uint32_t s) { mark_symbol(s); });
+      mark_dependents(id);
       return;
     }
     if (f.kind != FileKind::internal && a.section < f.sections.size() && !(f.sections[a.section].flags & SHF_ALLOC)) return;
@@ -112,6 +113,11 @@ class Walk {
       const Cie& cie = f.cies[fde.cie];
       for (uint32_t r = cie.reloc_begin; r < cie.reloc_end; r++) mark_reloc(f, frame.relocs[r]);
     }
+    mark_dependents(id);
+  }
+
+  // Sections that say of themselves that they go with this one.
+  void mark_dependents(uint32_t id) {
     if (auto it = dependents_.find(id); it != dependents_.end())
       for (uint32_t d : it->second) mark(d);
   }

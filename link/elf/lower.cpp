@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "base/stage_times.h"
@@ -63,6 +64,7 @@ LowerState& state(Link& link) {
     s.options.shared = link.shared;
     s.options.object = link.relocatable;
     if (link.relocatable) s.options.pic = true;
+    s.options.branch_targets = link.opt.z_ibt;
     for (unsigned i = 0; i < air::runtime_function_count; i++) s.runtime.emplace_back(link.intern(air::runtime_function_table[i].name));
   }
   return *link.lower;
@@ -98,8 +100,23 @@ void intern_runtime_names(Link& link) {
   for (unsigned i = 0; i < air::runtime_function_count; i++) link.intern(air::runtime_function_table[i].name);
 }
 
+// What the modules' readers had to say, each thing once; and what becomes of debug information.
+static void warn_of_modules(Link& link) {
+  std::unordered_set<std::string_view> said;
+  const ObjectFile* debug = nullptr;
+  for (ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::module) continue;
+    for (const std::string& w : f->module->module->warnings)
+      if (said.insert(w).second) link.diag.warning(f->name + ": " + w, uint64_t(f->priority) << 32);
+    if (!debug && f->module->module->debug_information) debug = f;
+  }
+  if (debug && !link.opt.strip_debug && !link.opt.strip_all)
+    link.diag.warning(debug->name + ": debug information of IR is left out of the output (--strip-debug: without this warning)", uint64_t(debug->priority) << 32);
+}
+
 void prepare_modules(Link& link) {
   state(link);
+  warn_of_modules(link);
   for (ObjectFile* f : link.objects) {
     if (f->kind != FileKind::module) continue;
     ModuleState& m = *f->module;
@@ -210,6 +227,7 @@ void store_drafts(Link& link) {
     ModuleFunction& x = *fns[i].fn;
     x.mir = (*ids)[i];
     for (const mir::Reference& r : x.draft->references) x.has_exceptions |= r.kind == ReferenceKind::got_slot;
+    x.has_traps = x.draft->flags & codegen::draft_flags::has_type_checks;
     for (const mir::Reference& r : x.draft->references)
       if (r.symbol.valid() && is_runtime[r.symbol.value]) link.symbols[r.symbol.value].flags |= referenced | referenced_strong;
     x.draft.reset();
@@ -271,13 +289,13 @@ static ModuleFunction* function_at(Link& link, uint32_t atom) {
 
 bool function_can_fold(Link& link, uint32_t atom) {
   ModuleFunction* fn = function_at(link, atom);
-  return fn && fn->blocks.empty() && !(link.lower->store->record(fn->mir).flags & codegen::function_has_asm_sections);
+  return fn && fn->blocks.empty() && !fn->patchable && !(link.lower->store->record(fn->mir).flags & codegen::draft_flags::has_asm_sections);
 }
 
 void for_each_asm_function(Link& link, const std::function<void(uint32_t, std::vector<codegen::AsmSection>&&, std::span<const mir::Reference>)>& f) {
   LowerState& s = *link.lower;
   for_each_live_function(link, [&](ObjectFile& file, ModuleFunction& x) {
-    if (!(s.store->record(x.mir).flags & codegen::function_has_asm_sections)) return;
+    if (!(s.store->record(x.mir).flags & codegen::draft_flags::has_asm_sections)) return;
     const mir::FunctionView view = s.store->view(x.mir);
     std::vector<codegen::AsmSection> sections;
     if (s.target->asm_sections(view, sections)) f(file.atom_base + x.section, std::move(sections), view.references);
@@ -300,6 +318,7 @@ void fold_parts(Link& link, uint32_t atom) {
   const ModuleFunction* fn = function_at(link, atom);
   link.atoms[atom + 1].folded = 1;
   if (fn && fn->exceptions) link.atoms[atom - fn->section + fn->exceptions].folded = 1;
+  if (fn && fn->traps) link.atoms[atom - fn->section + fn->traps].folded = 1;
 }
 
 bool function_address_matters(Link& link, uint32_t atom) {
@@ -388,6 +407,29 @@ static ReferenceForm form_of(Link& link, const mir::Reference& r) {
   }
 }
 
+// The names of functions whose entries do not stand where the last measure had them; and the sizes of all, for .symtab.
+static void settle_symbols(Link& link, ObjectFile& f) {
+  ModuleState& m = *f.module;
+  size_t start = 0;
+  for (uint32_t i = 1; i < f.syms.size(); i++) {
+    const uint32_t section = f.wide_sections[i];
+    const bool is_start = start < m.start_syms.size() && m.start_syms[start] == i;
+    start += is_start;
+    if (!section || m.function_of_section[section] == none) continue;
+    const ModuleFunction& fn = m.functions[m.function_of_section[section]];
+    Sym& s = m.syms[i];
+    if (fn.moved && !is_start) {
+      s.value += fn.moved;
+      Symbol& x = link.symbols[i < f.first_global ? m.first_local_id + i : f.symbol_id(i)];
+      if (x.file == f.id && x.sym == i) x.value = s.value;
+    }
+    // A name in front of the entry ends there.
+    if (s.type() != STT_SECTION) s.size = is_start ? fn.sizes.entry : m.sections[section].size - fn.sizes.entry;
+  }
+  for (ModuleFunction& fn : m.functions)
+    if (fn.patchable) m.relocs[fn.patchable][0].addend = int64_t(fn.sizes.entry) + fn.patchable_place;
+}
+
 bool measure_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
@@ -404,6 +446,7 @@ bool measure_functions(Link& link) {
       link.diag.error(std::move(sizes.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
       return;
     }
+    fn->moved = sizes->entry - fn->sizes.entry;
     fn->sizes = *sizes;
     text.size = sizes->text;
     text.p2align = std::max(text.p2align, view.text_align_log2);
@@ -411,16 +454,11 @@ bool measure_functions(Link& link) {
     constants.size = sizes->constants;
     constants.p2align = view.constants_align_log2;
     if (fn->exceptions) link.atoms[f->atom_base + fn->exceptions].size = sizes->exceptions;
+    if (fn->traps) link.atoms[f->atom_base + fn->traps].size = 4 * sizes->traps;
     f->module->sections[fn->section].size = sizes->text;
   });
-  // Sizes of the symbols, for .symtab.
-  for (ObjectFile* f : link.objects) {
-    if (f->kind != FileKind::module) continue;
-    for (uint32_t i = 1; i < f->syms.size(); i++) {
-      uint32_t section = f->wide_sections[i];
-      if (section && f->module->function_of_section[section] != none) f->module->syms[i].size = f->module->sections[section].size;
-    }
-  }
+  for (ObjectFile* f : link.objects)
+    if (f->kind == FileKind::module) settle_symbols(link, *f);
   return !link.diag.has_errors();
 }
 
@@ -429,6 +467,7 @@ void place_functions(Link& link) {
   for_each_live_function(link, [&](ObjectFile& f, ModuleFunction& x) {
     link.atoms[f.atom_base + x.section + 1].live = 1;
     if (x.has_exceptions && x.exceptions) link.atoms[f.atom_base + x.exceptions].live = 1;
+    if (x.traps) link.atoms[f.atom_base + x.traps].live = x.has_traps;
   });
 }
 
@@ -464,6 +503,7 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
   LowerState& s = *link.lower;
   std::vector<uint8_t> text, constants, exceptions, cfi, frame;
   std::vector<codegen::Fixup> fixups;
+  std::vector<uint32_t> traps;
   for (auto [f, fn] : live_functions(link)) {
     mir::FunctionView view = s.store->view(fn->mir);
     text.assign(fn->sizes.text, 0);
@@ -477,6 +517,8 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
     place.exceptions = exceptions.data();
     place.fixups = &fixups;
     place.cfi = &cfi;
+    traps.clear();
+    place.traps = &traps;
     if (auto r = s.target->emit(view, fn->references, s.options, place); !r) {
       link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | fn->section);
       continue;
@@ -495,6 +537,10 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
     e.exceptions = exceptions;
     if (!exceptions.empty()) e.exceptions_atom = f->atom_base + fn->exceptions;
     e.fixups = fixups;
+    if (fn->has_traps && fn->traps) {
+      e.traps_atom = f->atom_base + fn->traps;
+      e.traps = traps;
+    }
     e.references = view.references;
     if (fn->frame_offset != none && cfi.size() <= fn->sizes.cfi) {
       frame.resize(fde_size(*fn));
@@ -558,10 +604,18 @@ void write_functions(Link& link) {
       place.exceptions = link.image + link.sections[table.out]->offset + table.offset;
       place.exceptions_address = link.atom_address[f->atom_base + fn->exceptions];
     }
+    std::vector<uint32_t> traps;
+    if (fn->has_traps && fn->traps) place.traps = &traps;
     place.cfi = fn->frame_offset == none ? nullptr : &cfi;
     if (auto r = s.target->emit(view, fn->references, s.options, place); !r) {
       link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
       return;
+    }
+    // .kcfi_traps: the distance from each entry to its trap.
+    for (size_t k = 0; k < traps.size() && k < fn->sizes.traps; k++) {
+      const Atom& list = link.atoms[f->atom_base + fn->traps];
+      const uint64_t address = link.atom_address[f->atom_base + fn->traps] + 4 * k;
+      store_le(link.image + link.sections[list.out]->offset + list.offset + 4 * k, uint32_t(text_address + traps[k] - address));
     }
     if (size_t n = fn->blocks.size(); n && fn->sizes.constants >= 4 * n) {
       uint64_t table = fn->sizes.constants - 4 * n;

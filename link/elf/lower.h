@@ -37,7 +37,7 @@ void for_each_asm_function(Link& link, const std::function<void(uint32_t atom, s
 bool label_offsets(Link& link, uint32_t atom, std::span<uint32_t> labels);
 // ICF: the parts of a function's MIR, for a hash; then its references.
 void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add, const std::function<void(uint32_t symbol, int64_t addend)>& reference);
-bool function_can_fold(Link& link, uint32_t atom);        // no data refers into it
+bool function_can_fold(Link& link, uint32_t atom);        // no data refers into it, no list has its entry
 void fold_parts(Link& link, uint32_t atom);               // what belongs to a folded function: constants, exception table
 bool function_address_matters(Link& link, uint32_t atom);  // unless all its names are unnamed_addr
 // What the references of functions need: GOT slots, PLT entries.
@@ -50,9 +50,11 @@ void finish_functions(Link& link);
 struct EmittedFunction {
   uint32_t text_atom = none;     // the constants' atom is the next one
   uint32_t exceptions_atom = none;
+  uint32_t traps_atom = none;
   std::span<const uint8_t> text, constants, exceptions, frame;  // frame: the FDE, to be placed at frame_offset
   uint32_t frame_offset = none;
   uint32_t table_field = none;   // where the FDE holds the distance to the exception table
+  std::span<const uint32_t> traps;  // offsets in the text, for a list of distances at traps_atom
   std::span<const codegen::Fixup> fixups;
   std::span<const mir::Reference> references;
 };

@@ -30,7 +30,9 @@ namespace {
 
 class Reader {
  public:
-  Reader(ObjectFile& file, bool pic, bool relocatable) : file_(file), s_(*file.module), m_(*s_.module), pic_(pic), relocatable_(relocatable) {}
+  Reader(ObjectFile& file, const Link& link)
+      : file_(file), s_(*file.module), m_(*s_.module), pic_(link.pic || link.relocatable), relocatable_(link.relocatable),
+        marks_(m_.requests.branch_targets || link.opt.z_ibt) {}
 
   Result<void> run() {
     if (!m_.module_asm.empty()) return error("module-level inline assembly is not supported");
@@ -43,9 +45,14 @@ class Reader {
     section_of_.assign(m_.symbols.size(), 0);
     for (uint32_t i = 0; i < m_.symbols.size(); i++) LODE_TRY(define(i));
     LODE_TRY(make_symbols());
+    make_patchable_lists();
     for (uint32_t i = 0; i < m_.symbols.size(); i++) LODE_TRY(relocate(i));
     LODE_TRY(make_inits());
     make_groups();
+    // All code that is made here is fit for a shadow stack.
+    const uint32_t features = (marks_ ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_IBT) : 0) |
+                              (m_.requests.shadow_stack ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_SHSTK) : 0);
+    if (features) file_.properties.emplace_back(GNU_PROPERTY_X86_FEATURE_1_AND, features);
     file_.sections = s_.sections;
     file_.syms = s_.syms;
     file_.strtab = file_.strings;
@@ -117,6 +124,12 @@ class Reader {
         s_.functions.back().exceptions = e;
         if (x.comdat.valid() && x.comdat.value < groups_.size()) groups_[x.comdat.value].push_back({e});
       }
+      if (m_.functions[x.function.value].has_type_id) {
+        uint32_t t = add_section(".kcfi_traps", SHT_PROGBITS, SHF_ALLOC | SHF_LINK_ORDER, 0, 2, nullptr);
+        s_.sections[t].link = section;
+        s_.functions.back().traps = t;
+        if (x.comdat.valid() && x.comdat.value < groups_.size()) groups_[x.comdat.value].push_back({t});
+      }
     } else {
       if (x.bytes_size > x.size || x.bytes_offset > m_.data.size() || x.bytes_size > m_.data.size() - x.bytes_offset)
         return error("data of " + std::string(name) + " lies outside the module's data");
@@ -175,6 +188,7 @@ class Reader {
     s_.sym_of.assign(m_.symbols.size(), 0);
     for (int pass = 0; pass < 2; pass++) {
       if (pass == 1) file_.first_global = uint32_t(s_.syms.size());
+      for (const ModuleFunction& f : s_.functions) add_text_symbol(f, m_.symbols[m_.functions[f.index.value].symbol.value], pass == 0);
       for (uint32_t i = 0; i < m_.symbols.size(); i++) {
         const air::Symbol& x = m_.symbols[i];
         bool local = x.linkage == air::Linkage::internal;
@@ -286,6 +300,48 @@ class Reader {
     return {};
   }
 
+  // Functions whose entries may be patched at run time (-fpatchable-function-entry): a section that goes with the function lists the
+  // place, which is that of the nops in front of the entry if there are any, else of those at it. Where the entry stands in the text is
+  // known when the function has been measured.
+  void make_patchable_lists() {
+    static const uint8_t zeros[8] = {};
+    for (ModuleFunction& f : s_.functions) {
+      const air::FunctionDecl& d = m_.functions[f.index.value];
+      if (!d.patchable_entry && !d.patchable_prefix) continue;
+      std::string_view name = m_.str(d.patchable_section);
+      f.patchable = add_section(name.empty() ? "__patchable_function_entries" : name, SHT_PROGBITS, SHF_ALLOC | SHF_WRITE | SHF_LINK_ORDER, 8, 3, zeros);
+      s_.sections[f.patchable].link = f.section;
+      f.patchable_place = d.patchable_prefix ? -int32_t(d.patchable_prefix) : marks_ && !d.no_cf_check ? 4 : 0;
+      s_.relocs[f.patchable].push_back({0, R_X86_64_64, text_symbol_[f.section], 0});
+      if (const air::Symbol& x = m_.symbols[d.symbol.value]; x.comdat.valid() && x.comdat.value < groups_.size())
+        groups_[x.comdat.value].push_back({f.patchable});
+    }
+  }
+
+  // A name for the words in front of a function's entry, or for the start of its text.
+  void add_text_symbol(const ModuleFunction& f, const air::Symbol& x, bool local) {
+    const air::FunctionDecl& d = m_.functions[f.index.value];
+    if (local && (d.patchable_entry || d.patchable_prefix)) {
+      Sym s{};
+      s.info = uint8_t(STB_LOCAL << 4 | STT_SECTION);
+      s.shndx = SHN_XINDEX;
+      text_symbol_[f.section] = uint32_t(s_.syms.size());
+      s_.start_syms.push_back(uint32_t(s_.syms.size()));
+      s_.syms.push_back(s);
+      file_.wide_sections.push_back(f.section);
+    }
+    if (!d.has_type_id || local != (x.linkage == air::Linkage::internal)) return;
+    Sym s{};
+    s.name = add_string("__cfi_" + std::string(m_.str(x.name)));
+    const bool weak = x.linkage != air::Linkage::external && !local;
+    s.info = uint8_t((local ? STB_LOCAL : weak ? STB_WEAK : STB_GLOBAL) << 4 | STT_FUNC);
+    s.other = x.visibility == air::Visibility::hidden ? STV_HIDDEN : x.visibility == air::Visibility::protected_ ? STV_PROTECTED : STV_DEFAULT;
+    s.shndx = SHN_XINDEX;
+    s_.start_syms.push_back(uint32_t(s_.syms.size()));
+    s_.syms.push_back(s);
+    file_.wide_sections.push_back(f.section);
+  }
+
   Result<void> make_inits() {
     for (const air::InitEntry& e : m_.inits) {
       if (!e.function.valid() || e.function.value >= s_.sym_of.size() || !s_.sym_of[e.function.value]) return error("a constructor that is not a function");
@@ -327,8 +383,10 @@ class Reader {
   ModuleState& s_;
   const air::Module& m_;
   bool pic_, relocatable_;
+  bool marks_;  // the places that indirect branches reach
   std::vector<uint32_t> section_of_;  // by air::SymbolIndex
   air::AliasBases aliases_{m_, true};
+  std::unordered_map<uint32_t, uint32_t> text_symbol_;  // by section of a function's text: its section symbol, where one is needed
   std::vector<std::vector<formats::elf::Word>> groups_;
   std::unordered_map<uint64_t, uint32_t> block_slots_;  // function << 32 | block: its place in the function's list
   std::unordered_set<uint32_t> copied_;                 // sections whose data is a copy
@@ -337,7 +395,24 @@ class Reader {
 
 }  // namespace
 
-Result<void> read_module(ObjectFile& file, bool pic, bool relocatable) {
+// Whether code for the triple is code for this linker's x86_64 ELF output. Nothing said is taken as that.
+bool is_ours(std::string_view triple) {
+  if (triple.empty()) return true;
+  std::string_view arch = triple.substr(0, triple.find('-'));
+  if (arch != "x86_64" && arch != "amd64") return false;
+  static constexpr std::string_view others[] = {"apple", "windows", "win32", "cygwin", "msys", "mingw", "darwin", "macos", "ios", "tvos",
+                                                "watchos", "xros", "driverkit", "uefi", "gnux32", "muslx32", "msvc", "macho", "coff"};
+  for (std::string_view rest = triple.substr(arch.size()); !rest.empty();) {
+    rest.remove_prefix(1);
+    std::string_view part = rest.substr(0, rest.find('-'));
+    rest.remove_prefix(part.size());
+    for (std::string_view other : others)
+      if (part.starts_with(other)) return false;
+  }
+  return true;
+}
+
+Result<void> read_module(ObjectFile& file, const Link& link) {
   auto state = std::make_shared<ModuleState>();
   uint32_t magic = file.data.size() >= 4 ? load_le<uint32_t>(file.data.data()) : 0;
   if (magic == 0xdec04342 || magic == 0x0b17c0de) {
@@ -359,12 +434,10 @@ Result<void> read_module(ObjectFile& file, bool pic, bool relocatable) {
     state->text = std::make_unique<air::Module>(std::move(*m));
     state->module = state->text.get();
   }
-  const std::string& triple = state->module->triple;
-  const std::string machine = triple.substr(0, triple.find('-'));
-  if (!machine.empty() && machine != "x86_64" && machine != "amd64") return error("was made for another target (" + triple + ")");
+  if (!is_ours(state->module->triple)) return error("was made for another target (" + state->module->triple + ")");
   if (state->module->types.layout().pointer_bytes != 8) return error("was made for a target with pointers of 4 bytes");
   file.module = state;
-  return Reader(file, pic, relocatable).run();
+  return Reader(file, link).run();
 }
 
 void patch_block_references(ModuleState& m) {
@@ -372,7 +445,7 @@ void patch_block_references(ModuleState& m) {
     const auto& offsets = m.functions[b.function].block_offsets;
     if (b.block >= offsets.size()) continue;  // the function is not live, so neither is the data
     if (b.reloc != none) {
-      m.relocs[b.section][b.reloc].addend = offsets[b.block];
+      m.relocs[b.section][b.reloc].addend = offsets[b.block] - int64_t(m.functions[b.function].sizes.entry);
     } else if (b.minus < offsets.size()) {
       uint64_t v = uint64_t(offsets[b.block] - offsets[b.minus]);
       std::memcpy(const_cast<uint8_t*>(m.data[b.section]) + b.offset, &v, b.size);

@@ -20,6 +20,11 @@ namespace lode::link::elf {
 struct ModuleFunction {
   uint32_t section = 0;            // of the text; the constants' section is the next one
   uint32_t exceptions = 0;         // section of the exception table, if the function may have one
+  uint32_t patchable = 0;          // section that lists the entry as one that may be patched, if it may
+  int32_t patchable_place = 0;     // what it lists, as a distance from the entry
+  uint32_t traps = 0;              // section that lists the traps of type checks, if there may be any
+  bool has_traps = false;          // there are; known when it has been made
+  uint32_t moved = 0;              // by which the last measure found the entry farther in the text than the one before
   bool has_exceptions = false;     // it does; known when it has been made
   air::FunctionIndex index;
   FunctionId mir;                  // once made
@@ -46,6 +51,7 @@ struct ModuleState {
   const air::Module* module = nullptr;
   std::vector<Shdr> sections;
   std::vector<Sym> syms;
+  std::vector<uint32_t> start_syms;     // those that stand for the start of a function's text, not for its entry
   std::vector<uint32_t> sym_of;         // symbol table index by air::SymbolIndex
   std::vector<SymbolId> ids;            // by air::SymbolIndex
   std::vector<codegen::SymbolReach> reach;
@@ -65,7 +71,7 @@ struct ModuleState {
 // By content: bitcode (raw or wrapped), or AIR text.
 bool is_module(Bytes data, const std::string& name);
 // Reads the module part: fills sections, symbols and names. Function bodies stay where they are.
-Result<void> read_module(ObjectFile& file, bool pic, bool relocatable);
+Result<void> read_module(ObjectFile& file, const Link& link);
 // When the functions' block_offsets are known: completes the data that refers to them.
 void patch_block_references(ModuleState& module);
 // After the globals' names have been interned: the ids of all symbols.

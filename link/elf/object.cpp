@@ -15,7 +15,7 @@ namespace lode::link::elf {
 
 Result<void> parse_object_header(Link& link, ObjectFile& file) {
   if (file.view.header || !file.sections.empty()) return {};
-  if (file.kind == FileKind::module) return read_module(file, link.pic || link.relocatable, link.relocatable);
+  if (file.kind == FileKind::module) return read_module(file, link);
   LODE_ASSIGN(file.view, ElfView::open(file.data));
   if (file.view.header->type != ET_REL) return error("not a relocatable object");
   if (file.view.header->machine != EM_X86_64) return error("incompatible file: machine " + std::to_string(uint16_t(file.view.header->machine)) + " is not x86-64");
@@ -128,6 +128,7 @@ void parse_object(Link& link, ObjectFile& file) {
       link.atoms[file.atom_base + f.section].kind = AtomKind::function;
       link.atoms[file.atom_base + f.section + 1].kind = AtomKind::constants;
       if (f.exceptions) link.atoms[file.atom_base + f.exceptions].kind = AtomKind::constants;
+      if (f.traps) link.atoms[file.atom_base + f.traps].kind = AtomKind::constants;
     }
     read_global_names(link, file);
     return;

@@ -95,7 +95,7 @@ void report_missing_cet(Link& link) {
   if (link.opt.cet_report == CetReport::none) return;
   bool is_error = link.opt.cet_report == CetReport::error;
   for (ObjectFile* f : link.objects) {
-    if (f->kind != FileKind::object || f->made) continue;
+    if ((f->kind != FileKind::object && f->kind != FileKind::module) || f->made) continue;
     uint32_t features = 0;
     for (auto& [type, value] : f->properties)
       if (type == GNU_PROPERTY_X86_FEATURE_1_AND) features |= value;

@@ -359,6 +359,13 @@ class Writer {
           if (exceptions->body.size() < exceptions->size) exceptions->body.resize(exceptions->size);
           std::memcpy(exceptions->body.data() + table_offset, e.exceptions.data(), e.exceptions.size());
         }
+        if (!e.traps.empty()) {
+          OutSection& list = *sections_[out_of_[e.traps_atom]];
+          if (list.body.size() < list.size) list.body.resize(list.size);
+          const uint64_t at = link_.atoms[e.traps_atom].offset;
+          for (size_t k = 0; k < e.traps.size(); k++)
+            list.relas.push_back({at + 4 * k, R_X86_64_PC32, text.symbol, int64_t(uint64_t(t.offset) + e.traps[k])});
+        }
         for (const codegen::Fixup& x : e.fixups) {
           if (x.in_exceptions) {
             if (exceptions && x.reference < e.references.size()) exceptions->relas.push_back({table_offset + x.offset, x.type, slot_of_[e.references[x.reference].symbol.value], x.addend});

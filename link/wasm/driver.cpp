@@ -104,6 +104,7 @@ std::vector<uint8_t> Link::flush() {
           for (const fw::Section& s : f.object->sections) debug_kept |= s.id == fw::SectionId::custom && s.name.starts_with(".debug_");
     if (debug_kept && options.compress_given && !options.relocatable)
       diagnostics.error("--compress-relocations is incompatible with output debug information. Please pass --strip-debug or --strip-all");
+    warn_of_modules(*this);
     make_variants();
     make_synthetic_functions();
     assign_indices();

@@ -386,5 +386,7 @@ struct DataReference {
 void data_references(const Link& link, uint32_t segment, std::vector<DataReference>& out);
 // Sets features and used_features of a module's file; see features.cpp.
 void read_features(Link& link, InputFile& file, const air::Module& module);
+// Of the modules whose code is needed.
+void warn_of_modules(Link& link);
 
 }  // namespace lode::link::wasm

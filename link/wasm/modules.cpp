@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <unordered_set>
 
 #include "codegen/air/aliases.h"
 #include "codegen/air/legalize.h"
@@ -324,6 +325,20 @@ Result<std::unique_ptr<ModuleInput, ModuleInputDeleter>> open_module(Bytes bytes
 }
 
 }  // namespace
+
+// What the modules' readers had to say, each thing once; and what becomes of debug information.
+void warn_of_modules(Link& l) {
+  std::unordered_set<std::string_view> said;
+  const InputFile* debug = nullptr;
+  for (const InputFile& f : l.files) {
+    if (!f.module || !f.live) continue;
+    for (const std::string& w : f.module->air->warnings)
+      if (said.insert(w).second) l.diagnostics.warning(f.name + ": " + w);
+    if (!debug && f.module->air->debug_information) debug = &f;
+  }
+  if (debug && !l.options.strip_debug && !l.options.strip_all)
+    l.diagnostics.warning(debug->name + ": debug information of IR is left out of the output (--strip-debug: without this warning)");
+}
 
 bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
   auto input = open_module(bytes, name);
