@@ -60,10 +60,12 @@ bool FunctionImporter::type_id() {
   using Node = bc::DebugScopes::Node;
   for (const bc::Body::Attachment& a : b_.attachments) {
     if (a.kind != kcfi_type) continue;
-    const Node* n = s_.scopes.node(a.node);
-    const Node* value = n && n->kind == Node::Single && n->a ? s_.scopes.node(n->a - 1) : nullptr;
+    // A node that only this function has stands in its own block.
+    if (!bc::read_body_scopes(m_, s_.scopes, m_.globals[b_.function].body, w_.scopes).ok()) return fail("damaged metadata");
+    const Node* n = w_.scopes.node(a.node);
+    const Node* value = n && n->kind == Node::Single && n->a ? w_.scopes.node(n->a - 1) : nullptr;
     Folded f;
-    if (value && value->kind == Node::Value && value->a < m_.value_count()) f = folder_.fold(value->a);
+    if (value && value->kind == Node::Value && value->a < b_.first_result) f = folder_.fold(value->a);
     if (f.kind != Folded::Int) return fail("kcfi_type that is not a number");
     f_.requests.type_id = uint32_t(f.bits);
     f_.flags |= air::function_flags::type_id;

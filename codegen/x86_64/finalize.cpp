@@ -72,9 +72,6 @@ class Finalizer {
     if (std::string problem = check(info); !problem.empty()) return error("internal error: " + problem);
 #endif
     used_ = s_.allocation_.used;
-    if (info.gp_scratch != 255 || s_.fn_->requests.zero_registers != air::ZeroRegisters::none)
-      for (const Edit& e : s_.allocation_.edits)
-        if (!e.dst.is_slot()) used_ |= uint64_t{1} << e.dst.value;
 
     first_slot_ = ~0u;
     for (const codegen::SpillSlot& slot : s_.allocation_.slots) {
@@ -155,7 +152,8 @@ class Finalizer {
   // is stored in the frame in front of the body and loaded again in front of each return or tail call, but for what that hands on.
 
   void keep_registers() {
-    const uint64_t extra = s_.convention_->saved & ~saved_by_sysv;
+    uint64_t extra = s_.convention_->saved & ~saved_by_sysv;
+    if (!s_.has_sse_) extra &= 0xffff;
     if (extra == 0) return;
     uint64_t used = s_.allocation_.used, always_handed_on = ~uint64_t{0};
     // Texts of assembly and intrinsics use the scratch register without a word.

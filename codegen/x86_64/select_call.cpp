@@ -463,7 +463,7 @@ void Selector::select_call(const Inst& i) {
   if (target_reg.valid() && (tail || thunk || checked)) {
     copies.push_back(def(r11));
     copies.push_back(use(target_reg));
-    ops.push_back(use(r11));
+    if (tail || thunk) ops.push_back(use(r11));
   }
   for (auto& [k, r] : stacked) put_on_stack(k, r);
   for (const Moved& m : moved) copy_structure(plain(area, int32_t(m.to)), slot_mem(m.slot), m.size);
@@ -525,7 +525,7 @@ void Selector::select_call(const Inst& i) {
     mems_.push_back(target);
     emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, flags, clobbers);
   } else if (target_reg.valid() && !thunk) {
-    if (!checked) ops.push_back(address_use(target_reg));
+    ops.push_back(checked ? use(r11) : address_use(target_reg));  // the register of the call is its last operand
     emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobbers);
   } else {
     emit_list(unsigned(Op::call_ref) | throws, ops, target_ref, ~0u, flags, clobbers);
