@@ -12,7 +12,7 @@
 // Why folding ends: no rule makes new AIR. Each looks from a value at what defines it and goes on with an operand of that definition
 // (alias_of, address, add_index, compare, zero_extended ...), which lies earlier in the block or in a block that dominates it; a block
 // parameter, a constant or an effect stops it. So every step lowers the position in dominance order, and what recurses besides
-// (address within an address) has a depth of its own. tests/codegen/x86_64_expression_test.cpp builds random expressions.
+// (address within an address) has a depth of its own.
 //
 // Flags: the instructions that select puts between a flag's producer and its reader are moves, which leave flags alone; a
 // rematerialised constant is always `mov`, and the finaliser turns it into `xor` where the flags are dead.
