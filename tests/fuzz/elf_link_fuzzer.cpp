@@ -64,7 +64,7 @@ constexpr Option options[] = {
     {"--discard-locals", 10}, {"--build-id", 20}, {"-znow", 6}, {"-znorelro", 8}, {"-znotext", 2}, {"-znosectionheader", 12}, {"-zibt", 8}, {"-zshstk", 12}, {"-zrewrite-endbr", 8}, {"--no-relax", 6},
     {"--hash-style=sysv", 12}, {"-Bsymbolic-functions", 12}, {"--omagic", 16}, {"--nmagic", 16}, {"--shuffle-sections=1", 12}, {"--zero-to-bss", 16}, {"--start-stop", 10}, {"-zstart-stop-gc", 10},
     {"--no-eh-frame-hdr", 8}, {"--relocatable-merge-sections", 6}, {"--default-symver", 16}, {"--wrap=callee", 12}, {"--defsym=absolute_too=callee+4", 12}, {"-zkeep-text-section-prefix", 12}, {"-zseparate-loadable-segments", 12},
-    {"-znoseparate-code", 12}, {"-znocopyreloc", 12}, {"--unresolved-symbols=ignore-all", 1}, {"--error-unresolved-symbols", 10}, {"--allow-multiple-definition", 2}, {"--noinhibit-exec", 10}, {"-znocombreloc", 12}, {"--whole-archive", 2},
+    {"-znoseparate-code", 12}, {"-znocopyreloc", 12}, {"--unresolved-symbols=ignore-all", 1}, {"--error-unresolved-symbols", 10}, {"--allow-multiple-definition", 2}, {"-znocombreloc", 12}, {"--whole-archive", 2},
     {"--as-needed", 4}, {"--fatal-warnings", 20}, {"--execute-only", 16}, {"--no-rosegment", 16}, {"--unique", 16}, {"-Ttext=0x10000", 16}, {"--section-start=.data=0x7fff0000", 16}, {"-zcet-report=warning", 16}, {"--warn-common", 16},
     {"-zundefs", 16}, {"-Map=/dev/null", 10}, {"--retain-symbols-file=/dev/null", 24}, {"--no-dynamic-undefined-weak", 12}, {"--discard-section=.data", 24}, {"--image-base=0x100000000", 24}, {"--tail-merge", 24},
 };
