@@ -14,8 +14,7 @@ namespace lode::link {
 void Diagnostics::add(bool is_error, std::string text, uint64_t key, bool complete) {
   std::lock_guard lock(mutex_);
   if (!is_error && no_warnings) return;
-  if (is_error && demote_errors) is_error = false;
-  else if (!is_error && fatal_warnings) is_error = true;
+  if (!is_error && fatal_warnings) is_error = true;
   errors_ += is_error;
   pending_.push_back({key, is_error, complete, std::move(text)});
 }

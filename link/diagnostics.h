@@ -22,11 +22,13 @@ class Diagnostics {
   bool quiet = false;          // count, but print nothing
   bool color = false;
   unsigned error_limit = 20;  // 0: no limit
-  bool demote_errors = false;  // --noinhibit-exec: errors are printed as warnings and the output is written
+  bool demote_errors = false;  // --noinhibit-exec: recoverable errors are printed as warnings and the output is written
 
   // Thread-safe. The text may have several lines; the first is the message.
   void error(std::string text, uint64_t key = 0) { add(true, std::move(text), key, false); }
   void error(const Error& e, uint64_t key = 0) { add(true, e.text(), key, e.complete); }
+  // An error after which an output can be made all the same, of what is right in it. What an input's structure gets wrong is never one.
+  void recoverable(std::string text, uint64_t key = 0) { add(!demote_errors, std::move(text), key, false); }
   void warning(std::string text, uint64_t key = 0) { add(false, std::move(text), key, false); }
 
   // Prints what gathered, in order. True when there has been an error so far.

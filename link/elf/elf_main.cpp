@@ -52,6 +52,11 @@ void set_up(Link& link) {
   link.diag.color = o.color;
   link.diag.error_limit = o.error_limit;
   link.diag.demote_errors = o.noinhibit_exec;
+  // Whatever can be output is: later passes must find what it needs reserved, so these are no errors from the start.
+  if (o.noinhibit_exec) {
+    o.text = false;
+    if (o.unresolved == Unresolved::error) o.unresolved = Unresolved::warn;
+  }
   auto internal = std::make_unique<ObjectFile>();
   internal->kind = FileKind::internal;
   internal->name = "<internal>";

@@ -398,7 +398,7 @@ void report_duplicates(Link& link) {
       };
       uint32_t section = f.section_of(i);
       InputFile& first = *link.files[s.file];
-      link.diag.error("duplicate symbol: " + first.name + ": " + f.name + ": " + link.display(s) + "\n>>> defined at " + place(first, s.atom, s.value) +
+      link.diag.recoverable("duplicate symbol: " + first.name + ": " + f.name + ": " + link.display(s) + "\n>>> defined at " + place(first, s.atom, s.value) +
                           "\n>>> defined at " + place(f, section < f.sections.size() ? f.atom_base + section : none, f.syms[i].value),
                       uint64_t(f.priority) << 32 | i);
     }

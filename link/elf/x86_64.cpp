@@ -189,30 +189,32 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
     const Rela r = a.relocs[i];
     const Row& row = row_of(r.type);
     if (row.formula == Formula::none) continue;
-    auto fail = [&](const std::string& m) { link.diag.error(place(link, f, a, r.offset) + ": " + m, key_of(f, a, i)); };
+    // What apply could not take is an error for good; what it can, --noinhibit-exec lets pass.
+    auto reject = [&](const std::string& m) { link.diag.error(place(link, f, a, r.offset) + ": " + m, key_of(f, a, i)); };
+    auto fail = [&](const std::string& m) { link.diag.recoverable(place(link, f, a, r.offset) + ": " + m, key_of(f, a, i)); };
     if (row.formula == Formula::bad) {
-      fail("unknown relocation type " + std::to_string(uint32_t(r.type)));
+      reject("unknown relocation type " + std::to_string(uint32_t(r.type)));
       continue;
     }
     if (r.sym >= f.syms.size() || r.offset > a.size || a.size - r.offset < row.bytes || (!a.data && row.bytes)) {
-      fail(std::string("malformed relocation ") + row.name);
+      reject(std::string("malformed relocation ") + row.name);
       continue;
     }
     Target_ t = resolve_target(link, f, r.sym);
-    if (t.ref.discarded && (frame || is_exception_table(link, f, a))) continue;  // what went with another copy of its function: becomes 0
+    if (t.ref.discarded && row.formula <= Formula::pcrel && (frame || is_exception_table(link, f, a))) continue;  // what went with another copy of its function: becomes 0
     if (t.ref.discarded && row.formula != Formula::size) {
-      fail("relocation refers to a symbol in a discarded section: " + link.demangled(f.sym_name(f.syms[r.sym])) + discarded_place(link, f, r.sym));
+      reject("relocation refers to a symbol in a discarded section: " + link.demangled(f.sym_name(f.syms[r.sym])) + discarded_place(link, f, r.sym));
       continue;
     }
     if (t.sym && !t.sym->defined() && f.syms[r.sym].shndx != SHN_UNDEF) {
-      fail("relocation refers to a symbol in a discarded section: " + link.display(*t.sym) + discarded_place(link, f, r.sym));
+      reject("relocation refers to a symbol in a discarded section: " + link.display(*t.sym) + discarded_place(link, f, r.sym));
       continue;
     }
     if (t.sym && !t.sym->defined() && !t.sym->imported && note_undefined(link, t.ref.id, f, a, r.offset)) continue;
     bool is_tls_formula = row.formula >= Formula::tlsgd && row.formula != Formula::tlsld;
     uint8_t type = t.sym ? t.sym->type : t.ref.type;
     if (is_tls_formula && type != STT_TLS && type != STT_SECTION && type != STT_NOTYPE) {
-      fail(std::string(row.name) + " against a symbol that is not thread-local: " + target_name(link, f, t, r.sym));
+      reject(std::string(row.name) + " against a symbol that is not thread-local: " + target_name(link, f, t, r.sym));
       continue;
     }
     if (t.ifunc) want(link, f, t, r.sym, needs_plt);
@@ -281,7 +283,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       case Formula::gotoff: case Formula::gotpc: std::atomic_ref<uint8_t>(link.needs_got_base).store(1, std::memory_order_relaxed); break;
       case Formula::tlsgd:
         if (!next_calls_tls_get_addr(link, f, a, i)) {
-          fail("TLSGD relocation is not followed by a call of __tls_get_addr");
+          reject("TLSGD relocation is not followed by a call of __tls_get_addr");
           break;
         }
         switch (tls_model(link, t)) {
@@ -292,7 +294,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
         break;
       case Formula::tlsld:
         if (!next_calls_tls_get_addr(link, f, a, i)) {
-          fail("TLSLD relocation is not followed by a call of __tls_get_addr");
+          reject("TLSLD relocation is not followed by a call of __tls_get_addr");
           break;
         }
         if (tls_model(link, Target_{}) == TlsModel::local) i++;
@@ -309,7 +311,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
         break;
       case Formula::tlsdesc:
         if (!relaxable_tlsdesc(p, r.offset)) {
-          fail("GOTPC32_TLSDESC relocation is not in a lea instruction");
+          reject("GOTPC32_TLSDESC relocation is not in a lea instruction");
           break;
         }
         switch (tls_model(link, t)) {
@@ -344,7 +346,7 @@ struct Applier {
     }
     if (!ok) {
       Target_ t = resolve_target(link, f, r.sym);
-      link.diag.error(place(link, f, a, r.offset) + ": relocation " + row.name + " against " + target_name(link, f, t, r.sym) + " out of range: " + std::to_string(s) +
+      link.diag.recoverable(place(link, f, a, r.offset) + ": relocation " + row.name + " against " + target_name(link, f, t, r.sym) + " out of range: " + std::to_string(s) +
                           " does not fit in " + std::to_string(row.bytes * 8) + " bits",
                       key_of(f, a, r.offset));
       return;
