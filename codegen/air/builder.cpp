@@ -95,6 +95,7 @@ void ModuleBuilder::add_init(SymbolIndex function, uint32_t priority, bool destr
 }
 
 uint32_t ModuleBuilder::file(std::string_view name) {
+  module_.debug_information = true;
   auto it = std::find(module_.files.begin() + 1, module_.files.end(), name);
   if (it == module_.files.end()) it = module_.files.insert(it, std::string(name));
   return uint32_t(it - module_.files.begin());

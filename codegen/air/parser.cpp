@@ -297,6 +297,7 @@ void Parser::item() {
     take();
     ok = string(s);
     if (ok) m_.files.push_back(s);
+    m_.debug_information = true;
   } else if (w == "library") {
     take();
     ok = string(s);

@@ -50,6 +50,7 @@ struct LowerState {
     std::vector<uint8_t> bytes;
   };
   std::vector<CommonCie> cies;
+  std::unordered_set<std::string_view> said;  // warnings of modules; walks may be several
 };
 
 namespace {
@@ -102,15 +103,15 @@ void intern_runtime_names(Link& link) {
 
 // What the modules' readers had to say, each thing once; and what becomes of debug information.
 static void warn_of_modules(Link& link) {
-  std::unordered_set<std::string_view> said;
+  LowerState& s = *link.lower;
   const ObjectFile* debug = nullptr;
   for (ObjectFile* f : link.objects) {
     if (f->kind != FileKind::module) continue;
     for (const std::string& w : f->module->module->warnings)
-      if (said.insert(w).second) link.diag.warning(f->name + ": " + w, uint64_t(f->priority) << 32);
+      if (s.said.insert(w).second) link.diag.warning(f->name + ": " + w, uint64_t(f->priority) << 32);
     if (!debug && f->module->module->debug_information) debug = f;
   }
-  if (debug && !link.opt.strip_debug && !link.opt.strip_all)
+  if (debug && !link.opt.strip_debug && !link.opt.strip_all && s.said.insert("debug information").second)
     link.diag.warning(debug->name + ": debug information of IR is left out of the output (--strip-debug: without this warning)", uint64_t(debug->priority) << 32);
 }
 
