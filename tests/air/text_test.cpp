@@ -58,14 +58,14 @@ TEST_CASE("AIR text: errors have line and column and do not cascade") {
   // One broken declaration hides nothing of the others, and may be used.
   CHECK(errors_of("strong func @f(%x: i3x) -> i32 {\na:\n  ret i32 0\n}\n"
                   "strong func @g() -> i32 {\na:\n  %n = call i32 @f(i32 1)\n  ret i64 0\n}\n") ==
-        "1:20 'i3x' is not a type\n8:3 ret: the result has type i64, expected i32\n");
+        "1:20 'i3x' is not a type\n8:11 ret: the result has type i64, expected i32\n");
   CHECK(errors_of("data @x : i32 = {i32 5\nstrong func @g() -> void {\na:\n  ret\n}\n") != "");
   CHECK(errors_of("declare func @f() -> void\ndeclare func @f() -> void\n") == "2:14 'f' is already declared in line 1\n");
   CHECK(errors_of("type a = {i32, b}\ntype b = [2 x a]\n") != "");
   CHECK(errors_of("strong func @f(%x: i64) -> i32 {\na:\n  %y = trunc i64 %x to i32\n  %z = add i32 %x, %y\n  ret i32 %z\n}\n") ==
         "4:16 '%x' has type i64, not i32\n");
   CHECK(errors_of("strong func @f(%c: i1) -> i32 {\na:\n  cond_br %c, b, c\nb:\n  %y = add i32 1, 2\n  br c\nc:\n  ret i32 %y\n}\n") ==
-        "8:11 ret: '%x' is used where its definition is not known\n");
+        "8:11 ret: '%y' is used where its definition is not known\n");
   CHECK(errors_of("strong func @f() -> void {\na:\n  br b(1)\nb:\n  ret\n}\n") == "3:8 expected ')': the block has 0 parameters, found '1'\n");
   CHECK(errors_of("strong func @f() -> void {\na:\n  frobnicate i32 1\n  call void @unknown()\n  call void @unknown()\n  ret\n}\n") ==
         "3:3 'frobnicate' is not an instruction\n4:13 '@unknown' is not declared\n");

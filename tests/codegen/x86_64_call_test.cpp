@@ -144,7 +144,7 @@ TEST_CASE("x86_64 calls: each convention keeps the registers that it says", "[x8
     CHECK((changed_by(row.suffix, "  %p = inttoptr i64 " + address + " to ptr\n  call void %p()") & row.kept) == 0);
     // And when one of its own convention does, in a frame of no more than the alignment.
     run(std::string("strong func @g() -> void ") + row.suffix + " {\na:\n" + destroy_all + "\n  ret\n}\n", [&](Code& callee) {
-      const std::string word = std::string(row.suffix).find("no_caller_saved") == std::string::npos ? "" : "no_caller_saved ";
+      const std::string word = std::string(row.suffix).find("no_caller_saved") == std::string::npos ? "" : "no_caller_saved_registers ";
       const std::string conv = std::string(row.suffix).substr(0, std::string(row.suffix).find("no_caller_saved"));
       const std::string g = std::to_string(reinterpret_cast<uint64_t>(callee.text()));
       CHECK((changed_by(row.suffix, "  %p = inttoptr i64 " + g + " to ptr\n  call " + word + conv + " void %p()") & row.kept) == 0);

@@ -179,7 +179,7 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {".balign 12", {}, "error: inline assembly \".balign 12\" is not supported"},
       {".p2align 4, 0xcc", {}, "error: inline assembly \".p2align 4, 0xcc\" is not supported"},
       {".p2align 40", {}, "error: inline assembly \".p2align 40\" is not supported"},
-      {".section foo", {}, "error: inline assembly \".section foo\" is not supported"},
+      {".section foo", {}, "error: inline assembly \".section foo\" is not supported: it ends in another section"},
       {"mov $7, %eax", {}, "error: inline assembly \"mov $7, %eax\" is not supported: there is no such operand"},
       {"movl (%rax,%rsp), %eax", {}, "error: inline assembly \"movl (%rax,%rsp), %eax\" is not supported"},
       {"lock", {}, "error: inline assembly \"lock\" is not supported"},
