@@ -135,7 +135,6 @@ Result<AsmOperand> operand(std::string_view s, std::string_view all) {
     return unsupported(whole, all);
   }
   if (o.tied < 0 && !o.gp && !o.fp && !o.x87 && !o.memory && !o.immediate && !o.condition) return unsupported(whole, all);
-  if (o.indirect && !o.memory && o.tied < 0) return unsupported(whole, all);
   return o;
 }
 
@@ -184,6 +183,8 @@ Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view co
     }
     std::string chosen = choose(one, alternative, out.alternatives);
     LODE_ASSIGN(AsmOperand o, operand(chosen, constraints));
+    // One of several alternatives that offers no memory to a place in memory is passed over by whoever knows the values.
+    if (o.indirect && !o.memory && o.tied < 0 && one.find('|') == std::string_view::npos) return unsupported(one, constraints);
     if (o.tied >= int32_t(out.operands.size()) || (o.tied >= 0 && !out.operands[size_t(o.tied)].output)) return unsupported(one, constraints);
     out.operands.push_back(o);
   }

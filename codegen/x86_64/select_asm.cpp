@@ -36,6 +36,7 @@ void Selector::select_asm(const air::Inst& i) {
     parsed = parse_inline_asm(text, constraints, k);
     if (!parsed.ok()) return fail(parsed.error().text().c_str());
   }
+  if (parsed->alternatives > 1 && !asm_operands_fit(*parsed, site, types)) return fail("inline assembly with operands that suit none of its alternatives");
   AsmStatement& s = *parsed;
   if (s.moves_stack && !(fn_->flags & air::function_flags::naked)) dynamic_frame_ = true;
   uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : none;

@@ -160,6 +160,8 @@ def main():
             with open(os.path.join(a.keep, f"{number}.c"), "w") as f:
                 f.write(program([number]))
 
+    left_out = []
+
     def one(first):
         numbers = range(first, min(first + a.per_program, a.first + a.count))
         base = os.path.join(temp, str(first))
@@ -175,8 +177,9 @@ def main():
                 if not r.ok():
                     return every(f"clang: {r.reason()}")
             want = execute(base + ".clang")
-            if not want.ok():
-                return every(f"clang's program: {want.reason()}")
+            if not want.ok():  # nothing to compare with; at -O0 LLVM 19's wasm code mixes integers of two widths
+                left_out.append(f"switches {numbers[0]} to {numbers[-1]}: clang's own program does not run: {want.reason()}")
+                return []
             r = run([a.lode, *(["-m", "wasm32"] if wasm else []), *target.static_link([base + ".bc", *extra], base + ".lode")], 120)
             if not r.ok():
                 return every(f"lode: {r.reason()}")
@@ -202,6 +205,8 @@ def main():
     if wasm:
         wasm.close()
     os.rmdir(temp)
+    for text in left_out:
+        print("left out:", text)
     out = a.out or os.path.join(sweep.TOP, "build/sweeps", f"switches-{a.target}-{a.level}.txt")
     sys.exit(sweep.report(f"switches {a.target} -{a.level}", [x for b in batches for x in b], out))
 
