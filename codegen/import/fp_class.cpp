@@ -86,7 +86,7 @@ FunctionImporter::V FunctionImporter::fp_class(V value, uint32_t mask) {
 }
 
 // The significand's top bit is explicit: clear under any exponent but 0 it makes an encoding that processors since the 80387
-// do not support; like LLVM we count these as NaNs.
+// do not support; like LLVM we count these as NaNs (and, so that each NaN is of one kind, as quiet ones).
 FunctionImporter::V FunctionImporter::f80_class(V value, uint32_t mask) {
   f_.slots.push_back({16, 4});
   V slot = emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1));

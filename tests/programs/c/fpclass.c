@@ -21,11 +21,14 @@ TESTS(of_float, float)
 TESTS(of_double, double)
 #ifdef __x86_64__
 TESTS(of_extended, long double)
+NI int is_nan(long double x) { return __builtin_isfpclass(x, 3); }
 static void extended(unsigned short top, unsigned long significand) {
   long double x = 0;
   memcpy(&x, &significand, 8);
   memcpy((char *)&x + 8, &top, 2);
-  note(of_extended(x));
+  /* No leading bit: not supported by processors. That it is a NaN is all that compilers agree on. */
+  if (top & 0x7fff && !(significand >> 63)) note(is_nan(x));
+  else note(of_extended(x));
 }
 #endif
 NI void subnormals(int *restrict d, const float *restrict a, int n) {
