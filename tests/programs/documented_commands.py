@@ -19,7 +19,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = re.compile(r"(?:lode|wasm-lode|tally|clang-19|clang\+\+-19|gcc|rustc|cmake|(?:scripts|bench|tests|build)/\S+)(?: |$)")
 
 # What stands for the reader's own.
-PLACES = {"FILE": "main.o", "SYMBOL": "main", "FOLDER": "examples", "MODULE.bc": "main.o"}
+PLACES = {"FILE": "native.o", "SYMBOL": "main", "FOLDER": "examples", "MODULE.bc": "main.o"}
 
 # Not run here, and why.
 LONG = [
@@ -86,7 +86,7 @@ def make_clone(folder, lode, tally):
         (folder / name).write_text(text)
     shutil.copy(SOURCE / "examples/hello.air", folder)
     shutil.copy(SOURCE / "examples/tally/primes.tally", folder)
-    for name, flags in {"main.o": "-flto main.c", "sqlite3.o": "-flto sqlite3.c", "program64.bc": "--target=wasm64 -emit-llvm program.c"}.items():
+    for name, flags in {"main.o": "-flto main.c", "native.o": "main.c", "sqlite3.o": "-flto sqlite3.c", "program64.bc": "--target=wasm64 -emit-llvm program.c"}.items():
         subprocess.run(f"clang-19 -O1 -c {flags} -o {name}", shell=True, check=True, cwd=folder)
 
 
