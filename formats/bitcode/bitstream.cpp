@@ -265,6 +265,15 @@ bool Cursor::read_unabbreviated() {
         used += 12;
         continue;
       }
+      if (used <= 36) {
+        uint64_t third = (w >> 12) & 63;
+        if (third < 32) {
+          out[i++] = (chunk & 31) | (second & 31) << 5 | third << 10;
+          w >>= 18;
+          used += 18;
+          continue;
+        }
+      }
       pos_ += used;
       used = 0;
       out[i++] = vbr_long(6);

@@ -114,6 +114,11 @@ class Cursor {
       pos_ += width;
       return w & (more - 1);
     }
+    const uint64_t second = w >> width;  // of the 57 bits that peek() promises
+    if (!(second & more) && width <= 28) {
+      pos_ += 2 * width;
+      return (w & (more - 1)) | (second & (more - 1)) << (width - 1);
+    }
     return vbr_long(width);
   }
   uint64_t vbr_long(unsigned width);

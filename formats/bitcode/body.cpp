@@ -68,14 +68,20 @@ bool BodyReader::block(uint64_t v, uint32_t& b) {
   return true;
 }
 
+void BodyReader::more_operands() {
+  b_->operands.resize(std::max<size_t>(size_t{operand_room_} * 2, 256));
+  operands_ = b_->operands.data();
+  operand_room_ = uint32_t(b_->operands.size());
+}
+
 void BodyReader::emit(Op op, uint32_t type, uint8_t sub, uint16_t flags) {
   Inst inst;
   inst.op = op;
   inst.sub = sub;
   inst.flags = flags;
   inst.first = first_operand_;
-  inst.count = uint32_t(b_->operands.size()) - first_operand_;
-  first_operand_ = uint32_t(b_->operands.size());
+  inst.count = operand_count_ - first_operand_;
+  first_operand_ = operand_count_;
   if (type != none && m_.types[type].kind != TypeKind::Void) {
     inst.type = type;
     inst.value = next_value_++;
@@ -136,7 +142,7 @@ bool BodyReader::call_operands(uint32_t i, const Type& fn) {
 
 void BodyReader::bundles() {
   add(pending_bundle_count_);
-  b_->operands.insert(b_->operands.end(), pending_bundles_.begin(), pending_bundles_.end());
+  for (uint32_t w : pending_bundles_) add(w);
   pending_bundles_.clear();
   pending_bundle_count_ = 0;
 }
@@ -273,9 +279,9 @@ bool BodyReader::read_inst(Body& b) {
       if (!type(i, t) || m_.types[t].kind != TypeKind::Function || !typed_value(i, v, u)) return bad();
       const Type& fn = m_.types[t];
       add(t), add(v), add(c_[0] ? uint32_t(c_[0] - 1) : none), add(0), add(normal), add(unwind);
-      uint32_t at = uint32_t(b.operands.size());
+      uint32_t at = operand_count_;
       if (c_[0] > m_.attribute_lists.size() || !call_operands(i, fn)) return bad();
-      b.operands[at - 3] = uint32_t(b.operands.size()) - at;
+      operands_[at - 3] = operand_count_ - at;
       bundles();
       emit(Op::Invoke, m_.type_lists[fn.element], 0, uint16_t(c_[1] & 0x3ff));
       return true;
@@ -293,9 +299,9 @@ bool BodyReader::read_inst(Body& b) {
         if (!block(c_[4 + k], w)) return false;
         add(w);
       }
-      uint32_t at = uint32_t(b.operands.size());
+      uint32_t at = operand_count_;
       if (c_[0] > m_.attribute_lists.size() || !call_operands(i, fn)) return bad();
-      b.operands[at - indirect - 3] = uint32_t(b.operands.size()) - at;
+      operands_[at - indirect - 3] = operand_count_ - at;
       bundles();
       emit(Op::CallBr, m_.type_lists[fn.element], 0, uint16_t(c_[1] >> 1 & 0x3ff));
       return true;
@@ -310,9 +316,9 @@ bool BodyReader::read_inst(Body& b) {
       const Type& fn = m_.types[t];
       if (c_[0] > m_.attribute_lists.size()) return bad();
       add(t), add(v), add(c_[0] ? uint32_t(c_[0] - 1) : none), add(0);
-      uint32_t at = uint32_t(b.operands.size());
+      uint32_t at = operand_count_;
       if (!call_operands(i, fn)) return false;
-      b.operands[at - 1] = uint32_t(b.operands.size()) - at;
+      operands_[at - 1] = operand_count_ - at;
       bundles();
       uint8_t tail = cc & 1 << 14 ? 2 : cc & 1 << 16 ? 3 : cc & 1;
       emit(Op::Call, m_.type_lists[fn.element], tail, uint16_t(cc >> 1 & 0x3ff));
@@ -616,7 +622,6 @@ Result<void> BodyReader::read(uint32_t index, Body& b) {
   const Global& g = m_.globals[place.function];
   b.function = place.function;
   b.insts.clear();
-  b.operands.clear();
   b.blocks.clear();
   b.constants.clear();
   b.locs.clear();
@@ -628,7 +633,9 @@ Result<void> BodyReader::read(uint32_t index, Body& b) {
   b.first_constant = b.first_result = next_value_;
   max_value_ = 0;
   declared_blocks_ = 0;
-  first_operand_ = 0;
+  operands_ = b.operands.data();
+  operand_room_ = uint32_t(b.operands.size());
+  operand_count_ = first_operand_ = 0;
   block_open_ = false;
   forwards_.clear();
   pending_bundles_.clear();

@@ -86,7 +86,7 @@ struct DebugLoc {
 struct Body {
   uint32_t function = 0;                            // into Module::globals
   std::vector<Inst> insts;
-  std::vector<uint32_t> operands;
+  std::vector<uint32_t> operands;                   // found through the instructions; what lies behind theirs means nothing
   std::vector<uint32_t> blocks;                     // first instruction of each block; one more entry: insts.size()
   Constants constants;
   std::vector<DebugLoc> locs;
@@ -128,7 +128,12 @@ class BodyReader {
   bool call_operands(uint32_t i, const Type& fn);
   void bundles();
   void emit(Op op, uint32_t type, uint8_t sub = 0, uint16_t flags = 0);
-  void add(uint32_t w) { b_->operands.push_back(w); }
+  // Operands go straight to memory: the vector keeps its size from body to body and may be larger than what is used.
+  void add(uint32_t w) {
+    if (operand_count_ == operand_room_) [[unlikely]] more_operands();
+    operands_[operand_count_++] = w;
+  }
+  void more_operands();
   uint32_t vector_type(TypeKind kind, uint64_t count, uint32_t element_like) const;
   uint32_t compare_type(uint32_t operand) const;
   bool bad() {
@@ -142,7 +147,8 @@ class BodyReader {
   uint32_t next_value_ = 0;
   uint32_t max_value_ = 0;
   uint32_t declared_blocks_ = 0;
-  uint32_t first_operand_ = 0;
+  uint32_t* operands_ = nullptr;  // of b_; operand_room_ words, operand_count_ in use, from first_operand_ on the next instruction's
+  uint32_t operand_room_ = 0, operand_count_ = 0, first_operand_ = 0;
   bool block_open_ = false;
   std::vector<Forward> forwards_;
   std::vector<uint32_t> pending_bundles_;
