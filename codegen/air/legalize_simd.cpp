@@ -296,7 +296,7 @@ bool Legalizer::has_simd(const Inst& i) {
     case Op::insert_element: return result && r.width && !r.is_mask && in_.constant(i.vc()) && constant_index(i.vc(), r.count);
     case Op::shuffle:
       if (!result || !r.width || !lanes_of(old_type(i.va()), a) || a.width != r.width || a.is_mask || r.is_mask) return false;
-      return simd_shuffle(r.width, {}, {}, &in_.extra[i.c + 1], r.count, a.count, true).valid();
+      return simd_shuffle(r.width, {}, {}, in_.extra.data() + i.c + 1, r.count, a.count, true).valid();
     case Op::reduce_add: case Op::reduce_mul: case Op::reduce_and: case Op::reduce_or: case Op::reduce_xor: case Op::reduce_smin:
     case Op::reduce_smax: case Op::reduce_umin: case Op::reduce_umax:
       return lanes_of(old_type(i.va()), a) && (a.integer() || (a.is_mask && (i.op == Op::reduce_and || i.op == Op::reduce_or)));
@@ -395,7 +395,7 @@ bool Legalizer::lower_simd(const Inst& i) {
     case Op::shuffle: {
       lanes_of(old_type(i.va()), a);
       V x = A(), y = B();
-      return done(simd_shuffle(r.width, x, y, &in_.extra[i.c + 1], r.count, a.count, false));
+      return done(simd_shuffle(r.width, x, y, in_.extra.data() + i.c + 1, r.count, a.count, false));
     }
     case Op::reduce_fadd: case Op::reduce_fmul: {
       lanes_of(old_type(i.vb()), a);

@@ -213,7 +213,7 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   if (convention_->saved & ~saved_by_win64 || convention_->saved & ~convention.saved) return false;
   if (convention.by_position != convention_->by_position) return false;
   uint32_t n = fn_->extra[ret.a];
-  const uint32_t* values = &fn_->extra[ret.a + 1];
+  const uint32_t* values = fn_->extra.data() + ret.a + 1;
   if (n != 0) {
     if (!i.result.valid()) return false;
     leaf_types_.clear();
@@ -588,7 +588,7 @@ bool Selector::callee_unprototyped(const air::CallSite& site) const {
 
 void Selector::select_return(const Inst& i) {
   uint32_t n = fn_->extra[i.a];
-  const uint32_t* values = &fn_->extra[i.a + 1];
+  const uint32_t* values = fn_->extra.data() + i.a + 1;
   const air::Block& block = fn_->blocks[cur_block_];
   // The call may stand before the extracts of its result that the return lists, and before the ends of slots' lifetimes.
   uint32_t before = cur_inst_;

@@ -574,7 +574,7 @@ void Selector::prepare_indirect_branches() {
 void Selector::select_indirect_branch(const Inst& i) {
   JumpTable t;
   t.first = uint32_t(table_targets_.size());
-  const uint32_t* edges = &fn_->extra[i.b + 1];
+  const uint32_t* edges = fn_->extra.data() + i.b + 1;
   for (uint32_t k = 0, n = fn_->extra[i.b]; k < n; k++) {
     uint32_t e = edges[k], target = fn_->edges[e].target.value;
     // A target may be listed more than once.

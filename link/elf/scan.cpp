@@ -23,7 +23,7 @@ std::string place_name(Link& link, const Atom& atom, uint64_t offset) {
     const Sym& s = f.syms[i];
     if (s.type() != STT_FUNC && s.type() != STT_OBJECT) continue;
     if (f.section_of(i) != atom.section || s.value > offset) continue;
-    if (offset - s.value < std::max<uint64_t>(s.size, 1)) {
+    if (offset - s.value < std::max(uint64_t{s.size}, uint64_t{1})) {
       best = link.opt.demangle ? demangle(f.sym_name(s)) : std::string(f.sym_name(s));
       break;
     }

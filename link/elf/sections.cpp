@@ -304,7 +304,7 @@ std::vector<CommonWant> gather_commons(Link& link) {
       if (s.shndx < SHN_LORESERVE || (f.section_of(i) != section_common && f.section_of(i) != section_lcommon)) continue;
       uint32_t id = f.symbol_id(i);
       uint64_t align = is_power_of_two(s.value) && s.value <= (1u << 30) ? uint64_t(s.value) : 1;
-      uint64_t size = std::min<uint64_t>(s.size, uint64_t{1} << 46);
+      uint64_t size = std::min(uint64_t{s.size}, uint64_t{1} << 46);
       if (link.symbols[id].is_common) found[k].push_back({id, size, align, s.type() == STT_TLS, f.section_of(i) == section_lcommon});
       else if (link.opt.warn_common) link.diag.warning(f.name + ": common definition of " + link.display(link.symbols[id]) + " overridden", uint64_t(f.priority) << 32 | i);
     }
@@ -331,7 +331,7 @@ std::vector<CommonWant> gather_commons(Link& link) {
       const Sym& s = so->syms[i];
       uint32_t id = so->globals.names[i].id;
       if (!link.symbols[id].is_common || s.shndx == SHN_UNDEF || (s.type() != STT_OBJECT && s.type() != STT_COMMON)) continue;
-      if (auto it = at.find(id); it != at.end()) out[it->second].size = std::max(out[it->second].size, std::min<uint64_t>(s.size, uint64_t{1} << 46));
+      if (auto it = at.find(id); it != at.end()) out[it->second].size = std::max(out[it->second].size, std::min(uint64_t{s.size}, uint64_t{1} << 46));
     }
   return out;
 }
