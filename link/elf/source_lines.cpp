@@ -100,7 +100,7 @@ class DebugSections {
 std::optional<uint64_t> variable_at(const ObjectFile& f, uint32_t section, uint64_t offset) {
   for (uint32_t i = 1; i < f.syms.size(); i++) {
     const Sym& s = f.syms[i];
-    if (s.type() == STT_OBJECT && f.section_of(i) == section && s.value <= offset && offset - s.value < std::max(uint64_t{s.size}, uint64_t{1})) return s.value;
+    if (s.type() == STT_OBJECT && f.section_of(i) == section && s.value <= offset && offset - s.value < std::max(uint64_t{s.size}, uint64_t{1})) return uint64_t{s.value};
   }
   return std::nullopt;
 }

@@ -219,7 +219,7 @@ void mutate_bitcode(std::vector<uint8_t>& file, Random& random) {
   switch (random.below(6)) {
     case 0: set(file, f, old + 1); break;
     case 1: set(file, f, old - 1); break;
-    case 2: set(file, f, old ^ uint64_t{1} << random.below(f.width)); break;
+    case 2: set(file, f, old ^ uint64_t{1} << random.below(std::min<uint64_t>(f.width, 64))); break;
     case 3: set(file, f, random.boundary()); break;
     case 4: set(file, f, get(file, random.pick(fields))); break;
     default: set(file, f, random.next()); break;

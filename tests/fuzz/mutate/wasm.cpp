@@ -63,13 +63,13 @@ void write(const Node& n, std::vector<uint8_t>& out) {
       for (const auto& c : n.children) write(*c, out);
       break;
     case Node::vector:
-      append_uleb(out, uint64_t(int64_t(n.children.size()) + n.lie) & 0xffffffff);
+      append_uleb(out, (n.children.size() + uint64_t(n.lie)) & 0xffffffff);
       for (const auto& c : n.children) write(*c, out);
       break;
     case Node::block: {
       std::vector<uint8_t> inner;
       for (const auto& c : n.children) write(*c, inner);
-      append_uleb(out, uint64_t(int64_t(inner.size()) + n.lie) & 0xffffffff);
+      append_uleb(out, (inner.size() + uint64_t(n.lie)) & 0xffffffff);
       out.insert(out.end(), inner.begin(), inner.end());
       break;
     }
