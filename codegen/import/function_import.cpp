@@ -34,14 +34,17 @@ bool FunctionImporter::fail(std::string message) {
   return false;
 }
 
-Result<void> FunctionImporter::order(uint32_t body) {
-  const std::string_view name = m_.globals[m_.bodies[body].function].name;
+Result<void> read_body(const ImportState& s, uint32_t body, FunctionScratch& w) {
   StageClock clock(Stage::read);
-  auto r = w_.reader.read(body, b_);
-  clock.stop();
+  w.body_number = body;
+  if (auto r = w.reader.read(body, w.body); !r.ok())
+    return error("function '" + std::string(s.bitcode.globals[s.bitcode.bodies[body].function].name) + "': " + r.error().message);
+  return {};
+}
+
+Result<void> FunctionImporter::order() {
   StageClock import_clock(Stage::import);
-  if (!r.ok()) return error("function '" + std::string(name) + "': " + r.error().message);
-  if (!order_blocks()) return error("function '" + std::string(name) + "': " + error_);
+  if (!order_blocks()) return error("function '" + std::string(m_.globals[b_.function].name) + "': " + error_);
   return {};
 }
 
@@ -142,9 +145,9 @@ bool FunctionImporter::header() {
   return true;
 }
 
-Result<void> FunctionImporter::run(uint32_t body) {
+Result<void> FunctionImporter::run() {
   f_.clear();
-  LODE_TRY(order(body));
+  LODE_TRY(order());
   StageClock clock(Stage::import);
   auto failed = [&] { return error("function '" + std::string(m_.globals[b_.function].name) + "': " + error_); };
   current_inst_ = bc::none;
@@ -171,7 +174,7 @@ Result<void> FunctionImporter::run(uint32_t body) {
   if (has_locations_) {
     f_.locations.push_back({});
     if (s_.scopes.has_units) {
-      LODE_TRY(bc::read_body_scopes(m_, s_.scopes, body, w_.scopes));
+      LODE_TRY(bc::read_body_scopes(m_, s_.scopes, w_.body_number, w_.scopes));
       number_files(s_, w_.scopes, w_.scope_files);
     }
   }
@@ -598,13 +601,14 @@ void give_scratch(const ImportState& s, std::unique_ptr<FunctionScratch> scratch
   s.pool.push_back(std::move(scratch));
 }
 
-Result<void> import_function(const ImportState& s, uint32_t body, FunctionScratch& scratch, air::Function& out) {
-  return FunctionImporter(s, scratch, out).run(body);
+Result<void> import_function(const ImportState& s, FunctionScratch& scratch, air::Function& out) {
+  return FunctionImporter(s, scratch, out).run();
 }
 
 Result<void> block_numbers(const ImportState& s, uint32_t body, FunctionScratch& scratch, std::vector<uint32_t>& out) {
   air::Function unused;
-  LODE_TRY(FunctionImporter(s, scratch, unused).order(body));
+  LODE_TRY(read_body(s, body, scratch));
+  LODE_TRY(FunctionImporter(s, scratch, unused).order());
   out = scratch.number;
   return {};
 }

@@ -20,6 +20,9 @@ struct FunctionScratch {
   explicit FunctionScratch(const bc::Module& m) : reader(m) {}
   bc::BodyReader reader;
   bc::Body body;
+  uint32_t body_number = bc::none;          // of bc::Module::bodies
+  FunctionKeyWriter key_writer;
+  std::vector<uint32_t> key_globals;
   std::vector<air::ValueId> locals;         // by local value
   std::vector<air::ValueId> module_values;  // by module value; valid where stamps says so
   std::vector<uint32_t> stamps;
@@ -51,9 +54,9 @@ class FunctionImporter {
   FunctionImporter(const ImportState& s, FunctionScratch& scratch, air::Function& out)
       : s_(s), m_(s.bitcode), w_(scratch), b_(scratch.body), f_(out), types_(s.air.types), folder_(s, &scratch.body) {}
 
-  Result<void> run(uint32_t body);
-  // Reads the body and orders its blocks.
-  Result<void> order(uint32_t body);
+  Result<void> run();
+  // Orders the blocks of the body that was read.
+  Result<void> order();
 
  private:
   using V = air::ValueId;

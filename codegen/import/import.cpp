@@ -43,9 +43,37 @@ Result<void> BitcodeModule::read(air::FunctionIndex f, air::Function& out) const
     make_indirect_thunk(*state_, f, out);
     return {};
   }
-  auto scratch = take_scratch(*state_);
-  auto r = import_function(*state_, state_->body_of[f.value], *scratch, out);
-  give_scratch(*state_, std::move(scratch));
+  LODE_ASSIGN(OpenBody body, open_body(f));
+  return read(body, out);
+}
+
+BitcodeModule::OpenBody::OpenBody(const ImportState& state, std::unique_ptr<FunctionScratch> scratch)
+    : state_(&state), scratch_(std::move(scratch)) {}
+BitcodeModule::OpenBody::OpenBody(OpenBody&&) noexcept = default;
+BitcodeModule::OpenBody::~OpenBody() {
+  if (scratch_) give_scratch(*state_, std::move(scratch_));
+}
+
+bool BitcodeModule::has_body(air::FunctionIndex f) const { return f.value < state_->body_of.size() && state_->body_of[f.value] != bc::none; }
+
+Result<BitcodeModule::OpenBody> BitcodeModule::open_body(air::FunctionIndex f) const {
+  if (!has_body(f)) return error_at(state_->name, "no function of that number");
+  OpenBody body(*state_, take_scratch(*state_));
+  if (auto r = read_body(*state_, state_->body_of[f.value], *body.scratch_); !r.ok()) return r.take_error().at(state_->name);
+  return body;
+}
+
+mir::Hash128 BitcodeModule::key(OpenBody& body, std::vector<air::SymbolIndex>& symbols) const {
+  state_->keys.prepare(*state_);
+  FunctionScratch& w = *body.scratch_;
+  const mir::Hash128 key = w.key_writer.write(*state_, state_->keys, w.body, w.key_globals);
+  symbols.clear();
+  for (uint32_t g : w.key_globals) symbols.push_back(state_->symbols[g]);
+  return key;
+}
+
+Result<void> BitcodeModule::read(OpenBody& body, air::Function& out) const {
+  auto r = import_function(*state_, *body.scratch_, out);
   if (!r.ok()) return r.take_error().at(state_->name);
   return {};
 }

@@ -14,12 +14,15 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "codegen/air/air.h"
+#include "mir_store/mir_store.h"
 
 namespace lode::codegen {
 
 struct ImportState;
+struct FunctionScratch;
 
 class BitcodeModule final : public air::BodySource {
  public:
@@ -30,6 +33,26 @@ class BitcodeModule final : public air::BodySource {
   const air::Module& module() const;
   air::Module& module();
   Result<void> read(air::FunctionIndex f, air::Function& out) const override;
+
+  // The same in steps, for whoever may know already what becomes of a function: its body is read, its key found (function_key.h), and only
+  // if nobody has the code, the body translated.
+  class OpenBody {
+   public:
+    OpenBody(OpenBody&&) noexcept;
+    ~OpenBody();
+
+   private:
+    friend class BitcodeModule;
+    OpenBody(const ImportState& state, std::unique_ptr<FunctionScratch> scratch);
+    const ImportState* state_;
+    std::unique_ptr<FunctionScratch> scratch_;
+  };
+  // No body: a function that the importer makes by itself, for which there is no key.
+  bool has_body(air::FunctionIndex f) const;
+  Result<OpenBody> open_body(air::FunctionIndex f) const;
+  // `symbols`: those that the body names, in the order of the key; none for what is no symbol (intrinsics).
+  mir::Hash128 key(OpenBody& body, std::vector<air::SymbolIndex>& symbols) const;
+  Result<void> read(OpenBody& body, air::Function& out) const;
 
  private:
   BitcodeModule();

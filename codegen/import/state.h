@@ -1,5 +1,5 @@
 // What the importer's parts share. Everything in ImportState is fixed once BitcodeModule::open() has returned, except the
-// pool of scratch memory, which a lock guards.
+// pool of scratch memory, which a lock guards, and the keys, which are made once.
 #pragma once
 
 #include <memory>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "codegen/air/air.h"
+#include "codegen/import/function_key.h"
 #include "codegen/import/import.h"
 #include "codegen/import/intrinsics.h"
 #include "formats/bitcode/body.h"
@@ -62,6 +63,7 @@ struct ImportState {
   bool wasm = false;                       // the triple's machine, else what the size of a pointer says
   bool has_trap = false;                   // llvm.trap or the like is declared
 
+  mutable ModuleKeys keys;                 // made when somebody asks
   mutable std::mutex pool_lock;
   mutable std::vector<std::unique_ptr<FunctionScratch>> pool;
 
@@ -129,7 +131,9 @@ Result<void> import_scopes(ImportState& s);
 // module_flags.cpp
 Result<void> import_module_flags(ImportState& s);
 // function_import.cpp
-Result<void> import_function(const ImportState& s, uint32_t body, FunctionScratch& scratch, air::Function& out);
+Result<void> read_body(const ImportState& s, uint32_t body, FunctionScratch& scratch);
+// The body that was read last.
+Result<void> import_function(const ImportState& s, FunctionScratch& scratch, air::Function& out);
 // AIR block numbers by bitcode block number, none for those that the import drops.
 Result<void> block_numbers(const ImportState& s, uint32_t body, FunctionScratch& scratch, std::vector<uint32_t>& out);
 std::unique_ptr<FunctionScratch> take_scratch(const ImportState& s);

@@ -548,6 +548,8 @@ class Reader {
     uint32_t n = c.count();
     if (c.bad || target >= m.sections.size()) return damaged(s, "names a section that is not there");
     Section& section = m.sections[target];
+    // The linker walks them beside the functions or segments that they are in: they are in one order.
+    if (!section.relocs.empty()) return damaged(s, "is the second with relocations of one section");
     section.relocs.reserve(n);
     uint32_t last = 0;
     for (uint32_t i = 0; i < n && !c.bad; i++) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <unordered_set>
 
 #include "base/bytes.h"
@@ -15,6 +16,7 @@
 #include "link/elf/asm_sections.h"
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
+#include "link/mir_cache.h"
 #include "link/output_file.h"
 #include "link/process.h"
 
@@ -400,10 +402,18 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
   }
   size_t threads = link.opt.threads ? link.opt.threads : std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
   ThreadLimit limit(threads);
+  std::optional<MirCache> folder;
+  if (!link.opt.mir_cache.empty()) {
+    folder.emplace(link.opt.mir_cache, link.opt.mir_cache_size);
+    if (auto r = folder->prepare(); !r) link.diag.warning(std::move(r.error()).at("--mir-cache").text());
+    link.mir_cache = &*folder;
+  }
   bool ok = run(link);
+  if (link.mir_cache) link.mir_cache->finish();
   write_reproduction(link, args);
   if (link.diag.flush()) ok = false;
   report_times(link);
+  if (folder && link.opt.mir_cache_stats) std::fputs(folder->report().c_str(), stdout);
   if (link.diag.flush()) ok = false;
   std::fflush(stdout);
   // The arrays are large and the process is about to end: leave them to the system. Within another program they are freed.

@@ -35,6 +35,9 @@
 #include "link/elf/virtual_array.h"
 #include "link/input_files.h"
 
+namespace lode::link {
+class MirCache;
+}
 namespace lode::link::elf {
 
 using namespace formats::elf;
@@ -477,6 +480,7 @@ struct Link {
   std::string entry_name;
   std::vector<Timer> timers;
   bool has_modules = false;
+  MirCache* mir_cache = nullptr;  // null: none; outlives the link
   std::shared_ptr<LowerState> lower;
   std::shared_ptr<AsmSectionState> asm_sections;
 

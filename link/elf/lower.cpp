@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/stage_times.h"
 #include "codegen/air/legalize.h"
+#include "link/elf/cached_functions.h"
 #include "link/elf/modules.h"
 #include "link/elf/target.h"
 
@@ -134,6 +135,7 @@ void prepare_modules(Link& link) {
       if (elsewhere) m.reach[i] = codegen::SymbolReach::got;
     }
   }
+  open_cached_modules(link, link.lower->options);
 }
 
 void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom) {
@@ -152,6 +154,46 @@ void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom) {
     for (uint32_t s = 1; s < m.sections.size(); s++)
       if (m.roots[s] == 2 || (m.roots[s] == 1 && lost[s] != 1 && !link.opt.gc_sections)) mark_atom(f->atom_base + s);
   }
+}
+
+// The MIR of a function: from the cache, or by reading and lowering it.
+static Result<void> make_function(Link& link, ObjectFile& f, ModuleFunction& fn, LowerState::Thread& thread, mir::FunctionDraft& draft) {
+  LowerState& s = *link.lower;
+  ModuleState& m = *f.module;
+  CachedFunction cached(link, s.runtime, m, fn);
+  if (cached.take_known(draft)) return {};
+  bool keep = bool(cached);
+  std::vector<air::SymbolIndex> symbols;
+  thread.function.clear();
+  if (m.bitcode && m.bitcode->has_body(fn.index)) {
+    LODE_ASSIGN(auto body, m.bitcode->open_body(fn.index));
+    if (cached) {
+      const mir::Hash128 key = m.bitcode->key(body, symbols);
+      if (cached.take_equal(key, std::move(symbols), draft)) return {};
+    }
+    LODE_TRY(m.bitcode->read(body, thread.function));
+  } else if (m.bodies()) {
+    LODE_TRY(m.bodies()->read(fn.index, thread.function));
+    keep = false;
+  } else {
+    if (fn.index.value >= m.module->in_memory.size()) return error("no body");
+    const air::Function& given = m.module->in_memory[fn.index.value];
+    if (cached) {
+      const mir::Hash128 key = codegen::air_function_key(*m.module, m.air_key, given, symbols);
+      if (cached.take_equal(key, std::move(symbols), draft)) return {};
+    }
+    thread.function = given;
+  }
+  codegen::LowerContext context;
+  context.module = m.module;
+  context.symbols = m.ids;
+  context.reach = m.reach;
+  context.runtime = s.runtime;
+  context.options = s.options;
+  context.exported_blocks = fn.blocks;
+  LODE_TRY(s.target->lower(thread.function, context, *thread.scratch, draft));
+  if (keep) cached.keep(draft);
+  return {};
 }
 
 void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t)>& mark_symbol) {
@@ -177,22 +219,8 @@ void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t
     if (e.text().find(function_name(f, fn)) == std::string::npos) e.message = "function " + function_name(f, fn) + ": " + e.message;
     link.diag.error(e, uint64_t(f.priority) << 32 | a.section);
   };
-  if (m.bodies()) {
-    thread.function.clear();
-    if (auto r = m.bodies()->read(fn.index, thread.function); !r) return fail(r.take_error());
-  } else {
-    if (fn.index.value >= m.module->in_memory.size()) return fail(error("no body"));
-    thread.function = m.module->in_memory[fn.index.value];
-  }
-  codegen::LowerContext context;
-  context.module = m.module;
-  context.symbols = m.ids;
-  context.reach = m.reach;
-  context.runtime = s.runtime;
-  context.options = s.options;
-  context.exported_blocks = fn.blocks;
   auto draft = std::make_unique<mir::FunctionDraft>();
-  if (auto r = s.target->lower(thread.function, context, *thread.scratch, *draft); !r) return fail(r.take_error());
+  if (auto r = make_function(link, f, fn, thread, *draft); !r) return fail(r.take_error());
   if (!fn.exceptions)
     for (const mir::Reference& r : draft->references)
       if (r.kind == ReferenceKind::got_slot) return fail(error("landing pads in a function that was declared without a personality"));

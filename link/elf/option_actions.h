@@ -90,6 +90,7 @@ void icf(OptionReader&, std::string_view);
 void image_base(OptionReader&, std::string_view);
 void input_format(OptionReader&, std::string_view);
 void max_page_size(OptionReader&, std::string_view);
+void mir_cache_size(OptionReader&, std::string_view);
 void no_discard_section(OptionReader&, std::string_view);
 void no_unwritable_text(OptionReader&, std::string_view);  // -N
 void no_page_alignment(OptionReader&, std::string_view);   // -n

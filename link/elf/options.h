@@ -167,6 +167,9 @@ struct Options {
   bool image_base_given = false, physical_image_base_given = false;
   uint64_t max_page_size = 4096;
   std::map<std::string, uint64_t> section_start;
+  std::string mir_cache;        // folder
+  uint64_t mir_cache_size = uint64_t{2} << 30;  // bytes
+  bool mir_cache_stats = false;
   unsigned threads = 0;         // 0: one a core
   std::vector<std::string> without_effect;  // options accepted without effect, and why: for --verbose
 

@@ -129,7 +129,7 @@ int caller(void) { return lib_fn() + weak_fn(); }
   std::filesystem::copy_file(dir.file("a.o"), dir.file("sub/a.o"));
   for (auto& [name, text] : std::map<std::string, std::string>{
            {"data.txt", "payload"}, {"s.ld", "from_script = 5;"}, {"v.map", "V { global: lib_fn; local: *; };"}, {"bad.map", "V { global: lib_fn; nosuch_name; local: *; };"},
-           {"d.list", "{ lib_fn; };"}, {"e.list", "{ used; };"}, {"keep", "_start\n"}, {"order", "used\n_start\n"}, {"bad.order", "nosuch_name\n"}, {"remap", "missing.o=a.o\n"}})
+           {"d.list", "{ lib_fn; };"}, {"e.list", "{ used; };"}, {"keep", "_start\n"}, {"m.air", "strong func @_start() -> void {\na:\n  ret\n}\n"}, {"order", "used\n_start\n"}, {"bad.order", "nosuch_name\n"}, {"remap", "missing.o=a.o\n"}})
     dir.write(name, text);
   dir.write("script.sh", "#!/bin/sh\necho \"$1 $2\" > called\n");
   std::filesystem::permissions(dir.file("script.sh"), std::filesystem::perms::owner_all);
@@ -221,6 +221,8 @@ const Example option_examples[] = {
     {"print-gc-sections", "--gc-sections a.o", "--gc-sections --print-gc-sections a.o"}, {"no-print-gc-sections", "--gc-sections --print-gc-sections a.o", "--gc-sections --print-gc-sections --no-print-gc-sections a.o"},
     {"print-icf-sections", "--icf=all a.o", "--icf=all --print-icf-sections a.o"}, {"no-print-icf-sections", "--icf=all --print-icf-sections a.o", "--icf=all --print-icf-sections --no-print-icf-sections a.o"},
     {"print-memory-usage", "a.o", "--print-memory-usage a.o"}, {"dependency-file", "a.o", "--dependency-file=dep a.o"}, {"reproduce", "a.o", "--reproduce=repro.tar a.o"}, {"stats", "a.o", "--stats a.o"},
+    {"mir-cache", "m.air", "--mir-cache=cache m.air"}, {"mir-cache-size", "--mir-cache=cache m.air", "--mir-cache=cache --mir-cache-size=16 m.air"},
+    {"mir-cache-stats", "--mir-cache=cache m.air", "--mir-cache=cache --mir-cache-stats m.air"},
     {"time-trace", "a.o", "--time-trace=trace a.o"}, {"time-trace-granularity", "--time-trace=trace a.o", "--time-trace=trace --time-trace-granularity=1000000000 a.o"}, {"verbose", "a.o", "--verbose a.o"},
     {"v", "a.o", "-v a.o"}, {"V", "a.o", "-V a.o"}, {"version", "a.o", "--version a.o"}, {"help", "a.o", "--help a.o"}, {"print-sysroot", "--sysroot=/x a.o", "--sysroot=/x --print-sysroot a.o"},
     {"print-output-format", "a.o", "--print-output-format a.o"},

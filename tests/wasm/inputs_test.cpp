@@ -254,6 +254,27 @@ TEST_CASE("wasm link: an import's module and name may be empty") {
     }
 }
 
+TEST_CASE("wasm link: the relocations of a section stand in one section") {
+  if (!have_llvm()) return;
+  Inputs p;
+  const std::string object = p.ir("a", "@x = global i32 1\n@a = global [3 x ptr] [ptr @x, ptr @x, ptr @x]\n@b = global [2 x ptr] [ptr @x, ptr @a]\n", true);
+  std::string bytes = read_file(object);
+  CHECK(p.lode({"--no-entry", "--export=b", object}, "m.wasm").ok());
+  // "reloc.DATA" once more: each is in order, both together are not.
+  const std::string name("\x0areloc.DATA");
+  const size_t at = bytes.find(name);
+  REQUIRE(at != std::string::npos);
+  // id 0, the size in five bytes, the name: LLVM pads sizes.
+  uint32_t size = 0;
+  for (unsigned k = 0; k < 5; k++) size |= uint32_t(bytes[at - 5 + k] & 0x7f) << 7 * k;
+  REQUIRE(bytes[at - 6] == 0);
+  bytes.insert(at + size, bytes.substr(at - 6, size + 6));
+  RunResult r = p.lode({"--no-entry", "--export=b", p.dir.write("twice.o", bytes)}, "m.wasm");
+  INFO(r.describe());
+  CHECK(!r.ok());
+  CHECK(has(r.err, "is the second with relocations of one section"));
+}
+
 TEST_CASE("wasm link: stub libraries") {
   if (!have_llvm()) return;
   Inputs p;

@@ -1,0 +1,60 @@
+// Packs of functions. The checksums are put right first, or nothing but them would be tested; the bytes as they came are read too.
+#include <xxhash.h>
+
+#include <cstring>
+#include <vector>
+
+#include "mir_store/function_pack.h"
+
+using namespace lode;
+
+namespace {
+
+void read(std::span<const uint8_t> bytes, const mir::Hash128& generator) {
+  auto pack = mir::FunctionPack::open(bytes, generator);
+  if (!pack) return;
+  mir::FunctionDraft draft;
+  std::vector<mir::PortableSymbol> symbols;
+  for (const mir::PackedFunction& f : (*pack)->functions()) {
+    if (f.pack) {
+      (void)(*pack)->others()[f.pack - 1];
+      continue;
+    }
+    volatile size_t used = (*pack)->symbols_of(f).size();
+    (void)used;
+    if ((*pack)->by_number(f.number) != &f) __builtin_trap();
+    const auto* same = (*pack)->by_key(f.key);
+    if (same && !(same->key == f.key)) __builtin_trap();
+    if (!mir::read_portable((*pack)->bytes(f.chunk, f.offset, f.length), draft, symbols)) continue;
+    std::vector<uint8_t> again;
+    mir::append_portable(draft, symbols, again);
+    if (again.size() > 2 * f.length + 64) __builtin_trap();
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const mir::Hash128 generator{1, 2};
+  read({data, size}, generator);
+  if (size < 56) return 0;
+  std::vector<uint8_t> fixed(data, data + size);
+  uint32_t counts[5];
+  std::memcpy(counts, data + 12, sizeof counts);
+  const uint64_t tables = uint64_t{counts[2]} * 16 + uint64_t{counts[0]} * 68 + uint64_t{counts[1]} * 4 + uint64_t{counts[3]} * 24;
+  if (tables > size - 56) return 0;
+  const uint64_t chunk_table = 56 + tables - uint64_t{counts[3]} * 24;
+  for (uint32_t k = 0; k < counts[3]; k++) {
+    uint64_t offset;
+    uint32_t packed;
+    std::memcpy(&offset, data + chunk_table + 24 * k, 8);
+    std::memcpy(&packed, data + chunk_table + 24 * k + 16, 4);
+    if (offset > size || packed > size - offset) continue;
+    const uint64_t sum = XXH3_64bits(data + offset, packed);
+    std::memcpy(fixed.data() + chunk_table + 24 * k + 8, &sum, 8);
+  }
+  const uint64_t sum = XXH3_64bits(fixed.data() + 56, tables);
+  std::memcpy(fixed.data() + 48, &sum, 8);
+  read(fixed, generator);
+  return 0;
+}
