@@ -64,26 +64,27 @@ mir::Hash128 air_function_key(const air::Module& m, const AirModuleKey& key, con
   Form form;
   symbols.clear();
   std::unordered_map<uint32_t, uint32_t> order;
-  auto symbol = [&](air::SymbolIndex s) {
+  auto symbol = [&](auto&& self, air::SymbolIndex s) -> void {
     if (!s.valid()) return form.word(~0u);
     auto [it, fresh] = order.try_emplace(s.value, uint32_t(symbols.size()));
     form.word(it->second);
     if (!fresh) return;
     symbols.push_back(s);
     const air::Symbol& x = m.symbols[s.value];
-    form.word(uint32_t(x.kind) | uint32_t(x.tls) << 8 | uint32_t(x.linkage == air::Linkage::internal) << 16);
+    form.word(uint32_t(x.kind) | uint32_t(x.tls) << 4 | uint32_t(x.linkage) << 8 | uint32_t(x.defined) << 16 | uint32_t(x.comdat.valid()) << 17);
     form.word(x.type.value);
+    if (x.kind == air::SymbolKind::alias || x.kind == air::SymbolKind::ifunc) self(self, x.aliasee);
   };
   form.hash(key.types);
-  symbol(f.symbol);
-  symbol(f.personality);
+  symbol(symbol, f.symbol);
+  symbol(symbol, f.personality);
   for (uint32_t w : {f.type.value, uint32_t(f.conv), f.flags, uint32_t(f.result_attrs), f.align_log2, uint32_t(f.lifetime_markers)}) form.word(w);
   const air::Requests& q = f.requests;
   for (uint32_t w : {q.probe_size, q.protect_buffer_size, uint32_t(q.zero_registers), q.patchable_entry, q.patchable_prefix,
                      q.patchable_section.offset, q.patchable_section.size, q.type_id})
     form.word(w);
-  symbol(q.probe_symbol);
-  symbol(q.fentry);
+  symbol(symbol, q.probe_symbol);
+  symbol(symbol, q.fentry);
   form.array(f.param_attrs);
   form.array(f.blocks);
   form.array(f.insts);
@@ -94,7 +95,7 @@ mir::Hash128 air_function_key(const air::Module& m, const AirModuleKey& key, con
   for (const air::Constant& c : f.constants) {
     form.word(uint32_t(c.kind));
     form.word(c.type.value);
-    if (c.kind == air::ConstantKind::Symbol) symbol(air::SymbolIndex(c.symbol));
+    if (c.kind == air::ConstantKind::Symbol) symbol(symbol, air::SymbolIndex(c.symbol));
     else form.word(c.symbol);
     form.wide(c.bits);
   }

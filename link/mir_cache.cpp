@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 
@@ -101,6 +102,17 @@ CachedModule::Found CachedModule::by_key(uint32_t number, const mir::Hash128& bo
 void CachedModule::made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols, std::vector<uint8_t> bytes) {
   slots_[number] = {body, key, {symbols.begin(), symbols.end()}, std::move(bytes), nullptr, 0, 0, 0};
   changed_.store(true, std::memory_order_relaxed);
+}
+
+std::optional<uint64_t> parse_cache_size(std::string_view text) {
+  constexpr std::string_view units = "KMGT";
+  const size_t unit = text.empty() ? std::string_view::npos : units.find(text.back());
+  if (unit != std::string_view::npos) text.remove_suffix(1);
+  const unsigned shift = unit == std::string_view::npos ? 0 : unsigned(10 * (unit + 1));
+  uint64_t n = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (code != std::errc() || end != text.data() + text.size() || n > (~uint64_t{0} >> shift)) return {};
+  return n << shift;
 }
 
 // ---- the folder -------------------------------------------------------------------------------------------------------------

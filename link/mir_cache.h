@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -80,6 +81,9 @@ class CachedModule {
   std::vector<Slot> slots_;
   std::atomic<bool> changed_ = false;
 };
+
+// "512M": bytes, or with K, M, G or T.
+std::optional<uint64_t> parse_cache_size(std::string_view text);
 
 class MirCache {
  public:

@@ -83,11 +83,17 @@ mir::Hash128 ModuleKeys::hash_type(const bc::Module& m, uint32_t t, unsigned dep
   return types_[t] = hash_words(words);
 }
 
+const mir::Hash128& ModuleKeys::content(const bc::Module& m) {
+  std::call_once(content_once_, [&] {
+    const XXH128_hash_t h = XXH3_128bits(m.stream.data(), m.stream.size());
+    content_ = {h.low64, h.high64};
+  });
+  return content_;
+}
+
 void ModuleKeys::prepare(const ImportState& s) {
   std::call_once(once_, [&] {
     const bc::Module& m = s.bitcode;
-    const XXH128_hash_t all = XXH3_128bits(m.stream.data(), m.stream.size());
-    content_ = {all.low64, all.high64};
     types_.resize(m.types.size());
     known_.assign(m.types.size(), 0);
     for (uint32_t t = 0; t < m.types.size(); t++) hash_type(m, t, 0);
@@ -161,17 +167,23 @@ void FunctionKeyWriter::attributes(uint32_t list) {
   if (is_new) hash(keys_->attributes(list));
 }
 
-void FunctionKeyWriter::global(uint32_t index) {
+void FunctionKeyWriter::global(uint32_t index, unsigned depth) {
   const bc::Global& g = m_->globals[index];
   const bool local = g.linkage == bc::Linkage::Internal || g.linkage == bc::Linkage::Private;
   globals_->push_back(index);
-  word(uint32_t(g.kind) | uint32_t(g.tls) << 4 | uint32_t(local) << 8 | uint32_t(g.calling_convention) << 16);
+  word(uint32_t(g.kind) | uint32_t(g.tls) << 4 | uint32_t(g.linkage) << 8 | uint32_t(g.declaration) << 12 | uint32_t(g.comdat != bc::none) << 13 |
+       uint32_t(g.calling_convention) << 16);
   word(g.address_space);
   word(uint32_t(g.log2_align) | uint32_t(g.code_model) << 8);
   type(g.type);
   attributes(g.attributes);
   // Intrinsics are known by their names; of what is local, the name says nothing.
   if (g.kind == bc::Global::Function && !local) text(g.name);
+  // An alias is of the kind and the type of what it stands for.
+  if (g.kind == bc::Global::Alias || g.kind == bc::Global::IFunc) {
+    if (g.init == bc::none || depth > max_depth) bind_to_module();
+    else value(g.init, depth + 1);
+  }
 }
 
 // Local values keep their numbers, from the function's first: arguments, constants, results.
@@ -181,7 +193,7 @@ void FunctionKeyWriter::value(uint32_t v, unsigned depth) {
   const bool is_new = first(values_, v, number);
   word(number << 1 | 1);
   if (!is_new) return;
-  if (v < m_->globals.size()) return global(v);
+  if (v < m_->globals.size()) return global(v, depth);
   if (depth > max_depth) return bind_to_module();
   constant(m_->constants, m_->constants.list[v - m_->globals.size()], depth + 1);
 }
@@ -292,7 +304,7 @@ void FunctionKeyWriter::inst(const bc::Inst& i) {
   }
 }
 
-mir::Hash128 FunctionKeyWriter::write(const ImportState& s, const ModuleKeys& keys, const bc::Body& body, std::vector<uint32_t>& globals) {
+mir::Hash128 FunctionKeyWriter::write(const ImportState& s, ModuleKeys& keys, const bc::Body& body, std::vector<uint32_t>& globals) {
   s_ = &s;
   m_ = &s.bitcode;
   keys_ = &keys;
@@ -326,7 +338,7 @@ mir::Hash128 FunctionKeyWriter::write(const ImportState& s, const ModuleKeys& ke
   word(uint32_t(body.constants.list.size()));
   for (const bc::Constant& k : body.constants.list) constant(body.constants, k, 0);
   for (const bc::Inst& i : body.insts) inst(i);
-  if (bound_) hash(keys.content());
+  if (bound_) hash(keys.content(*m_));
   return hash_words(std::span(words_).first(count_));
 }
 

@@ -5,8 +5,8 @@
 // are numbered through the module, so that one new string constant changes the bits of every function. The key is of a canonical form
 // instead, in which each such number is replaced by the order in which the function first names the thing, and the thing itself is
 // described where it is first named: types by structure; constants by value; attributes by what they say; functions and variables by
-// what code generation reads of them (kind, type, linkage as far as local, thread-local model, convention, attributes, and names of
-// functions). Names of values, metadata and source positions are left out, because no code depends on them.
+// what code generation reads of them (kind, type, linkage, thread-local model, convention, attributes, what an alias stands for,
+// and names of functions). Names of values, metadata and source positions are left out, because no code depends on them.
 //
 // A function that reads what the form does not describe (a metadata operand, a KCFI type, the text of inline assembly, which may name
 // symbols) is bound to its module: its key holds the hash of the module's whole content.
@@ -32,13 +32,13 @@ class ModuleKeys {
  public:
   void prepare(const ImportState& s);
   const mir::Hash128& module() const { return module_; }
-  const mir::Hash128& content() const { return content_; }
+  const mir::Hash128& content(const bc::Module& m);
   const mir::Hash128& type(uint32_t t) const { return types_[t]; }
   const mir::Hash128& attributes(uint32_t list) const { return attributes_[list]; }
 
  private:
   mir::Hash128 hash_type(const bc::Module& m, uint32_t t, unsigned depth);
-  std::once_flag once_;
+  std::once_flag once_, content_once_;
   mir::Hash128 module_, content_;
   std::vector<mir::Hash128> types_, attributes_;
   std::vector<uint8_t> known_;
@@ -48,7 +48,7 @@ class ModuleKeys {
 class FunctionKeyWriter {
  public:
   // The key of a body, and the module's globals that it names, in the order of the form.
-  mir::Hash128 write(const ImportState& s, const ModuleKeys& keys, const bc::Body& body, std::vector<uint32_t>& globals);
+  mir::Hash128 write(const ImportState& s, ModuleKeys& keys, const bc::Body& body, std::vector<uint32_t>& globals);
 
  private:
   struct Order {  // of first mention
@@ -67,7 +67,7 @@ class FunctionKeyWriter {
   void value(uint32_t v, unsigned depth = 0);
   void type(uint32_t t);
   void attributes(uint32_t list);
-  void global(uint32_t g);
+  void global(uint32_t g, unsigned depth);
   void constant(const bc::Constants& pool, const bc::Constant& k, unsigned depth);
   void inst(const bc::Inst& i);
   void call(std::span<const uint32_t> operands, uint32_t args);
@@ -75,7 +75,7 @@ class FunctionKeyWriter {
 
   const ImportState* s_ = nullptr;
   const bc::Module* m_ = nullptr;
-  const ModuleKeys* keys_ = nullptr;
+  ModuleKeys* keys_ = nullptr;
   const bc::Body* body_ = nullptr;
   std::vector<uint32_t> words_;  // of which count_ are in use
   size_t count_ = 0;

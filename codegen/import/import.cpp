@@ -54,6 +54,8 @@ BitcodeModule::OpenBody::~OpenBody() {
   if (scratch_) give_scratch(*state_, std::move(scratch_));
 }
 
+const mir::Hash128& BitcodeModule::content() const { return state_->keys.content(state_->bitcode); }
+
 bool BitcodeModule::has_body(air::FunctionIndex f) const { return f.value < state_->body_of.size() && state_->body_of[f.value] != bc::none; }
 
 Result<BitcodeModule::OpenBody> BitcodeModule::open_body(air::FunctionIndex f) const {

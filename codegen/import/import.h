@@ -47,6 +47,8 @@ class BitcodeModule final : public air::BodySource {
     const ImportState* state_;
     std::unique_ptr<FunctionScratch> scratch_;
   };
+  // Of the whole file's content.
+  const mir::Hash128& content() const;
   // No body: a function that the importer makes by itself, for which there is no key.
   bool has_body(air::FunctionIndex f) const;
   Result<OpenBody> open_body(air::FunctionIndex f) const;

@@ -16,7 +16,7 @@
 #include "base/bytes.h"
 #include "base/stage_times.h"
 #include "codegen/air/legalize.h"
-#include "link/elf/cached_functions.h"
+#include "link/cached_functions.h"
 #include "link/elf/modules.h"
 #include "link/elf/target.h"
 
@@ -135,7 +135,14 @@ void prepare_modules(Link& link) {
       if (elsewhere) m.reach[i] = codegen::SymbolReach::got;
     }
   }
-  open_cached_modules(link, link.lower->options);
+  if (!link.mir_cache) return;
+  const LowerState& s = *link.lower;
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+    ObjectFile& f = *link.objects[k];
+    if (f.kind != FileKind::module || f.module->cache) return;
+    ModuleState& m = *f.module;
+    m.cache = std::make_shared<ModuleCache>(*link.mir_cache, f.name, *m.module, m.bitcode.get(), s.options, s.target->elf_machine);
+  });
 }
 
 void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom) {
@@ -160,30 +167,6 @@ void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom) {
 static Result<void> make_function(Link& link, ObjectFile& f, ModuleFunction& fn, LowerState::Thread& thread, mir::FunctionDraft& draft) {
   LowerState& s = *link.lower;
   ModuleState& m = *f.module;
-  CachedFunction cached(link, s.runtime, m, fn);
-  if (cached.take_known(draft)) return {};
-  bool keep = bool(cached);
-  std::vector<air::SymbolIndex> symbols;
-  thread.function.clear();
-  if (m.bitcode && m.bitcode->has_body(fn.index)) {
-    LODE_ASSIGN(auto body, m.bitcode->open_body(fn.index));
-    if (cached) {
-      const mir::Hash128 key = m.bitcode->key(body, symbols);
-      if (cached.take_equal(key, std::move(symbols), draft)) return {};
-    }
-    LODE_TRY(m.bitcode->read(body, thread.function));
-  } else if (m.bodies()) {
-    LODE_TRY(m.bodies()->read(fn.index, thread.function));
-    keep = false;
-  } else {
-    if (fn.index.value >= m.module->in_memory.size()) return error("no body");
-    const air::Function& given = m.module->in_memory[fn.index.value];
-    if (cached) {
-      const mir::Hash128 key = codegen::air_function_key(*m.module, m.air_key, given, symbols);
-      if (cached.take_equal(key, std::move(symbols), draft)) return {};
-    }
-    thread.function = given;
-  }
   codegen::LowerContext context;
   context.module = m.module;
   context.symbols = m.ids;
@@ -191,9 +174,23 @@ static Result<void> make_function(Link& link, ObjectFile& f, ModuleFunction& fn,
   context.runtime = s.runtime;
   context.options = s.options;
   context.exported_blocks = fn.blocks;
-  LODE_TRY(s.target->lower(thread.function, context, *thread.scratch, draft));
-  if (keep) cached.keep(draft);
-  return {};
+  auto lower = [&] { return s.target->lower(thread.function, context, *thread.scratch, draft); };
+  thread.function.clear();
+  if (m.cache) {
+    CachedFunction cached(*m.cache, context, s.runtime, fn.index);
+    LODE_ASSIGN(const CachedFunction::Outcome outcome, cached.take_or_read(draft, thread.function));
+    if (outcome == CachedFunction::taken) return {};
+    LODE_TRY(lower());
+    cached.keep(draft);
+    return {};
+  }
+  if (m.bodies()) {
+    LODE_TRY(m.bodies()->read(fn.index, thread.function));
+  } else {
+    if (fn.index.value >= m.module->in_memory.size()) return error("no body");
+    thread.function = m.module->in_memory[fn.index.value];
+  }
+  return lower();
 }
 
 void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t)>& mark_symbol) {

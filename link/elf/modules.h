@@ -11,13 +11,12 @@
 #include <memory>
 #include <string>
 
-#include "codegen/air_function_key.h"
 #include "codegen/import/import.h"
 #include "codegen/target.h"
 #include "link/elf/link.h"
 
 namespace lode::link {
-class CachedModule;
+class ModuleCache;
 }
 namespace lode::link::elf {
 
@@ -67,11 +66,7 @@ struct ModuleState {
   std::vector<std::unique_ptr<std::vector<uint8_t>>> owned;
   std::vector<std::vector<formats::elf::Word>> group_members;
   std::vector<BlockReference> block_references;
-  // With a cache (cached_functions.h).
-  std::shared_ptr<CachedModule> cached;
-  std::shared_ptr<struct ModuleNames> names;
-  mir::Hash128 options_key;
-  codegen::AirModuleKey air_key;        // of a module that is not bitcode
+  std::shared_ptr<ModuleCache> cache;   // null: none
   uint32_t first_local_id = none;       // SymbolIds of syms[1 .. first_global)
 
   const air::BodySource* bodies() const { return module->bodies; }

@@ -1,5 +1,6 @@
 // Option values with a grammar of their own.
 #include "link/elf/option_actions.h"
+#include "link/mir_cache.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -181,14 +182,9 @@ void section_align(OptionReader& r, std::string_view v) {
   else r.o.section_align[std::string(v.substr(0, eq))] = n;
 }
 
-// Bytes, or with a unit.
 void mir_cache_size(OptionReader& r, std::string_view v) {
-  constexpr std::string_view units = "KMGT";
-  const size_t unit = v.empty() ? std::string_view::npos : units.find(v.back());
-  const uint64_t n = need_number(r, unit == std::string_view::npos ? v : v.substr(0, v.size() - 1));
-  const unsigned shift = unit == std::string_view::npos ? 0 : unsigned(10 * (unit + 1));
-  if (n > (~uint64_t{0} >> shift)) r.error = "--mir-cache-size: the number is too large";
-  else r.o.mir_cache_size = n << shift;
+  if (const auto size = parse_cache_size(v)) r.o.mir_cache_size = *size;
+  else r.error = "--mir-cache-size: not a size: " + std::string(v);
 }
 void max_page_size(OptionReader& r, std::string_view v) {
   r.o.max_page_size = need_number(r, v);

@@ -5,9 +5,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 
 #include "base/version.h"
 #include "link/driver.h"
+#include "link/mir_cache.h"
 #include "link/output_file.h"
 #include "link/wasm/link.h"
 
@@ -190,10 +192,19 @@ int wasm_main(std::span<const char* const> args) {
   ThreadLimit limit(threads);
   Link link(std::move(*options));
   for (const std::string& w : link.options.warnings) link.diagnostics.warning(w);
+  std::optional<MirCache> cache;
+  if (!link.options.mir_cache.empty()) {
+    cache.emplace(link.options.mir_cache, link.options.mir_cache_size);
+    if (auto r = cache->prepare(); !r.ok()) link.diagnostics.warning(std::move(r.error()).at("--mir-cache").text());
+    link.mir_cache = &*cache;
+  }
   link.add_inputs();
   std::vector<uint8_t> out = link.flush();
   if (out.empty()) return 1;
-  return write_output(link.options.output, out, link.diagnostics) ? 0 : 1;
+  const bool written = write_output(link.options.output, out, link.diagnostics);
+  if (cache) cache->finish();
+  if (cache && link.options.mir_cache_stats) std::fputs(cache->report().c_str(), stdout);
+  return written ? 0 : 1;
 }
 
 }  // namespace lode::link

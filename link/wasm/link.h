@@ -33,6 +33,9 @@ namespace lode::air {
 struct Module;
 }
 
+namespace lode::link {
+class MirCache;
+}
 namespace lode::link::wasm {
 
 namespace fw = lode::formats::wasm;
@@ -244,6 +247,7 @@ struct Link {
   std::vector<Tag> tags;
   std::unordered_map<std::string_view, uint32_t> comdats;  // name -> file that has it
   mir::MirStore store;
+  MirCache* mir_cache = nullptr;    // null: none
   uint64_t lowered = 0;             // functions lowered so far
   std::vector<SymbolId> runtime;    // by air::RuntimeFunction
   std::vector<uint32_t> runtime_types;

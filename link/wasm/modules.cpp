@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <unordered_set>
 
 #include "codegen/air/aliases.h"
@@ -14,6 +15,8 @@
 #include "codegen/air/text.h"
 #include "codegen/import/import.h"
 #include "codegen/wasm/target.h"
+#include "codegen/wasm/mir.h"
+#include "link/cached_functions.h"
 #include "link/wasm/link.h"
 
 namespace lode::link::wasm {
@@ -25,6 +28,7 @@ struct ModuleInput {
   std::unique_ptr<air::Module> owned;
   air::Module* air = nullptr;
   std::vector<codegen::SymbolReach> reach;  // by air symbol
+  std::unique_ptr<ModuleCache> cache;       // null: none
   std::unordered_map<uint32_t, uint32_t> signatures;  // air type -> type of the link
 };
 
@@ -405,32 +409,57 @@ void Link::lower(std::span<const uint32_t> wave) {
   tbb::enumerable_thread_specific<Worker> workers;
   std::vector<mir::FunctionDraft> drafts_of_wave(wave.size());
   std::vector<char> good(wave.size());
+  // What code refers to without a name of its module: in an order that is always the same, for the cache.
+  std::vector<SymbolId> own = runtime;
+  own.insert(own.end(), {stack_pointer, tls_base, tls_size, tls_align, exception_tag, stack_guard});
+  auto options_of = [&](const InputFile& f) {
+    codegen::TargetOptions o;
+    o.object = options.relocatable;
+    o.features = f.features;
+    return o;
+  };
+  if (mir_cache)
+    for (uint32_t n : wave) {
+      InputFile& f = files[functions[n].file];
+      if (!f.module->cache)
+        f.module->cache = std::make_unique<ModuleCache>(*mir_cache, f.name, *f.module->air, f.module->bitcode.get(), options_of(f), cg::store_target);
+    }
   auto work = [&](size_t i) {
     Worker& w = workers.local();
     const Function& f = functions[wave[i]];
     InputFile& file = files[f.file];
     const air::Module& module = *file.module->air;
-    if (module.bodies) {
-      auto read = module.bodies->read(air::FunctionIndex(f.local), w.fn);
-      if (!read.ok()) return diagnostics.error(read.error(), wave[i]);
-    } else {
-      w.fn = module.in_memory[f.local];
-    }
     cg::LowerContext c;
     c.module = &module;
     c.symbols = file.symbols;
     c.reach = file.module->reach;
     c.runtime = runtime;
-    c.options.object = options.relocatable;
-    c.options.features = file.features;
+    c.options = options_of(file);
     c.stack_pointer = stack_pointer;
     c.tls_base = tls_base;
     c.tls_size = tls_size;
     c.tls_align = tls_align;
     c.exception_tag = exception_tag;
     c.stack_guard = stack_guard;
+    std::optional<CachedFunction> cached;
+    if (file.module->cache) {
+      cached.emplace(*file.module->cache, c, own, air::FunctionIndex(f.local));
+      auto outcome = cached->take_or_read(drafts_of_wave[i], w.fn);
+      if (!outcome.ok()) return diagnostics.error(outcome.error(), wave[i]);
+      if (*outcome == CachedFunction::taken) {
+        drafts_of_wave[i].symbol = f.symbol;
+        good[i] = true;
+        return;
+      }
+    } else if (module.bodies) {
+      auto read = module.bodies->read(air::FunctionIndex(f.local), w.fn);
+      if (!read.ok()) return diagnostics.error(read.error(), wave[i]);
+    } else {
+      w.fn = module.in_memory[f.local];
+    }
     auto done = cg::lower(w.fn, c, *w.scratch, drafts_of_wave[i]);
     if (!done.ok()) return diagnostics.error(std::move(done.error()).at(file.name), wave[i]);
+    if (cached) cached->keep(drafts_of_wave[i]);
     drafts_of_wave[i].symbol = f.symbol;
     good[i] = true;
   };

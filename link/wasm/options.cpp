@@ -3,6 +3,8 @@
 // optimiser is accepted and has no effect.
 #include "link/wasm/options.h"
 
+#include "link/mir_cache.h"
+
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -171,6 +173,13 @@ const Row rows[] = {
        s.o.threads = unsigned(number(s, "threads", v));
        if (s.error.empty() && s.o.threads == 0) s.error = "--threads: a positive number is expected";
      }, "N: how many threads to use"},
+    {"mir-cache", Value::required, [](State& s, const std::string& v) { s.o.mir_cache = v; }, "FOLDER: keep the code of functions of IR there, and take what an earlier link made"},
+    {"mir-cache-size", Value::required, [](State& s, const std::string& v) {
+       const auto size = parse_cache_size(v);
+       if (size) s.o.mir_cache_size = *size;
+       else s.error = "--mir-cache-size: not a size: " + v;
+     }, "SIZE: what that folder may hold, in bytes, or with K, M or G; 2G unless given"},
+    {"mir-cache-stats", Value::none, [](State& s, const std::string&) { s.o.mir_cache_stats = true; }, "print what was found there and what was made"},
     {"fatal-warnings", Value::none, [](State& s, const std::string&) { s.o.fatal_warnings = true; }, "warnings are errors"},
     {"no-fatal-warnings", Value::none, [](State& s, const std::string&) { s.o.fatal_warnings = false; }, nullptr},
     {"w", Value::none, [](State& s, const std::string&) { s.o.no_warnings = true; }, nullptr},

@@ -57,6 +57,9 @@ struct Options {
   bool trace = false, verbose = false, demangle = true;
   std::string map_file;  // "-": standard output
   std::string module_name;  // --soname
+  std::string mir_cache;          // folder
+  uint64_t mir_cache_size = uint64_t{2} << 30;  // bytes
+  bool mir_cache_stats = false;
   unsigned error_limit = 20, threads = 0;
   bool fatal_warnings = false, no_warnings = false, color = false;
   std::vector<std::string> warnings;  // about the command line itself

@@ -374,3 +374,45 @@ TEST_CASE("wasm link: atomic operations that the machine does not have") {
     CHECK(node(p.bytes("m.wasm"), run + "===" + model) == "true\n");
   }
 }
+
+TEST_CASE("wasm link: with --mir-cache, cold, warm and after a change, the module is that of a link without it") {
+  if (!have_llvm()) return;
+  Inputs p;
+  const std::string declarations = "declare i32 @outside(i32)\n@text = private constant [3 x i8] c\"ab\\00\"\n@n = internal global i32 7\n@other = alias i32 (i32), ptr @twice\n"
+                                   "@where = thread_local global i32 1\n";
+  const std::string twice = "define i32 @twice(i32 %x) {\n  %y = mul i32 %x, 2\n  ret i32 %y\n}\n";
+  const std::string wide = "define i64 @wide(i64 %x) {\n  %a = zext i64 %x to i128\n  %b = udiv i128 %a, 77\n  %c = trunc i128 %b to i64\n  ret i64 %c\n}\n";
+  const std::string user = "define i32 @user(i32 %x) {\n  %a = load i8, ptr @text\n  %b = zext i8 %a to i32\n  %c = load i32, ptr @n\n  %d = add i32 %b, %c\n"
+                           "  %e = call i32 @other(i32 %d)\n  %f = call i32 @outside(i32 %e)\n  ret i32 %f\n}\n";
+  const std::string first = p.ir("m", declarations + twice + wide + user);
+  const std::string cache = p.dir.file("cache"), outside = p.ir("o", "define i32 @outside(i32 %x) {\n  ret i32 %x\n}\n", true);
+  const std::string division = p.ir("d", "define void @__udivti3(ptr %r, i64 %a, i64 %b, i64 %c, i64 %d) {\n  ret void\n}\n", true);
+  for (const std::vector<std::string>& kind : {std::vector<std::string>{"--no-entry", "--export=user", "--export=wide"}, {"-r"}}) {
+    auto link = [&](const std::string& module, bool with_cache) {
+      std::vector<std::string> args = kind;
+      args.insert(args.end(), {module, outside, division});
+      if (with_cache) args.insert(args.end(), {"--mir-cache=" + cache, "--mir-cache-stats"});
+      RunResult r = p.lode(args, "m.wasm");
+      INFO(r.describe());
+      REQUIRE(r.ok());
+      return std::pair(p.bytes("m.wasm"), r.out);
+    };
+    const auto plain = link(first, false).first;
+    auto [cold, made] = link(first, true);
+    CHECK(cold == plain);
+    CHECK(has(made, "functions made          3\n"));
+    auto [warm, taken] = link(first, true);
+    CHECK(warm == plain);
+    CHECK(has(taken, "functions made          0\n"));
+    // Another function, another type, another string: the rest is where it was found.
+    const std::string changed = p.ir("m", "@more = private constant [5 x i16] zeroinitializer\n" + declarations + twice + wide +
+                                              "define ptr @added() {\n  ret ptr @more\n}\n" + user);
+    const auto plain_changed = link(changed, false).first;
+    auto [after, few] = link(changed, true);
+    INFO(few);
+    CHECK(after == plain_changed);
+    CHECK(has(few, kind[0] == "-r" ? "functions made          1\n" : "functions made          0\n"));
+    CHECK(has(few, "of changed modules    3\n"));
+    p.ir("m", declarations + twice + wide + user);
+  }
+}
