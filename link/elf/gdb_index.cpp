@@ -360,17 +360,20 @@ void read_names(File& file) {
   for (const Section& s : file.names) {
     Cursor c{s.body};
     while (c.at < s.body.size() && file.problem.empty()) {
-      uint64_t length = c.fixed(4), end = c.at + length;
+      uint64_t length = c.fixed(4);
+      const unsigned offset_size = length == 0xffffffff ? 8 : 4;  // 64-bit DWARF
+      if (offset_size == 8) length = c.fixed(8);
+      const uint64_t end = c.at + length;
       c.skip(2);
-      uint64_t unit_offset = c.fixed(4);
-      c.skip(4);
+      uint64_t unit_offset = c.fixed(offset_size);
+      c.skip(offset_size);
       auto unit = std::find_if(file.units.begin(), file.units.end(), [&](const Unit& u) { return u.offset == unit_offset; });
       if (c.bad || length > s.body.size() || end > s.body.size() || unit == file.units.end()) {
         file.problem = "has lists of names (.debug_gnu_pubnames) that cannot be read";
         return;
       }
       unit->named = true;
-      while (c.at < end && c.fixed(4) != 0) {
+      while (c.at < end && c.fixed(offset_size) != 0) {
         uint32_t flags = uint32_t(c.fixed(1)) << 24;
         std::string_view name = c.string();
         if (c.bad) file.problem = "has lists of names (.debug_gnu_pubnames) that cannot be read";

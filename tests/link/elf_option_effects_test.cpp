@@ -246,9 +246,9 @@ TEST_CASE("ELF options: -z separate-code keeps code to itself in the file") {
 TEST_CASE("ELF options: --gdb-index lists units, addresses and names; without lists of names there is none") {
   TempDir dir;
   for (const char* compiler : {"gcc", "clang-19"})
-    for (const char* version : {"-gdwarf-4", "-gdwarf-5"}) {
-      INFO(compiler << " " << version);
-      const Args flags = {version, "-ggnu-pubnames", "-fno-pic", "-ffunction-sections"};
+    for (const Args& version : {Args{"-gdwarf-4"}, Args{"-gdwarf-5"}, Args{"-gdwarf-5", "-gdwarf64"}}) {
+      INFO(compiler << " " << version[0] << " " << version.back());
+      const Args flags = version + Args{"-ggnu-pubnames", "-fno-pic", "-ffunction-sections"};
       std::string a = compile(dir, "a", "struct node { int x; }; struct node global_node; int helper(int); static int inner(int x) { return helper(x) + 1; } void _start(void) { inner(global_node.x); }", flags, compiler);
       std::string b = compile(dir, "b", "int helper(int x) { return x * 2; } int dropped(int x) { return x; }", flags, compiler);
       std::string out = dir.file("out");
