@@ -223,6 +223,7 @@ void static_pie(OptionReader& r, std::string_view v) {
 void shared_library_control(OptionReader& r, std::string_view v) {
   if (v == "archive") r.is_static = true;
   else if (v == "shared" || v == "default") r.is_static = false;
+  else if (r.spelled.size() > 2) r.error = "unknown command line option: " + std::string(r.spelled);  // a long one rather than -a's keyword
   else bad(r, "unknown keyword", v);
 }
 
