@@ -97,7 +97,9 @@ void defsym(OptionReader& r, std::string_view v) {
 
 void build_id(OptionReader& r, std::string_view v) {
   constexpr std::pair<std::string_view, BuildId> styles[] = {
-      {"none", BuildId::none}, {"fast", BuildId::fast}, {"md5", BuildId::md5}, {"sha1", BuildId::sha1}, {"tree", BuildId::sha1},
+      // Short digests are no faster, as blocks of the file are hashed and the digest is that of the hashes; what some take
+      // for fast, 8 bytes, rpm refuses as a build id.
+      {"none", BuildId::none}, {"fast", BuildId::sha256}, {"md5", BuildId::md5}, {"sha1", BuildId::sha1}, {"tree", BuildId::sha1},
       {"", BuildId::sha1}, {"sha256", BuildId::sha256}, {"uuid", BuildId::uuid},
   };
   for (auto& [name, style] : styles)

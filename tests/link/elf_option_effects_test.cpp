@@ -276,6 +276,18 @@ TEST_CASE("ELF options: --gdb-index lists units, addresses and names; without li
     }
 }
 
+TEST_CASE("ELF options: build ids have 16 bytes at least, as rpm wants them") {
+  TempDir dir;
+  const std::string o = compile(dir, "a", start_source), out = dir.file("out");
+  const std::pair<const char*, const char*> lengths[] = {
+      {"fast", "0x00000020"}, {"md5", "0x00000010"}, {"sha1", "0x00000014"}, {"sha256", "0x00000020"}, {"uuid", "0x00000010"}};
+  for (auto& [style, length] : lengths) {
+    INFO(style);
+    REQUIRE(link({o, "-o", out, std::string("--build-id=") + style}).ok());
+    CHECK(has(readelf({"-n"}, out), length));
+  }
+}
+
 TEST_CASE("ELF options: --gdb-index lists the type units of DWARF 5, once each") {
   TempDir dir;
   const std::string types = "struct point { int x, y; }; struct shape { struct point a, b; double area; };\nint use(struct shape *s);\n";
