@@ -1,12 +1,12 @@
 // --gdb-index: a section from which gdb knows at once which unit of the debug information a name or an address belongs to (GDB manual,
-// "Index Section Format", version 7). Where there are type units it is version 9: gdb before 14 takes what version 7 says of them for
-// .debug_types, and leaves an index of version 9 alone.
+// "Index Section Format", version 7). Where there are type units it is version 9: gdb before 14 takes what version 7
+// says of them for .debug_types, and leaves an index of version 9 alone.
 //
 // Units and their addresses come from .debug_info: of every unit the first entry is read, with its low and high address or its list
 // of ranges (DWARF 2 to 5). Names come from .debug_gnu_pubnames and .debug_gnu_pubtypes, which compilers make with -ggnu-pubnames. gdb
 // believes an index, so that a unit whose names are not listed would be lost to it: where one has no list, a warning says so
-// and there is no index, and gdb reads everything as it would without. The same goes for the type units of DWARF 4; those of DWARF 5 are
-// listed, and their names are in the lists of the units that use them.
+// and there is no index, and gdb reads everything as it would without. The same goes for the type units of
+// DWARF 4; those of DWARF 5 are listed, and their names are in the lists of the units that use them.
 //
 // All of this is read after layout, from copies of the debug sections with their relocations applied: then offsets and addresses
 // are those of the output. The index has no address itself; a second layout gives it its place.
@@ -470,11 +470,13 @@ std::vector<uint8_t> write_index(Link& link, std::vector<File>& files) {
   }
   std::vector<uint8_t> out;
   const bool with_types = !type_units.empty();
-  const uint64_t header = with_types ? 28 : 24, types_at = header + units.size(), addresses_at = types_at + type_units.size();
-  const uint64_t table_at = addresses_at + addresses.size(), shortcut_at = table_at + table.size() * 4;
+  const uint64_t header = with_types ? 28 : 24, types_at = header + units.size();
+  const uint64_t addresses_at = types_at + type_units.size(), table_at = addresses_at + addresses.size();
+  const uint64_t shortcut_at = table_at + table.size() * 4;
   const uint64_t pool_at = shortcut_at + (with_types ? 8 : 0);
   if (pool_at + pool.size() > 0xffffffffu || first_type > 0xffffff) return out;
-  for (uint64_t v : {uint64_t{with_types ? 9u : 7u}, header, types_at, addresses_at, table_at}) append_le(out, uint32_t(v));
+  append_le(out, uint32_t(with_types ? 9 : 7));
+  for (uint64_t v : {header, types_at, addresses_at, table_at}) append_le(out, uint32_t(v));
   if (with_types) append_le(out, uint32_t(shortcut_at));
   append_le(out, uint32_t(pool_at));
   out.insert(out.end(), units.begin(), units.end());

@@ -250,7 +250,8 @@ void parse_object(Link& link, ObjectFile& file) {
     }
     a.relocs = relas->data();
     a.reloc_count = uint32_t(relas->size());
-    if (s.type == SHT_CREL) file.unpacked_relocs.push_back(std::move(unpacked));  // which leaves the records where they are
+    // Moving a vector leaves its records where they are.
+    if (s.type == SHT_CREL) file.unpacked_relocs.push_back(std::move(unpacked));
   }
   for (uint32_t i = 1; i < n; i++) {
     Atom& a = link.atoms[file.atom_base + i];
