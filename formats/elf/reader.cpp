@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "formats/dwarf_cursor.h"
+
 namespace lode::formats::elf {
 
 bool is_elf(Bytes file) { return file.size() >= 4 && std::memcmp(file.data(), "\177ELF", 4) == 0; }
@@ -68,6 +70,37 @@ Result<ElfView> ElfView::open(Bytes file) {
 
 std::string_view ElfView::section_name(uint32_t index) const {
   return index < sections.size() ? string_at(section_names, sections[index].name) : std::string_view();
+}
+
+Result<std::vector<Rela>> compact_relocations(Bytes data) {
+  dwarf::Cursor c{data, 0, data.size()};
+  const uint64_t header = c.uleb(), count = header / 8;
+  const unsigned shift = header & 3;
+  // Each record takes a byte at least, which bounds what a damaged count may ask for.
+  if (!c.ok || count > data.size()) return error("malformed compact relocations");
+  if (!(header & 4) && count) return error("compact relocations without addends are not supported");
+  std::vector<Rela> out;
+  out.reserve(count);
+  uint64_t offset = 0, addend = 0;
+  uint32_t symbol = 0, type = 0;
+  for (uint64_t i = 0; i < count; i++) {
+    // Three bits say which fields follow; the difference of the offsets begins above them, in the same byte.
+    const uint8_t first = c.read<uint8_t>();
+    offset += (first & 0x7f) >> 3;
+    if (first & 0x80) offset += c.uleb() << 4;
+    if (first & 1) symbol += uint32_t(c.sleb());
+    if (first & 2) type += uint32_t(c.sleb());
+    if (first & 4) addend += uint64_t(c.sleb());
+    if (!c.ok) return error("malformed compact relocations");
+    out.push_back({offset << shift, type, symbol, int64_t(addend)});
+  }
+  return out;
+}
+
+Result<std::span<const Rela>> relocation_records(const ElfView& view, const Shdr& s, std::vector<Rela>& unpacked) {
+  if (s.type != SHT_CREL) return records<Rela>(view, s, "relocation section");
+  LODE_ASSIGN(unpacked, compact_relocations(view.section_data(s)));
+  return std::span<const Rela>(unpacked);
 }
 
 uint32_t sysv_hash(std::string_view name) {

@@ -60,6 +60,12 @@ Result<std::span<const T>> records(const ElfView& view, const Shdr& s, const cha
   return std::span<const T>(reinterpret_cast<const T*>(data.data()), data.size() / sizeof(T));
 }
 
+// The records of a SHT_CREL section: each holds what differs from the record before it, in numbers of variable length
+// (LLVM, "Compact relocation format"). Addends that stand in the section relocated are refused, as those of SHT_REL.
+Result<std::vector<Rela>> compact_relocations(Bytes data);
+// The records of a SHT_RELA section where they are, those of a SHT_CREL section in `unpacked`.
+Result<std::span<const Rela>> relocation_records(const ElfView& view, const Shdr& s, std::vector<Rela>& unpacked);
+
 uint32_t sysv_hash(std::string_view name);  // gABI chapter 5, "Hash Table"
 uint32_t gnu_hash(std::string_view name);   // the Bernstein hash of DT_GNU_HASH
 

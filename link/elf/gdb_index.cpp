@@ -1,10 +1,12 @@
 // --gdb-index: a section from which gdb knows at once which unit of the debug information a name or an address belongs to (GDB manual,
-// "Index Section Format", version 7).
+// "Index Section Format", version 7). Where there are type units it is version 9: gdb before 14 takes what version 7
+// says of them for .debug_types, and leaves an index of version 9 alone.
 //
 // Units and their addresses come from .debug_info: of every unit the first entry is read, with its low and high address or its list
 // of ranges (DWARF 2 to 5). Names come from .debug_gnu_pubnames and .debug_gnu_pubtypes, which compilers make with -ggnu-pubnames. gdb
 // believes an index, so that a unit whose names are not listed would be lost to it: where one has no list, a warning says so
-// and there is no index, and gdb reads everything as it would without. The same goes for type units.
+// and there is no index, and gdb reads everything as it would without. The same goes for the type units of
+// DWARF 4; those of DWARF 5 are listed, and their names are in the lists of the units that use them.
 //
 // All of this is read after layout, from copies of the debug sections with their relocations applied: then offsets and addresses
 // are those of the output. The index has no address itself; a second layout gives it its place.
@@ -92,6 +94,8 @@ struct Unit {
   uint64_t offset = 0, length = 0;
   std::vector<Range> ranges;
   bool named = false;   // its names are listed, or it has none
+  bool is_type = false;
+  uint64_t signature = 0, type_entry = 0;  // of a type unit; where the type is in it
 };
 struct Name {
   std::string_view text;
@@ -123,7 +127,7 @@ void copy_sections(Link& link, File& file) {
     Atom& a = link.atoms[f.atom_base + i];
     if (!a.live || a.kind != AtomKind::regular || a.out == none || !a.data) continue;
     std::string_view name = section_name(f, i);
-    if (name == ".debug_types") file.problem = "has type units (-fdebug-types-section)";
+    if (name == ".debug_types") file.problem = "has type units of DWARF 4 (-fdebug-types-section)";
     for (auto& [wanted_name, list] : wanted) {
       if (name != wanted_name) continue;
       Section s;
@@ -139,7 +143,7 @@ struct UnitHeader {
   uint64_t end = 0;  // in its section
   unsigned offset_size = 4, version = 0;
   uint8_t type = DW_UT_compile;
-  uint64_t abbrev = 0;
+  uint64_t abbrev = 0, signature = 0, type_entry = 0;
 };
 
 UnitHeader read_header(Cursor& c) {
@@ -157,6 +161,10 @@ UnitHeader read_header(Cursor& c) {
     c.skip(1);
     h.abbrev = c.fixed(h.offset_size);
     if (h.type == DW_UT_skeleton) c.skip(8);
+    if (h.type == DW_UT_type) {
+      h.signature = c.fixed(8);
+      h.type_entry = c.fixed(h.offset_size);
+    }
   } else {
     h.abbrev = c.fixed(h.offset_size);
     c.skip(1);
@@ -346,9 +354,13 @@ void read_units(File& file) {
       }
       u.length = h.end - begin;
       FirstEntry entry;
-      if (h.type == DW_UT_type || h.type == DW_UT_split_type) file.problem = "has type units (-fdebug-types-section)";
+      u.is_type = h.type == DW_UT_type;
+      u.signature = h.signature;
+      u.type_entry = h.type_entry;
+      if (h.type == DW_UT_split_type) file.problem = "has type units that are in another file";
+      else if (u.is_type) u.named = true;
       else if (!read_first_entry(file, c, h, entry) || !RangeReader(file, h, entry).read(u.ranges)) file.problem = "has debug information that cannot be read";
-      u.named = !entry.children || entry.language.value == DW_LANG_Mips_Assembler;  // labels, which gdb has from the symbol table
+      u.named |= !entry.children || entry.language.value == DW_LANG_Mips_Assembler;  // labels, which gdb has from the symbol table
       file.units.push_back(std::move(u));
       c.at = h.end;
     }
@@ -360,17 +372,20 @@ void read_names(File& file) {
   for (const Section& s : file.names) {
     Cursor c{s.body};
     while (c.at < s.body.size() && file.problem.empty()) {
-      uint64_t length = c.fixed(4), end = c.at + length;
+      uint64_t length = c.fixed(4);
+      const unsigned offset_size = length == 0xffffffff ? 8 : 4;  // 64-bit DWARF
+      if (offset_size == 8) length = c.fixed(8);
+      const uint64_t end = c.at + length;
       c.skip(2);
-      uint64_t unit_offset = c.fixed(4);
-      c.skip(4);
+      uint64_t unit_offset = c.fixed(offset_size);
+      c.skip(offset_size);
       auto unit = std::find_if(file.units.begin(), file.units.end(), [&](const Unit& u) { return u.offset == unit_offset; });
       if (c.bad || length > s.body.size() || end > s.body.size() || unit == file.units.end()) {
         file.problem = "has lists of names (.debug_gnu_pubnames) that cannot be read";
         return;
       }
       unit->named = true;
-      while (c.at < end && c.fixed(4) != 0) {
+      while (c.at < end && c.fixed(offset_size) != 0) {
         uint32_t flags = uint32_t(c.fixed(1)) << 24;
         std::string_view name = c.string();
         if (c.bad) file.problem = "has lists of names (.debug_gnu_pubnames) that cannot be read";
@@ -398,8 +413,11 @@ std::vector<uint8_t> write_index(Link& link, std::vector<File>& files) {
   std::vector<Range> code;  // where code is: what was left out has no address there
   for (const OutputSection* s : link.order)
     if (s->alloc() && s->index && (s->flags & SHF_EXECINSTR)) code.push_back({s->addr, s->addr + s->size});
-  std::vector<uint8_t> units, addresses, pool;
-  uint32_t first_unit = 0;
+  std::vector<uint8_t> units, type_units, addresses, pool;
+  // Units are counted through all files, type units after all others.
+  uint32_t first_unit = 0, first_type = 0;
+  for (const File& f : files)
+    first_type += uint32_t(std::count_if(f.units.begin(), f.units.end(), [](const Unit& u) { return !u.is_type; }));
   struct Symbol {
     std::string_view name;
     std::vector<uint32_t> uses;
@@ -407,23 +425,29 @@ std::vector<uint8_t> write_index(Link& link, std::vector<File>& files) {
   std::vector<Symbol> symbols;
   std::unordered_map<std::string_view, uint32_t> index;
   for (File& f : files) {
-    for (size_t i = 0; i < f.units.size(); i++) {
-      const Unit& u = f.units[i];
+    std::vector<uint32_t> numbers;
+    for (const Unit& u : f.units) {
+      numbers.push_back(u.is_type ? first_type++ : first_unit++);
+      if (u.is_type) {
+        append_le(type_units, u.offset);
+        append_le(type_units, u.type_entry);
+        append_le(type_units, u.signature);
+        continue;
+      }
       append_le(units, u.offset);
       append_le(units, u.length);
       for (const Range& r : u.ranges) {
         if (r.low >= r.high || std::none_of(code.begin(), code.end(), [&](const Range& c) { return r.low >= c.low && r.high <= c.high; })) continue;
         append_le(addresses, r.low);
         append_le(addresses, r.high);
-        append_le(addresses, uint32_t(first_unit + i));
+        append_le(addresses, numbers.back());
       }
     }
     for (const Name& n : f.entries) {
       auto [it, fresh] = index.try_emplace(n.text, uint32_t(symbols.size()));
       if (fresh) symbols.push_back({n.text, {}});
-      symbols[it->second].uses.push_back(n.flags | (first_unit + n.unit));
+      symbols[it->second].uses.push_back(n.flags | numbers[n.unit]);
     }
-    first_unit += uint32_t(f.units.size());
   }
   std::vector<uint32_t> vectors;
   for (Symbol& s : symbols) {
@@ -445,12 +469,21 @@ std::vector<uint8_t> write_index(Link& link, std::vector<File>& files) {
     pool.push_back(0);
   }
   std::vector<uint8_t> out;
-  const uint64_t header = 24, table_at = header + units.size() + addresses.size(), pool_at = table_at + table.size() * 4;
-  if (pool_at + pool.size() > 0xffffffffu || first_unit > 0xffffff) return out;
-  for (uint64_t v : {uint64_t{7}, header, header + units.size(), header + units.size(), table_at, pool_at}) append_le(out, uint32_t(v));
+  const bool with_types = !type_units.empty();
+  const uint64_t header = with_types ? 28 : 24, types_at = header + units.size();
+  const uint64_t addresses_at = types_at + type_units.size(), table_at = addresses_at + addresses.size();
+  const uint64_t shortcut_at = table_at + table.size() * 4;
+  const uint64_t pool_at = shortcut_at + (with_types ? 8 : 0);
+  if (pool_at + pool.size() > 0xffffffffu || first_type > 0xffffff) return out;
+  append_le(out, uint32_t(with_types ? 9 : 7));
+  for (uint64_t v : {header, types_at, addresses_at, table_at}) append_le(out, uint32_t(v));
+  if (with_types) append_le(out, uint32_t(shortcut_at));
+  append_le(out, uint32_t(pool_at));
   out.insert(out.end(), units.begin(), units.end());
+  out.insert(out.end(), type_units.begin(), type_units.end());
   out.insert(out.end(), addresses.begin(), addresses.end());
   for (uint32_t v : table) append_le(out, v);
+  if (with_types) append_le(out, uint64_t{0});  // the shortcut to main's name and language: none, gdb looks main up
   out.insert(out.end(), pool.begin(), pool.end());
   return out;
 }

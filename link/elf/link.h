@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -264,7 +265,7 @@ struct ObjectFile : InputFile {
   std::vector<Fde> fdes;
   std::vector<PromotedLocal> promoted;      // sorted by sym
   std::vector<std::unique_ptr<std::vector<uint8_t>>> inflated;  // bodies of SHF_COMPRESSED sections
-  std::vector<Rela> made_relocs;            // from SHT_CREL and for modules
+  std::deque<std::vector<Rela>> unpacked_relocs;  // of SHT_CREL sections; atoms point into them
   std::vector<std::pair<uint32_t, std::string>> symvers;  // symbols named a@V, a@@V: (sym, version with @s)
   std::shared_ptr<ModuleState> module;
   const air::Module* built = nullptr;       // a module that came as such, not as a file's bytes

@@ -234,11 +234,12 @@ void parse_object(Link& link, ObjectFile& file) {
     }
     Atom& a = link.atoms[file.atom_base + s.info];
     if (a.kind == AtomKind::none) continue;
-    if (s.type != SHT_RELA) {
-      fail(i, s.type == SHT_REL ? "relocations without addends (SHT_REL) are not supported on x86-64" : "compact relocations (SHT_CREL) are not supported");
+    if (s.type == SHT_REL) {
+      fail(i, "relocations without addends (SHT_REL) are not supported on x86-64");
       continue;
     }
-    auto relas = records<Rela>(file.view, s, "relocation section");
+    std::vector<Rela> unpacked;
+    auto relas = relocation_records(file.view, s, unpacked);
     if (!relas) {
       fail(i, relas.error().message);
       continue;
@@ -249,6 +250,8 @@ void parse_object(Link& link, ObjectFile& file) {
     }
     a.relocs = relas->data();
     a.reloc_count = uint32_t(relas->size());
+    // Moving a vector leaves its records where they are.
+    if (s.type == SHT_CREL) file.unpacked_relocs.push_back(std::move(unpacked));
   }
   for (uint32_t i = 1; i < n; i++) {
     Atom& a = link.atoms[file.atom_base + i];

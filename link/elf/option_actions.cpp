@@ -98,8 +98,10 @@ void defsym(OptionReader& r, std::string_view v) {
 
 void build_id(OptionReader& r, std::string_view v) {
   constexpr std::pair<std::string_view, BuildId> styles[] = {
-      {"none", BuildId::none}, {"fast", BuildId::fast}, {"md5", BuildId::md5}, {"sha1", BuildId::sha1}, {"tree", BuildId::sha1},
-      {"", BuildId::sha1}, {"sha256", BuildId::sha256}, {"uuid", BuildId::uuid},
+      // Short digests are no faster, as blocks of the file are hashed and the digest is that of the hashes; what some
+      // take for fast, 8 bytes, rpm refuses as a build id.
+      {"none", BuildId::none}, {"fast", BuildId::sha256}, {"md5", BuildId::md5}, {"sha1", BuildId::sha1},
+      {"tree", BuildId::sha1}, {"", BuildId::sha1}, {"sha256", BuildId::sha256}, {"uuid", BuildId::uuid},
   };
   for (auto& [name, style] : styles)
     if (v == name) {
@@ -228,6 +230,8 @@ void static_pie(OptionReader& r, std::string_view v) {
 void shared_library_control(OptionReader& r, std::string_view v) {
   if (v == "archive") r.is_static = true;
   else if (v == "shared" || v == "default") r.is_static = false;
+  // Joined, it is a long option with one dash rather than -a's keyword.
+  else if (r.spelled.size() > 2) r.error = "unknown command line option: " + std::string(r.spelled);
   else bad(r, "unknown keyword", v);
 }
 

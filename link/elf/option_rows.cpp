@@ -25,7 +25,7 @@ constexpr OptionRow rows[] = {
     effective("soname h", "NAME", text<&O::soname>, "DT_SONAME of a shared library"),
     effective("dynamic-linker I", "PATH", [](R& r, std::string_view v) { r.o.dynamic_linker = v; r.o.no_dynamic_linker = false; }, "Program interpreter"),
     effective("no-dynamic-linker", "", set<&O::no_dynamic_linker, true>, "No program interpreter"),
-    effective("build-id", "[=STYLE]", build_id, "Note that identifies the output: fast, md5, sha1, sha256, uuid, 0xHEX or none"),
+    effective("build-id", "[=STYLE]", build_id, "Note that identifies the output: md5, sha1, sha256 (fast), uuid, 0xHEX or none"),
     effective("no-build-id", "", put<&O::build_id, BuildId::none>, "No such note (default)"),
     effective("package-metadata", "TEXT", package_metadata, "Note that says which package the output is part of; %XX is a byte"),
     effective("noinhibit-exec", "", set<&O::noinhibit_exec, true>, "Write the output although there are errors"),

@@ -40,7 +40,7 @@ struct MemoryInput {
 };
 
 enum class OutputKind : uint8_t { exec, pie, shared, relocatable };
-enum class BuildId : uint8_t { none, fast, md5, sha1, sha256, uuid, hex };
+enum class BuildId : uint8_t { none, md5, sha1, sha256, uuid, hex };
 enum class IcfMode : uint8_t { none, safe, all };
 enum class Bsymbolic : uint8_t { none, all, functions, non_weak, non_weak_functions };
 enum class Unresolved : uint8_t { error, warn, ignore };

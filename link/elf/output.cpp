@@ -188,12 +188,6 @@ void write_build_id(Link& link) {
   std::memcpy(summary.data(), parts.data(), summary.size());
   std::vector<uint8_t> digest;
   switch (link.opt.build_id) {
-    case BuildId::fast: {
-      uint64_t h = XXH3_64bits(summary.data(), summary.size());
-      digest.resize(8);
-      store_le(digest.data(), h);
-      break;
-    }
     case BuildId::md5: digest = md5(summary); break;
     case BuildId::sha256: digest = sha256(summary); break;
     default: digest = sha1(summary); break;

@@ -351,7 +351,7 @@ bool resolve(Link& link) {
   resolve_versioned(link);
   apply_assignments(link);
   for (const std::string& name : link.opt.require_defined)
-    if (!link.symbols[link.intern(name)].defined()) link.diag.error("--require-defined: undefined symbol: " + name);
+    if (!link.symbols[link.intern(name)].defined()) link.diag.recoverable("--require-defined: undefined symbol: " + name);
   return !link.diag.has_errors();
 }
 

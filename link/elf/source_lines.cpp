@@ -29,8 +29,9 @@ Bytes body_of(const ObjectFile& f, const Shdr& s, std::vector<uint8_t>& storage)
 std::vector<formats::DwarfRelocation> relocations_of(const ObjectFile& f, uint32_t section) {
   std::vector<formats::DwarfRelocation> out;
   for (const Shdr& s : f.sections) {
-    if (s.type != SHT_RELA || s.info != section) continue;
-    auto relas = records<Rela>(f.view, s, "relocation section");
+    if ((s.type != SHT_RELA && s.type != SHT_CREL) || s.info != section) continue;
+    std::vector<Rela> unpacked;
+    auto relas = relocation_records(f.view, s, unpacked);
     if (!relas) continue;
     for (const Rela& r : *relas)
       if (r.sym < f.syms.size()) out.push_back({r.offset, f.section_of(r.sym), f.syms[r.sym].value + uint64_t(int64_t(r.addend))});

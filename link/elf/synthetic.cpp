@@ -281,7 +281,6 @@ void create_synthetic_sections(Link& link) {
     link.build_id = make_section(link, ".note.gnu.build-id", SHT_NOTE, SHF_ALLOC, 4, nothing);
     size_t n = 20;
     switch (link.opt.build_id) {
-      case BuildId::fast: n = 8; break;
       case BuildId::md5: case BuildId::uuid: n = 16; break;
       case BuildId::sha256: n = 32; break;
       case BuildId::hex: n = link.opt.build_id_bytes.size(); break;

@@ -89,6 +89,31 @@ TEST_CASE("ELF reader: what it refuses") {
   CHECK(patch(offsetof(elf::Ehdr, shentsize), uint16_t(63)) != "");
 }
 
+TEST_CASE("ELF reader: compact relocations") {
+  using elf::compact_relocations;
+  // Three records whose offsets are multiples of four: the header is 8 * count + 4 for addends + 2 for the shift.
+  const std::vector<uint8_t> packed = {
+      3 << 3 | 4 | 2,
+      2 << 3 | 7, 5, 1, 0x7c,         // offset 2 << 2, symbol 5, type 1, addend -4
+      0x80 | 3 << 3 | 1, 9, 0x7d,     // offset + (3 + (9 << 4)) << 2, symbol - 3
+      0 << 3 | 4, 0x84, 0x80, 0,      // the same place, addend + 4 in three bytes
+  };
+  auto relocs = compact_relocations(packed);
+  REQUIRE(relocs.ok());
+  REQUIRE(relocs->size() == 3);
+  auto is = [&](size_t i, uint64_t offset, uint32_t symbol, uint32_t type, int64_t addend) {
+    const elf::Rela r = (*relocs)[i];
+    return r.offset == offset && r.sym == symbol && r.type == type && r.addend == addend;
+  };
+  CHECK(is(0, 8, 5, 1, -4));
+  CHECK(is(1, 8 + (3 + 9 * 16) * 4, 2, 1, -4));
+  CHECK(is(2, 8 + (3 + 9 * 16) * 4, 2, 1, 0));
+  for (size_t n = 0; n < packed.size(); n++) CHECK(!compact_relocations({packed.data(), n}).ok());
+  CHECK(compact_relocations(std::vector<uint8_t>{4})->empty());
+  CHECK(!compact_relocations(std::vector<uint8_t>{1 << 3, 2 << 3 | 3, 5, 1}).ok());  // addends in the section
+  CHECK(!compact_relocations(std::vector<uint8_t>{0xfc, 0xff, 0xff, 0xff, 0x0f, 0}).ok());  // more than there are bytes
+}
+
 TEST_CASE("ELF reader: compressed sections, both ways and damaged") {
   std::vector<uint8_t> body(5000);
   for (size_t i = 0; i < body.size(); i++) body[i] = uint8_t(i % 7);

@@ -39,10 +39,11 @@ TEST_CASE("ELF damaged: --noinhibit-exec lets pass what can be output, not a rel
   TempDir dir;
   std::string good = assemble(dir, "good", ".globl _start\n_start: call missing\n ret\n");
   const std::string out = dir.file("out");
-  RunResult r = link({"--noinhibit-exec", good, "-o", out});
+  RunResult r = link({"--noinhibit-exec", "--require-defined=wanted", good, "-o", out});
   INFO(r.describe());
   CHECK(r.ok());
   CHECK(has(r.err, "warning: undefined symbol: missing"));
+  CHECK(has(r.err, "warning: --require-defined: undefined symbol: wanted"));
 
   struct Damage {
     const char* message;

@@ -43,6 +43,36 @@ TEST_CASE("ELF link: a program with libc, static, position-independent and not")
   CHECK(output_of(static_link({pic}, out) + Args{"--gc-sections", "--build-id=md5"}, out) == expected);
 }
 
+TEST_CASE("ELF link: compact relocations mean what others do") {
+  TempDir dir;
+  const Args compactly = {"-g", "-Wa,--crel,--allow-experimental-crel"};
+  const std::string source = R"(
+int printf(const char *, ...);
+int shared_value = 3;
+static int values[5] = {1, 2, 4};
+int *places[] = {&values[2], &shared_value};
+int main(void) { printf("%d %d\n", *places[0], *places[1]); return values[3]; }
+)";
+  const std::string plain = compile(dir, "plain", source, {"-g"}, "clang-19");
+  const std::string compact = compile(dir, "compact", source, compactly, "clang-19");
+  REQUIRE(has(readelf({"-S"}, compact), ".crel.text"));
+  const std::string a = dir.file("a"), b = dir.file("b"), joined = dir.file("joined.o");
+  REQUIRE(link(dynamic_link({plain}, a)).ok());
+  REQUIRE(link(dynamic_link({compact}, b)).ok());
+  CHECK(run({b}).out == "4 3\n");
+  auto contents = [](const std::string& file) {
+    const std::string dump = run({"objdump", "-s", "-j", ".text", "-j", ".data", "-j", ".debug_info", "-j", ".debug_addr", file}).out;
+    return dump.substr(std::min(dump.find("Contents"), dump.size()));
+  };
+  CHECK(contents(a) != "");
+  CHECK(contents(a) == contents(b));
+  REQUIRE(link({"-r", compact, "-o", joined}).ok());
+  REQUIRE(link(dynamic_link({joined}, b)).ok());
+  CHECK(run({b}).out == "4 3\n");
+  const std::string lacking = compile(dir, "lacking", "int nobody(void);\nint main(void) {\n  return nobody();\n}\n", compactly, "clang-19");
+  CHECK(has(error_of({lacking, "-e", "main", "-o", b}), "lacking.c:3"));
+}
+
 TEST_CASE("ELF link: the same bytes at any number of threads") {
   TempDir dir;
   std::string o = compile(dir, "a", libc_program);

@@ -1,7 +1,9 @@
 // What options make, by value: expressions of --defsym, files as data, addresses of another program, indices, lists of reasons, archives
 // to reproduce a link from. That every option does something at all, elf_option_table_test.cpp sees to.
 #include <catch2/catch.hpp>
+#include <regex>
 
+#include "base/bytes.h"
 #include "formats/linker_expression.h"
 #include "tests/link/elf_link_support.h"
 
@@ -246,9 +248,9 @@ TEST_CASE("ELF options: -z separate-code keeps code to itself in the file") {
 TEST_CASE("ELF options: --gdb-index lists units, addresses and names; without lists of names there is none") {
   TempDir dir;
   for (const char* compiler : {"gcc", "clang-19"})
-    for (const char* version : {"-gdwarf-4", "-gdwarf-5"}) {
-      INFO(compiler << " " << version);
-      const Args flags = {version, "-ggnu-pubnames", "-fno-pic", "-ffunction-sections"};
+    for (const Args& version : {Args{"-gdwarf-4"}, Args{"-gdwarf-5"}, Args{"-gdwarf-5", "-gdwarf64"}}) {
+      INFO(compiler << " " << version[0] << " " << version.back());
+      const Args flags = version + Args{"-ggnu-pubnames", "-fno-pic", "-ffunction-sections"};
       std::string a = compile(dir, "a", "struct node { int x; }; struct node global_node; int helper(int); static int inner(int x) { return helper(x) + 1; } void _start(void) { inner(global_node.x); }", flags, compiler);
       std::string b = compile(dir, "b", "int helper(int x) { return x * 2; } int dropped(int x) { return x; }", flags, compiler);
       std::string out = dir.file("out");
@@ -272,4 +274,52 @@ TEST_CASE("ELF options: --gdb-index lists units, addresses and names; without li
       CHECK(has(without.err, "no index is made, as " + c));
       CHECK(!has(readelf({"-S"}, out), ".gdb_index"));
     }
+}
+
+TEST_CASE("ELF options: build ids have 16 bytes at least, as rpm wants them") {
+  TempDir dir;
+  const std::string o = compile(dir, "a", start_source), out = dir.file("out");
+  const std::pair<const char*, const char*> lengths[] = {
+      {"fast", "0x00000020"}, {"md5", "0x00000010"}, {"sha1", "0x00000014"}, {"sha256", "0x00000020"}, {"uuid", "0x00000010"}};
+  for (auto& [style, length] : lengths) {
+    INFO(style);
+    REQUIRE(link({o, "-o", out, std::string("--build-id=") + style}).ok());
+    CHECK(has(readelf({"-n"}, out), length));
+  }
+}
+
+TEST_CASE("ELF options: --gdb-index lists the type units of DWARF 5, once each") {
+  TempDir dir;
+  const std::string types = "struct point { int x, y; }; struct shape { struct point a, b; double area; };\nint use(struct shape *s);\n";
+  const Args flags = {"-gdwarf-5", "-ggnu-pubnames", "-fdebug-types-section"};
+  const std::string a = compile(dir, "a", types + "int use(struct shape *s) { return s->a.x + s->b.y; }", flags);
+  const std::string b = compile(dir, "b", types + "struct shape one; int main(void) { return use(&one); }", flags);
+  const std::string out = dir.file("out");
+  REQUIRE(link(dynamic_link({a, b}, out) + Args{"--gdb-index"}).ok());
+  const std::string sections = readelf({"-S"}, out);
+  std::smatch found;
+  REQUIRE(std::regex_search(sections, found, std::regex(R"(\.gdb_index\s+PROGBITS\s+\w+ (\w+) )")));
+  const std::string image = read_file(out);
+  const size_t at = std::stoul(found[1], nullptr, 16);
+  const auto* index = reinterpret_cast<const uint8_t*>(image.data()) + at;
+  auto word = [&](size_t i) { return ::lode::load_le<uint32_t>(index + 4 * i); };
+  CHECK(word(0) == 9);
+  CHECK(word(1) == 28);
+  CHECK(word(2) - word(1) == 2 * 16);  // the units of two files
+  CHECK(word(3) - word(2) == 2 * 24);  // the types that they share
+  CHECK(word(6) - word(5) == 8);
+  // Each signature is that of a unit at the offset beside it.
+  const std::string info = run({"readelf", "--debug-dump=info", out}).out;
+  for (size_t i = 0; i < 2; i++) {
+    char text[64];
+    const size_t entry = word(2) / 4 + 6 * i;
+    std::snprintf(text, sizeof text, "Compilation Unit @ offset %#x:", word(entry));
+    const size_t unit = info.find(text);
+    REQUIRE(unit != std::string::npos);
+    std::snprintf(text, sizeof text, "Signature:     %#lx", uint64_t(word(entry + 5)) << 32 | word(entry + 4));
+    CHECK(info.find(text, unit) < unit + 300);
+    std::snprintf(text, sizeof text, "Type Offset:   %#x\n", word(entry + 2));
+    CHECK(info.find(text, unit) < unit + 300);
+  }
+  if (have_tool("gdb")) CHECK(has(run({"gdb", "-nx", "-batch", "-ex", "ptype struct shape", out}).out, "double area;"));
 }

@@ -425,6 +425,8 @@ TEST_CASE("ELF option table: unknown options are errors that say what may be mea
   CHECK(parse({"--as-neded", "a.o"}).error == "unknown command line option: --as-neded (did you mean --as-needed?)");
   CHECK(parse({"--gc-section", "a.o"}).error == "unknown command line option: --gc-section (did you mean --gc-sections?)");
   CHECK(parse({"--frobnicate=7", "a.o"}).error == "unknown command line option: --frobnicate=7");
+  CHECK(parse({"-abcdefg", "a.o"}).error == "unknown command line option: -abcdefg");
+  CHECK(parse({"-a", "bcdefg", "a.o"}).error == "-a: unknown keyword 'bcdefg'");
   CHECK(parse({"-plugin-opt=emit-asn", "a.o"}).error == "unknown command line option: -plugin-opt=emit-asn (did you mean emit-asm?)");
   Parsed z = parse({"-z", "rello", "a.o"});
   CHECK(z.error == "");

@@ -60,7 +60,8 @@ class Type:
         return self.make_text.replace("{x}", x)
 
     def hash(self, v):
-        return self.hash_text.replace("{v}", v)
+        # A value is made of the hash of another: of an `unsigned`, the shift by 32 that makes a vector of it would be undefined.
+        return f"(u64)({self.hash_text.replace('{v}', v)})"
 
 
 def scalar(name, promoted=True, weight=1.0):
