@@ -345,7 +345,8 @@ void Legalizer::lower_entry() {
     }
   for (uint32_t p = 0; p < abi.size() && error_.empty(); p++) {
     V old(from.first_param + p);
-    if (crosses_whole(old)) define(old, Vals(from_vector_abi(old_type(old), leaf(abi[p], 0))));
+    if (in_.conv == CallConv::win64 && has_small_vector(old_type(old))) fail(small_vector_text);
+    else if (crosses_whole(old)) define(old, Vals(from_vector_abi(old_type(old), leaf(abi[p], 0))));
     else define(old, from_abi(old_type(old), abi[p]));
   }
 }

@@ -141,6 +141,16 @@ bool Legalizer::is_returned(const Inst& call, const CallSite& site) const {
          !(in_.result_attrs & (attr::zext | attr::sext));
 }
 
+// LLVM passes such vectors by address to functions with Microsoft's convention, and in a register by all others.
+bool Legalizer::has_small_vector(TypeId t) {
+  const LeafTable::Entry e = leaves_.of(t);
+  for (uint32_t p = 0; e.ok && p < e.piece_count; p++) {
+    const AbiPiece& piece = leaves_.pieces[e.piece_first + p];
+    if (piece.kind == AbiPiece::vector && types_.store_size_of(piece.type) <= 8) return true;
+  }
+  return false;
+}
+
 void Legalizer::lower_call(const Inst& i) {
   const CallSite old = in_.calls[i.a];
   CallSite site = old;
@@ -174,6 +184,7 @@ void Legalizer::lower_call(const Inst& i) {
   for (uint32_t k = 0; k < old.arg_count && error_.empty(); k++) {
     V arg(in_.extra[old.args + k]);
     TypeId t = old_type(arg);
+    if (old.conv == CallConv::win64 && has_small_vector(t)) return fail(small_vector_text);
     ParamAttr own = old.attrs != ~0u ? in_.param_attrs[old.attrs + k] : ParamAttr{};
     if (crosses_whole(arg)) {
       add(to_vector_abi(arg), own);

@@ -292,6 +292,8 @@ class Legalizer {
 
   // ---- calls (legalize_call.cpp)
   Span to_abi(TypeId t, Span value, uint16_t attrs);
+  bool has_small_vector(TypeId t);
+  static constexpr const char* small_vector_text = "a vector of at most 8 bytes as an argument under the convention win64";
   Span from_abi(TypeId t, Span abi);
   bool is_returned(const Inst& call, const CallSite& site) const;
   void lower_call(const Inst& i);

@@ -81,6 +81,32 @@ Target_ resolve_target(Link& link, ObjectFile& f, uint32_t sym) {
   return t;
 }
 
+// Most relocations are of this kind: the distance, or in an output with a known base the address, of something that has its place in
+// this output and is no IFUNC. Nothing has to be reserved or decided for them, so neither scan nor apply looks further.
+bool is_plain(const Link& link, const Row& row) {
+  return row.formula == Formula::pcrel || row.formula == Formula::plt || (row.formula == Formula::abs && !link.pic);
+}
+bool is_plain_target(Link& link, ObjectFile& f, uint32_t sym) {
+  if (sym >= f.first_global) {
+    const Symbol& s = link.symbols[f.symbol_id(sym)];
+    return s.atom != none && !s.imported && s.type != STT_GNU_IFUNC;
+  }
+  const Referent r = referent(link, f, sym);
+  return r.atom != none && !r.discarded && r.type != STT_GNU_IFUNC;
+}
+// The address of such a target.
+bool plain_address(Link& link, ObjectFile& f, uint32_t sym, int64_t addend, uint64_t& out) {
+  if (sym >= f.first_global) {
+    const Symbol& s = link.symbols[f.symbol_id(sym)];
+    out = s.address + uint64_t(addend);
+    return s.atom != none && !s.imported && s.type != STT_GNU_IFUNC;
+  }
+  const Referent r = referent(link, f, sym);
+  if (r.atom == none || r.discarded || r.type == STT_GNU_IFUNC) return false;
+  out = local_address(link, r, addend);
+  return true;
+}
+
 enum class Action : uint8_t { none, error, relative, dynamic, copy, canonical_plt, plt };
 
 // An address stored in a word of 8 bytes.
@@ -200,6 +226,7 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       reject(std::string("malformed relocation ") + row.name);
       continue;
     }
+    if (is_plain(link, row) && is_plain_target(link, f, r.sym)) continue;
     Target_ t = resolve_target(link, f, r.sym);
     if (t.ref.discarded && row.formula <= Formula::pcrel && (frame || is_exception_table(link, f, a))) continue;  // what went with another copy of its function: becomes 0
     if (t.ref.discarded && row.formula != Formula::size) {
@@ -409,8 +436,14 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
     const Rela r = a.relocs[i];
     const Row& row = row_of(r.type);
     if (row.formula == Formula::none) continue;
-    Target_ t = resolve_target(link, f, r.sym);
     uint8_t* p = out + r.offset;
+    if (uint64_t v; is_plain(link, row) && plain_address(link, f, r.sym, r.addend, v)) {
+      if (row.formula != Formula::abs) v -= address + r.offset;
+      if (row.bytes == 4 && row.check == s32 && fits_signed(int64_t(v), 32)) store_le(p, uint32_t(v));
+      else ap.put(p, r, row, v);
+      continue;
+    }
+    Target_ t = resolve_target(link, f, r.sym);
     if (t.ref.discarded) {  // the scan let an exception table pass
       std::memset(p, 0, row.bytes);
       continue;

@@ -268,6 +268,14 @@ TEST_CASE("requests: what is refused names itself and the function") {
     CHECK(has(message, "'asks'"));
     CHECK(has(message, text));
   }
+  for (const char* ir : {"define win64cc void @asks(<2 x float> %v) { ret void }",
+                         "declare win64cc void @g(<2 x i32>)\ndefine void @asks(<2 x i32> %v) { call win64cc void @g(<2 x i32> %v) ret void }"}) {
+    TempDir dir;
+    const std::string message = error_of({"-r", bitcode(dir, "a", ir), "-o", dir.file("out.o")});
+    INFO(message);
+    CHECK(has(message, "asks"));
+    CHECK(has(message, "a vector of at most 8 bytes as an argument under the convention win64"));
+  }
   TempDir dir;
   const std::string o = bitcode(dir, "a", "define void @f() { ret void }", {"!{i32 4, !\"Cross-DSO CFI\", i32 1}"});
   CHECK(has(error_of({"-r", o, "-o", dir.file("out.o")}), "Cross-DSO CFI"));
