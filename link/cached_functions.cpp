@@ -109,7 +109,7 @@ bool CachedFunction::accept(const CachedModule::Found& found, mir::FunctionDraft
 bool CachedFunction::take_known(mir::FunctionDraft& draft) {
   // AIR is there already, so its keys are found rather than looked up.
   if (!cache_.bitcode_) return false;
-  const auto found = cache_.cached_->by_number(function_.value, [&](const mir::Hash128& body, std::span<const uint32_t> symbols) { return key(body, symbols); });
+  const auto found = cache_.cached_->by_number(function_.value, [&](const mir::Hash128& body, std::span<const uint32_t> symbols) { return key_ = key(body, symbols); });
   if (!accept(found, draft)) return false;
   cache_.cache_.count(&MirCache::Statistics::functions_by_number);
   return true;

@@ -27,6 +27,8 @@ class ModuleCache {
   ModuleCache(MirCache& cache, const std::string& name, const air::Module& module, const codegen::BitcodeModule* bitcode,
               const codegen::TargetOptions& options, uint32_t target);
 
+  CachedModule& functions() { return *cached_; }
+
  private:
   friend class CachedFunction;
   // Symbols that others may define or see, by name and by id; made when a function needs them.
@@ -58,6 +60,8 @@ class CachedFunction {
   enum Outcome : uint8_t { taken, translated };
   Result<Outcome> take_or_read(mir::FunctionDraft& draft, air::Function& air);
   void keep(const mir::FunctionDraft& draft);
+  // Of the function as it was taken or kept; zero where it cannot be kept.
+  const mir::Hash128& key() const { return key_; }
 
  private:
   mir::Hash128 key(const mir::Hash128& body, std::span<const uint32_t> symbols) const;

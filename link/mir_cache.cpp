@@ -115,6 +115,12 @@ std::optional<uint64_t> parse_cache_size(std::string_view text) {
   return n << shift;
 }
 
+std::shared_ptr<const KeptCode> CachedModule::kept_code(const mir::Hash128& key) const {
+  if (!earlier_codes_) return nullptr;
+  auto it = earlier_codes_->find(key);
+  return it == earlier_codes_->end() ? nullptr : it->second;
+}
+
 // ---- the folder -------------------------------------------------------------------------------------------------------------
 
 mir::Hash128 MirCache::this_generator() { return {LODE_GENERATOR_LOW, LODE_GENERATOR_HIGH}; }
@@ -206,6 +212,8 @@ std::shared_ptr<CachedModule> MirCache::open(const mir::Hash128& content, const 
     std::lock_guard lock(mutex_);
     if (auto it = contents_.find(content); it != contents_.end()) own = it->second;
     if (auto it = roles_.find(role); it != roles_.end()) earlier = it->second;
+    if (auto it = codes_.find(role); it != codes_.end()) m->earlier_codes_ = it->second;
+    m->codes_.resize(functions);
   }
   if (!own.empty()) m->own_ = load(own.front());
   if (!m->own_ && earlier.empty() && !folder_.empty()) earlier = read_names(hex(role) + ".role");
@@ -278,6 +286,13 @@ void MirCache::keep_in_memory(const std::vector<std::shared_ptr<CachedModule>>& 
     contents[m->content_] = {pack->name};
     roles[m->role_] = {pack->name};
   }
+  codes_.clear();
+  for (const auto& m : modules) {
+    auto codes = std::make_shared<KeptCodes>();
+    for (const auto& c : m->codes_)
+      if (c) codes->insert_or_assign(c->key, c);
+    codes_[m->role_] = std::move(codes);
+  }
   packs_ = std::move(kept);
   contents_ = std::move(contents);
   roles_ = std::move(roles);
@@ -345,6 +360,8 @@ uint64_t MirCache::memory() const {
   uint64_t sum = 0;
   for (const auto& [name, p] : packs_)
     if (p) sum += p->file.size() + p->pack->memory();
+  for (const auto& [role, codes] : codes_)
+    for (const auto& [key, c] : *codes) sum += sizeof *c + c->text.size() + c->constants.size() + c->exceptions.size() + c->cfi.size();
   return sum;
 }
 

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "codegen/target.h"
 #include "mir_store/function_pack.h"
 
 namespace lode::link {
@@ -40,6 +41,16 @@ struct LoadedPack {
   std::vector<uint8_t> file;
   std::unique_ptr<mir::FunctionPack> pack;
 };
+
+// What emit made of a function, for a next flush that wants the same at the same place. In memory alone: addresses mean nothing elsewhere.
+struct KeptCode {
+  mir::Hash128 key;            // of the function
+  uint64_t forms = 0;          // hash of how its references are answered: with the key it decides the sizes
+  codegen::FunctionSizes sizes;
+  mir::Hash128 places;         // hash of all addresses that emit was given
+  std::vector<uint8_t> text, constants, exceptions, cfi;
+};
+using KeptCodes = std::unordered_map<mir::Hash128, std::shared_ptr<const KeptCode>, HashOfHash128>;
 
 // One module's part of one link.
 class CachedModule {
@@ -60,6 +71,11 @@ class CachedModule {
   Found by_key(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols);
   // The function was made: to be kept.
   void made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols, std::vector<uint8_t> bytes);
+  // What an earlier flush emitted of the function with this key: null without one, and where the cache is a folder.
+  std::shared_ptr<const KeptCode> kept_code(const mir::Hash128& key) const;
+  // What this one emitted of function `number`, or took over.
+  void keep_code(uint32_t number, std::shared_ptr<const KeptCode> code) { codes_[number] = std::move(code); }
+  bool keeps_code() const { return !codes_.empty(); }
   // What was found turned out not to fit this link.
   void forget(uint32_t number) { slots_[number] = {}; }
 
@@ -79,6 +95,8 @@ class CachedModule {
   std::shared_ptr<LoadedPack> own_;
   std::vector<std::shared_ptr<LoadedPack>> earlier_;
   std::vector<Slot> slots_;
+  std::shared_ptr<const KeptCodes> earlier_codes_;
+  std::vector<std::shared_ptr<const KeptCode>> codes_;  // by function; empty where the cache is a folder
   std::atomic<bool> changed_ = false;
 };
 
@@ -125,6 +143,7 @@ class MirCache {
   std::unordered_map<mir::Hash128, std::shared_ptr<LoadedPack>, HashOfHash128> packs_;
   // In memory: what the folder's pointers say.
   std::unordered_map<mir::Hash128, std::vector<mir::Hash128>, HashOfHash128> contents_, roles_;
+  std::unordered_map<mir::Hash128, std::shared_ptr<const KeptCodes>, HashOfHash128> codes_;  // by role
   std::vector<std::shared_ptr<CachedModule>> modules_;  // of this link
 };
 

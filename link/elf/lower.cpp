@@ -8,9 +8,11 @@
 
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <unordered_set>
 
 #include "base/bytes.h"
@@ -179,9 +181,11 @@ static Result<void> make_function(Link& link, ObjectFile& f, ModuleFunction& fn,
   if (m.cache) {
     CachedFunction cached(*m.cache, context, s.runtime, fn.index);
     LODE_ASSIGN(const CachedFunction::Outcome outcome, cached.take_or_read(draft, thread.function));
-    if (outcome == CachedFunction::taken) return {};
-    LODE_TRY(lower());
-    cached.keep(draft);
+    if (outcome == CachedFunction::translated) {
+      LODE_TRY(lower());
+      cached.keep(draft);
+    }
+    fn.key = cached.key();
     return {};
   }
   if (m.bodies()) {
@@ -456,6 +460,59 @@ static void settle_symbols(Link& link, ObjectFile& f) {
     if (fn.patchable) m.relocs[fn.patchable][0].addend = int64_t(fn.sizes.entry) + fn.patchable_place;
 }
 
+// The forms of a function's references, as one number.
+static uint64_t hash_of_forms(const ModuleFunction& fn) {
+  std::vector<uint8_t> forms(fn.references.size());
+  for (size_t k = 0; k < forms.size(); k++) forms[k] = uint8_t(fn.references[k].form);
+  return XXH3_64bits(forms.data(), forms.size());
+}
+
+// What an earlier flush made of the function, if its sizes are those of now.
+static std::shared_ptr<const KeptCode> kept_code(const ModuleState& m, const ModuleFunction& fn) {
+  if (!m.cache || !m.cache->functions().keeps_code() || fn.key == mir::Hash128{}) return nullptr;
+  auto kept = m.cache->functions().kept_code(fn.key);
+  return kept && kept->forms == hash_of_forms(fn) ? kept : nullptr;
+}
+
+// All that emit is told about where things are.
+static mir::Hash128 hash_of_places(const ModuleFunction& fn, const codegen::EmitPlace& place) {
+  std::vector<uint64_t> words{place.text_address, place.constants_address, place.exceptions_address, uint64_t(place.cfi != nullptr), uint64_t(place.constants != nullptr)};
+  for (const ResolvedReference& r : fn.references) words.push_back(r.address), words.push_back(uint64_t(r.form));
+  const XXH128_hash_t h = XXH3_128bits(words.data(), words.size() * sizeof words[0]);
+  return {h.low64, h.high64};
+}
+
+// Emits the function, or copies what an earlier flush emitted at the same place.
+static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view, const codegen::EmitPlace& place) {
+  const bool keeps = m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps && !place.fixups;
+  if (!keeps) return s.target->emit(view, fn.references, s.options, place);
+  const mir::Hash128 places = hash_of_places(fn, place);
+  CachedModule& functions = m.cache->functions();
+  auto copy = [](uint8_t* to, const std::vector<uint8_t>& from) {
+    if (to && !from.empty()) std::memcpy(to, from.data(), from.size());
+  };
+  if (auto kept = kept_code(m, fn); kept && kept->places == places) {
+    copy(place.text, kept->text);
+    copy(place.constants, kept->constants);
+    copy(place.exceptions, kept->exceptions);
+    if (place.cfi) *place.cfi = kept->cfi;
+    functions.keep_code(fn.index.value, kept);
+    return {};
+  }
+  LODE_TRY(s.target->emit(view, fn.references, s.options, place));
+  auto made = std::make_shared<KeptCode>();
+  made->key = fn.key;
+  made->forms = hash_of_forms(fn);
+  made->sizes = fn.sizes;
+  made->places = places;
+  made->text.assign(place.text, place.text + fn.sizes.text);
+  if (place.constants) made->constants.assign(place.constants, place.constants + fn.sizes.constants);
+  if (place.exceptions) made->exceptions.assign(place.exceptions, place.exceptions + fn.sizes.exceptions);
+  if (place.cfi) made->cfi = *place.cfi;
+  functions.keep_code(fn.index.value, std::move(made));
+  return {};
+}
+
 bool measure_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
@@ -466,7 +523,9 @@ bool measure_functions(Link& link) {
     for (size_t k = 0; k < view.references.size(); k++) fn->references[k] = {0, link.relocatable ? ReferenceForm::relocation : form_of(link, view.references[k])};
     LowerState::Use use(s, link);
     StageClock clock(Stage::measure);
-    auto sizes = s.target->measure(view, fn->references, s.options);
+    const std::shared_ptr<const KeptCode> kept = kept_code(*f->module, *fn);
+    if (kept) f->module->cache->functions().keep_code(fn->index.value, kept);
+    Result<codegen::FunctionSizes> sizes = kept ? kept->sizes : s.target->measure(view, fn->references, s.options);
     Atom& text = link.atoms[f->atom_base + fn->section];
     if (!sizes) {
       link.diag.error(std::move(sizes.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
@@ -633,7 +692,7 @@ void write_functions(Link& link) {
     std::vector<uint32_t> traps;
     if (fn->has_traps && fn->traps) place.traps = &traps;
     place.cfi = fn->frame_offset == none ? nullptr : &cfi;
-    if (auto r = s.target->emit(view, fn->references, s.options, place); !r) {
+    if (auto r = emit_or_copy(s, *f->module, *fn, view, place); !r) {
       link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
       return;
     }

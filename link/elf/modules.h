@@ -31,6 +31,7 @@ struct ModuleFunction {
   bool has_exceptions = false;     // it does; known when it has been made
   air::FunctionIndex index;
   FunctionId mir;                  // once made
+  mir::Hash128 key;                // with a cache: what it is to it; zero: nothing
   codegen::FunctionSizes sizes;
   uint32_t frame_offset = none;    // of its FDE in .eh_frame
   std::vector<uint32_t> blocks;         // whose addresses data holds
