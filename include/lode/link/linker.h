@@ -22,7 +22,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
+#include "lode/base/result.h"
 
 namespace lode::air {
 struct Module;
@@ -42,7 +42,7 @@ class Linker {
   // is wrong with it is said here. A name that is taken replaces that module, at its place in the order.
   Result<void> add_module(std::string_view name, std::span<const uint8_t> contents);
   Result<void> add_module(std::string_view name, std::string_view air_text);
-  // What a builder made (codegen/air/builder.h), verified and copied; no way through text.
+  // What a builder made (lode/codegen/air/builder.h), verified and copied; no way through text.
   Result<void> add_module(std::string_view name, const air::Module& module);
   // Drops a module. False when there is none of this name. Replacements of its functions stay.
   bool remove_module(std::string_view name);
