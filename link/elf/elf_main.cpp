@@ -263,7 +263,6 @@ bool run(Link& link) {
       drop_unneeded(link);
       link.is_static_output = o.kind == OutputKind::exec && (o.is_static || (link.shareds.empty() && o.dynamic_linker.empty())) && !o.export_dynamic;
       if (o.kind == OutputKind::exec && o.is_static) link.is_static_output = true;
-      if (o.unresolved == Unresolved::error && link.shared && !o.defs && !o.unresolved_given) o.unresolved = Unresolved::error;
       report_duplicates(link);
       check_entry(link);
       warn_symbol_types(link);

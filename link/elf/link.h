@@ -8,9 +8,10 @@
 // A pass reads what earlier passes wrote. Passes are parallel over files or atoms and write only to what they own, or combine
 // with an atomic minimum or an atomic or; so the result does not depend on the number of threads.
 //
-// Passes in order: open (inputs.cpp), resolve (resolve.cpp), live (live.cpp), sections (sections.cpp), merge (merge.cpp), fold (icf.cpp),
-// unwind (eh_frame.cpp), scan (scan.cpp), synthetic sections (synthetic.cpp, dynamic.cpp), layout (layout.cpp),
-// write (output.cpp, relocate in x86_64.cpp).
+// Passes in order (run() in elf_main.cpp): open (inputs.cpp), resolve (resolve.cpp), then split mergeable sections (merge.cpp) and
+// walk what is live (live.cpp), both again from resolve on if code made from IR brings in more; assign to output sections
+// (sections.cpp), which ends with merging (merge.cpp); fold (icf.cpp), scan (scan.cpp), synthetic sections (synthetic.cpp,
+// dynamic.cpp), unwind (eh_frame.cpp), layout (layout.cpp), write (output.cpp, relocate in x86_64.cpp).
 #pragma once
 
 #include <atomic>
