@@ -358,6 +358,7 @@ static std::string answer(const Options& o) {
     case Answer::version: return std::string(version_text) + "\n";
     case Answer::help: return help_text();
     case Answer::markdown: return options_document();
+    case Answer::man: return man_page();
     case Answer::sysroot: return o.sysroot + "\n";
     case Answer::output_format: return "elf64-x86-64\n";
     default: return {};
@@ -390,7 +391,10 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
   }
   const bool greet = link.opt.show_version || link.opt.show_emulations || link.opt.verbose;
   if (greet) std::printf("%s\n", version_text);
-  if (link.opt.show_emulations) std::printf("  Supported emulations:\n   elf_x86_64\n   wasm32\n   wasm64\n");
+  if (link.opt.show_emulations) {
+    std::printf("  Supported emulations:\n");
+    for (const char* name : emulations) std::printf("   %s\n", name);
+  }
   if (link.opt.verbose)
     for (const std::string& why : link.opt.without_effect) std::printf("%s\n", why.c_str());
   if (greet && link.opt.inputs.empty()) {
