@@ -35,6 +35,7 @@
 #include "link/elf/options.h"
 #include "link/elf/virtual_array.h"
 #include "link/input_files.h"
+#include "lode/link/diagnostic.h"
 
 namespace lode::link::elf {
 
@@ -661,9 +662,13 @@ void write_dependencies(Link& link);  // for make
 void copy_body(Link& link, const OutputSection* s, const void* data, size_t size);
 // relocatable.cpp
 bool link_relocatable(Link& link);
+// messages.cpp: a message for hosts; several, where the text holds those of a whole AIR file.
+std::vector<Diagnostic> take_apart(const Link& link, bool is_error, const std::string& text);
 // report.cpp
 void run_error_script(Link& link, const char* what, const std::string& name);
-bool write_report(Link& link, const std::string& path, const std::string& text);  // "-": standard output
+// Files that the user asked for besides the output; "-": with what is printed.
+Result<void> write_listing(Link& link, const std::string& path, const std::string& text);
+bool write_report(Link& link, const std::string& path, const std::string& text);  // the error is noted
 void print_map(Link& link);
 void print_cross_references(Link& link);
 void print_memory_usage(Link& link);

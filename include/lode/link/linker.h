@@ -7,15 +7,21 @@
 //   linker.replace_function("answer", new_air_text);
 //   linker.flush("prog");
 //
-// Every flush is a whole link of what there is then, in the order in which it was added: the same inputs give the same bytes. What
-// is added is copied. Names of modules are the caller's; messages use them, and no two modules share one.
+// Every flush is a whole link of what there is then, in the order in which it was added: the same inputs give the same
+// bytes. What is added is copied. Names of modules are the caller's; messages use them, and no two modules share one.
 //
-// Nothing throws or ends the process: what goes wrong is an Error, whose text holds all messages, a line each (those of AIR text with the line and
-// a caret). A Linker that reported an error is as it was before the call, and can go on. One thread at a time may use a Linker;
-// flush itself uses all cores (option --threads=N).
+// Nothing throws or ends the process: what goes wrong is an Error, whose text holds all messages, a line each (those of
+// AIR text with the line and a caret). A Linker that reported an error is as it was before the call, and can go on. One
+// thread at a time may use a Linker, and different ones may be used at once.
+//
+// The process stays its owner's: nothing is printed, not even by options that ask for it (listing()); the umask, the
+// working directory, signals and their handlers are left alone. flush runs on the threads of TBB that the process has,
+// on at most --threads=N of them (all cores, at most 32), in an arena of its own: it changes no limit of TBB's, and
+// keeps no thread busy between flushes.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +29,7 @@
 #include <vector>
 
 #include "lode/base/result.h"
+#include "lode/link/diagnostic.h"
 
 namespace lode::air {
 struct Module;
@@ -38,8 +45,8 @@ class Linker {
   Linker(const Linker&) = delete;
   Linker& operator=(const Linker&) = delete;
 
-  // A module: bitcode and ELF objects are known by their first bytes, anything else is AIR text. It is read here, so that what
-  // is wrong with it is said here. A name that is taken replaces that module, at its place in the order.
+  // A module: bitcode and ELF objects are known by their first bytes, anything else is AIR text. It is read here, so
+  // that what is wrong with it is said here. A name that is taken replaces that module, at its place in the order.
   Result<void> add_module(std::string_view name, std::span<const uint8_t> contents);
   Result<void> add_module(std::string_view name, std::string_view air_text);
   // What a builder made (lode/codegen/air/builder.h), verified and copied; no way through text.
@@ -47,9 +54,9 @@ class Linker {
   // Drops a module. False when there is none of this name. Replacements of its functions stay.
   bool remove_module(std::string_view name);
 
-  // From the next flush on, `function` is what the given module says, wherever it was defined before: the module must define it,
-  // visible to others, and may bring more functions and data with it. Replacing it again drops the earlier replacement.
-  // Two definitions of any other symbol are still an error.
+  // From the next flush on, `function` is what the given module says, wherever it was defined before: the module must
+  // define it, visible to others, and may bring more functions and data with it. Replacing it again drops the earlier
+  // replacement. Two definitions of any other symbol are still an error.
   Result<void> replace_function(std::string_view function, std::span<const uint8_t> contents);
   Result<void> replace_function(std::string_view function, std::string_view air_text);
   Result<void> replace_function(std::string_view function, const air::Module& module);
@@ -63,8 +70,19 @@ class Linker {
   // Links everything to `output`. On an error there is no output, and a file that was there is untouched.
   Result<void> flush(const std::string& output);
 
+  // What the last flush said, in its order; warnings are there after a successful one, too.
+  const std::vector<Diagnostic>& diagnostics() const;
+  // The warnings among them, as text.
+  std::vector<std::string> warnings() const;
+  // What options had the last flush list: --trace, --print-map, --print-gc-sections, --stats, --help and the like.
+  const std::string& listing() const;
+  // Called for everything that add_module, replace_function and flush complain of, before they return and by the thread
+  // that called them. It must not throw, and not use this Linker.
+  void set_diagnostic_handler(std::function<void(const Diagnostic&)> handler);
+
  private:
   struct State;
+  Result<void> tell(std::string_view module, Result<void> result);
   std::unique_ptr<State> state_;
 };
 
