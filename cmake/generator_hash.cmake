@@ -1,6 +1,6 @@
 # cmake -DOUT=FILE -DROOT=FOLDER -P generator_hash.cmake: writes a header with the hash of all sources that decide what code is generated.
 # A cache of functions is good for exactly the generator that made them.
-file(GLOB_RECURSE sources RELATIVE ${ROOT} ${ROOT}/codegen/* ${ROOT}/mir_store/* ${ROOT}/formats/bitcode/* ${ROOT}/base/*)
+file(GLOB_RECURSE sources RELATIVE ${ROOT} ${ROOT}/codegen/* ${ROOT}/mir_store/* ${ROOT}/formats/bitcode/* ${ROOT}/base/* ${ROOT}/include/lode/*)
 list(SORT sources)
 set(all "")
 foreach(source ${sources})

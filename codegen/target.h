@@ -30,7 +30,6 @@ struct TargetOptions {
   bool pic = false;            // the output's address is not known at link time (PIE, shared library, object for either)
   bool shared = false;         // TLS models: a shared library cannot use the executable's
   bool object = false;         // object mode
-  bool function_sections = true;
   bool force_frame_pointer = false;
   bool branch_targets = false; // mark what indirect branches may reach, also in modules that do not ask for it
   uint32_t features = 0;       // the target's own bits (wasm: simd128, bulk-memory, ...)

@@ -31,6 +31,33 @@ void Diagnostics::put(const char* kind, const std::string& text, bool complete) 
   }
 }
 
+void Diagnostics::print_to(std::FILE* file, const char* format, va_list values) {
+  if (!listing) {
+    std::vfprintf(file, format, values);
+    return;
+  }
+  va_list again;
+  va_copy(again, values);
+  std::string text(size_t(std::max(0, std::vsnprintf(nullptr, 0, format, again))), '\0');
+  va_end(again);
+  std::vsnprintf(text.data(), text.size() + 1, format, values);
+  *listing += text;
+}
+
+void Diagnostics::print(const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  print_to(stdout, format, values);
+  va_end(values);
+}
+
+void Diagnostics::print_aside(const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  print_to(stderr, format, values);
+  va_end(values);
+}
+
 bool Diagnostics::flush() {
   std::lock_guard lock(mutex_);
   std::stable_sort(pending_.begin(), pending_.end(), [](const Entry& a, const Entry& b) {
@@ -39,13 +66,18 @@ bool Diagnostics::flush() {
   if (quiet) pending_.clear();
   for (const Entry& e : pending_) {
     if (error_limit && printed_ >= error_limit) {
-      if (!limit_told_) put("error: ", "too many errors emitted, stopping now (--error-limit=0 shows all)", false);
+      if (!limit_told_) {
+        const std::string text = "too many errors emitted, stopping now (--error-limit=0 shows all)";
+        put("error: ", text, false);
+        if (receiver) receiver(true, text);
+      }
       limit_told_ = true;
       break;
     }
     printed_ += e.is_error;
     const char* kind = e.is_error ? (color ? "\033[0;1;31merror:\033[0m " : "error: ") : (color ? "\033[0;1;35mwarning:\033[0m " : "warning: ");
     put(kind, e.text, e.complete);
+    if (receiver) receiver(e.is_error, e.text);
   }
   pending_.clear();
   return errors_ != 0;

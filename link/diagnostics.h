@@ -4,7 +4,10 @@
 // the keys and is therefore the same at any number of threads.
 #pragma once
 
+#include <cstdarg>
 #include <cstdint>
+#include <cstdio>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -18,7 +21,10 @@ class Diagnostics {
   std::string program = "lode";
   bool fatal_warnings = false;
   bool no_warnings = false;
-  std::string* sink = nullptr; // if given, messages are appended here, a line each, and not printed
+  std::string* sink = nullptr;     // if given, messages are appended here, a line each, and not printed
+  std::string* listing = nullptr;  // if given, what print() and print_aside() get is appended here
+  // If given, called for every message that is put out.
+  std::function<void(bool is_error, const std::string& text)> receiver;
   bool quiet = false;          // count, but print nothing
   bool color = false;
   unsigned error_limit = 20;  // 0: no limit
@@ -35,6 +41,10 @@ class Diagnostics {
   bool flush();
   bool has_errors() const { return errors_ != 0; }
 
+  // What the user asked to see: on stdout, and on stderr. Not messages, so neither counted nor sorted.
+  void print(const char* format, ...) __attribute__((format(printf, 2, 3)));
+  void print_aside(const char* format, ...) __attribute__((format(printf, 2, 3)));
+
  private:
   struct Entry {
     uint64_t key;
@@ -43,6 +53,7 @@ class Diagnostics {
     std::string text;
   };
   void put(const char* kind, const std::string& text, bool complete);
+  void print_to(std::FILE* file, const char* format, va_list values);
   void add(bool is_error, std::string text, uint64_t key, bool complete);
   std::mutex mutex_;
   std::vector<Entry> pending_;

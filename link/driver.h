@@ -11,4 +11,8 @@ namespace lode::link {
 int elf_main(std::span<const char* const> args);
 int wasm_main(std::span<const char* const> args);
 
+// lode air FILE --print | --verify | --run [ARGS]: args[0] is the program's name, args[1] is "air". The status of --run is that
+// of the program.
+int air_main(std::span<const char* const> args);
+
 }  // namespace lode::link

@@ -9,13 +9,11 @@
 #include "codegen/air/verifier.h"
 #include "codegen/import/import.h"
 #include "formats/elf/reader.h"
-#include "link/elf/options.h"
+#include "link/elf/elf_main.h"
+#include "link/mir_cache.h"
+#include "link/message_place.h"
 
 namespace lode::link {
-
-namespace elf {
-int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages);
-}
 
 namespace {
 
@@ -107,32 +105,50 @@ struct Linker::State {
   std::vector<std::string> options;
   std::vector<Item> items;         // in link order
   std::vector<Item> replacements;  // by function
-
-  static void put(std::vector<Item>& list, std::string_view name, Contents contents) {
-    for (Item& i : list)
-      if (!i.is_option && i.name == name) {
-        i.contents = std::move(contents);
-        return;
-      }
-    list.push_back({std::string(name), std::move(contents), false});
-  }
+  std::vector<Diagnostic> diagnostics;  // of the last flush
+  std::string listing;
+  std::function<void(const Diagnostic&)> handler;
+  // What the last flush made of each module: a function that is what it was then is neither read nor lowered again, and where nothing that it
+  // refers to has moved either, its bytes are copied.
+  MirCache functions{"", 0};
 };
 
 Linker::Linker(std::vector<std::string> options) : state_(std::make_unique<State>()) { state_->options = std::move(options); }
 Linker::~Linker() = default;
 
+// Passes what an error about the module says to the handler.
+Result<void> Linker::tell(std::string_view module, Result<void> result) {
+  if (result.ok() || !state_->handler) return result;
+  auto named = [&](std::string_view text) { return text.starts_with(module) ? module.size() : 0; };
+  for (const Diagnostic& d : take_apart(Severity::error, result.error().text(), named)) state_->handler(d);
+  return result;
+}
+
 static std::span<const uint8_t> bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
 
-Result<void> Linker::add_module(std::string_view name, std::span<const uint8_t> contents) {
-  LODE_ASSIGN(Contents c, read(name, contents));
-  State::put(state_->items, name, std::move(c));
+// A module that was read, at its place in the list.
+static Result<void> put(std::vector<Item>& list, std::string_view name, Result<Contents> contents) {
+  if (!contents.ok()) return contents.take_error();
+  for (Item& i : list)
+    if (!i.is_option && i.name == name) {
+      i.contents = std::move(contents).value();
+      return {};
+    }
+  list.push_back({std::string(name), std::move(contents).value(), false});
   return {};
+}
+static Result<Contents> that_defines(std::string_view function, Result<Contents> contents) {
+  if (!contents.ok()) return contents;
+  LODE_TRY(check_defines(*contents, function));
+  return contents;
+}
+
+Result<void> Linker::add_module(std::string_view name, std::span<const uint8_t> contents) {
+  return tell(name, put(state_->items, name, read(name, contents)));
 }
 Result<void> Linker::add_module(std::string_view name, std::string_view air_text) { return add_module(name, bytes_of(air_text)); }
 Result<void> Linker::add_module(std::string_view name, const air::Module& module) {
-  LODE_ASSIGN(Contents c, copy_of(name, module));
-  State::put(state_->items, name, std::move(c));
-  return {};
+  return tell(name, put(state_->items, name, copy_of(name, module)));
 }
 
 bool Linker::remove_module(std::string_view name) {
@@ -140,19 +156,13 @@ bool Linker::remove_module(std::string_view name) {
 }
 
 Result<void> Linker::replace_function(std::string_view function, std::span<const uint8_t> contents) {
-  LODE_ASSIGN(Contents c, read(function, contents));
-  LODE_TRY(check_defines(c, function));
-  State::put(state_->replacements, function, std::move(c));
-  return {};
+  return tell(function, put(state_->replacements, function, that_defines(function, read(function, contents))));
 }
 Result<void> Linker::replace_function(std::string_view function, std::string_view air_text) {
   return replace_function(function, bytes_of(air_text));
 }
 Result<void> Linker::replace_function(std::string_view function, const air::Module& module) {
-  LODE_ASSIGN(Contents c, copy_of(function, module));
-  LODE_TRY(check_defines(c, function));
-  State::put(state_->replacements, function, std::move(c));
-  return {};
+  return tell(function, put(state_->replacements, function, that_defines(function, copy_of(function, module))));
 }
 
 bool Linker::restore_function(std::string_view function) {
@@ -178,18 +188,38 @@ Result<void> Linker::flush(const std::string& output) {
   }
   args.push_back("-o");
   args.push_back(output);
-  std::string messages;
+  state_->diagnostics.clear();
+  state_->listing.clear();
+  elf::Host host;
+  host.mir_cache = &state_->functions;
+  host.receive = [&](const Diagnostic& d) {
+    state_->diagnostics.push_back(d);
+    if (state_->handler) state_->handler(d);
+  };
   int status = 1;
   try {
-    status = elf::main_with(args, memory, &messages);
+    status = elf::main_with(args, memory, &host);
   } catch (const std::bad_alloc&) {  // what the standard library throws goes no farther than this
-    return error("out of memory");
+    return tell({}, error("out of memory"));
   }
+  state_->listing = std::move(host.listing);
   if (status == 0) return {};
-  while (messages.ends_with('\n')) messages.pop_back();
-  Error e = error(messages.empty() ? "the link failed" : messages);
+  while (host.messages.ends_with('\n')) host.messages.pop_back();
+  Error e = error(host.messages.empty() ? "the link failed" : host.messages);
   e.complete = true;
   return e;
+}
+
+const std::vector<Diagnostic>& Linker::diagnostics() const { return state_->diagnostics; }
+std::vector<std::string> Linker::warnings() const {
+  std::vector<std::string> texts;
+  for (const Diagnostic& d : state_->diagnostics)
+    if (d.severity == Severity::warning) texts.push_back(d.text);
+  return texts;
+}
+const std::string& Linker::listing() const { return state_->listing; }
+void Linker::set_diagnostic_handler(std::function<void(const Diagnostic&)> handler) {
+  state_->handler = std::move(handler);
 }
 
 }  // namespace lode::link

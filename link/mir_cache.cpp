@@ -298,10 +298,13 @@ void MirCache::keep_in_memory(const std::vector<std::shared_ptr<CachedModule>>& 
   roles_ = std::move(roles);
 }
 
-void MirCache::finish() {
+void MirCache::finish(bool ok) {
   const std::vector<std::shared_ptr<CachedModule>> modules = std::move(modules_);
   modules_.clear();
-  if (folder_.empty()) return keep_in_memory(modules);
+  if (folder_.empty()) {
+    if (ok) keep_in_memory(modules);
+    return;
+  }
   bool written = false;
   for (const auto& m : modules) {
     if (!usable_ || !m->changed_) continue;

@@ -117,8 +117,8 @@ class MirCache {
 
   // `content` and `role`: hashes of the module with all that its code depends on, and of its name with the same.
   std::shared_ptr<CachedModule> open(const mir::Hash128& content, const mir::Hash128& role, size_t functions);
-  // The link is over: what it made is kept, and what the limit has no room for goes.
-  void finish();
+  // The link is over: what it made is kept, and what the limit has no room for goes. After one that failed, what was kept before stays, too.
+  void finish(bool ok);
   void count(std::atomic<uint64_t> Statistics::*what) { (statistics_.*what).fetch_add(1, std::memory_order_relaxed); }
   const Statistics& statistics() const { return statistics_; }
   std::string report() const;  // of the statistics, some lines

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 
@@ -33,6 +34,19 @@ std::string random_name(const std::string& path) {
 
 constexpr int attempts = 100;
 
+// The umask without setting it, which would be seen by other threads of the process. For files without a name: kernels before 6.0
+// leave the umask to the file system, and some forget it. 0 where the system does not tell.
+mode_t process_umask() {
+  char text[512];
+  int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  const ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  text[n > 0 ? n : 0] = '\0';
+  const char* line = std::strstr(text, "\nUmask:");
+  return line ? mode_t(std::strtoul(line + 7, nullptr, 8)) : 0;
+}
+
 // 0, or the error's code. Not posix_fallocate: glibc's writes into every block where the file system cannot reserve.
 int reserve(int fd, uint64_t size) {
   while (fallocate(fd, 0, 0, off_t(size)) != 0)
@@ -52,12 +66,10 @@ OutputFile::~OutputFile() {
 }
 
 Result<void> OutputFile::open_temporary(bool executable) {
-  mode_t mask = umask(0);
-  umask(mask);
-  mode_t mode = (executable ? 0777 : 0666) & ~mask;
+  const mode_t mode = executable ? 0777 : 0666;  // the system takes the bits of the umask away
   size_t slash = path_.rfind('/');
   std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
-  if (access("/proc/self/fd", X_OK) == 0) fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  if (access("/proc/self/fd", X_OK) == 0) fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode & ~process_umask());
   for (int k = 0; fd_ < 0 && k < attempts; k++) {  // no way to name it later, or the file system cannot
     temporary_ = random_name(path_);
     note_temporary(temporary_);

@@ -141,9 +141,9 @@ void note_temporary(std::string_view path) {
   has_temporary.store(true);
 }
 
-// Of `wanted` threads, how many can be had. One more is tried always; all of them where a limit says that there may be fewer, as
-// they have to exist at the same time.
-static size_t possible_threads(size_t wanted) {  // at least 2
+// One more thread is tried always; all of them where a limit says that there may be fewer, as they have to exist at the same time.
+size_t possible_threads(size_t wanted) {
+  if (wanted <= 1) return 1;
   struct rlimit space = {}, processes = {};
   bool limited = getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY;
   limited |= getrlimit(RLIMIT_NPROC, &processes) == 0 && processes.rlim_cur < 4096;
@@ -168,7 +168,7 @@ struct ThreadLimit::Control {
 };
 
 ThreadLimit::ThreadLimit(size_t wanted) {
-  const size_t possible = wanted > 1 ? possible_threads(wanted) : 1;
+  const size_t possible = possible_threads(wanted);
   state_ = possible < wanted ? for_good : wanted > 1 ? removed : tried;
   control_ = new Control{{tbb::global_control::max_allowed_parallelism, possible}};
 }

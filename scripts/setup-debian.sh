@@ -13,6 +13,8 @@ packages=(
   clang-19 lld-19 llvm-19 mold binutils gcc libc6-dev
   # wasm: validation, running, libc
   wabt wasi-libc libclang-rt-19-dev-wasm32
+  # looking at what is installed: how pkg-config and man see it
+  pkg-config groff-base
   # fetching the SQLite amalgamation
   git ca-certificates
 )

@@ -9,7 +9,7 @@
 #include <iterator>
 #include <string>
 
-#include "link/linker.h"
+#include "lode/link/linker.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <map>
 
-#include "codegen/air/builder.h"
+#include "lode/codegen/air/builder.h"
 
 namespace tally {
 

@@ -23,7 +23,7 @@
 #include <string_view>
 #include <vector>
 
-#include "codegen/air/air.h"
+#include "lode/codegen/air/air.h"
 
 namespace tally {
 

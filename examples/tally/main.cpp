@@ -8,9 +8,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "codegen/air/text.h"
+#include "lode/codegen/air/text.h"
 #include "examples/tally/compiler.h"
-#include "link/linker.h"
+#include "lode/link/linker.h"
 
 int main(int argc, char** argv) {
   if (argc < 3) {

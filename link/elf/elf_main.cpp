@@ -1,6 +1,8 @@
 // The ELF linker from its command line to its output: a list of passes.
+#include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +16,7 @@
 #include "formats/linker_script.h"
 #include "link/driver.h"
 #include "link/elf/asm_sections.h"
+#include "link/elf/elf_main.h"
 #include "link/elf/lower.h"
 #include "link/elf/target.h"
 #include "link/mir_cache.h"
@@ -265,7 +268,6 @@ bool run(Link& link) {
       drop_unneeded(link);
       link.is_static_output = o.kind == OutputKind::exec && (o.is_static || (link.shareds.empty() && o.dynamic_linker.empty())) && !o.export_dynamic;
       if (o.kind == OutputKind::exec && o.is_static) link.is_static_output = true;
-      if (o.unresolved == Unresolved::error && link.shared && !o.defs && !o.unresolved_given) o.unresolved = Unresolved::error;
       report_duplicates(link);
       check_entry(link);
       warn_symbol_types(link);
@@ -342,7 +344,8 @@ void write_dependencies(Link& link) {
   for (std::string_view n : names) text.append(" ").append(n);
   text += "\n";
   for (std::string_view n : names) text.append("\n").append(n).append(":\n");
-  if (auto r = write_text(link.opt.dependency_file, text); !r) link.diag.error(std::move(r.error()).at("dependency file"));
+  auto written = write_listing(link, link.opt.dependency_file, text);
+  if (!written) link.diag.error(std::move(written.error()).at("dependency file"));
 }
 
 void write_listings(Link& link) {
@@ -361,47 +364,37 @@ static std::string answer(const Options& o) {
     case Answer::version: return std::string(version_text) + "\n";
     case Answer::help: return help_text();
     case Answer::markdown: return options_document();
+    case Answer::man: return man_page();
     case Answer::sysroot: return o.sysroot + "\n";
     case Answer::output_format: return "elf64-x86-64\n";
     default: return {};
   }
 }
 
-int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages) {
-  auto owned = std::make_unique<Link>();
-  Link& link = *owned;
-  std::vector<std::string> warnings;
-  auto parsed = parse_options(args, link.opt, warnings);
-  set_up(link);
-  link.diag.sink = messages;
-  link.opt.memory.assign(memory.begin(), memory.end());
-  for (const std::string& w : warnings) link.diag.warning(w);
-  if (!parsed) {
-    link.diag.error(parsed.error());
-    link.diag.flush();
-    return 1;
+// -C, and what only a process of its own may do and is refused to a host. Empty, or what is wrong.
+static std::string take_place(const Options& o, bool hosted) {
+  if (hosted && !o.directory.empty()) return "--directory is for the command: a library does not change the working directory";
+  if (hosted && o.output == "-") return "the output cannot be standard output, which is the host's (./- is a file of that name)";
+  if (o.directory.empty() || chdir(o.directory.c_str()) == 0) return {};
+  return "cannot work in " + o.directory + ": " + std::strerror(errno);
+}
+
+// --version and the like. True if that was all.
+static bool greet(Link& link) {
+  const Options& o = link.opt;
+  if (!o.show_version && !o.show_emulations && !o.verbose) return false;
+  link.diag.print("%s\n", version_text);
+  if (o.show_emulations) {
+    link.diag.print("  Supported emulations:\n");
+    for (const char* name : emulations) link.diag.print("   %s\n", name);
   }
-  if (link.opt.answer != Answer::none) {
-    std::fputs(answer(link.opt).c_str(), stdout);
-    std::fflush(stdout);
-    return 0;
-  }
-  if (!link.opt.directory.empty() && chdir(link.opt.directory.c_str()) != 0) {
-    link.diag.error("cannot work in " + link.opt.directory + ": " + std::strerror(errno));
-    link.diag.flush();
-    return 1;
-  }
-  const bool greet = link.opt.show_version || link.opt.show_emulations || link.opt.verbose;
-  if (greet) std::printf("%s\n", version_text);
-  if (link.opt.show_emulations) std::printf("  Supported emulations:\n   elf_x86_64\n   wasm32\n   wasm64\n");
-  if (link.opt.verbose)
-    for (const std::string& why : link.opt.without_effect) std::printf("%s\n", why.c_str());
-  if (greet && link.opt.inputs.empty()) {
-    std::fflush(stdout);
-    return 0;
-  }
-  size_t threads = link.opt.threads ? link.opt.threads : std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
-  ThreadLimit limit(threads);
+  if (o.verbose)
+    for (const std::string& why : o.without_effect) link.diag.print("%s\n", why.c_str());
+  return o.inputs.empty();
+}
+
+// The link whose options were read, on the threads of whoever called.
+static bool link_and_report(Link& link, const std::vector<std::string>& args) {
   std::optional<MirCache> folder;
   if (!link.opt.mir_cache.empty()) {
     folder.emplace(link.opt.mir_cache, link.opt.mir_cache_size);
@@ -409,15 +402,66 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
     link.mir_cache = &*folder;
   }
   bool ok = run(link);
-  if (link.mir_cache) link.mir_cache->finish();
+  if (link.mir_cache) link.mir_cache->finish(ok);
   write_reproduction(link, args);
   if (link.diag.flush()) ok = false;
   report_times(link);
-  if (folder && link.opt.mir_cache_stats) std::fputs(folder->report().c_str(), stdout);
+  if (folder && link.opt.mir_cache_stats) link.diag.print("%s", folder->report().c_str());
   if (link.diag.flush()) ok = false;
+  return ok;
+}
+
+static bool link_from(Link& link, const std::vector<std::string>& args, bool hosted) {
+  if (link.opt.answer != Answer::none) {
+    link.diag.print("%s", answer(link.opt).c_str());
+    return true;
+  }
+  if (std::string why = take_place(link.opt, hosted); !why.empty()) {
+    link.diag.error(why);
+    link.diag.flush();
+    return false;
+  }
+  if (greet(link)) return true;
+  const size_t usual = std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
+  const size_t threads = link.opt.threads ? link.opt.threads : usual;
+  if (!hosted) {
+    ThreadLimit limit(threads);
+    return link_and_report(link, args);
+  }
+  // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there. If
+  // it is asked for more threads than it has, TBB says so on stderr.
+  const size_t all = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+  tbb::task_arena arena(int(possible_threads(std::min(threads, all))));
+  return arena.execute([&] { return link_and_report(link, args); });
+}
+
+int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, Host* host) {
+  auto owned = std::make_unique<Link>();
+  Link& link = *owned;
+  std::vector<std::string> warnings;
+  auto parsed = parse_options(args, link.opt, warnings);
+  set_up(link);
+  if (host) {
+    link.diag.sink = &host->messages;
+    link.diag.listing = &host->listing;
+    if (host->receive)
+      link.diag.receiver = [&link, host](bool is_error, const std::string& text) {
+        for (const Diagnostic& d : take_apart(link, is_error, text)) host->receive(d);
+      };
+  }
+  if (host) link.mir_cache = host->mir_cache;
+  link.opt.memory.assign(memory.begin(), memory.end());
+  for (const std::string& w : warnings) link.diag.warning(w);
+  if (!parsed) {
+    link.diag.error(parsed.error());
+    link.diag.flush();
+    return 1;
+  }
+  const bool ok = link_from(link, args, host);
+  if (host) return ok ? 0 : 1;
   std::fflush(stdout);
-  // The arrays are large and the process is about to end: leave them to the system. Within another program they are freed.
-  if (!messages) (void)owned.release();
+  // The arrays are large and the process is about to end: leave them to the system.
+  (void)owned.release();
   return ok ? 0 : 1;
 }
 

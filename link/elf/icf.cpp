@@ -297,8 +297,8 @@ class Folder {
       if (from.kind == AtomKind::function) fold_parts(link_, member);
       link_.folded.emplace_back(member, leader);
       if (!link_.opt.print_icf_sections) continue;
-      if (i == 0 || folds[i - 1].first != folds[i].first) std::printf("selected section %s\n", place(leader).c_str());
-      std::printf("  removing identical section %s\n", place(member).c_str());
+      if (i == 0 || folds[i - 1].first != folds[i].first) link_.diag.print("selected section %s\n", place(leader).c_str());
+      link_.diag.print("  removing identical section %s\n", place(member).c_str());
     }
   }
 

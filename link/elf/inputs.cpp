@@ -192,7 +192,7 @@ class Opener {
       return;
     }
     link_.linked_names.push_back(path);
-    if (opt_.trace) std::printf("%s\n", path.c_str());
+    if (opt_.trace) link_.diag.print("%s\n", path.c_str());
     Bytes data = m->data;
     if (state.binary) {
       add_made(make_binary_object(path, data), path);
@@ -444,7 +444,7 @@ InputFile* take_lazy(Link& link, uint32_t lazy_index) {
   if (lazy.file == none) return nullptr;
   InputFile* f = link.files[lazy.file].get();
   f->alive = true;
-  if (link.opt.trace) std::printf("%s\n", f->name.c_str());
+  if (link.opt.trace) link.diag.print("%s\n", f->name.c_str());
   return f;
 }
 

@@ -8,9 +8,10 @@
 // A pass reads what earlier passes wrote. Passes are parallel over files or atoms and write only to what they own, or combine
 // with an atomic minimum or an atomic or; so the result does not depend on the number of threads.
 //
-// Passes in order: open (inputs.cpp), resolve (resolve.cpp), live (live.cpp), sections (sections.cpp), merge (merge.cpp), fold (icf.cpp),
-// unwind (eh_frame.cpp), scan (scan.cpp), synthetic sections (synthetic.cpp, dynamic.cpp), layout (layout.cpp),
-// write (output.cpp, relocate in x86_64.cpp).
+// Passes in order (run() in elf_main.cpp): open (inputs.cpp), resolve (resolve.cpp), then split mergeable sections (merge.cpp) and
+// walk what is live (live.cpp), both again from resolve on if code made from IR brings in more; assign to output sections
+// (sections.cpp), which ends with merging (merge.cpp); fold (icf.cpp), scan (scan.cpp), synthetic sections (synthetic.cpp,
+// dynamic.cpp), unwind (eh_frame.cpp), layout (layout.cpp), write (output.cpp, relocate in x86_64.cpp).
 #pragma once
 
 #include <atomic>
@@ -35,6 +36,7 @@
 #include "link/elf/options.h"
 #include "link/elf/virtual_array.h"
 #include "link/input_files.h"
+#include "lode/link/diagnostic.h"
 
 namespace lode::link {
 class MirCache;
@@ -665,9 +667,13 @@ void write_dependencies(Link& link);  // for make
 void copy_body(Link& link, const OutputSection* s, const void* data, size_t size);
 // relocatable.cpp
 bool link_relocatable(Link& link);
+// messages.cpp: a message for hosts; several, where the text holds those of a whole AIR file.
+std::vector<Diagnostic> take_apart(const Link& link, bool is_error, const std::string& text);
 // report.cpp
 void run_error_script(Link& link, const char* what, const std::string& name);
-bool write_report(Link& link, const std::string& path, const std::string& text);  // "-": standard output
+// Files that the user asked for besides the output; "-": with what is printed.
+Result<void> write_listing(Link& link, const std::string& path, const std::string& text);
+bool write_report(Link& link, const std::string& path, const std::string& text);  // the error is noted
 void print_map(Link& link);
 void print_cross_references(Link& link);
 void print_memory_usage(Link& link);

@@ -210,7 +210,7 @@ bool mark_live(Link& link) {
       for (uint32_t i = 1; i < f->sections.size(); i++) {
         const Atom& a = link.atoms[f->atom_base + i];
         if (a.kind != AtomKind::none && a.kind != AtomKind::discarded && !a.live)
-          std::printf("removing unused section %s:(%.*s)\n", f->name.c_str(), int(section_name(*f, i).size()), section_name(*f, i).data());
+          link.diag.print("removing unused section %s:(%.*s)\n", f->name.c_str(), int(section_name(*f, i).size()), section_name(*f, i).data());
       }
     }
   return !link.diag.has_errors();

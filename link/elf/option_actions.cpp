@@ -208,7 +208,14 @@ void physical_image_base(OptionReader& r, std::string_view v) {
 }
 
 void output_format(OptionReader& r, std::string_view v) {
-  if (v != "elf64-x86-64" && v != "elf" && v != "default") bad(r, "unsupported format", v);
+  if (v != "elf64-x86-64" && v != "elf" && v != "default") bad(r, "unsupported format (elf64-x86-64 and elf are supported)", v);
+}
+
+void help_format(OptionReader& r, std::string_view v) {
+  if (v.empty()) r.o.answer = Answer::help;
+  else if (v == "markdown") r.o.answer = Answer::markdown;
+  else if (v == "man") r.o.answer = Answer::man;
+  else bad(r, "unknown format (markdown and man are known)", v);
 }
 
 void input_format(OptionReader& r, std::string_view v) {

@@ -102,6 +102,7 @@ void physical_image_base(OptionReader&, std::string_view);
 void plugin_keyword(OptionReader&, std::string_view);
 void pop_state(OptionReader&, std::string_view);
 void push_state(OptionReader&, std::string_view);
+void help_format(OptionReader&, std::string_view);
 void remap_inputs(OptionReader&, std::string_view);
 void rpath_or_symbols(OptionReader&, std::string_view);    // -R
 void script(OptionReader&, std::string_view);

@@ -200,7 +200,8 @@ constexpr OptionRow rows[] = {
     effective("v", "", set<&O::show_version, true>, "Print the version; the link goes on if there are inputs"),
     effective("V", "", set<&O::show_emulations, true>, "The same, and the emulations"),
     effective("version", "", put<&O::answer, Answer::version>, "Print the version and do nothing else"),
-    effective("help target-help", "[=markdown]", [](R& r, std::string_view v) { r.o.answer = v == "markdown" ? Answer::markdown : Answer::help; }, "Print the options and do nothing else"),
+    effective("help target-help", "[=FORMAT]", help_format,
+              "Print the options and do nothing else; FORMAT markdown: all there are, with reasons; man: a manual page"),
     effective("print-sysroot", "", put<&O::answer, Answer::sysroot>, "Print the sysroot and do nothing else"),
     effective("print-output-format", "", put<&O::answer, Answer::output_format>, "Print the format of the output and do nothing else"),
 

@@ -9,6 +9,7 @@
 // tests/link/elf_option_table_test.cpp, which links with and without it and wants to see a difference.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -59,6 +60,14 @@ std::span<const OptionRow> plugin_keywords();
 const OptionRow* find_option(std::string_view name);
 const OptionRow* find_z_keyword(std::string_view name);
 const OptionRow* find_plugin_keyword(std::string_view name);
+template <class F>
+void each_name(const OptionRow& row, F&& f) {
+  for (std::string_view rest = row.names; !rest.empty();) {
+    size_t n = std::min(rest.find(' '), rest.size());
+    f(rest.substr(0, n));
+    rest.remove_prefix(std::min(n + 1, rest.size()));
+  }
+}
 // "-o", "--output": with the dashes that lists show.
 std::string spelled(std::string_view name);
 

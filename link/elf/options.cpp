@@ -1,7 +1,7 @@
 // Reading the ELF command line, as GNU ld reads it: long options take one or two dashes (those that begin with 'o' two, as -o is an
 // option itself) and their value after '=' or as the next argument; one-letter options take it joined or as the next.
 //
-// What there is to read, the tables say (option_table.h); so do --help and docs/options.md, which are printed from them.
+// What there is to read, the tables say (option_table.h); so do the lists that are printed from them (option_lists.cpp).
 #include "link/elf/options.h"
 
 #include <sys/stat.h>
@@ -14,15 +14,6 @@
 namespace lode::link::elf {
 
 namespace {
-
-template <class F>
-void each_name(const OptionRow& row, F&& f) {
-  for (std::string_view rest = row.names; !rest.empty();) {
-    size_t n = std::min(rest.find(' '), rest.size());
-    f(rest.substr(0, n));
-    rest.remove_prefix(std::min(n + 1, rest.size()));
-  }
-}
 
 // Names of one or more tables to their rows; those of `joined` rows apart, as they are found by their beginning.
 class Index {
@@ -110,7 +101,8 @@ Result<void> finish(OptionReader& r) {
   if (o.kind != OutputKind::shared && !(o.auxiliary.empty() && o.filter.empty()))
     return error(std::string(o.filter.empty() ? "-auxiliary" : "-filter") + " may not be used without -shared");
   if (o.kind == OutputKind::relocatable && o.gdb_index) return error("--gdb-index may not be used with -r: the index speaks of final addresses");
-  if (o.emulation.size() && o.emulation != "elf_x86_64" && o.emulation != "elf_x86_64_sol2") return error("unsupported emulation: -m " + o.emulation);
+  if (o.emulation.size() && o.emulation != "elf_x86_64" && o.emulation != "elf_x86_64_sol2")
+    return error("unsupported emulation: -m " + o.emulation + " (supported: " + emulation_list() + ")");
   std::vector<std::string> unique;
   for (const std::string& path : o.rpaths)
     if (std::find(unique.begin(), unique.end(), path) == unique.end()) unique.push_back(path);
@@ -119,55 +111,6 @@ Result<void> finish(OptionReader& r) {
   if (!o.map_file.empty() && stat(o.map_file.c_str(), &st) == 0 && S_ISDIR(st.st_mode))
     o.map_file += "/" + o.output.substr(o.output.rfind('/') + 1) + ".map";
   return {};
-}
-
-// ---- lists ------------------------------------------------------------------------------------------------------------------
-
-// "-o FILE, --output=FILE"
-std::string with_metavar(const OptionRow& row, bool dashes) {
-  std::string out;
-  std::string_view metavar = row.metavar;
-  each_name(row, [&](std::string_view name) {
-    out += out.empty() ? "" : ", ";
-    std::string s = dashes ? spelled(name) : std::string(name);
-    if (row.form == OptionForm::value) s += (s.size() == 2 && dashes ? " " : "=") + std::string(metavar);
-    else if (row.form == OptionForm::optional_value) s += metavar;
-    else if (row.form == OptionForm::joined) s += metavar.substr(1);
-    out += s;
-  });
-  return out;
-}
-
-void help_lines(std::string& out, std::span<const OptionRow> rows, bool dashes) {
-  constexpr size_t column = 30;
-  for (const OptionRow& row : rows) {
-    if (row.fate == OptionFate::heading) {
-      out += std::string(row.names) + ":\n";
-      continue;
-    }
-    if (row.fate != OptionFate::effective) continue;
-    std::string line = "  " + with_metavar(row, dashes);
-    if (line.size() >= column) line += "\n" + std::string(column, ' ');
-    else line.resize(column, ' ');
-    out += line + row.text + "\n";
-  }
-}
-
-void markdown_rows(std::string& out, std::span<const OptionRow> rows, OptionFate fate, bool dashes) {
-  const OptionRow* title = nullptr;
-  bool open = false;
-  for (const OptionRow& row : rows) {
-    if (row.fate == OptionFate::heading) {
-      title = &row;
-      continue;
-    }
-    if (row.fate != fate) continue;
-    if (title && fate == OptionFate::effective) out += "\n### " + std::string(title->names) + "\n";
-    if (title || !open) out += fate == OptionFate::effective ? "\n| option | effect |\n|---|---|\n" : !open ? "\n| option | reason |\n|---|---|\n" : "";
-    if (fate != OptionFate::effective || title) title = nullptr;
-    open = true;
-    out += "| `" + with_metavar(row, dashes) + "` | " + row.text + " |\n";
-  }
 }
 
 }  // namespace
@@ -255,50 +198,6 @@ Result<void> parse_options(const std::vector<std::string>& args, Options& o, std
     if (!r.error.empty()) return error(r.error);
   }
   return finish(r);
-}
-
-std::string help_text() {
-  std::string out =
-      "Usage: lode [options] file...\n"
-      "Links objects, archives, shared libraries, LLVM bitcode and AIR text; generates code while it links.\n"
-      "lode: supported targets: elf64-x86-64 elf64-littleriscv wasm32\n"
-      "lode: supported emulations: elf_x86_64 elf64lriscv wasm32\n"
-      "Options are those of GNU ld; long ones take one or two dashes; @FILE stands for the options in FILE.\n";
-  help_lines(out, effective_options(), true);
-  out += "Keywords of -z:\n";
-  help_lines(out, z_keywords(), false);
-  out += "Options of GNU ld, lld and mold that are not listed are accepted because they have no effect here, or refused by name:\n"
-         "docs/options.md has them all, with reasons.\n";
-  return out;
-}
-
-std::string options_document() {
-  std::string out =
-      "# Options of the ELF linker\n\n"
-      "What GNU ld 2.40, lld 19 and mold 2.42 take, and what becomes of it here: an effect, acceptance without effect because nothing that\n"
-      "is asked for can be missing from the output, or an error that says what would be missing. There is no fourth kind. This file is\n"
-      "printed by `lode --help=markdown` from the tables that the command line is read with (`link/elf/option_rows.cpp` and its\n"
-      "neighbours), and a test holds that it is current. Options of the WebAssembly linker are wasm-ld's.\n\n"
-      "Long options take one or two dashes, those that begin with `o` two.\n\n"
-      "## Effective\n";
-  markdown_rows(out, effective_options(), OptionFate::effective, true);
-  out += "\n### Keywords of -z\n";
-  markdown_rows(out, z_keywords(), OptionFate::effective, false);
-  out += "\n### Keywords of -plugin-opt\n";
-  markdown_rows(out, plugin_keywords(), OptionFate::effective, false);
-  struct Part {
-    const char* title;
-    OptionFate fate;
-  };
-  for (const Part& part : {Part{"Accepted without effect", OptionFate::without_effect}, Part{"Refused", OptionFate::refused}}) {
-    out += std::string("\n## ") + part.title + "\n";
-    markdown_rows(out, other_options(), part.fate, true);
-    out += "\nKeywords of `-z`:\n";
-    markdown_rows(out, z_keywords(), part.fate, false);
-    out += "\nKeywords of `-plugin-opt`:\n";
-    markdown_rows(out, plugin_keywords(), part.fate, false);
-  }
-  return out;
 }
 
 }  // namespace lode::link::elf

@@ -50,7 +50,7 @@ enum class SectionShuffle : uint8_t { none, random, reverse };
 enum class SectionSort : uint8_t { none, name, alignment };  // --sort-section
 enum class SeparateCode : uint8_t { none, code, all };       // which segments begin on a page of the file of their own
 // Requests that are answered on standard output, and no link is made.
-enum class Answer : uint8_t { none, version, help, markdown, sysroot, output_format };
+enum class Answer : uint8_t { none, version, help, markdown, man, sysroot, output_format };
 
 // A symbol given by an expression: --defsym, or an assignment of a linker script.
 struct SymbolAssignment {
@@ -179,7 +179,13 @@ struct Options {
 // Appends what `@file` arguments contain; then reads the command line. args[0] is the program.
 Result<std::vector<std::string>> expand_response_files(std::span<const char* const> args);
 Result<void> parse_options(const std::vector<std::string>& args, Options& out, std::vector<std::string>& warnings);
+// What -m takes, the wasm linker's among it; not listed is elf_x86_64_sol2, which is the first one to other linkers, too.
+inline constexpr const char* emulations[] = {"elf_x86_64", "wasm32", "wasm64"};
+std::string emulation_list();  // as one line
+
+// The tables as lists (option_lists.cpp).
 std::string help_text();
 std::string options_document();  // docs/options.md
+std::string man_page();          // lode.1
 
 }  // namespace lode::link::elf

@@ -13,8 +13,14 @@
 
 namespace lode::link::elf {
 
+Result<void> write_listing(Link& link, const std::string& path, const std::string& text) {
+  if (path != "-" || !link.diag.listing) return write_text(path, text);
+  link.diag.print("%s", text.c_str());
+  return {};
+}
+
 bool write_report(Link& link, const std::string& path, const std::string& text) {
-  auto written = write_text(path, text);
+  auto written = write_listing(link, path, text);
   if (!written) link.diag.error(written.error());
   return written.ok();
 }
@@ -23,7 +29,7 @@ bool write_report(Link& link, const std::string& path, const std::string& text) 
 void run_error_script(Link& link, const char* what, const std::string& name) {
   const std::string& command = link.opt.error_handling_script;
   if (command.empty()) return;
-  std::fflush(stdout);
+  if (!link.diag.listing) std::fflush(stdout);  // before what the command prints
   std::string arguments[] = {command, what, name};
   char* argv[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), nullptr};
   pid_t child = 0;
@@ -73,7 +79,7 @@ void print_map(Link& link) {
         text += size + std::string(8, ' ') + f->name + ":(" + std::string(name) + ")\n";
       }
   }
-  if (auto r = write_text(link.opt.map_file.empty() ? "-" : link.opt.map_file, text); !r) link.diag.error(std::move(r.error()).at("map file"));
+  if (auto r = write_listing(link, link.opt.map_file.empty() ? "-" : link.opt.map_file, text); !r) link.diag.error(std::move(r.error()).at("map file"));
 }
 
 // --cref: every symbol with the file that defines it, and below it those that refer to it.
@@ -115,7 +121,7 @@ void print_cross_references(Link& link) {
     }
   }
   if (link.opt.map_file.empty() || link.opt.map_file == "-") {
-    std::fputs(text.c_str(), stdout);
+    link.diag.print("%s", text.c_str());
     return;
   }
   std::FILE* out = std::fopen(link.opt.map_file.c_str(), "a");
@@ -126,7 +132,7 @@ void print_cross_references(Link& link) {
 
 // --print-memory-usage: the table of regions. They come from MEMORY in linker scripts, which are not taken, so that there is none.
 void print_memory_usage(Link& link) {
-  if (link.opt.print_memory_usage) std::printf("Memory region         Used Size  Region Size  %%age Used\n");
+  if (link.opt.print_memory_usage) link.diag.print("Memory region         Used Size  Region Size  %%age Used\n");
 }
 
 // -y: every file that defines or refers to one of the symbols.
@@ -140,7 +146,7 @@ void trace_symbols(Link& link) {
       std::string_view full = f->sym_name(f->syms[f->first_global + i]), name = f->globals.names[i].str();
       for (const std::string& wanted : link.opt.trace_symbols)
         if (name == wanted || full == wanted)
-          std::printf("trace-symbol: %s: %s %s\n", f->name.c_str(), f->syms[f->first_global + i].shndx == SHN_UNDEF ? "reference to" : "definition of", wanted.c_str());
+          link.diag.print("trace-symbol: %s: %s %s\n", f->name.c_str(), f->syms[f->first_global + i].shndx == SHN_UNDEF ? "reference to" : "definition of", wanted.c_str());
     }
 }
 
@@ -151,7 +157,7 @@ void print_dependencies(Link& link) {
     for (uint32_t i = f->first_global; i < f->syms.size(); i++) {
       const Symbol& s = link.symbols[f->symbol_id(i)];
       if (f->syms[i].shndx != SHN_UNDEF || !s.defined() || s.linker_defined || s.file == f->id || link.files[s.file]->kind == FileKind::internal) continue;
-      std::printf("%s\t%s\t%s\n", f->name.c_str(), link.files[s.file]->name.c_str(), link.display(s).c_str());
+      link.diag.print("%s\t%s\t%s\n", f->name.c_str(), link.files[s.file]->name.c_str(), link.display(s).c_str());
     }
 }
 
@@ -189,7 +195,7 @@ void why_live(Link& link) {
   for (const std::string& name : link.opt.why_live) {
     uint32_t id = link.names.find(name);
     if (id == none || atom_of(id) == none || !link.atoms[atom_of(id)].live) {
-      std::printf("%s is not live\n", name.c_str());
+      link.diag.print("%s is not live\n", name.c_str());
       continue;
     }
     // Breadth first towards the roots: the shortest chain.
@@ -216,8 +222,8 @@ void why_live(Link& link) {
     }
     std::vector<uint32_t> chain;
     for (uint32_t a = root; a != none; a = next[a]) chain.push_back(a);
-    std::printf("live symbol: %s\n", describe(chain.back()).c_str());
-    for (size_t k = chain.size() - 1; k-- > 0;) std::printf(">>> kept alive by %s\n", describe(chain[k]).c_str());
+    link.diag.print("live symbol: %s\n", describe(chain.back()).c_str());
+    for (size_t k = chain.size() - 1; k-- > 0;) link.diag.print(">>> kept alive by %s\n", describe(chain[k]).c_str());
   }
 }
 

@@ -125,8 +125,6 @@ inline uint32_t promoted_id(const ObjectFile& f, uint32_t sym) {
   return none;
 }
 
-// A symbol whose address the program can learn only at run time.
-inline bool is_imported(const Symbol& s) { return s.imported; }
 inline bool is_absolute(Link& link, const Symbol& s) {
   return s.atom == none && s.defined() && !s.imported && link.files[s.file]->is_object() && !s.linker_defined;
 }

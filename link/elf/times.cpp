@@ -10,7 +10,6 @@
 #include "base/stage_times.h"
 #include "link/elf/link.h"
 #include "link/elf/lower.h"
-#include "link/output_file.h"
 
 namespace lode::link::elf {
 
@@ -22,17 +21,17 @@ double clock_seconds() {
 namespace {
 
 void print_stats(Link& link) {
-  for (const Timer& t : link.timers) std::fprintf(stderr, "%-12s %9.3f ms\n", t.name.c_str(), (t.end - t.begin) * 1000);
+  for (const Timer& t : link.timers) link.diag.print_aside("%-12s %9.3f ms\n", t.name.c_str(), (t.end - t.begin) * 1000);
   if (link.lower) {
     StageTimes stages = stage_times(link);
-    std::fprintf(stderr, "code generation, all threads together\n");
-    for (size_t k = 0; k < stage_count; k++) std::fprintf(stderr, "  %-10s %9.3f ms\n", stage_names[k], double(stages.nanoseconds[k]) / 1e6);
+    link.diag.print_aside("code generation, all threads together\n");
+    for (size_t k = 0; k < stage_count; k++) link.diag.print_aside("  %-10s %9.3f ms\n", stage_names[k], double(stages.nanoseconds[k]) / 1e6);
   }
   size_t sections = 0;
   for (ObjectFile* f : link.objects) sections += f->sections.size();
   struct rusage u;
   getrusage(RUSAGE_SELF, &u);
-  std::fprintf(stderr, "objects %zu, shared libraries %zu, sections %zu, symbols %zu, output %llu bytes, peak memory %ld KiB\n", link.objects.size(), link.shareds.size(), sections,
+  link.diag.print_aside("objects %zu, shared libraries %zu, sections %zu, symbols %zu, output %llu bytes, peak memory %ld KiB\n", link.objects.size(), link.shareds.size(), sections,
                link.symbols.size(), static_cast<unsigned long long>(link.file_size), u.ru_maxrss);
 }
 
@@ -62,7 +61,7 @@ void write_trace(Link& link) {
     }
   }
   text += "\n]}\n";
-  if (auto r = write_text(path, text); !r) link.diag.error(std::move(r.error()).at("time trace file"));
+  if (auto r = write_listing(link, path, text); !r) link.diag.error(std::move(r.error()).at("time trace file"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 //
 //   lode inspect FILE [--json]   what an ELF file contains: done by the command lode-inspect beside this one, because
 //                                its parsing library would cost every link some 2 ms of loading
+//   lode air FILE --print ...    AIR text without a link: link/air_command.cpp
 //   ld.lode, lode                the ELF linker
 //   wasm-lode, lode -m wasm32    the WebAssembly linker; also chosen when the first object among the inputs is a wasm one
 //
@@ -80,8 +81,12 @@ Linker of_flavor(std::string_view name) {
 int main(int argc, char** argv) {
   if (argc >= 2 && std::strcmp(argv[1], "inspect") == 0) return exec_inspect(argv);
   std::string_view name = argv[0];
-  lode::link::install_process_handlers(std::string(name.substr(name.rfind('/') + 1)));
+  name = name.substr(name.rfind('/') + 1);
+  lode::link::install_process_handlers(std::string(name));
   Linker linker = nullptr;
+  // A file named air is linked all the same: alone, as ./air, behind another argument, and by names that are only a linker's.
+  const bool is_linker = name.starts_with("ld") || name.starts_with("wasm-");
+  if (argc >= 3 && !is_linker && std::strcmp(argv[1], "air") == 0) linker = lode::link::air_main;
   if (argc >= 3 && std::strcmp(argv[1], "-flavor") == 0) {
     linker = of_flavor(argv[2]);
     if (!linker) {

@@ -202,7 +202,7 @@ int wasm_main(std::span<const char* const> args) {
   std::vector<uint8_t> out = link.flush();
   if (out.empty()) return 1;
   const bool written = write_output(link.options.output, out, link.diagnostics);
-  if (cache) cache->finish();
+  if (cache) cache->finish(written);
   if (cache && link.options.mir_cache_stats) std::fputs(cache->report().c_str(), stdout);
   return written ? 0 : 1;
 }

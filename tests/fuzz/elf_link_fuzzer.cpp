@@ -16,14 +16,9 @@
 #include "base/bytes.h"
 #include "formats/archive.h"
 #include "formats/elf/reader.h"
-#include "link/elf/options.h"
+#include "link/elf/elf_main.h"
 #include "tests/fuzz/mutate/elf.h"
 #include "tests/fuzz/mutate/input.h"
-
-// The command without the process around it (link/elf/elf_main.cpp); inputs may be memory, and messages go to a string.
-namespace lode::link::elf {
-int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages);
-}
 
 using namespace lode;
 
@@ -109,11 +104,11 @@ void link_one(std::span<const uint8_t> file, const std::vector<std::string>& cho
   }
   args.push_back("-o");
   args.push_back(output);
-  std::string messages;
-  (void)link::elf::main_with(args, memory, &messages);
+  link::elf::Host host;
+  (void)link::elf::main_with(args, memory, &host);
   if (std::getenv("LODE_FUZZ_VERBOSE")) {
     for (const std::string& a : args) std::fprintf(stderr, "%s ", a.c_str());
-    std::fprintf(stderr, "\n%s\n", messages.c_str());
+    std::fprintf(stderr, "\n%s\n", host.messages.c_str());
   }
 }
 

@@ -8,14 +8,10 @@
 #include <string>
 
 #include "formats/wasm/reader.h"
-#include "link/elf/options.h"
+#include "link/elf/elf_main.h"
 #include "link/wasm/link.h"
 #include "tests/fuzz/mutate/bitcode.h"
 #include "tests/fuzz/mutate/input.h"
-
-namespace lode::link::elf {
-int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, std::string* messages);
-}
 
 using namespace lode;
 
@@ -37,10 +33,10 @@ void link_native(std::span<const uint8_t> file, bool relocatable, uint64_t optio
   if (options & 2) args.push_back("--icf=all");
   args.insert(args.end(), {"module", "-o", "/dev/null"});
   const link::elf::MemoryInput memory[] = {{"module", "module.bc", file}};
-  std::string messages;
-  int status = link::elf::main_with(args, memory, &messages);
+  link::elf::Host host;
+  int status = link::elf::main_with(args, memory, &host);
   if (!status) done();
-  if (std::getenv("LODE_FUZZ_VERBOSE")) std::fprintf(stderr, "x86_64: status %d\n%s", status, messages.c_str());
+  if (std::getenv("LODE_FUZZ_VERBOSE")) std::fprintf(stderr, "x86_64: status %d\n%s", status, host.messages.c_str());
 }
 
 void link_wasm(std::span<const uint8_t> file, bool relocatable, uint64_t options) {

@@ -434,3 +434,33 @@ TEST_CASE("ELF option table: unknown options are errors that say what may be mea
   CHECK(parse({"-z", "max-page-size", "a.o"}).error == "-z max-page-size: a value is missing, as in -z max-page-size=N");
   CHECK(parse({"-z", "call-nop=suffix-nop", "a.o"}).error == "-z call-nop=suffix-nop is not supported");
 }
+
+TEST_CASE("ELF option table: the manual page has every effective option, and nothing that roff would take for a request") {
+  const std::string page = link_elf::man_page();
+  CHECK(page == link_elf::man_page());
+  CHECK(has(page, "\n.TH LODE 1 \"\" \"lode "));  // no date
+  size_t at = 0;
+  for (const char* section :
+       {"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "ENVIRONMENT", "EXAMPLES", "SEE ALSO"}) {
+    INFO(section);
+    at = page.find(std::string("\n.SH ") + section + "\n", at);
+    REQUIRE(at != std::string::npos);
+  }
+  const std::set<std::string> requests = {"TH", "SH", "SS", "TP", "PP", "B", "I", "BR", "BI", "RI", "RB", "br", "nf", "fi", "RS", "RE"};
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    CHECK((line.empty() || line[0] != '\''));
+    if (line.starts_with(".\\\"")) continue;
+    if (line.starts_with('.')) CHECK(requests.count(line.substr(1, line.find(' ') - 1)));
+  }
+  for (const Table& table : tables())
+    for (const OptionRow& row : table.rows) {
+      if (row.fate != OptionFate::effective) continue;
+      INFO(row.names);
+      std::string name = words(row.names)[0], escaped;
+      if (table.prefix.empty()) name = link_elf::spelled(name);
+      for (char c : name) escaped += c == '-' ? "\\-" : std::string(1, c);
+      CHECK(has(page, "\n.TP\n\\fB" + escaped));
+    }
+}

@@ -1,10 +1,15 @@
 // The linker as a library: modules of every kind from memory, replacement, flushing twice, errors as values.
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <tbb/global_control.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <thread>
 
-#include "codegen/air/builder.h"
-#include "link/linker.h"
+#include "lode/codegen/air/builder.h"
+#include "lode/link/linker.h"
 #include "tests/support/run.h"
 #include "tests/support/toolchain.h"
 
@@ -147,4 +152,194 @@ TEST_CASE("Linker: a program of modules needs an entry point") {
   CHECK(!std::filesystem::exists(dir.file("program")));
   linker.add_option("--entry=one");
   CHECK(text(linker.flush(dir.file("program"))) == "");
+}
+
+// ---- the process stays its owner's ------------------------------------------------------------------------------------------
+
+// Counts what nothing in a link may call: this definition is found before the C library's.
+static int umask_calls = 0;
+extern "C" mode_t umask(mode_t) noexcept {
+  umask_calls++;
+  return 022;
+}
+
+namespace {
+
+// What is written to the process's stdout and stderr, by whatever means, while this lives.
+class Caught {
+ public:
+  explicit Caught(const std::string& path) : path_(path) {
+    std::fflush(nullptr);
+    const int file = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+    for (int k = 0; k < 2; k++) {
+      kept_[k] = dup(k + 1);
+      dup2(file, k + 1);
+    }
+    close(file);
+  }
+  std::string end() {
+    std::fflush(nullptr);
+    for (int k = 0; k < 2; k++)
+      if (kept_[k] >= 0) {
+        dup2(kept_[k], k + 1);
+        close(kept_[k]);
+        kept_[k] = -1;
+      }
+    return test::read_file(path_);
+  }
+  ~Caught() { (void)end(); }
+
+ private:
+  std::string path_;
+  int kept_[2];
+};
+
+size_t parallelism() { return tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism); }
+
+}  // namespace
+
+TEST_CASE("Linker: nothing is printed; what options have listed is handed over") {
+  test::TempDir dir;
+  const std::string object = dir.file("a.o");
+  const std::string source = dir.write("a.c", "int other(void) { return 3; }");
+  REQUIRE(test::run({"gcc", "-ffunction-sections", "-c", source, "-o", object}).ok());
+  Linker linker({"-e", "one", "--gc-sections", "--print-gc-sections", "--print-icf-sections", "--icf=all", "--trace",
+                 "--trace-symbol=one", "--print-map", "--cref", "--stats", "-V", "--verbose", "--print-memory-usage",
+                 "--why-live=one", "--why-live=other", "--print-dependencies", "--dependency-file=-", "--why-extract=-",
+                 "--print-archive-stats=-", "--warn-common", "-z", "execstack"});
+  REQUIRE(text(linker.add_module("one", returns("one", 1))) == "");
+  linker.add_file(object);
+  Caught caught(dir.file("caught"));
+  const std::string result = text(linker.flush(dir.file("program")));
+  const std::string printed = caught.end();
+  CHECK(result == "");
+  CHECK(printed == "");
+  for (const char* part :
+       {"Supported emulations", "removing unused section", "a.o\n", "trace-symbol: one: definition of one", "VMA",
+        "Cross Reference Table", "peak memory", "Memory region", "live symbol: one in one", "other is not live"}) {
+    INFO(part << " in\n" << linker.listing());
+    CHECK(linker.listing().find(part) != std::string::npos);
+  }
+  // The listing is that of the last flush; a request for a list is no link.
+  Linker help({"--help"});
+  REQUIRE(text(help.flush(dir.file("none"))) == "");
+  CHECK(help.listing().find("Usage: lode") == 0);
+  CHECK(!std::filesystem::exists(dir.file("none")));
+}
+
+TEST_CASE("Linker: umask, working directory and standard output are the host's") {
+  test::TempDir dir;
+  Linker linker({"-shared"});
+  REQUIRE(text(linker.add_module("one", returns("one", 1))) == "");
+  umask_calls = 0;
+  REQUIRE(text(linker.flush(dir.file("out.so"))) == "");
+  CHECK(umask_calls == 0);
+  // The mode is what the process's umask leaves.
+  const std::string status = test::read_file("/proc/self/status");
+  const size_t at = status.find("\nUmask:");
+  REQUIRE(at != std::string::npos);
+  const unsigned mask = unsigned(std::stoul(status.substr(at + 7), nullptr, 8));
+  struct stat st;
+  REQUIRE(stat(dir.file("out.so").c_str(), &st) == 0);
+  CHECK((st.st_mode & 07777) == (0777 & ~mask));
+
+  CHECK(text(linker.flush("-")).find("the output cannot be standard output") != std::string::npos);
+  const auto here = std::filesystem::current_path();
+  Linker elsewhere({"-shared", "-C", dir.path()});
+  REQUIRE(text(elsewhere.add_module("one", returns("one", 1))) == "");
+  CHECK(text(elsewhere.flush("x.so")).find("--directory is for the command") != std::string::npos);
+  CHECK(std::filesystem::current_path() == here);
+}
+
+TEST_CASE("Linker: warnings of a flush that succeeds, and a handler that gets file and place of what is wrong") {
+  test::TempDir dir;
+  Linker linker({"-shared", "--no-undefined", "-e", "nowhere"});
+  std::vector<link::Diagnostic> told;
+  linker.set_diagnostic_handler([&](const link::Diagnostic& d) { told.push_back(d); });
+  REQUIRE(text(linker.add_module("one", returns("one", 1))) == "");
+  CHECK(linker.warnings().empty());
+  REQUIRE(text(linker.flush(dir.file("out.so"))) == "");
+  const std::vector<std::string> warnings = {"cannot find entry symbol nowhere; the output has no start address"};
+  CHECK(linker.warnings() == warnings);
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].severity == link::Severity::warning);
+  CHECK(told[0].text == warnings[0]);
+  CHECK(told[0].file == "");
+
+  // An error of a module that is added.
+  told.clear();
+  const std::string twice = "strong func @f() -> i32 {\na:\n  ret i32 %x\n}\n"
+                            "strong func @g() -> i32 {\na:\n  ret i32 %y\n}\n";
+  CHECK(!linker.add_module("wrong", twice).ok());
+  REQUIRE(told.size() == 2);
+  CHECK(told[0].file == "wrong");
+  CHECK((told[0].line == 3 && told[0].column == 11));
+  CHECK((told[1].line == 7 && told[1].column == 11));
+  CHECK(told[1].text == "wrong:7:11: error: '%y' is not defined\n    ret i32 %y\n            ^");
+
+  // An error of the link, and one in a file that it reads. The warning is that of the flush, not of an earlier one.
+  told.clear();
+  REQUIRE(text(linker.add_module("user", sum)) == "");
+  CHECK(!linker.flush(dir.file("out.so")).ok());
+  auto about = [&](const char* what) -> const link::Diagnostic& {
+    for (const link::Diagnostic& d : told)
+      if (d.text.find(what) != std::string::npos) return d;
+    static const link::Diagnostic none;
+    return none;
+  };
+  CHECK(about("undefined symbol: two").severity == link::Severity::error);
+  CHECK(about("undefined symbol: two").file == "user");
+  CHECK(about("undefined symbol: two").place == "sum");
+  CHECK(linker.diagnostics().size() == told.size());
+  told.clear();
+  const std::string air = dir.write("more.air", "strong func @h() -> i32 {\na:\n  ret i32 %z\n}\n");
+  linker.add_file(air);
+  CHECK(!linker.flush(dir.file("out.so")).ok());
+  CHECK(about("'%z' is not defined").file == air);
+  CHECK(about("'%z' is not defined").line == 3);
+  linker.set_diagnostic_handler({});
+  CHECK(!linker.flush(dir.file("out.so")).ok());
+}
+
+TEST_CASE("Linker: a flush leaves TBB's limits as they are, during it and after it") {
+  test::TempDir dir;
+  const size_t before = parallelism();
+  std::vector<size_t> during;
+  Caught caught(dir.file("caught"));  // TBB, too, may have something to say
+  for (const char* threads : {"--threads=1", "--threads=2", "--threads=7"}) {
+    Linker linker({"-shared", threads, "-e", "nowhere"});
+    linker.set_diagnostic_handler([&](const link::Diagnostic&) { during.push_back(parallelism()); });
+    REQUIRE(text(linker.add_module("one", returns("one", 1))) == "");
+    REQUIRE(text(linker.flush(dir.file("out.so"))) == "");
+    CHECK(parallelism() == before);
+  }
+  CHECK(during == std::vector<size_t>(3, before));
+  // One that the host set stays in force, too.
+  tbb::global_control limit(tbb::global_control::max_allowed_parallelism, 1);
+  Linker linker({"-shared", "--threads=4"});
+  REQUIRE(text(linker.add_module("one", returns("one", 1))) == "");
+  const std::string result = text(linker.flush(dir.file("out.so")));
+  CHECK(caught.end() == "");
+  CHECK(result == "");
+  CHECK(parallelism() == 1);
+}
+
+TEST_CASE("Linker: two at once, each on a thread of its own") {
+  test::TempDir dir;
+  std::vector<std::string> problems(2);
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 2; k++)
+    threads.emplace_back([&, k] {
+      Linker linker({"-shared", "-e", "nowhere"});
+      problems[k] = text(linker.add_module("m", returns("f", k)));
+      for (int n = 0; n < 20 && problems[k].empty(); n++) {
+        problems[k] = text(linker.flush(dir.file(std::to_string(k) + ".so")));
+        if (linker.warnings().size() != 1) problems[k] += " and not one warning";
+      }
+    });
+  for (std::thread& t : threads) t.join();
+  for (int k = 0; k < 2; k++) {
+    CHECK(problems[k] == "");
+    CHECK(call(dir.file(std::to_string(k) + ".so"), "f") == k);
+  }
 }

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "codegen/air/air.h"
+#include "lode/codegen/air/air.h"
 
 namespace lode::air {
 

@@ -21,8 +21,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/index.h"
-#include "base/result.h"
+#include "lode/base/index.h"
+#include "lode/base/result.h"
 
 namespace lode::air {
 
@@ -111,7 +111,7 @@ class TypeTable {
 
 enum class Op : uint8_t {
 #define AIR_OP(name, shape, result, traits) name,
-#include "codegen/air/opcodes.def"
+#include "lode/codegen/air/opcodes.def"
 #undef AIR_OP
 };
 

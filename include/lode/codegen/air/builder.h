@@ -27,7 +27,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "codegen/air/air.h"
+#include "lode/codegen/air/air.h"
 
 namespace lode::air {
 

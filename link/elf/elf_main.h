@@ -1,0 +1,30 @@
+// A whole ELF link, from its command line to its output.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "link/elf/options.h"
+#include "lode/link/diagnostic.h"
+
+namespace lode::link {
+class MirCache;
+}
+namespace lode::link::elf {
+
+// A program that has a link made in its process, instead of the command, whose process it is. The link prints nothing,
+// stays in the working directory, has its own limit of threads and frees what it took.
+struct Host {
+  std::function<void(const Diagnostic&)> receive;  // may be empty; called in the order of the messages
+  std::string messages;  // the same as the command prints them after its name, a line each
+  std::string listing;   // what options have the command print besides: --trace, --print-map, --stats and the like
+  MirCache* mir_cache = nullptr;  // functions that earlier links of the host made; --mir-cache goes before it
+};
+
+// args[0] is the program's name; `memory` holds the inputs that are no files. Without a host, messages go to stderr,
+// listings to stdout, and what the link holds is left to the end of the process. The result is an exit status.
+int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, Host* host);
+
+}  // namespace lode::link::elf
