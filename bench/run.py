@@ -2,10 +2,12 @@
 """Speed, size and memory of lode beside its peers, both sides measured in the same run; medians.
 
     bench/run.py                    everything that the machine has the inputs and peers for
-    bench/run.py --only link,wasm   some parts: compile, phases, runtime, size, wasm, link
+    bench/run.py --only link,wasm   some parts: compile, kept, phases, runtime, size, wasm, link
     bench/run.py --runs 9 --lua ~/lua --lode build/release/lode
 
     compile   bitcode to executable as whole processes, SQLite at -O0 and -O1: lode | llc -O0 then ld.lld; with peak memory
+    kept      what keeping functions saves: lode with a cold and a warm --mir-cache, unchanged and with one function changed; flushes of a
+              Linker after one function was replaced, and its memory
     phases    where lode spends that time (its --stats)
     runtime   a SQLite workload of 60,000 rows, built from the same bitcode by lode, by llc -O0, by clang -O1
     size      text of the same
@@ -203,6 +205,42 @@ class Bench:
             table(f"bitcode to object, sqlite3.c -{level}", TIMING, timing_rows(compare(contenders, self.a.runs), "lode -r"))
         if not have("tpde-llc"):
             print("(tpde-llc is not installed: left out)")
+
+    def kept(self):
+        driver, sqlite = self.bitcode("O1")
+        changed = self.path("changed")
+        os.makedirs(changed, exist_ok=True)
+        with open(os.path.join(self.sqlite, "sqlite3.c")) as f:
+            text = f.read()
+        line = "SQLITE_API int sqlite3_libversion_number(void){ return SQLITE_VERSION_NUMBER; }"
+        assert line in text
+        with open(changed + "/sqlite3.c", "w") as f:
+            f.write(text.replace(line, "extern int printf(const char*, ...);\n" + line.replace("return", 'printf("a new string\\n"); return')))
+        edited = os.path.join(changed, os.path.basename(sqlite))
+        self.must([CLANG, "-O1", *SQLITE_FLAGS, "-I" + self.sqlite, "-c", "-emit-llvm", changed + "/sqlite3.c", "-o", edited])
+        cache, template = self.path("cache"), self.path("cache.warm")
+        lode = [self.lode, "--threads=1"]
+        with_cache = lambda inputs, out: [*self.link(lode, inputs, self.path(out)), "--mir-cache=" + cache]
+        self.must(["rm", "-rf", cache, template])
+        self.must(with_cache([driver, sqlite], "exe.fill"))
+        self.must(["cp", "-a", cache, template])
+        warm = ["cp", "-a", template, cache]
+        copying = compare({"copy": [["rm", "-rf", cache], warm]}, self.a.runs)["copy"]
+        contenders = {"without": [self.link(lode, [driver, sqlite], self.path("exe.plain"))],
+                      "cold": [["rm", "-rf", cache], with_cache([driver, sqlite], "exe.cold")],
+                      "warm, unchanged": [with_cache([driver, sqlite], "exe.warm")],
+                      "warm, one function changed": [["rm", "-rf", cache], warm, with_cache([driver, edited], "exe.changed")]}
+        table("static link of SQLite -O1 with --mir-cache, one thread (the last row with the copying of the cache, "
+              f"{copying[1] * 1e3:.1f} ms of CPU)", [*TIMING[:-1], "x without"], timing_rows(compare(contenders, self.a.runs), "without"))
+        flush = os.path.join(os.path.dirname(self.lode), "flush_bench")
+        if not os.path.exists(flush):
+            print("(flush_bench is not built: left out)")
+            return
+        r = sweep.run([flush, self.path("flush.so"), "1000", "sqlite3_libversion_number", sqlite], 600)
+        first, later, early, late = r.out.split()
+        table("a Linker in a process, SQLite -O1 as a shared library, one thread", ["", "CPU ms", "of the first", "resident MB"],
+              [["first flush", first.decode(), "1.00", ""], ["one function replaced (median of 1,000)", later.decode(), f"{float(later) / float(first):.3f}", ""],
+               ["after 100 flushes", "", "", f"{int(early) / 1024:.1f}"], ["after 1,000 flushes", "", "", f"{int(late) / 1024:.1f}"]])
 
     def phases(self):
         for level in ("O0", "O1"):
@@ -403,7 +441,7 @@ def main():
     p.add_argument("--inputs", default=os.path.join(TOP, "build/inputs"))
     p.add_argument("--lua", help="checkout of Lua's source")
     p.add_argument("--runs", type=int, default=5)
-    p.add_argument("--only", default="compile,phases,runtime,size,wasm,link")
+    p.add_argument("--only", default="compile,kept,phases,runtime,size,wasm,link")
     p.add_argument("--levels", default="O0,O1,O2", help="wasm: levels of the bitcode")
     p.add_argument("--each-kernel", action="store_true", help="wasm: a row for each kernel")
     a = p.parse_args()

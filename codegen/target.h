@@ -92,6 +92,7 @@ struct FunctionSizes {
   uint32_t personality = ~0u;    // with an exception table: the function's reference to its personality routine
   uint32_t entry = 0;            // where in the text the function's symbol stands: behind what the entry's neighbours read
   uint32_t traps = 0;            // checks of type ids (KCFI): the places that EmitPlace::traps gets
+  bool operator==(const FunctionSizes&) const = default;
 };
 
 // Where emit writes. text, constants and exceptions point to memory of exactly the measured sizes.
@@ -104,6 +105,8 @@ struct EmitPlace {
   std::vector<uint8_t>* cfi = nullptr;   // if given: the FDE's call frame instructions are appended (DWARF 5 section 6.4.2),
                                          // to be used with the target's common CIE
   std::vector<uint32_t>* traps = nullptr;  // if given: the offsets in the text of the traps of type checks are appended
+  // If given: what the memory was sized by. Emit compares before it writes: sizes may come from where they can be damaged.
+  const FunctionSizes* sizes = nullptr;
 };
 
 // A native target as a table of functions: no virtual call per instruction, one indirect call per function.

@@ -181,7 +181,11 @@ Result<void> Linker::flush(const std::string& output) {
     memory.push_back({key, std::move(name), c.bytes, c.module.get(), std::move(replaces)});
     args.push_back(std::move(key));
   };
-  for (const Item& r : state_->replacements) module(r.name + " (replaced)", r.contents, r.name);
+  // By name, not in the order in which they came: what is linked decides the output, not how it came to be that.
+  std::vector<const Item*> replacements;
+  for (const Item& r : state_->replacements) replacements.push_back(&r);
+  std::sort(replacements.begin(), replacements.end(), [](const Item* a, const Item* b) { return a->name < b->name; });
+  for (const Item* r : replacements) module(r->name + " (replaced)", r->contents, r->name);
   for (const Item& i : state_->items) {
     if (i.is_option) args.push_back(i.name);
     else module(i.name, i.contents, {});

@@ -83,7 +83,8 @@ CachedModule::Found CachedModule::take(LoadedPack& from, const mir::PackedFuncti
   }
   const std::span<const uint8_t> bytes = home->pack->bytes(row.chunk, row.offset, row.length);
   if (bytes.empty()) return {};
-  slots_[number] = {body, row.key, {symbols.begin(), symbols.end()}, {}, home, row.chunk, row.offset, row.length};
+  slots_[number] = {body, row.key, {symbols.begin(), symbols.end()}, {}, home, row.chunk, row.offset, row.length, {}, 0};
+  put_sizes(row, slots_[number]);
   return {bytes, slots_[number].symbols};
 }
 
@@ -100,7 +101,7 @@ CachedModule::Found CachedModule::by_key(uint32_t number, const mir::Hash128& bo
 }
 
 void CachedModule::made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols, std::vector<uint8_t> bytes) {
-  slots_[number] = {body, key, {symbols.begin(), symbols.end()}, std::move(bytes), nullptr, 0, 0, 0};
+  slots_[number] = {body, key, {symbols.begin(), symbols.end()}, std::move(bytes), nullptr, 0, 0, 0, {}, 0};
   changed_.store(true, std::memory_order_relaxed);
 }
 
@@ -113,6 +114,23 @@ std::optional<uint64_t> parse_cache_size(std::string_view text) {
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), n);
   if (code != std::errc() || end != text.data() + text.size() || n > (~uint64_t{0} >> shift)) return {};
   return n << shift;
+}
+
+void CachedModule::put_sizes(const mir::PackedFunction& row, Slot& slot) {
+  slot.forms = row.forms;
+  const uint32_t* w = row.sizes;
+  slot.sizes = {w[0], w[1], w[2], w[3], w[4], w[5], w[6]};
+}
+
+std::optional<codegen::FunctionSizes> CachedModule::sizes(uint32_t number, uint64_t forms) const {
+  const Slot& s = slots_[number];
+  if (!forms || s.forms != forms) return {};
+  return s.sizes;
+}
+
+void CachedModule::note_sizes(uint32_t number, uint64_t forms, const codegen::FunctionSizes& sizes) {
+  slots_[number].sizes = sizes;
+  slots_[number].forms = forms;
 }
 
 std::shared_ptr<const KeptCode> CachedModule::kept_code(const mir::Hash128& key) const {
@@ -237,7 +255,9 @@ std::shared_ptr<LoadedPack> MirCache::pack_of(CachedModule& m) {
       if (s.home || !s.bytes.empty()) continue;
       const LoadedPack* home = row.pack ? load(m.own_->pack->others()[row.pack - 1]).get() : m.own_.get();
       const std::span<const uint32_t> symbols = m.own_->pack->symbols_of(row);
-      if (home) s = {row.body, row.key, {symbols.begin(), symbols.end()}, {}, home, row.chunk, row.offset, row.length};
+      if (!home) continue;
+      s = {row.body, row.key, {symbols.begin(), symbols.end()}, {}, home, row.chunk, row.offset, row.length, {}, 0};
+      CachedModule::put_sizes(row, s);
     }
   std::vector<const LoadedPack*> homes;
   size_t in_homes = 0, made = 0;
@@ -255,6 +275,12 @@ std::shared_ptr<LoadedPack> MirCache::pack_of(CachedModule& m) {
     row.body = s.body;
     row.key = s.key;
     row.number = n;
+    const codegen::FunctionSizes& z = s.sizes;
+    if (s.forms) {
+      const uint32_t words[] = {z.text, z.constants, z.cfi, z.exceptions, z.personality, z.entry, z.traps};
+      std::copy(std::begin(words), std::end(words), row.sizes);
+      row.forms = s.forms;
+    }
     if (s.home && !copy) {
       row.chunk = s.chunk, row.offset = s.offset, row.length = s.length;
       writer.refer(row, s.symbols, s.home->name);

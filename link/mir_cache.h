@@ -71,6 +71,9 @@ class CachedModule {
   Found by_key(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols);
   // The function was made: to be kept.
   void made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols, std::vector<uint8_t> bytes);
+  // What was measured of a function that was taken, if its references were answered by the same forms. Emit is to be told (EmitPlace::sizes).
+  std::optional<codegen::FunctionSizes> sizes(uint32_t number, uint64_t forms) const;
+  void note_sizes(uint32_t number, uint64_t forms, const codegen::FunctionSizes& sizes);
   // What an earlier flush emitted of the function with this key: null without one, and where the cache is a folder.
   std::shared_ptr<const KeptCode> kept_code(const mir::Hash128& key) const;
   // What this one emitted of function `number`, or took over.
@@ -87,7 +90,10 @@ class CachedModule {
     std::vector<uint8_t> bytes;                // if it was made by this link
     const LoadedPack* home = nullptr;          // if not
     uint32_t chunk = 0, offset = 0, length = 0;
+    codegen::FunctionSizes sizes;
+    uint64_t forms = 0;                        // for which these are; 0: none
   };
+  static void put_sizes(const mir::PackedFunction& row, Slot& slot);
   Found take(LoadedPack& from, const mir::PackedFunction& row, uint32_t number, const mir::Hash128& body, std::span<const uint32_t> symbols);
 
   class MirCache* cache_ = nullptr;

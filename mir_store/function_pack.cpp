@@ -16,7 +16,7 @@ namespace lode::mir {
 namespace {
 
 constexpr char pack_magic[8] = {'L', 'O', 'D', 'E', 'P', 'A', 'C', 'K'};
-constexpr uint32_t pack_version = 1;
+constexpr uint32_t pack_version = 2;
 constexpr size_t chunk_bytes = size_t{1} << 18;
 constexpr uint32_t max_chunk = uint32_t{1} << 28;
 

@@ -57,9 +57,11 @@ struct PackedFunction {
   uint32_t first_symbol = 0, symbol_count = 0;  // the module's symbols that the body names, in the order of its key
   uint32_t pack = 0;          // 0: in this pack; else the n-th of `others`, from 1
   uint32_t chunk = 0, offset = 0, length = 0;   // there; bytes
-  uint32_t reserved = 0;
+  // What the target measured (codegen::FunctionSizes), for references answered by forms whose hash is `forms`; 0: nothing.
+  uint32_t sizes[7] = {0, 0, 0, 0, 0, 0, 0};
+  uint64_t forms = 0;
 };
-static_assert(sizeof(PackedFunction) == 64);
+static_assert(sizeof(PackedFunction) == 96);
 
 class FunctionPack {
  public:

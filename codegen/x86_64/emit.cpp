@@ -843,7 +843,8 @@ Result<void> label_offsets(const mir::FunctionView& fn, std::span<const Resolved
 Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
                   const EmitPlace& place) {
   Work& w = work();
-  LODE_TRY(prepare(fn, references, options, w));
+  LODE_ASSIGN(const FunctionSizes sizes, prepare(fn, references, options, w));
+  if (place.sizes && !(*place.sizes == sizes)) return error("x86_64: the function is not of the size that was kept for it");
   Writer out(fn, references, place, w);
   out.code();
   LODE_TRY(out.patches());

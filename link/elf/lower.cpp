@@ -474,6 +474,21 @@ static std::shared_ptr<const KeptCode> kept_code(const ModuleState& m, const Mod
   return kept && kept->forms == hash_of_forms(fn) ? kept : nullptr;
 }
 
+// The sizes of a function: as an earlier link or flush found them, or measured.
+static Result<codegen::FunctionSizes> measure(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view) {
+  if (!m.cache || fn.key == mir::Hash128{}) return s.target->measure(view, fn.references, s.options);
+  CachedModule& functions = m.cache->functions();
+  const uint64_t forms = hash_of_forms(fn);
+  if (auto kept = kept_code(m, fn)) {
+    functions.keep_code(fn.index.value, kept);
+    return kept->sizes;
+  }
+  if (auto known = functions.sizes(fn.index.value, forms)) return *known;
+  LODE_ASSIGN(const codegen::FunctionSizes sizes, s.target->measure(view, fn.references, s.options));
+  functions.note_sizes(fn.index.value, forms, sizes);
+  return sizes;
+}
+
 // All that emit is told about where things are.
 static mir::Hash128 hash_of_places(const ModuleFunction& fn, const codegen::EmitPlace& place) {
   std::vector<uint64_t> words{place.text_address, place.constants_address, place.exceptions_address, uint64_t(place.cfi != nullptr), uint64_t(place.constants != nullptr)};
@@ -523,9 +538,7 @@ bool measure_functions(Link& link) {
     for (size_t k = 0; k < view.references.size(); k++) fn->references[k] = {0, link.relocatable ? ReferenceForm::relocation : form_of(link, view.references[k])};
     LowerState::Use use(s, link);
     StageClock clock(Stage::measure);
-    const std::shared_ptr<const KeptCode> kept = kept_code(*f->module, *fn);
-    if (kept) f->module->cache->functions().keep_code(fn->index.value, kept);
-    Result<codegen::FunctionSizes> sizes = kept ? kept->sizes : s.target->measure(view, fn->references, s.options);
+    auto sizes = measure(s, *f->module, *fn, view);
     Atom& text = link.atoms[f->atom_base + fn->section];
     if (!sizes) {
       link.diag.error(std::move(sizes.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
@@ -597,6 +610,7 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
     cfi.clear();
     fixups.clear();
     codegen::EmitPlace place;
+    place.sizes = &fn->sizes;
     place.text = text.data();
     place.constants = constants.data();
     place.exceptions = exceptions.data();
@@ -680,6 +694,7 @@ void write_functions(Link& link) {
     auto& cfi = buffers.local();
     cfi.clear();
     codegen::EmitPlace place;
+    place.sizes = &fn->sizes;
     place.text = link.image + link.sections[text.out]->offset + text.offset;
     place.constants = constants.out == none ? nullptr : link.image + link.sections[constants.out]->offset + constants.offset;
     place.text_address = text_address;

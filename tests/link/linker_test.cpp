@@ -1,5 +1,7 @@
 // The linker as a library: modules of every kind from memory, replacement, flushing twice, errors as values.
 #include <dlfcn.h>
+
+#include <map>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <tbb/global_control.h>
@@ -341,5 +343,64 @@ TEST_CASE("Linker: two at once, each on a thread of its own") {
   for (int k = 0; k < 2; k++) {
     CHECK(problems[k] == "");
     CHECK(call(dir.file(std::to_string(k) + ".so"), "f") == k);
+  }
+}
+
+// What a Linker keeps between flushes is not seen in what it writes: after every edit the output is that of a new Linker.
+TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker writes") {
+  if (!test::have_tool("clang-19")) {
+    WARN("skipped: clang-19 is not installed");
+    return;
+  }
+  test::TempDir dir;
+  auto bitcode = [&](const std::string& name, const std::string& source) {
+    const std::string c = dir.write(name + ".c", source), out = dir.file(name + ".bc");
+    test::RunResult r = test::run({"clang-19", "-c", "-O1", "-fPIC", "-emit-llvm", c, "-o", out});
+    INFO(r.describe());
+    REQUIRE(r.ok());
+    return test::read_file(out);
+  };
+  const std::string shapes =
+      "extern int edited(int); extern int other(int); static const char* names[] = {\"one\", \"two\", \"three\"};\n"
+      "int pick(int x) { switch (x) { case 1: return 5; case 2: return 7; case 3: return 11; case 4: return edited(x); case 5: return 2; } return names[x & 1][0]; }\n"
+      "int loop(int n) { int s = 0; for (int i = 0; i < n; i++) s += other(i) * pick(i); return s; }\n"
+      "int jump(int n) { static void* where[] = {&&a, &&b}; goto *where[n & 1]; a: return edited(1); b: return other(2); }\n";
+  const std::vector<std::string> variants = {bitcode("v0", shapes), bitcode("v1", "int first(void) { return 4; }\n" + shapes),
+                                             bitcode("v2", shapes + "const char* more(void) { return \"a string\"; }\n")};
+  std::map<std::string, std::string> modules, replacements;
+  auto fill = [&](Linker& l) {
+    for (auto& [name, contents] : modules) REQUIRE(text(l.add_module(name, span_of(contents))) == "");
+    for (auto& [name, contents] : replacements) REQUIRE(text(l.replace_function(name, contents)) == "");
+  };
+  const std::vector<std::string> options{"-shared", "-Bsymbolic", "--unresolved-symbols=ignore-all", "--icf=all"};
+  Linker kept(options);
+  uint32_t seed = 7;
+  auto next = [&](uint32_t n) { return seed = seed * 1664525 + 1013904223, (seed >> 10) % n; };
+  modules["m"] = variants[0];
+  modules["n"] = "strong func @edited(%x: i32) -> i32 {\na:\n  ret i32 %x\n}\nstrong func @other(%x: i32) -> i32 {\na:\n  %y = mul i32 %x, %x\n  ret i32 %y\n}\n";
+  for (int step = 0; step < 40; step++) {
+    switch (next(6)) {
+      case 0: modules["m"] = variants[next(3)]; break;
+      case 1: replacements["edited"] = "strong func @edited(%x: i32) -> i32 {\na:\n  %y = add i32 %x, " + std::to_string(next(3) * 100000) + "\n  ret i32 %y\n}\n"; break;
+      case 2: replacements["pick"] = "declare func @edited(i32) -> i32\nstrong func @pick(%x: i32) -> i32 {\na:\n  %y = call i32 @edited(i32 " + std::to_string(next(2)) + ")\n  ret i32 %y\n}\n"; break;
+      case 3:
+        if (replacements.empty()) break;
+        kept.restore_function(replacements.begin()->first);
+        replacements.erase(replacements.begin());
+        break;
+      case 4: modules["z"] = returns("extra", int(next(3))); break;
+      default: modules.erase("z"), kept.remove_module("z"); break;
+    }
+    INFO("step " << step);
+    fill(kept);
+    Linker fresh(options);
+    fill(fresh);
+    const std::string a = dir.file("kept.so"), b = dir.file("fresh.so");
+    REQUIRE(text(kept.flush(a)) == "");
+    REQUIRE(text(fresh.flush(b)) == "");
+    CHECK((test::read_file(a) == test::read_file(b)));
+    if (next(4) == 0) {  // a flush that fails changes nothing
+      CHECK(text(kept.flush("/nowhere/x")) != "");
+    }
   }
 }
