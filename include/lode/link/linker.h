@@ -29,8 +29,9 @@
 #include <string_view>
 #include <vector>
 
-#include "lode/base/result.h"
-#include "lode/link/diagnostic.h"
+// By place, so that the header can be used where only the folder of the sources is known.
+#include "../base/result.h"
+#include "diagnostic.h"
 
 namespace lode::air {
 struct Module;
