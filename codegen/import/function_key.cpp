@@ -66,6 +66,7 @@ constexpr std::string_view operand_kinds(bc::Op op) {
 
 mir::Hash128 ModuleKeys::hash_type(const bc::Module& m, uint32_t t, unsigned depth) {
   if (known_[t]) return types_[t];
+  known_[t] = 1;  // a damaged file's type that holds itself ends here
   const bc::Type& x = m.types[t];
   std::vector<uint32_t> words{uint32_t(x.kind) | uint32_t(x.packed) << 8 | uint32_t(x.vararg) << 9, uint32_t(x.count), uint32_t(x.count >> 32)};
   auto member = [&](uint32_t index) {
@@ -79,7 +80,6 @@ mir::Hash128 ModuleKeys::hash_type(const bc::Module& m, uint32_t t, unsigned dep
       break;
     default: break;  // what a pointer points to is no part of its type
   }
-  known_[t] = 1;
   return types_[t] = hash_words(words);
 }
 

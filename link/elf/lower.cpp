@@ -467,22 +467,12 @@ static uint64_t hash_of_forms(const ModuleFunction& fn) {
   return XXH3_64bits(forms.data(), forms.size());
 }
 
-// What an earlier flush made of the function, if its sizes are those of now.
-static std::shared_ptr<const KeptCode> kept_code(const ModuleState& m, const ModuleFunction& fn) {
-  if (!m.cache || !m.cache->functions().keeps_code() || fn.key == mir::Hash128{}) return nullptr;
-  auto kept = m.cache->functions().kept_code(fn.key);
-  return kept && kept->forms == hash_of_forms(fn) ? kept : nullptr;
-}
-
 // The sizes of a function: as an earlier link or flush found them, or measured.
 static Result<codegen::FunctionSizes> measure(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view) {
   if (!m.cache || fn.key == mir::Hash128{}) return s.target->measure(view, fn.references, s.options);
   CachedModule& functions = m.cache->functions();
   const uint64_t forms = hash_of_forms(fn);
-  if (auto kept = kept_code(m, fn)) {
-    functions.keep_code(fn.index.value, kept);
-    return kept->sizes;
-  }
+  if (auto kept = functions.kept_code(fn.key); kept && kept->forms == forms) return kept->sizes;
   if (auto known = functions.sizes(fn.index.value, forms)) return *known;
   LODE_ASSIGN(const codegen::FunctionSizes sizes, s.target->measure(view, fn.references, s.options));
   functions.note_sizes(fn.index.value, forms, sizes);
@@ -502,11 +492,12 @@ static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& 
   const bool keeps = m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps && !place.fixups;
   if (!keeps) return s.target->emit(view, fn.references, s.options, place);
   const mir::Hash128 places = hash_of_places(fn, place);
+  const uint64_t forms = hash_of_forms(fn);
   CachedModule& functions = m.cache->functions();
   auto copy = [](uint8_t* to, const std::vector<uint8_t>& from) {
     if (to && !from.empty()) std::memcpy(to, from.data(), from.size());
   };
-  if (auto kept = kept_code(m, fn); kept && kept->places == places) {
+  if (auto kept = functions.kept_code(fn.key); kept && kept->forms == forms && kept->places == places) {
     copy(place.text, kept->text);
     copy(place.constants, kept->constants);
     copy(place.exceptions, kept->exceptions);
@@ -517,7 +508,7 @@ static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& 
   LODE_TRY(s.target->emit(view, fn.references, s.options, place));
   auto made = std::make_shared<KeptCode>();
   made->key = fn.key;
-  made->forms = hash_of_forms(fn);
+  made->forms = forms;
   made->sizes = fn.sizes;
   made->places = places;
   made->text.assign(place.text, place.text + fn.sizes.text);

@@ -86,24 +86,16 @@ Target_ resolve_target(Link& link, ObjectFile& f, uint32_t sym) {
 bool is_plain(const Link& link, const Row& row) {
   return row.formula == Formula::pcrel || row.formula == Formula::plt || (row.formula == Formula::abs && !link.pic);
 }
-bool is_plain_target(Link& link, ObjectFile& f, uint32_t sym) {
+// `address`, if given, gets that of the target, which layout must have decided then.
+inline bool is_plain_target(Link& link, ObjectFile& f, uint32_t sym, int64_t addend = 0, uint64_t* address = nullptr) {
   if (sym >= f.first_global) {
     const Symbol& s = link.symbols[f.symbol_id(sym)];
-    return s.atom != none && !s.imported && s.type != STT_GNU_IFUNC;
-  }
-  const Referent r = referent(link, f, sym);
-  return r.atom != none && !r.discarded && r.type != STT_GNU_IFUNC;
-}
-// The address of such a target.
-bool plain_address(Link& link, ObjectFile& f, uint32_t sym, int64_t addend, uint64_t& out) {
-  if (sym >= f.first_global) {
-    const Symbol& s = link.symbols[f.symbol_id(sym)];
-    out = s.address + uint64_t(addend);
+    if (address) *address = s.address + uint64_t(addend);
     return s.atom != none && !s.imported && s.type != STT_GNU_IFUNC;
   }
   const Referent r = referent(link, f, sym);
   if (r.atom == none || r.discarded || r.type == STT_GNU_IFUNC) return false;
-  out = local_address(link, r, addend);
+  if (address) *address = local_address(link, r, addend);
   return true;
 }
 
@@ -437,7 +429,7 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
     const Row& row = row_of(r.type);
     if (row.formula == Formula::none) continue;
     uint8_t* p = out + r.offset;
-    if (uint64_t v; is_plain(link, row) && plain_address(link, f, r.sym, r.addend, v)) {
+    if (uint64_t v; is_plain(link, row) && is_plain_target(link, f, r.sym, r.addend, &v)) {
       if (row.formula != Formula::abs) v -= address + r.offset;
       if (row.bytes == 4 && row.check == s32 && fits_signed(int64_t(v), 32)) store_le(p, uint32_t(v));
       else ap.put(p, r, row, v);
