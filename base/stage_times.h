@@ -1,9 +1,9 @@
 // Where the work of a stage-by-stage job goes, when somebody asks (--stats).
 //
-// A thread that works for a link points `current` to the link's record of that thread, with a StageTimesUse; each stage puts a
-// StageClock around its work, which adds the time to the record, or does nothing when there is none. Stages do not nest, so the
-// times of all stages add up to no more than the time of the threads. A record belongs to one thread; whoever wants totals adds
-// the records when the threads are done.
+// A thread that works for a link points `current` to the link's record of that thread, with a StageTimesUse; each stage
+// puts a StageClock around its work, which adds the time to the record, or does nothing when there is none. Stages do
+// not nest, so the times of all stages add up to no more than the time of the threads. A record belongs to one thread;
+// whoever wants totals adds the records when the threads are done.
 #pragma once
 
 #include <array>
@@ -26,7 +26,8 @@ enum class Stage : uint8_t {
   count_,
 };
 inline constexpr size_t stage_count = size_t(Stage::count_);
-inline constexpr const char* stage_names[stage_count] = {"read", "import", "legalize", "select", "allocate", "finalize", "store", "measure", "emit"};
+inline constexpr const char* stage_names[stage_count] = {"read",     "import", "legalize", "select", "allocate",
+                                                         "finalize", "store",  "measure",  "emit"};
 
 struct StageTimes {
   std::array<uint64_t, stage_count> nanoseconds{};

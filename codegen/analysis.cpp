@@ -1,8 +1,8 @@
 // Loops, cold blocks, frequencies and layout of a control-flow graph.
 //
-// Loops: a natural loop for every block that an edge enters from a block it dominates; all edges to one header make one loop. Headers
-// are taken in descending reverse postorder, so inner loops come first and are walked over as one node afterwards.
-// Retreating edges of irreducible regions make no loop.
+// Loops: a natural loop for every block that an edge enters from a block it dominates; all edges to one header make one
+// loop. Headers are taken in descending reverse postorder, so inner loops come first and are walked over as one node
+// afterwards. Retreating edges of irreducible regions make no loop.
 #include "codegen/analysis.h"
 
 #include <algorithm>
@@ -20,14 +20,16 @@ void CfgAnalysis::run(const air::Function& fn) {
     if (block.inst_count == 0) continue;
     const air::Inst& last = fn.insts[block.first_inst + block.inst_count - 1];
     air::for_each_edge(fn, last, [&](air::EdgeIndex e) { succs.push_back(fn.edges[e].target.value); });
-    if (last.op == air::Op::trap || last.op == air::Op::unreachable || last.op == air::Op::resume) marks_[b] |= dead_end;
+    if (last.op == air::Op::trap || last.op == air::Op::unreachable || last.op == air::Op::resume)
+      marks_[b] |= dead_end;
     if (last.op == air::Op::invoke) marks_[succs.back()] |= unlikely;
   }
   succ_first.push_back(uint32_t(succs.size()));
   run(succ_first, succs, marks_);
 }
 
-void CfgAnalysis::run(std::span<const uint32_t> first, std::span<const uint32_t> targets, std::span<const uint8_t> marks) {
+void CfgAnalysis::run(std::span<const uint32_t> first, std::span<const uint32_t> targets,
+                      std::span<const uint8_t> marks) {
   build(first, targets);
   find_loops();
   find_cold(first, targets, marks);
@@ -84,9 +86,10 @@ void CfgAnalysis::find_loops() {
   }
 }
 
-// Cold: unlikely itself, or leads to nothing but cold blocks, or is dominated by a cold block. A function that as a whole leads to a
-// dead end (it never returns) is not cold for that: then only the dead ends themselves are.
-void CfgAnalysis::find_cold(std::span<const uint32_t> first, std::span<const uint32_t> targets, std::span<const uint8_t> marks) {
+// Cold: unlikely itself, or leads to nothing but cold blocks, or is dominated by a cold block. A function that as a
+// whole leads to a dead end (it never returns) is not cold for that: then only the dead ends themselves are.
+void CfgAnalysis::find_cold(std::span<const uint32_t> first, std::span<const uint32_t> targets,
+                            std::span<const uint8_t> marks) {
   const uint32_t n = uint32_t(rpo_number.size());
   cold.assign(n, 0);
   if (marks.empty() || n == 0) return;
@@ -120,7 +123,8 @@ void CfgAnalysis::estimate() {
     frequency[b] = by_depth[std::min<uint32_t>(depth[b], 5)];
     if (cold[b]) frequency[b] *= 1.0f / 128;
   }
-  // A block that its loop's latch does not need to pass through runs in some of the iterations only. Known for loops of one latch.
+  // A block that its loop's latch does not need to pass through runs in some of the iterations only. Known for loops of
+  // one latch.
   for (uint32_t l = 0; l < loops.size(); l++) {
     const uint32_t header = loops[l].header;
     uint32_t latch = none;
@@ -139,12 +143,13 @@ void CfgAnalysis::estimate() {
   }
 }
 
-// Each loop, and the function, is a list of its own blocks and inner loops in reverse postorder; the lists are flattened from the
-// outside in. Cold blocks are left out and follow at the end in the same order.
+// Each loop, and the function, is a list of its own blocks and inner loops in reverse postorder; the lists are
+// flattened from the outside in. Cold blocks are left out and follow at the end in the same order.
 void CfgAnalysis::lay_out() {
   const uint32_t n = uint32_t(rpo_number.size()), loop_count = uint32_t(loops.size());
   order.clear();
-  // Items: block b, or loop l as n + l. a_: next item in the list; b_: first, c_: last item by loop (function: loop_count).
+  // Items: block b, or loop l as n + l. a_: next item in the list; b_: first, c_: last item by loop (function:
+  // loop_count).
   a_.assign(n + loop_count, none);
   b_.assign(loop_count + 1, none);
   c_.assign(loop_count + 1, none);

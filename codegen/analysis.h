@@ -1,8 +1,9 @@
-// What selection and allocation want to know about a control-flow graph, in one cheap pass: reverse postorder, dominators, loops, which
-// blocks are cold, how often a block runs, and in which order to lay the blocks out.
+// What selection and allocation want to know about a control-flow graph, in one cheap pass: reverse postorder,
+// dominators, loops, which blocks are cold, how often a block runs, and in which order to lay the blocks out.
 //
-// No recursion and no memory per block on the heap: the vectors keep their capacity from function to function. Everything is linear
-// in blocks and edges in practice (dominators as in codegen/air/flow_tree.h, loops by collapsing inner ones first).
+// No recursion and no memory per block on the heap: the vectors keep their capacity from function to function.
+// Everything is linear in blocks and edges in practice (dominators as in codegen/air/flow_tree.h, loops by collapsing
+// inner ones first).
 #pragma once
 
 #include <cstdint>
@@ -26,22 +27,26 @@ class CfgAnalysis : public air::FlowTree {
   static constexpr uint8_t dead_end = 1,  // ends in trap, unreachable or resume: control does not go on from here
       unlikely = 2;                       // rarely reached (a landing pad)
 
-  // Block 0 is the entry. The successors of block b are targets[first[b]] .. targets[first[b + 1] - 1] (duplicates allowed; first has
-  // one entry more than there are blocks). `marks` is empty or has one entry a block.
+  // Block 0 is the entry. The successors of block b are targets[first[b]] .. targets[first[b + 1] - 1] (duplicates
+  // allowed; first has one entry more than there are blocks). `marks` is empty or has one entry a block.
   void run(std::span<const uint32_t> first, std::span<const uint32_t> targets, std::span<const uint8_t> marks = {});
   void run(const air::Function& fn);
 
-  // Results; valid until the next run. Blocks that cannot be reached have no number, no dominator and are not in `order`.
+  // Results; valid until the next run. Blocks that cannot be reached have no number, no dominator and are not in
+  // `order`.
   std::vector<uint32_t> succ_first, succs;  // the graph itself, when run() was given a function
   std::vector<CfgLoop> loops;               // inner loops before the loops that contain them
   std::vector<uint32_t> loop_of;            // by block: its innermost loop, or none
   std::vector<uint8_t> depth;               // by block: loops around it, at most 255
   std::vector<uint8_t> cold;                // by block
   std::vector<float> frequency;             // by block: estimated executions per call
-  std::vector<uint32_t> order;              // layout: every reachable block once, the entry first, loops contiguous, cold blocks last
+  std::vector<uint32_t>
+      order;  // layout: every reachable block once, the entry first, loops contiguous, cold blocks last
   bool reducible = true;                    // no retreating edge to a block that does not dominate its source
 
-  bool is_back_edge(uint32_t from, uint32_t to) const { return rpo_number[to] <= rpo_number[from] && dominates(to, from); }
+  bool is_back_edge(uint32_t from, uint32_t to) const {
+    return rpo_number[to] <= rpo_number[from] && dominates(to, from);
+  }
 
  private:
   void find_loops();

@@ -1,5 +1,6 @@
-// The record, in words: [sections, then of each {name, group, type, flags, entsize, align, bytes, places, names}]. A string or the
-// bytes are their length and the bytes packed little-endian; a list is its length and the items, each field a word, 64-bit ones two.
+// The record, in words: [sections, then of each {name, group, type, flags, entsize, align, bytes, places, names}]. A
+// string or the bytes are their length and the bytes packed little-endian; a list is its length and the items, each
+// field a word, 64-bit ones two.
 #include "codegen/asm_sections.h"
 
 #include <bit>
@@ -48,7 +49,8 @@ struct Reader {
 
 }  // namespace
 
-void write_asm_sections(std::span<const AsmSection> sections, std::vector<uint32_t>& extra, const std::function<void(uint32_t, uint32_t)>& label) {
+void write_asm_sections(std::span<const AsmSection> sections, std::vector<uint32_t>& extra,
+                        const std::function<void(uint32_t, uint32_t)>& label) {
   extra.push_back(uint32_t(sections.size()));
   for (const AsmSection& s : sections) {
     put_bytes(extra, s.name);
@@ -80,7 +82,8 @@ void write_asm_sections(std::span<const AsmSection> sections, std::vector<uint32
   }
 }
 
-bool read_asm_sections(std::span<const uint32_t> extra, uint32_t at, uint32_t count, size_t references, std::vector<AsmSection>& out) {
+bool read_asm_sections(std::span<const uint32_t> extra, uint32_t at, uint32_t count, size_t references,
+                       std::vector<AsmSection>& out) {
   out.clear();
   Reader in{extra, at};
   const uint32_t sections = in.count();
@@ -107,10 +110,12 @@ bool read_asm_sections(std::span<const uint32_t> extra, uint32_t at, uint32_t co
       const uint64_t low = in.word(), high = in.word();
       p.addend = int64_t(low | high << 32);
       if (p.target == AsmPlace::Target::name) p.name = in.bytes();
-      if (p.target > AsmPlace::Target::name || !std::has_single_bit(p.bytes) || p.bytes > 8 || p.offset > s.bytes.size() ||
-          s.bytes.size() - p.offset < p.bytes)
+      if (p.target > AsmPlace::Target::name || !std::has_single_bit(p.bytes) || p.bytes > 8 ||
+          p.offset > s.bytes.size() || s.bytes.size() - p.offset < p.bytes)
         in.ok = false;
-      const uint64_t limit = p.target == AsmPlace::Target::reference ? references : p.target == AsmPlace::Target::section ? sections : uint64_t{count} + 1;
+      const uint64_t limit = p.target == AsmPlace::Target::reference ? references
+                             : p.target == AsmPlace::Target::section ? sections
+                                                                     : uint64_t{count} + 1;
       if (p.index >= limit || p.minus > count) in.ok = false;
     }
     for (uint32_t k = 0, n = in.count(); k < n && in.ok; k++) {

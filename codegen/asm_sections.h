@@ -1,12 +1,14 @@
-// What a function's inline assembly puts into other sections (.pushsection): static keys, tables of patch sites, notes of probes.
+// What a function's inline assembly puts into other sections (.pushsection): static keys, tables of patch sites, notes
+// of probes.
 //
-// Such bytes belong to the function: they exist when its text does, and may hold addresses of labels in it, which only emit knows. So
-// they travel with the MIR, as a record in `extra`, in terms of no target: labels of the text as MIR indices, symbols as the function's
-// references (or by name, where the module has no such symbol), other places as offsets in the sections themselves. The linker turns
-// the record into sections like those of an object file; NativeTarget::label_offsets() completes the addresses.
+// Such bytes belong to the function: they exist when its text does, and may hold addresses of labels in it, which only
+// emit knows. So they travel with the MIR, as a record in `extra`, in terms of no target: labels of the text as MIR
+// indices, symbols as the function's references (or by name, where the module has no such symbol), other places as
+// offsets in the sections themselves. The linker turns the record into sections like those of an object file;
+// NativeTarget::label_offsets() completes the addresses.
 //
-// A function that has such a record carries the flag draft_flags::has_asm_sections (codegen/target.h), and the last word of
-// its `extra` is the index of the record, so that nobody else looks for one.
+// A function that has such a record carries the flag draft_flags::has_asm_sections (codegen/target.h), and the last
+// word of its `extra` is the index of the record, so that nobody else looks for one.
 #pragma once
 
 #include <cstdint>
@@ -55,10 +57,13 @@ struct AsmSection {
   std::vector<AsmName> names;
 };
 
-// Appends the record to `extra`. `label(word, index)` is told each word that holds a MIR index, so that a writer whose labels are not
-// placed yet can fill it in later.
-void write_asm_sections(std::span<const AsmSection> sections, std::vector<uint32_t>& extra, const std::function<void(uint32_t word, uint32_t label)>& label);
-// Reads the record at extra[at]. False: it is damaged. `count` and `references` are the function's numbers of instructions and references.
-bool read_asm_sections(std::span<const uint32_t> extra, uint32_t at, uint32_t count, size_t references, std::vector<AsmSection>& out);
+// Appends the record to `extra`. `label(word, index)` is told each word that holds a MIR index, so that a writer whose
+// labels are not placed yet can fill it in later.
+void write_asm_sections(std::span<const AsmSection> sections, std::vector<uint32_t>& extra,
+                        const std::function<void(uint32_t word, uint32_t label)>& label);
+// Reads the record at extra[at]. False: it is damaged. `count` and `references` are the function's numbers of
+// instructions and references.
+bool read_asm_sections(std::span<const uint32_t> extra, uint32_t at, uint32_t count, size_t references,
+                       std::vector<AsmSection>& out);
 
 }  // namespace lode::codegen

@@ -1,6 +1,6 @@
-// The encodings are those that gcc and clang use for x86-64 PIC: everything is relative to the function or the place, so one form serves all
-// kinds of output. Types are reached through pointers (GOT slots, or words that stand for them in objects), because a
-// typeinfo may be in another library.
+// The encodings are those that gcc and clang use for x86-64 PIC: everything is relative to the function or the place,
+// so one form serves all kinds of output. Types are reached through pointers (GOT slots, or words that stand for them
+// in objects), because a typeinfo may be in another library.
 #include "codegen/exception_table.h"
 
 #include <algorithm>
@@ -42,7 +42,8 @@ int32_t ExceptionActions::filter(std::span<const uint32_t> list) {
 uint32_t ExceptionActions::action(std::span<const int32_t> chain) {
   uint32_t next = 0;
   for (size_t k = chain.size(); k-- > 0;) {
-    auto known = std::find_if(records_.begin(), records_.end(), [&](const Record& r) { return r.filter == chain[k] && r.next == next; });
+    auto known = std::find_if(records_.begin(), records_.end(),
+                              [&](const Record& r) { return r.filter == chain[k] && r.next == next; });
     if (known != records_.end()) {
       next = known->at;
       continue;
@@ -66,7 +67,8 @@ bool build_exception_table(std::span<const uint32_t> extra, uint32_t at, uint32_
   const uint64_t calls = head[0], types = head[1], action_bytes = head[2], filter_bytes = head[3];
   out.personality = head[4];
   const uint64_t action_words = (action_bytes + 3) / 4, filter_words = (filter_bytes + 3) / 4;
-  if (exception_header_words + exception_call_words * calls + types + action_words + filter_words > extra.size() - at) return false;
+  if (exception_header_words + exception_call_words * calls + types + action_words + filter_words > extra.size() - at)
+    return false;
   if (out.personality >= references) return false;
   const uint32_t* call = head + exception_header_words;
   const uint32_t* type = call + exception_call_words * calls;
@@ -109,7 +111,8 @@ bool build_exception_table(std::span<const uint32_t> extra, uint32_t at, uint32_
   tail.insert(tail.end(), sites.begin(), sites.end());
   for (uint64_t k = 0; k < action_bytes; k++) tail.push_back(uint8_t(action[k / 4] >> 8 * (k % 4)));
   if (typed) {
-    // The types' end counts from behind this number, and the types are aligned: the padding and the number's size depend on each other.
+    // The types' end counts from behind this number, and the types are aligned: the padding and the number's size
+    // depend on each other.
     uint64_t padding = 0;
     for (unsigned size = 1;; size++) {
       padding = align_up(b.size() + size + tail.size(), ExceptionTable::align) - (b.size() + size + tail.size());

@@ -1,13 +1,14 @@
 // Frame layout: see frame.h for the picture.
 //
-// Slots are sorted: by zone; in a zone small ones (up to 64 bytes) before large ones, so that arrays do not push scalars out of reach of short displacements;
-// in each group by alignment, largest first, which leaves no padding between slots whose sizes are multiples of their alignments; then by
-// weight, size and index, so that the order is always the same.
+// Slots are sorted: by zone; in a zone small ones (up to 64 bytes) before large ones, so that arrays do not push
+// scalars out of reach of short displacements; in each group by alignment, largest first, which leaves no padding
+// between slots whose sizes are multiples of their alignments; then by weight, size and index, so that the order is
+// always the same.
 //
-// A frame whose slots want more than the ABI's stack alignment has its stack pointer masked. From there on the distance to the incoming
-// arguments is unknown: those are reached from the frame pointer, the slots from the stack pointer, never the other way round. With
-// dynamic allocas the stack pointer moves, and slots are reached from the frame pointer, unless the mask made
-// that distance unknown too; then a third register keeps the stack pointer's value.
+// A frame whose slots want more than the ABI's stack alignment has its stack pointer masked. From there on the distance
+// to the incoming arguments is unknown: those are reached from the frame pointer, the slots from the stack pointer,
+// never the other way round. With dynamic allocas the stack pointer moves, and slots are reached from the frame
+// pointer, unless the mask made that distance unknown too; then a third register keeps the stack pointer's value.
 #include "codegen/frame.h"
 
 #include <algorithm>

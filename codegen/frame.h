@@ -7,8 +7,8 @@
 //   [gap, if the stack pointer is aligned by a mask]
 //   adjustment: slots, then the outgoing argument area   <- stack pointer in the body, offset 0
 //
-// The body names slots by index; the layout gives each an offset from a base register. Deciding is separate from emitting: the same
-// input gives the same layout, any number of times, and the input is not changed.
+// The body names slots by index; the layout gives each an offset from a base register. Deciding is separate from
+// emitting: the same input gives the same layout, any number of times, and the input is not changed.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@
 
 namespace lode::codegen {
 
-// Slots of a zone lie above those of lower zones, whatever their sizes: from the stack pointer upwards, towards a stack protector's
-// canary (codegen/stack_protection.h).
+// Slots of a zone lie above those of lower zones, whatever their sizes: from the stack pointer upwards, towards a stack
+// protector's canary (codegen/stack_protection.h).
 enum class SlotZone : uint8_t { rest, address_taken, small_array, large_array, canary };
 
 struct FrameSlot {
@@ -39,7 +39,8 @@ struct FrameInput {
   uint32_t entry_bytes = 8;
   uint32_t fp_bytes = 8;         // what saving the frame pointer takes, when it is used
   uint32_t saved_bytes = 0;      // without the frame pointer
-  uint32_t red_zone = 0;         // bytes below the stack pointer that a function without calls may use unadjusted (SysV x86_64: 128)
+  uint32_t red_zone =
+      0;  // bytes below the stack pointer that a function without calls may use unadjusted (SysV x86_64: 128)
   bool has_calls = false;
   bool dynamic_alloca = false;   // the body moves the stack pointer
   bool force_frame_pointer = false;
@@ -48,7 +49,8 @@ struct FrameInput {
 enum class FrameBase : uint8_t {
   stack_pointer,
   frame_pointer,
-  base_pointer,  // a third register, set to the stack pointer at the prologue's end: only where dynamic_alloca and over-alignment meet
+  base_pointer,  // a third register, set to the stack pointer at the prologue's end: only where dynamic_alloca and
+                 // over-alignment meet
 };
 
 struct FrameLayout {
@@ -56,8 +58,9 @@ struct FrameLayout {
   FrameBase slot_base = FrameBase::stack_pointer;
   FrameBase incoming_base = FrameBase::stack_pointer;
   int32_t incoming_offset = 0;        // of the first incoming stack argument, from incoming_base
-  uint32_t adjustment = 0;            // bytes to subtract from the stack pointer behind the pushes (and behind the mask)
-  uint32_t align_mask_log2 = 0;       // not 0: the stack pointer is rounded down to a multiple of 2^this before the adjustment
+  uint32_t adjustment = 0;  // bytes to subtract from the stack pointer behind the pushes (and behind the mask)
+  uint32_t align_mask_log2 =
+      0;  // not 0: the stack pointer is rounded down to a multiple of 2^this before the adjustment
   bool uses_frame_pointer = false;
 };
 

@@ -1,13 +1,14 @@
 // The register allocator's main line: liveness, live ranges, coalescing, assignment by weight.
 //
-//  1. Liveness (regalloc_liveness.cpp) by bit sets over the registers that occur in several blocks. -O0 code has none of these.
-//  2. Ranges (regalloc_ranges.cpp): one backward pass makes sorted segment lists, and marks in the occupancy table what physical
-//     registers and call clobbers take.
-//  3. Coalescing. Copies in order of frequency: two ranges that do not meet become one. Not where control may come back a second time:
-//     the range that ends at the copy may be wanted again then, with what it held.
-//  4. Assignment. In order of weight (frequency of use / length), in buckets, each range takes the best register that is free in
-//     all of it: a hint's, then the target's order of preference; a callee-saved register that the function does not use yet must be worth
-//     saving.
+//  1. Liveness (regalloc_liveness.cpp) by bit sets over the registers that occur in several blocks. -O0 code has none
+//     of these.
+//  2. Ranges (regalloc_ranges.cpp): one backward pass makes sorted segment lists, and marks in the occupancy table what
+//     physical registers and call clobbers take.
+//  3. Coalescing. Copies in order of frequency: two ranges that do not meet become one. Not where control may come back
+//     a second time: the range that ends at the copy may be wanted again then, with what it held.
+//  4. Assignment. In order of weight (frequency of use / length), in buckets, each range takes the best register that
+//     is free in all of it: a hint's, then the target's order of preference; a callee-saved register that the function
+//     does not use yet must be worth saving.
 //  5. What found no register is spilled (regalloc_spill.cpp); copies become moves (regalloc_moves.cpp).
 #include "codegen/regalloc.h"
 
@@ -158,7 +159,8 @@ void RegisterAllocator::State::coalesce() {
   for (uint32_t k = 0; k < 256; k++) count[k + 1] += count[k];
   order.resize(copies.size());
   for (uint32_t k = uint32_t(copies.size()); k-- > 0;) order[count[bucket(copies[k].frequency)]++] = k;
-  // Long segment lists are compared and merged only while there is a budget: in a large function this would become quadratic.
+  // Long segment lists are compared and merged only while there is a budget: in a large function this would become
+  // quadratic.
   constexpr uint32_t few_segments = 32;
   uint64_t budget = 20000 + 30 * uint64_t{segments.size()};
   for (uint32_t k : order) {
@@ -208,8 +210,8 @@ uint8_t RegisterAllocator::State::choose(const Interval& it, uint64_t mask) cons
   return Interval::no_reg;
 }
 
-// What it costs to live in a register that calls destroy: a load behind each of them and a store for each definition or each call. The
-// register that costs least goes to `best`, as a mask.
+// What it costs to live in a register that calls destroy: a load behind each of them and a store for each definition or
+// each call. The register that costs least goes to `best`, as a mask.
 float RegisterAllocator::State::cost_around_calls(const Interval& it, uint64_t reg_mask, uint64_t& best) const {
   float all = 0;
   uint64_t touched = 0;
@@ -217,7 +219,8 @@ float RegisterAllocator::State::cost_around_calls(const Interval& it, uint64_t r
   for (uint32_t s = it.first_segment; s != none; s = segments[s].next) {
     // Calls in [from, to), which are sorted downwards.
     const Segment& segment = segments[s];
-    auto at = std::upper_bound(calls.begin(), calls.end(), segment.to, [](Point p, const Call& c) { return p > 2 * c.inst + 1; });
+    auto at = std::upper_bound(calls.begin(), calls.end(), segment.to,
+                               [](Point p, const Call& c) { return p > 2 * c.inst + 1; });
     for (; at != calls.end() && 2 * at->inst + 1 >= segment.from; ++at) {
       if (!(at->mask & reg_mask)) continue;
       if (!(reg_mask & ~at->mask)) all += at->frequency;

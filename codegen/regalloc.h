@@ -1,11 +1,13 @@
 // Register allocation over whole live ranges, for native targets.
 //
-// Requires VCode with the invariants of vcode.h. Leaves true: every operand has a location (a physical register, or a spill slot
-// where the operand allows it); executing the edits between the instructions makes each value stand where its reader looks.
+// Requires VCode with the invariants of vcode.h. Leaves true: every operand has a location (a physical register, or a
+// spill slot where the operand allows it); executing the edits between the instructions makes each value stand where
+// its reader looks.
 //
-// Values that span blocks and loops stay in registers by weight (uses x block frequency / length of the live range); copies, block
-// parameters and two-address operands are coalesced where the live ranges do not meet; a value that finds no register gets one
-// home in the frame, and pieces of its range (per block, between calls) get registers of their own where there are some.
+// Values that span blocks and loops stay in registers by weight (uses x block frequency / length of the live range);
+// copies, block parameters and two-address operands are coalesced where the live ranges do not meet; a value that finds
+// no register gets one home in the frame, and pieces of its range (per block, between calls) get registers of their own
+// where there are some.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +25,11 @@ struct RegisterInfo {
   std::span<const uint8_t> gp_order, fp_order;   // numbers as in Reg: 0..31 gp, 32..63 fp
   uint64_t callee_saved = 0;                     // bit r: the function has to save r before it uses it
   std::span<const uint64_t> clobbers;            // by VInst clobber index; [0] is 0
-  uint8_t fp_scratch = 63;                       // never allocated; carries slot-to-slot moves and breaks cycles of fp moves
-  bool gp_exchange = true;                       // the target can exchange two gp registers (else cycles go through gp_scratch)
+  uint8_t fp_scratch = 63;  // never allocated; carries slot-to-slot moves and breaks cycles of fp moves
+  bool gp_exchange = true;  // the target can exchange two gp registers (else cycles go through gp_scratch)
   // false: no place in the frame is ever that of two values, not even after each other (functions that call setjmp)
   bool share_homes = true;
-  uint32_t liveness_limit = 1 << 21;             // words of memory beyond which liveness is found for some registers at a time
+  uint32_t liveness_limit = 1 << 21;  // words of memory beyond which liveness is found for some registers at a time
   uint8_t gp_scratch = 255;                      // never allocated, or 255: slot-to-slot moves then use fp_scratch
 };
 
@@ -41,7 +43,8 @@ struct Location {
 };
 
 enum class EditKind : uint8_t {
-  move,      // dst <- src; register to register of one class or across (as fp_scratch does), register to slot, slot to register
+  move,      // dst <- src; register to register of one class or across (as fp_scratch does), register to slot, slot to
+             // register
   exchange,  // swap two gp registers
   remat,     // issue instruction `src.value` again, with its def in dst (a register)
 };
@@ -64,9 +67,11 @@ struct Allocation {
   std::vector<Edit> edits;          // sorted by before_inst; edits at one place are in order of execution
   std::vector<SpillSlot> slots;
   uint64_t used = 0;                // physical registers that are written anywhere (callee-saved ones must be saved)
-  // A copy or parallel_copy instruction yields no code of its own: its moves stand among the edits (none when coalesced).
+  // A copy or parallel_copy instruction yields no code of its own: its moves stand among the edits (none when
+  // coalesced).
   uint32_t spilled = 0, coalesced = 0;  // statistics
-  // One instruction wants more registers than there are (possible with inline assembly only): the result must not be used.
+  // One instruction wants more registers than there are (possible with inline assembly only): the result must not be
+  // used.
   bool failed = false;
 
   void clear();
@@ -84,8 +89,8 @@ class RegisterAllocator {
   std::unique_ptr<State> state_;
 };
 
-// Debug aid and test oracle: checks by abstract interpretation that every operand reads the value that VCode says. Returns an empty
-// string, or what is wrong.
+// Debug aid and test oracle: checks by abstract interpretation that every operand reads the value that VCode says.
+// Returns an empty string, or what is wrong.
 std::string check_allocation(const VCode& code, const RegisterInfo& info, const Allocation& allocation);
 
 }  // namespace lode::codegen

@@ -1,10 +1,11 @@
 // The allocator's oracle: abstract interpretation of VCode and edits side by side.
 //
-// For each location the state keeps the set of registers of the VCode (virtual ones, and physical ones as variables of their own) whose
-// present value stands there, each with the number of its low bytes that arrived. Definitions remove a register everywhere and put it
-// where the operand says; edits copy sets and cut the values to the edit's width; where blocks meet, sets are intersected until nothing
-// changes. An operand is right when its register is in the set of its location with all the bytes it has. On a path
-// where a register has not been defined, any location holds it: one more set, behind the locations', has those.
+// For each location the state keeps the set of registers of the VCode (virtual ones, and physical ones as variables of
+// their own) whose present value stands there, each with the number of its low bytes that arrived. Definitions remove a
+// register everywhere and put it where the operand says; edits copy sets and cut the values to the edit's width; where
+// blocks meet, sets are intersected until nothing changes. An operand is right when its register is in the set of its
+// location with all the bytes it has. On a path where a register has not been defined, any location holds it: one more
+// set, behind the locations', has those.
 #include <algorithm>
 #include <bit>
 
@@ -64,11 +65,14 @@ struct Checker {
 
   uint8_t bytes_of(Reg r) const { return r.is_virtual() ? code.vregs[r.index()].bytes : r.value < 32 ? 8 : 16; }
   bool known(Location l) const { return l.value < locations(); }
-  bool slot_wide_enough(Location l, unsigned bytes) const { return !l.is_slot() || alloc.slots[l.slot_index()].bytes >= bytes; }
+  bool slot_wide_enough(Location l, unsigned bytes) const {
+    return !l.is_slot() || alloc.slots[l.slot_index()].bytes >= bytes;
+  }
 
   bool run_edit(const Edit& e, std::vector<Set>& state) {
     if (!known(e.dst)) return fail(e.before_inst, "edit of an unknown location");
-    if (!e.dst.is_slot() && !(alloc.used >> e.dst.value & 1)) return fail(e.before_inst, "edit writes a register not in `used`");
+    if (!e.dst.is_slot() && !(alloc.used >> e.dst.value & 1))
+      return fail(e.before_inst, "edit writes a register not in `used`");
     if (!slot_wide_enough(e.dst, e.bytes)) return fail(e.before_inst, "edit writes beyond its slot");
     switch (e.kind) {
       case EditKind::move:
@@ -78,7 +82,8 @@ struct Checker {
         state[e.dst.value] = cut(state[e.src.value], e.bytes);
         return true;
       case EditKind::exchange:
-        if (!known(e.src) || e.dst.value >= 32 || e.src.value >= 32 || !info.gp_exchange) return fail(e.before_inst, "bad exchange");
+        if (!known(e.src) || e.dst.value >= 32 || e.src.value >= 32 || !info.gp_exchange)
+          return fail(e.before_inst, "bad exchange");
         if (!(alloc.used >> e.src.value & 1)) return fail(e.before_inst, "edit writes a register not in `used`");
         state[e.dst.value] = cut(state[e.dst.value], e.bytes);
         state[e.src.value] = cut(state[e.src.value], e.bytes);
@@ -129,13 +134,15 @@ struct Checker {
           return fail(i, name(r.value) + " in a register of the wrong class, or a reserved one");
       }
       if (!slot_wide_enough(at[k], r.is_virtual() ? code.vregs[r.index()].bytes : 1)) return fail(i, "slot too small");
-      if (ops[k].writes() && !at[k].is_slot() && !(alloc.used >> at[k].value & 1)) return fail(i, "`used` lacks a register");
+      if (ops[k].writes() && !at[k].is_slot() && !(alloc.used >> at[k].value & 1))
+        return fail(i, "`used` lacks a register");
       if (ops[k].reads() && !contains(state.back(), r.value)) {
         const unsigned held = bytes_in(state[at[k].value], r.value);
         if (held == 0) return fail(i, place(at[k]) + " does not hold " + name(r.value));
         if (held < bytes_of(r)) return fail(i, place(at[k]) + " holds only part of " + name(r.value));
       }
-      if (ops[k].role() == Role::use_late && !at[k].is_slot() && clobbers >> at[k].value & 1) return fail(i, "late use is clobbered");
+      if (ops[k].role() == Role::use_late && !at[k].is_slot() && clobbers >> at[k].value & 1)
+        return fail(i, "late use is clobbered");
     }
     if (in_slots > 1) return fail(i, "more than one operand in a slot");
     if (clobbers & ~alloc.used) return fail(i, "`used` lacks a clobbered register");
@@ -144,11 +151,14 @@ struct Checker {
       for (uint32_t j = 0; j < count; j++) {
         if (j == k || at[j] != at[k]) continue;
         if (ops[j].writes() && !(ops[j].reg() == ops[k].reg())) return fail(i, "two results in one place");
-        if (ops[j].role() == Role::use_late && ops[k].role() != Role::mod) return fail(i, "a result in the place of a late use");
-        if (ops[j].role() == Role::use_late && !(ops[j].reg() == ops[k].reg())) return fail(i, "a result in the place of a late use");
+        if (ops[j].role() == Role::use_late && ops[k].role() != Role::mod)
+          return fail(i, "a result in the place of a late use");
+        if (ops[j].role() == Role::use_late && !(ops[j].reg() == ops[k].reg()))
+          return fail(i, "a result in the place of a late use");
         if (ops[k].role() == Role::def_early && ops[j].reads()) return fail(i, "an early result in the place of a use");
       }
-      if (!at[k].is_slot() && clobbers >> at[k].value & 1 && ops[k].reg().is_virtual()) return fail(i, "result in a clobbered register");
+      if (!at[k].is_slot() && clobbers >> at[k].value & 1 && ops[k].reg().is_virtual())
+        return fail(i, "result in a clobbered register");
     }
 
     if (copy) {
@@ -157,7 +167,8 @@ struct Checker {
         if (to == from || contains(state.back(), from.value)) continue;
         const unsigned arrived = bytes_in(state[at[k].value], from.value);
         if (arrived == 0) return fail(i, place(at[k]) + " does not get " + name(from.value));
-        if (arrived < std::min(bytes_of(to), bytes_of(from))) return fail(i, place(at[k]) + " gets only part of " + name(from.value));
+        if (arrived < std::min(bytes_of(to), bytes_of(from)))
+          return fail(i, place(at[k]) + " gets only part of " + name(from.value));
       }
       for (Set& s : state) {
         Set fresh;
@@ -192,7 +203,8 @@ struct Checker {
     std::vector<std::vector<Set>> entry(code.blocks.size());
     std::vector<bool> reached(code.blocks.size()), queued(code.blocks.size());
     entry[0].resize(locations() + 1);
-    for (uint32_t v = 0; v < code.vregs.size(); v++) entry[0].back().push_back({Reg::virt(v).value, code.vregs[v].bytes});
+    for (uint32_t v = 0; v < code.vregs.size(); v++)
+      entry[0].back().push_back({Reg::virt(v).value, code.vregs[v].bytes});
     for (unsigned r = 0; r < 64; r++)
       if (code.entry_defs >> r & 1) entry[0][r] = {{r, bytes_of(Reg{r})}};
     reached[0] = true;
@@ -232,7 +244,8 @@ struct Checker {
             const Set &here = state[l], &there = entry[s][l];
             Set both;
             for (const Held& x : here)
-              if (const unsigned bytes = bytes_in(there, x.reg)) both.push_back({x.reg, std::min(x.bytes, uint8_t(bytes))});
+              if (const unsigned bytes = bytes_in(there, x.reg))
+                both.push_back({x.reg, std::min(x.bytes, uint8_t(bytes))});
             if (!last) {
               for (const Held& x : here)
                 if (contains(undefined_there, x.reg)) insert(both, x);

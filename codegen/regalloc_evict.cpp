@@ -1,9 +1,10 @@
 // Ranges that give up their register for others.
 //
-// Assignment goes by weight / length, so short ranges come first and fit into few registers. What they break is a long range that is
-// used all over the function: it loses to a handful of short ones that lie in its way. Such a range may displace them when it
-// weighs clearly more than all of them together; they then look for another register, and are spilled if there is none. The weight in registers
-// grows with each step, so this ends; a budget of steps keeps it from costing more than it is worth.
+// Assignment goes by weight / length, so short ranges come first and fit into few registers. What they break is a long
+// range that is used all over the function: it loses to a handful of short ones that lie in its way. Such a range may
+// displace them when it weighs clearly more than all of them together; they then look for another register, and are
+// spilled if there is none. The weight in registers grows with each step, so this ends; a budget of steps keeps it from
+// costing more than it is worth.
 //
 // The second kind serves a spilled value that must have a register around one instruction.
 #include <algorithm>
@@ -27,7 +28,8 @@ bool RegisterAllocator::State::displace(uint32_t v) {
   auto meets = [&](const Interval& other) {
     for (uint32_t s = other.first_segment; s != none; s = segments[s].next) {
       if (segments[s].from >= flat.back().to) return false;
-      auto at = std::upper_bound(flat.begin(), flat.end(), segments[s].from, [](Point p, const Segment& x) { return p < x.to; });
+      auto at = std::upper_bound(flat.begin(), flat.end(), segments[s].from,
+                                 [](Point p, const Segment& x) { return p < x.to; });
       if (at != flat.end() && at->from < segments[s].to) return true;
     }
     return false;
@@ -70,7 +72,8 @@ bool RegisterAllocator::State::displace(uint32_t v) {
 // All points of a range, whether or not a register is left.
 Occupancy::Masks RegisterAllocator::State::taken_entirely(const Interval& it) const {
   Occupancy::Masks mask;
-  for (uint32_t s = it.first_segment; s != none; s = segments[s].next) mask |= occupancy.in(segments[s].from, segments[s].to);
+  for (uint32_t s = it.first_segment; s != none; s = segments[s].next)
+    mask |= occupancy.in(segments[s].from, segments[s].to);
   return mask;
 }
 
@@ -84,9 +87,11 @@ uint64_t RegisterAllocator::State::fixed_in(const Interval& it) {
   uint64_t mask = 0;
   for (uint32_t s = it.first_segment; s != none; s = segments[s].next) {
     const Segment& x = segments[s];
-    // Sorted downwards by `from`: first those that start within the segment, groups of them at once, then those that reach into it. Each
-    // lies within one block, so what starts far in front of a segment has ended before it.
-    size_t at = size_t(std::upper_bound(fixed.begin(), fixed.end(), x.to, [](Point p, const Fixed& f) { return p > f.from; }) - fixed.begin());
+    // Sorted downwards by `from`: first those that start within the segment, groups of them at once, then those that
+    // reach into it. Each lies within one block, so what starts far in front of a segment has ended before it.
+    size_t at =
+        size_t(std::upper_bound(fixed.begin(), fixed.end(), x.to, [](Point p, const Fixed& f) { return p > f.from; }) -
+               fixed.begin());
     while (at < fixed.size() && fixed[at].from >= x.from) {
       if (at % group == 0 && at + group <= fixed.size() && fixed[at + group - 1].from >= x.from) {
         mask |= fixed_groups[at / group];
@@ -108,9 +113,11 @@ void RegisterAllocator::State::find_holders() {
   for (uint32_t v = 0; v < intervals.size(); v++) {
     const Interval& it = intervals[v];
     if (it.parent != v || it.reg == Interval::no_reg || it.length == 0) continue;
-    for (uint32_t s = it.first_segment; s != none; s = segments[s].next) holders[it.reg].push_back({segments[s].from, segments[s].to, v});
+    for (uint32_t s = it.first_segment; s != none; s = segments[s].next)
+      holders[it.reg].push_back({segments[s].from, segments[s].to, v});
   }
-  for (auto& list : holders) std::sort(list.begin(), list.end(), [](const Holder& a, const Holder& b) { return a.from < b.from; });
+  for (auto& list : holders)
+    std::sort(list.begin(), list.end(), [](const Holder& a, const Holder& b) { return a.from < b.from; });
 }
 
 uint8_t RegisterAllocator::State::evict(RegClass cls, Point from, Point to) {

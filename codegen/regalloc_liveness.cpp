@@ -1,12 +1,12 @@
 // Liveness.
 //
-// A first pass finds the registers that are read in a block before that block defines them: only those are live across blocks and get a bit.
-// Their live-in sets are the least solution of the usual equations, found by sweeps over the blocks backwards, each block again only
-// when a successor has changed.
+// A first pass finds the registers that are read in a block before that block defines them: only those are live across
+// blocks and get a bit. Their live-in sets are the least solution of the usual equations, found by sweeps over the
+// blocks backwards, each block again only when a successor has changed.
 //
-// The sets of all registers in all blocks are quadratic in the size of the function. Beyond a limit they are therefore found for some
-// hundred registers at a time, neighbours in the code, in the blocks that these reach and no others; what is kept is who lives on
-// one side only of the border between two blocks.
+// The sets of all registers in all blocks are quadratic in the size of the function. Beyond a limit they are therefore
+// found for some hundred registers at a time, neighbours in the code, in the blocks that these reach and no others;
+// what is kept is who lives on one side only of the border between two blocks.
 #include <algorithm>
 #include <bit>
 
@@ -89,7 +89,8 @@ void RegisterAllocator::State::find_liveness() {
     for (uint32_t b = blocks; b-- > 0;) {
       const VBlock& block = code->blocks[b];
       bool due = false;
-      for (uint32_t k = 0; k < block.succ_count; k++) due |= changed_at[code->successors[block.succs + k]] > computed_at[b];
+      for (uint32_t k = 0; k < block.succ_count; k++)
+        due |= changed_at[code->successors[block.succs + k]] > computed_at[b];
       if (!due) continue;
       clock++;
       computed_at[b] = clock;
@@ -98,7 +99,8 @@ void RegisterAllocator::State::find_liveness() {
       uint64_t grown = 0;
       for (uint32_t k = 0; k < block.succ_count; k += 2) {  // two successors at a time
         const uint64_t* next = live_in.data() + size_t{code->successors[block.succs + k]} * words;
-        const uint64_t* other = k + 1 < block.succ_count ? live_in.data() + size_t{code->successors[block.succs + k + 1]} * words : next;
+        const uint64_t* other =
+            k + 1 < block.succ_count ? live_in.data() + size_t{code->successors[block.succs + k + 1]} * words : next;
         for (uint32_t w = 0; w < words; w++) {
           const uint64_t more = (next[w] | other[w]) & ~def[w] & ~in[w];
           in[w] |= more;
@@ -115,9 +117,9 @@ void RegisterAllocator::State::find_liveness() {
     if (live_in[w]) trim_undefined(w, exposed);
 }
 
-// Some registers of word w are not defined on every path (block parameters that one edge leaves undefined): they are not live where no
-// definition has been passed, except where they are read all the same. Turns `defined` into what some path has defined at the
-// block's end.
+// Some registers of word w are not defined on every path (block parameters that one edge leaves undefined): they are
+// not live where no definition has been passed, except where they are read all the same. Turns `defined` into what some
+// path has defined at the block's end.
 void RegisterAllocator::State::trim_undefined(uint32_t w, std::span<const BlockAndReg> exposed_here) {
   const uint32_t blocks = uint32_t(code->blocks.size());
   undefined = true;
@@ -140,7 +142,8 @@ void RegisterAllocator::State::trim_undefined(uint32_t w, std::span<const BlockA
     defined[size_t{b} * words + w] |= reached[b];
   }
   for (const BlockAndReg& e : exposed_here)
-    if (last_use[e.vreg] / 64 == first_word + w) live_in[size_t{e.block} * words + w] |= uint64_t{1} << (last_use[e.vreg] & 63);
+    if (last_use[e.vreg] / 64 == first_word + w)
+      live_in[size_t{e.block} * words + w] |= uint64_t{1} << (last_use[e.vreg] & 63);
   undefined_words.push_back(w);
 }
 
@@ -155,7 +158,8 @@ void RegisterAllocator::State::find_live_out(uint32_t b) {
   for (uint32_t w : undefined_words) live_out[w] &= defined[size_t{b} * words + w];
 }
 
-// The same some words at a time. `due`: blocks to look at, of which the last goes first; `touched`: those whose sets are not empty.
+// The same some words at a time. `due`: blocks to look at, of which the last goes first; `touched`: those whose sets
+// are not empty.
 void RegisterAllocator::State::find_borders(uint32_t all) {
   const uint32_t blocks = uint32_t(code->blocks.size());
   words = some_words;
@@ -190,7 +194,8 @@ void RegisterAllocator::State::find_borders(uint32_t all) {
     };
     auto in_step = [&](const BlockAndReg& e) { return last_use[e.vreg] / 64 < first_word + some_words; };
     const size_t exposed_begin = next_exposed;
-    for (; next_def < other_defs.size() && in_step(other_defs[next_def]); next_def++) set(defined, other_defs[next_def]);
+    for (; next_def < other_defs.size() && in_step(other_defs[next_def]); next_def++)
+      set(defined, other_defs[next_def]);
     for (; next_exposed < exposed.size() && in_step(exposed[next_exposed]); next_exposed++) {
       const BlockAndReg& e = exposed[next_exposed];
       set(live_in, e);

@@ -1,17 +1,17 @@
 // From locations to edits: copies and parallel copies become sequences of moves, and all edits are put in order.
 //
-// A parallel copy is a graph with one edge into each destination. Moves whose destination nobody still has to read go first; what
-// remains are plain cycles, which exchanges, a scratch register or, where slots take part, a slot of their own resolve. The values of
-// one cycle may differ in width: a value that passes a register on its way round is carried whole, so each exchange, and the
-// register or slot that keeps the first value, has the width of the widest.
+// A parallel copy is a graph with one edge into each destination. Moves whose destination nobody still has to read go
+// first; what remains are plain cycles, which exchanges, a scratch register or, where slots take part, a slot of their
+// own resolve. The values of one cycle may differ in width: a value that passes a register on its way round is carried
+// whole, so each exchange, and the register or slot that keeps the first value, has the width of the widest.
 #include <algorithm>
 
 #include "codegen/regalloc_state.h"
 
 namespace lode::codegen {
 
-void RegisterAllocator::State::edit(uint32_t before, Phase phase, EditKind kind, RegClass cls, unsigned bytes, Location dst,
-                                    Location src) {
+void RegisterAllocator::State::edit(uint32_t before, Phase phase, EditKind kind, RegClass cls, unsigned bytes,
+                                    Location dst, Location src) {
   // A move from slot to slot goes through a scratch register.
   if (kind == EditKind::move && dst.is_slot() && src.is_slot()) {
     if (dst == src) return;
@@ -39,7 +39,9 @@ void RegisterAllocator::State::resolve_copies() {
       const Location dst = out->operands[at + k], src = out->operands[at + k + 1];
       if (dst == src) continue;
       auto bytes_of = [&](Reg r) { return r.is_virtual() ? code->vregs[r.index()].bytes : uint8_t(0); };
-      auto class_of = [&](Reg r) { return r.is_virtual() ? code->vregs[r.index()].cls : r.value < 32 ? RegClass::gp : RegClass::fp; };
+      auto class_of = [&](Reg r) {
+        return r.is_virtual() ? code->vregs[r.index()].cls : r.value < 32 ? RegClass::gp : RegClass::fp;
+      };
       uint8_t bytes = std::max(bytes_of(ops[k].reg()), bytes_of(ops[k + 1].reg()));
       const RegClass cls = class_of(ops[k].reg());
       if (bytes == 0) bytes = cls == RegClass::gp ? 8 : 16;
@@ -56,7 +58,8 @@ void RegisterAllocator::State::sequence_moves(uint32_t before) {
     else if (m.src.is_slot()) bytes = std::min(bytes, slot_bytes(m.src));
     edit(before, phase_copy, EditKind::move, m.cls, bytes, m.dst, m.src);
   };
-  // Values that are made again write registers and read nothing: they come last, in registers that no move reads any more.
+  // Values that are made again write registers and read nothing: they come last, in registers that no move reads any
+  // more.
   size_t rematted = 0;
   for (size_t k = 0; k < moves.size(); k++) {
     if (moves[k].src.value & remat_location) std::swap(moves[k], moves[rematted++]);

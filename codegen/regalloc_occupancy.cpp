@@ -1,5 +1,5 @@
-// The table of taken registers by program point. A range that covers a whole chunk is written in the chunk's `all` mask only. What calls
-// destroy stands beside what ranges have taken, so that a range can be tested with and without it.
+// The table of taken registers by program point. A range that covers a whole chunk is written in the chunk's `all` mask
+// only. What calls destroy stands beside what ranges have taken, so that a range can be tested with and without it.
 #include <algorithm>
 
 #include "codegen/regalloc_state.h"
@@ -74,7 +74,9 @@ void Occupancy::release(Point from, Point to, uint64_t mask) {
   }
   for (uint32_t r = first; r * region < to; r++) {
     uint64_t any = 0;
-    for (uint32_t c = r * (region / chunk); c < std::min<uint32_t>((r + 1) * (region / chunk), uint32_t(any_.size())); c++) any |= any_[c].taken;
+    for (uint32_t c = r * (region / chunk); c < std::min<uint32_t>((r + 1) * (region / chunk), uint32_t(any_.size()));
+         c++)
+      any |= any_[c].taken;
     region_[r].taken = any;
   }
 }

@@ -1,5 +1,5 @@
-// Live ranges, by one backward pass over the instructions. Between two blocks in layout order only the registers that are live on one side
-// of the border are touched, so a value that lives through a hundred blocks costs nothing in them.
+// Live ranges, by one backward pass over the instructions. Between two blocks in layout order only the registers that
+// are live on one side of the border are touched, so a value that lives through a hundred blocks costs nothing in them.
 #include <algorithm>
 #include <bit>
 
@@ -14,7 +14,8 @@ constexpr uint32_t reading = 1 << unsigned(Role::use) | 1 << unsigned(Role::use_
 
 }  // namespace
 
-// Ranges are made backwards. A register's first segment has the register's own number; when another is put in front, it moves.
+// Ranges are made backwards. A register's first segment has the register's own number; when another is put in front, it
+// moves.
 inline void RegisterAllocator::State::add_segment(uint32_t v, Point from, Point to) {
   Segment& s = segments[v];
   Interval& it = intervals[v];

@@ -1,9 +1,9 @@
 // Values that found no register.
 //
-// Such a value has one home slot, or none if it can be made again. Around each instruction that mentions it, it stands in the slot
-// itself where the instruction allows that, or in a register for just this instruction, loaded before and stored behind as
-// needed. If no register is free there, a range of little weight gives up its register and is spilled instead;
-// if those are all fixed, one that the instruction does not mention is put aside around it.
+// Such a value has one home slot, or none if it can be made again. Around each instruction that mentions it, it stands
+// in the slot itself where the instruction allows that, or in a register for just this instruction, loaded before and
+// stored behind as needed. If no register is free there, a range of little weight gives up its register and is spilled
+// instead; if those are all fixed, one that the instruction does not mention is put aside around it.
 #include <algorithm>
 #include <bit>
 
@@ -82,7 +82,8 @@ void RegisterAllocator::State::spill_all() {
   for (const Emergency& e : emergencies) put_aside(e);
 }
 
-// Fills `members` and `mentions`, in the order of instructions. Returns whether the value can be made again instead of being stored.
+// Fills `members` and `mentions`, in the order of instructions. Returns whether the value can be made again instead of
+// being stored.
 bool RegisterAllocator::State::collect_mentions(uint32_t v) {
   const VCode& c = *code;
   const Interval& it = intervals[v];
@@ -118,7 +119,8 @@ bool RegisterAllocator::State::collect_mentions(uint32_t v) {
     m.last = k;
     m.copy = c.insts[m.inst].flags & (vflags::copy | vflags::parallel_copy);
     const Operand one = c.operands[members[m.first]];
-    m.slot = m.copy || (!remat && k == m.first + 1 && one.may_be_slot() && (!m.writes || c.vregs[one.reg().index()].bytes == it.bytes));
+    m.slot = m.copy || (!remat && k == m.first + 1 && one.may_be_slot() &&
+                        (!m.writes || c.vregs[one.reg().index()].bytes == it.bytes));
     m.from = m.reads || early ? 2 * group_start(m.inst) : 2 * m.inst + 1;
     m.to = m.writes || late ? 2 * m.inst + 2 : 2 * m.inst + 1;
     mentions.push_back(m);
@@ -137,8 +139,9 @@ bool RegisterAllocator::State::other_slot(const Mention& m) const {
   return false;
 }
 
-// Behind a terminator no register can be given back, so its operands get theirs before pieces of other values fill the registers up: those
-// of what is spilled from the beginning first of all, those of an evicted range at once, when its register has just become free there.
+// Behind a terminator no register can be given back, so its operands get theirs before pieces of other values fill the
+// registers up: those of what is spilled from the beginning first of all, those of an evicted range at once, when its
+// register has just become free there.
 void RegisterAllocator::State::serve_terminators(uint32_t v) {
   const Interval it = intervals[v];
   std::vector<uint32_t> at;  // operands, by instruction
@@ -177,7 +180,9 @@ void RegisterAllocator::State::serve_terminators(uint32_t v) {
     }
     if (!reads) continue;
     if (remat) edit(start, phase_reload, EditKind::remat, it.cls, it.bytes, Location{reg}, Location{it.remat});
-    else edit(start, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg}, Location::slot(home(v)));
+    else
+      edit(start, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg},
+           Location::slot(home(v)));
   }
 }
 
@@ -208,7 +213,8 @@ void RegisterAllocator::State::spill(uint32_t v) {
     if (mask) {
       mask = cheap(mask);
       const VBlock& block = code->blocks[block_of[first.inst]];
-      while (end < mentions.size() && mentions[end].inst < block.first_inst + block.inst_count && !served[members[mentions[end].first]]) {
+      while (end < mentions.size() && mentions[end].inst < block.first_inst + block.inst_count &&
+             !served[members[mentions[end].first]]) {
         const uint64_t wider = mask & ~occupancy.in(mentions[end - 1].to, mentions[end].to).both();
         if (!wider) break;
         mask = wider;
@@ -237,7 +243,9 @@ void RegisterAllocator::State::spill(uint32_t v) {
     if (first.reads) {
       const uint32_t at = group_start(first.inst);
       if (remat) edit(at, phase_reload, EditKind::remat, it.cls, it.bytes, Location{reg}, Location{it.remat});
-      else edit(at, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg}, Location::slot(home(v)));
+      else
+        edit(at, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg},
+             Location::slot(home(v)));
     }
     uint32_t last_write = none;
     for (; k < end; k++) {
@@ -248,7 +256,8 @@ void RegisterAllocator::State::spill(uint32_t v) {
     // The home has to have what is read behind this piece.
     while (segment != none && segments[segment].to <= to) segment = segments[segment].next;
     if (segment != none && segments[segment].from <= to)
-      edit(last_write + 1, phase_store, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)), Location{reg});
+      edit(last_write + 1, phase_store, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))),
+           Location::slot(home(v)), Location{reg});
   }
 }
 
@@ -268,12 +277,13 @@ void RegisterAllocator::State::find_predecessors() {
   preds.resize(pred_first[blocks]);
   count.assign(pred_first.begin(), pred_first.end() - 1);
   for (uint32_t b = 0; b < blocks; b++)
-    for (uint32_t k = 0; k < code->blocks[b].succ_count; k++) preds[count[code->successors[code->blocks[b].succs + k]]++] = b;
+    for (uint32_t k = 0; k < code->blocks[b].succ_count; k++)
+      preds[count[code->successors[code->blocks[b].succs + k]]++] = b;
 }
 
-// The value v has no register as a whole, but may have one in a loop around mention k: it is loaded on the way in and stored behind each
-// definition. The outermost loop that works is taken. Loops are runs of blocks of some depth in layout order. Returns the
-// first mention behind the loop, or k.
+// The value v has no register as a whole, but may have one in a loop around mention k: it is loaded on the way in and
+// stored behind each definition. The outermost loop that works is taken. Loops are runs of blocks of some depth in
+// layout order. Returns the first mention behind the loop, or k.
 size_t RegisterAllocator::State::spill_into_loop(uint32_t v, size_t k, bool remat, Point* failed) {
   const uint32_t home_block = block_of[mentions[k].inst];
   const unsigned deepest = depth_of(home_block);
@@ -294,7 +304,8 @@ size_t RegisterAllocator::State::spill_into_loop(uint32_t v, size_t k, bool rema
     for (; last < mentions.size() && 2 * mentions[last].inst < end; last++)
       if (mentions[last].reads) gain += frequency(mentions[last].inst);
     for (uint32_t s = it.first_segment; s != none && segments[s].from < end && mask; s = segments[s].next)
-      if (segments[s].to > begin) mask &= ~occupancy.in(std::max(segments[s].from, begin), std::min(segments[s].to, end)).both();
+      if (segments[s].to > begin)
+        mask &= ~occupancy.in(std::max(segments[s].from, begin), std::min(segments[s].to, end)).both();
     if (!mask) continue;
     // The edges that enter where the value is live: each needs a place of its own for the load.
     entries.clear();
@@ -339,7 +350,9 @@ size_t RegisterAllocator::State::spill_into_loop(uint32_t v, size_t k, bool rema
     for (const Entry& e : entries) {
       occupancy.take(2 * e.inst, std::max(e.to, 2 * e.inst), bit);
       if (remat) edit(e.inst, phase_reload, EditKind::remat, it.cls, it.bytes, Location{reg}, Location{it.remat});
-      else edit(e.inst, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg}, Location::slot(home(v)));
+      else
+        edit(e.inst, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{reg},
+             Location::slot(home(v)));
     }
     segment = it.first_segment;
     for (; k < last; k++) {
@@ -349,16 +362,17 @@ size_t RegisterAllocator::State::spill_into_loop(uint32_t v, size_t k, bool rema
       if (!m.writes || remat) continue;
       while (segment != none && segments[segment].to <= 2 * m.inst + 2) segment = segments[segment].next;
       if (segment != none && segments[segment].from <= 2 * m.inst + 2)
-        edit(m.inst + 1, phase_store, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)), Location{reg});
+        edit(m.inst + 1, phase_store, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))),
+             Location::slot(home(v)), Location{reg});
     }
     return last;
   }
   return k;
 }
 
-// A value that lives in a register which some calls in its range destroy. At the borders of blocks it is in the register. Behind a call it
-// is loaded again before it is next read, or at the block's end; the home is written after each definition or before each
-// call, whichever runs less often.
+// A value that lives in a register which some calls in its range destroy. At the borders of blocks it is in the
+// register. Behind a call it is loaded again before it is next read, or at the block's end; the home is written after
+// each definition or before each call, whichever runs less often.
 void RegisterAllocator::State::place_around_calls(uint32_t v) {
   const bool remat = collect_mentions(v);
   const Interval it = intervals[v];
@@ -368,7 +382,8 @@ void RegisterAllocator::State::place_around_calls(uint32_t v) {
   float call_frequency = 0, def_frequency = 0;
   for (uint32_t s = it.first_segment; s != none; s = segments[s].next) {
     const size_t at = crossed.size();
-    auto c = std::upper_bound(calls.begin(), calls.end(), segments[s].to, [](Point p, const Call& c) { return p > 2 * c.inst + 1; });
+    auto c = std::upper_bound(calls.begin(), calls.end(), segments[s].to,
+                              [](Point p, const Call& c) { return p > 2 * c.inst + 1; });
     for (; c != calls.end() && 2 * c->inst + 1 >= segments[s].from; ++c) {
       if (!(c->mask & bit)) continue;
       crossed.push_back(c->inst);
@@ -389,11 +404,14 @@ void RegisterAllocator::State::place_around_calls(uint32_t v) {
   };
   auto load = [&](uint32_t before) {
     if (remat) edit(before, phase_reload, EditKind::remat, it.cls, it.bytes, Location{it.reg}, Location{it.remat});
-    else edit(before, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{it.reg}, Location::slot(home(v)));
+    else
+      edit(before, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location{it.reg},
+           Location::slot(home(v)));
   };
   auto store = [&](uint32_t before, Phase phase) {
     if (remat) return;
-    edit(before, phase, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)), Location{it.reg});
+    edit(before, phase, EditKind::move, it.cls, slot_bytes(Location::slot(home(v))), Location::slot(home(v)),
+         Location{it.reg});
   };
   size_t m = 0;
   for (size_t k = 0; k < crossed.size();) {
@@ -401,16 +419,19 @@ void RegisterAllocator::State::place_around_calls(uint32_t v) {
     const uint32_t block_end = block.first_inst + block.inst_count;
     // The definitions of blocks without calls.
     for (; m < mentions.size() && mentions[m].inst < block.first_inst; m++)
-      if (store_defs && mentions[m].writes && live_at(2 * mentions[m].inst + 2)) store(mentions[m].inst + 1, phase_store);
+      if (store_defs && mentions[m].writes && live_at(2 * mentions[m].inst + 2))
+        store(mentions[m].inst + 1, phase_store);
     bool in_register = true, stored = store_defs;
     while ((k < crossed.size() && crossed[k] < block_end) || (m < mentions.size() && mentions[m].inst < block_end)) {
       // A call reads its operands before it destroys anything.
-      const bool mention = m < mentions.size() && mentions[m].inst < block_end && (k == crossed.size() || mentions[m].inst <= crossed[k]);
+      const bool mention = m < mentions.size() && mentions[m].inst < block_end &&
+                           (k == crossed.size() || mentions[m].inst <= crossed[k]);
       if (mention) {
         const Mention& x = mentions[m++];
         if (x.reads && !in_register) {
           // Read once more before the next call or the end of its life: from the slot.
-          const bool more = m < mentions.size() && mentions[m].inst < block_end && (k >= crossed.size() || mentions[m].inst <= crossed[k]);
+          const bool more = m < mentions.size() && mentions[m].inst < block_end &&
+                            (k >= crossed.size() || mentions[m].inst <= crossed[k]);
           const bool ends = !more && ((k < crossed.size() && crossed[k] < block_end) || !lives_out(block_end));
           if (ends && x.slot && !x.writes && !other_slot(x)) {
             for (uint32_t o = x.first; o < x.last; o++)
@@ -464,7 +485,8 @@ uint8_t RegisterAllocator::State::tiny(RegClass cls, Point from, Point to) {
   return reg;
 }
 
-// The last resort, when all other locations are known: a register that the instruction does not mention is saved around it.
+// The last resort, when all other locations are known: a register that the instruction does not mention is saved around
+// it.
 void RegisterAllocator::State::put_aside(const Emergency& e) {
   const VInst& inst = code->insts[e.inst];
   uint32_t count;
@@ -502,7 +524,9 @@ void RegisterAllocator::State::put_aside(const Emergency& e) {
   edit(e.inst, phase_save, EditKind::move, it.cls, slot_bytes(aside), aside, Location{reg});
   if (reads) {
     if (e.remat) edit(e.inst, phase_reload, EditKind::remat, it.cls, it.bytes, Location{reg}, Location{it.remat});
-    else edit(e.inst, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(it.slot)), Location{reg}, Location::slot(it.slot));
+    else
+      edit(e.inst, phase_reload, EditKind::move, it.cls, slot_bytes(Location::slot(it.slot)), Location{reg},
+           Location::slot(it.slot));
   }
   if (writes && !e.remat) {
     const Location slot = Location::slot(home(e.vreg));

@@ -11,8 +11,9 @@ namespace lode::codegen {
 // Program points: instruction i is read at point 2i (early) and written at 2i + 1 (late). Ranges are half-open.
 using Point = uint32_t;
 
-// Which physical registers are taken at which points, and which are destroyed there by calls: masks of registers a point, and summaries for
-// every `chunk` and every `region` of points, so that a range is taken in time of its length / chunk and tested in that of length / region.
+// Which physical registers are taken at which points, and which are destroyed there by calls: masks of registers a
+// point, and summaries for every `chunk` and every `region` of points, so that a range is taken in time of its length /
+// chunk and tested in that of length / region.
 class Occupancy {
  public:
   static constexpr uint32_t chunk = 32, region = 32 * chunk;
@@ -58,7 +59,8 @@ struct Interval {
   uint8_t reg = no_reg;
   RegClass cls = RegClass::gp;
   uint8_t bytes = 0;
-  bool around_calls = false;   // its register does not survive the calls it lives across: put aside before, loaded again behind
+  bool around_calls =
+      false;  // its register does not survive the calls it lives across: put aside before, loaded again behind
 
   static constexpr uint8_t no_reg = 255;
 };
@@ -73,7 +75,8 @@ struct PendingEdit {
   uint64_t key;  // before_inst << 35 | phase << 32 | number
   Edit edit;
 };
-// In Allocation::operands while the allocator runs: the value is made by issuing instruction (value & ~remat_location) again.
+// In Allocation::operands while the allocator runs: the value is made by issuing instruction (value & ~remat_location)
+// again.
 inline constexpr uint32_t remat_location = 0x80000000u;
 enum Phase : uint8_t { phase_store, phase_restore, phase_save, phase_reload, phase_copy, phase_call };
 
@@ -96,7 +99,8 @@ struct RegisterAllocator::State {
   struct BlockAndReg {
     uint32_t block, vreg;
   };
-  std::vector<uint32_t> last_def, last_use;  // by vreg: a block; last_use then becomes the bit of those that cross blocks
+  std::vector<uint32_t> last_def,
+      last_use;                            // by vreg: a block; last_use then becomes the bit of those that cross blocks
   std::vector<BlockAndReg> exposed;        // read before they are defined in the block
   std::vector<BlockAndReg> other_defs;     // definitions, but for each register's last
   std::vector<uint32_t> crossing;          // the registers that are live across blocks, by bit
@@ -105,9 +109,9 @@ struct RegisterAllocator::State {
   uint32_t first_word = 0;
   struct Border {
     uint32_t block;
-    uint32_t change;                       // register << 1, + 1: live at the block's end and not behind it, else the other way round
+    uint32_t change;  // register << 1, + 1: live at the block's end and not behind it, else the other way round
   };
-  std::vector<Border> borders;             // in place of the sets, when these were too large; block count: the function's start
+  std::vector<Border> borders;  // in place of the sets, when these were too large; block count: the function's start
   std::vector<uint32_t> border_first, border_regs;  // sorted by block
   bool undefined = false;                  // some register is not defined on every path
   std::vector<uint64_t> live_in, defined, reached, live, live_out, due;
@@ -169,7 +173,8 @@ struct RegisterAllocator::State {
   std::vector<uint32_t> pred_first, preds;
   uint64_t region_budget = 0;
 
-  // Ranges of physical registers, sorted downwards by `from`. `reaches`: the largest `to` of this one and all that start before it.
+  // Ranges of physical registers, sorted downwards by `from`. `reaches`: the largest `to` of this one and all that
+  // start before it.
   struct Fixed {
     Point from, to, reaches;
     uint64_t mask;

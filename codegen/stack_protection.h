@@ -2,9 +2,10 @@
 // LLVM Language Reference, and -fstack-protector, -strong, -all of the compilers), so that a program is as safe as its
 // build asked for.
 //
-//   ssp     arrays of characters from protect_buffer_size bytes on, alone or in structures, and alloca of as many bytes or of a
-//           number that is not known
-//   strong  in addition any array and any alloca, and slots whose address leaves the function's own plain loads and stores
+//   ssp     arrays of characters from protect_buffer_size bytes on, alone or in structures, and alloca of as many bytes
+//           or of a number that is not known
+//   strong  in addition any array and any alloca, and slots whose address leaves the function's own plain loads and
+//           stores
 //   req     always
 //
 // In the frame (codegen/frame.h) the canary lies highest, below it large arrays, small arrays, slots whose address is

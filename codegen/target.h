@@ -1,6 +1,7 @@
 // What the linker and a target's code generator say to each other.
 //
-//   lower    one AIR function -> one mir::FunctionDraft. Any thread; reads the module, asks for no address and no index.
+//   lower    one AIR function -> one mir::FunctionDraft. Any thread; reads the module, asks for no address and no
+//            index.
 //   measure  the exact size of a function's text, once the linker has chosen a form for each of its references.
 //   emit     the bytes at their final place, from MIR + resolved references. Pure: twice gives the same bytes.
 //
@@ -27,7 +28,7 @@ enum class SymbolReach : uint8_t {
 };
 
 struct TargetOptions {
-  bool pic = false;            // the output's address is not known at link time (PIE, shared library, object for either)
+  bool pic = false;  // the output's address is not known at link time (PIE, shared library, object for either)
   bool shared = false;         // TLS models: a shared library cannot use the executable's
   bool object = false;         // object mode
   bool force_frame_pointer = false;
@@ -40,8 +41,9 @@ struct LowerContext {
   std::span<const SymbolId> symbols;       // by air::SymbolIndex
   std::span<const SymbolReach> reach;      // by air::SymbolIndex
   std::span<const SymbolId> runtime;       // by air::RuntimeFunction
-  // Blocks of the function (AIR BlockIds) whose addresses the module's data holds. Lowering ends the function's constants with
-  // one 32-bit word for each: the distance from the start of these words to the block's text, filled in by emit.
+  // Blocks of the function (AIR BlockIds) whose addresses the module's data holds. Lowering ends the function's
+  // constants with one 32-bit word for each: the distance from the start of these words to the block's text, filled in
+  // by emit.
   std::span<const uint32_t> exported_blocks;
   TargetOptions options;
 };
@@ -58,14 +60,15 @@ inline constexpr uint16_t has_type_checks = 1;  // there will be FunctionSizes::
 inline constexpr uint16_t has_asm_sections = 2;  // its assembly writes into other sections: codegen/asm_sections.h
 }
 
-// How the linker answers one Reference of a function. Emit gets an array of these, parallel to the function's references.
+// How the linker answers one Reference of a function. Emit gets an array of these, parallel to the function's
+// references.
 enum class ReferenceForm : uint8_t {
-  relocation,        // object mode: leave a Fixup
-  direct,            // address = S + A, pc-relative reachable
-  absolute,          // address = S + A, a link-time constant below 2^31 (non-PIC, or an absolute or undefined weak symbol)
-  got,               // address = of the GOT slot (A is 0)
-  tls_local_exec,    // address = offset from the thread pointer, as int64
-  tls_initial_exec,  // address = of the GOT slot that holds that offset
+  relocation,  // object mode: leave a Fixup
+  direct,      // address = S + A, pc-relative reachable
+  absolute,    // address = S + A, a link-time constant below 2^31 (non-PIC, or an absolute or undefined weak symbol)
+  got,         // address = of the GOT slot (A is 0)
+  tls_local_exec,       // address = offset from the thread pointer, as int64
+  tls_initial_exec,     // address = of the GOT slot that holds that offset
   tls_general_dynamic,  // address = of the GOT pair {module, offset}
   tls_local_dynamic,    // address = of the GOT pair {module, 0}
 };
@@ -81,7 +84,8 @@ struct Fixup {
   uint32_t reference = 0;  // index of the function's reference; in_constants: unused
   int64_t addend = 0;      // complete: includes the reference's addend and the -4 of pc-relative fields
   bool in_constants = false;
-  bool to_text = false;    // target is this function's own text (jump tables): symbol = the function, addend = offset in it
+  bool to_text =
+      false;  // target is this function's own text (jump tables): symbol = the function, addend = offset in it
   bool in_exceptions = false;  // the place is in the exception table; `offset` counts from its start
 };
 
@@ -90,7 +94,7 @@ struct FunctionSizes {
   uint32_t cfi = 0;  // bytes that emit appends to EmitPlace::cfi: layout places .eh_frame before emit runs
   uint32_t exceptions = 0;       // bytes of the exception table (LSDA), aligned to 4; 0: the function has none
   uint32_t personality = ~0u;    // with an exception table: the function's reference to its personality routine
-  uint32_t entry = 0;            // where in the text the function's symbol stands: behind what the entry's neighbours read
+  uint32_t entry = 0;  // where in the text the function's symbol stands: behind what the entry's neighbours read
   uint32_t traps = 0;            // checks of type ids (KCFI): the places that EmitPlace::traps gets
   bool operator==(const FunctionSizes&) const = default;
 };
@@ -102,10 +106,12 @@ struct EmitPlace {
   uint8_t* exceptions = nullptr;
   uint64_t text_address = 0, constants_address = 0, exceptions_address = 0;
   std::vector<Fixup>* fixups = nullptr;  // appended to in object mode; null otherwise
-  std::vector<uint8_t>* cfi = nullptr;   // if given: the FDE's call frame instructions are appended (DWARF 5 section 6.4.2),
-                                         // to be used with the target's common CIE
+  std::vector<uint8_t>* cfi =
+      nullptr;  // if given: the FDE's call frame instructions are appended (DWARF 5 section 6.4.2),
+                // to be used with the target's common CIE
   std::vector<uint32_t>* traps = nullptr;  // if given: the offsets in the text of the traps of type checks are appended
-  // If given: what the memory was sized by. Emit compares before it writes: sizes may come from where they can be damaged.
+  // If given: what the memory was sized by. Emit compares before it writes: sizes may come from where they can be
+  // damaged.
   const FunctionSizes* sizes = nullptr;
 };
 
@@ -115,13 +121,15 @@ struct NativeTarget {
   std::unique_ptr<LowerScratch> (*make_scratch)();
   // `fn` is consumed: legalisation rewrites it in place.
   Result<void> (*lower)(air::Function& fn, const LowerContext& context, LowerScratch& scratch, mir::FunctionDraft& out);
-  Result<FunctionSizes> (*measure)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options);
-  Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
-                       const EmitPlace& place);
+  Result<FunctionSizes> (*measure)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                                   const TargetOptions& options);
+  Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                       const TargetOptions& options, const EmitPlace& place);
   // Of a function with the flag has_asm_sections: its record; false when it is damaged.
   bool (*asm_sections)(const mir::FunctionView& fn, std::vector<AsmSection>& out);
   // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.
-  Result<void> (*label_offsets)(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options, std::span<uint32_t> labels);
+  Result<void> (*label_offsets)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                                const TargetOptions& options, std::span<uint32_t> labels);
   // The CIE's initial instructions, code and data alignment factors and return address column.
   std::span<const uint8_t> cie_instructions;
   uint32_t cie_code_align;

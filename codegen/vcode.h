@@ -1,18 +1,18 @@
 // VCode: one function after instruction selection and before register allocation, for native targets.
 //
 // Instructions are the target's own (op, a, b mean what the target says); registers are virtual, or physical where the
-// instruction set or the calling convention fixes them. Virtual registers need not be SSA: a two-address instruction has one
-// operand of role `mod`. The register allocator (codegen/regalloc.h) knows nothing but what stands here.
+// instruction set or the calling convention fixes them. Virtual registers need not be SSA: a two-address instruction
+// has one operand of role `mod`. The register allocator (codegen/regalloc.h) knows nothing but what stands here.
 //
 // Invariants that select leaves true
 //  1. Blocks are in final layout order. Every virtual register is defined on every path before it is used.
-//  2. Critical edges are split where an edge carries a parallel copy: a block's parallel copy stands directly before its
-//     terminator group, in a block with one successor (or directly at the start of a block with one predecessor).
-//  3. A physical register's live range (from its def, or the function's entry for those in `entry_defs`, to its last use) lies
-//     within one block; but it may begin at a block's start if the terminator groups of all predecessors define the register (a call
-//     that may throw). Physical registers that are reserved are never mentioned.
-//  4. A block's terminator group is one or more trailing instructions with the flag `terminator`; nothing is inserted in or
-//     behind it. Terminators define no virtual register. One that clobbers registers reads none of them late.
+//  2. Critical edges are split where an edge carries a parallel copy: a block's parallel copy stands directly before
+//     its terminator group, in a block with one successor (or directly at the start of a block with one predecessor).
+//  3. A physical register's live range (from its def, or the function's entry for those in `entry_defs`, to its last
+//     use) lies within one block; but it may begin at a block's start if the terminator groups of all predecessors
+//     define the register (a call that may throw). Physical registers that are reserved are never mentioned.
+//  4. A block's terminator group is one or more trailing instructions with the flag `terminator`; nothing is inserted
+//     in or behind it. Terminators define no virtual register. One that clobbers registers reads none of them late.
 #pragma once
 
 #include <cstdint>
@@ -49,18 +49,18 @@ struct Operand {
   }
   constexpr Reg reg() const { return Reg{bits & 0x3ffffff}; }
   constexpr Role role() const { return Role(bits >> 26 & 7); }
-  // The instruction has a form that takes this operand from (or to) the stack: if the register is spilled, the allocator may leave
-  // the slot here. At most one operand of an instruction is left in a slot.
+  // The instruction has a form that takes this operand from (or to) the stack: if the register is spilled, the
+  // allocator may leave the slot here. At most one operand of an instruction is left in a slot.
   constexpr bool may_be_slot() const { return bits >> 29 & 1; }
   constexpr bool reads() const { return role() == Role::use || role() == Role::use_late || role() == Role::mod; }
   constexpr bool writes() const { return role() == Role::def || role() == Role::def_early || role() == Role::mod; }
 };
 
 namespace vflags {
-inline constexpr uint8_t copy = 0x10,           // operands are {def, use} of one class: a register move
-    parallel_copy = 0x20,                        // operands are {def, use} pairs; all uses are read before any def is written
-    remat = 0x40,                                // one def, no use, no effect: may be issued again elsewhere instead of a reload
-    terminator = 0x80, clobber_mask = 0x0f;      // low four bits: index in RegisterInfo::clobbers, 0 = none
+inline constexpr uint8_t copy = 0x10,  // operands are {def, use} of one class: a register move
+    parallel_copy = 0x20,              // operands are {def, use} pairs; all uses are read before any def is written
+    remat = 0x40,                      // one def, no use, no effect: may be issued again elsewhere instead of a reload
+    terminator = 0x80, clobber_mask = 0x0f;  // low four bits: index in RegisterInfo::clobbers, 0 = none
 }
 
 struct VInst {

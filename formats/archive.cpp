@@ -31,7 +31,8 @@ uint64_t big_endian(const uint8_t* p, unsigned n) {
 }  // namespace
 
 bool Archive::is_archive(std::span<const uint8_t> file) {
-  return file.size() >= 8 && (std::memcmp(file.data(), "!<arch>\n", 8) == 0 || std::memcmp(file.data(), "!<thin>\n", 8) == 0);
+  return file.size() >= 8 &&
+         (std::memcmp(file.data(), "!<arch>\n", 8) == 0 || std::memcmp(file.data(), "!<thin>\n", 8) == 0);
 }
 
 Result<Archive> Archive::open(std::span<const uint8_t> file) {
@@ -41,7 +42,9 @@ Result<Archive> Archive::open(std::span<const uint8_t> file) {
   std::string_view long_names;
   std::span<const uint8_t> index;
   unsigned index_width = 4;
-  auto text = [](std::span<const uint8_t> b) { return std::string_view(reinterpret_cast<const char*>(b.data()), b.size()); };
+  auto text = [](std::span<const uint8_t> b) {
+    return std::string_view(reinterpret_cast<const char*>(b.data()), b.size());
+  };
 
   for (uint64_t at = 8; at < file.size();) {
     if (file.size() - at < sizeof(Header)) {
@@ -50,7 +53,8 @@ Result<Archive> Archive::open(std::span<const uint8_t> file) {
     }
     const auto* h = reinterpret_cast<const Header*>(file.data() + at);
     uint64_t size;
-    if (std::memcmp(h->magic, "`\n", 2) != 0 || !decimal(h->size, sizeof h->size, size)) return error("malformed archive member header");
+    if (std::memcmp(h->magic, "`\n", 2) != 0 || !decimal(h->size, sizeof h->size, size))
+      return error("malformed archive member header");
     uint64_t body = at + sizeof(Header);
     std::string_view name(h->name, 16);
     bool is_index = name.starts_with("/ ") || name.starts_with("/SYM64/");
@@ -99,11 +103,13 @@ Result<Archive> Archive::open(std::span<const uint8_t> file) {
     for (uint64_t i = 0, pos = 0; i < count; i++) {
       uint64_t offset = big_endian(index.data() + index_width * (i + 1), index_width);
       size_t end = names.find('\0', pos);
-      if (pos >= names.size() || end == std::string_view::npos) return error("archive symbol index: names are truncated");
+      if (pos >= names.size() || end == std::string_view::npos)
+        return error("archive symbol index: names are truncated");
       if (hint >= ar.members.size() || ar.members[hint].header_offset != offset) {
         auto it = std::lower_bound(ar.members.begin(), ar.members.end(), offset,
                                    [](const ArchiveMember& m, uint64_t o) { return m.header_offset < o; });
-        if (it == ar.members.end() || it->header_offset != offset) return error("archive symbol index refers to no member");
+        if (it == ar.members.end() || it->header_offset != offset)
+          return error("archive symbol index refers to no member");
         hint = uint32_t(it - ar.members.begin());
       }
       ar.index.push_back({names.substr(pos, end - pos), hint});

@@ -1,5 +1,5 @@
-// Reads the fields of DWARF sections, none of which is to be trusted: at the first that does not fit `ok` is false, and all that follow
-// are zero.
+// Reads the fields of DWARF sections, none of which is to be trusted: at the first that does not fit `ok` is false, and
+// all that follow are zero.
 #pragma once
 
 #include <algorithm>
@@ -68,7 +68,8 @@ inline std::string_view string_at(std::span<const uint8_t> table, uint64_t offse
 // What a relocation puts at `offset`; null when there is none. They are sorted.
 template <class R>
 const R* relocation_at(std::span<const R> relocations, uint64_t offset) {
-  auto it = std::lower_bound(relocations.begin(), relocations.end(), offset, [](const R& r, uint64_t at) { return r.offset < at; });
+  auto it = std::lower_bound(relocations.begin(), relocations.end(), offset,
+                             [](const R& r, uint64_t at) { return r.offset < at; });
   return it != relocations.end() && it->offset == offset ? &*it : nullptr;
 }
 

@@ -1,6 +1,6 @@
-// The line table is one program for each compilation unit. Running it yields rows (address, file, line) in sequences of ascending
-// addresses; a row holds up to the next row's address. We run the programs and keep nothing but the row that covers the place asked for:
-// it is asked for in messages only.
+// The line table is one program for each compilation unit. Running it yields rows (address, file, line) in sequences of
+// ascending addresses; a row holds up to the next row's address. We run the programs and keep nothing but the row that
+// covers the place asked for: it is asked for in messages only.
 //
 // Every field is read through a cursor that stops at the end of its unit; a unit that does not make sense is skipped.
 #include "formats/dwarf_line.h"
@@ -18,14 +18,14 @@ using dwarf::relocation_at;
 using dwarf::string_at;
 
 enum : uint8_t {  // DWARF 5 section 7.22
-  DW_LNS_copy = 1, DW_LNS_advance_pc = 2, DW_LNS_advance_line = 3, DW_LNS_set_file = 4, DW_LNS_const_add_pc = 8, DW_LNS_fixed_advance_pc = 9,
-  DW_LNE_end_sequence = 1, DW_LNE_set_address = 2,
+  DW_LNS_copy = 1, DW_LNS_advance_pc = 2, DW_LNS_advance_line = 3, DW_LNS_set_file = 4, DW_LNS_const_add_pc = 8,
+  DW_LNS_fixed_advance_pc = 9, DW_LNE_end_sequence = 1, DW_LNE_set_address = 2,
   DW_LNCT_path = 1, DW_LNCT_directory_index = 2,
 };
 enum : uint16_t {  // section 7.5.6: the forms that headers of line tables use
-  DW_FORM_block2 = 0x03, DW_FORM_block4 = 0x04, DW_FORM_data2 = 0x05, DW_FORM_data4 = 0x06, DW_FORM_data8 = 0x07, DW_FORM_string = 0x08,
-  DW_FORM_block = 0x09, DW_FORM_block1 = 0x0a, DW_FORM_data1 = 0x0b, DW_FORM_strp = 0x0e, DW_FORM_udata = 0x0f, DW_FORM_data16 = 0x1e,
-  DW_FORM_line_strp = 0x1f,
+  DW_FORM_block2 = 0x03, DW_FORM_block4 = 0x04, DW_FORM_data2 = 0x05, DW_FORM_data4 = 0x06, DW_FORM_data8 = 0x07,
+  DW_FORM_string = 0x08, DW_FORM_block = 0x09, DW_FORM_block1 = 0x0a, DW_FORM_data1 = 0x0b, DW_FORM_strp = 0x0e,
+  DW_FORM_udata = 0x0f, DW_FORM_data16 = 0x1e, DW_FORM_line_strp = 0x1f,
 };
 
 class Unit {
@@ -40,7 +40,9 @@ class Unit {
     return describe(file, line);
   }
 
-  std::optional<SourceLine> file(uint64_t index, uint64_t line) { return read_header() ? describe(index, line) : std::nullopt; }
+  std::optional<SourceLine> file(uint64_t index, uint64_t line) {
+    return read_header() ? describe(index, line) : std::nullopt;
+  }
 
  private:
   struct File {

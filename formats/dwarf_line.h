@@ -1,7 +1,8 @@
-// Which source line a place of a relocatable object comes from, by its .debug_line (DWARF 5 section 6.2; versions 2 to 5).
+// Which source line a place of a relocatable object comes from, by its .debug_line (DWARF 5 section 6.2; versions 2 to
+// 5).
 //
-// The sections are as they are in the object. An address in them is zero and a relocation says what is meant, so that addresses here
-// are pairs of a section and an offset in it.
+// The sections are as they are in the object. An address in them is zero and a relocation says what is meant, so that
+// addresses here are pairs of a section and an offset in it.
 #pragma once
 
 #include <cstdint>

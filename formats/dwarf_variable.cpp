@@ -1,6 +1,6 @@
-// .debug_info is a list of units, each a tree of entries in preorder; an entry is the number of an abbreviation and the values that it
-// announces. We look at variables whose location is one address and nothing else, and step over all other values, for which the size
-// of every form has to be known (section 7.5.6).
+// .debug_info is a list of units, each a tree of entries in preorder; an entry is the number of an abbreviation and the
+// values that it announces. We look at variables whose location is one address and nothing else, and step over all
+// other values, for which the size of every form has to be known (section 7.5.6).
 #include "formats/dwarf_variable.h"
 
 #include <unordered_map>
@@ -23,7 +23,9 @@ enum : uint64_t {
 };
 
 // How much a value takes.
-enum class Size : uint8_t { fixed, address, offset, uleb, sleb, string, block1, block2, block4, block, implicit, indirect, bad };
+enum class Size : uint8_t {
+  fixed, address, offset, uleb, sleb, string, block1, block2, block4, block, implicit, indirect, bad,
+};
 struct Form {
   Size size = Size::bad;
   uint8_t bytes = 0;
@@ -34,16 +36,18 @@ Form form_of(uint64_t form) {
     case 0x03: return {Size::block2};
     case 0x04: return {Size::block4};
     case 0x05: case 0x12: case 0x26: case 0x2a: return {Size::fixed, 2};            // data2, ref2, strx2, addrx2
-    case 0x06: case 0x13: case 0x1c: case 0x28: case 0x2c: return {Size::fixed, 4};  // data4, ref4, ref_sup4, strx4, addrx4
+    case 0x06: case 0x13: case 0x1c: case 0x28:
+    case 0x2c: return {Size::fixed, 4};  // data4, ref4, ref_sup4, strx4, addrx4
     case 0x07: case 0x14: case 0x20: case 0x24: return {Size::fixed, 8};            // data8, ref8, ref_sig8, ref_sup8
     case 0x08: return {Size::string};
     case 0x09: case 0x18: return {Size::block};                                     // block, exprloc
     case 0x0a: return {Size::block1};
     case 0x0b: case 0x0c: case 0x11: case 0x25: case 0x29: return {Size::fixed, 1};  // data1, flag, ref1, strx1, addrx1
     case 0x0d: return {Size::sleb};
-    case 0x0e: case 0x17: case 0x1d: case 0x1f: return {Size::offset};              // strp, sec_offset, strp_sup, line_strp
-    case 0x0f: case 0x15: case 0x1a: case 0x1b: case 0x22: case 0x23: return {Size::uleb};  // udata, ref_udata, strx, addrx, loclistx, rnglistx
-    case 0x10: return {Size::offset};                                               // ref_addr (version 2: an address, of the same size here)
+    case 0x0e: case 0x17: case 0x1d: case 0x1f: return {Size::offset};  // strp, sec_offset, strp_sup, line_strp
+    case 0x0f: case 0x15: case 0x1a: case 0x1b: case 0x22:
+    case 0x23: return {Size::uleb};    // udata, ref_udata, strx, addrx, loclistx, rnglistx
+    case 0x10: return {Size::offset};  // ref_addr (version 2: an address, of the same size here)
     case 0x16: return {Size::indirect};
     case 0x19: return {Size::fixed, 0};                                             // flag_present
     case 0x1e: return {Size::fixed, 16};
@@ -65,7 +69,12 @@ struct Abbreviation {
 class Unit {
  public:
   Unit(const VariableSections& s, uint32_t section, uint64_t offset, uint64_t begin, uint64_t end, bool wide)
-      : sections_(s), c_{s.info, begin, end}, wide_(wide), section_(section), offset_(offset), steps_(16 * (end - begin) + 4096) {}
+      : sections_(s),
+        c_{s.info, begin, end},
+        wide_(wide),
+        section_(section),
+        offset_(offset),
+        steps_(16 * (end - begin) + 4096) {}
 
   std::optional<SourceLine> find(const LineSections& lines) {
     if (!read_header()) return std::nullopt;
@@ -151,7 +160,10 @@ class Unit {
       case Size::string: c_.string(); break;
       case Size::implicit: value = uint64_t(a.implicit); break;
       case Size::block1: case Size::block2: case Size::block4: case Size::block: {
-        uint64_t n = f.size == Size::block1 ? c_.read<uint8_t>() : f.size == Size::block2 ? c_.read<uint16_t>() : f.size == Size::block4 ? c_.read<uint32_t>() : c_.uleb();
+        uint64_t n = f.size == Size::block1   ? c_.read<uint8_t>()
+                     : f.size == Size::block2 ? c_.read<uint16_t>()
+                     : f.size == Size::block4 ? c_.read<uint32_t>()
+                                              : c_.uleb();
         const uint64_t body = c_.at;
         if (c_.take(n) && tag == DW_TAG_variable && a.name == DW_AT_location) e.here = is_here(body, n);
         break;
@@ -173,7 +185,8 @@ class Unit {
     } else if (sections_.info[at] == DW_OP_addrx && address_base_ != ~uint64_t{0}) {
       Cursor c{sections_.info, at + 1, at + n};
       uint64_t index = c.uleb();
-      if (c.ok && c.at == at + n && index < sections_.addr.size()) r = relocation_at(sections_.addr_relocations, address_base_ + index * address_size_);
+      if (c.ok && c.at == at + n && index < sections_.addr.size())
+        r = relocation_at(sections_.addr_relocations, address_base_ + index * address_size_);
     }
     return r && r->section == section_ && r->value == offset_;
   }
@@ -191,7 +204,8 @@ class Unit {
 
 }  // namespace
 
-std::optional<SourceLine> find_variable_line(const VariableSections& sections, const LineSections& lines, uint32_t section, uint64_t offset) {
+std::optional<SourceLine> find_variable_line(const VariableSections& sections, const LineSections& lines,
+                                             uint32_t section, uint64_t offset) {
   Cursor c{sections.info, 0, sections.info.size()};
   while (c.more()) {
     uint64_t length = c.read<uint32_t>();

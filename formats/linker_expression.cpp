@@ -16,9 +16,11 @@ struct Operator {
   Op op;
 };
 constexpr Operator operators[] = {
-    {"*", 10, Op::multiply}, {"/", 10, Op::divide}, {"%", 10, Op::remainder}, {"+", 9, Op::add}, {"-", 9, Op::subtract}, {"<<", 8, Op::shift_left},
-    {">>", 8, Op::shift_right}, {"<", 7, Op::less}, {"<=", 7, Op::less_equal}, {">", 7, Op::greater}, {">=", 7, Op::greater_equal}, {"==", 6, Op::equal},
-    {"!=", 6, Op::not_equal}, {"&", 5, Op::bit_and}, {"^", 4, Op::bit_xor}, {"|", 3, Op::bit_or}, {"&&", 2, Op::logical_and}, {"||", 1, Op::logical_or},
+    {"*", 10, Op::multiply}, {"/", 10, Op::divide}, {"%", 10, Op::remainder}, {"+", 9, Op::add}, {"-", 9, Op::subtract},
+    {"<<", 8, Op::shift_left}, {">>", 8, Op::shift_right}, {"<", 7, Op::less}, {"<=", 7, Op::less_equal},
+    {">", 7, Op::greater}, {">=", 7, Op::greater_equal}, {"==", 6, Op::equal}, {"!=", 6, Op::not_equal},
+    {"&", 5, Op::bit_and}, {"^", 4, Op::bit_xor}, {"|", 3, Op::bit_or}, {"&&", 2, Op::logical_and},
+    {"||", 1, Op::logical_or},
 };
 
 struct Function {
@@ -27,22 +29,26 @@ struct Function {
   int operands;  // expressions; 0: a name
 };
 constexpr Function functions[] = {
-    {"ABSOLUTE", Op::absolute, 1}, {"LOG2CEIL", Op::log2ceil, 1}, {"MAX", Op::maximum, 2}, {"MIN", Op::minimum, 2}, {"ALIGN", Op::align, 2},
-    {"DEFINED", Op::defined, 0}, {"ADDR", Op::section_address, 0}, {"LOADADDR", Op::section_address, 0}, {"SIZEOF", Op::section_size, 0},
-    {"ALIGNOF", Op::section_align, 0}, {"CONSTANT", Op::constant, 0},
+    {"ABSOLUTE", Op::absolute, 1}, {"LOG2CEIL", Op::log2ceil, 1}, {"MAX", Op::maximum, 2}, {"MIN", Op::minimum, 2},
+    {"ALIGN", Op::align, 2}, {"DEFINED", Op::defined, 0}, {"ADDR", Op::section_address, 0},
+    {"LOADADDR", Op::section_address, 0}, {"SIZEOF", Op::section_size, 0}, {"ALIGNOF", Op::section_align, 0},
+    {"CONSTANT", Op::constant, 0},
 };
 
 bool name_start(char c) { return std::isalpha(uint8_t(c)) || c == '_' || c == '.' || c == '$' || uint8_t(c) >= 0x80; }
 bool name_char(char c) { return name_start(c) || std::isdigit(uint8_t(c)) || c == '@'; }
 
-int digit_of(char c) { return std::isdigit(uint8_t(c)) ? c - '0' : std::isxdigit(uint8_t(c)) ? (c | 32) - 'a' + 10 : 99; }
+int digit_of(char c) {
+  return std::isdigit(uint8_t(c)) ? c - '0' : std::isxdigit(uint8_t(c)) ? (c | 32) - 'a' + 10 : 99;
+}
 
 // All of `s` in a radix; false when it is no such number or does not fit.
 bool in_radix(std::string_view s, unsigned radix, uint64_t& v) {
   v = 0;
   for (char c : s) {
     unsigned d = unsigned(digit_of(c));
-    if (d >= radix || __builtin_mul_overflow(v, uint64_t(radix), &v) || __builtin_add_overflow(v, uint64_t(d), &v)) return false;
+    if (d >= radix || __builtin_mul_overflow(v, uint64_t(radix), &v) || __builtin_add_overflow(v, uint64_t(d), &v))
+      return false;
   }
   return !s.empty();
 }
@@ -84,7 +90,9 @@ class Parser {
   static constexpr int max_depth = 200;
   static constexpr size_t max_nodes = 100000;
 
-  Error fail(const std::string& what) const { return error(what + " in the expression '" + std::string(text_.substr(0, 200)) + "'"); }
+  Error fail(const std::string& what) const {
+    return error(what + " in the expression '" + std::string(text_.substr(0, 200)) + "'");
+  }
 
   void advance() {
     quoted_ = false;
@@ -106,7 +114,9 @@ class Parser {
       while (at_ < text_.size() && name_char(text_[at_])) at_++;
     } else if (at_ < text_.size()) {
       char d = text_[at_];
-      if (((c == '<' || c == '>' || c == '&' || c == '|') && d == c) || ((c == '<' || c == '>' || c == '=' || c == '!') && d == '=')) at_++;
+      if (((c == '<' || c == '>' || c == '&' || c == '|') && d == c) ||
+          ((c == '<' || c == '>' || c == '=' || c == '!') && d == '='))
+        at_++;
     }
     token_ = text_.substr(begin, at_ - begin);
   }
@@ -117,7 +127,8 @@ class Parser {
   }
   Result<void> expect(std::string_view t) {
     if (accept(t)) return {};
-    return fail("expected '" + std::string(t) + "'" + (token_.empty() ? std::string(" at the end") : " before '" + std::string(token_) + "'"));
+    return fail("expected '" + std::string(t) + "'" +
+                (token_.empty() ? std::string(" at the end") : " before '" + std::string(token_) + "'"));
   }
 
   uint32_t add(ExpressionNode n) {
@@ -167,7 +178,8 @@ class Parser {
   Result<uint32_t> primary(int depth) {
     std::string_view word = token_;
     if (word.empty()) return fail(quoted_ ? "an empty name" : "something is missing at the end");
-    if (!quoted_ && !name_start(word[0]) && !std::isdigit(uint8_t(word[0]))) return fail("unexpected '" + std::string(word) + "'");
+    if (!quoted_ && !name_start(word[0]) && !std::isdigit(uint8_t(word[0])))
+      return fail("unexpected '" + std::string(word) + "'");
     bool quoted = quoted_;
     advance();
     if (!quoted) {
@@ -176,7 +188,8 @@ class Parser {
         n.number = v;
         return add(n);
       }
-      if (std::isdigit(uint8_t(word[0])) || (word[0] == '$' && word.size() > 1 && std::isdigit(uint8_t(word[1])))) return fail("'" + std::string(word) + "' is not a number");
+      if (std::isdigit(uint8_t(word[0])) || (word[0] == '$' && word.size() > 1 && std::isdigit(uint8_t(word[1]))))
+        return fail("'" + std::string(word) + "' is not a number");
       if (word == "SIZEOF_HEADERS") return add({Op::headers_size});
       if (token_ == "(" && !quoted_) return call(word, depth);
       if (word == ".") return add({Op::location});
@@ -195,7 +208,8 @@ class Parser {
     ExpressionNode n{f->op};
     if (f->operands == 0) {
       n.name = token_;
-      if (token_.empty() || (!quoted_ && !name_start(token_[0]))) return fail("a name is missing after " + std::string(name) + "(");
+      if (token_.empty() || (!quoted_ && !name_start(token_[0])))
+        return fail("a name is missing after " + std::string(name) + "(");
       advance();
       LODE_TRY(expect(")"));
       return add(n);

@@ -35,7 +35,8 @@ class Parser {
   Result<void> expect(std::string_view t) {
     if (!bad_.empty()) return fail(bad_);
     if (accept(t)) return {};
-    return fail("expected '" + std::string(t) + "'" + (end_ ? " at the end of the script" : " before '" + std::string(token_) + "'"));
+    return fail("expected '" + std::string(t) + "'" +
+                (end_ ? " at the end of the script" : " before '" + std::string(token_) + "'"));
   }
   Result<void> inputs(LinkerScript& out, bool as_needed, int depth);
   Result<void> patterns(std::vector<VersionPattern>& out, bool cpp, int depth);
@@ -211,7 +212,8 @@ Result<LinkerScript> Parser::linker_script() {
       advance();
       LODE_TRY(assignment(out, name, word != "HIDDEN", word != "PROVIDE"));
       LODE_TRY(expect(")"));
-    } else if (!quoted && (word == "SECTIONS" || word == "MEMORY" || word == "PHDRS" || word == "INSERT" || word == "INCLUDE")) {
+    } else if (!quoted &&
+               (word == "SECTIONS" || word == "MEMORY" || word == "PHDRS" || word == "INSERT" || word == "INCLUDE")) {
       return fail("linker script command " + std::string(word) + " is not supported");
     } else {
       advance();
@@ -241,9 +243,11 @@ Result<void> Parser::patterns(std::vector<VersionPattern>& out, bool cpp, int de
     advance();
     return {};
   }
-  if (end_ || (!quoted_ && std::string_view("{}();:,=").find(token_) != std::string_view::npos)) return fail("expected a symbol pattern");
+  if (end_ || (!quoted_ && std::string_view("{}();:,=").find(token_) != std::string_view::npos))
+    return fail("expected a symbol pattern");
   VersionPattern p{token_, !quoted_ && token_.find_first_of("*?[") != std::string_view::npos, cpp};
-  if (p.is_glob && !brackets_close(p.text)) return fail("invalid version pattern '" + std::string(p.text) + "': '[' without ']'");
+  if (p.is_glob && !brackets_close(p.text))
+    return fail("invalid version pattern '" + std::string(p.text) + "': '[' without ']'");
   advance();
   out.push_back(p);
   return {};

@@ -27,12 +27,18 @@ constexpr uint8_t reach_of_none = 0xff;
 
 }  // namespace
 
-// ---- of a module ------------------------------------------------------------------------------------------------------------
+// ---- of a module ----------------------------------------------------------------------------------------------------
 
-ModuleCache::ModuleCache(MirCache& cache, const std::string& name, const air::Module& module, const codegen::BitcodeModule* bitcode,
-                         const codegen::TargetOptions& o, uint32_t target)
+ModuleCache::ModuleCache(MirCache& cache, const std::string& name, const air::Module& module,
+                         const codegen::BitcodeModule* bitcode, const codegen::TargetOptions& o, uint32_t target)
     : cache_(cache), module_(module), bitcode_(bitcode) {
-  const uint32_t words[] = {uint32_t(o.pic), uint32_t(o.shared), uint32_t(o.object), uint32_t(o.force_frame_pointer), uint32_t(o.branch_targets), o.features, target};
+  const uint32_t words[] = {uint32_t(o.pic),
+                            uint32_t(o.shared),
+                            uint32_t(o.object),
+                            uint32_t(o.force_frame_pointer),
+                            uint32_t(o.branch_targets),
+                            o.features,
+                            target};
   options_ = hash_bytes(words, sizeof words);
   if (!bitcode) air_key_ = codegen::air_module_key(module);
   const mir::Hash128 role = mix(hash_bytes(name.data(), name.size()), options_);
@@ -54,9 +60,11 @@ const ModuleCache::Names& ModuleCache::names(std::span<const SymbolId> ids) {
   return names_;
 }
 
-// ---- of a function ----------------------------------------------------------------------------------------------------------
+// ---- of a function --------------------------------------------------------------------------------------------------
 
-uint8_t CachedFunction::reach(uint32_t symbol) const { return symbol < context_.reach.size() ? uint8_t(context_.reach[symbol]) : reach_of_none; }
+uint8_t CachedFunction::reach(uint32_t symbol) const {
+  return symbol < context_.reach.size() ? uint8_t(context_.reach[symbol]) : reach_of_none;
+}
 
 mir::Hash128 CachedFunction::key(const mir::Hash128& body, std::span<const uint32_t> symbols) const {
   std::vector<uint8_t> bytes;
@@ -109,13 +117,16 @@ bool CachedFunction::accept(const CachedModule::Found& found, mir::FunctionDraft
 bool CachedFunction::take_known(mir::FunctionDraft& draft) {
   // AIR is there already, so its keys are found rather than looked up.
   if (!cache_.bitcode_) return false;
-  const auto found = cache_.cached_->by_number(function_.value, [&](const mir::Hash128& body, std::span<const uint32_t> symbols) { return key_ = key(body, symbols); });
+  const auto found = cache_.cached_->by_number(
+      function_.value,
+      [&](const mir::Hash128& body, std::span<const uint32_t> symbols) { return key_ = key(body, symbols); });
   if (!accept(found, draft)) return false;
   cache_.cache_.count(&MirCache::Statistics::functions_by_number);
   return true;
 }
 
-bool CachedFunction::take_equal(const mir::Hash128& body, std::span<const air::SymbolIndex> symbols, mir::FunctionDraft& draft) {
+bool CachedFunction::take_equal(const mir::Hash128& body, std::span<const air::SymbolIndex> symbols,
+                                mir::FunctionDraft& draft) {
   body_ = body;
   symbols_.clear();
   for (air::SymbolIndex s : symbols) symbols_.push_back(s.value);
@@ -155,7 +166,8 @@ void CachedFunction::keep(const mir::FunctionDraft& draft) {
   if (!has_key_) return cache.count(&MirCache::Statistics::unkept);
   std::unordered_map<uint32_t, uint32_t> listed;  // by SymbolId
   for (uint32_t k = 0; k < symbols_.size(); k++)
-    if (symbols_[k] < context_.symbols.size() && context_.symbols[symbols_[k]].valid()) listed.try_emplace(context_.symbols[symbols_[k]].value, k);
+    if (symbols_[k] < context_.symbols.size() && context_.symbols[symbols_[k]].valid())
+      listed.try_emplace(context_.symbols[symbols_[k]].value, k);
   std::vector<PortableSymbol> out(draft.references.size());
   for (size_t k = 0; k < out.size(); k++) {
     const SymbolId id = draft.references[k].symbol;

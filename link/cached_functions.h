@@ -1,8 +1,9 @@
-// The functions of IR modules and the cache (link/mir_cache.h): how what a link decides enters a key, and how a function that another
-// link made comes to speak of this link's symbols. Both linkers use it.
+// The functions of IR modules and the cache (link/mir_cache.h): how what a link decides enters a key, and how a
+// function that another link made comes to speak of this link's symbols. Both linkers use it.
 //
-// The key of a function is that of its body (codegen/import/function_key.h, codegen/air_function_key.h), the options of code generation, how
-// the link lets code reach each symbol that the body names, and the blocks whose addresses data holds: that is all that lowering reads.
+// The key of a function is that of its body (codegen/import/function_key.h, codegen/air_function_key.h), the options of
+// code generation, how the link lets code reach each symbol that the body names, and the blocks whose addresses data
+// holds: that is all that lowering reads.
 #pragma once
 
 #include <memory>
@@ -23,9 +24,10 @@ namespace lode::link {
 // A module's part of the cache for one link. The spans are the link's and outlive it.
 class ModuleCache {
  public:
-  // `name`: the file's or member's; `target` tells machines apart; `bitcode` is null for AIR that came as text or from a builder.
-  ModuleCache(MirCache& cache, const std::string& name, const air::Module& module, const codegen::BitcodeModule* bitcode,
-              const codegen::TargetOptions& options, uint32_t target);
+  // `name`: the file's or member's; `target` tells machines apart; `bitcode` is null for AIR that came as text or from
+  // a builder.
+  ModuleCache(MirCache& cache, const std::string& name, const air::Module& module,
+              const codegen::BitcodeModule* bitcode, const codegen::TargetOptions& options, uint32_t target);
 
   CachedModule& functions() { return *cached_; }
 
@@ -51,9 +53,10 @@ class ModuleCache {
 // One function's way through the cache.
 class CachedFunction {
  public:
-  // `context` is what the function will be lowered with; `runtime` what its runtime functions and the target's own symbols are, in an
-  // order that is always the same.
-  CachedFunction(ModuleCache& cache, const codegen::LowerContext& context, std::span<const SymbolId> runtime, air::FunctionIndex function)
+  // `context` is what the function will be lowered with; `runtime` what its runtime functions and the target's own
+  // symbols are, in an order that is always the same.
+  CachedFunction(ModuleCache& cache, const codegen::LowerContext& context, std::span<const SymbolId> runtime,
+                 air::FunctionIndex function)
       : cache_(cache), context_(context), runtime_(runtime), function_(function) {}
 
   // What happened: `draft` is the function; or `air` is, to be lowered, and given to keep().

@@ -75,7 +75,8 @@ bool Diagnostics::flush() {
       break;
     }
     printed_ += e.is_error;
-    const char* kind = e.is_error ? (color ? "\033[0;1;31merror:\033[0m " : "error: ") : (color ? "\033[0;1;35mwarning:\033[0m " : "warning: ");
+    const char* kind = e.is_error ? (color ? "\033[0;1;31merror:\033[0m " : "error: ")
+                                  : (color ? "\033[0;1;35mwarning:\033[0m " : "warning: ");
     put(kind, e.text, e.complete);
     if (receiver) receiver(e.is_error, e.text);
   }

@@ -33,7 +33,8 @@ class Diagnostics {
   // Thread-safe. The text may have several lines; the first is the message.
   void error(std::string text, uint64_t key = 0) { add(true, std::move(text), key, false); }
   void error(const Error& e, uint64_t key = 0) { add(true, e.text(), key, e.complete); }
-  // An error after which an output can be made all the same, of what is right in it. What an input's structure gets wrong is never one.
+  // An error after which an output can be made all the same, of what is right in it. What an input's structure gets
+  // wrong is never one.
   void recoverable(std::string text, uint64_t key = 0) { add(!demote_errors, std::move(text), key, false); }
   void warning(std::string text, uint64_t key = 0) { add(false, std::move(text), key, false); }
 

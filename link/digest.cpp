@@ -1,5 +1,5 @@
-// The three digests share their padding: 0x80, zeros, the length in bits, to blocks of 64 bytes; they differ in byte order
-// and round function.
+// The three digests share their padding: 0x80, zeros, the length in bits, to blocks of 64 bytes; they differ in byte
+// order and round function.
 #include "link/digest.h"
 
 #include <bit>

@@ -1,5 +1,5 @@
-// The entry points of the linkers, one a flavour. The command (link/main/main.cpp) picks one by the name it was called by,
-// by -m, or by what the inputs are.
+// The entry points of the linkers, one a flavour. The command (link/main/main.cpp) picks one by the name it was called
+// by, by -m, or by what the inputs are.
 #pragma once
 
 #include <span>
@@ -11,8 +11,8 @@ namespace lode::link {
 int elf_main(std::span<const char* const> args);
 int wasm_main(std::span<const char* const> args);
 
-// lode air FILE --print | --verify | --run [ARGS]: args[0] is the program's name, args[1] is "air". The status of --run is that
-// of the program.
+// lode air FILE --print | --verify | --run [ARGS]: args[0] is the program's name, args[1] is "air". The status of --run
+// is that of the program.
 int air_main(std::span<const char* const> args);
 
 }  // namespace lode::link

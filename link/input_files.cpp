@@ -15,7 +15,9 @@ namespace lode::link {
 
 namespace {
 
-Error cannot(const char* what, const std::string& path, int code) { return error(std::string("cannot ") + what + " " + path + ": " + std::strerror(code)); }
+Error cannot(const char* what, const std::string& path, int code) {
+  return error(std::string("cannot ") + what + " " + path + ": " + std::strerror(code));
+}
 
 class Descriptor {
  public:
@@ -107,7 +109,8 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
 Result<void> InputFiles::check_unchanged() const {
   for (const Mapping& m : mappings_) {
     struct stat st;
-    if (stat(m.path.c_str(), &st) != 0 || st.st_dev != m.device || st.st_ino != m.inode) continue;  // replaced: the old one is still mapped
+    if (stat(m.path.c_str(), &st) != 0 || st.st_dev != m.device || st.st_ino != m.inode)
+      continue;  // replaced: the old one is still mapped
     if (size_t(st.st_size) < m.size) return error(m.path + ": the file was truncated while it was read");
   }
   return {};

@@ -1,5 +1,5 @@
-// linker.h over the passes of the ELF link: modules are inputs in memory; a replacement is a module in front of all others, the
-// first definition of its symbol is the one that counts, and the later ones are no error.
+// linker.h over the passes of the ELF link: modules are inputs in memory; a replacement is a module in front of all
+// others, the first definition of its symbol is the one that counts, and the later ones are no error.
 #include "link/linker.h"
 
 #include <algorithm>
@@ -42,7 +42,8 @@ Result<void> verify(const air::Module& module, const std::string& name) {
   air::verify_module(module, problems);
   if (problems.empty()) return {};
   std::string all;
-  for (const air::Problem& p : problems) all += (all.empty() ? "" : "\n") + name + ": error: " + air::problem_text(module, p);
+  for (const air::Problem& p : problems)
+    all += (all.empty() ? "" : "\n") + name + ": error: " + air::problem_text(module, p);
   Error e = error(all);
   e.complete = true;
   return e;
@@ -95,7 +96,8 @@ Result<void> check_defines(const Contents& c, std::string_view function) {
     for (uint32_t i = view.first_global; i < view.symbols.size(); i++)
       found |= view.symbols[i].shndx != formats::elf::SHN_UNDEF && view.symbol_name(view.symbols[i]) == function;
   }
-  if (!found) return error("the replacement does not define a function " + std::string(function) + " that others can see");
+  if (!found)
+    return error("the replacement does not define a function " + std::string(function) + " that others can see");
   return {};
 }
 
@@ -108,12 +110,14 @@ struct Linker::State {
   std::vector<Diagnostic> diagnostics;  // of the last flush
   std::string listing;
   std::function<void(const Diagnostic&)> handler;
-  // What the last flush made of each module: a function that is what it was then is neither read nor lowered again, and where nothing that it
-  // refers to has moved either, its bytes are copied.
+  // What the last flush made of each module: a function that is what it was then is neither read nor lowered again, and
+  // where nothing that it refers to has moved either, its bytes are copied.
   MirCache functions{"", 0};
 };
 
-Linker::Linker(std::vector<std::string> options) : state_(std::make_unique<State>()) { state_->options = std::move(options); }
+Linker::Linker(std::vector<std::string> options) : state_(std::make_unique<State>()) {
+  state_->options = std::move(options);
+}
 Linker::~Linker() = default;
 
 // Passes what an error about the module says to the handler.
@@ -124,7 +128,9 @@ Result<void> Linker::tell(std::string_view module, Result<void> result) {
   return result;
 }
 
-static std::span<const uint8_t> bytes_of(std::string_view text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+static std::span<const uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 // A module that was read, at its place in the list.
 static Result<void> put(std::vector<Item>& list, std::string_view name, Result<Contents> contents) {
@@ -146,7 +152,9 @@ static Result<Contents> that_defines(std::string_view function, Result<Contents>
 Result<void> Linker::add_module(std::string_view name, std::span<const uint8_t> contents) {
   return tell(name, put(state_->items, name, read(name, contents)));
 }
-Result<void> Linker::add_module(std::string_view name, std::string_view air_text) { return add_module(name, bytes_of(air_text)); }
+Result<void> Linker::add_module(std::string_view name, std::string_view air_text) {
+  return add_module(name, bytes_of(air_text));
+}
 Result<void> Linker::add_module(std::string_view name, const air::Module& module) {
   return tell(name, put(state_->items, name, copy_of(name, module)));
 }

@@ -1,4 +1,5 @@
-// For programs that are built against the source folder: the public headers are in include/lode, and are installed from there.
+// For programs that are built against the source folder: the public headers are in include/lode, and are installed from
+// there.
 #pragma once
 
 #include "../include/lode/link/linker.h"

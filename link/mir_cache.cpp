@@ -26,7 +26,8 @@ constexpr time_t touch_after = 60;     // seconds: a use within them does not ch
 
 std::string hex(const mir::Hash128& h) {
   char text[33];
-  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(h.high), static_cast<unsigned long long>(h.low));
+  std::snprintf(text, sizeof text, "%016llx%016llx", static_cast<unsigned long long>(h.high),
+                static_cast<unsigned long long>(h.low));
   return text;
 }
 bool from_hex(std::string_view text, mir::Hash128& out) {
@@ -66,16 +67,17 @@ std::vector<uint8_t> read_used(const std::string& path, uint64_t max_size) {
     at += size_t(n);
   }
   struct timespec now;
-  if (clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec - st.st_mtime > touch_after) (void)futimens(file.fd, nullptr);
+  if (clock_gettime(CLOCK_REALTIME, &now) == 0 && now.tv_sec - st.st_mtime > touch_after)
+    (void)futimens(file.fd, nullptr);
   return bytes;
 }
 
 }  // namespace
 
-// ---- of a module ------------------------------------------------------------------------------------------------------------
+// ---- of a module ----------------------------------------------------------------------------------------------------
 
-CachedModule::Found CachedModule::take(LoadedPack& from, const mir::PackedFunction& row, uint32_t number, const mir::Hash128& body,
-                                       std::span<const uint32_t> symbols) {
+CachedModule::Found CachedModule::take(LoadedPack& from, const mir::PackedFunction& row, uint32_t number,
+                                       const mir::Hash128& body, std::span<const uint32_t> symbols) {
   LoadedPack* home = &from;
   if (row.pack) {
     home = cache_->load(from.pack->others()[row.pack - 1]).get();
@@ -83,15 +85,18 @@ CachedModule::Found CachedModule::take(LoadedPack& from, const mir::PackedFuncti
   }
   const std::span<const uint8_t> bytes = home->pack->bytes(row.chunk, row.offset, row.length);
   if (bytes.empty()) return {};
-  slots_[number] = {body, row.key, {symbols.begin(), symbols.end()}, {}, home, row.chunk, row.offset, row.length, {}, 0};
+  slots_[number] = {body, row.key, {symbols.begin(), symbols.end()}, {}, home, row.chunk, row.offset, row.length,
+                    {},   0};
   put_sizes(row, slots_[number]);
   return {bytes, slots_[number].symbols};
 }
 
-CachedModule::Found CachedModule::by_key(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols) {
+CachedModule::Found CachedModule::by_key(uint32_t number, const mir::Hash128& body, const mir::Hash128& key,
+                                         std::span<const uint32_t> symbols) {
   auto look = [&](LoadedPack& p) -> Found {
     const mir::PackedFunction* row = p.pack->by_key(key);
-    return row && row->body == body && row->symbol_count == symbols.size() ? take(p, *row, number, body, symbols) : Found{};
+    return row && row->body == body && row->symbol_count == symbols.size() ? take(p, *row, number, body, symbols)
+                                                                           : Found{};
   };
   Found found;
   if (own_) found = look(*own_);
@@ -100,7 +105,8 @@ CachedModule::Found CachedModule::by_key(uint32_t number, const mir::Hash128& bo
   return found;
 }
 
-void CachedModule::made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols, std::vector<uint8_t> bytes) {
+void CachedModule::made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key,
+                        std::span<const uint32_t> symbols, std::vector<uint8_t> bytes) {
   slots_[number] = {body, key, {symbols.begin(), symbols.end()}, std::move(bytes), nullptr, 0, 0, 0, {}, 0};
   changed_.store(true, std::memory_order_relaxed);
 }
@@ -139,7 +145,7 @@ std::shared_ptr<const KeptCode> CachedModule::kept_code(const mir::Hash128& key)
   return it == earlier_codes_->end() ? nullptr : it->second;
 }
 
-// ---- the folder -------------------------------------------------------------------------------------------------------------
+// ---- the folder -----------------------------------------------------------------------------------------------------
 
 mir::Hash128 MirCache::this_generator() { return {LODE_GENERATOR_LOW, LODE_GENERATOR_HIGH}; }
 
@@ -158,7 +164,8 @@ Result<void> MirCache::prepare() {
   struct stat st;
   if (stat(folder_.c_str(), &st) != 0) return error_at(folder_, std::strerror(errno));
   if (!S_ISDIR(st.st_mode)) return error_at(folder_, "is not a folder");
-  if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) return error_at(folder_, "can be written to by others: what it holds would become code");
+  if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
+    return error_at(folder_, "can be written to by others: what it holds would become code");
   usable_ = true;
   return {};
 }
@@ -244,8 +251,8 @@ std::shared_ptr<CachedModule> MirCache::open(const mir::Hash128& content, const 
   return m;
 }
 
-// The module's functions as a pack of their own: those that were made in full, the others by the packs that have them, as long as
-// these are few.
+// The module's functions as a pack of their own: those that were made in full, the others by the packs that have them,
+// as long as these are few.
 std::shared_ptr<LoadedPack> MirCache::pack_of(CachedModule& m) {
   // What another program takes of the same module stays.
   if (m.own_ && !folder_.empty())
@@ -360,7 +367,8 @@ void MirCache::evict() {
   const time_t now = time(nullptr);
   while (const dirent* e = readdir(folder)) {
     const std::string_view name = e->d_name;
-    // Only what a cache makes: 32 digits, a kind, and the letters of a file that is not finished. Those are left when a link was killed.
+    // Only what a cache makes: 32 digits, a kind, and the letters of a file that is not finished. Those are left when a
+    // link was killed.
     mir::Hash128 unused;
     if (name.size() < 37 || !from_hex(name.substr(0, 32), unused) || name[32] != '.') continue;
     struct stat st;
@@ -373,7 +381,9 @@ void MirCache::evict() {
   }
   if (total > limit_) {
     std::sort(files.begin(), files.end(), [](const File& a, const File& b) {
-      return a.used.tv_sec != b.used.tv_sec ? a.used.tv_sec < b.used.tv_sec : a.used.tv_nsec != b.used.tv_nsec ? a.used.tv_nsec < b.used.tv_nsec : a.name < b.name;
+      return a.used.tv_sec != b.used.tv_sec     ? a.used.tv_sec < b.used.tv_sec
+             : a.used.tv_nsec != b.used.tv_nsec ? a.used.tv_nsec < b.used.tv_nsec
+                                                : a.name < b.name;
     });
     for (const File& f : files) {
       if (total <= limit_ - limit_ / 8) break;
@@ -390,17 +400,20 @@ uint64_t MirCache::memory() const {
   for (const auto& [name, p] : packs_)
     if (p) sum += p->file.size() + p->pack->memory();
   for (const auto& [role, codes] : codes_)
-    for (const auto& [key, c] : *codes) sum += sizeof *c + c->text.size() + c->constants.size() + c->exceptions.size() + c->cfi.size();
+    for (const auto& [key, c] : *codes)
+      sum += sizeof *c + c->text.size() + c->constants.size() + c->exceptions.size() + c->cfi.size();
   return sum;
 }
 
 std::string MirCache::report() const {
   const Statistics& s = statistics_;
   auto line = [](const char* what, uint64_t n) { return std::string(what) + std::to_string(n) + "\n"; };
-  return line("modules                 ", s.modules) + line("  known as a whole      ", s.known_modules) + line("functions taken         ", s.functions_by_number + s.functions_by_key) +
-         line("  of known modules      ", s.functions_by_number) + line("  of changed modules    ", s.functions_by_key) + line("functions made          ", s.made) +
-         line("  that cannot be kept   ", s.unkept) + line("bytes read              ", s.bytes_read) + line("bytes written           ", s.bytes_written) +
-         line("files removed           ", s.evicted);
+  return line("modules                 ", s.modules) + line("  known as a whole      ", s.known_modules) +
+         line("functions taken         ", s.functions_by_number + s.functions_by_key) +
+         line("  of known modules      ", s.functions_by_number) +
+         line("  of changed modules    ", s.functions_by_key) + line("functions made          ", s.made) +
+         line("  that cannot be kept   ", s.unkept) + line("bytes read              ", s.bytes_read) +
+         line("bytes written           ", s.bytes_written) + line("files removed           ", s.evicted);
 }
 
 }  // namespace lode::link

@@ -1,19 +1,24 @@
-// Functions that an earlier link made, kept for the next: in memory, for a Linker that is flushed again, or in a folder (--mir-cache).
+// Functions that an earlier link made, kept for the next: in memory, for a Linker that is flushed again, or in a folder
+// (--mir-cache).
 //
-// What is kept are packs (mir_store/function_pack.h). A pack is named by the hash of its bytes, so it never changes, may be read by
-// several links at once, and may be referred to by other packs. Beside the packs the folder has two kinds of pointers to them:
+// What is kept are packs (mir_store/function_pack.h). A pack is named by the hash of its bytes, so it never changes,
+// may be read by several links at once, and may be referred to by other packs. Beside the packs the folder has two
+// kinds of pointers to them:
 //
 //   CONTENT.module  the pack of a module with exactly this content, linked with these options
-//   ROLE.role       the packs of the last contents of the module with this file name: where the functions of a changed one are looked for
+//   ROLE.role       the packs of the last contents of the module with this file name: where the functions of a changed
+//                   one are looked for
 //
-// A file appears whole, by rename, under a name of its own until then; a link that finds a file gone or damaged makes the functions
-// anew. So any number of links may share a folder without a lock. When a link has written, packs that were used least recently go until the
-// folder is within its limit, and pointers to packs that are gone go with them. A folder that others than its owner can write to is not used: what
-// is in it becomes code.
+// A file appears whole, by rename, under a name of its own until then; a link that finds a file gone or damaged makes
+// the functions anew. So any number of links may share a folder without a lock. When a link has written, packs that
+// were used least recently go until the folder is within its limit, and pointers to packs that are gone go with them. A
+// folder that others than its owner can write to is not used: what is in it becomes code.
 //
-// Nothing that is kept is needed: every failure here is a miss, and the output of a link with a cache is that of the link without it.
+// Nothing that is kept is needed: every failure here is a miss, and the output of a link with a cache is that of the
+// link without it.
 //
-// Threads: open() and everything of CachedModule may be called by all at once, each function by one; finish() when they are done.
+// Threads: open() and everything of CachedModule may be called by all at once, each function by one; finish() when they
+// are done.
 #pragma once
 
 #include <atomic>
@@ -42,7 +47,8 @@ struct LoadedPack {
   std::unique_ptr<mir::FunctionPack> pack;
 };
 
-// What emit made of a function, for a next flush that wants the same at the same place. In memory alone: addresses mean nothing elsewhere.
+// What emit made of a function, for a next flush that wants the same at the same place. In memory alone: addresses mean
+// nothing elsewhere.
 struct KeptCode {
   mir::Hash128 key;            // of the function
   uint64_t forms = 0;          // hash of how its references are answered: with the key it decides the sizes
@@ -70,8 +76,10 @@ class CachedModule {
   // Of a function with this key, wherever it is. `symbols` are those of this module.
   Found by_key(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols);
   // The function was made: to be kept.
-  void made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols, std::vector<uint8_t> bytes);
-  // What was measured of a function that was taken, if its references were answered by the same forms. Emit is to be told (EmitPlace::sizes).
+  void made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols,
+            std::vector<uint8_t> bytes);
+  // What was measured of a function that was taken, if its references were answered by the same forms. Emit is to be
+  // told (EmitPlace::sizes).
   std::optional<codegen::FunctionSizes> sizes(uint32_t number, uint64_t forms) const;
   void note_sizes(uint32_t number, uint64_t forms, const codegen::FunctionSizes& sizes);
   // What an earlier flush emitted of the function with this key: null without one, and where the cache is a folder.
@@ -94,7 +102,8 @@ class CachedModule {
     uint64_t forms = 0;                        // for which these are; 0: none
   };
   static void put_sizes(const mir::PackedFunction& row, Slot& slot);
-  Found take(LoadedPack& from, const mir::PackedFunction& row, uint32_t number, const mir::Hash128& body, std::span<const uint32_t> symbols);
+  Found take(LoadedPack& from, const mir::PackedFunction& row, uint32_t number, const mir::Hash128& body,
+             std::span<const uint32_t> symbols);
 
   class MirCache* cache_ = nullptr;
   mir::Hash128 content_, role_;
@@ -112,7 +121,8 @@ std::optional<uint64_t> parse_cache_size(std::string_view text);
 class MirCache {
  public:
   struct Statistics {
-    std::atomic<uint64_t> modules{0}, known_modules{0}, functions_by_number{0}, functions_by_key{0}, made{0}, unkept{0}, bytes_read{0}, bytes_written{0}, evicted{0};
+    std::atomic<uint64_t> modules{0}, known_modules{0}, functions_by_number{0}, functions_by_key{0}, made{0}, unkept{0},
+        bytes_read{0}, bytes_written{0}, evicted{0};
   };
 
   // An empty folder: in memory. `generator` is the code generator's version; `limit` in bytes, of the folder.
@@ -123,7 +133,8 @@ class MirCache {
 
   // `content` and `role`: hashes of the module with all that its code depends on, and of its name with the same.
   std::shared_ptr<CachedModule> open(const mir::Hash128& content, const mir::Hash128& role, size_t functions);
-  // The link is over: what it made is kept, and what the limit has no room for goes. After one that failed, what was kept before stays, too.
+  // The link is over: what it made is kept, and what the limit has no room for goes. After one that failed, what was
+  // kept before stays, too.
   void finish(bool ok);
   void count(std::atomic<uint64_t> Statistics::*what) { (statistics_.*what).fetch_add(1, std::memory_order_relaxed); }
   const Statistics& statistics() const { return statistics_; }

@@ -17,7 +17,9 @@ namespace lode::link {
 
 namespace {
 
-Error cannot_write(const std::string& path, int code) { return error("cannot write " + path + ": " + std::strerror(code)); }
+Error cannot_write(const std::string& path, int code) {
+  return error("cannot write " + path + ": " + std::strerror(code));
+}
 
 // A name beside `path` that another process cannot foresee.
 std::string random_name(const std::string& path) {
@@ -34,8 +36,8 @@ std::string random_name(const std::string& path) {
 
 constexpr int attempts = 100;
 
-// The umask without setting it, which would be seen by other threads of the process. For files without a name: kernels before 6.0
-// leave the umask to the file system, and some forget it. 0 where the system does not tell.
+// The umask without setting it, which would be seen by other threads of the process. For files without a name: kernels
+// before 6.0 leave the umask to the file system, and some forget it. 0 where the system does not tell.
 mode_t process_umask() {
   char text[512];
   int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
@@ -69,7 +71,8 @@ Result<void> OutputFile::open_temporary(bool executable) {
   const mode_t mode = executable ? 0777 : 0666;  // the system takes the bits of the umask away
   size_t slash = path_.rfind('/');
   std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
-  if (access("/proc/self/fd", X_OK) == 0) fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode & ~process_umask());
+  if (access("/proc/self/fd", X_OK) == 0)
+    fd_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode & ~process_umask());
   for (int k = 0; fd_ < 0 && k < attempts; k++) {  // no way to name it later, or the file system cannot
     temporary_ = random_name(path_);
     note_temporary(temporary_);
@@ -143,7 +146,8 @@ Result<void> OutputFile::commit() {
     fd_ = -1;
     if (close(fd) != 0) return cannot_write(path_, errno);
   }
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) return error("cannot rename the output to " + path_ + ": " + std::strerror(errno));
+  if (rename(temporary_.c_str(), path_.c_str()) != 0)
+    return error("cannot rename the output to " + path_ + ": " + std::strerror(errno));
   named_ = false;
   note_temporary({});
   return {};

@@ -1,10 +1,11 @@
 // Files on their way out.
 //
-// OutputFile: the output is written to a file that has no name (O_TMPFILE; where there is no such thing, to one of a random name
-// beside the final one that nobody else can have made), which commit() names and renames over the old. So a failed, interrupted
-// or killed link leaves the old file as it was. Its space is reserved before anything is written through the mapping, where a
-// full disk could only be told by a signal; where that cannot be done the bytes are put together in memory and written at
-// commit(). So they are for a place that cannot be replaced: a device, a FIFO, standard output ("-").
+// OutputFile: the output is written to a file that has no name (O_TMPFILE; where there is no such thing, to one of a
+// random name beside the final one that nobody else can have made), which commit() names and renames over the old. So a
+// failed, interrupted or killed link leaves the old file as it was. Its space is reserved before anything is written
+// through the mapping, where a full disk could only be told by a signal; where that cannot be done the bytes are put
+// together in memory and written at commit(). So they are for a place that cannot be replaced: a device, a FIFO,
+// standard output ("-").
 //
 // write_text: the other files of a link (maps, lists, dependencies), with an error if they did not reach the disk.
 #pragma once

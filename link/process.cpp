@@ -1,5 +1,5 @@
-// See process.h. In handlers only what is async-signal-safe happens: notes are read through atomics, text is put together in a
-// buffer on the stack, and _exit and unlink end it.
+// See process.h. In handlers only what is async-signal-safe happens: notes are read through atomics, text is put
+// together in a buffer on the stack, and _exit and unlink end it.
 #include "link/process.h"
 
 #include <fcntl.h>
@@ -61,7 +61,8 @@ void on_bus_error(int signal, siginfo_t* info, void*) {
   for (const Note* n = notes.load(); n; n = n->next) {
     const char* begin = n->begin.load();
     if (!begin || at < begin || size_t(at - begin) >= n->size.load()) continue;
-    if (n->kind.load() == FileView::output) end_with({program_name, ": error: cannot write ", n->path.load(), ": No space left on device\n"});
+    if (n->kind.load() == FileView::output)
+      end_with({program_name, ": error: cannot write ", n->path.load(), ": No space left on device\n"});
     end_with({program_name, ": error: ", n->path.load(), ": the file was truncated while it was read\n"});
   }
   remove_temporary();
@@ -141,7 +142,8 @@ void note_temporary(std::string_view path) {
   has_temporary.store(true);
 }
 
-// One more thread is tried always; all of them where a limit says that there may be fewer, as they have to exist at the same time.
+// One more thread is tried always; all of them where a limit says that there may be fewer, as they have to exist at the
+// same time.
 size_t possible_threads(size_t wanted) {
   if (wanted <= 1) return 1;
   struct rlimit space = {}, processes = {};

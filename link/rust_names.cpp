@@ -1,11 +1,12 @@
 // A demangler of Rust names: a recursive descent over the grammar of RFC 2603 that prints while it reads.
 //
-// Names come out of files and are not to be trusted. A back reference may lead to any earlier place, so that a short name can stand for
-// a text without end: the depth of the descent, the number of steps and the length of the text are limited, and a name that exceeds
-// one of them stays as it is. Parts that are read but not shown (the path of an impl, the crate that made an instance) do not follow back
-// references.
+// Names come out of files and are not to be trusted. A back reference may lead to any earlier place, so that a short
+// name can stand for a text without end: the depth of the descent, the number of steps and the length of the text are
+// limited, and a name that exceeds one of them stays as it is. Parts that are read but not shown (the path of an impl,
+// the crate that made an instance) do not follow back references.
 //
-// Hashes that tell two crates or two copies of one path apart say nothing to a reader and are left out, as are types of constants.
+// Hashes that tell two crates or two copies of one path apart say nothing to a reader and are left out, as are types of
+// constants.
 #include "link/rust_names.h"
 
 #include <algorithm>
@@ -171,7 +172,10 @@ class V0 {
     for (;;) {
       char c = next();
       if (c == '_') break;
-      uint64_t digit = is_digit(c) ? uint64_t(c - '0') : is_lower(c) ? uint64_t(c - 'a') + 10 : is_upper(c) ? uint64_t(c - 'A') + 36 : 62;
+      uint64_t digit = is_digit(c)   ? uint64_t(c - '0')
+                       : is_lower(c) ? uint64_t(c - 'a') + 10
+                       : is_upper(c) ? uint64_t(c - 'A') + 36
+                                     : 62;
       if (bad_ || digit == 62 || v > (~uint64_t{0} - 1 - digit) / 62) {
         bad_ = true;
         return 0;
@@ -295,7 +299,9 @@ class V0 {
       return print(id);
     }
     print("::{");
-    print(space == 'C' ? std::string_view("closure") : space == 'S' ? std::string_view("shim") : std::string_view(&space, 1));
+    print(space == 'C'   ? std::string_view("closure")
+          : space == 'S' ? std::string_view("shim")
+                         : std::string_view(&space, 1));
     if (!id.empty()) {
       print(":");
       print(id);
@@ -613,12 +619,13 @@ class V0 {
   bool bad_ = false, quiet_ = false;
 };
 
-// ---- legacy ---------------------------------------------------------------------------------------------------------------------
+// ---- legacy ---------------------------------------------------------------------------------------------------------
 
 struct Escape {
   std::string_view name, text;
 };
-constexpr Escape escapes[] = {{"SP", "@"}, {"BP", "*"}, {"RF", "&"}, {"LT", "<"}, {"GT", ">"}, {"LP", "("}, {"RP", ")"}, {"C", ","}};
+constexpr Escape escapes[] = {{"SP", "@"}, {"BP", "*"}, {"RF", "&"}, {"LT", "<"},
+                              {"GT", ">"}, {"LP", "("}, {"RP", ")"}, {"C", ","}};
 
 bool append_escape(std::string_view name, std::string& out) {
   for (const Escape& e : escapes)
@@ -659,7 +666,9 @@ void append_element(std::string_view s, std::string& out) {
   }
 }
 
-bool is_hash(std::string_view s) { return s.size() == 17 && s[0] == 'h' && std::all_of(s.begin() + 1, s.end(), [](char c) { return hex_value(c) >= 0; }); }
+bool is_hash(std::string_view s) {
+  return s.size() == 17 && s[0] == 'h' && std::all_of(s.begin() + 1, s.end(), [](char c) { return hex_value(c) >= 0; });
+}
 
 bool demangle_legacy(std::string_view s, std::string& out) {
   std::vector<std::string_view> elements;

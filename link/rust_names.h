@@ -1,7 +1,8 @@
 // Rust's symbol names made readable.
 //
-// Two schemes are in use. v0 (RFC 2603, the default of new compilers) spells a path with its generic arguments in a grammar of its own;
-// names start with _R. The legacy scheme borrows the form of C++ names, _ZN..17h<hash>E, with escapes of its own inside.
+// Two schemes are in use. v0 (RFC 2603, the default of new compilers) spells a path with its generic arguments in a
+// grammar of its own; names start with _R. The legacy scheme borrows the form of C++ names, _ZN..17h<hash>E, with
+// escapes of its own inside.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
-// See function_pack.h. Reading checks every count against the bytes that are there before anything is sized by it, so that a
-// file of any content costs no more than its own length, and 64 times that for the chunks, whose sizes are bounded.
+// See function_pack.h. Reading checks every count against the bytes that are there before anything is sized by it, so
+// that a file of any content costs no more than its own length, and 64 times that for the chunks, whose sizes are
+// bounded.
 #include "mir_store/function_pack.h"
 
 #include <xxhash.h>
@@ -34,7 +35,8 @@ struct ChunkRow {
 };
 static_assert(sizeof(ChunkRow) == 24);
 
-// A function's head in a chunk; tags, operands, extra words, references, locals, constants and names follow, each from a multiple of 4.
+// A function's head in a chunk; tags, operands, extra words, references, locals, constants and names follow, each from
+// a multiple of 4.
 struct FunctionHead {
   uint32_t insts, extra, locals, references, constants, names;
   uint32_t frame[6];
@@ -149,7 +151,7 @@ bool read_portable(std::span<const uint8_t> bytes, FunctionDraft& draft, std::ve
   return true;
 }
 
-// ---- reading --------------------------------------------------------------------------------------------------------------
+// ---- reading --------------------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<FunctionPack>> FunctionPack::open(std::span<const uint8_t> file, const Hash128& generator) {
   if (file.size() < sizeof(Header)) return error("not a pack of functions");
@@ -187,7 +189,8 @@ Result<std::unique_ptr<FunctionPack>> FunctionPack::open(std::span<const uint8_t
 }
 
 const PackedFunction* FunctionPack::by_number(uint32_t number) const {
-  auto it = std::lower_bound(functions_.begin(), functions_.end(), number, [](const PackedFunction& f, uint32_t n) { return f.number < n; });
+  auto it = std::lower_bound(functions_.begin(), functions_.end(), number,
+                             [](const PackedFunction& f, uint32_t n) { return f.number < n; });
   return it != functions_.end() && it->number == number ? &*it : nullptr;
 }
 
@@ -216,7 +219,7 @@ uint64_t FunctionPack::memory() const {
   return sum;
 }
 
-// ---- writing --------------------------------------------------------------------------------------------------------------
+// ---- writing --------------------------------------------------------------------------------------------------------
 
 void FunctionPackWriter::add(PackedFunction row, std::span<const uint32_t> symbols, std::span<const uint8_t> bytes) {
   if (chunks_.empty() || chunks_.back().size() >= chunk_bytes) chunks_.emplace_back();
@@ -244,7 +247,8 @@ void FunctionPackWriter::refer(PackedFunction row, std::span<const uint32_t> sym
 std::vector<uint32_t> FunctionPackWriter::by_key() const {
   std::vector<uint32_t> rows(functions_.size());
   std::iota(rows.begin(), rows.end(), 0u);
-  std::stable_sort(rows.begin(), rows.end(), [&](uint32_t a, uint32_t b) { return less(functions_[a].key, functions_[b].key); });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [&](uint32_t a, uint32_t b) { return less(functions_[a].key, functions_[b].key); });
   return rows;
 }
 
@@ -279,7 +283,8 @@ std::vector<uint8_t> FunctionPackWriter::finish(const Hash128& generator) const 
   append(out, symbols_);
   uint64_t at = out.size() + rows.size() * sizeof(ChunkRow);
   for (size_t k = 0; k < rows.size(); k++) {
-    rows[k] = {at, XXH3_64bits(packed[k].data(), packed[k].size()), uint32_t(packed[k].size()), uint32_t(chunks_[k].size())};
+    rows[k] = {at, XXH3_64bits(packed[k].data(), packed[k].size()), uint32_t(packed[k].size()),
+               uint32_t(chunks_[k].size())};
     at += packed[k].size();
   }
   append(out, rows);

@@ -1,18 +1,19 @@
 // A pack: functions of one module as they were made once, to be taken again by a later link.
 //
-// A function in a pack refers to symbols by what they are to its module, never by number: the n-th symbol that the function's
-// body names, the n-th function of the run-time library, or a global name. So a pack means the same in every link and on every
-// machine. What it may be taken for is said by keys:
+// A function in a pack refers to symbols by what they are to its module, never by number: the n-th symbol that the
+// function's body names, the n-th function of the run-time library, or a global name. So a pack means the same in every
+// link and on every machine. What it may be taken for is said by keys:
 //
 //   body  of the function as its module says it, with all that code generation reads (codegen/import/function_key.h)
 //   key   body, and what the link decided about the symbols that the body names (SymbolReach)
 //
-// A pack is made for one content of one module. Most functions of a changed module are in the pack of the module's earlier content:
-// a row may therefore say "in that other pack", by its name. A pack that is missing, damaged or another generator's is no pack: its
-// functions are made anew. Every table is covered by a checksum and every chunk by its own, looked at before the bytes are used.
+// A pack is made for one content of one module. Most functions of a changed module are in the pack of the module's
+// earlier content: a row may therefore say "in that other pack", by its name. A pack that is missing, damaged or
+// another generator's is no pack: its functions are made anew. Every table is covered by a checksum and every chunk by
+// its own, looked at before the bytes are used.
 //
-// Layout, little-endian: header; names of other packs; rows by rising `number`; row numbers by rising `key`; symbol numbers; chunk
-// table; chunks, each a zstd frame of some 256 KiB of functions. Equal contents give equal bytes.
+// Layout, little-endian: header; names of other packs; rows by rising `number`; row numbers by rising `key`; symbol
+// numbers; chunk table; chunks, each a zstd frame of some 256 KiB of functions. Equal contents give equal bytes.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,7 @@
 
 namespace lode::mir {
 
-// ---- one function ---------------------------------------------------------------------------------------------------------
+// ---- one function ---------------------------------------------------------------------------------------------------
 
 // What a reference's symbol is to the function's module.
 struct PortableSymbol {
@@ -49,7 +50,7 @@ void append_portable(const FunctionDraft& draft, std::span<const PortableSymbol>
 // False: the bytes are not a function. The draft's references have no symbols yet; names point into `bytes`.
 bool read_portable(std::span<const uint8_t> bytes, FunctionDraft& draft, std::vector<PortableSymbol>& symbols);
 
-// ---- packs ----------------------------------------------------------------------------------------------------------------
+// ---- packs ----------------------------------------------------------------------------------------------------------
 
 struct PackedFunction {
   Hash128 body, key;
@@ -57,7 +58,8 @@ struct PackedFunction {
   uint32_t first_symbol = 0, symbol_count = 0;  // the module's symbols that the body names, in the order of its key
   uint32_t pack = 0;          // 0: in this pack; else the n-th of `others`, from 1
   uint32_t chunk = 0, offset = 0, length = 0;   // there; bytes
-  // What the target measured (codegen::FunctionSizes), for references answered by forms whose hash is `forms`; 0: nothing.
+  // What the target measured (codegen::FunctionSizes), for references answered by forms whose hash is `forms`; 0:
+  // nothing.
   uint32_t sizes[7] = {0, 0, 0, 0, 0, 0, 0};
   uint64_t forms = 0;
 };
@@ -70,7 +72,9 @@ class FunctionPack {
 
   std::span<const PackedFunction> functions() const { return functions_; }
   std::span<const Hash128> others() const { return others_; }
-  std::span<const uint32_t> symbols_of(const PackedFunction& f) const { return symbols_.subspan(f.first_symbol, f.symbol_count); }
+  std::span<const uint32_t> symbols_of(const PackedFunction& f) const {
+    return symbols_.subspan(f.first_symbol, f.symbol_count);
+  }
   const PackedFunction* by_number(uint32_t number) const;
   const PackedFunction* by_key(const Hash128& key) const;
   // What lies at a row's place in this pack; empty when the chunk is damaged. Any thread; valid as long as the pack.
@@ -95,7 +99,8 @@ class FunctionPack {
 
 class FunctionPackWriter {
  public:
-  // Rows by rising number. The first puts the function here; the second says that the pack `other` has it, at row's chunk, offset and length.
+  // Rows by rising number. The first puts the function here; the second says that the pack `other` has it, at row's
+  // chunk, offset and length.
   void add(PackedFunction row, std::span<const uint32_t> symbols, std::span<const uint8_t> bytes);
   void refer(PackedFunction row, std::span<const uint32_t> symbols, const Hash128& other);
   std::vector<uint8_t> finish(const Hash128& generator) const;

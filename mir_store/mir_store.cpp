@@ -1,7 +1,8 @@
 // The columns of the MIR store: how functions enter, change, leave and are squeezed together.
 //
-// A draft is copied whole or not at all: every column's limit is checked before the first byte is written. Replacing and removing only
-// count garbage; compact() and save() order the columns by FunctionId, so that a compacted store's offsets follow from its lengths.
+// A draft is copied whole or not at all: every column's limit is checked before the first byte is written. Replacing
+// and removing only count garbage; compact() and save() order the columns by FunctionId, so that a compacted store's
+// offsets follow from its lengths.
 #include "mir_store/mir_store.h"
 
 #include <xxhash.h>
@@ -45,8 +46,8 @@ void copy_to(std::vector<T>& column, uint32_t offset, const std::vector<T>& from
 }  // namespace
 
 Hash128 hash_view(const FunctionView& v) {
-  // One-shot hashes of the columns, then a hash of those with the lengths and the record's own words: for short columns this is several
-  // times faster than a streaming state.
+  // One-shot hashes of the columns, then a hash of those with the lengths and the record's own words: for short columns
+  // this is several times faster than a streaming state.
   struct Summary {
     Hash128 column[6];
     uint32_t counts[5];
@@ -170,7 +171,8 @@ Result<std::vector<FunctionId>> MirStore::append_all(std::span<const FunctionDra
     constants += d->constants.size();
   }
   LODE_TRY(check_room(insts, extra, locals, references, constants));
-  if (records_.size() + drafts.size() > column_limit) return error("the program is too large: more than 2^32 - 2 functions");
+  if (records_.size() + drafts.size() > column_limit)
+    return error("the program is too large: more than 2^32 - 2 functions");
 
   const uint32_t first = uint32_t(records_.size());
   std::vector<FunctionId> ids;
@@ -291,7 +293,8 @@ StoreSizes MirStore::sizes() const {
 
 void MirStore::compact(double share) {
   const StoreSizes s = sizes();
-  const uint64_t total = s.tag_bytes + s.operand_bytes + s.extra_bytes + s.local_bytes + s.reference_bytes + s.constant_bytes;
+  const uint64_t total =
+      s.tag_bytes + s.operand_bytes + s.extra_bytes + s.local_bytes + s.reference_bytes + s.constant_bytes;
   if (garbage_bytes_ == 0 || double(garbage_bytes_) <= share * double(total)) return;
   auto squeeze = [&](auto& column, Range FunctionRecord::* range, unsigned scale) {
     std::remove_reference_t<decltype(column)> fresh;
@@ -302,7 +305,8 @@ void MirStore::compact(double share) {
     for (FunctionRecord& r : records_) {
       if (r.insts.offset == removed_offset) continue;
       append_to(fresh, column.data() + size_t{(r.*range).offset} * scale, size_t{(r.*range).length} * scale);
-      if (range != &FunctionRecord::insts) (r.*range).offset = at;  // the instruction column's second half still needs it
+      if (range != &FunctionRecord::insts)
+        (r.*range).offset = at;  // the instruction column's second half still needs it
       at += (r.*range).length;
     }
     column = std::move(fresh);

@@ -1,13 +1,13 @@
 // The MIR store: all machine IR of a link in flat shared arrays, owned by the linker.
 //
-// Columns, shared by all functions: tags (1 byte an instruction for wasm, 2 for native targets), operands (one 32-bit word an
-// instruction), extra (32-bit words), locals (bytes: wasm value types; native frame slots), references (symbols by SymbolId) and
-// constants (bytes of function-private read-only data). A function is a FunctionRecord: ranges into the columns, a frame
-// description in the target's own words, and a content hash.
+// Columns, shared by all functions: tags (1 byte an instruction for wasm, 2 for native targets), operands (one 32-bit
+// word an instruction), extra (32-bit words), locals (bytes: wasm value types; native frame slots), references (symbols
+// by SymbolId) and constants (bytes of function-private read-only data). A function is a FunctionRecord: ranges into
+// the columns, a frame description in the target's own words, and a content hash.
 //
 // Invariants
-//  1. Operand payloads that are indices (extra, locals, references, constants, branch targets) are relative to the function, so
-//     the ranges can be copied, compacted, hashed and stored as they are.
+//  1. Operand payloads that are indices (extra, locals, references, constants, branch targets) are relative to the
+//     function, so the ranges can be copied, compacted, hashed and stored as they are.
 //  2. Unused bits are zero: equal functions have equal bytes, but for references, which compare by symbol.
 //  3. A function enters the store whole, through append() or replace(): one that fails to compile never gets here.
 //  4. Ranges of replaced functions are garbage until compact(); FunctionIds stay valid across it.
@@ -24,8 +24,8 @@
 
 namespace lode::mir {
 
-// What an instruction wants from a symbol. The linker decides before layout which form serves it (a GOT slot, a PLT entry, a
-// relaxed TLS model ...) and hands emit the answer; see codegen/target.h.
+// What an instruction wants from a symbol. The linker decides before layout which form serves it (a GOT slot, a PLT
+// entry, a relaxed TLS model ...) and hands emit the answer; see codegen/target.h.
 enum class ReferenceKind : uint8_t {
   call,             // branch target of a call or a tail call; a PLT entry serves
   direct,           // the symbol's own address, pc-relative or absolute: the select pass knows that it binds locally
@@ -123,7 +123,8 @@ class MirStore {
 
   // Copies the draft to the end of the columns. Fails only when a column passes 2^32 - 1 entries.
   Result<FunctionId> append(const FunctionDraft& draft);
-  // Several drafts at once, in the order given: the copies run in parallel when `threads` > 1 (0: as many as there are). The result does not depend on it.
+  // Several drafts at once, in the order given: the copies run in parallel when `threads` > 1 (0: as many as there
+  // are). The result does not depend on it.
   Result<std::vector<FunctionId>> append_all(std::span<const FunctionDraft* const> drafts, unsigned threads = 1);
   // The function `id` gets new contents; unchanged contents (equal hash) leave the store as it is and return false.
   Result<bool> replace(FunctionId id, const FunctionDraft& draft);

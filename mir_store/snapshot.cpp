@@ -1,12 +1,13 @@
 // The stored form of the MIR store (docs/stored-form.md has the layout).
 //
-// A fixed header, then one zstd frame a column: records, tags, operands, extra, locals, references, constants. The columns are written
-// in the order of FunctionIds and without garbage, so offsets follow from lengths and are not stored; neither are the content hashes,
-// which cost less to compute again than to store. Equal stores therefore give equal bytes whatever happened to them before.
+// A fixed header, then one zstd frame a column: records, tags, operands, extra, locals, references, constants. The
+// columns are written in the order of FunctionIds and without garbage, so offsets follow from lengths and are not
+// stored; neither are the content hashes, which cost less to compute again than to store. Equal stores therefore give
+// equal bytes whatever happened to them before.
 //
-// The first 32 bytes mean the same in every version (magic, version, target, checksum of everything else), so that a reader can
-// tell a foreign file, a damaged one, one of another version and one for another target apart. The checksum guards
-// against accidents only: everything behind it is checked again as hostile input.
+// The first 32 bytes mean the same in every version (magic, version, target, checksum of everything else), so that a
+// reader can tell a foreign file, a damaged one, one of another version and one for another target apart. The checksum
+// guards against accidents only: everything behind it is checked again as hostile input.
 #include <xxhash.h>
 #include <zstd.h>
 
@@ -40,7 +41,8 @@ static_assert(sizeof(Header) == 32 + 8 + 16 * column_count);
 
 struct StoredRecord {
   uint32_t symbol;
-  uint32_t insts, extra, locals, references, constants;  // lengths; insts = removed_length: a removed function, the rest is zero
+  uint32_t insts, extra, locals, references,
+      constants;  // lengths; insts = removed_length: a removed function, the rest is zero
   uint32_t frame[6];
   uint8_t text_align_log2, constants_align_log2;
   uint16_t flags;
@@ -125,8 +127,8 @@ std::vector<uint8_t> MirStore::save(int zstd_level) const {
     s.constants_align_log2 = r.constants_align_log2;
     s.flags = r.flags;
     stored.push_back(s);
-    for (auto range : {&FunctionRecord::insts, &FunctionRecord::extra, &FunctionRecord::locals, &FunctionRecord::references,
-                       &FunctionRecord::constants}) {
+    for (auto range : {&FunctionRecord::insts, &FunctionRecord::extra, &FunctionRecord::locals,
+                       &FunctionRecord::references, &FunctionRecord::constants}) {
       dense &= (r.*range).offset == (next.*range).offset;
       (next.*range).offset += (r.*range).length;
     }
@@ -170,14 +172,16 @@ std::vector<uint8_t> MirStore::save(int zstd_level) const {
 }
 
 Result<MirStore> MirStore::load(std::span<const uint8_t> bytes, uint32_t expected_target) {
-  if (bytes.size() < sizeof magic || std::memcmp(bytes.data(), magic, sizeof magic) != 0) return error("not a MIR store");
+  if (bytes.size() < sizeof magic || std::memcmp(bytes.data(), magic, sizeof magic) != 0)
+    return error("not a MIR store");
   if (bytes.size() < 32) return error("damaged MIR store: truncated header");
   const XXH128_hash_t sum = checksum(bytes);
   if (load_le<uint64_t>(bytes.data() + 16) != sum.low64 || load_le<uint64_t>(bytes.data() + 24) != sum.high64)
     return error("damaged MIR store: the checksum does not match");
   const uint32_t version = load_le<uint32_t>(bytes.data() + 8);
   if (version != format_version)
-    return error("MIR store of version " + std::to_string(version) + "; this program reads version " + std::to_string(format_version));
+    return error("MIR store of version " + std::to_string(version) + "; this program reads version " +
+                 std::to_string(format_version));
   if (bytes.size() < sizeof(Header)) return error("damaged MIR store: truncated header");
   const Header h = load_le<Header>(bytes.data());
   if (h.target != expected_target)
@@ -194,12 +198,14 @@ Result<MirStore> MirStore::load(std::span<const uint8_t> bytes, uint32_t expecte
   if (at != bytes.size()) return error("damaged MIR store: bytes behind the last column");
 
   MirStore store(h.tag_bytes, h.target);
-  LODE_ASSIGN(std::vector<StoredRecord> stored, decompress<StoredRecord>(packed[col_records], h.raw_bytes[col_records], "records"));
+  LODE_ASSIGN(std::vector<StoredRecord> stored,
+              decompress<StoredRecord>(packed[col_records], h.raw_bytes[col_records], "records"));
   LODE_ASSIGN(store.tags_, decompress<uint8_t>(packed[col_tags], h.raw_bytes[col_tags], "tags"));
   LODE_ASSIGN(store.operands_, decompress<uint32_t>(packed[col_operands], h.raw_bytes[col_operands], "operands"));
   LODE_ASSIGN(store.extra_, decompress<uint32_t>(packed[col_extra], h.raw_bytes[col_extra], "extra"));
   LODE_ASSIGN(store.locals_, decompress<uint8_t>(packed[col_locals], h.raw_bytes[col_locals], "locals"));
-  LODE_ASSIGN(store.references_, decompress<Reference>(packed[col_references], h.raw_bytes[col_references], "references"));
+  LODE_ASSIGN(store.references_,
+              decompress<Reference>(packed[col_references], h.raw_bytes[col_references], "references"));
   LODE_ASSIGN(store.constants_, decompress<uint8_t>(packed[col_constants], h.raw_bytes[col_constants], "constants"));
   for (const Reference& r : store.references_) {
     if (uint8_t(r.kind) > last_reference_kind || r.reserved[0] || r.reserved[1] || r.reserved[2])
@@ -223,7 +229,8 @@ Result<MirStore> MirStore::load(std::span<const uint8_t> bytes, uint32_t expecte
       cursor += length;
       return true;
     };
-    if (!place(r.insts, insts, s.insts, store.operands_.size()) || !place(r.extra, extra, s.extra, store.extra_.size()) ||
+    if (!place(r.insts, insts, s.insts, store.operands_.size()) ||
+        !place(r.extra, extra, s.extra, store.extra_.size()) ||
         !place(r.locals, locals, s.locals, store.locals_.size()) ||
         !place(r.references, references, s.references, store.references_.size()) ||
         !place(r.constants, constants, s.constants, store.constants_.size()))
@@ -235,11 +242,11 @@ Result<MirStore> MirStore::load(std::span<const uint8_t> bytes, uint32_t expecte
     r.constants_align_log2 = s.constants_align_log2;
     r.flags = s.flags;
   }
-  const uint64_t column_max = std::max({store.operands_.size(), store.extra_.size(), store.locals_.size(), store.references_.size(),
-                                        store.constants_.size()});
-  if (column_max > column_limit || insts != store.operands_.size() || uint64_t{insts} * h.tag_bytes != store.tags_.size() ||
-      extra != store.extra_.size() || locals != store.locals_.size() || references != store.references_.size() ||
-      constants != store.constants_.size())
+  const uint64_t column_max = std::max({store.operands_.size(), store.extra_.size(), store.locals_.size(),
+                                        store.references_.size(), store.constants_.size()});
+  if (column_max > column_limit || insts != store.operands_.size() ||
+      uint64_t{insts} * h.tag_bytes != store.tags_.size() || extra != store.extra_.size() ||
+      locals != store.locals_.size() || references != store.references_.size() || constants != store.constants_.size())
     return error("damaged MIR store: the functions do not fill the columns");
   for (uint32_t i = 0; i < store.records_.size(); i++) {
     if (store.records_[i].insts.offset != removed_offset) store.records_[i].hash = hash_view(store.view(FunctionId(i)));

@@ -1,7 +1,8 @@
-// What a compiler that keeps a Linker pays: CPU time of the first flush of some modules, of flushes after one function was replaced, and
-// memory over many of them. bench/run.py runs it:
+// What a compiler that keeps a Linker pays: CPU time of the first flush of some modules, of flushes after one function
+// was replaced, and memory over many of them. bench/run.py runs it:
 //
-//   flush_bench OUTPUT FLUSHES FUNCTION MODULE...      FUNCTION: one that returns int, replaced by a constant that changes each time
+//   flush_bench OUTPUT FLUSHES FUNCTION MODULE...      FUNCTION: one that returns int, replaced by a constant that
+//   changes each time
 //
 // Prints: CPU ms of the first flush; median CPU ms of the others; resident KiB after a tenth of them and after all.
 #include <sys/resource.h>
@@ -61,7 +62,8 @@ int main(int argc, char** argv) {
   std::vector<double> others;
   long early = 0;
   for (int k = 0; k < flushes; k++) {
-    must(linker.replace_function(function, "strong func @" + function + "() -> i32 {\na:\n  ret i32 " + std::to_string(k) + "\n}\n"));
+    must(linker.replace_function(
+        function, "strong func @" + function + "() -> i32 {\na:\n  ret i32 " + std::to_string(k) + "\n}\n"));
     others.push_back(flush());
     if (k == flushes / 10) early = resident_kib();
   }

@@ -1,4 +1,5 @@
-// A program that pulls in all of clang: what `clang -cc1` does with its arguments. Input for the benchmark of large links.
+// A program that pulls in all of clang: what `clang -cc1` does with its arguments. Input for the benchmark of large
+// links.
 #include <clang/Basic/DiagnosticOptions.h>
 #include <clang/Frontend/CompilerInstance.h>
 #include <clang/Frontend/CompilerInvocation.h>
@@ -13,9 +14,12 @@ int main(int argc, char** argv) {
   llvm::InitializeAllAsmPrinters();
   llvm::InitializeAllAsmParsers();
   auto options = llvm::makeIntrusiveRefCnt<clang::DiagnosticOptions>();
-  clang::DiagnosticsEngine diagnostics(llvm::makeIntrusiveRefCnt<clang::DiagnosticIDs>(), options, new clang::TextDiagnosticPrinter(llvm::errs(), options.get()));
+  clang::DiagnosticsEngine diagnostics(llvm::makeIntrusiveRefCnt<clang::DiagnosticIDs>(), options,
+                                       new clang::TextDiagnosticPrinter(llvm::errs(), options.get()));
   clang::CompilerInstance compiler;
-  if (!clang::CompilerInvocation::CreateFromArgs(compiler.getInvocation(), llvm::ArrayRef<const char*>(argv + 1, argc - 1), diagnostics, argv[0])) return 1;
+  if (!clang::CompilerInvocation::CreateFromArgs(compiler.getInvocation(),
+                                                 llvm::ArrayRef<const char*>(argv + 1, argc - 1), diagnostics, argv[0]))
+    return 1;
   compiler.createDiagnostics();
   return compiler.hasDiagnostics() && clang::ExecuteCompilerInvocation(&compiler) ? 0 : 1;
 }

@@ -28,10 +28,13 @@ int main(int argc, char** argv) {
     if (LLVMCreateMemoryBufferWithContentsOfFile(argv[1], &text, &message)) throw std::runtime_error(message);
     if (LLVMParseIRInContext(context, text, &module, &message)) throw std::runtime_error(message);
     if (LLVMGetTargetFromTriple(LLVMGetTarget(module), &target, &message)) throw std::runtime_error(message);
-    LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, LLVMGetTarget(module), "", "", LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
+    LLVMTargetMachineRef machine = LLVMCreateTargetMachine(target, LLVMGetTarget(module), "", "",
+                                                           LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    if (LLVMErrorRef e = LLVMRunPasses(module, "default<O2>", machine, options)) throw std::runtime_error(LLVMGetErrorMessage(e));
-    if (LLVMTargetMachineEmitToFile(machine, module, argv[2], LLVMObjectFile, &message)) throw std::runtime_error(message);
+    if (LLVMErrorRef e = LLVMRunPasses(module, "default<O2>", machine, options))
+      throw std::runtime_error(LLVMGetErrorMessage(e));
+    if (LLVMTargetMachineEmitToFile(machine, module, argv[2], LLVMObjectFile, &message))
+      throw std::runtime_error(message);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

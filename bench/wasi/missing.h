@@ -1,4 +1,5 @@
-// Included before Lua's sources: declarations of ISO C that wasi-libc leaves out. The functions stay undefined; see setjmp.h.
+// Included before Lua's sources: declarations of ISO C that wasi-libc leaves out. The functions stay undefined; see
+// setjmp.h.
 #include <stdio.h>
 #include <stdlib.h>
 #define L_tmpnam 20

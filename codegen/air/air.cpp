@@ -1,8 +1,8 @@
 // The type table and the instruction table.
 //
-// Types are hash-consed: an id names one structural type, so that type equality is an integer comparison. Sizes follow LLVM's
-// data layout rules: an integer's store size is its width in bytes rounded up, its alignment that of the next power of two up to
-// 8 bytes (16 from i128 on where the data layout says so); aggregates are laid out in field order.
+// Types are hash-consed: an id names one structural type, so that type equality is an integer comparison. Sizes follow
+// LLVM's data layout rules: an integer's store size is its width in bytes rounded up, its alignment that of the next
+// power of two up to 8 bytes (16 from i128 on where the data layout says so); aggregates are laid out in field order.
 #include "codegen/air/air.h"
 
 #include <algorithm>
@@ -40,7 +40,8 @@ const unsigned simd_op_count = sizeof(simd_op_table) / sizeof(simd_op_table[0]);
 
 TypeId simd_result(SimdOp op) {
   switch (op) {
-    case SimdOp::to_i32: case SimdOp::extract_16: case SimdOp::sign_mask_8: case SimdOp::sign_mask_32: case SimdOp::sign_mask_64: return TypeTable::i32;
+    case SimdOp::to_i32: case SimdOp::extract_16: case SimdOp::sign_mask_8: case SimdOp::sign_mask_32:
+    case SimdOp::sign_mask_64: return TypeTable::i32;
     case SimdOp::to_i64: return TypeTable::i64;
     case SimdOp::to_f32: return TypeTable::f32;
     case SimdOp::to_f64: return TypeTable::f64;
@@ -68,7 +69,9 @@ TypeTable::TypeTable() {
   };
   simple(TypeKind::Void);
   for (uint32_t bits : {1, 8, 16, 32, 64, 128}) simple(TypeKind::Int, bits);
-  for (TypeKind k : {TypeKind::F16, TypeKind::BF16, TypeKind::F32, TypeKind::F64, TypeKind::F80, TypeKind::F128, TypeKind::Ptr}) simple(k);
+  for (TypeKind k :
+       {TypeKind::F16, TypeKind::BF16, TypeKind::F32, TypeKind::F64, TypeKind::F80, TypeKind::F128, TypeKind::Ptr})
+    simple(k);
   vector_type(i8, 16);
   for (TypeId t : {i8, i16, i32, i64, ptr}) {
     const TypeId pair[] = {t, i1};
@@ -88,10 +91,11 @@ TypeId TypeTable::intern(const Type& t) {
     return h;
   };
   auto same = [&](const Type& x, const Type& y) {
-    if (x.kind != y.kind || x.packed != y.packed || x.vararg != y.vararg || x.bits != y.bits || x.element != y.element ||
-        x.count != y.count || x.field_count != y.field_count)
+    if (x.kind != y.kind || x.packed != y.packed || x.vararg != y.vararg || x.bits != y.bits ||
+        x.element != y.element || x.count != y.count || x.field_count != y.field_count)
       return false;
-    return std::equal(members_.begin() + x.fields, members_.begin() + x.fields + x.field_count, members_.begin() + y.fields);
+    return std::equal(members_.begin() + x.fields, members_.begin() + x.fields + x.field_count,
+                      members_.begin() + y.fields);
   };
   if (types_.size() * 2 >= buckets_.size()) {
     std::vector<uint32_t> bigger(buckets_.size() * 2, 0);
@@ -183,7 +187,11 @@ TypeTable::Measure TypeTable::measure(const Type& t) {
     case TypeKind::Void: case TypeKind::Function: return {0, 0, 0};
     case TypeKind::Int: {
       uint64_t bytes = (uint64_t(t.bits) + 7) / 8;
-      uint64_t align = t.bits <= 8 ? 1 : t.bits <= 16 ? 2 : t.bits <= 32 ? 4 : t.bits <= 64 ? layout_.i64_align : layout_.i128_align;
+      uint64_t align = t.bits <= 8    ? 1
+                       : t.bits <= 16 ? 2
+                       : t.bits <= 32 ? 4
+                       : t.bits <= 64 ? layout_.i64_align
+                                      : layout_.i128_align;
       return scalar(bytes, align);
     }
     case TypeKind::F16: case TypeKind::BF16: return scalar(2, 2);

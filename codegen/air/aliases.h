@@ -1,5 +1,5 @@
-// What aliases stand for in the end. Chains may be of any length: each alias on the way is told the answer, so that all chains of a
-// module together take one walk.
+// What aliases stand for in the end. Chains may be of any length: each alias on the way is told the answer, so that all
+// chains of a module together take one walk.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,9 @@ class AliasBases {
   }
 
  private:
-  bool leads_on(const Symbol& s) const { return s.kind == SymbolKind::alias || (ifuncs_ && s.kind == SymbolKind::ifunc); }
+  bool leads_on(const Symbol& s) const {
+    return s.kind == SymbolKind::alias || (ifuncs_ && s.kind == SymbolKind::ifunc);
+  }
   const Module& module_;
   bool ifuncs_;
   std::vector<AliasBase> known_;

@@ -13,7 +13,9 @@ ModuleBuilder::ModuleBuilder(std::string name, const DataLayout& layout) {
   module_.types.set_layout(layout);
 }
 
-TypeId ModuleBuilder::error_union(TypeId value) { return value == T::void_type ? structure({i16()}) : structure({value, i16()}); }
+TypeId ModuleBuilder::error_union(TypeId value) {
+  return value == T::void_type ? structure({i16()}) : structure({value, i16()});
+}
 
 SymbolIndex ModuleBuilder::find_or_add(std::string_view name, SymbolKind kind, TypeId type, Linkage linkage) {
   if (!name.empty()) {
@@ -37,7 +39,8 @@ SymbolIndex ModuleBuilder::declare_data(std::string_view name, TypeId type, Link
   return find_or_add(name, SymbolKind::data, type, linkage);
 }
 
-SymbolIndex ModuleBuilder::define_data(std::string_view name, TypeId type, std::string_view bytes, Linkage linkage, bool constant, uint32_t align_log2) {
+SymbolIndex ModuleBuilder::define_data(std::string_view name, TypeId type, std::string_view bytes, Linkage linkage,
+                                       bool constant, uint32_t align_log2) {
   SymbolIndex index = find_or_add(name, SymbolKind::data, type, linkage);
   Symbol& s = module_.symbols[index.value];
   s.defined = true;
@@ -53,7 +56,8 @@ SymbolIndex ModuleBuilder::define_data(std::string_view name, TypeId type, std::
   return index;
 }
 
-SymbolIndex ModuleBuilder::define_bytes(std::string_view name, std::string_view text, Linkage linkage, bool constant, bool zero_terminated) {
+SymbolIndex ModuleBuilder::define_bytes(std::string_view name, std::string_view text, Linkage linkage, bool constant,
+                                        bool zero_terminated) {
   std::string bytes(text);
   if (zero_terminated) bytes += '\0';
   return define_data(name, array(i8(), bytes.size()), bytes, linkage, constant, 0);
@@ -101,7 +105,7 @@ uint32_t ModuleBuilder::file(std::string_view name) {
   return uint32_t(it - module_.files.begin());
 }
 
-// ---- functions ------------------------------------------------------------------------------------------------------------
+// ---- functions ------------------------------------------------------------------------------------------------------
 
 FunctionBuilder::FunctionBuilder(ModuleBuilder& module, SymbolIndex symbol) : module_(module) {
   Symbol& s = module.symbol(symbol);
@@ -175,14 +179,18 @@ ValueId FunctionBuilder::zero(TypeId t) {
   return constant({ConstantKind::Zero, t, ~0u, 0});
 }
 ValueId FunctionBuilder::undef(TypeId t) { return constant({ConstantKind::Undef, t, ~0u, 0}); }
-ValueId FunctionBuilder::address(SymbolIndex s, int64_t offset) { return constant({ConstantKind::Symbol, T::ptr, s.value, uint64_t(offset)}); }
+ValueId FunctionBuilder::address(SymbolIndex s, int64_t offset) {
+  return constant({ConstantKind::Symbol, T::ptr, s.value, uint64_t(offset)});
+}
 ValueId FunctionBuilder::aggregate(TypeId t, const std::vector<ValueId>& constants) {
   Constant c{ConstantKind::Aggregate, t, ~0u, fn_.extra.size()};
   for (ValueId v : constants) fn_.extra.push_back(v.value);
   return constant(c);
 }
 
-uint32_t FunctionBuilder::log2_align(TypeId t) const { return uint32_t(std::countr_zero(module_.module_.types.align_of(t))); }
+uint32_t FunctionBuilder::log2_align(TypeId t) const {
+  return uint32_t(std::countr_zero(module_.module_.types.align_of(t)));
+}
 
 ValueId FunctionBuilder::emit(Inst i) {
   if (i.type != T::void_type) {
@@ -245,7 +253,8 @@ ValueId FunctionBuilder::slot(uint64_t size, uint32_t align_log2) {
 }
 void FunctionBuilder::lifetime(Op mark, ValueId slot) {
   Inst i = make(mark, T::void_type);
-  i.a = uint32_t(std::lower_bound(slot_addresses_.begin(), slot_addresses_.end(), slot.value) - slot_addresses_.begin());
+  i.a =
+      uint32_t(std::lower_bound(slot_addresses_.begin(), slot_addresses_.end(), slot.value) - slot_addresses_.begin());
   fn_.lifetime_markers = true;
   emit(i);
 }
@@ -338,8 +347,8 @@ ValueId FunctionBuilder::shuffle(ValueId a, ValueId b, const std::vector<uint32_
 ValueId FunctionBuilder::call(SymbolIndex callee, const std::vector<ValueId>& args) {
   return call(address(callee), module_.symbol(callee).type, args);
 }
-ValueId FunctionBuilder::call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args, const std::vector<ParamAttr>& attrs,
-                              uint16_t call_flags) {
+ValueId FunctionBuilder::call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args,
+                              const std::vector<ParamAttr>& attrs, uint16_t call_flags) {
   CallSite site;
   site.callee = callee;
   site.function_type = function_type;
@@ -382,7 +391,8 @@ void FunctionBuilder::cond_br(ValueId c, BlockId if_true, const std::vector<Valu
   i.c = edge(if_false, false_args);
   emit(i);
 }
-void FunctionBuilder::switch_on(ValueId v, const std::vector<Case>& cases, BlockId otherwise, const std::vector<ValueId>& args) {
+void FunctionBuilder::switch_on(ValueId v, const std::vector<Case>& cases, BlockId otherwise,
+                                const std::vector<ValueId>& args) {
   Inst i = make(Op::switch_, T::void_type, v);
   i.b = edge(otherwise, args);
   uint32_t bits = module_.module_.types[type_of(v)].bits;
@@ -414,7 +424,7 @@ void FunctionBuilder::ret(ValueId v) {
 void FunctionBuilder::trap() { emit(make(Op::trap, T::void_type)); }
 void FunctionBuilder::unreachable() { emit(make(Op::unreachable, T::void_type)); }
 
-// ---- sugar ----------------------------------------------------------------------------------------------------------------
+// ---- sugar ----------------------------------------------------------------------------------------------------------
 
 void FunctionBuilder::fail_if(ValueId condition) {
   if (!failure_.valid()) failure_ = add_block();
@@ -453,7 +463,9 @@ ValueId FunctionBuilder::failure(TypeId error_union, ValueId code) {
 ValueId FunctionBuilder::error_code(ValueId error_union) {
   return extract(error_union, {module_.module_.types[type_of(error_union)].field_count - 1});
 }
-ValueId FunctionBuilder::is_error(ValueId error_union) { return icmp(IntPredicate::ne, error_code(error_union), integer(T::i16, 0)); }
+ValueId FunctionBuilder::is_error(ValueId error_union) {
+  return icmp(IntPredicate::ne, error_code(error_union), integer(T::i16, 0));
+}
 ValueId FunctionBuilder::error_value(ValueId error_union) {
   return module_.module_.types[type_of(error_union)].field_count == 2 ? extract(error_union, {0}) : ValueId{};
 }
@@ -481,7 +493,9 @@ ValueId FunctionBuilder::sub_slice(TypeId element_type, ValueId slice, ValueId f
 }
 
 ValueId FunctionBuilder::checked(Arithmetic op, bool is_signed, ValueId a, ValueId b) {
-  static constexpr Op ops[3][2] = {{Op::uadd_overflow, Op::sadd_overflow}, {Op::usub_overflow, Op::ssub_overflow}, {Op::umul_overflow, Op::smul_overflow}};
+  static constexpr Op ops[3][2] = {{Op::uadd_overflow, Op::sadd_overflow},
+                                   {Op::usub_overflow, Op::ssub_overflow},
+                                   {Op::umul_overflow, Op::smul_overflow}};
   ValueId pair = binary(ops[unsigned(op)][is_signed], a, b);
   ValueId result = extract(pair, {0});
   fail_if(extract(pair, {1}));
@@ -536,7 +550,8 @@ void FunctionBuilder::finish() {
     fn_.blocks[b].inst_count = uint32_t(insts_[b].size());
     for (size_t k = 0; k < insts_[b].size(); k++) {
       const Inst& i = insts_[b][k];
-      if (i.result.valid()) fn_.values[i.result.value] = Value::make(i.type, ValueKind::Inst, uint32_t(fn_.insts.size()));
+      if (i.result.valid())
+        fn_.values[i.result.value] = Value::make(i.type, ValueKind::Inst, uint32_t(fn_.insts.size()));
       fn_.insts.push_back(i);
       if (located) fn_.inst_locations.push_back(locations_[b][k]);
     }

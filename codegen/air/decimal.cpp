@@ -1,6 +1,6 @@
-// The exact way: the number is a fraction of two large integers, the quotient is taken to a few bits more than the format has,
-// and what is left over decides ties. Numbers of text are short, so that this is fast enough; the longest that is accepted
-// has some 70,000 bits.
+// The exact way: the number is a fraction of two large integers, the quotient is taken to a few bits more than the
+// format has, and what is left over decides ties. Numbers of text are short, so that this is fast enough; the longest
+// that is accepted has some 70,000 bits.
 #include "codegen/air/decimal.h"
 
 #include <algorithm>
@@ -113,7 +113,8 @@ bool decimal_to_binary(std::string_view text, const BinaryFormat& format, Binary
   Natural bottom{1};
   for (int64_t k = 0; k < std::abs(exponent); k++) multiply_add(exponent > 0 ? top : bottom, 10, 0);
 
-  // The quotient gets precision + 2 or + 3 bits; the number is quotient * 2^-scale, and a bit more if there is a remainder.
+  // The quotient gets precision + 2 or + 3 bits; the number is quotient * 2^-scale, and a bit more if there is a
+  // remainder.
   const int scale = format.precision + 2 - (bit_length(top) - bit_length(bottom));
   shift_left(scale >= 0 ? top : bottom, unsigned(std::abs(scale)));
   const int steps = format.precision + 4;
@@ -135,7 +136,8 @@ bool decimal_to_binary(std::string_view text, const BinaryFormat& format, Binary
     out.biased_exponent = infinity;
     return true;
   }
-  const int last = std::max(leading, format.min_exponent) - (format.precision - 1);  // that of the last bit that is kept
+  const int last =
+      std::max(leading, format.min_exponent) - (format.precision - 1);  // that of the last bit that is kept
   const int drop = last + scale;
   if (drop > length) return true;  // below half of the smallest number
   Wide kept = quotient >> drop;

@@ -9,8 +9,8 @@ void FlowTree::build(std::span<const uint32_t> first, std::span<const uint32_t> 
   find_dominators();
 }
 
-// Depth-first search from the entry. Fills rpo, rpo_number, the predecessors and, for the dominators, the parents in the depth-first
-// tree and the blocks in preorder.
+// Depth-first search from the entry. Fills rpo, rpo_number, the predecessors and, for the dominators, the parents in
+// the depth-first tree and the blocks in preorder.
 void FlowTree::number(std::span<const uint32_t> first, std::span<const uint32_t> targets) {
   const uint32_t n = uint32_t(first.size() - 1);
   rpo.clear();
@@ -60,7 +60,8 @@ void FlowTree::find_dominators() {
   const uint32_t n = uint32_t(rpo_number.size()), count = uint32_t(preorder_.size());
   idom.assign(n, none);
   if (n == 0) return;
-  // All in preorder numbers: parent (next_), semidominator / label (label_), ancestor in the forest (stack_ is the path to compress).
+  // All in preorder numbers: parent (next_), semidominator / label (label_), ancestor in the forest (stack_ is the path
+  // to compress).
   dom_begin_.assign(n, 0);  // block -> preorder number, for now
   for (uint32_t i = 0; i < count; i++) dom_begin_[preorder_[i]] = i;
   next_.resize(count);
@@ -110,7 +111,8 @@ void FlowTree::find_dominators() {
   }
   for (uint32_t w = 1; w < count; w++) idom[preorder_[w]] = preorder_[label[w]];
 
-  // Intervals: sizes from the leaves up, then begins from the root down; a dominator precedes what it dominates in reverse postorder.
+  // Intervals: sizes from the leaves up, then begins from the root down; a dominator precedes what it dominates in
+  // reverse postorder.
   dom_size_.assign(n, 0);
   dom_begin_.assign(n, 0);
   next_.assign(n, 0);

@@ -19,7 +19,8 @@ Interpreter::Impl::Impl(const Module& m, const InterpreterOptions& o) : module(m
   for (unsigned k = 0; k < runtime_function_count; k++) runtime_at[runtime_base + k * 16] = k;
 }
 
-Interpreter::Interpreter(const Module& module, const InterpreterOptions& options) : impl_(std::make_unique<Impl>(module, options)) {}
+Interpreter::Interpreter(const Module& module, const InterpreterOptions& options)
+    : impl_(std::make_unique<Impl>(module, options)) {}
 Interpreter::~Interpreter() = default;
 const std::string& Interpreter::output() const { return impl_->output; }
 uint64_t Interpreter::undefined_results() const { return impl_->undefined_results; }
@@ -73,11 +74,13 @@ Result<int> Interpreter::run_main(const std::vector<std::string>& args) {
     std::vector<InitEntry> list;
     for (const InitEntry& e : m.module.inits)
       if (e.destructor == destructors) list.push_back(e);
-    std::stable_sort(list.begin(), list.end(), [](const InitEntry& a, const InitEntry& b) { return a.priority < b.priority; });
+    std::stable_sort(list.begin(), list.end(),
+                     [](const InitEntry& a, const InitEntry& b) { return a.priority < b.priority; });
     if (destructors) std::reverse(list.begin(), list.end());
     for (const InitEntry& e : list) {
       std::vector<Scalar> result;
-      if (!m.call_address(m.symbol_address[e.function.value], {}, {}, 0, T::void_type, result)) return lode::error(m.error);
+      if (!m.call_address(m.symbol_address[e.function.value], {}, {}, 0, T::void_type, result))
+        return lode::error(m.error);
     }
     return {};
   };
@@ -94,7 +97,8 @@ Result<int> Interpreter::run_main(const std::vector<std::string>& args) {
     for (const Symbol& s : m.module.symbols)
       if (!main && s.kind == SymbolKind::function && s.defined && m.module.str(s.name) == name) main = &s;
   if (!main) return lode::error("no function main");
-  if (auto r = run_inits(false); !r.ok()) return m.exit_status ? Result<int>(*m.exit_status) : Result<int>(r.take_error());
+  if (auto r = run_inits(false); !r.ok())
+    return m.exit_status ? Result<int>(*m.exit_status) : Result<int>(r.take_error());
   std::vector<Scalar> actual{Scalar(args.size()), Scalar(argv), 0}, result;
   actual.resize(std::min<size_t>(3, m.module.types[main->type].field_count));
   int status = 0;
@@ -111,7 +115,7 @@ Result<int> Interpreter::run_main(const std::vector<std::string>& args) {
   return status & 255;
 }
 
-// ---- preparation ----------------------------------------------------------------------------------------------------------
+// ---- preparation ----------------------------------------------------------------------------------------------------
 
 uint32_t Interpreter::Impl::scalars(TypeId id) {
   const Type& t = module.types[id];
@@ -239,7 +243,7 @@ Result<const Interpreter::Impl::Code*> Interpreter::Impl::code(FunctionIndex f) 
   return static_cast<const Code*>(slot.get());
 }
 
-// ---- calls ----------------------------------------------------------------------------------------------------------------
+// ---- calls ----------------------------------------------------------------------------------------------------------
 
 bool Interpreter::Impl::call_function(FunctionIndex f, const std::vector<Scalar>& args, std::vector<Scalar>& result,
                                       std::vector<Scalar> varargs, std::vector<TypeId> vararg_types) {
@@ -257,7 +261,8 @@ bool Interpreter::Impl::call_function(FunctionIndex f, const std::vector<Scalar>
   for (uint32_t p = 0; p < entry.param_count; p++) want += frame.code->count[entry.first_param + p];
   // A caller without a prototype may give more than are taken.
   if (want > args.size())
-    return fail("function " + std::string(module.name_of(fn.symbol)) + " takes " + std::to_string(want) + " values and is given " + std::to_string(args.size()));
+    return fail("function " + std::string(module.name_of(fn.symbol)) + " takes " + std::to_string(want) +
+                " values and is given " + std::to_string(args.size()));
   for (uint32_t p = 0; p < entry.param_count; p++) {
     uint32_t v = entry.first_param + p;
     for (uint32_t k = 0; k < frame.code->count[v]; k++) frame.values[frame.code->first[v] + k] = args[at++];
@@ -273,10 +278,12 @@ bool Interpreter::Impl::call_function(FunctionIndex f, const std::vector<Scalar>
   return ok;
 }
 
-bool Interpreter::Impl::call_address(uint64_t address, const std::vector<Scalar>& args, const std::vector<TypeId>& types, uint32_t fixed,
-                                     TypeId result_type, std::vector<Scalar>& result) {
+bool Interpreter::Impl::call_address(uint64_t address, const std::vector<Scalar>& args,
+                                     const std::vector<TypeId>& types, uint32_t fixed, TypeId result_type,
+                                     std::vector<Scalar>& result) {
   result.clear();
-  if (auto r = runtime_at.find(address); r != runtime_at.end()) return runtime(RuntimeFunction(r->second), args, result);
+  if (auto r = runtime_at.find(address); r != runtime_at.end())
+    return runtime(RuntimeFunction(r->second), args, result);
   auto it = function_at.find(address);
   if (it == function_at.end()) return fail("call of something that is no function");
   const Symbol& s = module.symbols[it->second];
@@ -293,7 +300,9 @@ bool Interpreter::Impl::call_address(uint64_t address, const std::vector<Scalar>
   bool ok = library(name, {args, types}, value, known);
   if (!known) return fail("call of " + std::string(name) + ", which the interpreter does not have");
   if (!ok) return false;
-  if (scalars(result_type) == 1) result.push_back(module.types[result_type].kind == TypeKind::Int ? value & mask_of(module.types[result_type].bits) : value);
+  if (scalars(result_type) == 1)
+    result.push_back(module.types[result_type].kind == TypeKind::Int ? value & mask_of(module.types[result_type].bits)
+                                                                     : value);
   return true;
 }
 
@@ -323,7 +332,8 @@ bool Interpreter::Impl::call_site(Frame& frame, const Inst& i) {
     }
     if (k < fixed_args) fixed = uint32_t(args.size());
     // byval: the callee owns a copy.
-    if (site.attrs != ~0u && (fn.param_attrs[site.attrs + k].bits & attr::byval) && fn.param_attrs[site.attrs + k].size) {
+    if (site.attrs != ~0u && (fn.param_attrs[site.attrs + k].bits & attr::byval) &&
+        fn.param_attrs[site.attrs + k].size) {
       uint64_t size = fn.param_attrs[site.attrs + k].size;
       auto copy = allocate(size, 16);
       if (!copy.ok()) return fail(copy.error().text());
@@ -339,12 +349,14 @@ bool Interpreter::Impl::call_site(Frame& frame, const Inst& i) {
   if (!call_address(address, args, types, fixed, i.type, result)) return false;
   if (!i.result.valid()) return true;
   uint32_t v = i.result.value;
-  if (result.size() != code.count[v]) return fail("the callee returned " + std::to_string(result.size()) + " values, expected " + std::to_string(code.count[v]));
+  if (result.size() != code.count[v])
+    return fail("the callee returned " + std::to_string(result.size()) + " values, expected " +
+                std::to_string(code.count[v]));
   for (uint32_t s = 0; s < result.size(); s++) frame.values[code.first[v] + s] = result[s];
   return true;
 }
 
-// ---- blocks and instructions ----------------------------------------------------------------------------------------------
+// ---- blocks and instructions ----------------------------------------------------------------------------------------
 
 uint32_t Interpreter::Impl::take_edge(Frame& frame, uint32_t e) {
   const Code& code = *frame.code;
@@ -425,7 +437,8 @@ bool Interpreter::Impl::run(Frame& frame, std::vector<Scalar>& result) {
       if (!ok) {
         // The innermost place is the interesting one.
         if (!exit_status && error.find(" in function ") == std::string::npos)
-          error += " in function " + std::string(module.name_of(fn.symbol)) + ", block " + std::to_string(block) + ": " + print_instruction(module, fn, i);
+          error += " in function " + std::string(module.name_of(fn.symbol)) + ", block " + std::to_string(block) +
+                   ": " + print_instruction(module, fn, i);
         return false;
       }
     }
@@ -447,19 +460,22 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
     case Op::icmp: case Op::fcmp: {
       const Type& t = types[element(type_of(i.a))];
       for (uint32_t s = 0; s < n; s++)
-        r[s] = i.op == Op::icmp ? int_compare(IntPredicate(i.aux), t.kind == TypeKind::Ptr ? pointer_bits : t.bits, value(i.a, s), value(i.b, s))
+        r[s] = i.op == Op::icmp ? int_compare(IntPredicate(i.aux), t.kind == TypeKind::Ptr ? pointer_bits : t.bits,
+                                              value(i.a, s), value(i.b, s))
                                 : float_compare(FloatPredicate(i.aux), t.kind, value(i.a, s), value(i.b, s));
       return true;
     }
     case Op::select: {
       uint32_t c = code.count[i.a];
-      for (uint32_t s = 0; s < n; s++) r[s] = value(i.a, c == 1 ? 0 : s / std::max(1u, n / c)) & 1 ? value(i.b, s) : value(i.c, s);
+      for (uint32_t s = 0; s < n; s++)
+        r[s] = value(i.a, c == 1 ? 0 : s / std::max(1u, n / c)) & 1 ? value(i.b, s) : value(i.c, s);
       return true;
     }
     case Op::trunc: case Op::zext: case Op::sext: case Op::ptrtoint: case Op::inttoptr: {
       const Type& from = types[element(type_of(i.a))];
       const Type& to = types[element(i.type)];
-      uint32_t a = from.kind == TypeKind::Ptr ? pointer_bits : from.bits, b = to.kind == TypeKind::Ptr ? pointer_bits : to.bits;
+      uint32_t a = from.kind == TypeKind::Ptr ? pointer_bits : from.bits,
+               b = to.kind == TypeKind::Ptr ? pointer_bits : to.bits;
       if (a > 128 || b > 128) return fail("integers wider than 128 bits are not interpreted");
       for (uint32_t s = 0; s < n; s++)
         r[s] = (i.op == Op::sext ? Scalar(to_signed(value(i.a, s), a)) : value(i.a, s)) & mask_of(b);
@@ -467,7 +483,8 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
     }
     case Op::fptoui: case Op::fptosi: case Op::fptoui_sat: case Op::fptosi_sat: {
       TypeKind from = types[element(type_of(i.a))].kind;
-      bool is_signed = i.op == Op::fptosi || i.op == Op::fptosi_sat, sat = i.op == Op::fptoui_sat || i.op == Op::fptosi_sat;
+      bool is_signed = i.op == Op::fptosi || i.op == Op::fptosi_sat,
+           sat = i.op == Op::fptoui_sat || i.op == Op::fptosi_sat;
       uint32_t bits = types[element(i.type)].bits;
       for (uint32_t s = 0; s < n; s++) {
         r[s] = float_to_int(from, bits, is_signed, sat, value(i.a, s));
@@ -483,10 +500,12 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
     }
     case Op::uitofp: case Op::sitofp:
       for (uint32_t s = 0; s < n; s++)
-        r[s] = int_to_float(types[element(type_of(i.a))].bits, i.op == Op::sitofp, types[element(i.type)].kind, value(i.a, s));
+        r[s] = int_to_float(types[element(type_of(i.a))].bits, i.op == Op::sitofp, types[element(i.type)].kind,
+                            value(i.a, s));
       return true;
     case Op::fptrunc: case Op::fpext:
-      for (uint32_t s = 0; s < n; s++) r[s] = float_convert(types[element(type_of(i.a))].kind, types[element(i.type)].kind, value(i.a, s));
+      for (uint32_t s = 0; s < n; s++)
+        r[s] = float_convert(types[element(type_of(i.a))].kind, types[element(i.type)].kind, value(i.a, s));
       return true;
     case Op::bitcast: case Op::freeze: {
       TypeId from = type_of(i.a);
@@ -568,7 +587,8 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
       }
       const uint8_t* from = at(address(i.b), size, false);
       if (!from) return fail("read outside of every allocation");
-      if (i.op == Op::memcpy && size && from != to && from < to + size && to < from + size) return fail("memcpy of areas that overlap");
+      if (i.op == Op::memcpy && size && from != to && from < to + size && to < from + size)
+        return fail("memcpy of areas that overlap");
       std::memmove(to, from, size_t(size));
       return true;
     }
@@ -616,7 +636,8 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
       r[1] = same;
       return true;
     }
-    case Op::fence: case Op::prefetch: case Op::va_end: case Op::debug_trap: case Op::lifetime_start: case Op::lifetime_end: return true;
+    case Op::fence: case Op::prefetch: case Op::va_end: case Op::debug_trap: case Op::lifetime_start:
+    case Op::lifetime_end: return true;
     case Op::extract: {
       uint32_t offset = 0;
       TypeId t = type_of(i.a);
@@ -677,7 +698,9 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
       uint32_t lanes = code.count[i.a];
       for (uint32_t s = 0; s < n; s++) {
         uint32_t lane = fn.extra[i.c + 1 + s];
-        r[s] = lane < lanes ? frame.values[code.first[i.a] + lane] : lane < 2 * lanes ? frame.values[code.first[i.b] + lane - lanes] : 0;
+        r[s] = lane < lanes       ? frame.values[code.first[i.a] + lane]
+               : lane < 2 * lanes ? frame.values[code.first[i.b] + lane - lanes]
+                                  : 0;
       }
       return true;
     }
@@ -693,7 +716,8 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
       Scalar x = started ? value(i.a) : frame.values[code.first[v]];
       for (uint32_t s = started ? 0 : 1; s < code.count[v]; s++) {
         Scalar y = frame.values[code.first[v] + s];
-        const char* why = e.kind == TypeKind::Int ? int_scalar(op, e.bits, x, y, 0, x) : float_scalar(op, e.kind, x, y, 0, x);
+        const char* why =
+            e.kind == TypeKind::Int ? int_scalar(op, e.bits, x, y, 0, x) : float_scalar(op, e.kind, x, y, 0, x);
         if (why) return fail(why);
       }
       *r = x;
@@ -774,8 +798,11 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
   }
   for (uint32_t s = 0; s < n; s++) {
     Scalar a = value(i.a, s), b = has_b ? value(i.b, s) : 0, c = has_c ? value(i.c, s) : 0;
-    if (b >= e.bits && (i.op == Op::shl || i.op == Op::lshr || i.op == Op::ashr || i.op == Op::ushl_sat || i.op == Op::sshl_sat)) undefined_results++;
-    const char* why = e.kind == TypeKind::Int ? int_scalar(i.op, e.bits, a, b, c, r[s]) : float_scalar(i.op, e.kind, a, b, c, r[s]);
+    if (b >= e.bits &&
+        (i.op == Op::shl || i.op == Op::lshr || i.op == Op::ashr || i.op == Op::ushl_sat || i.op == Op::sshl_sat))
+      undefined_results++;
+    const char* why =
+        e.kind == TypeKind::Int ? int_scalar(i.op, e.bits, a, b, c, r[s]) : float_scalar(i.op, e.kind, a, b, c, r[s]);
     if (why) return fail(why);
   }
   return true;

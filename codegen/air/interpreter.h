@@ -1,11 +1,12 @@
 // Executes AIR over a simulated memory: the oracle that the targets and legalisation are tested against.
 //
-// Every access is checked against the allocation that it touches; division by zero, bad addresses, reached `unreachable`, calls
-// of unknown functions, too many steps or too deep calls end the run with an error that names function, block and instruction.
-// Undefined and poison values are zero; out-of-range shifts and conversions give zero; flags such as nsw are not looked at.
+// Every access is checked against the allocation that it touches; division by zero, bad addresses, reached
+// `unreachable`, calls of unknown functions, too many steps or too deep calls end the run with an error that names
+// function, block and instruction. Undefined and poison values are zero; out-of-range shifts and conversions give zero;
+// flags such as nsw are not looked at.
 //
-// A value is a list of scalars of up to 128 bits (integers zero-extended, floating point as its encoding): one, or one a member
-// for aggregates and vectors. Integers wider than 128 bits and libm on f128 are errors.
+// A value is a list of scalars of up to 128 bits (integers zero-extended, floating point as its encoding): one, or one
+// a member for aggregates and vectors. Integers wider than 128 bits and libm on f128 are errors.
 //
 // Functions are interpreted as they are in the module, legal or not; options.legalize runs legalisation first.
 #pragma once
@@ -37,8 +38,8 @@ class Interpreter {
   explicit Interpreter(const Module& module, const InterpreterOptions& options = {});
   ~Interpreter();
 
-  // Calls a function by name. One scalar an argument (aggregates: one a member); the result likewise. exit() ends with an error
-  // whose message starts with "exit ".
+  // Calls a function by name. One scalar an argument (aggregates: one a member); the result likewise. exit() ends with
+  // an error whose message starts with "exit ".
   Result<std::vector<Scalar>> call(std::string_view function, const std::vector<Scalar>& args);
   // Constructors, main(argc, argv), destructors; exit() counts as a return. The status is main's result.
   Result<int> run_main(const std::vector<std::string>& args = {"program"});

@@ -34,7 +34,8 @@ double float_value(TypeKind t, Scalar a);
 Scalar float_scalar_of(TypeKind t, double v);
 
 // An operation on v128, or on a scalar in the low bytes (interpreter_simd.cpp).
-void interpret_simd(SimdOp op, unsigned immediate, const std::array<uint8_t, 16>& a, const std::array<uint8_t, 16>& b, std::array<uint8_t, 16>& r);
+void interpret_simd(SimdOp op, unsigned immediate, const std::array<uint8_t, 16>& a, const std::array<uint8_t, 16>& b,
+                    std::array<uint8_t, 16>& r);
 
 // ---- the machine
 
@@ -79,13 +80,13 @@ struct Interpreter::Impl {
 
   // execution (interpreter.cpp)
   Result<const Code*> code(FunctionIndex f);
-  bool call_function(FunctionIndex f, const std::vector<Scalar>& args, std::vector<Scalar>& result, std::vector<Scalar> varargs,
-                     std::vector<TypeId> vararg_types);
+  bool call_function(FunctionIndex f, const std::vector<Scalar>& args, std::vector<Scalar>& result,
+                     std::vector<Scalar> varargs, std::vector<TypeId> vararg_types);
   bool run(Frame& frame, std::vector<Scalar>& result);
   bool execute(Frame& frame, const Inst& i);
   bool call_site(Frame& frame, const Inst& i);
-  bool call_address(uint64_t address, const std::vector<Scalar>& args, const std::vector<TypeId>& types, uint32_t fixed, TypeId result_type,
-                    std::vector<Scalar>& result);
+  bool call_address(uint64_t address, const std::vector<Scalar>& args, const std::vector<TypeId>& types, uint32_t fixed,
+                    TypeId result_type, std::vector<Scalar>& result);
   uint32_t take_edge(Frame& frame, uint32_t edge);
   bool constant(Code& c, const Function& fn, ValueId v, Scalar* to, unsigned depth);
   bool fail(const std::string& message) {

@@ -90,7 +90,8 @@ bool Interpreter::Impl::library(std::string_view name, const CallArgs& a, Scalar
     if (name == "realloc" && a.u(0)) {
       auto old = memory.find(a.u(0));
       if (old == memory.end() || !old->second.heap) return fail("realloc of something that malloc did not give");
-      std::memcpy(at(*p, std::min(size, old->second.size), true), old->second.bytes.data(), size_t(std::min(size, old->second.size)));
+      std::memcpy(at(*p, std::min(size, old->second.size), true), old->second.bytes.data(),
+                  size_t(std::min(size, old->second.size)));
       release(a.u(0));
     }
     result = *p;
@@ -240,13 +241,16 @@ bool Interpreter::Impl::library(std::string_view name, const CallArgs& a, Scalar
   }
   // libm by name: f64, with an f or l for the others.
   struct One { std::string_view name; double (*f)(double); };
-  static const One ones[] = {{"sqrt", std::sqrt}, {"sin", std::sin}, {"cos", std::cos}, {"tan", std::tan}, {"exp", std::exp},
-                             {"log", std::log}, {"log2", std::log2}, {"log10", std::log10}, {"fabs", std::fabs}, {"floor", std::floor},
-                             {"ceil", std::ceil}, {"trunc", std::trunc}, {"round", std::round}, {"rint", std::rint}, {"atan", std::atan}};
+  static const One ones[] = {{"sqrt", std::sqrt},   {"sin", std::sin},     {"cos", std::cos},   {"tan", std::tan},
+                             {"exp", std::exp},     {"log", std::log},     {"log2", std::log2}, {"log10", std::log10},
+                             {"fabs", std::fabs},   {"floor", std::floor}, {"ceil", std::ceil}, {"trunc", std::trunc},
+                             {"round", std::round}, {"rint", std::rint},   {"atan", std::atan}};
   struct Two { std::string_view name; double (*f)(double, double); };
-  static const Two twos[] = {{"pow", std::pow}, {"fmod", std::fmod}, {"atan2", std::atan2}, {"fmin", std::fmin}, {"fmax", std::fmax}, {"hypot", std::hypot}};
+  static const Two twos[] = {{"pow", std::pow},   {"fmod", std::fmod}, {"atan2", std::atan2},
+                             {"fmin", std::fmin}, {"fmax", std::fmax}, {"hypot", std::hypot}};
   auto math_name = [&](std::string_view base) {
-    return name == base || (name.size() == base.size() + 1 && name.substr(0, base.size()) == base && (name.back() == 'f' || name.back() == 'l'));
+    return name == base || (name.size() == base.size() + 1 && name.substr(0, base.size()) == base &&
+                            (name.back() == 'f' || name.back() == 'l'));
   };
   if (!a.types.empty()) {
     TypeKind t = module.types[a.types[0]].kind;
@@ -292,7 +296,10 @@ bool Interpreter::Impl::runtime(RuntimeFunction f, const std::vector<Scalar>& le
   auto three_way = [&](bool greater_if_unordered) {
     TypeKind t = kind(0);
     if (float_compare(FloatPredicate::uno, t, a(0), a(1))) r = greater_if_unordered ? 1 : mask_of(32);
-    else r = float_compare(FloatPredicate::oeq, t, a(0), a(1)) ? 0 : float_compare(FloatPredicate::ogt, t, a(0), a(1)) ? 1 : mask_of(32);
+    else
+      r = float_compare(FloatPredicate::oeq, t, a(0), a(1))   ? 0
+          : float_compare(FloatPredicate::ogt, t, a(0), a(1)) ? 1
+                                                              : mask_of(32);
   };
   switch (f) {
     case R::multi3: why = int_scalar(Op::mul, 128, a(0), a(1), 0, r); break;
@@ -308,15 +315,17 @@ bool Interpreter::Impl::runtime(RuntimeFunction f, const std::vector<Scalar>& le
     case R::floatditf: r = int_to_float(64, true, TypeKind::F128, a(0)); break;
     case R::floatunsitf: r = int_to_float(32, false, TypeKind::F128, a(0)); break;
     case R::floatunditf: r = int_to_float(64, false, TypeKind::F128, a(0)); break;
-    case R::fixsfti: case R::fixdfti: case R::fixxfti: case R::fixtfti: r = float_to_int(kind(0), 128, true, false, a(0)); break;
-    case R::fixunssfti: case R::fixunsdfti: case R::fixunsxfti: case R::fixunstfti: r = float_to_int(kind(0), 128, false, false, a(0)); break;
+    case R::fixsfti: case R::fixdfti: case R::fixxfti:
+    case R::fixtfti: r = float_to_int(kind(0), 128, true, false, a(0)); break;
+    case R::fixunssfti: case R::fixunsdfti: case R::fixunsxfti:
+    case R::fixunstfti: r = float_to_int(kind(0), 128, false, false, a(0)); break;
     case R::fixtfsi: r = float_to_int(TypeKind::F128, 32, true, false, a(0)); break;
     case R::fixtfdi: r = float_to_int(TypeKind::F128, 64, true, false, a(0)); break;
     case R::fixunstfsi: r = float_to_int(TypeKind::F128, 32, false, false, a(0)); break;
     case R::fixunstfdi: r = float_to_int(TypeKind::F128, 64, false, false, a(0)); break;
-    case R::extendhfsf2: case R::truncsfhf2: case R::truncdfhf2: case R::truncxfhf2: case R::trunctfhf2: case R::truncsfbf2: case R::truncdfbf2:
-    case R::truncxfbf2: case R::trunctfbf2: case R::extendsftf2: case R::extenddftf2: case R::extendxftf2: case R::trunctfsf2:
-    case R::trunctfdf2: case R::trunctfxf2:
+    case R::extendhfsf2: case R::truncsfhf2: case R::truncdfhf2: case R::truncxfhf2: case R::trunctfhf2:
+    case R::truncsfbf2: case R::truncdfbf2: case R::truncxfbf2: case R::trunctfbf2: case R::extendsftf2:
+    case R::extenddftf2: case R::extendxftf2: case R::trunctfsf2: case R::trunctfdf2: case R::trunctfxf2:
       r = float_convert(kind(0), types[result_type].kind, a(0)); break;
     case R::addtf3: fop(Op::fadd); break;
     case R::subtf3: fop(Op::fsub); break;
@@ -325,7 +334,8 @@ bool Interpreter::Impl::runtime(RuntimeFunction f, const std::vector<Scalar>& le
     case R::eqtf2: case R::netf2: case R::lttf2: case R::letf2: three_way(true); break;
     case R::gttf2: case R::getf2: three_way(false); break;
     case R::unordtf2: r = float_compare(FloatPredicate::uno, TypeKind::F128, a(0), a(1)); break;
-    case R::atomic_load_16: case R::atomic_exchange_16: case R::atomic_fetch_add_16: case R::atomic_fetch_sub_16: case R::atomic_fetch_and_16:
+    case R::atomic_load_16: case R::atomic_exchange_16: case R::atomic_fetch_add_16: case R::atomic_fetch_sub_16:
+    case R::atomic_fetch_and_16:
     case R::atomic_fetch_or_16: case R::atomic_fetch_xor_16: case R::atomic_fetch_nand_16: {
       if (!load(T::i128, uint64_t(a(0)), &r)) return false;
       Scalar next_value = r;
@@ -354,9 +364,13 @@ bool Interpreter::Impl::runtime(RuntimeFunction f, const std::vector<Scalar>& le
     }
     default: {
       // libm by its rows; the rest by name.
-      static constexpr struct { std::string_view prefix; Op op; } math[] = {
-          {"fmod", Op::frem},   {"fma", Op::fma},     {"sqrt", Op::fsqrt},  {"fmin", Op::fminnum},         {"fmax", Op::fmaxnum}, {"ceil", Op::fceil},
-          {"floor", Op::ffloor}, {"trunc", Op::ftrunc}, {"rint", Op::frint}, {"roundeven", Op::froundeven}, {"round", Op::fround}};
+      static constexpr struct { std::string_view prefix; Op op;
+      } math[] = {{"fmod", Op::frem},    {"fma", Op::fma},
+                  {"sqrt", Op::fsqrt},   {"fmin", Op::fminnum},
+                  {"fmax", Op::fmaxnum}, {"ceil", Op::fceil},
+                  {"floor", Op::ffloor}, {"trunc", Op::ftrunc},
+                  {"rint", Op::frint},   {"roundeven", Op::froundeven},
+                  {"round", Op::fround}};
       bool done = false;
       if (types[result_type].kind >= TypeKind::F32 && types[result_type].kind <= TypeKind::F128)
         for (auto& m : math) {

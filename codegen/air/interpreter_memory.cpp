@@ -1,4 +1,5 @@
-// Memory of the interpreter: allocations with gaps between them, so that a pointer past the end of one never meets another.
+// Memory of the interpreter: allocations with gaps between them, so that a pointer past the end of one never meets
+// another.
 #include <algorithm>
 #include <cstring>
 
@@ -69,7 +70,9 @@ bool Interpreter::Impl::load(TypeId id, uint64_t address, Scalar* to) {
       const uint8_t* p = at(address, bytes);
       if (!p) return fail("read of " + std::to_string(bytes) + " bytes at " + hex_address(address));
       const Type& e = module.types[t.element];
-      uint64_t width = e.kind == TypeKind::Int ? e.bits : e.kind == TypeKind::F80 ? 80 : module.types.store_size_of(t.element) * 8;
+      uint64_t width = e.kind == TypeKind::Int   ? e.bits
+                       : e.kind == TypeKind::F80 ? 80
+                                                 : module.types.store_size_of(t.element) * 8;
       for (uint64_t k = 0; k < t.count; k++) {
         Scalar v = 0;
         for (uint64_t b = 0; b < width; b++) {
@@ -111,7 +114,9 @@ bool Interpreter::Impl::store(TypeId id, uint64_t address, const Scalar* from) {
       uint8_t* p = at(address, bytes, true);
       if (!p) return fail("write of " + std::to_string(bytes) + " bytes at " + hex_address(address));
       const Type& e = module.types[t.element];
-      uint64_t width = e.kind == TypeKind::Int ? e.bits : e.kind == TypeKind::F80 ? 80 : module.types.store_size_of(t.element) * 8;
+      uint64_t width = e.kind == TypeKind::Int   ? e.bits
+                       : e.kind == TypeKind::F80 ? 80
+                                                 : module.types.store_size_of(t.element) * 8;
       std::memset(p, 0, size_t(bytes));
       for (uint64_t k = 0; k < t.count; k++)
         for (uint64_t b = 0; b < width; b++) {
@@ -153,7 +158,8 @@ Result<void> Interpreter::Impl::place_globals() {
       if (s.linkage == Linkage::extern_weak && !s.defined) continue;
       uint64_t size = s.defined ? s.size : module.types.size_of(s.type);
       LODE_ASSIGN(symbol_address[k], allocate(size, uint64_t{1} << std::min(s.align_log2, 20u)));
-      if (s.defined) std::memcpy(memory[symbol_address[k]].bytes.data(), module.data.data() + s.bytes_offset, size_t(s.bytes_size));
+      if (s.defined)
+        std::memcpy(memory[symbol_address[k]].bytes.data(), module.data.data() + s.bytes_offset, size_t(s.bytes_size));
     }
   }
   for (uint32_t k = 0; k < n; k++) {

@@ -1,7 +1,7 @@
 // Arithmetic of the interpreter on one scalar: integers of up to 128 bits, all floating-point types.
 //
-// f80 is the host's long double and f128 its __float128, which x86_64 compilers have; elsewhere both are computed in double and
-// tests of them mean less.
+// f80 is the host's long double and f128 its __float128, which x86_64 compilers have; elsewhere both are computed in
+// double and tests of them mean less.
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -221,8 +221,14 @@ const char* int_scalar(Op op, unsigned bits, Scalar a, Scalar b, Scalar c, Scala
     }
     case Op::uadd_sat: r = int_overflow(Op::uadd_overflow, bits, a, b, overflowed); if (overflowed) r = m; break;
     case Op::usub_sat: r = a < b ? 0 : a - b; break;
-    case Op::sadd_sat: r = int_overflow(Op::sadd_overflow, bits, a, b, overflowed); if (overflowed) r = sa < 0 ? min : max; break;
-    case Op::ssub_sat: r = int_overflow(Op::ssub_overflow, bits, a, b, overflowed); if (overflowed) r = sa < 0 ? min : max; break;
+    case Op::sadd_sat:
+      r = int_overflow(Op::sadd_overflow, bits, a, b, overflowed);
+      if (overflowed) r = sa < 0 ? min : max;
+      break;
+    case Op::ssub_sat:
+      r = int_overflow(Op::ssub_overflow, bits, a, b, overflowed);
+      if (overflowed) r = sa < 0 ? min : max;
+      break;
     case Op::ushl_sat:
       r = b < bits ? (a << unsigned(b)) & m : 0;
       if (b < bits && r >> unsigned(b) != a) r = m;
@@ -341,7 +347,8 @@ Scalar float_to_int(TypeKind from, unsigned bits, bool is_signed, bool saturatin
 }
 
 Scalar int_to_float(unsigned bits, bool is_signed, TypeKind to, Scalar a) {
-  if (to == TypeKind::F16 || to == TypeKind::BF16) return float_convert(TypeKind::F32, to, int_to_float(bits, is_signed, TypeKind::F32, a));
+  if (to == TypeKind::F16 || to == TypeKind::BF16)
+    return float_convert(TypeKind::F32, to, int_to_float(bits, is_signed, TypeKind::F32, a));
   auto convert = [&](auto zero) {
     using F = decltype(zero);
     return is_signed ? F(to_signed(a, bits)) : F(a);

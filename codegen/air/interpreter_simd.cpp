@@ -1,4 +1,5 @@
-// The operations of simd_ops.def, lane by lane: what they are, said as plainly as can be, for the tests of what targets make of them.
+// The operations of simd_ops.def, lane by lane: what they are, said as plainly as can be, for the tests of what targets
+// make of them.
 #include <algorithm>
 #include <array>
 
@@ -46,13 +47,17 @@ void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r
   };
   if (integer(Op::add, S::add_8, 8, 4) || integer(Op::sub, S::sub_8, 8, 4) || integer(Op::mul, S::mul_16, 16, 1) ||
       integer(Op::and_, S::and_, 64, 1) || integer(Op::or_, S::or_, 64, 1) || integer(Op::xor_, S::xor_, 64, 1) ||
-      integer(Op::uadd_sat, S::uadd_sat_8, 8, 2) || integer(Op::sadd_sat, S::sadd_sat_8, 8, 2) || integer(Op::usub_sat, S::usub_sat_8, 8, 2) ||
-      integer(Op::ssub_sat, S::ssub_sat_8, 8, 2) || integer(Op::umin, S::umin_8, 8, 1) || integer(Op::umax, S::umax_8, 8, 1) ||
+      integer(Op::uadd_sat, S::uadd_sat_8, 8, 2) || integer(Op::sadd_sat, S::sadd_sat_8, 8, 2) ||
+      integer(Op::usub_sat, S::usub_sat_8, 8, 2) || integer(Op::ssub_sat, S::ssub_sat_8, 8, 2) ||
+      integer(Op::umin, S::umin_8, 8, 1) || integer(Op::umax, S::umax_8, 8, 1) ||
       integer(Op::smin, S::smin_16, 16, 1) || integer(Op::smax, S::smax_16, 16, 1))
     return;
-  if (unsigned width = width_in(op, S::eq_8, 8, 3)) return each(width, [&](Scalar x, Scalar y) { return x == y ? mask_of(width) : Scalar(0); });
+  if (unsigned width = width_in(op, S::eq_8, 8, 3))
+    return each(width, [&](Scalar x, Scalar y) { return x == y ? mask_of(width) : Scalar(0); });
   if (unsigned width = width_in(op, S::sgt_8, 8, 3))
-    return each(width, [&](Scalar x, Scalar y) { return to_signed(x, width) > to_signed(y, width) ? mask_of(width) : Scalar(0); });
+    return each(width, [&](Scalar x, Scalar y) {
+      return to_signed(x, width) > to_signed(y, width) ? mask_of(width) : Scalar(0);
+    });
   // Shifts: 0 left, 1 logical right, 2 arithmetic right.
   auto shift = [&](int kind, unsigned width, uint64_t count) {
     each(width, [&](Scalar x, Scalar) -> Scalar {
@@ -78,14 +83,16 @@ void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r
       });
     return width != 0;
   };
-  if (floating(Op::fadd, S::fadd_32) || floating(Op::fsub, S::fsub_32) || floating(Op::fmul, S::fmul_32) || floating(Op::fdiv, S::fdiv_32) ||
-      floating(Op::fsqrt, S::fsqrt_32))
+  if (floating(Op::fadd, S::fadd_32) || floating(Op::fsub, S::fsub_32) || floating(Op::fmul, S::fmul_32) ||
+      floating(Op::fdiv, S::fdiv_32) || floating(Op::fsqrt, S::fsqrt_32))
     return;
   if (unsigned width = width_in(op, S::fcmp_32, 32, 2)) {
-    static constexpr FloatPredicate predicates[] = {FloatPredicate::oeq, FloatPredicate::olt, FloatPredicate::ole, FloatPredicate::uno,
-                                                    FloatPredicate::une, FloatPredicate::uge, FloatPredicate::ugt, FloatPredicate::ord};
+    static constexpr FloatPredicate predicates[] = {FloatPredicate::oeq, FloatPredicate::olt, FloatPredicate::ole,
+                                                    FloatPredicate::uno, FloatPredicate::une, FloatPredicate::uge,
+                                                    FloatPredicate::ugt, FloatPredicate::ord};
     return each(width, [&](Scalar x, Scalar y) {
-      return float_compare(predicates[imm & 7], width == 32 ? TypeKind::F32 : TypeKind::F64, x, y) ? mask_of(width) : Scalar(0);
+      return float_compare(predicates[imm & 7], width == 32 ? TypeKind::F32 : TypeKind::F64, x, y) ? mask_of(width)
+                                                                                                   : Scalar(0);
     });
   }
   if (unsigned width = width_in(op, S::interleave_low_8, 8, 4)) {
@@ -98,8 +105,10 @@ void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r
   }
   auto narrow = [&](unsigned width, bool is_unsigned) {
     const unsigned n = 128 / width, half = width / 2;
-    const SignedScalar low = is_unsigned ? 0 : -(SignedScalar(1) << (half - 1)), high = (SignedScalar(1) << (is_unsigned ? half : half - 1)) - 1;
-    for (unsigned k = 0; k < 2 * n; k++) set_lane(r, half, k, saturated(to_signed(lane(k < n ? a : b, width, k % n), width), low, high));
+    const SignedScalar low = is_unsigned ? 0 : -(SignedScalar(1) << (half - 1)),
+                       high = (SignedScalar(1) << (is_unsigned ? half : half - 1)) - 1;
+    for (unsigned k = 0; k < 2 * n; k++)
+      set_lane(r, half, k, saturated(to_signed(lane(k < n ? a : b, width, k % n), width), low, high));
   };
   switch (op) {
     case S::mul_even_32:

@@ -49,13 +49,14 @@ constexpr Check check_of(Op op) {
     case Op::fptoui: case Op::fptosi: case Op::uitofp: case Op::sitofp:
       return not_i1;
     case Op::bswap: case Op::umulh: case Op::smulh: case Op::fshl: case Op::fshr:
-    case Op::frem: case Op::fma: case Op::fcopysign: case Op::fminnum: case Op::fmaxnum: case Op::fminimum: case Op::fmaximum:
+    case Op::frem: case Op::fma: case Op::fcopysign: case Op::fminnum: case Op::fmaxnum: case Op::fminimum:
+    case Op::fmaximum:
     case Op::fceil: case Op::ffloor: case Op::ftrunc: case Op::frint: case Op::fround: case Op::froundeven:
     case Op::icmp: case Op::fcmp: case Op::ptrtoint: case Op::inttoptr: case Op::bitcast:
     case Op::fptoui_sat: case Op::fptosi_sat: case Op::load: case Op::store: case Op::ptr_add:
     case Op::memcpy: case Op::memmove: case Op::memset: case Op::atomic_rmw: case Op::extract: case Op::switch_:
-    case Op::uadd_overflow: case Op::sadd_overflow: case Op::usub_overflow: case Op::ssub_overflow: case Op::umul_overflow:
-    case Op::smul_overflow: case Op::call: case Op::invoke:
+    case Op::uadd_overflow: case Op::sadd_overflow: case Op::usub_overflow: case Op::ssub_overflow:
+    case Op::umul_overflow: case Op::smul_overflow: case Op::call: case Op::invoke:
       return special;
     case Op::uadd_sat: case Op::sadd_sat: case Op::usub_sat: case Op::ssub_sat: case Op::ushl_sat: case Op::sshl_sat:
     case Op::insert: case Op::extract_element: case Op::insert_element: case Op::shuffle:
@@ -140,9 +141,12 @@ bool is_legal(const Function& fn, const TypeTable& types, const LegalizeOptions&
             break;
           case Op::ptrtoint: if (i.type != pointer_int) return false; break;
           case Op::inttoptr: if (type_of(i.a) != pointer_int) return false; break;
-          case Op::bitcast: if (i.type == type_of(i.a) || i.type == T::ptr || type_of(i.a) == T::ptr) return false; break;
+          case Op::bitcast:
+            if (i.type == type_of(i.a) || i.type == T::ptr || type_of(i.a) == T::ptr) return false;
+            break;
           case Op::fptoui_sat: case Op::fptosi_sat:
-            if (!options.has_saturating_conversions || (i.type != T::i32 && i.type != T::i64) || type_of(i.a) == T::f80) return false;
+            if (!options.has_saturating_conversions || (i.type != T::i32 && i.type != T::i64) || type_of(i.a) == T::f80)
+              return false;
             break;
           case Op::load: case Op::store: {
             if (MemoryFlags::ordering(i.aux) == AtomicOrdering::not_atomic) break;
@@ -186,7 +190,7 @@ Result<void> legalize(Function& fn, const Module& module, const LegalizeOptions&
   return {};
 }
 
-// ---- the rebuilt function -------------------------------------------------------------------------------------------------
+// ---- the rebuilt function -------------------------------------------------------------------------------------------
 
 Result<void> Legalizer::run() {
   const Function& in = in_;
@@ -359,7 +363,8 @@ void Legalizer::lower_block(uint32_t b) {
     uint32_t index = block.first_inst + k;
     location_ = index < in_.inst_locations.size() ? in_.inst_locations[index] : 0;
     lower_inst(in_.insts[index]);
-    if (!error_.empty()) error_ = std::string(info(in_.insts[index].op).name) + " in block " + std::to_string(b) + ": " + error_;
+    if (!error_.empty())
+      error_ = std::string(info(in_.insts[index].op).name) + " in block " + std::to_string(b) + ": " + error_;
   }
   end_block();
 }
@@ -375,7 +380,8 @@ void Legalizer::finish() {
     out_.blocks[b].inst_count = s.count;
     insts.insert(insts.end(), out_.insts.begin() + s.first, out_.insts.begin() + s.first + s.count);
     if (!out_.inst_locations.empty())
-      locations.insert(locations.end(), out_.inst_locations.begin() + s.first, out_.inst_locations.begin() + s.first + s.count);
+      locations.insert(locations.end(), out_.inst_locations.begin() + s.first,
+                       out_.inst_locations.begin() + s.first + s.count);
   }
   out_.insts = std::move(insts);
   out_.inst_locations = std::move(locations);
@@ -383,7 +389,7 @@ void Legalizer::finish() {
     if (V r = out_.insts[k].result; r.valid()) out_.values[r.value] = Value::make(ty(r), ValueKind::Inst, k);
 }
 
-// ---- one instruction ------------------------------------------------------------------------------------------------------
+// ---- one instruction ------------------------------------------------------------------------------------------------
 
 void Legalizer::lower_inst(const Inst& i) {
   if (!opaque_.empty() && lower_simd(i)) return;
@@ -438,7 +444,8 @@ void Legalizer::lower_inst(const Inst& i) {
         store_leaf(load_leaf(T::ptr, from, 0, aux), to, 0, aux);
       } else {
         V n = int_const(int_of_pointer(), 24);
-        emit(Op::memcpy, T::void_type, to.value, from.value, n.value, MemoryFlags::pack(false, AtomicOrdering::not_atomic, 3));
+        emit(Op::memcpy, T::void_type, to.value, from.value, n.value,
+             MemoryFlags::pack(false, AtomicOrdering::not_atomic, 3));
       }
       return;
     }
@@ -510,7 +517,8 @@ void Legalizer::lower_inst(const Inst& i) {
       return;
     }
 
-    case Op::slot_addr: case Op::lifetime_start: case Op::lifetime_end: case Op::stack_save: case Op::fence: case Op::return_address: case Op::frame_address:
+    case Op::slot_addr: case Op::lifetime_start: case Op::lifetime_end: case Op::stack_save: case Op::fence:
+    case Op::return_address: case Op::frame_address:
     case Op::read_cycle_counter: case Op::thread_pointer: case Op::debug_trap: case Op::trap: case Op::unreachable: {
       V r = emit(i.op, i.type, i.a, i.b, i.c, i.aux, i.flags);
       if (i.result.valid()) define(i.result, Vals(r));
@@ -529,7 +537,8 @@ void Legalizer::lower_inst(const Inst& i) {
 
 void Legalizer::lower_elementwise(const Inst& i) {
   Shape shape = info(i.op).shape;
-  const bool has_b = shape == Shape::Binary || shape == Shape::Compare || shape == Shape::Ternary || (shape == Shape::PtrAdd && i.b != ~0u);
+  const bool has_b = shape == Shape::Binary || shape == Shape::Compare || shape == Shape::Ternary ||
+                     (shape == Shape::PtrAdd && i.b != ~0u);
   const bool has_c = shape == Shape::Ternary;
   TypeId at = old_type(i.va());
   auto lanes_of = [&](TypeId t) { return type(t).kind == TypeKind::Vector ? type(t).count : uint64_t{1}; };
@@ -584,17 +593,22 @@ Vals Legalizer::lower_scalar(const Inst& i, TypeId from, TypeId to, const Vals& 
     case Op::fcmp: return float_compare(FloatPredicate(i.aux), from, a, b);
     case Op::trunc: case Op::zext: return resize(a, bits, to_bits, false);
     case Op::sext: return resize(a, bits, to_bits, true);
-    case Op::fptoui: case Op::fptosi: case Op::fptoui_sat: case Op::fptosi_sat: return float_to_int(i.op, from, to_bits, a);
+    case Op::fptoui: case Op::fptosi: case Op::fptoui_sat:
+    case Op::fptosi_sat: return float_to_int(i.op, from, to_bits, a);
     case Op::uitofp: return int_to_float(false, bits, to, a);
     case Op::sitofp: return int_to_float(true, bits, to, a);
     case Op::fptrunc: case Op::fpext: return float_convert(from, to, a);
-    case Op::ptrtoint: return resize(Vals(emit(Op::ptrtoint, int_of_pointer(), a[0].value)), pointer_bits, to_bits, false);
+    case Op::ptrtoint:
+      return resize(Vals(emit(Op::ptrtoint, int_of_pointer(), a[0].value)), pointer_bits, to_bits, false);
     case Op::inttoptr: return Vals(emit(Op::inttoptr, T::ptr, resize(a, bits, pointer_bits, false)[0].value));
     case Op::ptr_add: {
       PtrAddParts p = ptr_add_parts(in_, i);
       V index;
-      if (b.n) index = resize(b, type(old_type(i.vb())).kind == TypeKind::Vector ? type(type(old_type(i.vb())).element).bits
-                                                                                : type(old_type(i.vb())).bits, pointer_bits, true)[0];
+      if (b.n)
+        index = resize(b,
+                       type(old_type(i.vb())).kind == TypeKind::Vector ? type(type(old_type(i.vb())).element).bits
+                                                                       : type(old_type(i.vb())).bits,
+                       pointer_bits, true)[0];
       if (!index.valid() && p.offset == 0) return a;
       return indexed_ptr(a[0], index, p.scale, p.offset, i.flags);
     }

@@ -1,7 +1,9 @@
-// Values at the boundary of a function: parameters, arguments and results as ABI leaves; results that do not fit in registers.
+// Values at the boundary of a function: parameters, arguments and results as ABI leaves; results that do not fit in
+// registers.
 //
-// Conversions between the leaves inside a function and those of a call go through a stack slot for vectors (SSE registers have no
-// lanes here) and are bit moves for half precision. What an invoke's result needs is done in a block of its own on the normal edge.
+// Conversions between the leaves inside a function and those of a call go through a stack slot for vectors (SSE
+// registers have no lanes here) and are bit moves for half precision. What an invoke's result needs is done in a block
+// of its own on the normal edge.
 #include <bit>
 
 #include "codegen/air/legalize_impl.h"
@@ -31,7 +33,8 @@ Legalizer::Span Legalizer::to_abi(TypeId t, Span value, uint16_t attrs) {
       case AbiPiece::direct:
         for (uint32_t k = 0; k < piece.leaf_count; k++) pool_[at + k] = pool_[from + k];
         // signext promises copies of the sign bit above an odd width.
-        if ((attrs & attr::sext) && type(piece.type).kind == TypeKind::Int && type(piece.type).bits < 64 && type(piece.type).bits != 1) {
+        if ((attrs & attr::sext) && type(piece.type).kind == TypeKind::Int && type(piece.type).bits < 64 &&
+            type(piece.type).bits != 1) {
           V x = sx(type(piece.type).bits, Vals(pool_[at]))[0];
           pool_[at] = x;
         }
@@ -131,14 +134,15 @@ Legalizer::Span Legalizer::result_of(V value, TypeId, const LeafTable::Entry& e)
   return s;
 }
 
-// Whether the result of a tail call is what the next instruction returns. It is handed on as it came then: nothing that takes its ABI
-// leaves apart and puts them together again may stand between the two.
+// Whether the result of a tail call is what the next instruction returns. It is handed on as it came then: nothing that
+// takes its ABI leaves apart and puts them together again may stand between the two.
 bool Legalizer::is_returned(const Inst& call, const CallSite& site) const {
   const size_t next = size_t(&call - in_.insts.data()) + 1;
-  if (call.op != Op::call || !(site.flags & (callflags::tail | callflags::musttail)) || next >= in_.insts.size()) return false;
+  if (call.op != Op::call || !(site.flags & (callflags::tail | callflags::musttail)) || next >= in_.insts.size())
+    return false;
   const Inst& ret = in_.insts[next];
-  return ret.op == Op::ret && in_.extra[ret.a] == 1 && V(in_.extra[ret.a + 1]) == call.result && type(in_.type).element == call.type &&
-         !(in_.result_attrs & (attr::zext | attr::sext));
+  return ret.op == Op::ret && in_.extra[ret.a] == 1 && V(in_.extra[ret.a + 1]) == call.result &&
+         type(in_.type).element == call.type && !(in_.result_attrs & (attr::zext | attr::sext));
 }
 
 // LLVM passes such vectors by address to functions with Microsoft's convention, and in a register by all others.
@@ -213,7 +217,9 @@ void Legalizer::lower_call(const Inst& i) {
   const uint32_t index = uint32_t(out_.calls.size() - 1);
 
   const LeafTable::Entry e = leaves_.of(i.type);
-  TypeId call_type = in_memory || e.abi_count == 0 ? T::void_type : e.abi_count == 1 ? leaves_.abi[e.abi_first] : i.type;
+  TypeId call_type = in_memory || e.abi_count == 0 ? T::void_type
+                     : e.abi_count == 1            ? leaves_.abi[e.abi_first]
+                                                   : i.type;
   // Must code follow the call before its result can be used?
   bool direct = !has_result || (e.abi_count == 0 && !in_memory);
   bool keep = crosses_whole(i.result);
@@ -223,7 +229,8 @@ void Legalizer::lower_call(const Inst& i) {
     if (p.kind == AbiPiece::direct && (t.kind != TypeKind::Int || t.bits == container_bits(t.bits))) direct = true;
     if (keep) direct = leaves_.abi[e.abi_first] == T::v128;
   }
-  const bool returned = !direct && !is_asm && is_returned(i, old) && in_memory == sret_.valid() && (!in_memory || memory == sret_);
+  const bool returned =
+      !direct && !is_asm && is_returned(i, old) && in_memory == sret_.valid() && (!in_memory || memory == sret_);
   V value;
   if (i.op == Op::invoke) {
     uint32_t unwind = lower_edge(i.c);
@@ -359,7 +366,9 @@ Vals Legalizer::call_runtime(RuntimeFunction f, const Vals* args, uint32_t n) {
   }
   out_.calls.push_back(site);
   const LeafTable::Entry& e = leaves_.of(result);
-  TypeId call_type = in_memory || e.abi_count == 0 ? T::void_type : e.abi_count == 1 ? leaves_.abi[e.abi_first] : result;
+  TypeId call_type = in_memory || e.abi_count == 0 ? T::void_type
+                     : e.abi_count == 1            ? leaves_.abi[e.abi_first]
+                                                   : result;
   V v = emit(Op::call, call_type, uint32_t(out_.calls.size() - 1));
   if (is_void(result)) return {};
   Span r;

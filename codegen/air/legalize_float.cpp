@@ -1,7 +1,8 @@
 // Floating point that the target does not do itself: half precision through f32, f128 through the helpers of libgcc and
 // compiler-rt, libm for what options do not promise.
 //
-// f16 and bf16 are i16 bits here. Conversions from integers wider than 24 bits go through f32 and so round twice, as LLVM's do.
+// f16 and bf16 are i16 bits here. Conversions from integers wider than 24 bits go through f32 and so round twice, as
+// LLVM's do.
 #include <cmath>
 
 #include "codegen/air/legalize_impl.h"
@@ -81,7 +82,11 @@ Vals Legalizer::float_op(Op op, TypeId t, const Vals& a, const Vals& b, const Va
   switch (op) {
     case Op::fadd: case Op::fsub: case Op::fmul: case Op::fdiv: {
       if (t != T::f128) return same();
-      return call_runtime(op == Op::fadd ? R::addtf3 : op == Op::fsub ? R::subtf3 : op == Op::fmul ? R::multf3 : R::divtf3, a, b);
+      return call_runtime(op == Op::fadd   ? R::addtf3
+                          : op == Op::fsub ? R::subtf3
+                          : op == Op::fmul ? R::multf3
+                                           : R::divtf3,
+                          a, b);
     }
     case Op::fsqrt: if (t != T::f128) return same(); break;
     case Op::fma: if (basic && options_.has_fma) return same(); break;
@@ -105,7 +110,8 @@ Vals Legalizer::float_op(Op op, TypeId t, const Vals& a, const Vals& b, const Va
       Vals equal = a;
       if (basic) {
         TypeId i = t == T::f32 ? T::i32 : T::i64;
-        equal = conv(Op::bitcast, t, bin(is_min ? Op::or_ : Op::and_, conv(Op::bitcast, i, a[0]), conv(Op::bitcast, i, b[0])));
+        equal = conv(Op::bitcast, t,
+                     bin(is_min ? Op::or_ : Op::and_, conv(Op::bitcast, i, a[0]), conv(Op::bitcast, i, b[0])));
       } else {
         // min: a with b's sign if a is positive ... the sign of the sum -0 + -0 or of the difference decides.
         Vals one = float_const(t, 1);
@@ -120,7 +126,11 @@ Vals Legalizer::float_op(Op op, TypeId t, const Vals& a, const Vals& b, const Va
   }
   for (const MathNames& m : math_names) {
     if (m.op != op) continue;
-    R f = t == T::f32 ? m.f32 : t == T::f64 ? m.f64 : t == T::f80 ? m.f80 : options_.f128_is_long_double ? m.long_double_f128 : m.f128;
+    R f = t == T::f32                    ? m.f32
+          : t == T::f64                  ? m.f64
+          : t == T::f80                  ? m.f80
+          : options_.f128_is_long_double ? m.long_double_f128
+                                         : m.f128;
     Vals args[3] = {a, b, c};
     return call_runtime(f, args, c.n ? 3 : b.n ? 2 : 1);
   }
@@ -158,7 +168,9 @@ Legalizer::V Legalizer::float_compare(FloatPredicate p, TypeId t, const Vals& a,
 
 Vals Legalizer::float_convert(TypeId from, TypeId to, const Vals& a) {
   if (from == to || !error_.empty()) return a;
-  auto size = [](TypeId t) { return t == T::f16 || t == T::bf16 ? 1 : t == T::f32 ? 2 : t == T::f64 ? 3 : t == T::f80 ? 4 : 5; };
+  auto size = [](TypeId t) {
+    return t == T::f16 || t == T::bf16 ? 1 : t == T::f32 ? 2 : t == T::f64 ? 3 : t == T::f80 ? 4 : 5;
+  };
   if (is_half(from)) {
     Vals wide;
     if (from == T::bf16) {
@@ -173,8 +185,10 @@ Vals Legalizer::float_convert(TypeId from, TypeId to, const Vals& a) {
     constexpr R bf16[] = {R::truncsfbf2, R::truncdfbf2, R::truncxfbf2, R::trunctfbf2};
     return call_runtime((to == T::f16 ? f16 : bf16)[size(from) - 2], a);
   }
-  if (from == T::f128) return call_runtime(to == T::f32 ? R::trunctfsf2 : to == T::f64 ? R::trunctfdf2 : R::trunctfxf2, a);
-  if (to == T::f128) return call_runtime(from == T::f32 ? R::extendsftf2 : from == T::f64 ? R::extenddftf2 : R::extendxftf2, a);
+  if (from == T::f128)
+    return call_runtime(to == T::f32 ? R::trunctfsf2 : to == T::f64 ? R::trunctfdf2 : R::trunctfxf2, a);
+  if (to == T::f128)
+    return call_runtime(from == T::f32 ? R::extendsftf2 : from == T::f64 ? R::extenddftf2 : R::extendxftf2, a);
   if (to == T::f80 && !options_.has_f80) {
     fail("f80 is not supported by this target");
     return a;
@@ -210,7 +224,8 @@ Vals Legalizer::float_to_int(Op op, TypeId from, uint32_t bits, const Vals& a) {
     V above = float_compare(FloatPredicate::oge, from, a, high);
     V in_range = float_compare(is_signed ? FloatPredicate::oge : FloatPredicate::ogt, from, a, low);
     in_range = bin(Op::and_, in_range, float_compare(FloatPredicate::olt, from, a, high));
-    Vals x = float_to_int(is_signed ? Op::fptosi : Op::fptoui, from, bits, int_select(in_range, a, float_const(from, 0)));
+    Vals x =
+        float_to_int(is_signed ? Op::fptosi : Op::fptoui, from, bits, int_select(in_range, a, float_const(from, 0)));
     x = int_select(above, is_signed ? int_max(bits) : int_ones(bits), x);
     if (is_signed) x = int_select(float_compare(FloatPredicate::olt, from, a, low), int_min(bits), x);
     return x;

@@ -1,11 +1,11 @@
 // The inside of legalisation, shared by legalize*.cpp.
 //
-// The function is rebuilt: blocks are visited in reverse post-order, so that the leaves of every operand are known when an
-// instruction is met (dominators come first); the new instructions are put back into block order at the end. `map_` gives the
-// new leaves of each old value. Scalar work is done on Vals, the leaves of one scalar.
+// The function is rebuilt: blocks are visited in reverse post-order, so that the leaves of every operand are known when
+// an instruction is met (dominators come first); the new instructions are put back into block order at the end. `map_`
+// gives the new leaves of each old value. Scalar work is done on Vals, the leaves of one scalar.
 //
-// Invariant of odd integer widths: the bits above the width are zero in every leaf. Operations that look at the sign extend
-// first (sx), operations that may set upper bits mask after (norm).
+// Invariant of odd integer widths: the bits above the width are zero in every leaf. Operations that look at the sign
+// extend first (sx), operations that may set upper bits mask after (norm).
 #pragma once
 
 #include <array>
@@ -58,7 +58,8 @@ class LeafTable {
   const TypeTable& types_;
   const LegalizeOptions& options_;
   std::unordered_map<uint32_t, Entry> entries_;
-  uint32_t visits_ = 0;  // of types within the one that is looked at: a type may nest to more parts than anyone can count
+  uint32_t visits_ =
+      0;  // of types within the one that is looked at: a type may nest to more parts than anyone can count
 };
 
 // Do these result leaves fit the registers of a return? `vector`: as abi_vector; null: only v128 leaves are vectors.
@@ -158,7 +159,9 @@ class Legalizer {
   void end_block();
   uint32_t edge(uint32_t target, const V* args, uint32_t n);
   uint32_t lower_edge(uint32_t old_edge);
-  void br(uint32_t target, const V* args = nullptr, uint32_t n = 0) { emit(Op::br, T::void_type, edge(target, args, n)); }
+  void br(uint32_t target, const V* args = nullptr, uint32_t n = 0) {
+    emit(Op::br, T::void_type, edge(target, args, n));
+  }
   void cond_br(V c, uint32_t e1, uint32_t e2) { emit(Op::cond_br, T::void_type, c.value, e1, e2); }
   Vals call_runtime(RuntimeFunction f, const Vals* args, uint32_t n);
   Vals call_runtime(RuntimeFunction f, const Vals& a) { return call_runtime(f, &a, 1); }
@@ -172,7 +175,9 @@ class Legalizer {
   static TypeId container(uint32_t bits) {
     return bits == 1 ? T::i1 : bits <= 8 ? T::i8 : bits <= 16 ? T::i16 : bits <= 32 ? T::i32 : T::i64;
   }
-  static uint32_t container_bits(uint32_t bits) { return bits == 1 ? 1 : bits <= 8 ? 8 : bits <= 16 ? 16 : bits <= 32 ? 32 : 64; }
+  static uint32_t container_bits(uint32_t bits) {
+    return bits == 1 ? 1 : bits <= 8 ? 8 : bits <= 16 ? 16 : bits <= 32 ? 32 : 64;
+  }
   static bool natural(uint32_t bits) { return bits == 8 || bits == 16 || bits == 32 || bits == 64; }
   Vals int_value(uint32_t bits, uint64_t low);        // a constant, zero-extended
   Vals int_ones(uint32_t bits);
@@ -207,11 +212,13 @@ class Legalizer {
   // ---- memory (legalize_memory.cpp)
   void load_value(TypeId t, V base, int64_t offset, uint16_t aux, Span to);
   void store_value(TypeId t, Span value, V base, int64_t offset, uint16_t aux);
-  V load_bits(uint32_t bits, V base, int64_t offset, uint16_t aux);           // at most 64; zero-extended into its container
+  V load_bits(uint32_t bits, V base, int64_t offset, uint16_t aux);  // at most 64; zero-extended into its container
   void store_bits(uint32_t bits, V value, V base, int64_t offset, uint16_t aux);
   Vals load_int(uint32_t bits, V base, int64_t offset, uint16_t aux);
   void store_int(uint32_t bits, const Vals& x, V base, int64_t offset, uint16_t aux);
-  bool packed(const Type& t) const { return t.kind == TypeKind::Vector && type(t.element).kind == TypeKind::Int && type(t.element).bits % 8; }
+  bool packed(const Type& t) const {
+    return t.kind == TypeKind::Vector && type(t.element).kind == TypeKind::Int && type(t.element).bits % 8;
+  }
   void lower_load(const Inst& i);
   void lower_store(const Inst& i);
   bool is_read(V old);                                                         // by any instruction
@@ -267,11 +274,14 @@ class Legalizer {
     SimdCall(SimdOp o, V x, V y, unsigned i = 0) : op(o), a(x), b(y), immediate(i) {}
   };
   V simd(const SimdCall& c) {
-    return emit(c.b.valid() ? Op::simd2 : Op::simd1, simd_result(c.op), c.a.value, c.b.value, ~0u, simd_aux(c.op, c.immediate));
+    return emit(c.b.valid() ? Op::simd2 : Op::simd1, simd_result(c.op), c.a.value, c.b.value, ~0u,
+                simd_aux(c.op, c.immediate));
   }
   V splat_const(uint32_t width, uint64_t lane);
   V simd_not(V x) { return simd({SimdOp::xor_, x, splat_const(64, ~uint64_t{0})}); }
-  V simd_blend(V mask, V a, V b) { return simd({SimdOp::or_, simd({SimdOp::and_, mask, a}), simd({SimdOp::andnot, mask, b})}); }
+  V simd_blend(V mask, V a, V b) {
+    return simd({SimdOp::or_, simd({SimdOp::and_, mask, a}), simd({SimdOp::andnot, mask, b})});
+  }
   V simd_int(Op op, uint32_t width, V a, V b);       // no value: there is no good way
   V simd_multiply(uint32_t width, V a, V b);
   V simd_shift(Op op, uint32_t width, V a, uint32_t count);
@@ -293,7 +303,8 @@ class Legalizer {
   // ---- calls (legalize_call.cpp)
   Span to_abi(TypeId t, Span value, uint16_t attrs);
   bool has_small_vector(TypeId t);
-  static constexpr const char* small_vector_text = "a vector of at most 8 bytes as an argument under the convention win64";
+  static constexpr const char* small_vector_text =
+      "a vector of at most 8 bytes as an argument under the convention win64";
   Span from_abi(TypeId t, Span abi);
   bool is_returned(const Inst& call, const CallSite& site) const;
   void lower_call(const Inst& i);

@@ -1,7 +1,8 @@
 // Integers of any width, over their leaves.
 //
-// Three cases: i1, whose arithmetic is boolean; widths up to 64 bits, in one container; wider ones, in 64-bit words. Operations
-// without a direct form (saturating, overflow-checked, funnel shifts) are written once, in terms of the basic ones, for all widths.
+// Three cases: i1, whose arithmetic is boolean; widths up to 64 bits, in one container; wider ones, in 64-bit words.
+// Operations without a direct form (saturating, overflow-checked, funnel shifts) are written once, in terms of the
+// basic ones, for all widths.
 #include "codegen/air/legalize_impl.h"
 
 namespace lode::air {
@@ -117,9 +118,9 @@ Legalizer::V Legalizer::int_compare(IntPredicate p, uint32_t bits, const Vals& a
     }
     return icmp(p, all, int_const(T::i64, 0));
   }
-  static constexpr IntPredicate to_unsigned[] = {IntPredicate::eq,  IntPredicate::ne,  IntPredicate::ugt, IntPredicate::uge,
-                                                 IntPredicate::ult, IntPredicate::ule, IntPredicate::ugt, IntPredicate::uge,
-                                                 IntPredicate::ult, IntPredicate::ule};
+  static constexpr IntPredicate to_unsigned[] = {
+      IntPredicate::eq,  IntPredicate::ne,  IntPredicate::ugt, IntPredicate::uge, IntPredicate::ult,
+      IntPredicate::ule, IntPredicate::ugt, IntPredicate::uge, IntPredicate::ult, IntPredicate::ule};
   Vals x = is_signed ? sx(bits, a) : a, y = is_signed ? sx(bits, b) : b;
   V r = icmp(to_unsigned[unsigned(p)], x[0], y[0]);
   for (uint32_t k = 1; k < x.n; k++) {
@@ -135,7 +136,8 @@ Vals Legalizer::int_select(V c, const Vals& a, const Vals& b) {
   return r;
 }
 
-// Boolean forms. Shifts by 1 or more and divisions by zero are undefined, so that the only operand left is 0 or 1 respectively.
+// Boolean forms. Shifts by 1 or more and divisions by zero are undefined, so that the only operand left is 0 or 1
+// respectively.
 Vals Legalizer::i1_op(Op op, V a, V b) {
   V zero = int_const(T::i1, 0);
   switch (op) {
@@ -144,8 +146,8 @@ Vals Legalizer::i1_op(Op op, V a, V b) {
     case Op::mul: case Op::umin: case Op::smax: return bin(Op::and_, a, b);
     case Op::umax: case Op::smin: case Op::uadd_sat: case Op::sadd_sat: return bin(Op::or_, a, b);
     case Op::usub_sat: case Op::ssub_sat: return bin(Op::and_, a, not1(b));
-    case Op::udiv: case Op::sdiv: case Op::shl: case Op::lshr: case Op::ashr: case Op::iabs: case Op::ctpop: case Op::bitreverse:
-    case Op::ushl_sat: case Op::sshl_sat: return a;
+    case Op::udiv: case Op::sdiv: case Op::shl: case Op::lshr: case Op::ashr: case Op::iabs: case Op::ctpop:
+    case Op::bitreverse: case Op::ushl_sat: case Op::sshl_sat: return a;
     case Op::urem: case Op::srem: case Op::umulh: case Op::smulh: return zero;
     case Op::ctlz: case Op::cttz: return not1(a);
     case Op::fshl: return a;
@@ -185,12 +187,16 @@ Vals Legalizer::int_op(Op op, uint32_t bits, const Vals& a, const Vals& b, const
     case Op::fshl: case Op::fshr: {
       bool rotate = a.n == 1 && a[0] == b[0];
       if (rotate && natural(bits)) return emit(op, ty(a[0]), a[0].value, b[0].value, c[0].value);
-      // The count modulo the width; the other part moves by width - 1 - count after a first step of one, so that 0 works.
-      Vals n = (bits & (bits - 1)) == 0 ? int_op(Op::and_, bits, c, int_value(bits, bits - 1)) : int_op(Op::urem, bits, c, int_value(bits, bits));
+      // The count modulo the width; the other part moves by width - 1 - count after a first step of one, so that 0
+      // works.
+      Vals n = (bits & (bits - 1)) == 0 ? int_op(Op::and_, bits, c, int_value(bits, bits - 1))
+                                        : int_op(Op::urem, bits, c, int_value(bits, bits));
       Vals rest = int_op(Op::sub, bits, int_value(bits, bits - 1), n), one = int_value(bits, 1);
       if (op == Op::fshl)
-        return int_op(Op::or_, bits, int_op(Op::shl, bits, a, n), int_op(Op::lshr, bits, int_op(Op::lshr, bits, b, one), rest));
-      return int_op(Op::or_, bits, int_op(Op::shl, bits, int_op(Op::shl, bits, a, one), rest), int_op(Op::lshr, bits, b, n));
+        return int_op(Op::or_, bits, int_op(Op::shl, bits, a, n),
+                      int_op(Op::lshr, bits, int_op(Op::lshr, bits, b, one), rest));
+      return int_op(Op::or_, bits, int_op(Op::shl, bits, int_op(Op::shl, bits, a, one), rest),
+                    int_op(Op::lshr, bits, b, n));
     }
     case Op::uadd_sat: {
       Vals s = int_op(Op::add, bits, a, b);
@@ -229,8 +235,8 @@ Vals Legalizer::narrow_op(Op op, uint32_t bits, V a, V b, uint8_t flags) {
   auto signed_bin = [&] { return norm(bits, Vals(bin(op, sx(bits, a)[0], sx(bits, b)[0], flags))); };
   switch (op) {
     case Op::add: case Op::sub: case Op::mul: case Op::shl: return masked(bin(op, a, b, flags));
-    case Op::and_: case Op::or_: case Op::xor_: case Op::lshr: case Op::udiv: case Op::urem: case Op::umin: case Op::umax:
-      return bin(op, a, b, flags);
+    case Op::and_: case Op::or_: case Op::xor_: case Op::lshr: case Op::udiv: case Op::urem: case Op::umin:
+    case Op::umax: return bin(op, a, b, flags);
     case Op::sdiv: case Op::srem: case Op::smin: case Op::smax: return signed_bin();
     case Op::ashr: return masked(bin(op, sx(bits, a)[0], b, flags));
     case Op::iabs: return masked(emit(op, t, sx(bits, a)[0].value));
@@ -267,7 +273,8 @@ Vals Legalizer::wide_op(Op op, uint32_t bits, const Vals& a, const Vals& b) {
         if (!last) out = op == Op::add ? icmp(IntPredicate::ult, s, a[k]) : icmp(IntPredicate::ult, a[k], b[k]);
         if (carry.valid()) {
           V c = conv(Op::zext, T::i64, carry), s2 = bin(op, s, c);
-          if (!last) out = bin(Op::or_, out, op == Op::add ? icmp(IntPredicate::ult, s2, s) : icmp(IntPredicate::ult, s, c));
+          if (!last)
+            out = bin(Op::or_, out, op == Op::add ? icmp(IntPredicate::ult, s2, s) : icmp(IntPredicate::ult, s, c));
           s = s2;
         }
         r.push(s);
@@ -341,7 +348,8 @@ Vals Legalizer::wide_op(Op op, uint32_t bits, const Vals& a, const Vals& b) {
       if (bits % 64) top = bin(Op::or_, top, int_const(T::i64, uint64_t{1} << bits % 64));
       V count = bin(Op::add, un(Op::cttz, top), int_const(T::i64, 64 * (n - 1)));
       for (uint32_t k = n - 1; k-- > 0;)
-        count = sel(icmp(IntPredicate::eq, a[k], zero), count, bin(Op::add, un(Op::cttz, a[k]), int_const(T::i64, 64 * k)));
+        count =
+            sel(icmp(IntPredicate::eq, a[k], zero), count, bin(Op::add, un(Op::cttz, a[k]), int_const(T::i64, 64 * k)));
       r.push(count);
       break;
     }
@@ -383,7 +391,8 @@ Vals Legalizer::wide_shift(Op op, uint32_t bits, const Vals& a, const Vals& coun
   }
   // By the low six bits first, neighbours funnelled in; then by words, one bit of the count after the other.
   V c = count[0];
-  V s = bin(Op::and_, c, int_const(T::i64, 63)), inverse = bin(Op::xor_, s, int_const(T::i64, 63)), one = int_const(T::i64, 1);
+  V s = bin(Op::and_, c, int_const(T::i64, 63)), inverse = bin(Op::xor_, s, int_const(T::i64, 63)),
+    one = int_const(T::i64, 1);
   Vals r;
   for (uint32_t k = 0; k < n; k++) {
     if (op == Op::shl) {

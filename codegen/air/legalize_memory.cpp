@@ -1,7 +1,8 @@
 // Loads and stores of whatever has several leaves or an odd width, atomics, va_arg.
 //
-// An integer of N bits occupies ceil(N / 8) bytes, the bits above N zero (LLVM language reference, "store"); the elements of a
-// vector lie bit by bit one after the other, so a vector of sub-byte elements is read and written as one integer.
+// An integer of N bits occupies ceil(N / 8) bytes, the bits above N zero (LLVM language reference, "store"); the
+// elements of a vector lie bit by bit one after the other, so a vector of sub-byte elements is read and written as one
+// integer.
 #include <bit>
 
 #include "base/bytes.h"
@@ -90,7 +91,8 @@ void Legalizer::load_value(TypeId id, V base, int64_t offset, uint16_t aux, Span
       uint32_t n = leaf_count(t.element);
       const Type& e = type(t.element);
       uint64_t stride = types_.size_of(t.element);
-      if (t.kind == TypeKind::Vector) stride = e.kind == TypeKind::Int ? e.bits / 8 : e.kind == TypeKind::F80 ? 10 : stride;
+      if (t.kind == TypeKind::Vector)
+        stride = e.kind == TypeKind::Int ? e.bits / 8 : e.kind == TypeKind::F80 ? 10 : stride;
       if (n)
         for (uint64_t k = 0; k < t.count && error_.empty(); k++)
           load_value(t.element, base, offset + int64_t(k * stride), aux, {to.first + uint32_t(k) * n, n});
@@ -126,7 +128,8 @@ void Legalizer::store_value(TypeId id, Span value, V base, int64_t offset, uint1
       uint32_t n = leaf_count(t.element);
       const Type& e = type(t.element);
       uint64_t stride = types_.size_of(t.element);
-      if (t.kind == TypeKind::Vector) stride = e.kind == TypeKind::Int ? e.bits / 8 : e.kind == TypeKind::F80 ? 10 : stride;
+      if (t.kind == TypeKind::Vector)
+        stride = e.kind == TypeKind::Int ? e.bits / 8 : e.kind == TypeKind::F80 ? 10 : stride;
       if (n)
         for (uint64_t k = 0; k < t.count && error_.empty(); k++)
           store_value(t.element, {value.first + uint32_t(k) * n, n}, base, offset + int64_t(k * stride), aux);
@@ -199,7 +202,8 @@ void Legalizer::lower_store(const Inst& i) {
       return;
     }
     if (types_.store_size_of(id) == 16 && has_bits(id)) {
-      Vals args[] = {address, gather_bits(id, leaves(i.vb())), int_const(T::i32, c_order(MemoryFlags::ordering(i.aux)))};
+      Vals args[] = {address, gather_bits(id, leaves(i.vb())),
+                     int_const(T::i32, c_order(MemoryFlags::ordering(i.aux)))};
       call_runtime(RuntimeFunction::atomic_store_16, args, 3);
       return;
     }
@@ -208,8 +212,8 @@ void Legalizer::lower_store(const Inst& i) {
   const Constant* c = in_.constant(i.vb());
   bool whole = crosses_whole(i.vb());
   // Sixteen bytes of zeros are one store.
-  if (c && c->kind == ConstantKind::Zero && t.kind == TypeKind::Vector && types_.store_size_of(id) == 16 && !packed(t) &&
-      options_.vector_abi == VectorAbi::sse)
+  if (c && c->kind == ConstantKind::Zero && t.kind == TypeKind::Vector && types_.store_size_of(id) == 16 &&
+      !packed(t) && options_.vector_abi == VectorAbi::sse)
     whole = true;
   if (whole) {
     V x = as_opaque(i.vb());
@@ -272,7 +276,8 @@ void Legalizer::lower_rmw(const Inst& i) {
   else if (is_float) bits = uint32_t(types_.store_size_of(i.type) * 8);
   else return fail("an atomic access to " + describe(i.type));
   TypeId word = container(bits);
-  uint16_t plain = MemoryFlags::pack(MemoryFlags::is_volatile(i.aux), AtomicOrdering::relaxed, MemoryFlags::align_log2(i.aux));
+  uint16_t plain =
+      MemoryFlags::pack(MemoryFlags::is_volatile(i.aux), AtomicOrdering::relaxed, MemoryFlags::align_log2(i.aux));
   auto to_float = [&](V x) { return is_half(i.type) ? x : conv(Op::bitcast, i.type, x); };
   auto to_word = [&](V x) { return is_half(i.type) ? x : conv(Op::bitcast, word, x); };
   if (op == RmwOp::xchg && is_float) {
@@ -324,7 +329,8 @@ void Legalizer::lower_rmw(const Inst& i) {
     }
   }
   TypeId pair = bits == 8 ? T::pair_i8 : bits == 16 ? T::pair_i16 : bits == 32 ? T::pair_i32 : T::pair_i64;
-  uint16_t aux = MemoryFlags::pack(MemoryFlags::is_volatile(i.aux), MemoryFlags::ordering(i.aux), MemoryFlags::align_log2(i.aux));
+  uint16_t aux =
+      MemoryFlags::pack(MemoryFlags::is_volatile(i.aux), MemoryFlags::ordering(i.aux), MemoryFlags::align_log2(i.aux));
   V both = emit(Op::cmpxchg, pair, address.value, old.value, desired.value, aux);
   uint32_t path = uint32_t(out_.extra.size());
   out_.extra.insert(out_.extra.end(), {1, 0, 1, 1});
@@ -369,8 +375,8 @@ void Legalizer::lower_cmpxchg(const Inst& i) {
   fail("an atomic access to " + describe(id));
 }
 
-// The psABI's algorithm (System V AMD64 section 3.5.7) with selects in place of its branches; a value that would need several
-// registers of the save area is read from the overflow area, as structures passed in memory are.
+// The psABI's algorithm (System V AMD64 section 3.5.7) with selects in place of its branches; a value that would need
+// several registers of the save area is read from the overflow area, as structures passed in memory are.
 void Legalizer::lower_va_arg(const Inst& i) {
   V list = single(i.va());
   if (!error_.empty()) return;
@@ -415,7 +421,10 @@ void Legalizer::lower_va_arg(const Inst& i) {
     store_leaf(next, list, 8, aux);
   }
   Span to = alloc(n);
-  load_value(i.type, place, 0, MemoryFlags::pack(false, AtomicOrdering::not_atomic, unsigned(std::countr_zero(std::max<uint64_t>(1, std::min<uint64_t>(align, pointer))))), to);
+  load_value(i.type, place, 0,
+             MemoryFlags::pack(false, AtomicOrdering::not_atomic,
+                               unsigned(std::countr_zero(std::max<uint64_t>(1, std::min<uint64_t>(align, pointer))))),
+             to);
   define(i.result, to);
 }
 

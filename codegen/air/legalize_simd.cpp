@@ -1,12 +1,14 @@
-// Vectors that stay whole: which values are one v128, what becomes of the instructions on them, and the way to and from lanes.
+// Vectors that stay whole: which values are one v128, what becomes of the instructions on them, and the way to and from
+// lanes.
 //
-// A vector of 16, 8 or 4 bytes may be one v128 (a shorter one in its lower part; what is above is anything). So may the result of a
-// comparison, a vector of i1: all bits of a lane are 1 or 0, and with n lanes a lane is 128 / n bits wide, whatever was compared, so
-// that the type alone says how to read it. Everything else is a list of leaves (legalize_vector.cpp).
+// A vector of 16, 8 or 4 bytes may be one v128 (a shorter one in its lower part; what is above is anything). So may the
+// result of a comparison, a vector of i1: all bits of a lane are 1 or 0, and with n lanes a lane is 128 / n bits wide,
+// whatever was compared, so that the type alone says how to read it. Everything else is a list of leaves
+// (legalize_vector.cpp).
 //
-// find_opaque() decides for webs: values connected by block parameters, moves, and instructions that lower_simd() has a good way for. An
-// instruction that it has none for is done lane by lane, with unpack() before and pack() behind, which costs about what the lanes cost.
-// A web whose instructions are more often of that kind is left in lanes altogether.
+// find_opaque() decides for webs: values connected by block parameters, moves, and instructions that lower_simd() has a
+// good way for. An instruction that it has none for is done lane by lane, with unpack() before and pack() behind, which
+// costs about what the lanes cost. A web whose instructions are more often of that kind is left in lanes altogether.
 //
 // Requires: nothing. Leaves true: opaque(v) says that map_[v] is one leaf of type v128.
 #include <algorithm>
@@ -52,7 +54,8 @@ void Legalizer::find_opaque() {
   std::iota(parent.begin(), parent.end(), 0u);
   Lanes l;
   for (uint32_t v = 0; v < n; v++)
-    candidate[v] = in_.values[v].kind() != ValueKind::Const && type(in_.values[v].type).kind == TypeKind::Vector && lanes_of(in_.values[v].type, l);
+    candidate[v] = in_.values[v].kind() != ValueKind::Const && type(in_.values[v].type).kind == TypeKind::Vector &&
+                   lanes_of(in_.values[v].type, l);
   auto root = [&](uint32_t v) {
     while (parent[v] != v) v = parent[v] = parent[parent[v]];
     return v;
@@ -70,7 +73,8 @@ void Legalizer::find_opaque() {
   auto join_edge = [&](uint32_t e) {
     const Edge& x = in_.edges[e];
     const Block& target = in_.blocks[x.target.value];
-    for (uint32_t k = 0; k < x.arg_count && k < target.param_count; k++) join(V(in_.extra[x.args + k]), V(target.first_param + k));
+    for (uint32_t k = 0; k < x.arg_count && k < target.param_count; k++)
+      join(V(in_.extra[x.args + k]), V(target.first_param + k));
   };
   // What an instruction saves as a whole, or costs when it is taken apart, in instructions.
   auto price = [&](V v) { return lanes_of(old_type(v), l) ? int32_t(std::min(l.count, 8u)) : 0; };
@@ -116,7 +120,7 @@ void Legalizer::find_opaque() {
     if (candidate[v] && score[root(v)] >= 0) opaque_[v] = 1;
 }
 
-// ---- lanes ----------------------------------------------------------------------------------------------------------------
+// ---- lanes ----------------------------------------------------------------------------------------------------------
 
 Legalizer::Span Legalizer::unpack(V old, V value) {
   TypeId t = old_type(old);
@@ -128,7 +132,8 @@ Legalizer::Span Legalizer::unpack(V old, V value) {
   lanes_of(t, l);
   if (l.is_mask) {
     for (uint32_t k = 0; k < l.count; k++) {
-      V x = conv(Op::trunc, T::i1, load_leaf(T::i8, address, k * l.width / 8, MemoryFlags::pack(false, AtomicOrdering::not_atomic, 0)));
+      V x = conv(Op::trunc, T::i1,
+                 load_leaf(T::i8, address, k * l.width / 8, MemoryFlags::pack(false, AtomicOrdering::not_atomic, 0)));
       pool_[to.first + k] = x;
     }
   } else {
@@ -170,7 +175,9 @@ Legalizer::V Legalizer::pack_constant(TypeId t, Span s) {
   uint64_t word[2] = {};
   for (uint32_t k = 0; k < l.count; k++) {
     const Constant* c = out_.constant(leaf(s, k));
-    if (!c || (c->kind != ConstantKind::Int && c->kind != ConstantKind::Float && c->kind != ConstantKind::Zero && c->kind != ConstantKind::Undef)) return {};
+    if (!c || (c->kind != ConstantKind::Int && c->kind != ConstantKind::Float && c->kind != ConstantKind::Zero &&
+               c->kind != ConstantKind::Undef))
+      return {};
     uint64_t x = c->kind == ConstantKind::Int || c->kind == ConstantKind::Float ? c->bits : 0;
     if (l.is_mask) x = x & 1 ? ~uint64_t{0} : 0;
     if (l.width < 64) x &= (uint64_t{1} << l.width) - 1;
@@ -216,10 +223,12 @@ Legalizer::V Legalizer::pack(TypeId t, Span s) {
         if (width == 8 || !undefined(k)) r = simd({SimdOp::insert_16, r, x[k], k});
       return r;
     }
-    const SimdOp from = width == 64 ? (l.is_float ? SimdOp::from_f64 : SimdOp::from_i64) : (l.is_float ? SimdOp::from_f32 : SimdOp::from_i32);
+    const SimdOp from = width == 64 ? (l.is_float ? SimdOp::from_f64 : SimdOp::from_i64)
+                                    : (l.is_float ? SimdOp::from_f32 : SimdOp::from_i32);
     for (uint32_t k = 0; k < count; k++) x[k] = simd({from, x[k]});
     if (width == 32) {
-      for (uint32_t k = 0; k < count; k += 2) x[k / 2] = undefined(k + 1) && !l.is_mask ? x[k] : simd({SimdOp::interleave_low_32, x[k], x[k + 1]});
+      for (uint32_t k = 0; k < count; k += 2)
+        x[k / 2] = undefined(k + 1) && !l.is_mask ? x[k] : simd({SimdOp::interleave_low_32, x[k], x[k + 1]});
       count /= 2;
     }
     return count == 2 ? simd({SimdOp::interleave_low_64, x[0], x[1]}) : x[0];
@@ -249,7 +258,7 @@ Legalizer::V Legalizer::from_vector_abi(TypeId t, V abi) {
   return l.partial() ? simd({SimdOp::from_f64, abi}) : abi;
 }
 
-// ---- instructions ---------------------------------------------------------------------------------------------------------
+// ---- instructions ---------------------------------------------------------------------------------------------------
 
 bool Legalizer::has_simd(const Inst& i) {
   Lanes a, r;
@@ -260,7 +269,8 @@ bool Legalizer::has_simd(const Inst& i) {
     case Op::and_: case Op::or_: case Op::xor_: return result && (r.integer() || r.is_mask);
     case Op::mul: return result && r.integer();
     case Op::smin: case Op::smax: case Op::umin: case Op::umax: case Op::iabs: return result && r.integer();
-    case Op::uadd_sat: case Op::sadd_sat: case Op::usub_sat: case Op::ssub_sat: return result && r.integer() && r.width <= 16;
+    case Op::uadd_sat: case Op::sadd_sat: case Op::usub_sat:
+    case Op::ssub_sat: return result && r.integer() && r.width <= 16;
     case Op::shl: {
       std::array<uint64_t, 16> lanes;
       if (!result || !r.integer()) return false;
@@ -268,19 +278,25 @@ bool Legalizer::has_simd(const Inst& i) {
       return (r.width == 16 || r.width == 32) && constant_lanes(i.vb(), lanes.data(), r.count);
     }
     case Op::lshr: case Op::ashr: return result && r.integer() && constant_splat(i.vb(), x) && x < r.width;
-    case Op::fadd: case Op::fsub: case Op::fmul: case Op::fdiv: case Op::fsqrt: case Op::fneg: case Op::fabs: case Op::fcopysign:
-      return result && r.is_float;
+    case Op::fadd: case Op::fsub: case Op::fmul: case Op::fdiv: case Op::fsqrt: case Op::fneg: case Op::fabs:
+    case Op::fcopysign: return result && r.is_float;
     case Op::icmp: return result && lanes_of(old_type(i.va()), a) && a.integer();
     case Op::fcmp: return result && lanes_of(old_type(i.va()), a) && a.is_float;
     case Op::select:
       if (!result) return false;
-      return type(old_type(i.va())).kind != TypeKind::Vector || (r.width && lanes_of(old_type(i.va()), a) && a.count == r.count);
+      return type(old_type(i.va())).kind != TypeKind::Vector ||
+             (r.width && lanes_of(old_type(i.va()), a) && a.count == r.count);
     case Op::freeze: return result;
     case Op::trunc: case Op::zext: case Op::sext:
-      return result && lanes_of(old_type(i.va()), a) && a.width && a.count == r.count && !(i.op != Op::trunc && r.is_mask) && (r.width <= 64 && a.width <= 64);
-    case Op::sitofp: return result && lanes_of(old_type(i.va()), a) && a.integer() && a.width == 32 && a.count == r.count;
-    case Op::fptosi: return result && r.integer() && r.width == 32 && lanes_of(old_type(i.va()), a) && a.is_float && a.count == r.count;
-    case Op::fpext: case Op::fptrunc: return result && r.is_float && lanes_of(old_type(i.va()), a) && a.is_float && a.count == r.count;
+      return result && lanes_of(old_type(i.va()), a) && a.width && a.count == r.count &&
+             !(i.op != Op::trunc && r.is_mask) && (r.width <= 64 && a.width <= 64);
+    case Op::sitofp:
+      return result && lanes_of(old_type(i.va()), a) && a.integer() && a.width == 32 && a.count == r.count;
+    case Op::fptosi:
+      return result && r.integer() && r.width == 32 && lanes_of(old_type(i.va()), a) && a.is_float &&
+             a.count == r.count;
+    case Op::fpext:
+    case Op::fptrunc: return result && r.is_float && lanes_of(old_type(i.va()), a) && a.is_float && a.count == r.count;
     case Op::bitcast: {
       const bool from = lanes_of(old_type(i.va()), a);
       if (from && result) return a.is_mask == r.is_mask && a.bytes == r.bytes;
@@ -292,14 +308,18 @@ bool Legalizer::has_simd(const Inst& i) {
       const Type& t = type(old_type(i.va()));
       return result && !r.is_mask && (t.kind == TypeKind::Int || t.kind == TypeKind::F64 || t.kind == TypeKind::F32);
     }
-    case Op::extract_element: return lanes_of(old_type(i.va()), a) && a.width && in_.constant(i.vb()) && constant_index(i.vb(), a.count);
-    case Op::insert_element: return result && r.width && !r.is_mask && in_.constant(i.vc()) && constant_index(i.vc(), r.count);
+    case Op::extract_element:
+      return lanes_of(old_type(i.va()), a) && a.width && in_.constant(i.vb()) && constant_index(i.vb(), a.count);
+    case Op::insert_element:
+      return result && r.width && !r.is_mask && in_.constant(i.vc()) && constant_index(i.vc(), r.count);
     case Op::shuffle:
-      if (!result || !r.width || !lanes_of(old_type(i.va()), a) || a.width != r.width || a.is_mask || r.is_mask) return false;
+      if (!result || !r.width || !lanes_of(old_type(i.va()), a) || a.width != r.width || a.is_mask || r.is_mask)
+        return false;
       return simd_shuffle(r.width, {}, {}, in_.extra.data() + i.c + 1, r.count, a.count, true).valid();
-    case Op::reduce_add: case Op::reduce_mul: case Op::reduce_and: case Op::reduce_or: case Op::reduce_xor: case Op::reduce_smin:
-    case Op::reduce_smax: case Op::reduce_umin: case Op::reduce_umax:
-      return lanes_of(old_type(i.va()), a) && (a.integer() || (a.is_mask && (i.op == Op::reduce_and || i.op == Op::reduce_or)));
+    case Op::reduce_add: case Op::reduce_mul: case Op::reduce_and: case Op::reduce_or: case Op::reduce_xor:
+    case Op::reduce_smin: case Op::reduce_smax: case Op::reduce_umin: case Op::reduce_umax:
+      return lanes_of(old_type(i.va()), a) &&
+             (a.integer() || (a.is_mask && (i.op == Op::reduce_and || i.op == Op::reduce_or)));
     case Op::reduce_fadd: case Op::reduce_fmul: return lanes_of(old_type(i.vb()), a) && a.is_float;
     default: return false;
   }
@@ -311,8 +331,8 @@ bool Legalizer::lower_simd(const Inst& i) {
   for_each_operand(in_, i, [&](V v) { whole |= opaque(v); });
   if (!whole) return false;
   switch (i.op) {
-    case Op::load: case Op::store: case Op::call: case Op::invoke: case Op::ret: case Op::br: case Op::cond_br: case Op::switch_: case Op::indirect_br:
-      return false;
+    case Op::load: case Op::store: case Op::call: case Op::invoke: case Op::ret: case Op::br: case Op::cond_br:
+    case Op::switch_: case Op::indirect_br: return false;
     default: break;
   }
   if (!has_simd(i)) return false;
@@ -336,8 +356,8 @@ bool Legalizer::lower_simd(const Inst& i) {
         if (lanes[k] < r.width) word[k * r.width / 64] |= uint64_t{1} << (lanes[k] + k * r.width % 64);
       return done(simd_multiply(r.width, A(), wide_float_const(T::v128, word[0], word[1])));
     }
-    case Op::add: case Op::sub: case Op::mul: case Op::and_: case Op::or_: case Op::xor_: case Op::smin: case Op::smax: case Op::umin: case Op::umax:
-    case Op::uadd_sat: case Op::sadd_sat: case Op::usub_sat: case Op::ssub_sat: {
+    case Op::add: case Op::sub: case Op::mul: case Op::and_: case Op::or_: case Op::xor_: case Op::smin: case Op::smax:
+    case Op::umin: case Op::umax: case Op::uadd_sat: case Op::sadd_sat: case Op::usub_sat: case Op::ssub_sat: {
       V x = A(), y = B();
       return done(simd_int(i.op, r.width, x, y));
     }
@@ -350,12 +370,14 @@ bool Legalizer::lower_simd(const Inst& i) {
     case Op::icmp: case Op::fcmp: {
       lanes_of(old_type(i.va()), a);
       V x = A(), y = B();
-      V m = i.op == Op::icmp ? simd_compare(IntPredicate(i.aux), a.width, x, y) : simd_fcompare(FloatPredicate(i.aux), a.width, x, y);
+      V m = i.op == Op::icmp ? simd_compare(IntPredicate(i.aux), a.width, x, y)
+                             : simd_fcompare(FloatPredicate(i.aux), a.width, x, y);
       return done(simd_mask_resize(m, a.width, r.width));
     }
     case Op::select: {
       V b = as_opaque(i.vb()), c = as_opaque(i.vc());
-      if (type(old_type(i.va())).kind != TypeKind::Vector) return done(emit(Op::select, T::v128, single(i.va()).value, b.value, c.value));
+      if (type(old_type(i.va())).kind != TypeKind::Vector)
+        return done(emit(Op::select, T::v128, single(i.va()).value, b.value, c.value));
       lanes_of(old_type(i.va()), a);
       return done(simd_blend(simd_mask_resize(A(), a.width, r.width), b, c));
     }
@@ -370,10 +392,13 @@ bool Legalizer::lower_simd(const Inst& i) {
       if (!a.is_mask) return done(simd_resize(x, a.width, r.width, i.op == Op::sext));
       x = simd_mask_resize(x, a.width, r.width);
       if (i.op == Op::sext) return done(x);
-      return done(r.width == 8 ? simd({SimdOp::and_, x, splat_const(8, 1)}) : simd_shift(Op::lshr, r.width, x, r.width - 1));
+      return done(r.width == 8 ? simd({SimdOp::and_, x, splat_const(8, 1)})
+                               : simd_shift(Op::lshr, r.width, x, r.width - 1));
     }
     case Op::sitofp: return done(simd({r.width == 32 ? SimdOp::sitofp_32 : SimdOp::sitofp_32_64, A()}));
-    case Op::fptosi: lanes_of(old_type(i.va()), a); return done(simd({a.width == 32 ? SimdOp::fptosi_32 : SimdOp::fptosi_64_32, A()}));
+    case Op::fptosi:
+      lanes_of(old_type(i.va()), a);
+      return done(simd({a.width == 32 ? SimdOp::fptosi_32 : SimdOp::fptosi_64_32, A()}));
     case Op::fpext: return done(simd({SimdOp::fpext_32_64, A()}));
     case Op::fptrunc: return done(simd({SimdOp::fptrunc_64_32, A()}));
     case Op::bitcast: simd_bitcast(i); return true;
@@ -401,7 +426,9 @@ bool Legalizer::lower_simd(const Inst& i) {
       lanes_of(old_type(i.vb()), a);
       TypeId e = type(old_type(i.vb())).element;
       V x = single(i.va()), y = B();
-      for (uint32_t k = 0; k < a.count; k++) x = emit(i.op == Op::reduce_fadd ? Op::fadd : Op::fmul, e, x.value, simd_extract(a, e, y, k).value, ~0u, 0, i.flags);
+      for (uint32_t k = 0; k < a.count; k++)
+        x = emit(i.op == Op::reduce_fadd ? Op::fadd : Op::fmul, e, x.value, simd_extract(a, e, y, k).value, ~0u, 0,
+                 i.flags);
       define(i.result, Vals(x));
       return true;
     }

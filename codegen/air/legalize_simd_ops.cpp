@@ -1,7 +1,7 @@
 // What source code does with vectors, put together from the operations of simd_ops.def.
 //
-// Widths are those of lanes, in bits. A mask has all bits of a lane equal. Nothing here looks above a short vector's lanes, and nothing
-// keeps what is there.
+// Widths are those of lanes, in bits. A mask has all bits of a lane equal. Nothing here looks above a short vector's
+// lanes, and nothing keeps what is there.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -13,7 +13,9 @@ namespace lode::air {
 namespace {
 using S = SimdOp;
 // The row for a width, the rows of an operation following each other from the width `first` on.
-S by_width(S base, uint32_t first, uint32_t width) { return S(unsigned(base) + unsigned(std::countr_zero(width) - std::countr_zero(first))); }
+S by_width(S base, uint32_t first, uint32_t width) {
+  return S(unsigned(base) + unsigned(std::countr_zero(width) - std::countr_zero(first)));
+}
 unsigned lanes4(unsigned a, unsigned b, unsigned c, unsigned d) { return a | b << 2 | c << 4 | d << 6; }
 constexpr unsigned odd_up = 0xf5;    // 1 1 3 3
 constexpr unsigned even_up = 0xa0;   // 0 0 2 2
@@ -25,7 +27,7 @@ Legalizer::V Legalizer::splat_const(uint32_t width, uint64_t lane) {
   return lane ? wide_float_const(T::v128, lane, lane) : zero_const(T::v128);
 }
 
-// ---- integers -------------------------------------------------------------------------------------------------------------
+// ---- integers -------------------------------------------------------------------------------------------------------
 
 Legalizer::V Legalizer::simd_multiply(uint32_t width, V a, V b) {
   switch (width) {
@@ -39,10 +41,12 @@ Legalizer::V Legalizer::simd_multiply(uint32_t width, V a, V b) {
     case 32: {
       V even = simd({S::mul_even_32, a, b});
       V odd = simd({S::mul_even_32, simd({S::shuffle_32, a, odd_up}), simd({S::shuffle_32, b, odd_up})});
-      return simd({S::interleave_low_32, simd({S::shuffle_32, even, lanes4(0, 2, 0, 2)}), simd({S::shuffle_32, odd, lanes4(0, 2, 0, 2)})});
+      return simd({S::interleave_low_32, simd({S::shuffle_32, even, lanes4(0, 2, 0, 2)}),
+                   simd({S::shuffle_32, odd, lanes4(0, 2, 0, 2)})});
     }
     default: {
-      V cross = simd({S::add_64, simd({S::mul_even_32, simd({S::lshr_64, a, 32}), b}), simd({S::mul_even_32, a, simd({S::lshr_64, b, 32})})});
+      V cross = simd({S::add_64, simd({S::mul_even_32, simd({S::lshr_64, a, 32}), b}),
+                      simd({S::mul_even_32, a, simd({S::lshr_64, b, 32})})});
       return simd({S::add_64, simd({S::mul_even_32, a, b}), simd({S::shl_64, cross, 32})});
     }
   }
@@ -82,9 +86,12 @@ Legalizer::V Legalizer::simd_greater(uint32_t width, V a, V b) {
 Legalizer::V Legalizer::simd_compare(IntPredicate p, uint32_t width, V a, V b) {
   if (p == IntPredicate::eq) return simd_equal(width, a, b);
   if (p == IntPredicate::ne) return simd_not(simd_equal(width, a, b));
-  bool is_unsigned = p == IntPredicate::ugt || p == IntPredicate::uge || p == IntPredicate::ult || p == IntPredicate::ule;
-  if (p == IntPredicate::ult || p == IntPredicate::ule || p == IntPredicate::slt || p == IntPredicate::sle) std::swap(a, b);
-  const bool or_equal = p == IntPredicate::uge || p == IntPredicate::ule || p == IntPredicate::sge || p == IntPredicate::sle;
+  bool is_unsigned =
+      p == IntPredicate::ugt || p == IntPredicate::uge || p == IntPredicate::ult || p == IntPredicate::ule;
+  if (p == IntPredicate::ult || p == IntPredicate::ule || p == IntPredicate::slt || p == IntPredicate::sle)
+    std::swap(a, b);
+  const bool or_equal =
+      p == IntPredicate::uge || p == IntPredicate::ule || p == IntPredicate::sge || p == IntPredicate::sle;
   if (is_unsigned && or_equal && width == 8) return simd_equal(8, simd({S::umax_8, a, b}), a);
   if (is_unsigned && or_equal && width == 16) return simd_equal(16, simd({S::usub_sat_16, b, a}), zero_const(T::v128));
   if (is_unsigned) {
@@ -161,11 +168,14 @@ Legalizer::V Legalizer::simd_mask_resize(V mask, uint32_t from, uint32_t to) {
 Legalizer::V Legalizer::simd_reduce(Op op, const Lanes& l, V x) {
   if (l.is_mask) {
     V bits = simd({S::sign_mask_8, x});
-    return op == Op::reduce_or ? icmp(IntPredicate::ne, bits, int_const(T::i32, 0)) : icmp(IntPredicate::eq, bits, int_const(T::i32, 0xffff));
+    return op == Op::reduce_or ? icmp(IntPredicate::ne, bits, int_const(T::i32, 0))
+                               : icmp(IntPredicate::eq, bits, int_const(T::i32, 0xffff));
   }
-  static constexpr struct { Op reduce, op; } ops[] = {{Op::reduce_add, Op::add},   {Op::reduce_mul, Op::mul},   {Op::reduce_and, Op::and_},
-                                                      {Op::reduce_or, Op::or_},    {Op::reduce_xor, Op::xor_},  {Op::reduce_smin, Op::smin},
-                                                      {Op::reduce_smax, Op::smax}, {Op::reduce_umin, Op::umin}, {Op::reduce_umax, Op::umax}};
+  static constexpr struct {
+    Op reduce, op;
+  } ops[] = {{Op::reduce_add, Op::add},   {Op::reduce_mul, Op::mul},   {Op::reduce_and, Op::and_},
+             {Op::reduce_or, Op::or_},    {Op::reduce_xor, Op::xor_},  {Op::reduce_smin, Op::smin},
+             {Op::reduce_smax, Op::smax}, {Op::reduce_umin, Op::umin}, {Op::reduce_umax, Op::umax}};
   Op by = Op::add;
   for (auto& o : ops)
     if (o.reduce == op) by = o.op;
@@ -173,7 +183,7 @@ Legalizer::V Legalizer::simd_reduce(Op op, const Lanes& l, V x) {
   return simd_extract(l, container(l.width), x, 0);
 }
 
-// ---- floating point -------------------------------------------------------------------------------------------------------
+// ---- floating point -------------------------------------------------------------------------------------------------
 
 Legalizer::V Legalizer::simd_float(Op op, uint32_t width, V a, V b) {
   const bool wide = width == 64;
@@ -217,7 +227,7 @@ Legalizer::V Legalizer::simd_fcompare(FloatPredicate p, uint32_t width, V a, V b
   }
 }
 
-// ---- lanes and scalars ----------------------------------------------------------------------------------------------------
+// ---- lanes and scalars ----------------------------------------------------------------------------------------------
 
 Legalizer::V Legalizer::simd_from_scalar(const Lanes& l, V x) {
   if (l.is_float) return simd({l.width == 64 ? S::from_f64 : S::from_f32, x});
@@ -251,8 +261,10 @@ Legalizer::V Legalizer::simd_insert(const Lanes& l, V x, V element, uint32_t lan
   switch (lane) {
     case 0: return simd({S::low_32_of, x, e});
     case 1: return simd({S::shuffle_two_32, simd({S::interleave_low_32, x, e}), x, lanes4(0, 1, 2, 3)});
-    case 2: return simd({S::shuffle_two_32, x, simd({S::shuffle_two_32, e, x, lanes4(0, 0, 3, 3)}), lanes4(0, 1, 0, 2)});
-    default: return simd({S::shuffle_two_32, x, simd({S::shuffle_two_32, e, x, lanes4(0, 0, 2, 2)}), lanes4(0, 1, 2, 0)});
+    case 2:
+      return simd({S::shuffle_two_32, x, simd({S::shuffle_two_32, e, x, lanes4(0, 0, 3, 3)}), lanes4(0, 1, 0, 2)});
+    default:
+      return simd({S::shuffle_two_32, x, simd({S::shuffle_two_32, e, x, lanes4(0, 0, 2, 2)}), lanes4(0, 1, 2, 0)});
   }
 }
 
@@ -286,12 +298,13 @@ void Legalizer::simd_bitcast(const Inst& i) {
   define(i.result, Vals(low));
 }
 
-// ---- shuffles -------------------------------------------------------------------------------------------------------------
+// ---- shuffles -------------------------------------------------------------------------------------------------------
 //
-// Lanes are joined to wider ones as far as they stay together, then the patterns are tried from the cheapest on. `dry`: only say
-// whether there is a way; the operations are not emitted.
+// Lanes are joined to wider ones as far as they stay together, then the patterns are tried from the cheapest on. `dry`:
+// only say whether there is a way; the operations are not emitted.
 
-Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* lanes, uint32_t count, uint32_t from_count, bool dry) {
+Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* lanes, uint32_t count,
+                                     uint32_t from_count, bool dry) {
   constexpr uint32_t any = ~0u;
   // Positions in 16-byte registers: 0 to n - 1 of a, n to 2n - 1 of b.
   uint32_t n = 128 / width;
@@ -301,7 +314,9 @@ Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* l
     if (lanes[k] < from_count) at[k] = lanes[k];
     else if (lanes[k] < 2 * from_count) at[k] = n + lanes[k] - from_count;
   auto op1 = [&](S op, V x, unsigned immediate) { return dry ? undef_const(T::v128) : simd({op, x, immediate}); };
-  auto op2 = [&](S op, V x, V y, unsigned immediate = 0) { return dry ? undef_const(T::v128) : simd({op, x, y, immediate}); };
+  auto op2 = [&](S op, V x, V y, unsigned immediate = 0) {
+    return dry ? undef_const(T::v128) : simd({op, x, y, immediate});
+  };
   auto take = [&](V x) { return dry ? undef_const(T::v128) : x; };
   // Are the lanes, where it matters, those of f?
   auto is = [&](auto&& f) {
@@ -342,7 +357,8 @@ Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* l
       for (uint32_t second : {0u, n}) {
         if (one && (first || second)) continue;
         if (!is([&](uint32_t k) { return half + k / 2 + (k % 2 ? second : first); })) continue;
-        return op2(by_width(half ? S::interleave_high_8 : S::interleave_low_8, 8, width), first ? b : a, second ? b : a);
+        return op2(by_width(half ? S::interleave_high_8 : S::interleave_low_8, 8, width), first ? b : a,
+                   second ? b : a);
       }
   auto or0 = [](uint32_t x) { return x == any ? 0 : x; };
   if (width == 64) {
@@ -357,10 +373,14 @@ Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* l
   if (width == 32) {
     if (one) return op1(S::shuffle_32, a, lanes4(or0(at[0]), or0(at[1]), or0(at[2]), or0(at[3])));
     auto source = [&](uint32_t k) { return at[k] == any ? any : at[k] / 4; };
-    auto together = [&](uint32_t x, uint32_t y) { return source(x) == any || source(y) == any || source(x) == source(y); };
+    auto together = [&](uint32_t x, uint32_t y) {
+      return source(x) == any || source(y) == any || source(x) == source(y);
+    };
     if (together(0, 1) && together(2, 3)) {
-      uint32_t low = source(0) != any ? source(0) : or0(source(1)), high = source(2) != any ? source(2) : or0(source(3));
-      return op2(S::shuffle_two_32, low ? b : a, high ? b : a, lanes4(or0(at[0]) & 3, or0(at[1]) & 3, or0(at[2]) & 3, or0(at[3]) & 3));
+      uint32_t low = source(0) != any ? source(0) : or0(source(1)),
+               high = source(2) != any ? source(2) : or0(source(3));
+      return op2(S::shuffle_two_32, low ? b : a, high ? b : a,
+                 lanes4(or0(at[0]) & 3, or0(at[1]) & 3, or0(at[2]) & 3, or0(at[3]) & 3));
     }
     std::array<uint32_t, 4> x;
     for (uint32_t k = 0; k < 4; k++) x[k] = or0(at[k]);

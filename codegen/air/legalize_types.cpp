@@ -1,7 +1,7 @@
 // Leaves of types, how they cross calls, and the signatures of the runtime functions.
 //
-// Vectors in the sse ABI follow what LLVM does without AVX: up to 64 bits travel in the low half of an SSE register, wider
-// ones in as many full registers as they need.
+// Vectors in the sse ABI follow what LLVM does without AVX: up to 64 bits travel in the low half of an SSE register,
+// wider ones in as many full registers as they need.
 #include <string>
 
 #include "codegen/air/legalize_impl.h"
@@ -77,7 +77,8 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
     abi_vector.push_back(vector);
   };
   auto piece = [&](AbiPiece::Kind kind) {
-    pieces.push_back({kind, id, first, uint32_t(leaves.size()) - leaf_base - first, abi_first, uint32_t(abi.size()) - abi_base - abi_first});
+    pieces.push_back({kind, id, first, uint32_t(leaves.size()) - leaf_base - first, abi_first,
+                      uint32_t(abi.size()) - abi_base - abi_first});
     return true;
   };
   auto one = [&](TypeId type, uint32_t bits) {
@@ -108,7 +109,12 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
       return piece(AbiPiece::half);
     case TypeKind::Int: {
       if (t.bits <= 64)
-        return one(t.bits == 1 ? T::i1 : t.bits <= 8 ? T::i8 : t.bits <= 16 ? T::i16 : t.bits <= 32 ? T::i32 : T::i64, t.bits);
+        return one(t.bits == 1    ? T::i1
+                   : t.bits <= 8  ? T::i8
+                   : t.bits <= 16 ? T::i16
+                   : t.bits <= 32 ? T::i32
+                                  : T::i64,
+                   t.bits);
       uint32_t n = (t.bits + 63) / 64;
       if (n > max_int_words) return fail("an integer of " + std::to_string(t.bits) + " bits");
       for (uint32_t k = 0; k < n; k++) {
@@ -119,19 +125,22 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
     }
     case TypeKind::Struct:
       for (uint32_t f = 0; f < t.field_count; f++)
-        if (!collect(types_.member(t, f), offset + types_.field_offset(id, f), depth + 1, leaf_base, abi_base)) return false;
+        if (!collect(types_.member(t, f), offset + types_.field_offset(id, f), depth + 1, leaf_base, abi_base))
+          return false;
       return true;
     case TypeKind::Array: case TypeKind::Vector: {
       const Type& e = types_[t.element];
       uint64_t stride = types_.size_of(t.element);
-      if (t.kind == TypeKind::Vector) stride = e.kind == TypeKind::Int ? e.bits / 8 : e.kind == TypeKind::F80 ? 10 : stride;
+      if (t.kind == TypeKind::Vector)
+        stride = e.kind == TypeKind::Int ? e.bits / 8 : e.kind == TypeKind::F80 ? 10 : stride;
       const uint32_t piece_first = uint32_t(pieces.size());
       for (uint64_t k = 0; k < t.count; k++) {
         size_t before = leaves.size();
         if (!collect(t.element, offset + k * stride, depth + 1, leaf_base, abi_base)) return false;
         if (leaves.size() == before) break;  // empty elements, however many
         if (leaves.size() - leaf_base > max_leaves)
-          return fail("a value of more than " + std::to_string(max_leaves) + " parts; larger ones have to stay in memory");
+          return fail("a value of more than " + std::to_string(max_leaves) +
+                      " parts; larger ones have to stay in memory");
       }
       if (t.kind == TypeKind::Vector && options_.vector_abi == VectorAbi::sse) {
         pieces.resize(piece_first);
@@ -168,7 +177,8 @@ bool results_fit(const TypeId* types, const uint8_t* vector, size_t n, const Leg
   return ints <= options.max_int_results && sse <= options.max_sse_results && f80 <= options.max_f80_results;
 }
 
-Result<void> result_leaves(const TypeTable& types, TypeId type, const LegalizeOptions& options, std::vector<TypeId>& out) {
+Result<void> result_leaves(const TypeTable& types, TypeId type, const LegalizeOptions& options,
+                           std::vector<TypeId>& out) {
   LeafTable table(types, options);
   const LeafTable::Entry& e = table.of(type);
   if (!e.ok) return error(table.error);
@@ -176,14 +186,15 @@ Result<void> result_leaves(const TypeTable& types, TypeId type, const LegalizeOp
   return {};
 }
 
-static Result<void> make_signature(LeafTable& table, TypeId result, const TypeId* params, size_t n, const LegalizeOptions& options,
-                                   LegalSignature& out) {
+static Result<void> make_signature(LeafTable& table, TypeId result, const TypeId* params, size_t n,
+                                   const LegalizeOptions& options, LegalSignature& out) {
   out.params.clear();
   out.results.clear();
   const LeafTable::Entry r = table.of(result);
   if (!r.ok) return error(table.error);
   out.results.assign(table.abi.begin() + r.abi_first, table.abi.begin() + r.abi_first + r.abi_count);
-  out.result_in_memory = !results_fit(out.results.data(), table.abi_vector.data() + r.abi_first, out.results.size(), options);
+  out.result_in_memory =
+      !results_fit(out.results.data(), table.abi_vector.data() + r.abi_first, out.results.size(), options);
   if (out.result_in_memory) {
     out.params.push_back(T::ptr);
     out.results.clear();
@@ -196,7 +207,8 @@ static Result<void> make_signature(LeafTable& table, TypeId result, const TypeId
   return {};
 }
 
-Result<void> legal_signature(const TypeTable& types, TypeId function_type, const LegalizeOptions& options, LegalSignature& out) {
+Result<void> legal_signature(const TypeTable& types, TypeId function_type, const LegalizeOptions& options,
+                             LegalSignature& out) {
   LeafTable table(types, options);
   const Type& t = types[function_type];
   if (t.kind != TypeKind::Function) return error("a call through a type that is no function type");
@@ -206,7 +218,8 @@ Result<void> legal_signature(const TypeTable& types, TypeId function_type, const
   return make_signature(table, t.element, params.data(), params.size(), options, out);
 }
 
-Result<void> legal_signature(const TypeTable& types, RuntimeFunction f, const LegalizeOptions& options, LegalSignature& out) {
+Result<void> legal_signature(const TypeTable& types, RuntimeFunction f, const LegalizeOptions& options,
+                             LegalSignature& out) {
   LeafTable table(types, options);
   const char* s = info(f).signature;
   std::vector<TypeId> params;

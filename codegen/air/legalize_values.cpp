@@ -6,7 +6,7 @@
 
 namespace lode::air {
 
-// ---- values ---------------------------------------------------------------------------------------------------------------
+// ---- values ---------------------------------------------------------------------------------------------------------
 
 std::string Legalizer::describe(TypeId t) const {
   const Type& x = type(t);
@@ -111,7 +111,7 @@ Legalizer::Span Legalizer::undef_leaves(TypeId t) {
   return s;
 }
 
-// ---- constants ------------------------------------------------------------------------------------------------------------
+// ---- constants ------------------------------------------------------------------------------------------------------
 
 Legalizer::V Legalizer::int_const(TypeId t, uint64_t v) {
   uint32_t bits = type(t).bits;
@@ -252,7 +252,7 @@ void Legalizer::constant_leaves(V old, unsigned depth) {
   }
 }
 
-// ---- emission -------------------------------------------------------------------------------------------------------------
+// ---- emission -------------------------------------------------------------------------------------------------------
 
 Legalizer::V Legalizer::emit(Op op, TypeId t, uint32_t a, uint32_t b, uint32_t c, uint16_t aux, uint8_t flags) {
   Inst i{op};
@@ -390,7 +390,9 @@ void Legalizer::start_block(uint32_t id) {
   current_block_ = id;
   segments_[id].first = uint32_t(out_.insts.size());
 }
-void Legalizer::end_block() { segments_[current_block_].count = uint32_t(out_.insts.size()) - segments_[current_block_].first; }
+void Legalizer::end_block() {
+  segments_[current_block_].count = uint32_t(out_.insts.size()) - segments_[current_block_].first;
+}
 
 uint32_t Legalizer::edge(uint32_t target, const V* args, uint32_t n) {
   Edge e{BlockId(target), uint32_t(out_.extra.size()), n};

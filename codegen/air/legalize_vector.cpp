@@ -15,7 +15,8 @@ bool Legalizer::has_bits(TypeId id) {
     case TypeKind::Int: return t.bits <= 64 * max_int_words;
     case TypeKind::F16: case TypeKind::BF16: case TypeKind::F32: case TypeKind::F64: case TypeKind::Ptr: return true;
     case TypeKind::F128: return options_.f128_as_pair;
-    case TypeKind::Vector: return has_bits(t.element) && t.count <= 64 * max_int_words && bits_of(id) <= 64 * max_int_words;
+    case TypeKind::Vector:
+      return has_bits(t.element) && t.count <= 64 * max_int_words && bits_of(id) <= 64 * max_int_words;
     default: return false;
   }
 }
@@ -24,7 +25,8 @@ uint32_t Legalizer::bits_of(TypeId id) {
   const Type& t = type(id);
   switch (t.kind) {
     case TypeKind::Int: return t.bits;
-    case TypeKind::Vector: return uint32_t(std::min<uint64_t>(t.count, 1u << 16)) * std::min<uint32_t>(bits_of(t.element), 1u << 15);
+    case TypeKind::Vector:
+      return uint32_t(std::min<uint64_t>(t.count, 1u << 16)) * std::min<uint32_t>(bits_of(t.element), 1u << 15);
     case TypeKind::F80: return 80;
     default: return uint32_t(types_.store_size_of(id) * 8);
   }
@@ -125,7 +127,8 @@ void Legalizer::lower_bitcast(const Inst& i) {
   const Type& tf = type(from);
   const Type& tt = type(to);
   // Lane by lane where the lanes match.
-  uint64_t lanes_from = tf.kind == TypeKind::Vector ? tf.count : 1, lanes_to = tt.kind == TypeKind::Vector ? tt.count : 1;
+  uint64_t lanes_from = tf.kind == TypeKind::Vector ? tf.count : 1,
+           lanes_to = tt.kind == TypeKind::Vector ? tt.count : 1;
   TypeId ef = tf.kind == TypeKind::Vector ? tf.element : from, et = tt.kind == TypeKind::Vector ? tt.element : to;
   if (lanes_from == lanes_to && has_bits(ef) && has_bits(et)) {
     uint32_t nf = leaf_count(ef), nt = leaf_count(et);
@@ -136,7 +139,8 @@ void Legalizer::lower_bitcast(const Inst& i) {
     }
     return define(i.result, r);
   }
-  if (has_bits(from) && has_bits(to) && bits_of(from) == bits_of(to)) return define(i.result, scatter_bits(to, gather_bits(from, s)));
+  if (has_bits(from) && has_bits(to) && bits_of(from) == bits_of(to))
+    return define(i.result, scatter_bits(to, gather_bits(from, s)));
   uint64_t bytes = std::max(types_.size_of(from), types_.size_of(to));
   V memory = slot(bytes, 16);
   uint16_t aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, 4);
@@ -225,7 +229,8 @@ void Legalizer::lower_extract_element(const Inst& i) {
   lane_slot(vt, s, index[0], element, stride);
   Span r = alloc(n);
   for (uint32_t l = 0; l < n; l++) {
-    V x = load_leaf(ty(leaf(s, l)), element, 16 * l, MemoryFlags::pack(false, AtomicOrdering::not_atomic, unsigned(std::countr_zero(stride))));
+    V x = load_leaf(ty(leaf(s, l)), element, 16 * l,
+                    MemoryFlags::pack(false, AtomicOrdering::not_atomic, unsigned(std::countr_zero(stride))));
     pool_[r.first + l] = x;
   }
   define(i.result, r);
@@ -283,9 +288,10 @@ void Legalizer::lower_shuffle(const Inst& i) {
 
 void Legalizer::lower_reduce(const Inst& i) {
   static constexpr struct { Op reduce, op; } ops[] = {
-      {Op::reduce_add, Op::add},   {Op::reduce_mul, Op::mul},   {Op::reduce_and, Op::and_},     {Op::reduce_or, Op::or_},
-      {Op::reduce_xor, Op::xor_},  {Op::reduce_smin, Op::smin}, {Op::reduce_smax, Op::smax},    {Op::reduce_umin, Op::umin},
-      {Op::reduce_umax, Op::umax}, {Op::reduce_fadd, Op::fadd}, {Op::reduce_fmul, Op::fmul},    {Op::reduce_fmin, Op::fminnum},
+      {Op::reduce_add, Op::add},   {Op::reduce_mul, Op::mul},   {Op::reduce_and, Op::and_},
+      {Op::reduce_or, Op::or_}, {Op::reduce_xor, Op::xor_},  {Op::reduce_smin, Op::smin}, {Op::reduce_smax, Op::smax},
+      {Op::reduce_umin, Op::umin}, {Op::reduce_umax, Op::umax}, {Op::reduce_fadd, Op::fadd},
+      {Op::reduce_fmul, Op::fmul},    {Op::reduce_fmin, Op::fminnum},
       {Op::reduce_fmax, Op::fmaxnum}};
   Op op = Op::add;
   for (auto& o : ops)

@@ -34,7 +34,7 @@ Parser::Parser(std::string_view source, std::string file_name, ParsedModule& out
   budget_ = free_bytes + bytes_per_character * source.size();
 }
 
-// ---- tokens ---------------------------------------------------------------------------------------------------------------
+// ---- tokens ---------------------------------------------------------------------------------------------------------
 
 bool Parser::fail(const Token& t, std::string message) {
   if (out_.errors.size() < max_errors)
@@ -55,7 +55,9 @@ std::string Parser::describe(const Token& t) const {
   return "'" + std::string(s) + (t.length > 40 ? "...'" : "'");
 }
 
-bool Parser::fail_here(const std::string& expected) { return fail(peek(), "expected " + expected + ", found " + describe(peek())); }
+bool Parser::fail_here(const std::string& expected) {
+  return fail(peek(), "expected " + expected + ", found " + describe(peek()));
+}
 
 bool Parser::expect(char punct, const char* where) {
   if (accept(punct)) return true;
@@ -93,15 +95,17 @@ bool Parser::align(uint32_t& log2) {
   const Token t = peek();
   uint64_t n;
   if (!number(n, "an alignment in bytes")) return false;
-  if (!is_power_of_two(n) || n > uint64_t{1} << 31) return fail(t, "an alignment is a power of two of at most 2147483648");
+  if (!is_power_of_two(n) || n > uint64_t{1} << 31)
+    return fail(t, "an alignment is a power of two of at most 2147483648");
   log2 = uint32_t(std::countr_zero(n));
   return true;
 }
 
 bool Parser::item_word(std::string_view w) {
-  static constexpr std::string_view all[] = {"declare", "func",   "data",        "const",      "alias",        "ifunc",   "type",    "comdat",
-                                             "target",  "processor", "layout", "file",        "library",    "asm",          "constructor", "destructor", "hidden",
-                                             "protected", "tls",  "dso_local",   "unnamed_addr", "used",       "retain",  "export"};
+  static constexpr std::string_view all[] = {
+      "declare", "func",      "data",   "const",     "alias",        "ifunc", "type",        "comdat",
+      "target",  "processor", "layout", "file",      "library",      "asm",   "constructor", "destructor",
+      "hidden",  "protected", "tls",    "dso_local", "unnamed_addr", "used",  "retain",      "export"};
   return std::find(std::begin(all), std::end(all), w) != std::end(all) || words::find(words::linkage, w);
 }
 
@@ -110,7 +114,8 @@ bool Parser::at_item(uint32_t token) const {
   if (t.kind != Tok::Ident || !t.first_on_line || !item_word(lexer_.text(t))) return false;
   // A block may be called the same.
   const Token& next = lexer_.tokens[std::min<size_t>(token + 1, lexer_.tokens.size() - 1)];
-  return next.kind != Tok::Punct || (next.punct != ':' && next.punct != '=' && !(next.punct == '(' && lexer_.text(t) != "tls"));
+  return next.kind != Tok::Punct ||
+         (next.punct != ':' && next.punct != '=' && !(next.punct == '(' && lexer_.text(t) != "tls"));
 }
 
 void Parser::skip_to_item() {
@@ -133,7 +138,7 @@ void Parser::skip_braces() {
   fail(open, "this '{' is not closed");
 }
 
-// ---- declarations ---------------------------------------------------------------------------------------------------------
+// ---- declarations ---------------------------------------------------------------------------------------------------
 
 class Parser::TextNames : public Names {
  public:
@@ -142,7 +147,8 @@ class Parser::TextNames : public Names {
     return index < places_.blocks.size() ? "'" + text(places_.blocks[index]) + "'" : Names::block(index);
   }
   std::string value(ValueId v) const override {
-    return v.value < places_.values.size() && places_.values[v.value] != ~0u ? "'" + text(places_.values[v.value]) + "'" : Names::value(v);
+    return v.value < places_.values.size() && places_.values[v.value] != ~0u ? "'" + text(places_.values[v.value]) + "'"
+                                                                             : Names::value(v);
   }
 
  private:
@@ -154,10 +160,12 @@ class Parser::TextNames : public Names {
   const Places& places_;
 };
 
-// The token that a problem is about: the operand, else the instruction, else the block's label, else the function's name.
+// The token that a problem is about: the operand, else the instruction, else the block's label, else the function's
+// name.
 uint32_t Parser::place_of(const Places& places, const Problem& p, uint32_t head) const {
   if (p.operand.valid() && p.inst != ~0u) {
-    auto use = std::lower_bound(places.uses.begin(), places.uses.end(), p.inst, [](const Use& u, uint32_t inst) { return u.inst < inst; });
+    auto use = std::lower_bound(places.uses.begin(), places.uses.end(), p.inst,
+                                [](const Use& u, uint32_t inst) { return u.inst < inst; });
     for (; use != places.uses.end() && use->inst == p.inst; ++use)
       if (use->value == p.operand.value) return use->token;
   }
@@ -248,7 +256,8 @@ void Parser::run() {
     if (!clean[f]) continue;
     problems.clear();
     verify_function(m_, m_.in_memory[f], problems, TextNames(*this, places_[f]));
-    for (const Problem& p : problems) fail(lexer_.tokens[place_of(places_[f], p, items_[heads_[f].item].token)], p.message);
+    for (const Problem& p : problems)
+      fail(lexer_.tokens[place_of(places_[f], p, items_[heads_[f].item].token)], p.message);
   }
   // Symbols are looked at even if some declarations are broken; of those nothing more is said.
   problems.clear();
@@ -308,9 +317,10 @@ void Parser::item() {
     m_.module_asm += s;
   } else if (w == "layout") {
     take();
-    static constexpr struct { std::string_view word; uint8_t DataLayout::*field; } fields[] = {
-        {"pointer_bytes", &DataLayout::pointer_bytes}, {"f80_align", &DataLayout::f80_align}, {"i64_align", &DataLayout::i64_align},
-        {"i128_align", &DataLayout::i128_align},       {"f128_align", &DataLayout::f128_align}, {"max_vector_align", &DataLayout::max_vector_align}};
+    static constexpr struct { std::string_view word; uint8_t DataLayout::*field;
+    } fields[] = {{"pointer_bytes", &DataLayout::pointer_bytes}, {"f80_align", &DataLayout::f80_align},
+                  {"i64_align", &DataLayout::i64_align},         {"i128_align", &DataLayout::i128_align},
+                  {"f128_align", &DataLayout::f128_align},       {"max_vector_align", &DataLayout::max_vector_align}};
     DataLayout layout = m_.types.layout();
     ok = false;
     std::string_view name = peek().kind == Tok::Ident ? lexer_.text(peek()) : std::string_view();
@@ -320,7 +330,8 @@ void Parser::item() {
         const Token at = peek();
         uint64_t v;
         ok = number(v, "a number");
-        if (ok && (v > 128 || (v & (v - 1)) || (v == 0 && f.word != "max_vector_align") || (f.word == "pointer_bytes" && v != 4 && v != 8)))
+        if (ok && (v > 128 || (v & (v - 1)) || (v == 0 && f.word != "max_vector_align") ||
+                   (f.word == "pointer_bytes" && v != 4 && v != 8)))
           ok = fail(at, "not a possible " + std::string(f.word));
         if (ok) layout.*f.field = uint8_t(v);
         if (ok) m_.types.set_layout(layout);
@@ -535,7 +546,8 @@ bool Parser::function_head(Symbol& s, Item&, bool defined) {
     const Token at = peek();
     TypeId t;
     ok = type(t) && param_attrs(attrs);
-    if (ok && (t == TypeTable::void_type || m_.types[t].kind == TypeKind::Function)) ok = fail(at, "a parameter of type " + type_text(t));
+    if (ok && (t == TypeTable::void_type || m_.types[t].kind == TypeKind::Function))
+      ok = fail(at, "a parameter of type " + type_text(t));
     head.param_types.push_back(t);
     head.param_attrs.push_back(attrs);
   }
@@ -551,8 +563,11 @@ bool Parser::function_head(Symbol& s, Item&, bool defined) {
   fn.result_attrs = result_attrs.bits;
   TypeId whole;
   if (ok) ok = symbol_suffix(s, &fn, &head.personality, &whole);
-  if (ok) s.type = whole.valid() ? whole : m_.types.function_type(result, head.param_types.data(), head.param_types.size(), vararg);
-  if (ok && m_.types[s.type].kind != TypeKind::Function) ok = fail(open, "the type after 'type' is not a function type");
+  if (ok)
+    s.type = whole.valid() ? whole
+                           : m_.types.function_type(result, head.param_types.data(), head.param_types.size(), vararg);
+  if (ok && m_.types[s.type].kind != TypeKind::Function)
+    ok = fail(open, "the type after 'type' is not a function type");
   if (defined) {
     s.function = FunctionIndex(uint32_t(m_.functions.size()));
     FunctionDecl d;
@@ -648,7 +663,7 @@ bool Parser::symbol_suffix(Symbol& s, Function* fn, uint32_t* personality, TypeI
   return true;
 }
 
-// ---- the outside ----------------------------------------------------------------------------------------------------------
+// ---- the outside ----------------------------------------------------------------------------------------------------
 
 bool parse_text(std::string_view source, std::string file_name, ParsedModule& out) {
   if (source.size() > uint32_t{1} << 30) {
@@ -701,8 +716,9 @@ bool looks_like_text(std::string_view source) {
     if (c == 0) return false;
   Lexer lexer(head);
   const Token& t = lexer.tokens[0];
-  static constexpr std::string_view starts[] = {"declare", "func", "data", "const", "alias", "ifunc", "type", "comdat", "target", "processor", "layout",
-                                                "file", "library", "asm", "constructor", "destructor", "hidden", "export"};
+  static constexpr std::string_view starts[] = {"declare", "func",   "data",        "const",      "alias",  "ifunc",
+                                                "type",    "comdat", "target",      "processor",  "layout", "file",
+                                                "library", "asm",    "constructor", "destructor", "hidden", "export"};
   if (t.kind != Tok::Ident) return false;
   std::string_view w = lexer.text(t);
   return std::find(std::begin(starts), std::end(starts), w) != std::end(starts) || words::find(words::linkage, w);

@@ -1,7 +1,7 @@
 // Function bodies of the text form.
 //
-// A label stands first on its line, as does an instruction; that is how a first look at the body finds all names, so that values
-// and blocks may be used before they are defined.
+// A label stands first on its line, as does an instruction; that is how a first look at the body finds all names, so
+// that values and blocks may be used before they are defined.
 #include <algorithm>
 #include <bit>
 
@@ -45,7 +45,8 @@ bool Parser::prescan(Function& fn, const Head& head) {
   for (uint32_t b = 0; b < labels.size(); b++) {
     at_ = labels[b];
     const Token& name = take();
-    if (!block_ids_.try_emplace(lexer_.text(name), b).second) fail(name, "the block '" + std::string(lexer_.text(name)) + "' is defined twice");
+    if (!block_ids_.try_emplace(lexer_.text(name), b).second)
+      fail(name, "the block '" + std::string(lexer_.text(name)) + "' is defined twice");
     Block block;
     block.first_param = uint32_t(fn.values.size());
     if (b == 0) {
@@ -80,7 +81,8 @@ bool Parser::prescan(Function& fn, const Head& head) {
   }
   for (uint32_t k = head.open + 1; k + 1 < head.end; k++) {
     at_ = k;
-    if (peek().kind == Tok::Value && peek().first_on_line && is('=', 1)) define(peek(), T::void_type, ValueKind::Inst, 0);
+    if (peek().kind == Tok::Value && peek().first_on_line && is('=', 1))
+      define(peek(), T::void_type, ValueKind::Inst, 0);
   }
   return whole;
 }
@@ -181,7 +183,8 @@ bool Parser::body(uint32_t index) {
   for (const TypeClaim& c : claims_) {
     TypeId t = fn.values[c.value.value].type;
     if (t != c.type && !(c.value.value < broken_values_.size() && broken_values_[c.value.value]) && t != T::void_type)
-      fail(lexer_.tokens[c.token], describe(lexer_.tokens[c.token]) + " has type " + type_text(t) + ", not " + type_text(c.type));
+      fail(lexer_.tokens[c.token],
+           describe(lexer_.tokens[c.token]) + " has type " + type_text(t) + ", not " + type_text(c.type));
   }
   bool calls_have_attrs = false;
   for (const CallSite& c : fn.calls) calls_have_attrs |= c.attrs != ~0u;
@@ -206,7 +209,8 @@ bool Parser::instruction(Function& fn) {
   const Token name = peek();
   Op op{};
   if (name.kind != Tok::Ident) return fail_here("an instruction");
-  if (!find_op(lexer_.text(name), op)) return fail(name, "'" + std::string(lexer_.text(name)) + "' is not an instruction");
+  if (!find_op(lexer_.text(name), op))
+    return fail(name, "'" + std::string(lexer_.text(name)) + "' is not an instruction");
   take();
   Inst i{op};
   i.type = T::void_type;
@@ -227,7 +231,8 @@ bool Parser::instruction(Function& fn) {
     if (result == ~0u) {
       // A result that nobody names.
       if (op != Op::call && op != Op::invoke && !(info(op).traits & (traits::Effect)))
-        return fail(name, "the result of '" + std::string(info(op).name) + "' is not used; write %name = " + info(op).name);
+        return fail(name,
+                    "the result of '" + std::string(info(op).name) + "' is not used; write %name = " + info(op).name);
       result = uint32_t(fn.values.size());
       fn.values.push_back({});
       broken_values_.resize(fn.values.size(), 0);
@@ -247,8 +252,8 @@ bool Parser::location(Function& fn, uint32_t& index) {
   take();
   uint64_t file, line, column;
   const Token at = peek();
-  if (!number(file, "the number of a file") || !expect(':', "the location") || !number(line, "a line") || !expect(':', "the location") ||
-      !number(column, "a column"))
+  if (!number(file, "the number of a file") || !expect(':', "the location") || !number(line, "a line") ||
+      !expect(':', "the location") || !number(column, "a column"))
     return false;
   if (file >= m_.files.size()) return fail(at, "there are " + std::to_string(m_.files.size() - 1) + " files");
   if (line > 0xffffffff || column > 0xffff) return fail(at, "not a possible location");
@@ -267,7 +272,7 @@ bool Parser::location(Function& fn, uint32_t& index) {
   return true;
 }
 
-// ---- operands -------------------------------------------------------------------------------------------------------------
+// ---- operands -------------------------------------------------------------------------------------------------------
 
 bool Parser::value_ref(const Token& t, TypeId expected, ValueId& v) {
   auto it = value_ids_.find(lexer_.text(t));
@@ -341,7 +346,8 @@ bool Parser::edge(Function& fn, uint32_t& e) {
     while (!is(')')) {
       if (!args.empty() && !expect(',', "the block's arguments")) return false;
       TypeId expected;
-      if (args.size() < target.param_count && broken_values_[target.first_param + args.size()]) return false;  // reported there
+      if (args.size() < target.param_count && broken_values_[target.first_param + args.size()])
+        return false;  // reported there
       if (args.size() < target.param_count) expected = fn.values[target.first_param + args.size()].type;
       else return fail_here("')': the block has " + std::to_string(target.param_count) + " parameters");
       ValueId v;
@@ -444,7 +450,8 @@ bool Parser::call(Function& fn, Inst& i) {
       fn.strings += text;
       return true;
     };
-    if (!string(a.text, a.text_len) || !expect(',', "the inline assembly") || !string(a.constraints, a.constraints_len)) return false;
+    if (!string(a.text, a.text_len) || !expect(',', "the inline assembly") || !string(a.constraints, a.constraints_len))
+      return false;
     site.inline_asm = uint32_t(fn.inline_asms.size());
     fn.inline_asms.push_back(a);
   } else {
@@ -506,7 +513,8 @@ bool Parser::call(Function& fn, Inst& i) {
   }
   if (!given) {
     if (known) site.function_type = m_.symbols[direct.value].type;
-    else if (site.callee.valid() && fn.constant(site.callee) && fn.constant(site.callee)->kind == ConstantKind::Runtime) site.function_type = {};
+    else if (site.callee.valid() && fn.constant(site.callee) && fn.constant(site.callee)->kind == ConstantKind::Runtime)
+      site.function_type = {};
     else site.function_type = m_.types.function_type(i.type, types.data(), types.size(), false);
   }
   i.a = uint32_t(fn.calls.size());
@@ -514,7 +522,7 @@ bool Parser::call(Function& fn, Inst& i) {
   return true;
 }
 
-// ---- one instruction ------------------------------------------------------------------------------------------------------
+// ---- one instruction ------------------------------------------------------------------------------------------------
 
 bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
   TypeId t, u;
@@ -582,7 +590,8 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
     case Shape::Compare: {
       const words::Word* w = nullptr;
       if (peek().kind == Tok::Ident)
-        w = i.op == Op::icmp ? words::find(words::int_predicate, lexer_.text(peek())) : words::find(words::float_predicate, lexer_.text(peek()));
+        w = i.op == Op::icmp ? words::find(words::int_predicate, lexer_.text(peek()))
+                             : words::find(words::float_predicate, lexer_.text(peek()));
       if (!w) return fail_here("a predicate");
       take();
       i.aux = uint16_t(w->value);
@@ -591,7 +600,8 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
       return set(a, b);
     }
     case Shape::Load: return type(i.type) && comma() && operand(fn, T::ptr, a) && set(a) && memory_flags(i.aux);
-    case Shape::Store: return typed_operand(fn, b, t) && comma() && operand(fn, T::ptr, a) && set(a, b) && memory_flags(i.aux);
+    case Shape::Store:
+      return typed_operand(fn, b, t) && comma() && operand(fn, T::ptr, a) && set(a, b) && memory_flags(i.aux);
     case Shape::PtrAdd: {
       if (!operand(fn, T::ptr, a, &t)) return false;
       i.type = t;
@@ -612,12 +622,14 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
         if (minus) offset = 0 - offset;
       }
       i.c = uint32_t(fn.extra.size());
-      fn.extra.insert(fn.extra.end(), {uint32_t(scale), uint32_t(scale >> 32), uint32_t(offset), uint32_t(offset >> 32)});
+      fn.extra.insert(fn.extra.end(),
+                      {uint32_t(scale), uint32_t(scale >> 32), uint32_t(offset), uint32_t(offset >> 32)});
       return true;
     }
     case Shape::Block3:
       return operand(fn, T::ptr, a) && comma() && operand(fn, i.op == Op::memset ? T::i8 : T::ptr, b) && comma() &&
-             operand(fn, m_.types.layout().pointer_bytes == 4 ? T::i32 : T::i64, c) && set(a, b, c) && memory_flags(i.aux);
+             operand(fn, m_.types.layout().pointer_bytes == 4 ? T::i32 : T::i64, c) && set(a, b, c) &&
+             memory_flags(i.aux);
     case Shape::Rmw: {
       const words::Word* w = peek().kind == Tok::Ident ? words::find(words::rmw, lexer_.text(peek())) : nullptr;
       if (!w) return fail_here("an operation");
@@ -627,7 +639,8 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
       return set(a, b) && memory_flags(i.aux);
     }
     case Shape::Cmpxchg: {
-      if (!operand(fn, T::ptr, a) || !comma() || !typed_operand(fn, b, t) || !comma() || !operand(fn, t, c)) return false;
+      if (!operand(fn, T::ptr, a) || !comma() || !typed_operand(fn, b, t) || !comma() || !operand(fn, t, c))
+        return false;
       TypeId pair[] = {t, T::i1};
       i.type = m_.types.struct_type(pair, 2);
       return set(a, b, c) && memory_flags(i.aux);
@@ -679,7 +692,8 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
       if (peek().kind != Tok::Ident) return fail_here("a slot");
       const Token& s = take();
       auto it = slot_ids_.find(lexer_.text(s));
-      if (it == slot_ids_.end()) return fail(s, "there is no slot '" + std::string(lexer_.text(s)) + "'; declare it before its use");
+      if (it == slot_ids_.end())
+        return fail(s, "there is no slot '" + std::string(lexer_.text(s)) + "'; declare it before its use");
       i.a = it->second;
       if (i.op == Op::slot_addr) i.type = T::ptr;
       else fn.lifetime_markers = true;
@@ -726,11 +740,13 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
       return to();
     }
     case Shape::Br: return edge(fn, i.a);
-    case Shape::CondBr: return operand(fn, T::i1, a) && (i.a = a.value, comma()) && edge(fn, i.b) && comma() && edge(fn, i.c);
+    case Shape::CondBr:
+      return operand(fn, T::i1, a) && (i.a = a.value, comma()) && edge(fn, i.b) && comma() && edge(fn, i.c);
     case Shape::Switch: {
       if (!typed_operand(fn, a, t) || !comma()) return false;
       i.a = a.value;
-      if (m_.types[t].kind != TypeKind::Int || m_.types[t].bits > 64) return fail(op_token, "switch takes integers of at most 64 bits");
+      if (m_.types[t].kind != TypeKind::Int || m_.types[t].bits > 64)
+        return fail(op_token, "switch takes integers of at most 64 bits");
       if (!edge(fn, i.b) || !expect('[', "the cases")) return false;
       std::vector<uint32_t> list{0};
       while (!is(']')) {

@@ -43,7 +43,8 @@ bool Parser::place(Symbol& s, const ConstNode& c, const Token& where, unsigned d
   auto pad = [&] { return s.bytes_size >= start + size || place_zeros(s, start + size - s.bytes_size, where); };
   switch (c.kind) {
     case ConstantKind::Zero: case ConstantKind::Undef: return pad();
-    case ConstantKind::Int: case ConstantKind::Float: place_bytes(s, &c.bits, size_t(m_.types.store_size_of(c.type))); return pad();
+    case ConstantKind::Int:
+    case ConstantKind::Float: place_bytes(s, &c.bits, size_t(m_.types.store_size_of(c.type))); return pad();
     case ConstantKind::WideInt: case ConstantKind::WideFloat:
       place_bytes(s, c.words.data(), std::min<size_t>(c.words.size() * 4, size_t(m_.types.store_size_of(c.type))));
       return pad();
@@ -73,7 +74,8 @@ bool Parser::place(Symbol& s, const ConstNode& c, const Token& where, unsigned d
         return true;
       }
       uint64_t stride = t.kind == TypeKind::Struct ? 0 : m_.types.size_of(t.element);
-      if (t.kind == TypeKind::Vector && m_.types[t.element].kind == TypeKind::Int) stride = m_.types[t.element].bits / 8;
+      if (t.kind == TypeKind::Vector && m_.types[t.element].kind == TypeKind::Int)
+        stride = m_.types[t.element].bits / 8;
       for (size_t k = 0; k < c.members.size(); k++) {
         uint64_t at = start + (t.kind == TypeKind::Struct ? m_.types.field_offset(c.type, uint32_t(k)) : k * stride);
         if (s.bytes_size < at && !place_zeros(s, at - s.bytes_size, where)) return false;
@@ -151,7 +153,8 @@ bool Parser::data_piece(Symbol& s) {
   TypeId ty;
   if (!type(ty)) return false;
   // An address of 4 or 8 bytes may be written as an integer.
-  if (peek().kind == Tok::Symbol && m_.types[ty].kind == TypeKind::Int && (m_.types[ty].bits == 32 || m_.types[ty].bits == 64)) {
+  if (peek().kind == Tok::Symbol && m_.types[ty].kind == TypeKind::Int &&
+      (m_.types[ty].bits == 32 || m_.types[ty].bits == 64)) {
     ConstNode c;
     if (!constant(TypeTable::ptr, c)) return false;
     c.type = ty;

@@ -1,8 +1,8 @@
 // The parser of the text form: items here, function bodies in parser_body.cpp, types and constants in parser_types.cpp.
 //
-// Two passes: the first reads every declaration's head and skips the bodies, so that names may be used before they are declared;
-// the second reads initialisers and bodies. After an error inside a body the parser goes on at the next line, after an error in
-// an item at the next item. A value whose definition is broken still counts as defined.
+// Two passes: the first reads every declaration's head and skips the bodies, so that names may be used before they are
+// declared; the second reads initialisers and bodies. After an error inside a body the parser goes on at the next line,
+// after an error in an item at the next item. A value whose definition is broken still counts as defined.
 #pragma once
 
 #include <string>
@@ -50,7 +50,9 @@ class Parser {
   const Token& peek(uint32_t n = 0) const { return lexer_.tokens[std::min<size_t>(at_ + n, lexer_.tokens.size() - 1)]; }
   const Token& take() { return lexer_.tokens[at_ + 1 < lexer_.tokens.size() ? at_++ : at_]; }
   bool is(char punct, uint32_t n = 0) const { return peek(n).kind == Tok::Punct && peek(n).punct == punct; }
-  bool is_word(std::string_view w, uint32_t n = 0) const { return peek(n).kind == Tok::Ident && lexer_.text(peek(n)) == w; }
+  bool is_word(std::string_view w, uint32_t n = 0) const {
+    return peek(n).kind == Tok::Ident && lexer_.text(peek(n)) == w;
+  }
   bool accept(char punct) { return is(punct) ? (take(), true) : false; }
   bool accept_word(std::string_view w) { return is_word(w) ? (take(), true) : false; }
   bool expect(char punct, const char* where);
@@ -156,8 +158,8 @@ class Parser {
   std::vector<TypeClaim> claims_;
   std::vector<uint8_t> broken_values_;  // the definition had an error
   std::unordered_map<uint64_t, uint32_t> location_ids_;
-  // Of each function, for the verifier's problems: the first tokens of its instructions, the names of its blocks and values, and
-  // where an instruction mentions a value.
+  // Of each function, for the verifier's problems: the first tokens of its instructions, the names of its blocks and
+  // values, and where an instruction mentions a value.
   struct Use {
     uint32_t inst, value, token;
   };

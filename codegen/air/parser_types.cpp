@@ -22,11 +22,16 @@ struct Simple {
   TypeId type;
 };
 using T = TypeTable;
-constexpr Simple simple_types[] = {{"void", T::void_type}, {"ptr", T::ptr}, {"f16", T::f16}, {"bf16", T::bf16}, {"f32", T::f32},
-                                   {"f64", T::f64},        {"f80", T::f80}, {"f128", T::f128}};
+constexpr Simple simple_types[] = {{"void", T::void_type}, {"ptr", T::ptr}, {"f16", T::f16}, {"bf16", T::bf16},
+                                   {"f32", T::f32},        {"f64", T::f64}, {"f80", T::f80}, {"f128", T::f128}};
 
 BinaryFormat format_of(TypeId t) {
-  return t == T::f16 ? binary16 : t == T::bf16 ? brain16 : t == T::f32 ? binary32 : t == T::f64 ? binary64 : t == T::f80 ? extended80 : binary128;
+  return t == T::f16    ? binary16
+         : t == T::bf16 ? brain16
+         : t == T::f32  ? binary32
+         : t == T::f64  ? binary64
+         : t == T::f80  ? extended80
+                        : binary128;
 }
 }  // namespace
 
@@ -82,7 +87,8 @@ bool Parser::type(TypeId& out, unsigned depth) {
       const Token& at = peek();
       TypeId f;
       if (!type(f, depth + 1)) return false;
-      if (f == T::void_type || m_.types[f].kind == TypeKind::Function) return fail(at, "a field of type " + type_text(f));
+      if (f == T::void_type || m_.types[f].kind == TypeKind::Function)
+        return fail(at, "a field of type " + type_text(f));
       fields.push_back(f);
     }
     take();
@@ -119,7 +125,8 @@ bool Parser::type(TypeId& out, unsigned depth) {
       const Token& at = peek();
       TypeId p;
       if (!type(p, depth + 1)) return false;
-      if (p == T::void_type || m_.types[p].kind == TypeKind::Function) return fail(at, "a parameter of type " + type_text(p));
+      if (p == T::void_type || m_.types[p].kind == TypeKind::Function)
+        return fail(at, "a parameter of type " + type_text(p));
       params.push_back(p);
     }
     if (!expect(')', "the function type")) return false;
@@ -244,7 +251,8 @@ bool Parser::int_literal(TypeId t, const Token& token, bool negative, ConstNode&
 
 bool Parser::float_literal(TypeId t, const Token& token, bool negative, ConstNode& out) {
   std::string_view s = lexer_.text(token);
-  if (s.size() > 1 && (s[1] == 'x' || s[1] == 'X')) return fail(token, "write the encoding as 'bits " + std::string(s) + "'");
+  if (s.size() > 1 && (s[1] == 'x' || s[1] == 'X'))
+    return fail(token, "write the encoding as 'bits " + std::string(s) + "'");
   const BinaryFormat format = format_of(t);
   BinaryNumber n;
   if (!decimal_to_binary(s, format, n)) return fail(token, "malformed number");
@@ -256,7 +264,8 @@ bool Parser::float_literal(TypeId t, const Token& token, bool negative, ConstNod
     out.kind = ConstantKind::WideFloat;
     out.words = {uint32_t(mantissa), uint32_t(mantissa >> 32), uint32_t(negative) << 15 | uint32_t(n.biased_exponent)};
   } else if (t == T::f128) {
-    const uint64_t high = uint64_t(uint32_t(negative) << 15 | uint32_t(n.biased_exponent)) << 48 | (n.high & 0xffffffffffffull);
+    const uint64_t high =
+        uint64_t(uint32_t(negative) << 15 | uint32_t(n.biased_exponent)) << 48 | (n.high & 0xffffffffffffull);
     out.kind = ConstantKind::WideFloat;
     out.words = {uint32_t(n.low), uint32_t(n.low >> 32), uint32_t(high), uint32_t(high >> 32)};
   } else {
@@ -296,7 +305,9 @@ bool Parser::constant(TypeId expected, ConstNode& out, unsigned depth) {
   const bool is_float = kind >= TypeKind::F16 && kind <= TypeKind::F128;
   out = {};
   out.type = expected;
-  auto mismatch = [&](const char* what) { return fail(t, std::string(what) + " where a value of type " + type_text(expected) + " is expected"); };
+  auto mismatch = [&](const char* what) {
+    return fail(t, std::string(what) + " where a value of type " + type_text(expected) + " is expected");
+  };
   if (kind == TypeKind::Void || kind == TypeKind::Function) return mismatch("a constant");
   bool negative = accept('-');
   if (negative && peek().kind != Tok::Int && peek().kind != Tok::Float) return fail_here("a number after '-'");
@@ -410,14 +421,18 @@ bool Parser::constant(TypeId expected, ConstNode& out, unsigned depth) {
         uint64_t n = kind == TypeKind::Struct ? type.field_count : type.count;
         while (!is(')')) {
           if (!out.members.empty() && !expect(',', "the list")) return false;
-          if (out.members.size() == n) return fail(t, "the list has more than the " + std::to_string(n) + " members of " + type_text(expected));
+          if (out.members.size() == n)
+            return fail(t, "the list has more than the " + std::to_string(n) + " members of " + type_text(expected));
           ConstNode e;
-          if (!constant(kind == TypeKind::Struct ? m_.types.member(type, uint32_t(out.members.size())) : type.element, e, depth + 1)) return false;
+          if (!constant(kind == TypeKind::Struct ? m_.types.member(type, uint32_t(out.members.size())) : type.element,
+                        e, depth + 1))
+            return false;
           out.members.push_back(std::move(e));
         }
         take();
         if (out.members.size() != n)
-          return fail(t, "the list has " + std::to_string(out.members.size()) + " members, " + type_text(expected) + " has " + std::to_string(n));
+          return fail(t, "the list has " + std::to_string(out.members.size()) + " members, " + type_text(expected) +
+                             " has " + std::to_string(n));
         return true;
       }
       return fail_here("a constant");

@@ -1,4 +1,5 @@
-// Prints modules, functions and types in the text form. Values are numbered in the order of the text, blocks are b0, b1, ...
+// Prints modules, functions and types in the text form. Values are numbered in the order of the text, blocks are b0,
+// b1, ...
 //
 // Printing is also used for messages about functions that are not well-formed: indices are checked, depth is limited.
 #include <charconv>
@@ -57,7 +58,9 @@ void type_to(std::string& out, const TypeTable& types, TypeId id, unsigned depth
 }
 
 std::string quoted(std::string_view s) { return '"' + escape(s) + '"'; }
-std::string sigil_name(char sigil, std::string_view name) { return plain_name(name) ? sigil + std::string(name) : sigil + quoted(name); }
+std::string sigil_name(char sigil, std::string_view name) {
+  return plain_name(name) ? sigil + std::string(name) : sigil + quoted(name);
+}
 
 std::string symbol_name(const Module& m, SymbolIndex s) {
   if (!s.valid() || s.value >= m.symbols.size()) return "@?";
@@ -113,11 +116,14 @@ class FunctionPrinter {
 
   std::string value(ValueId v, unsigned depth = 0) const {
     if (v.value >= fn_.values.size()) return "%?";
-    if (fn_.values[v.value].kind() != ValueKind::Const) return names_[v.value] == ~0u ? "%?" : '%' + std::to_string(names_[v.value]);
+    if (fn_.values[v.value].kind() != ValueKind::Const)
+      return names_[v.value] == ~0u ? "%?" : '%' + std::to_string(names_[v.value]);
     if (fn_.values[v.value].index() >= fn_.constants.size() || depth > TypeTable::max_nesting) return "?";
     const Constant& c = fn_.constants[fn_.values[v.value].index()];
     const Type& t = m_.types[c.type];
-    auto words = [&](size_t n) { return c.bits + n <= fn_.extra.size() ? hex(&fn_.extra[c.bits], n) : std::string("?"); };
+    auto words = [&](size_t n) {
+      return c.bits + n <= fn_.extra.size() ? hex(&fn_.extra[c.bits], n) : std::string("?");
+    };
     switch (c.kind) {
       case ConstantKind::Int:
         if (t.bits == 1) return c.bits & 1 ? "true" : "false";
@@ -139,7 +145,8 @@ class FunctionPrinter {
       case ConstantKind::Symbol: return symbol_name(m_, SymbolIndex(c.symbol)) + addend(int64_t(c.bits));
       case ConstantKind::BlockAddress: return "block_address b" + std::to_string(c.symbol);
       case ConstantKind::Runtime:
-        return c.symbol < runtime_function_count ? std::string("runtime ") + runtime_function_table[c.symbol].id : "runtime ?";
+        return c.symbol < runtime_function_count ? std::string("runtime ") + runtime_function_table[c.symbol].id
+                                                 : "runtime ?";
       case ConstantKind::Aggregate: {
         uint64_t n = t.kind == TypeKind::Struct ? t.field_count : t.count;
         std::string s = "(";
@@ -208,7 +215,8 @@ class FunctionPrinter {
       std::string_view all = fn_.strings;
       auto part = [&](uint32_t at, uint32_t n) { return at <= all.size() ? all.substr(at, n) : std::string_view(); };
       s += "asm";
-      uint32_t bits = uint32_t(a.side_effects) | uint32_t(a.align_stack) << 1 | uint32_t(a.intel) << 2 | uint32_t(a.can_throw) << 3;
+      uint32_t bits =
+          uint32_t(a.side_effects) | uint32_t(a.align_stack) << 1 | uint32_t(a.intel) << 2 | uint32_t(a.can_throw) << 3;
       for (const words::Word& w : words::asm_flag)
         if (bits & w.value) s += ' ' + std::string(w.text);
       s += ' ' + quoted(part(a.text, a.text_len)) + ", " + quoted(part(a.constraints, a.constraints_len));
@@ -226,8 +234,9 @@ class FunctionPrinter {
     s += ')';
     // A function that is called by its name has its own type.
     const Constant* callee = c.callee.valid() && c.callee.value < fn_.values.size() ? fn_.constant(c.callee) : nullptr;
-    bool own_type = callee && callee->kind == ConstantKind::Symbol && callee->bits == 0 && callee->symbol < m_.symbols.size() &&
-                    m_.symbols[callee->symbol].kind == SymbolKind::function && m_.symbols[callee->symbol].type == c.function_type;
+    bool own_type = callee && callee->kind == ConstantKind::Symbol && callee->bits == 0 &&
+                    callee->symbol < m_.symbols.size() && m_.symbols[callee->symbol].kind == SymbolKind::function &&
+                    m_.symbols[callee->symbol].type == c.function_type;
     if (c.function_type.valid() && !own_type) s += " as " + type(c.function_type);
     if (c.fixed_args != ~0u) s += " fixed " + std::to_string(c.fixed_args);
     return s;
@@ -236,7 +245,8 @@ class FunctionPrinter {
   std::string path(uint32_t x) const {
     std::string s = "[";
     uint32_t n = word(x);
-    for (uint32_t k = 0; n != ~0u && k < n && uint64_t(x) + 1 + k < fn_.extra.size(); k++) s += (k ? ", " : "") + std::to_string(word(x + 1 + k));
+    for (uint32_t k = 0; n != ~0u && k < n && uint64_t(x) + 1 + k < fn_.extra.size(); k++)
+      s += (k ? ", " : "") + std::to_string(word(x + 1 + k));
     return s + "]";
   }
 
@@ -274,7 +284,8 @@ class FunctionPrinter {
         else s += value(i.vb()) + ", " + value(i.vc());
         break;
       case Shape::Compare:
-        s += ' ' + std::string(i.op == Op::icmp ? words::text_of(words::int_predicate, i.aux) : words::text_of(words::float_predicate, i.aux));
+        s += ' ' + std::string(i.op == Op::icmp ? words::text_of(words::int_predicate, i.aux)
+                                                : words::text_of(words::float_predicate, i.aux));
         s += ' ' + typed(i.va()) + ", " + value(i.vb());
         break;
       case Shape::Load: s += ' ' + type(i.type) + ", " + typed(i.va()) + memory(i.aux); break;
@@ -292,10 +303,12 @@ class FunctionPrinter {
       }
       case Shape::Block3: s += ' ' + typed(i.va()) + ", " + typed(i.vb()) + ", " + typed(i.vc()) + memory(i.aux); break;
       case Shape::Rmw:
-        s += ' ' + std::string(words::text_of(words::rmw, uint32_t(MemoryFlags::rmw(i.aux)))) + ' ' + typed(i.va()) + ", " + typed(i.vb()) +
-             memory(i.aux);
+        s += ' ' + std::string(words::text_of(words::rmw, uint32_t(MemoryFlags::rmw(i.aux)))) + ' ' + typed(i.va()) +
+             ", " + typed(i.vb()) + memory(i.aux);
         break;
-      case Shape::Cmpxchg: s += ' ' + typed(i.va()) + ", " + typed(i.vb()) + ", " + typed(i.vc()) + memory(i.aux); break;
+      case Shape::Cmpxchg:
+        s += ' ' + typed(i.va()) + ", " + typed(i.vb()) + ", " + typed(i.vc()) + memory(i.aux);
+        break;
       case Shape::Call: s += ' ' + call(i.a) + type(i.type) + ' ' + call_rest(i.a); break;
       case Shape::Path: s += ' ' + typed(i.va()) + ' ' + path(i.b) + " to " + type(i.type); break;
       case Shape::InsertPath: s += ' ' + typed(i.va()) + ", " + typed(i.vb()) + ' ' + path(i.c); break;
@@ -326,7 +339,8 @@ class FunctionPrinter {
             for (uint32_t c = 0; c < l.clause_count && at + 2 <= fn_.extra.size(); c++) {
               uint32_t n = word(at + 1);
               s += word(at) ? " filter (" : " catch (";
-              for (uint32_t k = 0; k < n && at + 2 + k < fn_.extra.size(); k++) s += (k ? ", " : "") + typed(ValueId(word(at + 2 + k)));
+              for (uint32_t k = 0; k < n && at + 2 + k < fn_.extra.size(); k++)
+                s += (k ? ", " : "") + typed(ValueId(word(at + 2 + k)));
               s += ')';
               at += 2 + uint64_t(n);
             }
@@ -353,7 +367,8 @@ class FunctionPrinter {
       case Shape::IndirectBr: {
         s += ' ' + typed(i.va()) + " [";
         uint32_t n = word(i.b);
-        for (uint32_t k = 0; n != ~0u && k < n && uint64_t(i.b) + 1 + k < fn_.extra.size(); k++) s += (k ? ", " : "") + edge(word(i.b + 1 + k));
+        for (uint32_t k = 0; n != ~0u && k < n && uint64_t(i.b) + 1 + k < fn_.extra.size(); k++)
+          s += (k ? ", " : "") + edge(word(i.b + 1 + k));
         s += ']';
         break;
       }
@@ -369,7 +384,10 @@ class FunctionPrinter {
     for (size_t k = 0; k < fn_.slots.size(); k++)
       s += "  slot s" + std::to_string(k) + " " + std::to_string(fn_.slots[k].size) + " align " +
            std::to_string(uint64_t{1} << (fn_.slots[k].align_log2 & 63)) +
-           (fn_.slots[k].array == SlotArray::none ? "" : ' ' + std::string(words::text_of(words::slot_array, uint32_t(fn_.slots[k].array)))) + "\n";
+           (fn_.slots[k].array == SlotArray::none
+                ? ""
+                : ' ' + std::string(words::text_of(words::slot_array, uint32_t(fn_.slots[k].array)))) +
+           "\n";
     for (size_t b = 0; b < fn_.blocks.size(); b++) {
       const Block& block = fn_.blocks[b];
       s += "b" + std::to_string(b);
@@ -385,7 +403,8 @@ class FunctionPrinter {
       for (uint32_t k = 0; k < block.inst_count && uint64_t(block.first_inst) + k < fn_.insts.size(); k++) {
         uint32_t index = block.first_inst + k;
         s += "  " + inst(fn_.insts[index]);
-        if (index < fn_.inst_locations.size() && fn_.inst_locations[index] && fn_.inst_locations[index] < fn_.locations.size()) {
+        if (index < fn_.inst_locations.size() && fn_.inst_locations[index] &&
+            fn_.inst_locations[index] < fn_.locations.size()) {
           const SourceLocation& l = fn_.locations[fn_.inst_locations[index]];
           s += " !" + std::to_string(l.file) + ":" + std::to_string(l.line) + ":" + std::to_string(l.column);
         }
@@ -416,7 +435,10 @@ class FunctionPrinter {
 std::string symbol_prefix(const Module&, const Symbol& s, bool defined) {
   std::string out;
   if (defined) out += std::string(words::text_of(words::linkage, uint32_t(s.linkage))) + ' ';
-  else out += s.linkage == Linkage::external ? "declare " : "declare " + std::string(words::text_of(words::linkage, uint32_t(s.linkage))) + ' ';
+  else
+    out += s.linkage == Linkage::external
+               ? "declare "
+               : "declare " + std::string(words::text_of(words::linkage, uint32_t(s.linkage))) + ' ';
   if (s.visibility == Visibility::hidden) out += "hidden ";
   if (s.visibility == Visibility::protected_) out += "protected ";
   if (s.tls != TlsModel::none) out += "tls(" + std::string(words::text_of(words::tls, uint32_t(s.tls))) + ") ";
@@ -430,7 +452,8 @@ std::string symbol_prefix(const Module&, const Symbol& s, bool defined) {
 std::string symbol_suffix(const Module& m, const Symbol& s) {
   std::string out;
   if (s.section.size) out += " section " + quoted(m.str(s.section));
-  if (s.comdat.valid() && s.comdat.value < m.comdats.size()) out += " comdat " + sigil_name('$', m.str(m.comdats[s.comdat.value].name));
+  if (s.comdat.valid() && s.comdat.value < m.comdats.size())
+    out += " comdat " + sigil_name('$', m.str(m.comdats[s.comdat.value].name));
   if (s.align_log2) out += " align " + std::to_string(uint64_t{1} << (s.align_log2 & 63));
   if (s.wasm_import)
     out += " import " + quoted(m.str(s.wasm_import_module)) + " " + quoted(m.str(s.wasm_import_name));
@@ -461,14 +484,18 @@ std::string initializer(const Module& m, const Symbol& symbol) {
       }
       if (zeros == 16) {
         uint64_t start = end - 16;
-        if (start > from) piece(quoted(std::string_view(reinterpret_cast<const char*>(m.data.data()) + s.bytes_offset + from, start - from)));
+        if (start > from)
+          piece(quoted(
+              std::string_view(reinterpret_cast<const char*>(m.data.data()) + s.bytes_offset + from, start - from)));
         if (end >= s.bytes_size) end = to;
         while (end < to && m.data[s.bytes_offset + end] == 0) end++;
         piece("zero " + std::to_string(end - start));
         from = end;
       } else {
         uint64_t stored = std::min(to, std::max(from, s.bytes_size));
-        if (stored > from) piece(quoted(std::string_view(reinterpret_cast<const char*>(m.data.data()) + s.bytes_offset + from, stored - from)));
+        if (stored > from)
+          piece(quoted(
+              std::string_view(reinterpret_cast<const char*>(m.data.data()) + s.bytes_offset + from, stored - from)));
         if (to > stored) piece("zero " + std::to_string(to - stored));
         from = to;
       }
@@ -482,13 +509,16 @@ std::string initializer(const Module& m, const Symbol& symbol) {
     std::string size = reloc.size == 8 ? "i64" : "i32";
     switch (reloc.kind) {
       case DataRelocKind::absolute: piece(size + ' ' + symbol_name(m, reloc.symbol) + addend(reloc.addend)); break;
-      case DataRelocKind::symbol_minus_place: piece("relative " + size + ' ' + symbol_name(m, reloc.symbol) + addend(reloc.addend)); break;
+      case DataRelocKind::symbol_minus_place:
+        piece("relative " + size + ' ' + symbol_name(m, reloc.symbol) + addend(reloc.addend));
+        break;
       case DataRelocKind::block_address:
-        piece("block " + size + ' ' + symbol_name(m, reloc.function) + ' ' + std::to_string(reloc.symbol.value) + addend(reloc.addend));
+        piece("block " + size + ' ' + symbol_name(m, reloc.function) + ' ' + std::to_string(reloc.symbol.value) +
+              addend(reloc.addend));
         break;
       case DataRelocKind::block_difference:
-        piece("block_difference " + size + ' ' + symbol_name(m, reloc.function) + ' ' + std::to_string(reloc.symbol.value) + ' ' +
-              std::to_string(reloc.addend));
+        piece("block_difference " + size + ' ' + symbol_name(m, reloc.function) + ' ' +
+              std::to_string(reloc.symbol.value) + ' ' + std::to_string(reloc.addend));
         break;
     }
     at = reloc.offset + reloc.size;
@@ -505,7 +535,9 @@ std::string type_name(const TypeTable& types, TypeId t) {
   return s;
 }
 
-std::string print_instruction(const Module& m, const Function& fn, const Inst& i) { return FunctionPrinter(m, fn).inst(i); }
+std::string print_instruction(const Module& m, const Function& fn, const Inst& i) {
+  return FunctionPrinter(m, fn).inst(i);
+}
 
 std::string print_function(const Module& m, const Function& fn) {
   const Symbol& s = m.symbols[fn.symbol.value];
@@ -527,7 +559,8 @@ std::string print_function(const Module& m, const Function& fn) {
 Result<std::string> print_module(const Module& m) {
   std::string out;
   if (!m.triple.empty()) out += "target " + quoted(m.triple) + "\n";
-  for (const TargetAttributes& p : m.processors) out += "processor " + quoted(p.processor) + " " + quoted(p.features) + "\n";
+  for (const TargetAttributes& p : m.processors)
+    out += "processor " + quoted(p.processor) + " " + quoted(p.features) + "\n";
   const DataLayout& l = m.types.layout();
   const DataLayout d;
   auto layout = [&](const char* word, unsigned v, unsigned normal) {
@@ -543,7 +576,8 @@ Result<std::string> print_module(const Module& m) {
   for (StringRef lib : m.dependent_libraries) out += "library " + quoted(m.str(lib)) + "\n";
   if (!m.module_asm.empty()) out += "asm " + quoted(m.module_asm) + "\n";
   for (const Comdat& c : m.comdats)
-    out += "comdat " + sigil_name('$', m.str(c.name)) + " " + std::string(words::text_of(words::comdat, uint32_t(c.kind))) + "\n";
+    out += "comdat " + sigil_name('$', m.str(c.name)) + " " +
+           std::string(words::text_of(words::comdat, uint32_t(c.kind))) + "\n";
   for (uint32_t index = 0; index < m.symbols.size(); index++) {
     const Symbol& s = m.symbols[index];
     std::string name = symbol_name(m, SymbolIndex(index));
@@ -567,13 +601,15 @@ Result<std::string> print_module(const Module& m) {
         break;
       }
       case SymbolKind::data:
-        out += symbol_prefix(m, s, s.defined) + (s.constant ? "const " : "") + "data " + name + " : " + type_name(m.types, s.type) + symbol_suffix(m, s);
+        out += symbol_prefix(m, s, s.defined) + (s.constant ? "const " : "") + "data " + name + " : " +
+               type_name(m.types, s.type) + symbol_suffix(m, s);
         if (s.defined) out += " = " + initializer(m, s);
         out += "\n";
         break;
       case SymbolKind::alias: case SymbolKind::ifunc:
-        out += symbol_prefix(m, s, true) + (s.kind == SymbolKind::alias ? "alias " : "ifunc ") + name + " : " + type_name(m.types, s.type) +
-               symbol_suffix(m, s) + " = " + symbol_name(m, s.aliasee) + addend(s.alias_offset) + "\n";
+        out += symbol_prefix(m, s, true) + (s.kind == SymbolKind::alias ? "alias " : "ifunc ") + name + " : " +
+               type_name(m.types, s.type) + symbol_suffix(m, s) + " = " + symbol_name(m, s.aliasee) +
+               addend(s.alias_offset) + "\n";
         break;
     }
   }

@@ -25,7 +25,9 @@ TypeId simd_result(SimdOp op);
 TypeId simd_operand(SimdOp op);
 
 // Inst::aux of simd1 and simd2.
-inline constexpr uint16_t simd_aux(SimdOp op, unsigned immediate = 0) { return uint16_t(unsigned(op) | immediate << 8); }
+inline constexpr uint16_t simd_aux(SimdOp op, unsigned immediate = 0) {
+  return uint16_t(unsigned(op) | immediate << 8);
+}
 inline constexpr SimdOp simd_op(uint16_t aux) { return SimdOp(aux & 0xff); }
 inline constexpr unsigned simd_immediate(uint16_t aux) { return aux >> 8; }
 

@@ -24,7 +24,8 @@ Lexer::Lexer(std::string_view source) : source_(source) {
   // Reads "..." at p; false when the line ends before the quote closes.
   auto quoted = [&](Token& t) {
     size_t start = ++p;
-    while (p < n && source[p] != '"' && source[p] != '\n') p += source[p] == '\\' && p + 1 < n && source[p + 1] != '\n' ? 2 : 1;
+    while (p < n && source[p] != '"' && source[p] != '\n')
+      p += source[p] == '\\' && p + 1 < n && source[p + 1] != '\n' ? 2 : 1;
     t.text = uint32_t(start);
     t.text_length = uint32_t(std::min(p, n) - start);
     if (p >= n || source[p] != '"') return false;
@@ -122,7 +123,8 @@ Lexer::Lexer(std::string_view source) : source_(source) {
       while (p < n && (source[p] & 0xc0) == 0x80) p++;  // the rest of a UTF-8 sequence
     }
     t.length = uint32_t(p - start);
-    if (t.kind == Tok::Punct || t.kind == Tok::Arrow || t.kind == Tok::Dots) t.text = t.offset, t.text_length = t.length;
+    if (t.kind == Tok::Punct || t.kind == Tok::Arrow || t.kind == Tok::Dots)
+      t.text = t.offset, t.text_length = t.length;
     tokens.push_back(t);
   }
 }

@@ -1,6 +1,7 @@
 // Tokens of the text form.
 //
-// A token is a piece of the source; names (%x, @x, $x) carry their sigil in the kind. Comments run from // to the end of the line.
+// A token is a piece of the source; names (%x, @x, $x) carry their sigil in the kind. Comments run from // to the end
+// of the line.
 #pragma once
 
 #include <cstdint>

@@ -43,14 +43,20 @@ inline constexpr Word slot_array[] = {{"small_array", uint32_t(SlotArray::small)
 inline constexpr Word int_predicate[] = {{"eq", 0}, {"ne", 1}, {"ugt", 2}, {"uge", 3}, {"ult", 4},
                                          {"ule", 5}, {"sgt", 6}, {"sge", 7}, {"slt", 8}, {"sle", 9}};
 inline constexpr Word float_predicate[] = {{"false", 0}, {"oeq", 1},  {"ogt", 2},  {"oge", 3},  {"olt", 4},  {"ole", 5},
-                                           {"one", 6},   {"ord", 7},  {"uno", 8},  {"ueq", 9},  {"ugt", 10}, {"uge", 11},
+                                           {"one", 6},   {"ord", 7},  {"uno", 8},  {"ueq", 9},  {"ugt", 10},
+                                           {"uge", 11},
                                            {"ult", 12},  {"ule", 13}, {"une", 14}, {"true", 15}};
-inline constexpr Word ordering[] = {{"unordered", 1}, {"relaxed", 2}, {"acquire", 3}, {"release", 4}, {"acq_rel", 5}, {"seq_cst", 6}};
-inline constexpr Word rmw[] = {{"xchg", 0},  {"add", 1},   {"sub", 2},  {"and", 3},   {"nand", 4},  {"or", 5},   {"xor", 6},
-                               {"smax", 7},  {"smin", 8},  {"umax", 9}, {"umin", 10}, {"fadd", 11}, {"fsub", 12}, {"fmax", 13},
-                               {"fmin", 14}, {"uinc_wrap", 15}, {"udec_wrap", 16}};
-inline constexpr Word inst_flag[] = {{"nsw", flags::no_signed_wrap}, {"nuw", flags::no_unsigned_wrap}, {"exact", flags::exact},
-                                     {"fast", flags::fast_math},     {"nonneg", flags::non_negative}};
+inline constexpr Word ordering[] = {{"unordered", 1}, {"relaxed", 2}, {"acquire", 3},
+                                    {"release", 4},   {"acq_rel", 5}, {"seq_cst", 6}};
+inline constexpr Word rmw[] = {{"xchg", 0},       {"add", 1},       {"sub", 2},   {"and", 3},   {"nand", 4},
+                               {"or", 5},         {"xor", 6},       {"smax", 7},  {"smin", 8},  {"umax", 9},
+                               {"umin", 10},      {"fadd", 11},     {"fsub", 12}, {"fmax", 13}, {"fmin", 14},
+                               {"uinc_wrap", 15}, {"udec_wrap", 16}};
+inline constexpr Word inst_flag[] = {{"nsw", flags::no_signed_wrap},
+                                     {"nuw", flags::no_unsigned_wrap},
+                                     {"exact", flags::exact},
+                                     {"fast", flags::fast_math},
+                                     {"nonneg", flags::non_negative}};
 inline constexpr Word param_attr[] = {{"zext", attr::zext}, {"sext", attr::sext},   {"byval", attr::byval},
                                       {"sret", attr::sret}, {"nest", attr::nest},   {"inreg", attr::inreg},
                                       {"split_first", attr::split_first}, {"element", attr::element}};

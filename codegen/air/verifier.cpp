@@ -1,8 +1,8 @@
 // The verifier: structure first (indices, blocks, edges), then types instruction by instruction, then dominance.
 //
-// Each stage looks only at what the one before found well-formed, so that one problem is reported once and hides no other:
-// an instruction whose operands do not exist has no types to check, but all others have; where a function ends in its
-// blocks' shape, dominance means nothing and is not judged.
+// Each stage looks only at what the one before found well-formed, so that one problem is reported once and hides no
+// other: an instruction whose operands do not exist has no types to check, but all others have; where a function ends
+// in its blocks' shape, dominance means nothing and is not judged.
 #include "codegen/air/verifier.h"
 
 #include <algorithm>
@@ -25,7 +25,8 @@ class FunctionVerifier {
   void run() {
     if (!fn_.type.valid() || fn_.type.value >= types_.size() || types_[fn_.type].kind != TypeKind::Function)
       return report("the function's type is not a function type");
-    if (!fn_.inst_locations.empty() && fn_.inst_locations.size() != fn_.insts.size()) report("locations do not match the instructions");
+    if (!fn_.inst_locations.empty() && fn_.inst_locations.size() != fn_.insts.size())
+      report("locations do not match the instructions");
     for (uint32_t l : fn_.inst_locations)
       if (l && l >= fn_.locations.size()) {
         report("a location that does not exist");
@@ -52,7 +53,9 @@ class FunctionVerifier {
   void report(std::string message, ValueId operand = {}) {
     if (problems_.size() < 10000) problems_.push_back({fn_.symbol, block_, inst_, std::move(message), operand});
   }
-  void bad(const std::string& message, ValueId operand = {}) { report(std::string(info(fn_.insts[inst_].op).name) + ": " + message, operand); }
+  void bad(const std::string& message, ValueId operand = {}) {
+    report(std::string(info(fn_.insts[inst_].op).name) + ": " + message, operand);
+  }
   std::string name(TypeId t) const { return type_name(types_, t); }
   TypeId type_of(ValueId v) const { return fn_.values[v.value].type; }
   const Type& type(TypeId t) const { return types_[t]; }
@@ -60,21 +63,26 @@ class FunctionVerifier {
 
   // ---- indices
 
-  // False: nothing else of the function can be looked at. inst_ok_: the instruction's operands exist. flow_ok_: so do all edges.
+  // False: nothing else of the function can be looked at. inst_ok_: the instruction's operands exist. flow_ok_: so do
+  // all edges.
   bool structure() {
     for (const Value& v : fn_.values) {
       if (!v.type.valid() || v.type.value >= types_.size()) return report("a value of an unknown type"), false;
-      size_t limit = v.kind() == ValueKind::Inst ? fn_.insts.size() : v.kind() == ValueKind::Param ? fn_.blocks.size() : fn_.constants.size();
+      size_t limit = v.kind() == ValueKind::Inst    ? fn_.insts.size()
+                     : v.kind() == ValueKind::Param ? fn_.blocks.size()
+                                                    : fn_.constants.size();
       if (unsigned(v.kind()) > 2 || v.index() >= limit) return report("a value whose definition does not exist"), false;
     }
     for (uint32_t c = 0; c < fn_.constants.size(); c++)
-      if (!constant_ok(fn_.constants[c])) return report("a malformed constant of type " + name(fn_.constants[c].type)), false;
+      if (!constant_ok(fn_.constants[c]))
+        return report("a malformed constant of type " + name(fn_.constants[c].type)), false;
     if (fn_.blocks.empty()) return report("the function has no block"), false;
     // Blocks own the instructions one after the other, and the values of their parameters.
     uint64_t at = 0;
     for (block_ = 0; block_ < fn_.blocks.size(); block_++) {
       const Block& b = fn_.blocks[block_];
-      if (b.first_inst != at || b.inst_count > fn_.insts.size() - at) return report("instructions do not follow each other"), false;
+      if (b.first_inst != at || b.inst_count > fn_.insts.size() - at)
+        return report("instructions do not follow each other"), false;
       at += b.inst_count;
       if (!b.inst_count) {
         report("the block is empty");
@@ -98,10 +106,12 @@ class FunctionVerifier {
         report("the block does not end in a terminator");
       }
       inst_ = ~0u;
-      if (b.param_count && (uint64_t(b.first_param) + b.param_count > fn_.values.size())) return report("parameters that do not exist"), false;
+      if (b.param_count && (uint64_t(b.first_param) + b.param_count > fn_.values.size()))
+        return report("parameters that do not exist"), false;
       for (uint32_t p = 0; p < b.param_count; p++) {
         const Value& v = fn_.values[b.first_param + p];
-        if (v.kind() != ValueKind::Param || v.index() != block_) return report("a parameter that belongs elsewhere"), false;
+        if (v.kind() != ValueKind::Param || v.index() != block_)
+          return report("a parameter that belongs elsewhere"), false;
       }
     }
     block_ = ~0u;
@@ -128,7 +138,8 @@ class FunctionVerifier {
     for_each_edge(fn_, i, [&](EdgeIndex e) { ok &= fn_.edges[e].target.value < fn_.blocks.size(); });
     if (!ok) return bad("a block that does not exist"), false;
     if (i.result.valid()) {
-      if (!value_ok(i.result.value) || fn_.values[i.result.value].kind() != ValueKind::Inst || fn_.values[i.result.value].index() != inst_)
+      if (!value_ok(i.result.value) || fn_.values[i.result.value].kind() != ValueKind::Inst ||
+          fn_.values[i.result.value].index() != inst_)
         return bad("a result that belongs elsewhere"), false;
       // A definition and its value agree, or every use would be judged by the wrong type.
       if (type_of(i.result) != i.type) return bad("the result's type is not the instruction's"), false;
@@ -148,13 +159,16 @@ class FunctionVerifier {
       case ConstantKind::WideFloat:
         return (t.kind == TypeKind::F80 && extra(c.bits, 3)) || (t.kind == TypeKind::F128 && extra(c.bits, 4)) ||
                (c.type == T::v128 && (fn_.flags & function_flags::legal) && extra(c.bits, 4));
-      case ConstantKind::Zero: case ConstantKind::Undef: return t.kind != TypeKind::Void && t.kind != TypeKind::Function;
+      case ConstantKind::Zero:
+      case ConstantKind::Undef: return t.kind != TypeKind::Void && t.kind != TypeKind::Function;
       case ConstantKind::Symbol: return t.kind == TypeKind::Ptr && c.symbol < m_.symbols.size();
       case ConstantKind::BlockAddress: return t.kind == TypeKind::Ptr && c.symbol < fn_.blocks.size();
       case ConstantKind::Runtime: return t.kind == TypeKind::Ptr && c.symbol < runtime_function_count;
       case ConstantKind::Aggregate: {
         uint64_t n = t.kind == TypeKind::Struct ? t.field_count : t.count;
-        if ((t.kind != TypeKind::Struct && t.kind != TypeKind::Array && t.kind != TypeKind::Vector) || !extra(c.bits, n)) return false;
+        if ((t.kind != TypeKind::Struct && t.kind != TypeKind::Array && t.kind != TypeKind::Vector) ||
+            !extra(c.bits, n))
+          return false;
         for (uint64_t k = 0; k < n; k++) {
           uint32_t v = fn_.extra[c.bits + k];
           if (v >= fn_.values.size() || fn_.values[v].kind() != ValueKind::Const) return false;
@@ -183,7 +197,8 @@ class FunctionVerifier {
     if (s.inline_asm != ~0u) {
       if (s.inline_asm >= fn_.inline_asms.size()) return false;
       const InlineAsm& a = fn_.inline_asms[s.inline_asm];
-      return uint64_t(a.text) + a.text_len <= fn_.strings.size() && uint64_t(a.constraints) + a.constraints_len <= fn_.strings.size();
+      return uint64_t(a.text) + a.text_len <= fn_.strings.size() &&
+             uint64_t(a.constraints) + a.constraints_len <= fn_.strings.size();
     }
     return s.callee.valid();
   }
@@ -216,7 +231,8 @@ class FunctionVerifier {
         for (uint32_t c = 0; c < p.clause_count; c++) {
           if (!extra(at, 2) || !extra(at + 2, fn_.extra[at + 1])) return false;
           for (uint32_t k = 0; k < fn_.extra[at + 1]; k++)
-            if (fn_.extra[at + 2 + k] >= fn_.values.size() || type_of(ValueId(fn_.extra[at + 2 + k])) != T::ptr) return false;
+            if (fn_.extra[at + 2 + k] >= fn_.values.size() || type_of(ValueId(fn_.extra[at + 2 + k])) != T::ptr)
+              return false;
           at += 2 + fn_.extra[at + 1];
         }
         return true;
@@ -233,14 +249,16 @@ class FunctionVerifier {
     if (!legal_) {
       const Type& f = type(fn_.type);
       if (f.field_count != b.param_count)
-        report("the entry block has " + std::to_string(b.param_count) + " parameters, the function's type " + std::to_string(f.field_count));
+        report("the entry block has " + std::to_string(b.param_count) + " parameters, the function's type " +
+               std::to_string(f.field_count));
       else
         for (uint32_t p = 0; p < b.param_count; p++)
           if (type_of(ValueId(b.first_param + p)) != types_.member(f, p))
-            report("parameter " + std::to_string(p) + " has type " + name(type_of(ValueId(b.first_param + p))) + ", in the function's type it is " +
-                   name(types_.member(f, p)));
+            report("parameter " + std::to_string(p) + " has type " + name(type_of(ValueId(b.first_param + p))) +
+                   ", in the function's type it is " + name(types_.member(f, p)));
     }
-    if (!fn_.param_attrs.empty() && fn_.param_attrs.size() < b.param_count) report("attributes are missing for some parameters");
+    if (!fn_.param_attrs.empty() && fn_.param_attrs.size() < b.param_count)
+      report("attributes are missing for some parameters");
     block_ = ~0u;
   }
 
@@ -262,7 +280,9 @@ class FunctionVerifier {
   bool same(ValueId v, TypeId t, const char* what) {
     return want(type_of(v) == t, std::string(what) + " has type " + name(type_of(v)) + ", expected " + name(t), v);
   }
-  bool result_is(const Inst& i, TypeId t) { return want(i.type == t, "the result has type " + name(i.type) + ", expected " + name(t)); }
+  bool result_is(const Inst& i, TypeId t) {
+    return want(i.type == t, "the result has type " + name(i.type) + ", expected " + name(t));
+  }
   bool pointer(ValueId v, const char* what) { return same(v, T::ptr, what); }
 
   void edge(uint32_t e) {
@@ -271,11 +291,14 @@ class FunctionVerifier {
     auto where = [&] { return names_.block(x.target.value); };
     if (x.target.value == 0) return bad("an edge to the entry block");
     if (x.arg_count != target.param_count)
-      return bad(where() + " takes " + std::to_string(target.param_count) + " arguments, here are " + std::to_string(x.arg_count));
+      return bad(where() + " takes " + std::to_string(target.param_count) + " arguments, here are " +
+                 std::to_string(x.arg_count));
     for (uint32_t k = 0; k < x.arg_count; k++) {
       TypeId have = type_of(ValueId(fn_.extra[x.args + k])), expected = type_of(ValueId(target.first_param + k));
       if (have != expected)
-        bad("argument " + std::to_string(k) + " of " + where() + " has type " + name(have) + ", expected " + name(expected), ValueId(fn_.extra[x.args + k]));
+        bad("argument " + std::to_string(k) + " of " + where() + " has type " + name(have) + ", expected " +
+                name(expected),
+            ValueId(fn_.extra[x.args + k]));
     }
   }
 
@@ -287,16 +310,19 @@ class FunctionVerifier {
       return;
     }
     const Type& f = type(s.function_type);
-    if (!want(f.kind == TypeKind::Function, "the called type " + name(s.function_type) + " is no function type")) return;
+    if (!want(f.kind == TypeKind::Function, "the called type " + name(s.function_type) + " is no function type"))
+      return;
     if (legal_) return;  // leaves
     result_is(i, f.element);
     if (s.arg_count < f.field_count || (s.arg_count > f.field_count && !f.vararg))
-      return bad("the function takes " + std::to_string(f.field_count) + " arguments, here are " + std::to_string(s.arg_count));
+      return bad("the function takes " + std::to_string(f.field_count) + " arguments, here are " +
+                 std::to_string(s.arg_count));
     for (uint32_t k = 0; k < s.arg_count; k++) {
       const ValueId argument(fn_.extra[s.args + k]);
       TypeId have = type_of(argument);
       if (k < f.field_count && have != types_.member(f, k))
-        bad("argument " + std::to_string(k) + " has type " + name(have) + ", expected " + name(types_.member(f, k)), argument);
+        bad("argument " + std::to_string(k) + " has type " + name(have) + ", expected " + name(types_.member(f, k)),
+            argument);
       else if (!first_class(have))
         bad("argument " + std::to_string(k) + " has type " + name(have), argument);
     }
@@ -325,13 +351,16 @@ class FunctionVerifier {
     TypeId from = type_of(i.va()), to = i.type;
     const std::string text = name(from) + " to " + name(to);
     if (i.op == Op::bitcast) {
-      want(!aggregate(from) && !aggregate(to) && first_class(to) && bits(from) == bits(to) && bits(from), "from " + text);
+      want(!aggregate(from) && !aggregate(to) && first_class(to) && bits(from) == bits(to) && bits(from),
+           "from " + text);
       return;
     }
     if (!want(lanes(from) == lanes(to), "from " + text + ": different numbers of lanes")) return;
     TypeId a = scalar(from), b = scalar(to);
     uint32_t fa = type(a).bits, fb = type(b).bits;
-    auto rank = [&](TypeId t) { return t == T::f16 || t == T::bf16 ? 1 : t == T::f32 ? 2 : t == T::f64 ? 3 : t == T::f80 ? 4 : 5; };
+    auto rank = [&](TypeId t) {
+      return t == T::f16 || t == T::bf16 ? 1 : t == T::f32 ? 2 : t == T::f64 ? 3 : t == T::f80 ? 4 : 5;
+    };
     bool ok = false;
     switch (i.op) {
       case Op::trunc: ok = is_int(a) && is_int(b) && fa > fb; break;
@@ -393,7 +422,8 @@ class FunctionVerifier {
         if (!want(ok, "cannot compare " + name(t))) return;
         want(i.aux < (i.op == Op::icmp ? 10 : 16), "an unknown predicate");
         same(i.vb(), t, "the second operand");
-        want(scalar(i.type) == T::i1 && lanes(i.type) == lanes(t), "the result has type " + name(i.type) + " for operands of type " + name(t));
+        want(scalar(i.type) == T::i1 && lanes(i.type) == lanes(t),
+             "the result has type " + name(i.type) + " for operands of type " + name(t));
         return;
       }
       case Op::select: {
@@ -404,14 +434,15 @@ class FunctionVerifier {
         want(first_class(i.type), "a value of type " + name(i.type));
         return;
       }
-      case Op::trunc: case Op::zext: case Op::sext: case Op::fptoui: case Op::fptosi: case Op::fptoui_sat: case Op::fptosi_sat:
-      case Op::uitofp: case Op::sitofp: case Op::fptrunc: case Op::fpext: case Op::ptrtoint: case Op::inttoptr: case Op::bitcast:
-        return conversion(i);
+      case Op::trunc: case Op::zext: case Op::sext: case Op::fptoui: case Op::fptosi: case Op::fptoui_sat:
+      case Op::fptosi_sat: case Op::uitofp: case Op::sitofp: case Op::fptrunc: case Op::fpext: case Op::ptrtoint:
+      case Op::inttoptr: case Op::bitcast: return conversion(i);
       case Op::simd1: case Op::simd2: {
         if (!want(fn_.flags & function_flags::legal, "is for legal code, which is not written")) return;
         if (!want(unsigned(simd_op(i.aux)) < simd_op_count, "an unknown operation")) return;
         const SimdOp op = simd_op(i.aux);
-        const bool two = info(op).operands == SimdOpInfo::b || info(op).operands == SimdOpInfo::bc || op == SimdOp::insert_16;
+        const bool two =
+            info(op).operands == SimdOpInfo::b || info(op).operands == SimdOpInfo::bc || op == SimdOp::insert_16;
         want(two == (i.op == Op::simd2), "the wrong number of operands");
         same(i.va(), simd_operand(op), "the operand");
         if (i.op == Op::simd2) same(i.vb(), op == SimdOp::insert_16 ? T::i32 : T::v128, "the second operand");
@@ -419,18 +450,27 @@ class FunctionVerifier {
         return;
       }
       case Op::slot_addr: result_is(i, T::ptr); return;
-      case Op::alloca: want(type(type_of(i.va())).kind == TypeKind::Int, "the size has type " + name(type_of(i.va()))); result_is(i, T::ptr); return;
-      case Op::stack_save: case Op::thread_pointer: case Op::return_address: case Op::frame_address: result_is(i, T::ptr); return;
+      case Op::alloca:
+        want(type(type_of(i.va())).kind == TypeKind::Int, "the size has type " + name(type_of(i.va())));
+        result_is(i, T::ptr);
+        return;
+      case Op::stack_save: case Op::thread_pointer: case Op::return_address:
+      case Op::frame_address: result_is(i, T::ptr); return;
       case Op::read_cycle_counter: result_is(i, T::i64); return;
-      case Op::stack_restore: case Op::prefetch: case Op::va_start: case Op::va_end: case Op::eh_sjlj_longjmp: pointer(i.va(), "the operand"); return;
+      case Op::stack_restore: case Op::prefetch: case Op::va_start: case Op::va_end:
+      case Op::eh_sjlj_longjmp: pointer(i.va(), "the operand"); return;
       case Op::eh_sjlj_setjmp: case Op::eh_typeid: pointer(i.va(), "the operand"); result_is(i, T::i32); return;
       case Op::va_copy: pointer(i.va(), "the destination"); pointer(i.vb(), "the source"); return;
-      case Op::va_arg: pointer(i.va(), "the list"); want(first_class(i.type), "a value of type " + name(i.type)); return;
+      case Op::va_arg:
+        pointer(i.va(), "the list");
+        want(first_class(i.type), "a value of type " + name(i.type));
+        return;
       case Op::load: case Op::store: {
         pointer(i.va(), "the address");
         TypeId t = i.op == Op::load ? i.type : type_of(i.vb());
         want(first_class(t), "a value of type " + name(t));
-        if (MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic) want(!aggregate(t), "an atomic access to " + name(t));
+        if (MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic)
+          want(!aggregate(t), "an atomic access to " + name(t));
         return;
       }
       case Op::ptr_add: {
@@ -455,7 +495,9 @@ class FunctionVerifier {
         RmwOp op = MemoryFlags::rmw(i.aux);
         bool floating = op >= RmwOp::fadd && op <= RmwOp::fmin;
         TypeKind k = type(t).kind;
-        bool ok = floating ? is_float(t) && !lanes(t) : k == TypeKind::Int || (op == RmwOp::xchg && (k == TypeKind::Ptr || (is_float(t) && !lanes(t))));
+        bool ok = floating
+                      ? is_float(t) && !lanes(t)
+                      : k == TypeKind::Int || (op == RmwOp::xchg && (k == TypeKind::Ptr || (is_float(t) && !lanes(t))));
         want(ok && op <= RmwOp::udec_wrap, "this operation on " + name(t));
         want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, "an ordering is missing");
         result_is(i, t);
@@ -521,7 +563,8 @@ class FunctionVerifier {
       }
       case Op::reduce_fmin: case Op::reduce_fmax: {
         TypeId t = type_of(i.va());
-        if (want(lanes(t) && is_float(t), "takes a vector of floating point, not " + name(t))) result_is(i, type(t).element);
+        if (want(lanes(t) && is_float(t), "takes a vector of floating point, not " + name(t)))
+          result_is(i, type(t).element);
         return;
       }
       case Op::reduce_fadd: case Op::reduce_fmul: {
@@ -535,13 +578,15 @@ class FunctionVerifier {
       case Op::invoke: {
         call(i);
         const Block& pad = fn_.blocks[fn_.edges[i.c].target.value];
-        if (pad.inst_count && fn_.insts[pad.first_inst].op != Op::landing_pad) bad("the unwind block does not begin with a landing pad");
+        if (pad.inst_count && fn_.insts[pad.first_inst].op != Op::landing_pad)
+          bad("the unwind block does not begin with a landing pad");
         return;
       }
       case Op::landing_pad: {
         if (inst_ != fn_.blocks[block_].first_inst) bad("is not the first instruction of its block");
         const Type& s = type(i.type);
-        want(s.kind == TypeKind::Struct && s.field_count == 2 && types_.member(s, 0) == T::ptr && types_.member(s, 1) == T::i32,
+        want(s.kind == TypeKind::Struct && s.field_count == 2 && types_.member(s, 0) == T::ptr &&
+                 types_.member(s, 1) == T::i32,
              "the result has type " + name(i.type) + ", expected {ptr, i32}");
         return;
       }
@@ -572,8 +617,12 @@ class FunctionVerifier {
         }
         return;
       }
-      case Op::resume: want(type(type_of(i.va())).kind == TypeKind::Struct, "takes a landing pad's value, not " + name(type_of(i.va()))); return;
-      case Op::br: case Op::trap: case Op::unreachable: case Op::debug_trap: case Op::lifetime_start: case Op::lifetime_end: return;
+      case Op::resume:
+        want(type(type_of(i.va())).kind == TypeKind::Struct,
+             "takes a landing pad's value, not " + name(type_of(i.va())));
+        return;
+      case Op::br: case Op::trap: case Op::unreachable: case Op::debug_trap: case Op::lifetime_start:
+      case Op::lifetime_end: return;
       default: arithmetic(i);
     }
   }
@@ -598,7 +647,8 @@ class FunctionVerifier {
       }
     auto known = [&](uint32_t home, uint32_t b) { return flow.reachable(home) && flow.dominates(home, b); };
     std::vector<uint32_t> block_of(fn_.insts.size());
-    std::vector<uint8_t> owns_edge;  // by instruction: an invoke whose result is known behind its normal edge (1) or on it alone (2)
+    std::vector<uint8_t>
+        owns_edge;  // by instruction: an invoke whose result is known behind its normal edge (1) or on it alone (2)
     for (uint32_t b = 0; b < n; b++)
       for (uint32_t k = 0; k < fn_.blocks[b].inst_count; k++) block_of[fn_.blocks[b].first_inst + k] = b;
     for (uint32_t b : flow.rpo) {
@@ -633,7 +683,8 @@ class FunctionVerifier {
           if (s.callee.valid()) check(s.callee, false);
           for (uint32_t a = 0; a < s.arg_count; a++) check(ValueId(fn_.extra[s.args + a]), false);
           for (uint32_t e : {i.b, i.c})
-            for (uint32_t a = 0; a < fn_.edges[e].arg_count; a++) check(ValueId(fn_.extra[fn_.edges[e].args + a]), e == i.b);
+            for (uint32_t a = 0; a < fn_.edges[e].arg_count; a++)
+              check(ValueId(fn_.extra[fn_.edges[e].args + a]), e == i.b);
         } else {
           for_each_operand(fn_, i, [&](const ValueId v) { check(v, false); });
         }
@@ -663,7 +714,9 @@ void verify_function(const Module& module, const Function& fn, std::vector<Probl
 }
 
 void verify_symbols(const Module& m, std::vector<Problem>& problems) {
-  auto report = [&](uint32_t symbol, std::string message) { problems.push_back({SymbolIndex(symbol), ~0u, ~0u, std::move(message)}); };
+  auto report = [&](uint32_t symbol, std::string message) {
+    problems.push_back({SymbolIndex(symbol), ~0u, ~0u, std::move(message)});
+  };
   auto string_ok = [&](StringRef r) { return uint64_t(r.offset) + r.size <= m.strings.size(); };
   for (const Comdat& c : m.comdats)
     if (!string_ok(c.name)) problems.push_back({SymbolIndex{}, ~0u, ~0u, "a comdat without a name"});
@@ -709,7 +762,8 @@ void verify_symbols(const Module& m, std::vector<Problem>& problems) {
     if (!s.defined && s.linkage == Linkage::internal) report(k, "an internal symbol that is not defined");
     if (s.kind == SymbolKind::function) {
       if (m.types[s.type].kind != TypeKind::Function) report(k, "the function has type " + type_name(m.types, s.type));
-      if (s.defined && (!s.function.valid() || s.function.value >= m.functions.size() || m.functions[s.function.value].symbol.value != k))
+      if (s.defined && (!s.function.valid() || s.function.value >= m.functions.size() ||
+                        m.functions[s.function.value].symbol.value != k))
         report(k, "the function has no body");
       if (s.tls != TlsModel::none) report(k, "a thread-local function");
     } else if (s.kind == SymbolKind::data) {
@@ -727,7 +781,8 @@ void verify_symbols(const Module& m, std::vector<Problem>& problems) {
         const DataReloc& x = m.data_relocs[s.relocs + r];
         std::string where = "the address at offset " + std::to_string(x.offset);
         if (x.size != 4 && x.size != 8) report(k, where + " has " + std::to_string(x.size) + " bytes");
-        else if (x.offset < at || x.offset > s.size || x.size > s.size - x.offset) report(k, where + " lies outside of the data or on another");
+        else if (x.offset < at || x.offset > s.size || x.size > s.size - x.offset)
+          report(k, where + " lies outside of the data or on another");
         at = x.offset + x.size;
         const bool of_block = x.kind == DataRelocKind::block_address || x.kind == DataRelocKind::block_difference;
         SymbolIndex target = of_block ? x.function : x.symbol;
@@ -743,8 +798,10 @@ void verify_symbols(const Module& m, std::vector<Problem>& problems) {
     }
   }
   for (const InitEntry& i : m.inits)
-    if (!i.function.valid() || i.function.value >= m.symbols.size()) problems.push_back({SymbolIndex{}, ~0u, ~0u, "a constructor that does not exist"});
-    else if (m.symbols[i.function.value].kind == SymbolKind::data) report(i.function.value, "a constructor that is no function");
+    if (!i.function.valid() || i.function.value >= m.symbols.size())
+      problems.push_back({SymbolIndex{}, ~0u, ~0u, "a constructor that does not exist"});
+    else if (m.symbols[i.function.value].kind == SymbolKind::data)
+      report(i.function.value, "a constructor that is no function");
 }
 
 void verify_module(const Module& m, std::vector<Problem>& problems) {

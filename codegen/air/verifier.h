@@ -1,7 +1,8 @@
 // Checks that a module obeys the rules of air.h and opcodes.def, before code generation relies on them.
 //
-// All problems are reported, each with its place; what is wrong in one instruction neither makes others wrong nor hides what
-// is wrong with them. A function that passes may be handed to legalisation and the interpreter without further checks of indices.
+// All problems are reported, each with its place; what is wrong in one instruction neither makes others wrong nor hides
+// what is wrong with them. A function that passes may be handed to legalisation and the interpreter without further
+// checks of indices.
 #pragma once
 
 #include <string>

@@ -1,8 +1,8 @@
 // Attribute lists, read once a module into what they mean to code generation, by the rows of requests.h.
 //
-// A list is read without knowing who uses it: a function's definition, a declaration or a call. Hence flags are kept for both
-// uses, and what is refused is only noted, for the body that meets it to fail with. Symbols that attributes name (a function
-// that probes the stack) join the module's, because bodies may not add any.
+// A list is read without knowing who uses it: a function's definition, a declaration or a call. Hence flags are kept
+// for both uses, and what is refused is only noted, for the body that meets it to fail with. Symbols that attributes
+// name (a function that probes the stack) join the module's, because bodies may not add any.
 #include <algorithm>
 #include <bit>
 #include <charconv>
@@ -17,23 +17,34 @@ namespace lode::codegen {
 namespace {
 
 constexpr std::pair<std::string_view, air::ZeroRegisters> zero_register_words[] = {
-    {"skip", air::ZeroRegisters::none}, {"used-gpr-arg", air::ZeroRegisters::used_gpr_arg}, {"used-gpr", air::ZeroRegisters::used_gpr},
-    {"used-arg", air::ZeroRegisters::used_arg}, {"used", air::ZeroRegisters::used}, {"all-gpr-arg", air::ZeroRegisters::all_gpr_arg},
-    {"all-gpr", air::ZeroRegisters::all_gpr}, {"all-arg", air::ZeroRegisters::all_arg}, {"all", air::ZeroRegisters::all}};
+    {"skip", air::ZeroRegisters::none},
+    {"used-gpr-arg", air::ZeroRegisters::used_gpr_arg},
+    {"used-gpr", air::ZeroRegisters::used_gpr},
+    {"used-arg", air::ZeroRegisters::used_arg},
+    {"used", air::ZeroRegisters::used},
+    {"all-gpr-arg", air::ZeroRegisters::all_gpr_arg},
+    {"all-gpr", air::ZeroRegisters::all_gpr},
+    {"all-arg", air::ZeroRegisters::all_arg},
+    {"all", air::ZeroRegisters::all}};
 
-// What functions call when they are entered or left: these take the function's address and the place it returns to, those nothing.
+// What functions call when they are entered or left: these take the function's address and the place it returns to,
+// those nothing.
 constexpr std::string_view profilers[] = {"__cyg_profile_func_enter", "__cyg_profile_func_exit"};
-constexpr std::string_view plain_profilers[] = {"mcount", ".mcount", "\01_mcount", "\01mcount", "__mcount", "_mcount", "__cyg_profile_func_enter_bare"};
+constexpr std::string_view plain_profilers[] = {
+    "mcount", ".mcount", "\01_mcount", "\01mcount", "__mcount", "_mcount", "__cyg_profile_func_enter_bare"};
 
 }  // namespace
 
-bool takes_profile_arguments(std::string_view name) { return std::find(std::begin(profilers), std::end(profilers), name) != std::end(profilers); }
+bool takes_profile_arguments(std::string_view name) {
+  return std::find(std::begin(profilers), std::end(profilers), name) != std::end(profilers);
+}
 
 namespace {
 
 class ListReader {
  public:
-  ListReader(ImportState& s, AttributeSummary& out, std::vector<std::string>& unknown) : s_(s), out_(out), unknown_(unknown) {}
+  ListReader(ImportState& s, AttributeSummary& out, std::vector<std::string>& unknown)
+      : s_(s), out_(out), unknown_(unknown) {}
 
   void function(std::span<const bc::Attribute> attrs) {
     air::TargetAttributes target;
@@ -42,7 +53,9 @@ class ListReader {
       const AttributeRow* row = text ? find_string_attribute(a.key) : find_enum_attribute(a.kind, position::function);
       if (!row) {
         if (text) unknown_.push_back(std::string(a.key));
-        else refuse("attribute number " + std::to_string(a.kind) + ", of a newer LLVM, is not known", position::function | position::call);
+        else
+          refuse("attribute number " + std::to_string(a.kind) + ", of a newer LLVM, is not known",
+                 position::function | position::call);
         continue;
       }
       if (a.key == "target-cpu") target.processor = a.text;
@@ -51,7 +64,8 @@ class ListReader {
     }
     features(target.features);
     auto& list = s_.air.processors;
-    if (target != air::TargetAttributes{} && std::find(list.begin(), list.end(), target) == list.end()) list.push_back(std::move(target));
+    if (target != air::TargetAttributes{} && std::find(list.begin(), list.end(), target) == list.end())
+      list.push_back(std::move(target));
   }
 
   void value(uint32_t index, std::span<const bc::Attribute> attrs) {
@@ -65,7 +79,8 @@ class ListReader {
       const AttributeRow* row = find_enum_attribute(a.kind, place);
       // A range of values is a promise, whoever makes it.
       if (!row && a.form != bc::Attribute::Range)
-        refuse("attribute number " + std::to_string(a.kind) + ", of a newer LLVM, is not known", position::function | position::call);
+        refuse("attribute number " + std::to_string(a.kind) + ", of a newer LLVM, is not known",
+               position::function | position::call);
       if (!row) continue;
       if (row->treatment(s_.wasm) == Treatment::refused) refuse_row(*row, position::function | position::call);
       p.bits |= row->param_bits;
@@ -90,11 +105,14 @@ class ListReader {
     refuse("attribute '" + std::string(row.name) + "' is not supported (" + std::string(row.why) + ")", positions);
   }
   void refuse_text(const AttributeRow& row, const bc::Attribute& a) {
-    refuse("attribute '" + std::string(row.name) + "' with the value '" + std::string(a.text) + "' is not supported", row.positions);
+    refuse("attribute '" + std::string(row.name) + "' with the value '" + std::string(a.text) + "' is not supported",
+           row.positions);
   }
 
   void pointee(const bc::Attribute& a, air::ParamAttr& p) {
-    p.bits |= a.kind == bc::attr_byval ? air::attr::byval : a.kind == bc::attr_sret ? air::attr::sret : air::attr::element;
+    p.bits |= a.kind == bc::attr_byval  ? air::attr::byval
+              : a.kind == bc::attr_sret ? air::attr::sret
+                                        : air::attr::element;
     if (a.form == bc::Attribute::Type && a.value != bc::none && s_.type_ok[a.value]) {
       uint64_t size = s_.air.types.size_of(s_.types[a.value]);
       if (size > 0xffffffff) refuse("argument larger than 4 GiB is not supported", position::function | position::call);
@@ -129,7 +147,9 @@ class ListReader {
       case if_true: refused &= yes; break;
       case xray: refused &= a.text != "xray-never"; break;
       case stack_alignment: refused &= a.value > 16; break;
-      case uwtable: f |= flag::uwtable | (a.form == bc::Attribute::Integer && a.value == 1 ? 0 : flag::async_uwtable); break;
+      case uwtable:
+        f |= flag::uwtable | (a.form == bc::Attribute::Integer && a.value == 1 ? 0 : flag::async_uwtable);
+        break;
       case frame_pointer:
         if (yes || a.text == "all" || a.text == "reserved") f |= flag::frame_pointer;
         else if (a.text == "non-leaf" || a.text == "non-leaf-no-reserve") f |= flag::frame_pointer_non_leaf;
@@ -143,7 +163,8 @@ class ListReader {
       case probe_size: number(row, a, q.probe_size); break;
       case buffer_size: number(row, a, q.protect_buffer_size); break;
       case zero_registers: {
-        auto it = std::find_if(std::begin(zero_register_words), std::end(zero_register_words), [&](auto& w) { return w.first == a.text; });
+        auto it = std::find_if(std::begin(zero_register_words), std::end(zero_register_words),
+                               [&](auto& w) { return w.first == a.text; });
         if (it == std::end(zero_register_words)) refuse_text(row, a);
         else q.zero_registers = it->second;
         break;
@@ -157,7 +178,8 @@ class ListReader {
         break;
       case entry_call: case exit_call:
         (row.action == entry_call ? out_.entry_call : out_.exit_call) = a.text;
-        if (!takes_profile_arguments(a.text) && std::find(std::begin(plain_profilers), std::end(plain_profilers), a.text) == std::end(plain_profilers))
+        if (!takes_profile_arguments(a.text) &&
+            std::find(std::begin(plain_profilers), std::end(plain_profilers), a.text) == std::end(plain_profilers))
           refuse_text(row, a);
         break;
     }
@@ -174,7 +196,8 @@ class ListReader {
         if (row.name != one) continue;
         out_.function_flags |= row.function_flags;
         if (row.x86_64 == Treatment::refused)
-          refuse("target feature '" + std::string(one) + "' is not supported (" + std::string(row.why) + ")", position::function);
+          refuse("target feature '" + std::string(one) + "' is not supported (" + std::string(row.why) + ")",
+                 position::function);
       }
     }
   }
@@ -207,7 +230,8 @@ void summarise_attributes(ImportState& s) {
   }
   std::sort(unknown.begin(), unknown.end());
   unknown.erase(std::unique(unknown.begin(), unknown.end()), unknown.end());
-  for (const std::string& key : unknown) s.air.warnings.push_back("attribute \"" + key + "\" is not known and has no effect");
+  for (const std::string& key : unknown)
+    s.air.warnings.push_back("attribute \"" + key + "\" is not known and has no effect");
 }
 
 Result<void> resolve_attribute_symbols(ImportState& s) {

@@ -1,4 +1,5 @@
-// Control flow of a function: which blocks are kept and in what order, dominators, edges and their arguments, terminators.
+// Control flow of a function: which blocks are kept and in what order, dominators, edges and their arguments,
+// terminators.
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -108,7 +109,8 @@ void FunctionImporter::find_dominators() {
   w_.flow.build(w_.succ_first, w_.succs);
 }
 
-// The index of the edge's source in a phi of `target`. All phis of a block have the same sources, usually in the same order.
+// The index of the edge's source in a phi of `target`. All phis of a block have the same sources, usually in the same
+// order.
 bool FunctionImporter::source_index(uint32_t target, const bc::Inst& phi, uint32_t& index) {
   auto o = ops(phi);
   const uint32_t n = uint32_t(o.size() / 2);

@@ -1,8 +1,8 @@
-// Data: initialisers flattened to bytes and relocations, aliases and ifuncs, and the arrays by which a module talks to the
-// linker (llvm.used, llvm.compiler.used, llvm.global_ctors, llvm.global_dtors).
+// Data: initialisers flattened to bytes and relocations, aliases and ifuncs, and the arrays by which a module talks to
+// the linker (llvm.used, llvm.compiler.used, llvm.global_ctors, llvm.global_dtors).
 //
-// Only the part of an initialiser up to its last non-zero byte or relocation is stored; the rest is zero by definition, so
-// that a large zeroed array costs nothing. The number of bytes that a file may ask for is bounded by its own size.
+// Only the part of an initialiser up to its last non-zero byte or relocation is stored; the rest is zero by definition,
+// so that a large zeroed array costs nothing. The number of bytes that a file may ask for is bounded by its own size.
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -187,7 +187,8 @@ bool DataImporter::write(uint32_t value, air::TypeId type, uint64_t at) {
     return bytes(at, &f.bits, std::min<uint64_t>(types.store_size_of(type), 8));
   }
   if (f.kind == Folded::No) return fail("initialiser that cannot be computed when linking");
-  if (t.kind != air::TypeKind::Ptr && t.kind != air::TypeKind::Int) return fail("address in something that is no integer");
+  if (t.kind != air::TypeKind::Ptr && t.kind != air::TypeKind::Int)
+    return fail("address in something that is no integer");
   return relocate(f, at, types.store_size_of(type));
 }
 

@@ -1,5 +1,6 @@
-// Source files of debug locations. Module::files has to be complete before bodies are read, and a file may be named in one
-// function's metadata only; so a module with debug information has the metadata at the head of each body walked here once.
+// Source files of debug locations. Module::files has to be complete before bodies are read, and a file may be named in
+// one function's metadata only; so a module with debug information has the metadata at the head of each body walked
+// here once.
 #include "codegen/import/state.h"
 
 namespace lode::codegen {
@@ -29,7 +30,8 @@ Result<void> import_scopes(ImportState& s) {
   auto add = [&](const bc::DebugScopes& scopes) {
     for (uint32_t i = 0; i < scopes.nodes.size(); i++) {
       if (scopes.nodes[i].kind != bc::DebugScopes::Node::File) continue;
-      auto [it, fresh] = s.file_numbers.try_emplace(path_of(scopes.file(scopes.first + i)), uint32_t(s.air.files.size()));
+      auto [it, fresh] =
+          s.file_numbers.try_emplace(path_of(scopes.file(scopes.first + i)), uint32_t(s.air.files.size()));
       if (fresh) s.air.files.push_back(it->first);
     }
   };

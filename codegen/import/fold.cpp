@@ -1,6 +1,6 @@
-// Constant expressions that a linker can express: an integer, a symbol plus an offset, the difference of two addresses, a
-// block of a function. Walks are bounded in depth and in steps, because a hostile file can make constants cyclic or a graph
-// whose tree is exponentially large.
+// Constant expressions that a linker can express: an integer, a symbol plus an offset, the difference of two addresses,
+// a block of a function. Walks are bounded in depth and in steps, because a hostile file can make constants cyclic or a
+// graph whose tree is exponentially large.
 #include "base/bytes.h"
 #include "codegen/import/state.h"
 
@@ -122,7 +122,8 @@ Folded Folder::fold(uint32_t value, int depth) {
       auto op = bc::BinaryOp(k->op);
       if (op == bc::BinaryOp::Add && a.kind == Folded::Int) std::swap(a, b);
       if (a.kind != Folded::Int) {
-        if (op == bc::BinaryOp::Add && b.kind == Folded::Int && (a.kind == Folded::Address || a.kind == Folded::Difference)) {
+        if (op == bc::BinaryOp::Add && b.kind == Folded::Int &&
+            (a.kind == Folded::Address || a.kind == Folded::Difference)) {
           a.bits += uint64_t(sign_extend(b.bits, unsigned(width)));
           return a;
         }

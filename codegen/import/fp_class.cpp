@@ -1,7 +1,9 @@
-// llvm.is.fpclass: whether a floating-point number is of one of the classes of a mask (LLVM Language Reference, "llvm.is.fpclass").
+// llvm.is.fpclass: whether a floating-point number is of one of the classes of a mask (LLVM Language Reference,
+// "llvm.is.fpclass").
 //
-// Bits of the mask, from 0: signalling and quiet NaN, negative infinity, normal, subnormal, zero, then positive zero, subnormal,
-// normal, infinity. They are told apart by their encoding as integers, so nothing is raised. Vectors go lane by lane.
+// Bits of the mask, from 0: signalling and quiet NaN, negative infinity, normal, subnormal, zero, then positive zero,
+// subnormal, normal, infinity. They are told apart by their encoding as integers, so nothing is raised. Vectors go lane
+// by lane.
 
 #include "codegen/import/function_import.h"
 
@@ -46,7 +48,9 @@ FunctionImporter::V FunctionImporter::fp_class(V value, uint32_t mask) {
   const uint64_t normal = uint64_t{1} << f.fraction;
   const uint64_t infinity = (sign - 1) & ~(normal - 1);
   auto number = [&](uint64_t n) { return int_constant(f.type, n).value; };
-  auto test = [&](air::IntPredicate p, V a, uint64_t n) { return emit(O::icmp, types_.i1, a.value, number(n), ~0u, uint16_t(p)); };
+  auto test = [&](air::IntPredicate p, V a, uint64_t n) {
+    return emit(O::icmp, types_.i1, a.value, number(n), ~0u, uint16_t(p));
+  };
   V bits = emit(O::bitcast, f.type, value.value);
   V magnitude = emit(O::and_, f.type, bits.value, number(sign - 1));
   V negative, any;
@@ -68,7 +72,8 @@ FunctionImporter::V FunctionImporter::fp_class(V value, uint32_t mask) {
   } else if (mask & 1) {
     V nan = test(air::IntPredicate::ugt, magnitude, infinity);
     V quiet = test(air::IntPredicate::uge, magnitude, infinity | normal >> 1);
-    add(emit(O::and_, types_.i1, nan.value, emit(O::xor_, types_.i1, quiet.value, int_constant(types_.i1, 1).value).value));
+    add(emit(O::and_, types_.i1, nan.value,
+             emit(O::xor_, types_.i1, quiet.value, int_constant(types_.i1, 1).value).value));
   } else if (mask & 2) {
     add(test(air::IntPredicate::uge, magnitude, infinity | normal >> 1));
   }
@@ -85,8 +90,8 @@ FunctionImporter::V FunctionImporter::fp_class(V value, uint32_t mask) {
   return any.valid() ? any : int_constant(types_.i1, 0);
 }
 
-// The significand's top bit is explicit: clear under any exponent but 0 it makes an encoding that processors since the 80387
-// do not support; like LLVM we count these as NaNs (and, so that each NaN is of one kind, as quiet ones).
+// The significand's top bit is explicit: clear under any exponent but 0 it makes an encoding that processors since the
+// 80387 do not support; like LLVM we count these as NaNs (and, so that each NaN is of one kind, as quiet ones).
 FunctionImporter::V FunctionImporter::f80_class(V value, uint32_t mask) {
   f_.slots.push_back({16, 4});
   V slot = emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1));
@@ -118,7 +123,8 @@ FunctionImporter::V FunctionImporter::f80_class(V value, uint32_t mask) {
   };
   if (mask & 3) {
     V special = test(P::eq, exponent, 0x7fff);
-    V signalling = both(special, both(test(P::ugt, significand, leading), test(P::ult, significand, leading | quiet_bit)));
+    V signalling =
+        both(special, both(test(P::ugt, significand, leading), test(P::ult, significand, leading | quiet_bit)));
     V unsupported = both(test(P::ne, exponent, 0), test(P::ult, significand, leading));
     V nan = either(unsupported, both(special, test(P::ne, significand, leading)));
     add((mask & 3) == 3 ? nan : mask & 1 ? signalling : both(nan, opposite(signalling)));

@@ -60,15 +60,19 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
     bool wide = i.type != bc::none && s_.type_ok[i.type] && has_wide_vector(s_.types[i.type]);
     for (uint32_t a : args) {
       const uint32_t t = b_.type_of(m_, a);
-      wide |= t < s_.types.size() && s_.type_ok[t] && m_.types[t].kind != bc::TypeKind::Metadata && has_wide_vector(s_.types[t]);
+      wide |= t < s_.types.size() && s_.type_ok[t] && m_.types[t].kind != bc::TypeKind::Metadata &&
+              has_wide_vector(s_.types[t]);
     }
-    const bool own = callee < m_.globals.size() && m_.globals[callee].kind == bc::Global::Function &&
-                     (m_.globals[callee].linkage == bc::Linkage::Internal || m_.globals[callee].linkage == bc::Linkage::Private);
-    if (wide && !own) return fail("call that passes AVX vectors to a function which is not local to this module is not supported");
+    const bool own =
+        callee < m_.globals.size() && m_.globals[callee].kind == bc::Global::Function &&
+        (m_.globals[callee].linkage == bc::Linkage::Internal || m_.globals[callee].linkage == bc::Linkage::Private);
+    if (wide && !own)
+      return fail("call that passes AVX vectors to a function which is not local to this module is not supported");
   }
   const size_t base = w_.words.size();
   for (uint32_t n = 0; n < args.size(); n++) {
-    if (n < params.size() && (m_.types[params[n]].kind == bc::TypeKind::Metadata || m_.types[params[n]].kind == bc::TypeKind::Label))
+    if (n < params.size() &&
+        (m_.types[params[n]].kind == bc::TypeKind::Metadata || m_.types[params[n]].kind == bc::TypeKind::Label))
       return fail("argument of a type that is not supported");
     V v = use(args[n]);
     if (!v.valid()) return false;
@@ -89,7 +93,8 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
       out.attrs = uint32_t(f_.param_attrs.size());
       f_.param_attrs.resize(out.attrs + args.size());
       for (uint32_t e = a.first; e < a.first + a.count; e++)
-        if (s_.param_entries[e].param < args.size()) f_.param_attrs[out.attrs + s_.param_entries[e].param] = s_.param_entries[e].attr;
+        if (s_.param_entries[e].param < args.size())
+          f_.param_attrs[out.attrs + s_.param_entries[e].param] = s_.param_entries[e].attr;
     }
   }
   if (i.op == bc::Op::Call) {
@@ -157,8 +162,9 @@ bool FunctionImporter::call(const bc::Inst& i) {
   return true;
 }
 
-// asm goto. The statement is an ordinary one with one more output, a word in memory that tells where to go on: behind the text comes
-// code that stores 0 for falling through and k for the k-th label, and a switch on the word follows. Outputs thus hold on all ways.
+// asm goto. The statement is an ordinary one with one more output, a word in memory that tells where to go on: behind
+// the text comes code that stores 0 for falling through and k for the k-th label, and a switch on the word follows.
+// Outputs thus hold on all ways.
 bool FunctionImporter::call_branch(const bc::Inst& i) {
   auto o = ops(i);
   const uint32_t count = o[3], n = o[5];
@@ -168,7 +174,8 @@ bool FunctionImporter::call_branch(const bc::Inst& i) {
   if (!call_site(i, o[0], o[1], o[2], o.subspan(6 + n, count), o.subspan(6 + n + count), site)) return false;
   if (f_.calls[site].inline_asm == ~0u) return fail("callbr of something else than inline assembly is not supported");
   air::InlineAsm& a = f_.inline_asms[f_.calls[site].inline_asm];
-  std::string text = f_.strings.substr(a.text, a.text_len), constraints = f_.strings.substr(a.constraints, a.constraints_len);
+  std::string text = f_.strings.substr(a.text, a.text_len),
+              constraints = f_.strings.substr(a.constraints, a.constraints_len);
   // Operands are numbered in the order of the constraints; clobbers come last.
   std::vector<uint32_t> labels;
   uint32_t operands = 0;
@@ -214,7 +221,8 @@ bool FunctionImporter::call_branch(const bc::Inst& i) {
   c.arg_count++;
   V v = emit(O::call, type, site);
   if (v.valid()) set(i, v);
-  V which = emit(O::load, types_.i32, place.value, ~0u, ~0u, air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
+  V which = emit(O::load, types_.i32, place.value, ~0u, ~0u,
+                 air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
   uint32_t normal;
   if (!edge(o[4], normal)) return false;
   const size_t base = w_.words.size();
@@ -262,7 +270,8 @@ bool FunctionImporter::landing_pad(const bc::Inst& i) {
       continue;
     }
     if (!pool || m_.types[c->type].kind != bc::TypeKind::Array) return fail("filter that is not an array");
-    if (c->kind != bc::ConstKind::Aggregate && !(m_.types[c->type].count == 0)) return fail("filter that is not an array");
+    if (c->kind != bc::ConstKind::Aggregate && !(m_.types[c->type].count == 0))
+      return fail("filter that is not an array");
     if (c->kind != bc::ConstKind::Aggregate) {
       clauses.push_back(0);
       continue;
@@ -283,7 +292,8 @@ bool FunctionImporter::landing_pad(const bc::Inst& i) {
   return true;
 }
 
-bool FunctionImporter::library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args) {
+bool FunctionImporter::library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type,
+                                    std::span<const uint32_t> args) {
   T type;
   if (!symbol) return fail("intrinsic on a type that is not supported");
   if (i.type == bc::none) {
@@ -342,11 +352,12 @@ bool FunctionImporter::masked_memory(const bc::Inst& i, IntrinsicKind kind, T ty
   const T t = type_of(data);
   const air::Type& vector = air_type(t);
   const air::Type& masks = air_type(type_of(mask));
-  if (vector.kind != air::TypeKind::Vector || (is_load && type != t) || masks.kind != air::TypeKind::Vector || masks.element != types_.i1 ||
-      masks.count != vector.count || vector.count > 64)
+  if (vector.kind != air::TypeKind::Vector || (is_load && type != t) || masks.kind != air::TypeKind::Vector ||
+      masks.element != types_.i1 || masks.count != vector.count || vector.count > 64)
     return fail("intrinsic of an unexpected type");
   const air::Type& places = air_type(type_of(place));
-  if (pointers ? places.kind != air::TypeKind::Vector || places.element != types_.ptr || places.count != vector.count : type_of(place) != types_.ptr)
+  if (pointers ? places.kind != air::TypeKind::Vector || places.element != types_.ptr || places.count != vector.count
+               : type_of(place) != types_.ptr)
     return fail("intrinsic of an unexpected type");
   const T e = vector.element;
   const uint64_t lanes = vector.count, size = types_.size_of(e);
@@ -358,7 +369,9 @@ bool FunctionImporter::masked_memory(const bc::Inst& i, IntrinsicKind kind, T ty
   for (uint64_t l = 0; l < lanes; l++) {
     V lane = int_constant(types_.i32, l);
     V named = emit(O::extract_element, types_.i1, mask.value, lane.value);
-    V at = pointers ? emit(O::extract_element, types_.ptr, place.value, lane.value) : l ? emit_ptr_add(place, V{}, 0, int64_t(l * size)) : place;
+    V at = pointers ? emit(O::extract_element, types_.ptr, place.value, lane.value)
+           : l      ? emit_ptr_add(place, V{}, 0, int64_t(l * size))
+                    : place;
     at = emit(O::select, types_.ptr, named.value, at.value, nowhere.value);
     V value = emit(O::extract_element, e, data.value, lane.value);
     if (is_load) {
@@ -404,8 +417,8 @@ bool FunctionImporter::assembly(const bc::Inst& i, const Intrinsic& in, T type, 
   return true;
 }
 
-// FLT_ROUNDS as the program set it: bits 10 and 11 of the x87 control word are 0 to nearest, 1 down, 2 up, 3 to zero, where C says
-// 1, 3, 2, 0. fesetround() sets this word and mxcsr alike.
+// FLT_ROUNDS as the program set it: bits 10 and 11 of the x87 control word are 0 to nearest, 1 down, 2 up, 3 to zero,
+// where C says 1, 3, 2, 0. fesetround() sets this word and mxcsr alike.
 FunctionImporter::V FunctionImporter::x87_rounding(const bc::Inst& i) {
   air::InlineAsm a;
   auto add = [&](std::string_view text, uint32_t& at, uint32_t& length) {
@@ -428,7 +441,8 @@ FunctionImporter::V FunctionImporter::x87_rounding(const bc::Inst& i) {
   f_.extra.push_back(slot.value);
   f_.calls.push_back(site);
   emit(O::call, types_.void_type, uint32_t(f_.calls.size() - 1));
-  V word = emit(O::load, types_.i32, slot.value, ~0u, ~0u, air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
+  V word = emit(O::load, types_.i32, slot.value, ~0u, ~0u,
+                air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
   auto number = [&](uint64_t n) { return int_constant(types_.i32, n).value; };
   V twice = emit(O::and_, types_.i32, emit(O::lshr, types_.i32, word.value, number(9)).value, number(6));
   return emit(O::and_, types_.i32, emit(O::lshr, types_.i32, number(0x2d), twice.value).value, number(3));
@@ -453,7 +467,8 @@ bool FunctionImporter::operands_fit(O op, const V* v, T result) {
       return is_float(e) && is_int(scalar_of(result)) && lanes(t) == lanes(result);
     case O::uitofp: case O::sitofp: return is_int(e) && is_float(scalar_of(result)) && lanes(t) == lanes(result);
     case O::fptrunc: case O::fpext: return is_float(e) && is_float(scalar_of(result)) && lanes(t) == lanes(result);
-    case O::reduce_add: case O::reduce_mul: case O::reduce_and: case O::reduce_or: case O::reduce_xor: case O::reduce_smin:
+    case O::reduce_add: case O::reduce_mul: case O::reduce_and: case O::reduce_or: case O::reduce_xor:
+    case O::reduce_smin:
     case O::reduce_smax: case O::reduce_umin: case O::reduce_umax: return lanes(t) && is_int(e) && result == e;
     case O::reduce_fmin: case O::reduce_fmax: return lanes(t) && is_float(e) && result == e;
     case O::reduce_fadd: case O::reduce_fmul:
@@ -468,8 +483,9 @@ bool FunctionImporter::operands_fit(O op, const V* v, T result) {
   }
 }
 
-// Up to LLVM 21 the operands are a size and a pointer, from LLVM 22 on the pointer alone, which is an alloca or poison. Marks of memory
-// that is no stack slot of its own say nothing here; a pointer that may be one of several slots takes all marks' meaning away.
+// Up to LLVM 21 the operands are a size and a pointer, from LLVM 22 on the pointer alone, which is an alloca or poison.
+// Marks of memory that is no stack slot of its own say nothing here; a pointer that may be one of several slots takes
+// all marks' meaning away.
 bool FunctionImporter::lifetime(O op, uint32_t pointer) {
   V v = use(pointer);
   if (!v.valid()) return false;
@@ -525,7 +541,8 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       if (type != types_.i1) return fail("intrinsic of an unexpected type");
       if (in.kind == IntrinsicKind::False && !args.empty()) {
         const bc::Constant* k;
-        if (folder_.pool(args[0], k) && (k->kind == bc::ConstKind::Int || k->kind == bc::ConstKind::Null || k->kind == bc::ConstKind::Float)) {
+        if (folder_.pool(args[0], k) &&
+            (k->kind == bc::ConstKind::Int || k->kind == bc::ConstKind::Null || k->kind == bc::ConstKind::Float)) {
           set(i, int_constant(type, 1));
           return true;
         }
@@ -544,7 +561,8 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       set(i, m_.triple.starts_with("x86_64") ? x87_rounding(i) : int_constant(type, 1));  // wasm knows to nearest alone
       return true;
     case IntrinsicKind::Trap: emit(O::trap, types_.void_type); return true;
-    case IntrinsicKind::Lifetime: return args.empty() ? fail("intrinsic with too few arguments") : lifetime(in.op, args.back());
+    case IntrinsicKind::Lifetime:
+      return args.empty() ? fail("intrinsic with too few arguments") : lifetime(in.op, args.back());
     case IntrinsicKind::Plain: {
       unsigned n = 0;
       switch (air::info(in.op).shape) {
@@ -605,8 +623,8 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       const uint32_t callee = ops(i)[1];
       return library_call(i, s_.libcalls[callee], s_.libcall_types[callee], args);
     }
-    case IntrinsicKind::MaskedLoad: case IntrinsicKind::MaskedStore: case IntrinsicKind::Gather: case IntrinsicKind::Scatter:
-      return masked_memory(i, in.kind, type, args);
+    case IntrinsicKind::MaskedLoad: case IntrinsicKind::MaskedStore: case IntrinsicKind::Gather:
+    case IntrinsicKind::Scatter: return masked_memory(i, in.kind, type, args);
     case IntrinsicKind::FromHalf:
       if (!take(1)) return false;
       if (type_of(v[0]) != types_.i16 || !is_float(type)) return fail("intrinsic of an unexpected type");
@@ -634,7 +652,8 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
       V index = resize_index(v[1]);
       if (!index.valid()) return false;
       V place = emit_ptr_add(v[0], index, 1, 0);
-      V distance = emit(O::load, types_.i32, place.value, ~0u, ~0u, air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
+      V distance = emit(O::load, types_.i32, place.value, ~0u, ~0u,
+                        air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 2));
       set(i, emit_ptr_add(v[0], resize_index(distance), 1, 0));
       return true;
     }
@@ -649,7 +668,8 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
     }
     case IntrinsicKind::ThreeWay: {
       if (!take(2) || !same(2)) return false;
-      if (!is_int(type) || !is_int(type_of(v[0])) || air_type(type).bits < 2) return fail("intrinsic of an unexpected type");
+      if (!is_int(type) || !is_int(type_of(v[0])) || air_type(type).bits < 2)
+        return fail("intrinsic of an unexpected type");
       const bool is_signed = in.op == O::sext;
       auto flag = [&](air::IntPredicate p) {
         V c = emit(O::icmp, types_.i1, v[0].value, v[1].value, ~0u, uint16_t(p));

@@ -14,8 +14,8 @@ namespace {
 constexpr const char* op_names[] = {
     "ret", "br", "br", "switch", "indirectbr", "invoke", "callbr", "resume", "unreachable", "cleanupret", "catchret",
     "catchswitch", "binary operation", "fneg", "cast", "getelementptr", "select", "extractelement", "insertelement",
-    "shufflevector", "compare", "phi", "alloca", "load", "store", "va_arg", "extractvalue", "insertvalue", "call", "fence",
-    "cmpxchg", "atomicrmw", "landingpad", "cleanuppad", "catchpad", "freeze",
+    "shufflevector", "compare", "phi", "alloca", "load", "store", "va_arg", "extractvalue", "insertvalue", "call",
+    "fence", "cmpxchg", "atomicrmw", "landingpad", "cleanuppad", "catchpad", "freeze",
 };
 static_assert(std::size(op_names) == size_t(bc::Op::Freeze) + 1);
 
@@ -26,8 +26,8 @@ bool FunctionImporter::fail(std::string message) {
   error_ = std::move(message);
   if (current_inst_ < b_.insts.size()) {
     const bc::Inst& i = b_.insts[current_inst_];
-    error_ += std::string(" (") + op_names[unsigned(i.op)] + ", instruction " + std::to_string(current_inst_) + " of block " +
-              std::to_string(current_block_);
+    error_ += std::string(" (") + op_names[unsigned(i.op)] + ", instruction " + std::to_string(current_inst_) +
+              " of block " + std::to_string(current_block_);
     if (i.loc != bc::none) error_ += ", line " + std::to_string(b_.locs[i.loc].line);
     error_ += ")";
   }
@@ -38,7 +38,8 @@ Result<void> read_body(const ImportState& s, uint32_t body, FunctionScratch& w) 
   StageClock clock(Stage::read);
   w.body_number = body;
   if (auto r = w.reader.read(body, w.body); !r.ok())
-    return error("function '" + std::string(s.bitcode.globals[s.bitcode.bodies[body].function].name) + "': " + r.error().message);
+    return error("function '" + std::string(s.bitcode.globals[s.bitcode.bodies[body].function].name) +
+                 "': " + r.error().message);
   return {};
 }
 
@@ -64,7 +65,8 @@ bool FunctionImporter::type_id() {
   for (const bc::Body::Attachment& a : b_.attachments) {
     if (a.kind != kcfi_type) continue;
     // A node that only this function has stands in its own block.
-    if (!bc::read_body_scopes(m_, s_.scopes, m_.globals[b_.function].body, w_.scopes).ok()) return fail("damaged metadata");
+    if (!bc::read_body_scopes(m_, s_.scopes, m_.globals[b_.function].body, w_.scopes).ok())
+      return fail("damaged metadata");
     const Node* n = w_.scopes.node(a.node);
     const Node* value = n && n->kind == Node::Single && n->a ? w_.scopes.node(n->a - 1) : nullptr;
     Folded f;
@@ -137,7 +139,8 @@ bool FunctionImporter::header() {
     return fail("function with a result of a type that is not supported");
   for (uint32_t p : list.subspan(1))
     if (!s_.type_ok[p]) return fail("function with a parameter of a type that is not supported");
-  // With AVX, such vectors are one register's worth; here they are several of 128 bits. Only functions of this module agree on that.
+  // With AVX, such vectors are one register's worth; here they are several of 128 bits. Only functions of this module
+  // agree on that.
   if (wide_vectors_ && g.linkage != bc::Linkage::Internal && g.linkage != bc::Linkage::Private)
     for (uint32_t p : list)
       if (p != bc::none && m_.types[p].kind != bc::TypeKind::Void && has_wide_vector(s_.types[p]))
@@ -237,7 +240,8 @@ bool FunctionImporter::block(uint32_t index) {
     profile_call(s_.attributes[list].entry_symbol, s_.attributes[list].entry_call);
   for (; i <= stop; i++) {
     current_inst_ = i;
-    if (i == stop && b_.insts[i].op == bc::Op::Ret && list != bc::none && s_.attributes[list].exit_symbol && !musttail_ends_block(i))
+    if (i == stop && b_.insts[i].op == bc::Op::Ret && list != bc::none && s_.attributes[list].exit_symbol &&
+        !musttail_ends_block(i))
       profile_call(s_.attributes[list].exit_symbol, s_.attributes[list].exit_call);
     const bc::Inst& in = b_.insts[i];
     budget_ = 1 << 20;
@@ -334,7 +338,8 @@ bool FunctionImporter::binop(const bc::Inst& i) {
     op = int_ops[i.sub];
     auto kind = bc::BinaryOp(i.sub);
     if (kind <= bc::BinaryOp::Mul || kind == bc::BinaryOp::Shl)
-      flags = uint8_t((i.flags & 1 ? air::flags::no_unsigned_wrap : 0) | (i.flags & 2 ? air::flags::no_signed_wrap : 0));
+      flags =
+          uint8_t((i.flags & 1 ? air::flags::no_unsigned_wrap : 0) | (i.flags & 2 ? air::flags::no_signed_wrap : 0));
     else if (kind != bc::BinaryOp::And && kind != bc::BinaryOp::Or && kind != bc::BinaryOp::Xor)
       flags = i.flags & 1 ? air::flags::exact : 0;
   } else if (is_float(e) && i.sub < std::size(float_ops)) {
@@ -384,7 +389,8 @@ bool FunctionImporter::select(const bc::Inst& i) {
   if (!c.valid() || !a.valid() || !b.valid()) return false;
   T ct = type_of(c);
   if (type_of(a) != type_of(b) || scalar_of(ct) != types_.i1) return fail("operands of a wrong type");
-  if (ct != types_.i1 && (air_type(type_of(a)).kind != air::TypeKind::Vector || air_type(type_of(a)).count != air_type(ct).count))
+  if (ct != types_.i1 &&
+      (air_type(type_of(a)).kind != air::TypeKind::Vector || air_type(type_of(a)).count != air_type(ct).count))
     return fail("operands of a wrong type");
   set(i, emit(O::select, type_of(a), c.value, a.value, b.value));
   return true;
@@ -421,11 +427,14 @@ bool FunctionImporter::alloca_inst(const bc::Inst& i) {
   if (count.kind == Folded::Int && in_entry_) {
     if (count.bits != 0 && size > (uint64_t{1} << 46) / count.bits) return fail("stack slot too large");
     air::SlotArray array = air::SlotArray::none;
-    if (f_.flags & (air::function_flags::stack_protect | air::function_flags::stack_protect_strong | air::function_flags::stack_protect_req)) {
+    if (f_.flags & (air::function_flags::stack_protect | air::function_flags::stack_protect_strong |
+                    air::function_flags::stack_protect_req)) {
       unsigned steps = 0;
       array = array_in(t, steps);
       // An alloca of several is an array, and by its count alone.
-      if (count.bits != 1) array = count.bits >= f_.requests.protect_buffer_size ? air::SlotArray::chars : std::max(array, air::SlotArray::small);
+      if (count.bits != 1)
+        array = count.bits >= f_.requests.protect_buffer_size ? air::SlotArray::chars
+                                                              : std::max(array, air::SlotArray::small);
     }
     f_.slots.push_back({std::max<uint64_t>(size * count.bits, 1), align, array});
     set(i, emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1)));
@@ -520,7 +529,8 @@ bool FunctionImporter::aggregate(const bc::Inst& i) {
   f_.extra.insert(f_.extra.end(), path.begin(), path.end());
   if (insert) {
     T x = t;
-    for (uint32_t k : path) x = air_type(x).kind == air::TypeKind::Struct ? types_.member(air_type(x), k) : air_type(x).element;
+    for (uint32_t k : path)
+      x = air_type(x).kind == air::TypeKind::Struct ? types_.member(air_type(x), k) : air_type(x).element;
     if (x != type_of(e)) return fail("element of a wrong type");
     set(i, emit(O::insert, t, a.value, e.value, at));
   } else {

@@ -1,9 +1,10 @@
 // The translation of one function body; see import.h for what becomes of what. Internal to codegen/import.
 //
-// Blocks are visited in reverse postorder, so a definition has been translated before its uses are, except those by phis of
-// loops, and even they are looked up only when the edge's source ends, which its dominators precede. Hence a use of something
-// not yet translated is an error in the input, and no fix-ups exist. That a definition dominates its uses is checked too, so
-// that what the importer delivers needs no verifier: code generation may rely on all invariants of air.h.
+// Blocks are visited in reverse postorder, so a definition has been translated before its uses are, except those by
+// phis of loops, and even they are looked up only when the edge's source ends, which its dominators precede. Hence a
+// use of something not yet translated is an error in the input, and no fix-ups exist. That a definition dominates its
+// uses is checked too, so that what the importer delivers needs no verifier: code generation may rely on all invariants
+// of air.h.
 #pragma once
 
 #include <string>

@@ -1,5 +1,6 @@
-// See function_key.h. The form is a list of 32-bit words, hashed at the end. Whatever has no words of its own here (an operation
-// without a row, constants nested too deeply) binds the function to its module: a key may be too narrow, never too wide.
+// See function_key.h. The form is a list of 32-bit words, hashed at the end. Whatever has no words of its own here (an
+// operation without a row, constants nested too deeply) binds the function to its module: a key may be too narrow,
+// never too wide.
 #include "codegen/import/function_key.h"
 
 #include <xxhash.h>
@@ -31,8 +32,8 @@ void append_hash(std::vector<uint32_t>& out, const mir::Hash128& h) {
   for (uint64_t w : {h.low, h.high}) out.push_back(uint32_t(w)), out.push_back(uint32_t(w >> 32));
 }
 
-// The operands of each operation: v value, b block, t type, a attribute list, n number; what stands in parentheses repeats to the end.
-// Empty: calls, which have rows of their own kind, and operations that the importer refuses.
+// The operands of each operation: v value, b block, t type, a attribute list, n number; what stands in parentheses
+// repeats to the end. Empty: calls, which have rows of their own kind, and operations that the importer refuses.
 constexpr std::string_view operand_kinds(bc::Op op) {
   using O = bc::Op;
   switch (op) {
@@ -62,13 +63,14 @@ constexpr std::string_view operand_kinds(bc::Op op) {
 
 }  // namespace
 
-// ---- of a module ------------------------------------------------------------------------------------------------------------
+// ---- of a module ----------------------------------------------------------------------------------------------------
 
 mir::Hash128 ModuleKeys::hash_type(const bc::Module& m, uint32_t t, unsigned depth) {
   if (known_[t]) return types_[t];
   known_[t] = 1;  // a damaged file's type that holds itself ends here
   const bc::Type& x = m.types[t];
-  std::vector<uint32_t> words{uint32_t(x.kind) | uint32_t(x.packed) << 8 | uint32_t(x.vararg) << 9, uint32_t(x.count), uint32_t(x.count >> 32)};
+  std::vector<uint32_t> words{uint32_t(x.kind) | uint32_t(x.packed) << 8 | uint32_t(x.vararg) << 9, uint32_t(x.count),
+                              uint32_t(x.count >> 32)};
   auto member = [&](uint32_t index) {
     // Deeper than any reader goes: such a type has no values.
     if (index < m.types.size() && depth < 512) append_hash(words, hash_type(m, index, depth + 1));
@@ -121,16 +123,16 @@ void ModuleKeys::prepare(const ImportState& s) {
     append_text(words, m.data_layout);
     for (std::string_view scope : m.sync_scopes) append_text(words, scope);
     const air::ModuleRequests& r = s.air.requests;
-    for (uint32_t w : {uint32_t(r.branch_targets), uint32_t(r.shadow_stack), uint32_t(r.runtime_by_got), uint32_t(r.indirect_branch_prefix),
-                       uint32_t(r.type_ids), r.type_id_offset, uint32_t(r.guard), uint32_t(r.guard_segment), uint32_t(r.guard_offset),
-                       uint32_t(s.has_trap), uint32_t(s.wasm)})
+    for (uint32_t w : {uint32_t(r.branch_targets), uint32_t(r.shadow_stack), uint32_t(r.runtime_by_got),
+                       uint32_t(r.indirect_branch_prefix), uint32_t(r.type_ids), r.type_id_offset, uint32_t(r.guard),
+                       uint32_t(r.guard_segment), uint32_t(r.guard_offset), uint32_t(s.has_trap), uint32_t(s.wasm)})
       words.push_back(w);
     append_text(words, r.guard_symbol.valid() ? s.air.name_of(r.guard_symbol) : std::string_view());
     module_ = hash_words(words);
   });
 }
 
-// ---- of a function ----------------------------------------------------------------------------------------------------------
+// ---- of a function --------------------------------------------------------------------------------------------------
 
 bool FunctionKeyWriter::first(Order& order, uint32_t index, uint32_t& number) {
   if (order.stamps[index] == stamp_) {
@@ -171,8 +173,8 @@ void FunctionKeyWriter::global(uint32_t index, unsigned depth) {
   const bc::Global& g = m_->globals[index];
   const bool local = g.linkage == bc::Linkage::Internal || g.linkage == bc::Linkage::Private;
   globals_->push_back(index);
-  word(uint32_t(g.kind) | uint32_t(g.tls) << 4 | uint32_t(g.linkage) << 8 | uint32_t(g.declaration) << 12 | uint32_t(g.comdat != bc::none) << 13 |
-       uint32_t(g.calling_convention) << 16);
+  word(uint32_t(g.kind) | uint32_t(g.tls) << 4 | uint32_t(g.linkage) << 8 | uint32_t(g.declaration) << 12 |
+       uint32_t(g.comdat != bc::none) << 13 | uint32_t(g.calling_convention) << 16);
   word(g.address_space);
   word(uint32_t(g.log2_align) | uint32_t(g.code_model) << 8);
   type(g.type);
@@ -304,7 +306,8 @@ void FunctionKeyWriter::inst(const bc::Inst& i) {
   }
 }
 
-mir::Hash128 FunctionKeyWriter::write(const ImportState& s, ModuleKeys& keys, const bc::Body& body, std::vector<uint32_t>& globals) {
+mir::Hash128 FunctionKeyWriter::write(const ImportState& s, ModuleKeys& keys, const bc::Body& body,
+                                      std::vector<uint32_t>& globals) {
   s_ = &s;
   m_ = &s.bitcode;
   keys_ = &keys;

@@ -1,18 +1,19 @@
-// Keys of functions: what a function's code is made from, as one number of 128 bits that means the same in every module, every link
-// and on every machine.
+// Keys of functions: what a function's code is made from, as one number of 128 bits that means the same in every
+// module, every link and on every machine.
 //
-// A body in a bitcode file is full of numbers that mean something in this file alone: types, values, attribute lists and constants
-// are numbered through the module, so that one new string constant changes the bits of every function. The key is of a canonical form
-// instead, in which each such number is replaced by the order in which the function first names the thing, and the thing itself is
-// described where it is first named: types by structure; constants by value; attributes by what they say; functions and variables by
-// what code generation reads of them (kind, type, linkage, thread-local model, convention, attributes, what an alias stands for,
-// and names of functions). Names of values, metadata and source positions are left out, because no code depends on them.
+// A body in a bitcode file is full of numbers that mean something in this file alone: types, values, attribute lists
+// and constants are numbered through the module, so that one new string constant changes the bits of every function.
+// The key is of a canonical form instead, in which each such number is replaced by the order in which the function
+// first names the thing, and the thing itself is described where it is first named: types by structure; constants by
+// value; attributes by what they say; functions and variables by what code generation reads of them (kind, type,
+// linkage, thread-local model, convention, attributes, what an alias stands for, and names of functions). Names of
+// values, metadata and source positions are left out, because no code depends on them.
 //
-// A function that reads what the form does not describe (a metadata operand, a KCFI type, the text of inline assembly, which may name
-// symbols) is bound to its module: its key holds the hash of the module's whole content.
+// A function that reads what the form does not describe (a metadata operand, a KCFI type, the text of inline assembly,
+// which may name symbols) is bound to its module: its key holds the hash of the module's whole content.
 //
-// What the key says nothing about, and whoever uses it adds: options of code generation, decisions of the link about symbols, and the
-// generator's own version.
+// What the key says nothing about, and whoever uses it adds: options of code generation, decisions of the link about
+// symbols, and the generator's own version.
 #pragma once
 
 #include <mutex>

@@ -182,13 +182,15 @@ air::ValueId FunctionImporter::make_constant(const bc::Constants& pool, const bc
     case bc::ConstKind::WideInt: {
       auto w = pool.words_of(k);
       const uint64_t at = f_.extra.size();
-      for (uint32_t i = 0; i < (air_type(type).bits + 31) / 32; i++) f_.extra.push_back(uint32_t(w[i / 2] >> (32 * (i % 2))));
+      for (uint32_t i = 0; i < (air_type(type).bits + 31) / 32; i++)
+        f_.extra.push_back(uint32_t(w[i / 2] >> (32 * (i % 2))));
       return constant_value({air::ConstantKind::WideInt, type, ~0u, at});
     }
     case bc::ConstKind::WideFloat: {
       auto w = pool.words_of(k);
       const uint64_t at = f_.extra.size();
-      for (uint32_t i = 0; i < (type == types_.f80 ? 3u : 4u); i++) f_.extra.push_back(uint32_t(w[i / 2] >> (32 * (i % 2))));
+      for (uint32_t i = 0; i < (type == types_.f80 ? 3u : 4u); i++)
+        f_.extra.push_back(uint32_t(w[i / 2] >> (32 * (i % 2))));
       return constant_value({air::ConstantKind::WideFloat, type, ~0u, at});
     }
     case bc::ConstKind::Aggregate: {
@@ -253,7 +255,8 @@ air::ValueId FunctionImporter::constant_instructions(const bc::Constants& pool, 
       if (!values({0, 1})) return {};
       if (type_of(v[0]) != type_of(v[1]) || scalar_of(type) != types_.i1) break;
       if (k.op >= 32 && k.op <= 41) return emit(O::icmp, type, v[0].value, v[1].value, ~0u, k.op - 32);
-      if (k.op < 16 && is_float(scalar_of(type_of(v[0])))) return emit(O::fcmp, type, v[0].value, v[1].value, ~0u, k.op);
+      if (k.op < 16 && is_float(scalar_of(type_of(v[0]))))
+        return emit(O::fcmp, type, v[0].value, v[1].value, ~0u, k.op);
       break;
     case bc::ConstKind::Select:
       if (!values({0, 1, 2})) return {};
@@ -265,7 +268,9 @@ air::ValueId FunctionImporter::constant_instructions(const bc::Constants& pool, 
       return emit(O::extract_element, type, v[0].value, v[1].value);
     case bc::ConstKind::InsertElement:
       if (!values({0, 1, 2})) return {};
-      if (type_of(v[0]) != type || air_type(type).kind != air::TypeKind::Vector || air_type(type).element != type_of(v[1])) break;
+      if (type_of(v[0]) != type || air_type(type).kind != air::TypeKind::Vector ||
+          air_type(type).element != type_of(v[1]))
+        break;
       return emit(O::insert_element, type, v[0].value, v[1].value, v[2].value);
     case bc::ConstKind::InlineAsm: fail("inline assembly is used as a value"); return {};
     default: break;
@@ -308,7 +313,8 @@ air::ValueId FunctionImporter::resize_unsigned(V v, T type) {
   return emit(air_type(t).bits < air_type(type).bits ? O::zext : O::trunc, type, v.value);
 }
 
-air::ValueId FunctionImporter::gep_value(V base, uint32_t source, std::span<const uint32_t> indices, T type, int depth, bool inbounds) {
+air::ValueId FunctionImporter::gep_value(V base, uint32_t source, std::span<const uint32_t> indices, T type, int depth,
+                                         bool inbounds) {
   if (air_type(type).kind != air::TypeKind::Vector) return gep_parts(base, source, indices, depth, -1, inbounds);
   if (air_type(type).count > 64) {
     fail("vector of pointers that is too long");
@@ -323,8 +329,8 @@ air::ValueId FunctionImporter::gep_value(V base, uint32_t source, std::span<cons
   return whole;
 }
 
-air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth, int lane,
-                                          bool inbounds) {
+air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<const uint32_t> indices, int depth,
+                                         int lane, bool inbounds) {
   auto pick = [&](V v) {
     const air::Type& t = air_type(type_of(v));
     if (lane < 0 || t.kind != air::TypeKind::Vector || uint64_t(lane) >= t.count) return v;
@@ -348,7 +354,8 @@ air::ValueId FunctionImporter::gep_parts(V base, uint32_t source, std::span<cons
     const bc::Constants* pool = folder_.pool(index, k);
     if (!first && a.kind == bc::TypeKind::Struct) {
       // A vector of field numbers has the same one in every lane.
-      if (pool && lane >= 0 && k->kind == bc::ConstKind::Aggregate && k->count) pool = folder_.pool(index = pool->operands_of(*k)[0], k);
+      if (pool && lane >= 0 && k->kind == bc::ConstKind::Aggregate && k->count)
+        pool = folder_.pool(index = pool->operands_of(*k)[0], k);
       Folded f;
       if (pool && lane >= 0 && k->kind == bc::ConstKind::Data && k->count) {
         f.kind = Folded::Int;
@@ -413,12 +420,14 @@ air::ValueId FunctionImporter::cast_value(V v, bc::CastOp op, T to, uint16_t fla
     return V{};
   };
   // Lanes must agree, except for bitcasts.
-  if (op != bc::CastOp::Bitcast &&
-      ((a.kind == air::TypeKind::Vector) != (b.kind == air::TypeKind::Vector) || (a.kind == air::TypeKind::Vector && a.count != b.count)))
+  if (op != bc::CastOp::Bitcast && ((a.kind == air::TypeKind::Vector) != (b.kind == air::TypeKind::Vector) ||
+                                    (a.kind == air::TypeKind::Vector && a.count != b.count)))
     return bad();
   const T ea = scalar_of(from), eb = scalar_of(to);
   const uint32_t bits_a = air_type(ea).bits, bits_b = air_type(eb).bits;
-  auto plain = [&](O o, bool ok, uint8_t air_flags = 0) { return ok ? emit(o, to, v.value, ~0u, ~0u, 0, air_flags) : bad(); };
+  auto plain = [&](O o, bool ok, uint8_t air_flags = 0) {
+    return ok ? emit(o, to, v.value, ~0u, ~0u, 0, air_flags) : bad();
+  };
   auto width = [&](T t) -> uint32_t {
     switch (air_type(t).kind) {
       case air::TypeKind::F16:

@@ -56,12 +56,15 @@ BitcodeModule::OpenBody::~OpenBody() {
 
 const mir::Hash128& BitcodeModule::content() const { return state_->keys.content(state_->bitcode); }
 
-bool BitcodeModule::has_body(air::FunctionIndex f) const { return f.value < state_->body_of.size() && state_->body_of[f.value] != bc::none; }
+bool BitcodeModule::has_body(air::FunctionIndex f) const {
+  return f.value < state_->body_of.size() && state_->body_of[f.value] != bc::none;
+}
 
 Result<BitcodeModule::OpenBody> BitcodeModule::open_body(air::FunctionIndex f) const {
   if (!has_body(f)) return error_at(state_->name, "no function of that number");
   OpenBody body(*state_, take_scratch(*state_));
-  if (auto r = read_body(*state_, state_->body_of[f.value], *body.scratch_); !r.ok()) return r.take_error().at(state_->name);
+  if (auto r = read_body(*state_, state_->body_of[f.value], *body.scratch_); !r.ok())
+    return r.take_error().at(state_->name);
   return body;
 }
 

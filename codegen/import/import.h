@@ -1,14 +1,15 @@
 // Bitcode as AIR.
 //
-// open() reads a module's symbols, types and data; function bodies are translated on demand by read(), from any number of
-// threads at once. The file's bytes must outlive the object. What is not supported is an error that names the function and
-// the instruction; it never becomes wrong code.
+// open() reads a module's symbols, types and data; function bodies are translated on demand by read(), from any number
+// of threads at once. The file's bytes must outlive the object. What is not supported is an error that names the
+// function and the instruction; it never becomes wrong code.
 //
-// The translation: phis become block parameters; blocks are numbered in reverse postorder and unreachable ones are dropped;
-// getelementptr becomes ptr_add with the target's layout worked out; allocas of the entry block with a constant size become
-// stack slots; constant expressions become Symbol constants with an addend, or instructions before their use; intrinsics
-// become AIR instructions or calls of library functions; debug intrinsics and records and assumptions are
-// dropped. Blocks whose address is taken keep their meaning: a DataReloc names a block by its AIR number.
+// The translation: phis become block parameters; blocks are numbered in reverse postorder and unreachable ones are
+// dropped; getelementptr becomes ptr_add with the target's layout worked out; allocas of the entry block with a
+// constant size become stack slots; constant expressions become Symbol constants with an addend, or instructions before
+// their use; intrinsics become AIR instructions or calls of library functions; debug intrinsics and records and
+// assumptions are dropped. Blocks whose address is taken keep their meaning: a DataReloc names a block by its AIR
+// number.
 #pragma once
 
 #include <memory>
@@ -34,8 +35,8 @@ class BitcodeModule final : public air::BodySource {
   air::Module& module();
   Result<void> read(air::FunctionIndex f, air::Function& out) const override;
 
-  // The same in steps, for whoever may know already what becomes of a function: its body is read, its key found (function_key.h), and only
-  // if nobody has the code, the body translated.
+  // The same in steps, for whoever may know already what becomes of a function: its body is read, its key found
+  // (function_key.h), and only if nobody has the code, the body translated.
   class OpenBody {
    public:
     OpenBody(OpenBody&&) noexcept;

@@ -29,7 +29,8 @@ enum class IntrinsicKind : uint8_t {
   FromHalf,     // i16 with a half's bits to a wider type
   ToHalf,
   Lifetime,     // of a stack slot: the last operand
-  Prefetch, LoadRelative, PointerMask, ThreeWay, ClearCache, GetRounding, IsFpClass, FpTest, VectorInsert, VectorExtract,
+  Prefetch, LoadRelative, PointerMask, ThreeWay, ClearCache, GetRounding, IsFpClass, FpTest, VectorInsert,
+  VectorExtract,
 };
 
 struct Intrinsic {

@@ -1,8 +1,9 @@
-// Module-level inline assembly, as far as it only speaks of symbols: binding and visibility, `.set`, `.symver`, and directives that
-// mean nothing here. What would make code or data is an error that shows its line. Source: the manual of GNU as, chapter 7.
+// Module-level inline assembly, as far as it only speaks of symbols: binding and visibility, `.set`, `.symver`, and
+// directives that mean nothing here. What would make code or data is an error that shows its line. Source: the manual
+// of GNU as, chapter 7.
 //
-// As in an assembler, where a directive stands does not matter: .globl may precede the definition. A name that is set and has no
-// .globl or .weak is local.
+// As in an assembler, where a directive stands does not matter: .globl may precede the definition. A name that is set
+// and has no .globl or .weak is local.
 #include <cctype>
 #include <unordered_map>
 
@@ -72,7 +73,8 @@ class ModuleAsm {
   };
 
   Error unsupported(std::string_view s) const {
-    return error("module-level inline assembly, line " + std::to_string(line_) + ": \"" + std::string(s) + "\" is not supported");
+    return error("module-level inline assembly, line " + std::to_string(line_) + ": \"" + std::string(s) +
+                 "\" is not supported");
   }
 
   Result<void> statement(std::string_view s) {
@@ -80,9 +82,11 @@ class ModuleAsm {
     size_t k = 0;
     while (k < s.size() && !std::isspace(uint8_t(s[k])) && s[k] != '=') k++;
     std::string_view word = s.substr(0, k), rest = trim(s.substr(k));
-    if (!rest.empty() && rest[0] == '=' && is_name(word)) return set(s, word, trim(rest.substr(rest.substr(0, 2) == "==" ? 2 : 1)));
-    for (std::string_view harmless : {".text", ".data", ".bss", ".section", ".previous", ".pushsection", ".popsection", ".subsection", ".file", ".ident",
-                                      ".type", ".size", ".p2align", ".align", ".balign", ".addrsig", ".addrsig_sym"})
+    if (!rest.empty() && rest[0] == '=' && is_name(word))
+      return set(s, word, trim(rest.substr(rest.substr(0, 2) == "==" ? 2 : 1)));
+    for (std::string_view harmless :
+         {".text", ".data", ".bss", ".section", ".previous", ".pushsection", ".popsection", ".subsection", ".file",
+          ".ident", ".type", ".size", ".p2align", ".align", ".balign", ".addrsig", ".addrsig_sym"})
       if (word == harmless) return {};
     std::vector<std::string_view> names;
     for (std::string_view r = rest;;) {

@@ -1,7 +1,7 @@
 // Module flags: what a module says about all of its code, read by the rows of module_flags.def.
 //
-// A flag is a node of !llvm.module.flags: how linkers merge it, its name, its value. Modules are not merged here: each keeps its own.
-// A flag without a row is a warning: LLVM itself passes over flags that it does not know.
+// A flag is a node of !llvm.module.flags: how linkers merge it, its name, its value. Modules are not merged here: each
+// keeps its own. A flag without a row is a warning: LLVM itself passes over flags that it does not know.
 #include "codegen/import/requests.h"
 #include "codegen/import/state.h"
 

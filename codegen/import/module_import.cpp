@@ -1,8 +1,8 @@
 // The module part: data layout, types, symbols.
 //
-// Bitcode types are structural or named; AIR has only structure, so every bitcode type maps to one AIR type and opaque and
-// typed pointers alike become ptr. Intrinsic declarations get no symbol; those that turn into calls of a library function
-// get that function's symbol here, because bodies may not add any.
+// Bitcode types are structural or named; AIR has only structure, so every bitcode type maps to one AIR type and opaque
+// and typed pointers alike become ptr. Intrinsic declarations get no symbol; those that turn into calls of a library
+// function get that function's symbol here, because bodies may not add any.
 #include <algorithm>
 #include <charconv>
 #include <unordered_map>
@@ -13,8 +13,8 @@ namespace lode::codegen {
 
 namespace {
 
-// The parts of "e-m:e-p270:32:32-i64:64-i128:128-f80:128-n8:16:32:64-S128" that matter here (LLVM Language Reference, "Data
-// Layout"): p, i64, i128, f80, f128. Alignments are in bits.
+// The parts of "e-m:e-p270:32:32-i64:64-i128:128-f80:128-n8:16:32:64-S128" that matter here (LLVM Language Reference,
+// "Data Layout"): p, i64, i128, f80, f128. Alignments are in bits.
 Result<air::DataLayout> parse_layout(std::string_view text) {
   air::DataLayout layout;
   layout.i64_align = 4;
@@ -213,7 +213,9 @@ Result<void> import_symbols(ImportState& s) {
       }
     }
     if (g.kind == bc::Global::Function && g.attributes != bc::none) {
-      auto attribute = [&](std::string_view key) { return m.find_attribute(g.attributes, bc::attr_function_index, key); };
+      auto attribute = [&](std::string_view key) {
+        return m.find_attribute(g.attributes, bc::attr_function_index, key);
+      };
       if (m.triple.empty() || m.triple.starts_with("wasm")) {
         const bc::Attribute *module = attribute("wasm-import-module"), *import = attribute("wasm-import-name");
         y.wasm_import = module || import;
@@ -221,7 +223,8 @@ Result<void> import_symbols(ImportState& s) {
           y.wasm_import_module = out.add_string(module ? module->text : "env");
           y.wasm_import_name = out.add_string(import ? import->text : g.name);
         }
-        if (const bc::Attribute* exported = attribute("wasm-export-name")) y.wasm_export_name = out.add_string(exported->text);
+        if (const bc::Attribute* exported = attribute("wasm-export-name"))
+          y.wasm_export_name = out.add_string(exported->text);
       }
     }
     s.symbols[i] = air::SymbolIndex(uint32_t(out.symbols.size()));
@@ -256,7 +259,11 @@ Result<void> import_symbols(ImportState& s) {
     } else if (in->kind == IntrinsicKind::PowI && params.size() == 2) {
       air::TypeId t = scalar(params[0]);
       using T = air::TypeTable;
-      const char* mode = t == T::f32 ? "sf2" : t == T::f64 ? "df2" : t == T::f80 ? "xf2" : t == T::f128 ? "tf2" : nullptr;
+      const char* mode = t == T::f32    ? "sf2"
+                         : t == T::f64  ? "df2"
+                         : t == T::f80  ? "xf2"
+                         : t == T::f128 ? "tf2"
+                                        : nullptr;
       if (!mode) continue;
       name += mode;
     }

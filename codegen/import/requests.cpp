@@ -8,7 +8,8 @@ namespace lode::codegen {
 
 namespace {
 
-constexpr uint8_t F = position::function, C = position::call, P = position::parameter, R = position::result, V = position::variable;
+constexpr uint8_t F = position::function, C = position::call, P = position::parameter, R = position::result,
+                  V = position::variable;
 using enum Treatment;
 using enum AttributeAction;
 using namespace air::function_flags;
@@ -27,13 +28,14 @@ struct Act {
 #define PARAM(p) Act(flags, 0, 0, air::attr::p)
 #define TRUE(f) Act(flags_if_true, air::function_flags::f)
 
-constexpr AttributeRow row(uint32_t number, std::string_view name, uint8_t positions, Treatment x86_64, Treatment wasm, Act act,
-                           std::string_view why) {
+constexpr AttributeRow row(uint32_t number, std::string_view name, uint8_t positions, Treatment x86_64, Treatment wasm,
+                           Act act, std::string_view why) {
   return {number, name, positions, x86_64, wasm, act.action, act.function_flags, act.call_flags, act.param_bits, why};
 }
 
 constexpr AttributeRow enum_attributes[] = {
-#define ENUM_ATTRIBUTE(number, name, positions, x86_64, wasm, action, why) row(number, name, positions, x86_64, wasm, action, why),
+#define ENUM_ATTRIBUTE(number, name, positions, x86_64, wasm, action, why) \
+  row(number, name, positions, x86_64, wasm, action, why),
 #include "codegen/import/enum_attributes.def"
 };
 constexpr AttributeRow string_attributes[] = {
@@ -98,7 +100,8 @@ const AttributeRow* find_string_attribute(std::string_view key) {
 }
 
 const ConventionRow* find_convention(uint32_t number) {
-  auto it = std::find_if(std::begin(conventions), std::end(conventions), [&](const ConventionRow& r) { return r.number == number; });
+  auto it = std::find_if(std::begin(conventions), std::end(conventions),
+                         [&](const ConventionRow& r) { return r.number == number; });
   return it == std::end(conventions) ? nullptr : it;
 }
 
@@ -108,7 +111,8 @@ const BundleRow* find_bundle(std::string_view tag) {
 }
 
 const ModuleFlagRow* find_module_flag(std::string_view name) {
-  auto it = std::find_if(std::begin(module_flags), std::end(module_flags), [&](const ModuleFlagRow& r) { return stands_for(r.name, name); });
+  auto it = std::find_if(std::begin(module_flags), std::end(module_flags),
+                         [&](const ModuleFlagRow& r) { return stands_for(r.name, name); });
   return it == std::end(module_flags) ? nullptr : it;
 }
 

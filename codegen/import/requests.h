@@ -1,10 +1,11 @@
-// What producers may ask of code generation, as tables: enum and string attributes, calling conventions, operand bundles,
-// target features, module flags.
+// What producers may ask of code generation, as tables: enum and string attributes, calling conventions, operand
+// bundles, target features, module flags.
 //
-// Nothing asked for is dropped in silence. Each request of LLVM 13 to 22 has a row that says what becomes of it: it is honoured; it
-// has no effect here, and the row says why; or it is refused by name, with the function that asks. What has no row comes from a
-// newer LLVM or from a producer of its own. An enum attribute or a bundle may then change code, so it is an error; a string
-// attribute that LLVM does not know has no meaning to LLVM either, so it is one warning for each key.
+// Nothing asked for is dropped in silence. Each request of LLVM 13 to 22 has a row that says what becomes of it: it is
+// honoured; it has no effect here, and the row says why; or it is refused by name, with the function that asks. What
+// has no row comes from a newer LLVM or from a producer of its own. An enum attribute or a bundle may then change code,
+// so it is an error; a string attribute that LLVM does not know has no meaning to LLVM either, so it is one warning for
+// each key.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,10 @@ inline constexpr uint8_t function = 1, call = 2, parameter = 4, result = 8, vari
 
 // What the importer does with an attribute; attributes.cpp says how.
 enum class AttributeAction : uint8_t {
-  none, flags, flags_if_true, pointee, stack_alignment, uwtable, frame_pointer, frame_pointer_non_leaf, probe_stack, probe_size, buffer_size,
-  zero_registers, patchable_entry, patchable_prefix, patchable_section, fentry, entry_call, exit_call, xray, target, if_true
+  none, flags, flags_if_true, pointee, stack_alignment, uwtable, frame_pointer, frame_pointer_non_leaf, probe_stack,
+  probe_size, buffer_size, zero_registers, patchable_entry, patchable_prefix, patchable_section, fentry, entry_call,
+  exit_call, xray, target,
+  if_true
 };
 
 struct AttributeRow {
@@ -54,7 +57,8 @@ struct BundleRow {
   Treatment treatment(bool is_wasm) const { return is_wasm ? wasm : x86_64; }
 };
 enum class FlagAction : uint8_t {
-  none, branch_targets, shadow_stack, type_ids, type_id_offset, indirect_branch_prefix, guard, guard_register, guard_offset, guard_symbol,
+  none, branch_targets, shadow_stack, type_ids, type_id_offset, indirect_branch_prefix, guard, guard_register,
+  guard_offset, guard_symbol,
   stack_alignment
 };
 struct ModuleFlagRow {

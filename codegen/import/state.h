@@ -1,5 +1,5 @@
-// What the importer's parts share. Everything in ImportState is fixed once BitcodeModule::open() has returned, except the
-// pool of scratch memory, which a lock guards, and the keys, which are made once.
+// What the importer's parts share. Everything in ImportState is fixed once BitcodeModule::open() has returned, except
+// the pool of scratch memory, which a lock guards, and the keys, which are made once.
 #pragma once
 
 #include <memory>
@@ -28,7 +28,8 @@ struct AttributeSummary {
   uint32_t function_flags = 0;  // air::function_flags
   uint16_t call_flags = 0;      // air::callflags
   uint16_t result_attrs = 0;
-  bool wide_vectors = false;    // the function passes vectors of more than 128 bits in registers of that width (x86_64: AVX)
+  bool wide_vectors =
+      false;  // the function passes vectors of more than 128 bits in registers of that width (x86_64: AVX)
   uint32_t first = 0, count = 0;  // ParamEntry, by rising param
   air::Requests requests;         // its symbols come from resolve_attribute_symbols()
   std::string_view probe_symbol, patchable_section, fentry, entry_call, exit_call;

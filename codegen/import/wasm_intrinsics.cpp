@@ -1,10 +1,11 @@
-// WebAssembly's own intrinsics of vectors (llvm.wasm.*), which are what clang's wasm_simd128.h is made of where LLVM has no operation
-// of its own: each becomes the lanes' arithmetic. Sources: core specification 4.3.2 and 4.3.3 (fixed-width SIMD), the relaxed SIMD
-// proposal, whose operations may give one of several results: these give the one that the operation without "relaxed" gives, and round
-// a product before it is added. LLVM's IntrinsicsWebAssembly.td says which types there are.
+// WebAssembly's own intrinsics of vectors (llvm.wasm.*), which are what clang's wasm_simd128.h is made of where LLVM
+// has no operation of its own: each becomes the lanes' arithmetic. Sources: core specification 4.3.2 and 4.3.3
+// (fixed-width SIMD), the relaxed SIMD proposal, whose operations may give one of several results: these give the one
+// that the operation without "relaxed" gives, and round a product before it is added. LLVM's IntrinsicsWebAssembly.td
+// says which types there are.
 //
-// The scalar ones (memory.size, trunc.signed and the like) stay calls, which the wasm selector knows (wasm/select_calls.cpp); what is
-// in neither table is an error that names it.
+// The scalar ones (memory.size, trunc.signed and the like) stay calls, which the wasm selector knows
+// (wasm/select_calls.cpp); what is in neither table is an error that names it.
 #include <algorithm>
 #include <iterator>
 
@@ -17,12 +18,14 @@ namespace {
 constexpr auto K = IntrinsicKind::WasmVector;
 
 enum Variant : uint8_t {
-  all_true, any_true, average, bit_mask, bit_select, dot, extend_add_signed, extend_add_unsigned, narrow_signed, narrow_unsigned,
-  pseudo_max, pseudo_min, q15_multiply, dot_bytes, dot_bytes_add, multiply_add, negated_multiply_add, truncate_signed_zero,
-  truncate_unsigned_zero, shuffle_bytes, swizzle_bytes,
+  all_true, any_true, average, bit_mask, bit_select, dot, extend_add_signed, extend_add_unsigned, narrow_signed,
+  narrow_unsigned, pseudo_max, pseudo_min, q15_multiply, dot_bytes, dot_bytes_add, multiply_add, negated_multiply_add,
+  truncate_signed_zero, truncate_unsigned_zero, shuffle_bytes, swizzle_bytes,
 };
 
-constexpr Intrinsic row(const char* name, Variant v) { return {name, K, air::Op::call, nullptr, nullptr, nullptr, nullptr, nullptr, v}; }
+constexpr Intrinsic row(const char* name, Variant v) {
+  return {name, K, air::Op::call, nullptr, nullptr, nullptr, nullptr, nullptr, v};
+}
 constexpr Intrinsic plain(const char* name, air::Op op) { return {name, IntrinsicKind::Plain, op}; }
 
 // Sorted by name.
@@ -92,16 +95,20 @@ bool FunctionImporter::wasm_vector(const bc::Inst& i, const Intrinsic& in, T typ
   using P = air::IntPredicate;
   const Variant kind = Variant(in.variant);
   // The operands: as many vectors as the operation has, all of 128 bits.
-  const unsigned count = kind == all_true || kind == any_true || kind == bit_mask || kind == extend_add_signed || kind == extend_add_unsigned ||
-                                 kind == truncate_signed_zero || kind == truncate_unsigned_zero
-                             ? 1
-                         : kind == bit_select || kind == dot_bytes_add || kind == multiply_add || kind == negated_multiply_add ? 3 : 2;
-  if (args.size() != count + (kind == shuffle_bytes ? 16 : 0)) return fail("intrinsic with too few or too many arguments");
+  const unsigned count =
+      kind == all_true || kind == any_true || kind == bit_mask || kind == extend_add_signed ||
+              kind == extend_add_unsigned || kind == truncate_signed_zero || kind == truncate_unsigned_zero
+          ? 1
+      : kind == bit_select || kind == dot_bytes_add || kind == multiply_add || kind == negated_multiply_add ? 3
+                                                                                                            : 2;
+  if (args.size() != count + (kind == shuffle_bytes ? 16 : 0))
+    return fail("intrinsic with too few or too many arguments");
   V v[3];
   for (unsigned k = 0; k < count; k++) {
     v[k] = use(args[k]);
     if (!v[k].valid()) return false;
-    if (air_type(type_of(v[k])).kind != air::TypeKind::Vector || types_.size_of(type_of(v[k])) != 16) return fail("intrinsic of an unexpected type");
+    if (air_type(type_of(v[k])).kind != air::TypeKind::Vector || types_.size_of(type_of(v[k])) != 16)
+      return fail("intrinsic of an unexpected type");
   }
   const T operand = type_of(v[0]), e = scalar_of(operand);
   const uint32_t lanes = uint32_t(air_type(operand).count);
@@ -123,21 +130,28 @@ bool FunctionImporter::wasm_vector(const bc::Inst& i, const Intrinsic& in, T typ
     case average: fits = same() && type == operand && (e == types_.i8 || e == types_.i16); break;
     case bit_select: fits = same() && type == operand && integers; break;
     case dot: fits = same() && pairwise(types_.i16, types_.i32); break;
-    case extend_add_signed: case extend_add_unsigned: fits = pairwise(types_.i8, types_.i16) || pairwise(types_.i16, types_.i32); break;
+    case extend_add_signed:
+    case extend_add_unsigned: fits = pairwise(types_.i8, types_.i16) || pairwise(types_.i16, types_.i32); break;
     case narrow_signed: case narrow_unsigned:
-      fits = same() && result_lanes == 2 * lanes && ((e == types_.i16 && result == types_.i8) || (e == types_.i32 && result == types_.i16));
+      fits = same() && result_lanes == 2 * lanes &&
+             ((e == types_.i16 && result == types_.i8) || (e == types_.i32 && result == types_.i16));
       break;
     case pseudo_max: case pseudo_min: fits = same() && type == operand && is_float(e); break;
     case q15_multiply: fits = same() && type == operand && e == types_.i16; break;
     case dot_bytes: fits = same() && pairwise(types_.i8, types_.i16); break;
-    case dot_bytes_add: fits = e == types_.i8 && type_of(v[1]) == operand && is(2, types_.i32) && type == type_of(v[2]); break;
+    case dot_bytes_add:
+      fits = e == types_.i8 && type_of(v[1]) == operand && is(2, types_.i32) && type == type_of(v[2]);
+      break;
     case multiply_add: case negated_multiply_add: fits = same() && type == operand && is_float(e); break;
-    case truncate_signed_zero: case truncate_unsigned_zero: fits = e == types_.f64 && result == types_.i32 && result_lanes == 4; break;
+    case truncate_signed_zero:
+    case truncate_unsigned_zero: fits = e == types_.f64 && result == types_.i32 && result_lanes == 4; break;
     case shuffle_bytes: case swizzle_bytes: fits = same() && type == operand && e == types_.i8; break;
   }
   if (!fits) return fail("intrinsic of an unexpected type");
 
-  auto lane = [&](V x, uint32_t n) { return emit(O::extract_element, scalar_of(type_of(x)), x.value, int_constant(types_.i32, n).value); };
+  auto lane = [&](V x, uint32_t n) {
+    return emit(O::extract_element, scalar_of(type_of(x)), x.value, int_constant(types_.i32, n).value);
+  };
   auto two = [&](O op, V a, V b) { return emit(op, type_of(a), a.value, b.value); };
   auto widen = [&](O op, T to, V a) { return emit(op, to, a.value); };
   auto test = [&](P p, V a, V b) { return emit(O::icmp, types_.i1, a.value, b.value, ~0u, uint16_t(p)); };
@@ -153,7 +167,9 @@ bool FunctionImporter::wasm_vector(const bc::Inst& i, const Intrinsic& in, T typ
   };
   // Twice as wide products of lanes 2n and 2n + 1, added.
   auto product = [&](uint32_t n, T wide) {
-    auto one = [&](uint32_t k) { return two(O::mul, widen(O::sext, wide, lane(v[0], k)), widen(O::sext, wide, lane(v[1], k))); };
+    auto one = [&](uint32_t k) {
+      return two(O::mul, widen(O::sext, wide, lane(v[0], k)), widen(O::sext, wide, lane(v[1], k)));
+    };
     V low = one(2 * n), high = one(2 * n + 1);
     return two(O::add, low, high);
   };
@@ -191,7 +207,8 @@ bool FunctionImporter::wasm_vector(const bc::Inst& i, const Intrinsic& in, T typ
     case dot: case dot_bytes: return each([&](uint32_t n) { return product(n, result); });
     case dot_bytes_add:
       return each([&](uint32_t n) {
-        V low = widen(O::sext, types_.i32, product(2 * n, types_.i16)), high = widen(O::sext, types_.i32, product(2 * n + 1, types_.i16));
+        V low = widen(O::sext, types_.i32, product(2 * n, types_.i16)),
+          high = widen(O::sext, types_.i32, product(2 * n + 1, types_.i16));
         return two(O::add, two(O::add, low, high), lane(v[2], n));
       });
     case extend_add_signed: case extend_add_unsigned: {
@@ -228,7 +245,8 @@ bool FunctionImporter::wasm_vector(const bc::Inst& i, const Intrinsic& in, T typ
       });
     case truncate_signed_zero: case truncate_unsigned_zero:
       return each([&](uint32_t n) {
-        return n < 2 ? emit(kind == truncate_signed_zero ? O::fptosi_sat : O::fptoui_sat, result, lane(v[0], n).value) : int_constant(result, 0);
+        return n < 2 ? emit(kind == truncate_signed_zero ? O::fptosi_sat : O::fptoui_sat, result, lane(v[0], n).value)
+                     : int_constant(result, 0);
       });
     case shuffle_bytes:
       return each([&](uint32_t n) {
@@ -240,11 +258,13 @@ bool FunctionImporter::wasm_vector(const bc::Inst& i, const Intrinsic& in, T typ
       // By memory, since the numbers are known when it runs.
       f_.slots.push_back({16, 4});
       V slot = emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1));
-      emit(O::store, types_.void_type, slot.value, v[0].value, ~0u, air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 4));
+      emit(O::store, types_.void_type, slot.value, v[0].value, ~0u,
+           air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 4));
       return each([&](uint32_t n) {
         V from = lane(v[1], n);
         V index = widen(O::zext, s_.pointer_int, two(O::and_, from, int_constant(types_.i8, 15)));
-        V byte = emit(O::load, types_.i8, emit_ptr_add(slot, index, 1, 0).value, ~0u, ~0u, air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 0));
+        V byte = emit(O::load, types_.i8, emit_ptr_add(slot, index, 1, 0).value, ~0u, ~0u,
+                      air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 0));
         return choose(test(P::ult, from, int_constant(types_.i8, 16)), byte, int_constant(types_.i8, 0));
       });
     }

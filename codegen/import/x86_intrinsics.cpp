@@ -1,6 +1,7 @@
-// x86's own intrinsics (llvm.x86.*) that work on general registers and 128-bit vectors: each is an inline assembly statement. Sources:
-// the headers of clang, which say what they are for; Intel SDM volume 2 for the instructions. bextr, bzhi, pdep and pext have fixed
-// registers and are written as bytes, since they are VEX-encoded. What takes 256-bit vectors or mask registers is not here, and so an error.
+// x86's own intrinsics (llvm.x86.*) that work on general registers and 128-bit vectors: each is an inline assembly
+// statement. Sources: the headers of clang, which say what they are for; Intel SDM volume 2 for the instructions.
+// bextr, bzhi, pdep and pext have fixed registers and are written as bytes, since they are VEX-encoded. What takes
+// 256-bit vectors or mask registers is not here, and so an error.
 #include <algorithm>
 #include <iterator>
 
@@ -207,7 +208,8 @@ static_assert(sorted());
 }  // namespace
 
 const Intrinsic* find_x86_intrinsic(std::string_view name) {
-  auto* it = std::lower_bound(std::begin(table), std::end(table), name, [](const Intrinsic& a, std::string_view b) { return std::string_view(a.name) < b; });
+  auto* it = std::lower_bound(std::begin(table), std::end(table), name,
+                              [](const Intrinsic& a, std::string_view b) { return std::string_view(a.name) < b; });
   return it != std::end(table) && it->name == name ? it : nullptr;
 }
 

@@ -87,7 +87,8 @@ Result<FrameLayout> layout_frame(std::span<FrameSlot> slots) {
     layout.align_log2 = std::max(layout.align_log2, align);
     at = align_up(at, uint64_t{1} << align);
     s.offset = uint32_t(at);
-    if (s.size > 0x7fff0000u || (at += std::max<uint64_t>(s.size, 1)) > 0x7fff0000u) return error("stack frame of more than 2 GiB");
+    if (s.size > 0x7fff0000u || (at += std::max<uint64_t>(s.size, 1)) > 0x7fff0000u)
+      return error("stack frame of more than 2 GiB");
   }
   layout.size = uint32_t(align_up(at, 16));
   return layout;

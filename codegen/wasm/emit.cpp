@@ -1,5 +1,5 @@
-// One dispatch loop. A table of 256 bytes says for each tag how it is emitted; most tags are copied, or copied with an unsigned
-// LEB128 behind them. The loop never asks what an instruction does, only how its immediate looks.
+// One dispatch loop. A table of 256 bytes says for each tag how it is emitted; most tags are copied, or copied with an
+// unsigned LEB128 behind them. The loop never asks what an instruction does, only how its immediate looks.
 #include "codegen/wasm/emit.h"
 
 #include <array>
@@ -15,8 +15,8 @@ using formats::wasm::RelocType;
 namespace {
 
 enum class Form : uint8_t {
-  Copy, Uleb, Block, BrTable, Reference, CallIndirect, SelectType, TryTable, Memarg, I32, I64, F32, F64, Byte, Saturating, Vector,
-  Atomic, FunctionAddress, DataAddress, I64Wide, F64Short, FrameAddress, Epilogue, Bad,
+  Copy, Uleb, Block, BrTable, Reference, CallIndirect, SelectType, TryTable, Memarg, I32, I64, F32, F64, Byte,
+  Saturating, Vector, Atomic, FunctionAddress, DataAddress, I64Wide, F64Short, FrameAddress, Epilogue, Bad,
 };
 
 constexpr Form form_of(Immediate i) {
@@ -25,8 +25,8 @@ constexpr Form form_of(Immediate i) {
     case Immediate::BlockType: return Form::Block;
     case Immediate::Label: case Immediate::Local: case Immediate::Memory: return Form::Uleb;
     case Immediate::LabelTable: return Form::BrTable;
-    case Immediate::Function: case Immediate::Global: case Immediate::Table: case Immediate::Tag: case Immediate::FunctionRef:
-      return Form::Reference;
+    case Immediate::Function: case Immediate::Global: case Immediate::Table: case Immediate::Tag:
+    case Immediate::FunctionRef: return Form::Reference;
     case Immediate::IndirectType: return Form::CallIndirect;
     case Immediate::SelectType: return Form::SelectType;
     case Immediate::TryTable: return Form::TryTable;
@@ -369,9 +369,10 @@ size_t body_bound(const mir::FunctionView& fn) {
   return size_t(fn.count) * 32 + fn.extra.size() * 5 + fn.locals.size() * 6 + 80;
 }
 
-uint8_t* emit_body(const mir::FunctionView& fn, std::span<const ReferenceValue> values, const EmitOptions& options, uint8_t* out,
-                   std::vector<Fixup>* fixups) {
-  Emitter e{fn, values.data(), options, out, out, fixups, bool(fn.flags & function_flags::memory64), Frame::read(fn.frame)};
+uint8_t* emit_body(const mir::FunctionView& fn, std::span<const ReferenceValue> values, const EmitOptions& options,
+                   uint8_t* out, std::vector<Fixup>* fixups) {
+  Emitter e{
+      fn, values.data(), options, out, out, fixups, bool(fn.flags & function_flags::memory64), Frame::read(fn.frame)};
   e.body();
   return e.p;
 }
@@ -391,7 +392,8 @@ void count_references(const mir::FunctionView& fn, std::span<uint32_t> counts) {
   for (uint32_t i = 0; i < fn.count; i++) {
     uint32_t operand = fn.operands[i];
     switch (tables.form[fn.tags[i]]) {
-      case Form::Reference: case Form::CallIndirect: case Form::FunctionAddress: case Form::DataAddress: add(operand); break;
+      case Form::Reference: case Form::CallIndirect: case Form::FunctionAddress:
+      case Form::DataAddress: add(operand); break;
       case Form::Block:
         if (operand >= 0x100) add(operand - 0x100);
         break;

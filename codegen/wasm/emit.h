@@ -1,8 +1,9 @@
 // Emit: MIR + layout -> the bytes of a function body.
 //
-// In an executable every LEB128 is minimal, which is why it runs after all indices and addresses are fixed. In object mode each
-// value that depends on the link is a field of full width (5 bytes, 10 for 64-bit addresses), holding the value that the object
-// itself would give it, with a Fixup. Emit is pure: no input is changed, twice gives the same bytes.
+// In an executable every LEB128 is minimal, which is why it runs after all indices and addresses are fixed. In object
+// mode each value that depends on the link is a field of full width (5 bytes, 10 for 64-bit addresses), holding the
+// value that the object itself would give it, with a Fixup. Emit is pure: no input is changed, twice gives the same
+// bytes.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,8 @@
 
 namespace lode::wasm {
 
-// The answer to one reference: function, type, global, tag or table index, table slot, or address (reference addend included).
+// The answer to one reference: function, type, global, tag or table index, table slot, or address (reference addend
+// included).
 using ReferenceValue = uint64_t;
 // Set for a wasm_global that has no index: global.get of it becomes a constant, the low 63 bits.
 inline constexpr ReferenceValue constant_global = uint64_t{1} << 63;
@@ -40,8 +42,8 @@ struct EmitOptions {
 size_t body_bound(const mir::FunctionView& fn);
 // Writes the body (local declarations, instructions, end; without the size in front) and returns its end. `values` runs
 // parallel to the function's references. `fixups` is appended to in object mode, and may be null otherwise.
-uint8_t* emit_body(const mir::FunctionView& fn, std::span<const ReferenceValue> values, const EmitOptions& options, uint8_t* out,
-                   std::vector<Fixup>* fixups);
+uint8_t* emit_body(const mir::FunctionView& fn, std::span<const ReferenceValue> values, const EmitOptions& options,
+                   uint8_t* out, std::vector<Fixup>* fixups);
 
 // Adds to counts[r] the number of instructions that name reference r; the prologue and epilogues count.
 void count_references(const mir::FunctionView& fn, std::span<uint32_t> counts);

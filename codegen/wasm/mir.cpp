@@ -1,7 +1,7 @@
 // The instruction table as an array, and the MIR builder.
 //
-// The builder keeps the two invariants that matter for the store: a reference stands once a function (so that an instruction that
-// names a symbol costs five bytes, not seventeen), and unused bits are zero.
+// The builder keeps the two invariants that matter for the store: a reference stands once a function (so that an
+// instruction that names a symbol costs five bytes, not seventeen), and unused bits are zero.
 #include "codegen/wasm/mir.h"
 
 #include <array>
@@ -28,8 +28,8 @@ const std::array<OpInfo, op_limit> op_table = make_table();
 
 const char* feature_name(Feature f) {
   static constexpr const char* names[feature_count] = {
-      "mvp", "sign-ext", "nontrapping-fptoint", "bulk-memory", "reference-types", "multivalue", "tail-call", "simd128", "atomics",
-      "exception-handling", "mutable-globals", "extended-const", "memory64", "multimemory", "relaxed-simd",
+      "mvp", "sign-ext", "nontrapping-fptoint", "bulk-memory", "reference-types", "multivalue", "tail-call", "simd128",
+      "atomics", "exception-handling", "mutable-globals", "extended-const", "memory64", "multimemory", "relaxed-simd",
       "bulk-memory-opt"};
   return names[unsigned(f)];
 }
@@ -116,7 +116,8 @@ uint32_t Builder::reference(mir::ReferenceKind kind, SymbolId symbol, int32_t ad
   mir::Reference wanted{symbol, addend, kind};
   std::vector<mir::Reference>& all = draft_->references;
   auto slot = [&](const mir::Reference& r) {
-    uint64_t h = (uint64_t(r.symbol.value) << 32 | uint32_t(r.addend)) * 0x9e3779b97f4a7c15ull + unsigned(r.kind) * 0xc2b2ae3d27d4eb4full;
+    uint64_t h = (uint64_t(r.symbol.value) << 32 | uint32_t(r.addend)) * 0x9e3779b97f4a7c15ull +
+                 unsigned(r.kind) * 0xc2b2ae3d27d4eb4full;
     return uint32_t(h >> 32) & uint32_t(buckets_.size() - 1);
   };
   uint32_t b = slot(wanted);
@@ -202,7 +203,8 @@ void Builder::memory(Op op, unsigned align_log2, uint64_t offset, unsigned lane)
   const OpInfo& i = info(op);
   std::vector<uint32_t>& extra = draft_->extra;
   auto word = [&]() -> uint32_t {
-    if (offset <= MemoryOperand::payload_mask) return MemoryOperand::pack(MemoryOperand::inline_offset, align_log2, uint32_t(offset));
+    if (offset <= MemoryOperand::payload_mask)
+      return MemoryOperand::pack(MemoryOperand::inline_offset, align_log2, uint32_t(offset));
     uint32_t at = uint32_t(extra.size());
     extra.push_back(uint32_t(offset));
     extra.push_back(uint32_t(offset >> 32));
@@ -220,7 +222,8 @@ void Builder::memory(Op op, unsigned align_log2, uint64_t offset, unsigned lane)
 
 void Builder::memory_symbol(Op op, unsigned align_log2, SymbolId symbol, int32_t addend, unsigned lane) {
   const OpInfo& i = info(op);
-  uint32_t word = MemoryOperand::pack(MemoryOperand::symbol, align_log2, reference(mir::ReferenceKind::direct, symbol, addend));
+  uint32_t word =
+      MemoryOperand::pack(MemoryOperand::symbol, align_log2, reference(mir::ReferenceKind::direct, symbol, addend));
   if (!i.prefix) return raw(uint8_t(i.opcode), word);
   uint32_t at = uint32_t(draft_->extra.size());
   draft_->extra.push_back(word);

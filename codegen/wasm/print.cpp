@@ -67,27 +67,32 @@ struct Printer {
     switch (i.immediate) {
       case Immediate::None: case Immediate::MemoryCopy: case Immediate::MemoryFill: case Immediate::Fence: return s;
       case Immediate::BlockType: return s + " " + block(payload);
-      case Immediate::Label: case Immediate::Local: case Immediate::Memory: case Immediate::Lane: case Immediate::DataSegment:
+      case Immediate::Label: case Immediate::Local: case Immediate::Memory: case Immediate::Lane:
+      case Immediate::DataSegment:
       case Immediate::ElementSegment: case Immediate::MemoryInit: return s + " " + number(payload);
       case Immediate::LabelTable:
         for (uint64_t k = 0; k <= extra(payload); k++) s += " " + number(extra(payload + 1 + k));
         return s;
-      case Immediate::Function: case Immediate::IndirectType: case Immediate::Global: case Immediate::Table: case Immediate::Tag:
-      case Immediate::FunctionRef: return s + " " + reference(payload);
+      case Immediate::Function: case Immediate::IndirectType: case Immediate::Global: case Immediate::Table:
+      case Immediate::Tag: case Immediate::FunctionRef: return s + " " + reference(payload);
       case Immediate::SelectType: case Immediate::RefType: return s + " " + value_type_name(payload);
-      case Immediate::TryTable: return s + " " + block(uint32_t(extra(payload))) + " clauses=" + number(extra(payload + 1));
+      case Immediate::TryTable:
+        return s + " " + block(uint32_t(extra(payload))) + " clauses=" + number(extra(payload + 1));
       case Immediate::Memarg: case Immediate::MemargLane:
         if (!prefix) return s + " " + memarg(payload);
         if (!(payload & PrefixedMemory::in_extra))
-          return s + " offset=" + number(payload & (PrefixedMemory::offset_limit - 1)) + " align=" + number(1u << (payload >> 18 & 15));
+          return s + " offset=" + number(payload & (PrefixedMemory::offset_limit - 1)) +
+                 " align=" + number(1u << (payload >> 18 & 15));
         payload &= PrefixedMemory::extra_limit - 1;
         s += " " + memarg(uint32_t(extra(payload)));
         return i.immediate == Immediate::MemargLane ? s + " lane=" + number(extra(payload + 1)) : s;
       case Immediate::I32: case Immediate::I64: return s + " " + std::to_string(int32_t(payload));
       case Immediate::F32: return s + " " + hex(payload);
       case Immediate::F64: return s + " " + hex(extra64(payload));
-      case Immediate::V128: case Immediate::Shuffle: return s + " " + hex(extra64(payload)) + " " + hex(extra64(payload + 2));
-      case Immediate::TableInit: case Immediate::TableCopy: return s + " " + number(extra(payload)) + " " + number(extra(payload + 1));
+      case Immediate::V128:
+      case Immediate::Shuffle: return s + " " + hex(extra64(payload)) + " " + hex(extra64(payload + 2));
+      case Immediate::TableInit:
+      case Immediate::TableCopy: return s + " " + number(extra(payload)) + " " + number(extra(payload + 1));
     }
     return s;
   }

@@ -19,11 +19,13 @@ Result<void> Selector::run(air::Function& fn, const LowerContext& context, mir::
   // Whoever asks for a canary gets one where the frame has anything.
   namespace flag = air::function_flags;
   protected_ = (fn.flags & (flag::stack_protect | flag::stack_protect_strong | flag::stack_protect_req)) &&
-               (!fn.slots.empty() || std::any_of(fn.insts.begin(), fn.insts.end(), [](const air::Inst& i) { return i.op == air::Op::alloca; }));
+               (!fn.slots.empty() || std::any_of(fn.insts.begin(), fn.insts.end(),
+                                                 [](const air::Inst& i) { return i.op == air::Op::alloca; }));
   const Signature* own = signature(fn.type);
   if (!own) return error(problem_);
   own_signature_ = *own;
-  if (fn.blocks.empty() || fn.blocks[0].param_count != own_signature_.fixed) return error("the function's parameters do not match its type");
+  if (fn.blocks.empty() || fn.blocks[0].param_count != own_signature_.fixed)
+    return error("the function's parameters do not match its type");
   mir_.start(out, context.symbols[fn.symbol.value], own_signature_.params, own_signature_.results, wasm64_);
   LODE_TRY(make_nodes());
   write_code();
@@ -51,7 +53,8 @@ Result<void> Selector::run(air::Function& fn, const LowerContext& context, mir::
   return {};
 }
 
-Result<void> lower(air::Function& fn, const LowerContext& context, codegen::LowerScratch& scratch, mir::FunctionDraft& out) {
+Result<void> lower(air::Function& fn, const LowerContext& context, codegen::LowerScratch& scratch,
+                   mir::FunctionDraft& out) {
   auto& selector = static_cast<Selector&>(scratch);
   Result<void> r = selector.run(fn, context, out);
   if (r.ok()) return r;

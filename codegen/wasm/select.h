@@ -1,17 +1,22 @@
 // The inside of the select pass: from one AIR function to wasm MIR. Only select*.cpp include this.
 //
 // Stages, each linear in the function:
-//   nodes   (select_nodes*.cpp)  AIR to nodes: an instruction whose operands are nodes; block by block in reverse postorder, with
-//                                address arithmetic spelled out, folding and common subexpressions of a block removed on the way
-//                                (select_fold.cpp).
-//                                Narrow integers live in i32 with unknown upper bits; each node knows how many bits it may use.
-//   stack   (select_stack.cpp)   Every block's nodes become code, written backwards from its end: an operand's code goes directly
-//                                before its user where the order of effects allows it, and only what cannot be left on the
-//                                operand stack gets a local. Switches are in select_switch.cpp.
-//   locals  (select_locals.cpp)  Live ranges of those locals, coalescing of block parameters with their arguments, colouring.
+//   nodes   (select_nodes*.cpp)  AIR to nodes: an instruction whose operands are nodes; block by block in reverse
+//           postorder, with
+//                                address arithmetic spelled out, folding and common subexpressions of a block removed
+//                                on the way (select_fold.cpp).
+//                                Narrow integers live in i32 with unknown upper bits; each node knows how many bits it
+//                                may use.
+//   stack   (select_stack.cpp)   Every block's nodes become code, written backwards from its end: an operand's code
+//           goes directly
+//                                before its user where the order of effects allows it, and only what cannot be left on
+//                                the operand stack gets a local. Switches are in select_switch.cpp.
+//   locals  (select_locals.cpp)  Live ranges of those locals, coalescing of block parameters with their arguments,
+//           colouring.
 //   finish  (select_finish.cpp)  Structured control flow, and the code in its final order with final local numbers.
 //
-// During the stages the draft's tags and operands hold the backwards code; operands of local.get, set and tee are then virtual locals.
+// During the stages the draft's tags and operands hold the backwards code; operands of local.get, set and tee are then
+// virtual locals.
 #pragma once
 
 #include <cstdint>
@@ -32,14 +37,14 @@ inline constexpr uint32_t no_local = ~0u;
 
 // Operations of nodes that are no single instruction. Values lie above those of Op.
 enum Pseudo : uint16_t {
-  pseudo_param = 0x1000,     // block parameter a = block, b = number
-  pseudo_data_address,       // a = reference
-  pseudo_function_address,   // a = reference
-  pseudo_global,             // a = reference: a global that never changes (GOT entries, the TLS base)
-  pseudo_frame_base,         // the frame's base
-  pseudo_frame_address,      // a = offset
-  pseudo_stack_check,        // a = condition, aux = reference: ends the program by a call when the condition holds
-  pseudo_trunc_guarded,      // a = value, b = Op: truncation of a float that gives the least integer where it would trap
+  pseudo_param = 0x1000,    // block parameter a = block, b = number
+  pseudo_data_address,      // a = reference
+  pseudo_function_address,  // a = reference
+  pseudo_global,            // a = reference: a global that never changes (GOT entries, the TLS base)
+  pseudo_frame_base,        // the frame's base
+  pseudo_frame_address,     // a = offset
+  pseudo_stack_check,       // a = condition, aux = reference: ends the program by a call when the condition holds
+  pseudo_trunc_guarded,     // a = value, b = Op: truncation of a float that gives the least integer where it would trap
 };
 
 // What a node may do, for the order of evaluation.
@@ -258,7 +263,8 @@ class Selector final : public codegen::LowerScratch {
   std::vector<uint32_t> edge_first_, edge_list_;  // AIR edges into each block of blocks_
   std::vector<uint32_t> edge_group_;      // by AIR edge: those that assign the same to the same block; ~0: alone
   std::vector<uint32_t> group_node_;      // by group: the flow node that they share, ~0 until it is made
-  std::vector<uint32_t> returned_param_;  // by block of blocks_: all that it does is to return this parameter; ~0 otherwise
+  std::vector<uint32_t>
+      returned_param_;  // by block of blocks_: all that it does is to return this parameter; ~0 otherwise
   FlowGraph flow_;
   uint32_t last_write_ = 0, last_read_ = 0, block_first_ = 0;
   bool in_edge_ = false;

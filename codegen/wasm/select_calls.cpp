@@ -1,12 +1,15 @@
-// Calls as nodes, and the frame: what the signature of a call asks of the caller's frame (tool-conventions, BasicCABI.md).
+// Calls as nodes, and the frame: what the signature of a call asks of the caller's frame (tool-conventions,
+// BasicCABI.md).
 //
-// Calls. A direct call whose type differs from the callee's own (C without prototypes) passes what the callee takes, as far as the
-// bits can be passed, with zero for what is missing; where they cannot, the call traps, as clang has it. A function that is only
-// declared, without any parameters known, is called by the call's own type; the reference then says which (see call_reference()).
+// Calls. A direct call whose type differs from the callee's own (C without prototypes) passes what the callee takes, as
+// far as the bits can be passed, with zero for what is missing; where they cannot, the call traps, as clang has it. A
+// function that is only declared, without any parameters known, is called by the call's own type; the reference then
+// says which (see call_reference()).
 //
-// Tail calls. A call that the producer marks as one (LLVM's `tail`, `musttail`) and whose result the function returns as it is
-// becomes return_call or return_call_indirect where the code may use the feature tail-call. The frame is given back before, so
-// nothing in it may be passed. A `musttail` call that cannot be done so is an error: a plain call would use up the stack.
+// Tail calls. A call that the producer marks as one (LLVM's `tail`, `musttail`) and whose result the function returns
+// as it is becomes return_call or return_call_indirect where the code may use the feature tail-call. The frame is given
+// back before, so nothing in it may be passed. A `musttail` call that cannot be done so is an error: a plain call would
+// use up the stack.
 //
 // Intrinsics of the target (llvm.wasm.*) reach this pass as calls of a function of that name; see wasm_intrinsics.
 #include <algorithm>
@@ -55,7 +58,8 @@ Selector::CallPlan Selector::plan_call(const air::CallSite& site) {
   const air::Constant* c = site.callee.valid() ? fn_->constant(site.callee) : nullptr;
   if (c && c->kind == air::ConstantKind::Runtime) {
     plan.direct = context_->runtime[c->symbol];
-    if (auto made = make_signature(*types_, air::RuntimeFunction(c->symbol), call_signature_); !made.ok()) unsupported(made.error().message);
+    if (auto made = make_signature(*types_, air::RuntimeFunction(c->symbol), call_signature_); !made.ok())
+      unsupported(made.error().message);
     plan.target = plan.site = &call_signature_;
     plan.is_direct = true;
     return plan;
@@ -64,13 +68,17 @@ Selector::CallPlan Selector::plan_call(const air::CallSite& site) {
   if (!plan.site || !c || c->kind != air::ConstantKind::Symbol || c->bits != 0) return plan;
   const air::Module& m = *context_->module;
   const air::Symbol* s = &m.symbols[c->symbol];
-  for (unsigned steps = 0; s->kind == air::SymbolKind::alias && s->aliasee.valid() && steps < 64; steps++) s = &m.symbols[s->aliasee.value];
+  for (unsigned steps = 0; s->kind == air::SymbolKind::alias && s->aliasee.valid() && steps < 64; steps++)
+    s = &m.symbols[s->aliasee.value];
   if (s->kind != air::SymbolKind::function) return plan;
   plan.direct = context_->symbols[c->symbol];
   plan.is_direct = true;
   const air::Symbol& named = m.symbols[c->symbol];
-  plan.final_type = named.defined && (named.linkage == air::Linkage::internal || named.linkage == air::Linkage::external) && !named.comdat.valid();
-  if (s->type == site.function_type || !s->type.valid() || (*types_)[s->type].kind != air::TypeKind::Function) return plan;
+  plan.final_type = named.defined &&
+                    (named.linkage == air::Linkage::internal || named.linkage == air::Linkage::external) &&
+                    !named.comdat.valid();
+  if (s->type == site.function_type || !s->type.valid() || (*types_)[s->type].kind != air::TypeKind::Function)
+    return plan;
   const air::Type& t = (*types_)[s->type];
   if (!s->defined && t.vararg && t.field_count == 0) return plan;  // by the call's own type
   plan.target = signature(s->type);
@@ -152,8 +160,11 @@ bool Selector::lower_intrinsic(const air::Inst& inst, const air::CallSite& site)
   if (!name.starts_with("llvm.wasm.")) return false;
   std::string_view stem = name.substr(std::string_view("llvm.wasm.").size());
   auto argument = [&](uint32_t a) { return node_of(air::ValueId(fn_->extra[site.args + a])); };
-  for (auto [word, global] : {std::pair<std::string_view, SymbolId>{"tls.base", context_->tls_base}, {"tls.size.i32", context_->tls_size},
-                              {"tls.size.i64", context_->tls_size}, {"tls.align.i32", context_->tls_align}, {"tls.align.i64", context_->tls_align}}) {
+  for (auto [word, global] : {std::pair<std::string_view, SymbolId>{"tls.base", context_->tls_base},
+                              {"tls.size.i32", context_->tls_size},
+                              {"tls.size.i64", context_->tls_size},
+                              {"tls.align.i32", context_->tls_align},
+                              {"tls.align.i64", context_->tls_align}}) {
     if (word != stem || !inst.result.valid()) continue;
     Node n;
     n.op = pseudo_global;
@@ -176,7 +187,11 @@ bool Selector::lower_intrinsic(const air::Inst& inst, const air::CallSite& site)
     for (uint32_t a = 0; a < operands; a++) {
       values[a] = argument(a + w.skip);
       char wanted = signature[a];
-      ValueType type = wanted == 'a' ? address_ : wanted == 'l' ? ValueType::i64 : wanted == 'f' ? ValueType::f32 : wanted == 'd' ? ValueType::f64 : ValueType::i32;
+      ValueType type = wanted == 'a'   ? address_
+                       : wanted == 'l' ? ValueType::i64
+                       : wanted == 'f' ? ValueType::f32
+                       : wanted == 'd' ? ValueType::f64
+                                       : ValueType::i32;
       if (ValueType(nodes_[values[a]].type) != type) {
         unsupported("the intrinsic " + std::string(name) + " with operands of these types");
         return true;
@@ -207,14 +222,19 @@ bool Selector::make_tail_call(BlockInfo& block, uint32_t ret) {
   if (call-- == air_block.first_inst || fn_->insts[call].op != AirOp::call) return false;
   const air::Inst& inst = fn_->insts[call];
   const air::CallSite& site = fn_->calls[inst.a];
-  if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) || site.flags & air::callflags::notail || !has(Feature::tail_call)) return false;
+  if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) || site.flags & air::callflags::notail ||
+      !has(Feature::tail_call))
+    return false;
   if (protected_ && !(site.flags & air::callflags::musttail)) return false;  // the canary is looked at after the call
   NodeId id = last_call_.node;
-  if (id == no_node || last_call_.inst != call || !last_call_.plain || last_call_.results != own_signature_.results) return false;
+  if (id == no_node || last_call_.inst != call || !last_call_.plain || last_call_.results != own_signature_.results)
+    return false;
   if (!own_signature_.results.empty()) {
     if (fn_->extra[fn_->insts[ret].a] != 1) return false;
     air::ValueId v(fn_->extra[fn_->insts[ret].a + 1]);
-    NodeId returned = fn_->result_attrs & air::attr::zext ? z(v) : fn_->result_attrs & air::attr::sext ? s(v) : node_of(v);
+    NodeId returned = fn_->result_attrs & air::attr::zext   ? z(v)
+                      : fn_->result_attrs & air::attr::sext ? s(v)
+                                                            : node_of(v);
     if (v != inst.result || returned != id || value_uses_[v.value] != 1) return false;
   }
   Node& n = nodes_[id];
@@ -280,7 +300,8 @@ void Selector::lower_call(uint32_t index) {
       copied = true;
     }
     if (a < fixed) {
-      ValueType want = a < target.fixed ? target.params[a] : ValueType(nodes_[n].type), have = ValueType(nodes_[n].type);
+      ValueType want = a < target.fixed ? target.params[a] : ValueType(nodes_[n].type),
+                have = ValueType(nodes_[n].type);
       if (a >= target.fixed) continue;  // the callee does not take it
       if (want != have) {
         if (have == ValueType::i32 && want == ValueType::f32) n = unary(Op::f32_reinterpret_i32, n);
@@ -308,7 +329,10 @@ void Selector::lower_call(uint32_t index) {
     if (!variadic.empty()) {
       buffer = frame_address(slots_[vararg_slot_].offset);
       for (const Vararg& x : variadic) {
-        Op op = x.type == ValueType::i64 ? Op::i64_store : x.type == ValueType::f64 ? Op::f64_store : x.type == ValueType::f32 ? Op::f32_store : Op::i32_store;
+        Op op = x.type == ValueType::i64   ? Op::i64_store
+                : x.type == ValueType::f64 ? Op::f64_store
+                : x.type == ValueType::f32 ? Op::f32_store
+                                           : Op::i32_store;
         store(op, buffer, x.at, x.type == ValueType::i64 || x.type == ValueType::f64 ? 3 : 2, x.value);
       }
     } else {
@@ -336,12 +360,16 @@ void Selector::lower_call(uint32_t index) {
     r = call_node(Op::call, call_reference(plan), operands, has_result ? uint8_t(have) : 0);
   } else {
     operands.push_back(wasm64_ ? node_of(site.callee) : wrap(node_of(site.callee)));
-    r = call_node(Op::call_indirect, mir_.type(target.params, target.results), operands, has_result ? uint8_t(have) : 0);
+    r = call_node(Op::call_indirect, mir_.type(target.params, target.results), operands,
+                  has_result ? uint8_t(have) : 0);
   }
   last_call_ = {r, index, buffer == no_node && !copied, target.results};
   if (!wants_result) return;
   if (!has_result) {
-    return define(inst, want == ValueType::i64 ? i64c(0) : want == ValueType::f32 ? f32c(0) : want == ValueType::f64 ? f64c(0) : i32c(0));
+    return define(inst, want == ValueType::i64   ? i64c(0)
+                        : want == ValueType::f32 ? f32c(0)
+                        : want == ValueType::f64 ? f64c(0)
+                                                 : i32c(0));
   }
   unsigned bits = bits_of(inst.type);
   if (want == have && bits < 32 && want == ValueType::i32) {
@@ -359,8 +387,9 @@ void Selector::lower_call(uint32_t index) {
   define(inst, r);
 }
 
-// A call's reference. Its addend is one more than the offset in the function's constants of the type that the call uses, so that the
-// linker can compare it with the definition's; 0 where the definition is the module's own and no other can take its place.
+// A call's reference. Its addend is one more than the offset in the function's constants of the type that the call
+// uses, so that the linker can compare it with the definition's; 0 where the definition is the module's own and no
+// other can take its place.
 uint32_t Selector::call_reference(const CallPlan& plan) {
   if (plan.final_type) return mir_.reference(mir::ReferenceKind::call, plan.direct);
   uint32_t type = mir_.type(plan.target->params, plan.target->results);

@@ -1,6 +1,6 @@
-// Integers that are put together from the bytes of memory: (p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3]) and its like are one load, with
-// the bytes exchanged where the first is the highest. Nothing may be written between the first of the loads and the point where
-// the last `or` stands, which is where the wide load goes.
+// Integers that are put together from the bytes of memory: (p[0] << 24 | p[1] << 16 | p[2] << 8 | p[3]) and its like
+// are one load, with the bytes exchanged where the first is the highest. Nothing may be written between the first of
+// the loads and the point where the last `or` stands, which is where the wide load goes.
 #include <algorithm>
 #include <bit>
 
@@ -71,7 +71,9 @@ NodeId Selector::combine_loads(NodeId a, NodeId b, bool wide) {
       case Op::i32_load: case Op::i64_load32_u: bytes = 4; break;
       default: return no_node;
     }
-    if (count == std::size(pieces) || x.shift + bytes * 8 > x.limit || n.effect != effect_read || node_block_[x.node] != current_block_) return no_node;
+    if (count == std::size(pieces) || x.shift + bytes * 8 > x.limit || n.effect != effect_read ||
+        node_block_[x.node] != current_block_)
+      return no_node;
     Piece p{x.node, n.a, ~0u, 0, x.shift, bytes};
     switch (MemoryOperand::form(n.aux)) {
       case MemoryOperand::inline_offset: p.offset = MemoryOperand::payload(n.aux); break;

@@ -1,5 +1,5 @@
-// The final code: edges that became empty are cut short, short assignments on an edge move before the branch, control flow is
-// structured, and the backwards code is turned round with final local numbers and label depths.
+// The final code: edges that became empty are cut short, short assignments on an edge move before the branch, control
+// flow is structured, and the backwards code is turned round with final local numbers and label depths.
 #include <algorithm>
 
 #include "codegen/wasm/select.h"
@@ -13,8 +13,9 @@ constexpr uint32_t none = ~0u;
 bool speculative(uint8_t tag) {
   if (tag >= uint8_t(Op::local_get) && tag <= uint8_t(Op::local_tee)) return true;
   if (tag >= uint8_t(Op::i32_const) && tag <= uint8_t(Op::f64_const)) return true;
-  if (tag == uint8_t(OwnTag::data_address) || tag == uint8_t(OwnTag::function_address) || tag == uint8_t(OwnTag::i64_const_wide) ||
-      tag == uint8_t(OwnTag::f64_const_short) || tag == uint8_t(OwnTag::frame_address))
+  if (tag == uint8_t(OwnTag::data_address) || tag == uint8_t(OwnTag::function_address) ||
+      tag == uint8_t(OwnTag::i64_const_wide) || tag == uint8_t(OwnTag::f64_const_short) ||
+      tag == uint8_t(OwnTag::frame_address))
     return true;
   if (tag >= uint8_t(Op::i32_div_s) && tag <= uint8_t(Op::i32_rem_u)) return false;
   if (tag >= uint8_t(Op::i64_div_s) && tag <= uint8_t(Op::i64_rem_u)) return false;
@@ -23,7 +24,9 @@ bool speculative(uint8_t tag) {
 
 // The comparison that is true where this one is false; 0 when there is none.
 uint8_t inverse(uint8_t tag) {
-  auto pair = [&](Op a, Op b) -> uint8_t { return tag == uint8_t(a) ? uint8_t(b) : tag == uint8_t(b) ? uint8_t(a) : 0; };
+  auto pair = [&](Op a, Op b) -> uint8_t {
+    return tag == uint8_t(a) ? uint8_t(b) : tag == uint8_t(b) ? uint8_t(a) : 0;
+  };
   for (auto [a, b] : {std::pair{Op::i32_eq, Op::i32_ne}, {Op::i32_lt_s, Op::i32_ge_s}, {Op::i32_lt_u, Op::i32_ge_u},
                       {Op::i32_gt_s, Op::i32_le_s}, {Op::i32_gt_u, Op::i32_le_u}, {Op::i64_eq, Op::i64_ne},
                       {Op::i64_lt_s, Op::i64_ge_s}, {Op::i64_lt_u, Op::i64_ge_u}, {Op::i64_gt_s, Op::i64_le_s},
@@ -42,7 +45,9 @@ void Selector::simplify_flow() {
   };
   // Where an edge really leads. Empty nodes in a cycle are an endless loop and stay.
   std::vector<uint32_t> leads(nodes, none);
-  for (uint32_t n = 0; n < nodes; n++) leads[n] = n && flow_.nodes[n].end == FlowEnd::jump && live_size(n, 0) == 0 ? flow_.edges[flow_.nodes[n].first_edge] : n;
+  for (uint32_t n = 0; n < nodes; n++)
+    leads[n] =
+        n && flow_.nodes[n].end == FlowEnd::jump && live_size(n, 0) == 0 ? flow_.edges[flow_.nodes[n].first_edge] : n;
   auto real = [&](uint32_t n) {
     uint32_t start = n;
     for (unsigned steps = 0; leads[n] != n; steps++) {
@@ -75,7 +80,8 @@ void Selector::simplify_flow() {
         if (tag != uint8_t(Op::local_set) && tag != uint8_t(Op::local_tee)) continue;
         const std::vector<Segment>& busy = occupied_[colour_[code_operands_[i]]];
         uint32_t p = node_position_[other];
-        auto s = std::upper_bound(busy.begin(), busy.end(), p, [](uint32_t v, const Segment& seg) { return v < seg.begin; });
+        auto s =
+            std::upper_bound(busy.begin(), busy.end(), p, [](uint32_t v, const Segment& seg) { return v < seg.begin; });
         if (s != busy.begin() && (s - 1)->end > p) fine = false;
       }
       if (!fine) continue;
@@ -95,8 +101,8 @@ void Selector::write_chunk(const Chunk& c) {
     if (tag >= uint8_t(Op::local_get) && tag <= uint8_t(Op::local_tee)) {
       operand = operand == frame_virtual_ ? frame_local_ : final_local_[colour_[operand]];
       // set x, get x: tee x.
-      if (tag == uint8_t(Op::local_get) && !draft.tags.empty() && draft.tags.size() > barrier_ && draft.tags.back() == uint8_t(Op::local_set) &&
-          draft.operands.back() == operand) {
+      if (tag == uint8_t(Op::local_get) && !draft.tags.empty() && draft.tags.size() > barrier_ &&
+          draft.tags.back() == uint8_t(Op::local_set) && draft.operands.back() == operand) {
         draft.tags.back() = uint8_t(Op::local_tee);
         continue;
       }
@@ -190,8 +196,9 @@ void Selector::finish() {
   if (last == uint16_t(Op::return_)) {
     draft.tags.pop_back();
     draft.operands.pop_back();
-  } else if (!own_signature_.results.empty() && last != uint16_t(Op::unreachable) && last != uint16_t(Op::return_call) &&
-             last != uint16_t(Op::return_call_indirect) && last != uint16_t(Op::br) && last != uint16_t(Op::br_table)) {
+  } else if (!own_signature_.results.empty() && last != uint16_t(Op::unreachable) &&
+             last != uint16_t(Op::return_call) && last != uint16_t(Op::return_call_indirect) &&
+             last != uint16_t(Op::br) && last != uint16_t(Op::br_table)) {
     mir_.op(Op::unreachable);
   }
 }

@@ -1,24 +1,27 @@
 // The constructors of nodes, which fold constants and rewrite to shorter forms as they build.
 //
-// Why folding ends. A constructor that rewrites calls itself, or another one, with something else to build; each such call lowers
-// (height of the left operand, rank of the operation), compared in this order. The height of a node is one more than that of its
-// highest operand; constants and addresses, made by intern(), have 0. The ranks: compare by 1 (x < 1, x >= 1: two eqz) > sub > mul >
-// all others. The rules:
+// Why folding ends. A constructor that rewrites calls itself, or another one, with something else to build; each such
+// call lowers (height of the left operand, rank of the operation), compared in this order. The height of a node is one
+// more than that of its highest operand; constants and addresses, made by intern(), have 0. The ranks: compare by 1 (x
+// < 1, x >= 1: two eqz) > sub > mul > all others. The rules:
 //
 //   binary: constant to the right         in place; happens once, since folding two constants comes first
 //   binary: x - k as x + -k               rank (an addition writes x - -k in place, it never calls back)
 //   binary: (x + k) + k', (x & k) & k'    height
 //   binary: extend(x) & k as x & k        height
 //   binary: x * 2^n as x << n             rank
-//   binary: address + k                   nothing is called: folded_address() gives an address, or the addition is built as it is
-//   binary: or of loads (combine_loads)   the load it makes is a leaf for itself; byte_swap() joins no loads
-//   address_add                           adds by binary() what folded_address() does not take; binary() never calls address_add
+//   binary: address + k                   nothing is called: folded_address() gives an address, or the addition is
+//   built as it is binary: or of loads (combine_loads)   the load it makes is a leaf for itself; byte_swap() joins no
+//   loads
+//   address_add                           adds by binary() what folded_address() does not take; binary() never calls
+//                                         address_add
 //   select as and, or                     leaves select for binary
 //   sext of (x & mask)                    height
 //   zext, sext by two shifts, by wrap     leave zext and sext for binary and unary, which never call them
 //
-// A new rule needs its place in this list. What the order does not see, a cycle through two files, ends at max_rewrites and is an
-// error that names the function; tests/wasm/expression_test.cpp builds random expressions and takes that error for a failure.
+// A new rule needs its place in this list. What the order does not see, a cycle through two files, ends at max_rewrites
+// and is an error that names the function; tests/wasm/expression_test.cpp builds random expressions and takes that
+// error for a failure.
 #include <algorithm>
 #include <bit>
 
@@ -157,13 +160,13 @@ void Selector::set_bits(Node& n) {
     case Op::i32_load8_s: case Op::i64_load8_s: sb = 8; break;
     case Op::i32_load16_s: case Op::i64_load16_s: sb = 16; break;
     case Op::i64_load32_s: sb = 32; break;
-    case Op::i32_eqz: case Op::i32_eq: case Op::i32_ne: case Op::i32_lt_s: case Op::i32_lt_u: case Op::i32_gt_s: case Op::i32_gt_u:
-    case Op::i32_le_s: case Op::i32_le_u: case Op::i32_ge_s: case Op::i32_ge_u: case Op::i64_eqz: case Op::i64_eq: case Op::i64_ne:
+    case Op::i32_eqz: case Op::i32_eq: case Op::i32_ne: case Op::i32_lt_s: case Op::i32_lt_u: case Op::i32_gt_s:
+    case Op::i32_gt_u: case Op::i32_le_s: case Op::i32_le_u: case Op::i32_ge_s: case Op::i32_ge_u: case Op::i64_eqz:
+    case Op::i64_eq: case Op::i64_ne:
     case Op::i64_lt_s: case Op::i64_lt_u: case Op::i64_gt_s: case Op::i64_gt_u: case Op::i64_le_s: case Op::i64_le_u:
-    case Op::i64_ge_s: case Op::i64_ge_u: case Op::f32_eq: case Op::f32_ne: case Op::f32_lt: case Op::f32_gt: case Op::f32_le:
-    case Op::f32_ge: case Op::f64_eq: case Op::f64_ne: case Op::f64_lt: case Op::f64_gt: case Op::f64_le: case Op::f64_ge:
-      zb = 1;
-      break;
+    case Op::i64_ge_s: case Op::i64_ge_u: case Op::f32_eq: case Op::f32_ne: case Op::f32_lt: case Op::f32_gt:
+    case Op::f32_le: case Op::f32_ge: case Op::f64_eq: case Op::f64_ne: case Op::f64_lt: case Op::f64_gt:
+    case Op::f64_le: case Op::f64_ge: zb = 1; break;
     case Op::i32_and: case Op::i64_and:
       zb = std::min(za(), zb2());
       sb = std::max(sa(), sb2());
@@ -264,9 +267,9 @@ NodeId Selector::fold(Op op, int64_t a, int64_t b, bool& done) {
 namespace {
 bool commutes(Op op) {
   switch (op) {
-    case Op::i32_add: case Op::i64_add: case Op::i32_mul: case Op::i64_mul: case Op::i32_and: case Op::i64_and: case Op::i32_or:
-    case Op::i64_or: case Op::i32_xor: case Op::i64_xor: case Op::i32_eq: case Op::i64_eq: case Op::i32_ne: case Op::i64_ne:
-      return true;
+    case Op::i32_add: case Op::i64_add: case Op::i32_mul: case Op::i64_mul: case Op::i32_and: case Op::i64_and:
+    case Op::i32_or: case Op::i64_or: case Op::i32_xor: case Op::i64_xor: case Op::i32_eq: case Op::i64_eq:
+    case Op::i32_ne: case Op::i64_ne: return true;
     default: return false;
   }
 }
@@ -330,17 +333,20 @@ NodeId Selector::binary(Op op, NodeId a, NodeId b) {
   if (ck) {
     switch (op) {
       case Op::i32_sub:
-        if (sleb_size(int32_t(0u - uint32_t(k))) <= sleb_size(k)) return binary(Op::i32_add, a, i32c(int32_t(0u - uint32_t(k))));
+        if (sleb_size(int32_t(0u - uint32_t(k))) <= sleb_size(k))
+          return binary(Op::i32_add, a, i32c(int32_t(0u - uint32_t(k))));
         break;
       case Op::i64_sub:
-        if (sleb_size(int64_t(0u - uint64_t(k))) <= sleb_size(k)) return binary(Op::i64_add, a, i64c(int64_t(0u - uint64_t(k))));
+        if (sleb_size(int64_t(0u - uint64_t(k))) <= sleb_size(k))
+          return binary(Op::i64_add, a, i64c(int64_t(0u - uint64_t(k))));
         break;
       case Op::i32_add: case Op::i64_add: {
         if (k == 0) return a;
         if (NodeId folded = folded_address(a, k); folded != no_node) return folded;
         if (inner(op)) {
           NodeId base = left.a;
-          return binary(op, base, wide ? i64c(int64_t(uint64_t(k) + uint64_t(k2))) : i32c(int32_t(uint32_t(k) + uint32_t(k2))));
+          return binary(op, base,
+                        wide ? i64c(int64_t(uint64_t(k) + uint64_t(k2))) : i32c(int32_t(uint32_t(k) + uint32_t(k2))));
         }
         // Adding 64 takes a byte more than subtracting -64.
         int64_t minus = wide ? int64_t(0u - uint64_t(k)) : int32_t(0u - uint32_t(k));
@@ -354,7 +360,8 @@ NodeId Selector::binary(Op op, NodeId a, NodeId b) {
         if (k == 0) return b;
         if (k == 1) return a;
         if (k > 0 && is_power_of_two(uint64_t(k)))
-          return binary(wide ? Op::i64_shl : Op::i32_shl, a, int_const(ValueType(left.type), std::countr_zero(uint64_t(k))));
+          return binary(wide ? Op::i64_shl : Op::i32_shl, a,
+                        int_const(ValueType(left.type), std::countr_zero(uint64_t(k))));
         if (!wide && uint32_t(k) == 0x80000000u) return binary(Op::i32_shl, a, i32c(31));
         break;
       case Op::i32_and: case Op::i64_and: {
@@ -363,8 +370,10 @@ NodeId Selector::binary(Op op, NodeId a, NodeId b) {
         if (k == -1) return a;
         if ((mask & (mask + 1)) == 0 && left.zbits <= std::bit_width(mask)) return a;
         unsigned top = unsigned(std::bit_width(mask));
-        if ((left.op == uint16_t(Op::i32_extend8_s) || left.op == uint16_t(Op::i64_extend8_s)) && top <= 8) return binary(op, left.a, b);
-        if ((left.op == uint16_t(Op::i32_extend16_s) || left.op == uint16_t(Op::i64_extend16_s)) && top <= 16) return binary(op, left.a, b);
+        if ((left.op == uint16_t(Op::i32_extend8_s) || left.op == uint16_t(Op::i64_extend8_s)) && top <= 8)
+          return binary(op, left.a, b);
+        if ((left.op == uint16_t(Op::i32_extend16_s) || left.op == uint16_t(Op::i64_extend16_s)) && top <= 16)
+          return binary(op, left.a, b);
         if (inner(op)) {
           NodeId base = left.a;
           return binary(op, base, int_const(ValueType(left.type), k & k2));
@@ -379,7 +388,8 @@ NodeId Selector::binary(Op op, NodeId a, NodeId b) {
         if (k == 0) return a;
         if (k == 1 && left.zbits <= 1 && !wide) return eqz(a);
         break;
-      case Op::i32_shl: case Op::i32_shr_s: case Op::i32_shr_u: case Op::i64_shl: case Op::i64_shr_s: case Op::i64_shr_u:
+      case Op::i32_shl: case Op::i32_shr_s: case Op::i32_shr_u: case Op::i64_shl: case Op::i64_shr_s:
+      case Op::i64_shr_u:
         if ((k & (wide ? 63 : 31)) == 0) return a;
         break;
       case Op::i32_eq: case Op::i64_eq:
@@ -503,7 +513,8 @@ NodeId Selector::select(NodeId condition, NodeId yes, NodeId no) {
   }
   Node n;
   n.type = nodes_[yes].type;
-  if (n.type == uint8_t(ValueType::i32) && nodes_[yes].zbits <= 1 && nodes_[no].zbits <= 1 && nodes_[condition].zbits <= 1) {
+  if (n.type == uint8_t(ValueType::i32) && nodes_[yes].zbits <= 1 && nodes_[no].zbits <= 1 &&
+      nodes_[condition].zbits <= 1) {
     int64_t y = -1, o = -1;
     constant(yes, y);
     constant(no, o);
@@ -544,7 +555,8 @@ NodeId Selector::sext(NodeId id, unsigned bits) {
   bool wide = is_i64(n.type);
   // The mask of a zero extension below does not matter.
   int64_t k = 0;
-  if ((n.op == uint16_t(Op::i32_and) || n.op == uint16_t(Op::i64_and)) && constant(n.b, k) && (k & ((1ll << bits) - 1)) == (1ll << bits) - 1)
+  if ((n.op == uint16_t(Op::i32_and) || n.op == uint16_t(Op::i64_and)) && constant(n.b, k) &&
+      (k & ((1ll << bits) - 1)) == (1ll << bits) - 1)
     return sext(n.a, bits);
   if (has(Feature::sign_ext)) {
     if (bits == 8) return unary(wide ? Op::i64_extend8_s : Op::i32_extend8_s, id);

@@ -1,12 +1,13 @@
 // Virtual locals to wasm locals.
 //
-// Live ranges are lists of [begin, end) in the linear order of the backwards code's nodes, exact over the graph: a local that is read
-// in a node before it is written there is live on every way back to its writes. They are made one local at a time, so memory is
-// proportional to what is live, not to blocks x locals; past a budget (hostile input) a range is the whole function.
+// Live ranges are lists of [begin, end) in the linear order of the backwards code's nodes, exact over the graph: a
+// local that is read in a node before it is written there is live on every way back to its writes. They are made one
+// local at a time, so memory is proportional to what is live, not to blocks x locals; past a budget (hostile input) a
+// range is the whole function.
 //
-// A block parameter and its argument become one local where their ranges do not meet: the copy then vanishes. Classes that live in
-// several nodes get colours first, the most used first; what lives inside one node is fitted in between by a linear scan. Locals
-// are numbered by use, grouped by type: the first 128 have one-byte numbers.
+// A block parameter and its argument become one local where their ranges do not meet: the copy then vanishes. Classes
+// that live in several nodes get colours first, the most used first; what lives inside one node is fitted in between by
+// a linear scan. Locals are numbered by use, grouped by type: the first 128 have one-byte numbers.
 #include <algorithm>
 #include <array>
 
@@ -34,7 +35,8 @@ bool overlap(const std::vector<Segment>& a, const std::vector<Segment>& b) {
 void unite(std::vector<Segment>& into, const std::vector<Segment>& from) {
   size_t middle = into.size();
   into.insert(into.end(), from.begin(), from.end());
-  std::inplace_merge(into.begin(), into.begin() + middle, into.end(), [](const Segment& a, const Segment& b) { return a.begin < b.begin; });
+  std::inplace_merge(into.begin(), into.begin() + middle, into.end(),
+                     [](const Segment& a, const Segment& b) { return a.begin < b.begin; });
   size_t out = 0;
   for (const Segment& s : into) {
     if (out && into[out - 1].end >= s.begin) into[out - 1].end = std::max(into[out - 1].end, s.end);
@@ -155,7 +157,8 @@ void Selector::find_ranges() {
       range.push_back({0, total});
       continue;
     }
-    std::sort(involved.begin(), involved.end(), [&](uint32_t a, uint32_t b) { return node_position_[a] < node_position_[b]; });
+    std::sort(involved.begin(), involved.end(),
+              [&](uint32_t a, uint32_t b) { return node_position_[a] < node_position_[b]; });
     auto add = [&](uint32_t b, uint32_t e) {
       if (e <= b) return;
       if (!range.empty() && range.back().end >= b) range.back().end = std::max(range.back().end, e);
@@ -165,11 +168,15 @@ void Selector::find_ranges() {
       const Touch* t = at[n] == v ? &touches_[touch[n]] : nullptr;
       bool live_in = in[n] == v, live_out = out[n] == v;
       if (live_in) {
-        uint32_t stop = t && t->def != none ? (t->up_last == none ? node_position_[n] : t->up_last) : live_out ? node_end_[n] : t ? t->up_last : node_end_[n];
+        uint32_t stop = t && t->def != none ? (t->up_last == none ? node_position_[n] : t->up_last)
+                        : live_out          ? node_end_[n]
+                        : t                 ? t->up_last
+                                            : node_end_[n];
         // A local read by the first instruction is still live at the node's beginning.
         add(node_position_[n], std::max(stop, node_position_[n] + 1));
       }
-      if (t && t->def != none) add(t->def, live_out ? node_end_[n] : std::max(t->def + 1, t->down_last == none ? 0 : t->down_last));
+      if (t && t->def != none)
+        add(t->def, live_out ? node_end_[n] : std::max(t->def + 1, t->down_last == none ? 0 : t->down_last));
     }
   }
 }
@@ -179,8 +186,8 @@ void Selector::coalesce() {
   leader_.resize(local_types_.size());
   for (uint32_t i = 0; i < leader_.size(); i++) leader_[i] = i;
   std::stable_sort(copies_.begin(), copies_.end(), [](const Copy& a, const Copy& b) { return a.weight > b.weight; });
-  // Between a copy's local.get and its local.set the value is on the stack; without the copy it stays in the local, which must then
-  // be its own from the end of the argument's range to the parameter's beginning.
+  // Between a copy's local.get and its local.set the value is on the stack; without the copy it stays in the local,
+  // which must then be its own from the end of the argument's range to the parameter's beginning.
   std::vector<Segment> gap(1);
   for (Copy& c : copies_) {
     c.removable = false;
@@ -189,7 +196,8 @@ void Selector::coalesce() {
     if (local_types_[a] != local_types_[b] || (a != b && a < params && b < params)) continue;
     const std::vector<Segment>& argument = ranges_[a];
     uint32_t get = code_positions_[c.get], set = code_positions_[c.set];
-    auto at = std::lower_bound(argument.begin(), argument.end(), get, [](const Segment& x, uint32_t v) { return x.end < v; });
+    auto at =
+        std::lower_bound(argument.begin(), argument.end(), get, [](const Segment& x, uint32_t v) { return x.end < v; });
     gap[0] = {at != argument.end() && at->begin < get ? std::max(get, at->end) : get, set};
     bool open = gap[0].begin < gap[0].end;
     if (open && (overlap(ranges_[a], gap) || (a != b && overlap(ranges_[b], gap)))) continue;
@@ -234,7 +242,8 @@ void Selector::colour() {
     if (inside) {
       // Within one node: no node begins in it.
       const Segment& s = ranges_[v][0];
-      auto next = std::upper_bound(layout_.begin(), layout_.end(), s.begin, [&](uint32_t p, uint32_t n) { return p < node_position_[n]; });
+      auto next = std::upper_bound(layout_.begin(), layout_.end(), s.begin,
+                                   [&](uint32_t p, uint32_t n) { return p < node_position_[n]; });
       inside = next == layout_.end() || node_position_[*next] >= s.end;
       if (inside && s.begin == node_position_[*(next - 1)]) inside = false;
     }
@@ -253,7 +262,8 @@ void Selector::colour() {
     colour_[v] = best;
     unite(occupied_[best], ranges_[v]);
   }
-  std::sort(narrow.begin(), narrow.end(), [&](uint32_t a, uint32_t b) { return ranges_[a][0].begin < ranges_[b][0].begin; });
+  std::sort(narrow.begin(), narrow.end(),
+            [&](uint32_t a, uint32_t b) { return ranges_[a][0].begin < ranges_[b][0].begin; });
   std::vector<uint32_t> busy(colour_types_.size(), 0), next(colour_types_.size(), 0);
   for (uint32_t v : narrow) {
     const Segment s = ranges_[v][0];
@@ -283,8 +293,8 @@ void Selector::colour() {
   }
 }
 
-// Final numbers: parameters, then by use and type. Colours past colour_types_ are the frame's base, the saved stack pointer and the
-// dispatch variables, in that order where they exist.
+// Final numbers: parameters, then by use and type. Colours past colour_types_ are the frame's base, the saved stack
+// pointer and the dispatch variables, in that order where they exist.
 void Selector::number_locals(bool frame, bool saved) {
   uint32_t params = uint32_t(own_signature_.params.size());
   std::vector<uint32_t> count(colour_types_.size(), 0);

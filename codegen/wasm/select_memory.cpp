@@ -1,13 +1,14 @@
 // AIR's memory instructions as nodes, atomic ones included.
 //
-// Addresses. A memory instruction takes base + constant offset; the hardware adds without wrapping, AIR's ptr_add wraps. So an
-// offset is folded only where the producer promises that the sum does not wrap, or where the base is a symbol or the frame, which lie
-// inside memory with all that may be reached from them. An index behind the beginning of an object cannot be negative where the
-// promise is that the sum stays inside: then the symbol's address, or the object's place in the frame, is the offset and the index
-// alone is the base.
+// Addresses. A memory instruction takes base + constant offset; the hardware adds without wrapping, AIR's ptr_add
+// wraps. So an offset is folded only where the producer promises that the sum does not wrap, or where the base is a
+// symbol or the frame, which lie inside memory with all that may be reached from them. An index behind the beginning of
+// an object cannot be negative where the promise is that the sum stays inside: then the symbol's address, or the
+// object's place in the frame, is the offset and the index alone is the base.
 //
 // The stack protector: the entry copies __stack_chk_guard to a place above all slots of the frame, and
-// before each return, and each call that returns for the function, a call of __stack_chk_fail ends a program that has changed it.
+// before each return, and each call that returns for the function, a call of __stack_chk_fail ends a program that has
+// changed it.
 //
 // Atomic accesses of code that may not use the atomics feature are plain ones: such a module has one thread.
 #include <algorithm>
@@ -49,7 +50,8 @@ uint32_t Selector::memory_word(NodeId& address, uint64_t offset, unsigned align_
   if (symbol != no_node) {
     const mir::Reference r = mir_.draft().references[nodes_[symbol].a];
     int64_t sum = int64_t(r.addend) + int64_t(offset);
-    if (sum >= 0 && sum <= INT32_MAX) return MemoryOperand::pack(MemoryOperand::symbol, align_log2, mir_.reference(r.kind, r.symbol, int32_t(sum)));
+    if (sum >= 0 && sum <= INT32_MAX)
+      return MemoryOperand::pack(MemoryOperand::symbol, align_log2, mir_.reference(r.kind, r.symbol, int32_t(sum)));
     address = binary(wasm64_ ? Op::i64_add : Op::i32_add, symbol, address);
   }
   const Node& n = nodes_[address];
@@ -127,7 +129,8 @@ void Selector::check_canary() {
   NodeId guard = load_guard(), canary = load_typed(address_, frame_address(canary_), 0, 3, true);
   CallPlan plan;
   plan.direct = context_->runtime[unsigned(air::RuntimeFunction::stack_chk_fail)];
-  if (auto made = make_signature(*types_, air::RuntimeFunction::stack_chk_fail, other_signature_); !made.ok()) return unsupported(made.error().message);
+  if (auto made = make_signature(*types_, air::RuntimeFunction::stack_chk_fail, other_signature_); !made.ok())
+    return unsupported(made.error().message);
   plan.target = &other_signature_;
   Node n;
   n.op = pseudo_stack_check;
@@ -260,16 +263,18 @@ void Selector::lower_block_move(const air::Inst& inst) {
     append(c);
     return;
   }
-  call_memory(inst.op == AirOp::memcpy ? air::RuntimeFunction::memcpy : air::RuntimeFunction::memmove, to, from, length);
+  call_memory(inst.op == AirOp::memcpy ? air::RuntimeFunction::memcpy : air::RuntimeFunction::memmove, to, from,
+              length);
 }
 
-// The index of a ptr_add in bytes. A constant that is added to it goes into `behind`, in bytes too, so that accesses at different
-// distances from one index share what comes before.
+// The index of a ptr_add in bytes. A constant that is added to it goes into `behind`, in bytes too, so that accesses at
+// different distances from one index share what comes before.
 NodeId Selector::scaled(const air::Inst& ptr_add, int64_t scale, int64_t& behind) {
   NodeId i = node_of(ptr_add.vb());
   const Node& n = nodes_[i];
   int64_t k = 0;
-  bool sum = n.op == uint16_t(wasm64_ ? Op::i64_add : Op::i32_add), difference = n.op == uint16_t(wasm64_ ? Op::i64_sub : Op::i32_sub);
+  bool sum = n.op == uint16_t(wasm64_ ? Op::i64_add : Op::i32_add),
+       difference = n.op == uint16_t(wasm64_ ? Op::i64_sub : Op::i32_sub);
   // Or of bits that are zero is a sum.
   int64_t shift = 0;
   const Node& left = nodes_[n.operands > 1 ? n.a : i];
@@ -304,16 +309,23 @@ Selector::Place Selector::resolve(air::ValueId v) {
       NodeId base = node_of(def.va());
       int64_t behind = 0;
       const air::Constant* c = fn_->constant(def.va());
-      if (c && c->kind == air::ConstantKind::Symbol && c->bits == 0 && context_->module->symbols[c->symbol].kind != air::SymbolKind::alias &&
-          nodes_[base].op == pseudo_data_address && mir_.draft().references[nodes_[base].a].kind == mir::ReferenceKind::direct) {
+      if (c && c->kind == air::ConstantKind::Symbol && c->bits == 0 &&
+          context_->module->symbols[c->symbol].kind != air::SymbolKind::alias &&
+          nodes_[base].op == pseudo_data_address &&
+          mir_.draft().references[nodes_[base].a].kind == mir::ReferenceKind::direct) {
         NodeId i = node_of(def.vb());
-        if (parts.scale != 1) i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i, int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
+        if (parts.scale != 1)
+          i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i,
+                     int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
         return {i, place.offset + uint64_t(parts.offset), base};
       }
       const air::Value& b = fn_->values[def.a];
-      if (b.kind() == air::ValueKind::Inst && fn_->insts[b.index()].op == AirOp::slot_addr && nodes_[base].op == pseudo_frame_address) {
+      if (b.kind() == air::ValueKind::Inst && fn_->insts[b.index()].op == AirOp::slot_addr &&
+          nodes_[base].op == pseudo_frame_address) {
         NodeId i = node_of(def.vb());
-        if (parts.scale != 1) i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i, int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
+        if (parts.scale != 1)
+          i = binary(wasm64_ ? Op::i64_mul : Op::i32_mul, i,
+                     int_const(address_, wasm64_ ? parts.scale : int32_t(parts.scale)));
         uint64_t offset = place.offset + uint64_t(parts.offset) + nodes_[base].a;
         Node frame;
         frame.op = pseudo_frame_base;
@@ -322,7 +334,8 @@ Selector::Place Selector::resolve(air::ValueId v) {
       }
       if (parts.offset == 0) break;
       NodeId i = scaled(def, parts.scale, behind);
-      return {address_add(binary(add, base, i), wasm64_ ? behind : int32_t(behind)), place.offset + uint64_t(parts.offset)};
+      return {address_add(binary(add, base, i), wasm64_ ? behind : int32_t(behind)),
+              place.offset + uint64_t(parts.offset)};
     }
     place.offset += uint64_t(parts.offset);
     v = def.va();
@@ -356,7 +369,8 @@ void Selector::lower_memory(uint32_t index) {
       // Extended to 64 bits by its only user: one instruction.
       if (t == ValueType::i32 && bits >= 8 && value_uses_[inst.result.value] == 1 && inst.type != T::ptr) {
         const air::Inst& user = fn_->insts[value_user_[inst.result.value]];
-        if ((user.op == AirOp::zext || user.op == AirOp::sext) && user.type == T::i64) op = load_op(ValueType::i64, bits, user.op == AirOp::sext);
+        if ((user.op == AirOp::zext || user.op == AirOp::sext) && user.type == T::i64)
+          op = load_op(ValueType::i64, bits, user.op == AirOp::sext);
       }
       NodeId r = load(op, place.base, place.offset, align, ordered, place.symbol);
       if (inst.type == T::i1) nodes_[r].zbits = 1, nodes_[r].sbits = 2;
@@ -376,7 +390,9 @@ void Selector::lower_memory(uint32_t index) {
         uint64_t mask = bits >= 32 ? 0xffffffffu : (1u << std::max(bits, 8u)) - 1;
         if (bits == 1) break;
         if (v.op == uint16_t(Op::i32_and) && constant(v.b, k) && (uint64_t(k) & mask) == mask) value = v.a;
-        else if ((v.op == uint16_t(Op::i32_extend8_s) && bits <= 8) || (v.op == uint16_t(Op::i32_extend16_s) && bits <= 16)) value = v.a;
+        else if ((v.op == uint16_t(Op::i32_extend8_s) && bits <= 8) ||
+                 (v.op == uint16_t(Op::i32_extend16_s) && bits <= 16))
+          value = v.a;
         else break;
       }
       Op op;
@@ -390,13 +406,15 @@ void Selector::lower_memory(uint32_t index) {
       }
       unsigned width = t == ValueType::f64 ? 64 : t == ValueType::f32 ? 32 : bits;
       Place place = resolve(inst.va());
-      return store(op, place.base, place.offset, std::min(Flags::align_log2(inst.aux), natural_align(width)), value, place.symbol);
+      return store(op, place.base, place.offset, std::min(Flags::align_log2(inst.aux), natural_align(width)), value,
+                   place.symbol);
     }
     case AirOp::memcpy: case AirOp::memmove: case AirOp::memset: return lower_block_move(inst);
     case AirOp::alloca: {
       NodeId size = node_of(inst.va());
       size = wasm64_ ? zext_to(size, 64, ValueType::i64) : wrap(size);
-      Op add = wasm64_ ? Op::i64_add : Op::i32_add, sub = wasm64_ ? Op::i64_sub : Op::i32_sub, and_ = wasm64_ ? Op::i64_and : Op::i32_and;
+      Op add = wasm64_ ? Op::i64_add : Op::i32_add, sub = wasm64_ ? Op::i64_sub : Op::i32_sub,
+         and_ = wasm64_ ? Op::i64_and : Op::i32_and;
       unsigned align = std::max(4u, std::min(unsigned(inst.aux), 30u));
       NodeId rounded = binary(and_, binary(add, size, int_const(address_, 15)), int_const(address_, -16));
       uint32_t sp = mir_.reference(mir::ReferenceKind::wasm_global, context_->stack_pointer);
@@ -443,7 +461,8 @@ void Selector::lower_memory(uint32_t index) {
   }
 }
 
-// Whether an access of this ordering takes an atomic instruction. Without the feature there is one thread, and none does.
+// Whether an access of this ordering takes an atomic instruction. Without the feature there is one thread, and none
+// does.
 bool Selector::is_atomic(air::AtomicOrdering ordering) {
   if (ordering == air::AtomicOrdering::not_atomic) return false;
   if (!has(Feature::atomics)) mir_.draft().flags |= function_flags::one_thread;
@@ -452,7 +471,9 @@ bool Selector::is_atomic(air::AtomicOrdering ordering) {
 
 void Selector::lower_atomic(const air::Inst& inst) {
   if (!has(Feature::atomics)) mir_.draft().flags |= function_flags::one_thread;
-  air::TypeId type = inst.op == AirOp::store || inst.op == AirOp::atomic_rmw || inst.op == AirOp::cmpxchg ? fn_->values[inst.b].type : inst.type;
+  air::TypeId type = inst.op == AirOp::store || inst.op == AirOp::atomic_rmw || inst.op == AirOp::cmpxchg
+                         ? fn_->values[inst.b].type
+                         : inst.type;
   unsigned bits = bits_of(type);
   bool wide = bits > 32;
   ValueType t = value_type(*types_, type);
@@ -486,15 +507,17 @@ void Selector::lower_atomic(const air::Inst& inst) {
       append(n);
       return;
     } else if (inst.op == AirOp::cmpxchg) {
-      n.op = uint16_t(pick(Op::i32_atomic_rmw8_cmpxchg_u, Op::i32_atomic_rmw16_cmpxchg_u, Op::i32_atomic_rmw_cmpxchg, Op::i64_atomic_rmw_cmpxchg));
+      n.op = uint16_t(pick(Op::i32_atomic_rmw8_cmpxchg_u, Op::i32_atomic_rmw16_cmpxchg_u, Op::i32_atomic_rmw_cmpxchg,
+                           Op::i64_atomic_rmw_cmpxchg));
       n.b = narrow(node_of(inst.vb()));
       n.c = node_of(inst.vc());
       n.operands = 3;
     } else {
       switch (Flags::rmw(inst.aux)) {
-#define LODE_RMW(name, suffix)                                                                                                       \
-  case air::RmwOp::name:                                                                                                         \
-    n.op = uint16_t(pick(Op::i32_atomic_rmw8_##suffix##_u, Op::i32_atomic_rmw16_##suffix##_u, Op::i32_atomic_rmw_##suffix, Op::i64_atomic_rmw_##suffix)); \
+#define LODE_RMW(name, suffix)                                                                \
+  case air::RmwOp::name:                                                                      \
+    n.op = uint16_t(pick(Op::i32_atomic_rmw8_##suffix##_u, Op::i32_atomic_rmw16_##suffix##_u, \
+                         Op::i32_atomic_rmw_##suffix, Op::i64_atomic_rmw_##suffix));          \
     break;
         LODE_RMW(xchg, xchg)
         LODE_RMW(add, add)
@@ -511,7 +534,8 @@ void Selector::lower_atomic(const air::Inst& inst) {
     n.type = uint8_t(t);
     if (bits < 32) n.zbits = uint8_t(bits), n.sbits = uint8_t(bits + 1);
     NodeId old = append(n);
-    if (inst.op == AirOp::cmpxchg) second_node_[inst.result.value] = binary(wide ? Op::i64_eq : Op::i32_eq, old, nodes_[old].b);
+    if (inst.op == AirOp::cmpxchg)
+      second_node_[inst.result.value] = binary(wide ? Op::i64_eq : Op::i32_eq, old, nodes_[old].b);
     return define(inst, old);
   }
   Op store_op = wide ? Op::i64_store : bits == 8 ? Op::i32_store8 : bits == 16 ? Op::i32_store16 : Op::i32_store;
@@ -534,11 +558,13 @@ void Selector::lower_atomic(const air::Inst& inst) {
     case air::RmwOp::or_: result = binary(op2(Op::i32_or, Op::i64_or), old, operand); break;
     case air::RmwOp::xor_: result = binary(op2(Op::i32_xor, Op::i64_xor), old, operand); break;
     case air::RmwOp::nand:
-      result = binary(op2(Op::i32_xor, Op::i64_xor), binary(op2(Op::i32_and, Op::i64_and), old, operand), int_const(t, -1));
+      result =
+          binary(op2(Op::i32_xor, Op::i64_xor), binary(op2(Op::i32_and, Op::i64_and), old, operand), int_const(t, -1));
       break;
     case air::RmwOp::smax: case air::RmwOp::smin: case air::RmwOp::umax: case air::RmwOp::umin: {
       air::RmwOp op = Flags::rmw(inst.aux);
-      bool is_signed = op == air::RmwOp::smax || op == air::RmwOp::smin, largest = op == air::RmwOp::smax || op == air::RmwOp::umax;
+      bool is_signed = op == air::RmwOp::smax || op == air::RmwOp::smin,
+           largest = op == air::RmwOp::smax || op == air::RmwOp::umax;
       NodeId x = is_signed ? sext(old, bits) : narrow(old), y = is_signed ? sext(operand, bits) : narrow(operand);
       Op compare = is_signed ? (largest ? op2(Op::i32_gt_s, Op::i64_gt_s) : op2(Op::i32_lt_s, Op::i64_lt_s))
                              : (largest ? op2(Op::i32_gt_u, Op::i64_gt_u) : op2(Op::i32_lt_u, Op::i64_lt_u));

@@ -1,5 +1,6 @@
-// AIR to nodes, the driver: order of blocks, uses, frame, parameters, constants. The constructors that fold as they build are in
-// select_fold.cpp, instructions in select_ops.cpp, calls and memory in select_memory.cpp and select_calls.cpp.
+// AIR to nodes, the driver: order of blocks, uses, frame, parameters, constants. The constructors that fold as they
+// build are in select_fold.cpp, instructions in select_ops.cpp, calls and memory in select_memory.cpp and
+// select_calls.cpp.
 #include <algorithm>
 #include <bit>
 
@@ -15,7 +16,7 @@ bool is_i64(uint8_t t) { return t == uint8_t(ValueType::i64); }
 unsigned width(uint8_t t) { return is_i64(t) || t == uint8_t(ValueType::f64) ? 64 : 32; }
 }  // namespace
 
-// ---- values ----------------------------------------------------------------------------------------------------------------
+// ---- values ---------------------------------------------------------------------------------------------------------
 
 unsigned Selector::bits_of(air::TypeId t) const {
   const air::Type& x = (*types_)[t];
@@ -143,7 +144,7 @@ NodeId Selector::node_of(air::ValueId v) {
   return int_const(value_type(*types_, x.type), 0);
 }
 
-// ---- the function ----------------------------------------------------------------------------------------------------------
+// ---- the function ---------------------------------------------------------------------------------------------------
 
 void Selector::order_blocks() {
   size_t n = fn_->blocks.size();
@@ -152,7 +153,8 @@ void Selector::order_blocks() {
   worklist_.clear();
   std::vector<uint32_t>& stack = layout_;  // free at this time
   stack.clear();
-  // Depth first with the edges of each block collected when it is entered: frames of (block, remaining successors on `edges`).
+  // Depth first with the edges of each block collected when it is entered: frames of (block, remaining successors on
+  // `edges`).
   edge_list_.clear();
   edge_first_.clear();
   block_of_[0] = 0;
@@ -317,7 +319,8 @@ Result<void> Selector::make_nodes() {
     for (uint32_t k = block.first_inst; k < last; k++) lower_inst(k);
     lower_terminator(blocks_[i], last);
     if (must_tail_ && blocks_[i].tail_call == no_node)
-      unsupported(has(Feature::tail_call) ? "a musttail call whose arguments or result go through memory" : "a musttail call without the feature tail-call");
+      unsupported(has(Feature::tail_call) ? "a musttail call whose arguments or result go through memory"
+                                          : "a musttail call without the feature tail-call");
     blocks_[i].end_node = uint32_t(nodes_.size());
   }
   if (!problem_.empty()) return error(problem_);
@@ -369,7 +372,8 @@ void Selector::lower_terminator(BlockInfo& block, uint32_t index) {
   air::for_each_edge(*fn_, inst, [&](uint32_t e) {
     const air::Edge& edge = fn_->edges[e];
     edge_arguments_first_[e] = uint32_t(edge_arguments_.size());
-    for (uint32_t a = 0; a < edge.arg_count; a++) edge_arguments_.push_back(node_of(air::ValueId(fn_->extra[edge.args + a])));
+    for (uint32_t a = 0; a < edge.arg_count; a++)
+      edge_arguments_.push_back(node_of(air::ValueId(fn_->extra[edge.args + a])));
   });
 }
 

@@ -1,7 +1,7 @@
 // AIR instructions without memory as nodes: integers, overflow checks, floats, conversions.
 //
-// i8 and i16 values stand in i32 with unknown bits above; z() and s() extend them where an operation looks at those bits. Addition,
-// subtraction, multiplication, logic and left shifts do not. i1 is always 0 or 1.
+// i8 and i16 values stand in i32 with unknown bits above; z() and s() extend them where an operation looks at those
+// bits. Addition, subtraction, multiplication, logic and left shifts do not. i1 is always 0 or 1.
 #include <bit>
 
 #include "base/bytes.h"
@@ -15,30 +15,33 @@ using T = air::TypeTable;
 void Selector::lower_inst(uint32_t index) {
   const air::Inst& inst = fn_->insts[index];
   switch (inst.op) {
-    case AirOp::add: case AirOp::sub: case AirOp::mul: case AirOp::udiv: case AirOp::sdiv: case AirOp::urem: case AirOp::srem:
-    case AirOp::and_: case AirOp::or_: case AirOp::xor_: case AirOp::shl: case AirOp::lshr: case AirOp::ashr: case AirOp::smin:
-    case AirOp::smax: case AirOp::umin: case AirOp::umax: case AirOp::iabs: case AirOp::ctlz: case AirOp::cttz: case AirOp::ctpop:
+    case AirOp::add: case AirOp::sub: case AirOp::mul: case AirOp::udiv: case AirOp::sdiv: case AirOp::urem:
+    case AirOp::srem: case AirOp::and_: case AirOp::or_: case AirOp::xor_: case AirOp::shl: case AirOp::lshr:
+    case AirOp::ashr: case AirOp::smin: case AirOp::smax: case AirOp::umin: case AirOp::umax: case AirOp::iabs:
+    case AirOp::ctlz: case AirOp::cttz: case AirOp::ctpop:
     case AirOp::bswap: case AirOp::bitreverse: case AirOp::fshl: case AirOp::fshr: case AirOp::icmp:
       return lower_integer(inst);
     case AirOp::uadd_overflow: case AirOp::sadd_overflow: case AirOp::usub_overflow: case AirOp::ssub_overflow:
     case AirOp::umul_overflow: case AirOp::smul_overflow:
       return lower_overflow(inst);
-    case AirOp::fadd: case AirOp::fsub: case AirOp::fmul: case AirOp::fdiv: case AirOp::fneg: case AirOp::fabs: case AirOp::fsqrt:
-    case AirOp::fcopysign: case AirOp::fminimum: case AirOp::fmaximum: case AirOp::fceil: case AirOp::ffloor: case AirOp::ftrunc:
-    case AirOp::frint: case AirOp::froundeven: case AirOp::fcmp:
+    case AirOp::fadd: case AirOp::fsub: case AirOp::fmul: case AirOp::fdiv: case AirOp::fneg: case AirOp::fabs:
+    case AirOp::fsqrt: case AirOp::fcopysign: case AirOp::fminimum: case AirOp::fmaximum: case AirOp::fceil:
+    case AirOp::ffloor: case AirOp::ftrunc: case AirOp::frint: case AirOp::froundeven: case AirOp::fcmp:
       return lower_float(inst);
-    case AirOp::trunc: case AirOp::zext: case AirOp::sext: case AirOp::fptoui: case AirOp::fptosi: case AirOp::fptoui_sat:
-    case AirOp::fptosi_sat: case AirOp::uitofp: case AirOp::sitofp: case AirOp::fptrunc: case AirOp::fpext: case AirOp::ptrtoint:
-    case AirOp::inttoptr: case AirOp::bitcast: case AirOp::freeze:
+    case AirOp::trunc: case AirOp::zext: case AirOp::sext: case AirOp::fptoui: case AirOp::fptosi:
+    case AirOp::fptoui_sat: case AirOp::fptosi_sat: case AirOp::uitofp: case AirOp::sitofp: case AirOp::fptrunc:
+    case AirOp::fpext: case AirOp::ptrtoint: case AirOp::inttoptr: case AirOp::bitcast: case AirOp::freeze:
       return lower_conversion(inst);
     case AirOp::select: return define(inst, select(node_of(inst.va()), node_of(inst.vb()), node_of(inst.vc())));
     case AirOp::extract: {
       NodeId n = fn_->extra[inst.b + 1] == 0 ? value_node_[inst.a] : second_node_[inst.a];
-      if (n == no_node || fn_->extra[inst.b] != 1 || fn_->extra[inst.b + 1] > 1) return unsupported("an extract from this value");
+      if (n == no_node || fn_->extra[inst.b] != 1 || fn_->extra[inst.b + 1] > 1)
+        return unsupported("an extract from this value");
       return define(inst, n);
     }
     case AirOp::slot_addr: return define(inst, frame_address(slots_[inst.a].offset));
-    case AirOp::ptr_add: case AirOp::load: case AirOp::store: case AirOp::memcpy: case AirOp::memmove: case AirOp::memset:
+    case AirOp::ptr_add: case AirOp::load: case AirOp::store: case AirOp::memcpy: case AirOp::memmove:
+    case AirOp::memset:
     case AirOp::alloca: case AirOp::stack_save: case AirOp::stack_restore: case AirOp::va_start: case AirOp::atomic_rmw:
     case AirOp::cmpxchg: case AirOp::fence:
       return lower_memory(index);
@@ -136,7 +139,8 @@ void Selector::lower_integer(const air::Inst& inst) {
     case AirOp::bitreverse: {
       // Pairs exchanged at growing distances; the narrow types come out of the top of 32 bits.
       NodeId a = n(inst.a);
-      uint64_t masks[] = {0x5555555555555555ull, 0x3333333333333333ull, 0x0f0f0f0f0f0f0f0full, 0x00ff00ff00ff00ffull, 0x0000ffff0000ffffull};
+      uint64_t masks[] = {0x5555555555555555ull, 0x3333333333333333ull, 0x0f0f0f0f0f0f0f0full, 0x00ff00ff00ff00ffull,
+                          0x0000ffff0000ffffull};
       for (unsigned step = 0, distance = 1; step < (wide ? 5u : 4u); step++, distance *= 2) {
         NodeId m = wide ? k(int64_t(masks[step])) : k(int32_t(uint32_t(masks[step])));
         a = or_(and_(shr(a, k(distance)), m), shl(and_(a, m), k(distance)));
@@ -148,7 +152,8 @@ void Selector::lower_integer(const air::Inst& inst) {
       if (inst.a != inst.b) return unsupported("a funnel shift of two values");
       bool left = inst.op == AirOp::fshl;
       if (bits >= 32)
-        return define(inst, binary(left ? op2(Op::i32_rotl, Op::i64_rotl) : op2(Op::i32_rotr, Op::i64_rotr), n(inst.a), n(inst.c)));
+        return define(inst, binary(left ? op2(Op::i32_rotl, Op::i64_rotl) : op2(Op::i32_rotr, Op::i64_rotr), n(inst.a),
+                                   n(inst.c)));
       NodeId a = z(inst.va()), c = and_(n(inst.c), k(bits - 1)), back = and_(sub(k(0), n(inst.c)), k(bits - 1));
       return define(inst, or_(shl(a, left ? c : back), shr(a, left ? back : c)));
     }
@@ -202,7 +207,8 @@ void Selector::lower_integer(const air::Inst& inst) {
 
 void Selector::lower_overflow(const air::Inst& inst) {
   unsigned bits = bits_of(fn_->values[inst.a].type);
-  bool is_signed = inst.op == AirOp::sadd_overflow || inst.op == AirOp::ssub_overflow || inst.op == AirOp::smul_overflow;
+  bool is_signed =
+      inst.op == AirOp::sadd_overflow || inst.op == AirOp::ssub_overflow || inst.op == AirOp::smul_overflow;
   bool is_mul = inst.op == AirOp::umul_overflow || inst.op == AirOp::smul_overflow;
   bool is_sub = inst.op == AirOp::usub_overflow || inst.op == AirOp::ssub_overflow;
   NodeId result, overflow;
@@ -212,7 +218,8 @@ void Selector::lower_overflow(const air::Inst& inst) {
     NodeId a = is_signed ? s(inst.va()) : z(inst.va()), b = is_signed ? s(inst.vb()) : z(inst.vb());
     result = binary(is_mul ? Op::i32_mul : is_sub ? Op::i32_sub : Op::i32_add, a, b);
     if (is_signed) {
-      NodeId back = has(Feature::sign_ext) ? unary(bits == 8 ? Op::i32_extend8_s : Op::i32_extend16_s, result) : sext(result, bits);
+      NodeId back = has(Feature::sign_ext) ? unary(bits == 8 ? Op::i32_extend8_s : Op::i32_extend16_s, result)
+                                           : sext(result, bits);
       overflow = binary(Op::i32_ne, result, back);
     } else {
       overflow = binary(Op::i32_gt_u, result, i32c(int32_t((1u << bits) - 1)));
@@ -230,7 +237,8 @@ void Selector::lower_overflow(const air::Inst& inst) {
     NodeId a = node_of(inst.va()), b = node_of(inst.vb());
     result = binary(is_sub ? op2(Op::i32_sub, Op::i64_sub) : op2(Op::i32_add, Op::i64_add), a, b);
     if (!is_signed) {
-      overflow = is_sub ? binary(op2(Op::i32_lt_u, Op::i64_lt_u), a, b) : binary(op2(Op::i32_lt_u, Op::i64_lt_u), result, a);
+      overflow =
+          is_sub ? binary(op2(Op::i32_lt_u, Op::i64_lt_u), a, b) : binary(op2(Op::i32_lt_u, Op::i64_lt_u), result, a);
     } else {
       Op xor_ = op2(Op::i32_xor, Op::i64_xor), and_ = op2(Op::i32_and, Op::i64_and);
       NodeId changed = binary(xor_, a, result);
@@ -247,7 +255,9 @@ void Selector::lower_float(const air::Inst& inst) {
   bool wide = type == T::f64;
   if (!wide && type != T::f32) return unsupported("a float of this type");
   auto op2 = [&](Op narrow, Op large) { return wide ? large : narrow; };
-  auto plain = [&](Op narrow, Op large) { define(inst, binary(op2(narrow, large), node_of(inst.va()), node_of(inst.vb()))); };
+  auto plain = [&](Op narrow, Op large) {
+    define(inst, binary(op2(narrow, large), node_of(inst.va()), node_of(inst.vb())));
+  };
   auto one = [&](Op narrow, Op large) { define(inst, unary(op2(narrow, large), node_of(inst.va()))); };
   switch (inst.op) {
     case AirOp::fadd: return plain(Op::f32_add, Op::f64_add);
@@ -339,9 +349,10 @@ void Selector::lower_conversion(const air::Inst& inst) {
       bool wide = from > 32;
       // A zero-extended narrow integer is not negative.
       bool as_signed = is_signed;
-      Op op = result == ValueType::f64
-                  ? (wide ? (as_signed ? Op::f64_convert_i64_s : Op::f64_convert_i64_u) : (as_signed ? Op::f64_convert_i32_s : Op::f64_convert_i32_u))
-                  : (wide ? (as_signed ? Op::f32_convert_i64_s : Op::f32_convert_i64_u) : (as_signed ? Op::f32_convert_i32_s : Op::f32_convert_i32_u));
+      Op op = result == ValueType::f64 ? (wide ? (as_signed ? Op::f64_convert_i64_s : Op::f64_convert_i64_u)
+                                               : (as_signed ? Op::f64_convert_i32_s : Op::f64_convert_i32_u))
+                                       : (wide ? (as_signed ? Op::f32_convert_i64_s : Op::f32_convert_i64_u)
+                                               : (as_signed ? Op::f32_convert_i32_s : Op::f32_convert_i32_u));
       return define(inst, unary(op, x));
     }
     case AirOp::fptosi: case AirOp::fptoui: case AirOp::fptosi_sat: case AirOp::fptoui_sat: {
@@ -349,15 +360,20 @@ void Selector::lower_conversion(const air::Inst& inst) {
       bool saturating = inst.op == AirOp::fptosi_sat || inst.op == AirOp::fptoui_sat;
       bool wide = to > 32;
       if (to < 32) is_signed = true;  // what fits is the same, the rest is undefined
-      if (saturating && !has(Feature::nontrapping_fptoint)) return unsupported("a saturating conversion without nontrapping-fptoint");
+      if (saturating && !has(Feature::nontrapping_fptoint))
+        return unsupported("a saturating conversion without nontrapping-fptoint");
       if (saturating && to < 32) return unsupported("a saturating conversion to a narrow integer");
       if (has(Feature::nontrapping_fptoint)) {
-        Op op = wide ? (from_f64 ? (is_signed ? Op::i64_trunc_sat_f64_s : Op::i64_trunc_sat_f64_u) : (is_signed ? Op::i64_trunc_sat_f32_s : Op::i64_trunc_sat_f32_u))
-                     : (from_f64 ? (is_signed ? Op::i32_trunc_sat_f64_s : Op::i32_trunc_sat_f64_u) : (is_signed ? Op::i32_trunc_sat_f32_s : Op::i32_trunc_sat_f32_u));
+        Op op = wide ? (from_f64 ? (is_signed ? Op::i64_trunc_sat_f64_s : Op::i64_trunc_sat_f64_u)
+                                 : (is_signed ? Op::i64_trunc_sat_f32_s : Op::i64_trunc_sat_f32_u))
+                     : (from_f64 ? (is_signed ? Op::i32_trunc_sat_f64_s : Op::i32_trunc_sat_f64_u)
+                                 : (is_signed ? Op::i32_trunc_sat_f32_s : Op::i32_trunc_sat_f32_u));
         return define(inst, unary(op, a));
       }
-      Op op = wide ? (from_f64 ? (is_signed ? Op::i64_trunc_f64_s : Op::i64_trunc_f64_u) : (is_signed ? Op::i64_trunc_f32_s : Op::i64_trunc_f32_u))
-                   : (from_f64 ? (is_signed ? Op::i32_trunc_f64_s : Op::i32_trunc_f64_u) : (is_signed ? Op::i32_trunc_f32_s : Op::i32_trunc_f32_u));
+      Op op = wide ? (from_f64 ? (is_signed ? Op::i64_trunc_f64_s : Op::i64_trunc_f64_u)
+                               : (is_signed ? Op::i64_trunc_f32_s : Op::i64_trunc_f32_u))
+                   : (from_f64 ? (is_signed ? Op::i32_trunc_f64_s : Op::i32_trunc_f64_u)
+                               : (is_signed ? Op::i32_trunc_f32_s : Op::i32_trunc_f32_u));
       Node n;
       n.op = pseudo_trunc_guarded;
       n.type = uint8_t(wide ? ValueType::i64 : ValueType::i32);

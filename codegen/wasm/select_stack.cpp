@@ -1,16 +1,18 @@
 // Nodes to code, written backwards.
 //
-// A block is written from its last instruction to its first. When an operand is asked for whose node has no other use before this
-// point of the block, its code can stand directly before its user, that is: right here, if nothing that has not been written yet and
-// that must come after it stands between. What has not been written yet lies earlier in the final order. So:
+// A block is written from its last instruction to its first. When an operand is asked for whose node has no other use
+// before this point of the block, its code can stand directly before its user, that is: right here, if nothing that has
+// not been written yet and that must come after it stands between. What has not been written yet lies earlier in the
+// final order. So:
 //   a node without effect    can stand here always;
 //   a load                   if no write that follows it is still unwritten (such a write would come before it);
 //   a call or other write    if it is the last unwritten write and no load after it is unwritten.
-// A node with more uses is then left in a local by local.tee, the later uses having been written as local.get. A node that cannot
-// stand before its first use gets its code when the scan arrives at it, ending in local.set. Constants and addresses are written
-// anew at each use.
+// A node with more uses is then left in a local by local.tee, the later uses having been written as local.get. A node
+// that cannot stand before its first use gets its code when the scan arrives at it, ending in local.set. Constants and
+// addresses are written anew at each use.
 //
-// Code that runs on an edge only (arguments of a conditional branch) takes in what is used there and nowhere else, calls excepted.
+// Code that runs on an edge only (arguments of a conditional branch) takes in what is used there and nowhere else,
+// calls excepted.
 #include <algorithm>
 
 #include "codegen/wasm/select.h"
@@ -70,7 +72,8 @@ void Selector::count_uses() {
     worklist_.pop_back();
     const Node& n = nodes_[id];
     if (n.op == pseudo_param) {
-      for (uint32_t k = edge_first_[n.a]; k < edge_first_[n.a + 1]; k++) mark_use(edge_arguments_[edge_arguments_first_[edge_list_[k]] + n.b]);
+      for (uint32_t k = edge_first_[n.a]; k < edge_first_[n.a + 1]; k++)
+        mark_use(edge_arguments_[edge_arguments_first_[edge_list_[k]] + n.b]);
     } else if (n.effect != effect_write) {
       each_operand(n, [&](NodeId o) { mark_use(o); });
     }
@@ -157,8 +160,10 @@ void Selector::write_node(NodeId id) {
   if (n.op == pseudo_trunc_guarded) {
     // if |x| is small enough (or x in [0, limit) for unsigned): the truncation, else the least value.
     Op op = Op(n.b);
-    bool from64 = op == Op::i32_trunc_f64_s || op == Op::i32_trunc_f64_u || op == Op::i64_trunc_f64_s || op == Op::i64_trunc_f64_u;
-    bool is_signed = op == Op::i32_trunc_f64_s || op == Op::i64_trunc_f64_s || op == Op::i32_trunc_f32_s || op == Op::i64_trunc_f32_s;
+    bool from64 = op == Op::i32_trunc_f64_s || op == Op::i32_trunc_f64_u || op == Op::i64_trunc_f64_s ||
+                  op == Op::i64_trunc_f64_u;
+    bool is_signed = op == Op::i32_trunc_f64_s || op == Op::i64_trunc_f64_s || op == Op::i32_trunc_f32_s ||
+                     op == Op::i64_trunc_f32_s;
     bool wide = n.type == uint8_t(ValueType::i64);
     uint32_t x = new_local(from64 ? ValueType::f64 : ValueType::f32);
     unsigned exponent = (wide ? 64 : 32) - (is_signed ? 1 : 0);
@@ -192,7 +197,8 @@ void Selector::write_node(NodeId id) {
     return;
   }
   if (n.op != uint16_t(Op::nop)) mir_.op(Op(n.op), n.aux);
-  if (uses_frame_ && (n.op == uint16_t(Op::return_call) || n.op == uint16_t(Op::return_call_indirect))) mir_.own(OwnTag::epilogue, 0);
+  if (uses_frame_ && (n.op == uint16_t(Op::return_call) || n.op == uint16_t(Op::return_call_indirect)))
+    mir_.own(OwnTag::epilogue, 0);
   if (n.list) {
     for (uint32_t i = n.b; i-- > 0;) use(node_lists_[n.a + i]);
     return;
@@ -236,22 +242,24 @@ uint32_t Selector::new_flow_node(FlowEnd end) {
   return n.payload;
 }
 
-// Blocks that only return their parameter. Those who go there return at once, which is shorter than to pass the value; not where
-// a return has to give a frame back first.
+// Blocks that only return their parameter. Those who go there return at once, which is shorter than to pass the value;
+// not where a return has to give a frame back first.
 void Selector::find_returns() {
   returned_param_.assign(blocks_.size(), none);
   if (own_signature_.results.empty() || moves_stack_ || (uses_frame_ && calls_)) return;
   for (uint32_t i = 1; i < blocks_.size(); i++) {
     const BlockInfo& b = blocks_[i];
     const air::Block& block = fn_->blocks[b.air];
-    if (block.inst_count != 1 || b.first_node != b.end_node || b.tail_call != no_node || b.condition == no_node) continue;
+    if (block.inst_count != 1 || b.first_node != b.end_node || b.tail_call != no_node || b.condition == no_node)
+      continue;
     if (fn_->insts[block.first_inst].op != AirOp::ret) continue;
-    if (b.condition >= b.first_param && b.condition < b.first_param + b.param_count) returned_param_[i] = b.condition - b.first_param;
+    if (b.condition >= b.first_param && b.condition < b.first_param + b.param_count)
+      returned_param_[i] = b.condition - b.first_param;
   }
 }
 
-// Edges that assign the same values to the parameters of the same block share one flow node for that: those of branches and
-// switches always, those of jumps where the values are there anyway and enough edges take part.
+// Edges that assign the same values to the parameters of the same block share one flow node for that: those of branches
+// and switches always, those of jumps where the values are there anyway and enough edges take part.
 void Selector::group_edges() {
   edge_group_.assign(fn_->edges.size(), none);
   group_node_.clear();
@@ -272,7 +280,9 @@ void Selector::group_edges() {
         if (returned_param_[to] != none) return;
         for (uint32_t a = 0; a < edge.arg_count; a++) {
           NodeId n = edge_arguments_[edge_arguments_first_[e] + a];
-          if (uses_[blocks_[to].first_param + a] && !is_constant(n) && node_block_[n] == i && nodes_[n].op != pseudo_param) return;
+          if (uses_[blocks_[to].first_param + a] && !is_constant(n) && node_block_[n] == i &&
+              nodes_[n].op != pseudo_param)
+            return;
         }
       }
       all.push_back({e, to, jump});
@@ -281,7 +291,8 @@ void Selector::group_edges() {
   // Of the arguments, those that the target reads.
   auto compare = [&](const Candidate& x, const Candidate& y) {
     if (x.to != y.to) return x.to < y.to ? -1 : 1;
-    const NodeId *a = edge_arguments_.data() + edge_arguments_first_[x.edge], *b = edge_arguments_.data() + edge_arguments_first_[y.edge];
+    const NodeId *a = edge_arguments_.data() + edge_arguments_first_[x.edge],
+                 *b = edge_arguments_.data() + edge_arguments_first_[y.edge];
     for (uint32_t k = 0; k < fn_->edges[x.edge].arg_count; k++)
       if (a[k] != b[k] && uses_[blocks_[x.to].first_param + k]) return a[k] < b[k] ? -1 : 1;
     return 0;
@@ -356,7 +367,8 @@ void Selector::drop_unreached() {
   if (dropped.empty()) return;
   std::sort(dropped.begin(), dropped.end(), [](const Chunk& a, const Chunk& b) { return a.begin < b.begin; });
   std::erase_if(copies_, [&](const Copy& c) {
-    auto at = std::upper_bound(dropped.begin(), dropped.end(), c.get, [](uint32_t v, const Chunk& x) { return v < x.end; });
+    auto at =
+        std::upper_bound(dropped.begin(), dropped.end(), c.get, [](uint32_t v, const Chunk& x) { return v < x.end; });
     return at != dropped.end() && at->begin <= c.get;
   });
 }
@@ -535,7 +547,8 @@ void Selector::write_code() {
   // Parameters are the first locals, used or not.
   for (uint32_t i = 0; i < own_signature_.params.size(); i++) new_local(own_signature_.params[i]);
   const BlockInfo& entry = blocks_[0];
-  for (uint32_t p = 0; p < entry.param_count && p < own_signature_.params.size(); p++) node_local_[entry.first_param + p] = p;
+  for (uint32_t p = 0; p < entry.param_count && p < own_signature_.params.size(); p++)
+    node_local_[entry.first_param + p] = p;
   frame_virtual_ = new_local(address_);
   for (uint32_t i = 0; i < blocks_.size(); i++) new_flow_node(FlowEnd::exit);
   find_returns();

@@ -1,8 +1,8 @@
 // Switches.
 //
-// A switch becomes a list of tests of its sorted cases, each one flow node: a single value; a range or a set of up to 64 neighbours
-// that go to the same place (one comparison, or one and a shifted mask); a table. The list is the shortest in bytes; several tests are
-// a tree of comparisons, few of them a chain in which a table comes last.
+// A switch becomes a list of tests of its sorted cases, each one flow node: a single value; a range or a set of up to
+// 64 neighbours that go to the same place (one comparison, or one and a shifted mask); a table. The list is the
+// shortest in bytes; several tests are a tree of comparisons, few of them a chain in which a table comes last.
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -36,7 +36,8 @@ void Selector::write_switch(uint32_t index, const air::Inst& inst) {
     const NodeId* args = edge_arguments_.data() + edge_arguments_first_[e];
     for (size_t k = known.size(); k-- > 0 && known.size() - k < 64;) {
       const air::Edge& other = fn_->edges[known[k].first];
-      if (other.target == edge.target && std::equal(args, args + edge.arg_count, edge_arguments_.data() + edge_arguments_first_[known[k].first]))
+      if (other.target == edge.target &&
+          std::equal(args, args + edge.arg_count, edge_arguments_.data() + edge_arguments_first_[known[k].first]))
         return known[k].second;
     }
     known.push_back({e, edge_node(e)});
@@ -83,7 +84,8 @@ void Selector::write_switch(uint32_t index, const air::Inst& inst) {
   };
   constexpr unsigned branch = 2, get = 2;
   auto value_test = [&](uint32_t i) {
-    return Test{i, i, Form::value, 0, real(cases[i].value) == 0 ? get + 1 + branch : get + 1 + sleb_size(real(cases[i].value)) + 1 + branch};
+    return Test{i, i, Form::value, 0,
+                real(cases[i].value) == 0 ? get + 1 + branch : get + 1 + sleb_size(real(cases[i].value)) + 1 + branch};
   };
   auto subtraction = [&](uint64_t base) { return base == zero ? 0 : 2 + sleb_size(real(base)); };
   // A table for the cases first to last; size ~0 when it would be too sparse.
@@ -109,8 +111,9 @@ void Selector::write_switch(uint32_t index, const air::Inst& inst) {
       if (base > cases[first].value || high - base > 63) continue;
       Test t{first, last, wide || high - base > 31 ? Form::bits64 : Form::bits, base, 0};
       uint64_t set = bits_set(t);
-      t.size = get + subtraction(base) + 2 + 1 + sleb_size(int64_t(high - base)) + 1 + get + 1 + 1 + branch + 1 +
-               (t.form == Form::bits ? sleb_size(int32_t(uint32_t(set))) : 1 + (wide ? 0 : 1) + sleb_size(int64_t(set)));
+      t.size =
+          get + subtraction(base) + 2 + 1 + sleb_size(int64_t(high - base)) + 1 + get + 1 + 1 + branch + 1 +
+          (t.form == Form::bits ? sleb_size(int32_t(uint32_t(set))) : 1 + (wide ? 0 : 1) + sleb_size(int64_t(set)));
       if (t.size < best.size) best = t;
     }
     return best;
@@ -150,7 +153,8 @@ void Selector::write_switch(uint32_t index, const air::Inst& inst) {
 
   auto& draft = mir_.draft();
   uint32_t value_local = no_local;
-  // Each test is one node, the first of them the block's own; that one reads the block's condition, the others its local.
+  // Each test is one node, the first of them the block's own; that one reads the block's condition, the others its
+  // local.
   bool several = tests.size() > 1 || (tests[0].form == Form::table && wide);
   if (several && !is_constant(b.condition)) {
     value_local = local_of(b.condition);
@@ -227,7 +231,8 @@ void Selector::write_switch(uint32_t index, const air::Inst& inst) {
       flow_.nodes[r.node].end = FlowEnd::branch;
     };
     if (r.last - r.first <= 2) {
-      auto tables = std::stable_partition(tests.begin() + r.first, tests.begin() + r.last + 1, [](const Test& t) { return t.form != Form::table; });
+      auto tables = std::stable_partition(tests.begin() + r.first, tests.begin() + r.last + 1,
+                                          [](const Test& t) { return t.form != Form::table; });
       if (tests.begin() + r.last - tables <= 0) {
         uint32_t rest = new_flow_node(FlowEnd::branch);
         ranges[at].chain = true;
@@ -235,7 +240,8 @@ void Selector::write_switch(uint32_t index, const air::Inst& inst) {
         branch_to(cases[tests[r.first].first].target, rest);
         continue;
       }
-      std::sort(tests.begin() + r.first, tests.begin() + r.last + 1, [](const Test& x, const Test& y) { return x.first < y.first; });
+      std::sort(tests.begin() + r.first, tests.begin() + r.last + 1,
+                [](const Test& x, const Test& y) { return x.first < y.first; });
     }
     uint32_t middle = (r.first + r.last + 1) / 2;
     uint32_t below = new_flow_node(FlowEnd::branch), above = new_flow_node(FlowEnd::branch);

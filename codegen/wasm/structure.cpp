@@ -1,10 +1,10 @@
-// The numbering, the dominators and the placement of structured control flow; see structure.h. Making graphs reducible is in
-// structure_reducible.cpp.
+// The numbering, the dominators and the placement of structured control flow; see structure.h. Making graphs reducible
+// is in structure_reducible.cpp.
 //
-// Dominators of the graph without its retreating edges, in one pass over reverse postorder: a node's immediate dominator is the nearest
-// common ancestor of its forward predecessors, found in logarithmic time by skip pointers (Myers, "An applicative random-access
-// stack"). A reducible graph's back edges do not change dominance; and if every retreating edge goes to a dominator of its source
-// in the graph without them, the graph is reducible.
+// Dominators of the graph without its retreating edges, in one pass over reverse postorder: a node's immediate
+// dominator is the nearest common ancestor of its forward predecessors, found in logarithmic time by skip pointers
+// (Myers, "An applicative random-access stack"). A reducible graph's back edges do not change dominance; and if every
+// retreating edge goes to a dominator of its source in the graph without them, the graph is reducible.
 #include "codegen/wasm/structure.h"
 
 #include <algorithm>
@@ -124,7 +124,8 @@ bool Structurer::falls_to(uint32_t label) const {
   return false;
 }
 
-// Control goes from node `from` to node `to`: by a branch, by falling through, or because the code of `to` follows here.
+// Control goes from node `from` to node `to`: by a branch, by falling through, or because the code of `to` follows
+// here.
 void Structurer::place(const FlowGraph&, uint32_t from, uint32_t to) {
   if (rank_[to] <= rank_[from]) {
     items_.push_back({Form::br, loop_label_[to]});
@@ -238,7 +239,8 @@ std::span<const Item> Structurer::run(const FlowGraph& graph) {
             break;
           }
           case FlowEnd::table:
-            for (uint32_t e = x.first_edge; e < x.first_edge + x.edge_count; e++) edge_labels_[e] = label_of(graph.edges[e]);
+            for (uint32_t e = x.first_edge; e < x.first_edge + x.edge_count; e++)
+              edge_labels_[e] = label_of(graph.edges[e]);
             items_.push_back({Form::br_table, node});
             break;
         }
@@ -250,8 +252,8 @@ std::span<const Item> Structurer::run(const FlowGraph& graph) {
   return items_;
 }
 
-// Makes the list shorter: no else after code that does not fall through, no block without a branch to it, an if instead of a
-// block that is left only by one or two br_ifs of its own level, and loops that end with their last branch back.
+// Makes the list shorter: no else after code that does not fall through, no block without a branch to it, an if instead
+// of a block that is left only by one or two br_ifs of its own level, and loops that end with their last branch back.
 void Structurer::tidy(const FlowGraph& graph) {
   enum : uint8_t { reach_before = 1, reach_then = 2, else_gone = 4 };
   label_refs_.assign(label_count_, 0);
@@ -280,7 +282,9 @@ void Structurer::tidy(const FlowGraph& graph) {
       case Form::if_false:
         stack_.push_back(i.arg);
         // Ifs have labels that nobody names; a loop's end is reached by falling through only.
-        label_flags_[i.arg] = uint8_t((reach ? reach_before : 0) | (i.form == Form::block ? 0x10 : i.form == Form::loop ? 0x20 : 0x40));
+        label_flags_[i.arg] = uint8_t((reach ? reach_before : 0) | (i.form == Form::block  ? 0x10
+                                                                    : i.form == Form::loop ? 0x20
+                                                                                           : 0x40));
         break;
       case Form::else_:
         if (!reach) {
@@ -316,7 +320,8 @@ void Structurer::tidy(const FlowGraph& graph) {
       case Form::none: break;
     }
   }
-  // What follows a loop's last branch back stands better behind its end: nearer to the surrounding labels and to the body's end.
+  // What follows a loop's last branch back stands better behind its end: nearer to the surrounding labels and to the
+  // body's end.
   loop_cut_.assign(label_count_, 0);
   dirty_.assign(label_count_, 0);
   stack_.clear();
@@ -371,7 +376,8 @@ void Structurer::tidy(const FlowGraph& graph) {
     if (x.form != Form::none) items_.push_back(x);
     if (!stack_.empty()) {
       uint32_t top = stack_.back();
-      if ((label_flags_[top] & 0x20) && loop_cut_[top] == i + 1 && !(i + 1 < raw_items_.size() && raw_items_[i + 1].form == Form::end && raw_items_[i + 1].arg == top))
+      if ((label_flags_[top] & 0x20) && loop_cut_[top] == i + 1 &&
+          !(i + 1 < raw_items_.size() && raw_items_[i + 1].form == Form::end && raw_items_[i + 1].arg == top))
         items_.push_back({Form::end, top});
       else if ((label_flags_[top] & 0x20) && loop_cut_[top] == i + 1)
         loop_cut_[top] = 0;  // nothing follows: its own end serves

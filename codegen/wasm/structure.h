@@ -1,15 +1,16 @@
 // Structured control flow from any graph.
 //
-// WebAssembly has no goto: a branch leaves enclosing blocks forwards or repeats an enclosing loop. This pass takes a control flow
-// graph and gives a list of items (open a block, a loop, an if; the code of a node; a branch to a label; end) that a single walk
-// turns into instructions.
+// WebAssembly has no goto: a branch leaves enclosing blocks forwards or repeats an enclosing loop. This pass takes a
+// control flow graph and gives a list of items (open a block, a loop, an if; the code of a node; a branch to a label;
+// end) that a single walk turns into instructions.
 //
-// Method: the dominator tree, as in N. Ramsey, "Beyond Relooper" (ICFP 2022). A node with several forward predecessors is placed
-// behind a block whose end it follows; a target of a back edge opens a loop; every other node stands where its only predecessor
-// branches to it. Graphs that are not reducible are made so first: the entries of a cycle with several entries are reached through
-// a dispatch node, which branches by the value of a variable that the redirected edges set.
-// What differs from the paper is for size: branches to where control goes anyway are left out, blocks that nobody names then vanish,
-// an else after code that does not fall through vanishes, and a block left by one or two br_ifs becomes an if.
+// Method: the dominator tree, as in N. Ramsey, "Beyond Relooper" (ICFP 2022). A node with several forward predecessors
+// is placed behind a block whose end it follows; a target of a back edge opens a loop; every other node stands where
+// its only predecessor branches to it. Graphs that are not reducible are made so first: the entries of a cycle with
+// several entries are reached through a dispatch node, which branches by the value of a variable that the redirected
+// edges set. What differs from the paper is for size: branches to where control goes anyway are left out, blocks that
+// nobody names then vanish, an else after code that does not fall through vanishes, and a block left by one or two
+// br_ifs becomes an if.
 //
 // Nothing here recurses: graphs come from untrusted input.
 #pragma once
@@ -22,7 +23,8 @@
 
 namespace lode::wasm {
 
-// How a node ends. The order of edges: jump: the target; branch: taken when the condition is true, else; table: by operand, default last.
+// How a node ends. The order of edges: jump: the target; branch: taken when the condition is true, else; table: by
+// operand, default last.
 enum class FlowEnd : uint8_t { exit, jump, branch, table };
 
 // Where the code of a node comes from.
@@ -76,7 +78,9 @@ class Structurer {
   bool make_reducible(FlowGraph& graph);
   // Requires a reducible graph. The result stays valid until the next call.
   std::span<const Item> run(const FlowGraph& graph);
-  std::span<const uint32_t> edge_labels() const { return edge_labels_; }  // by edge; meaningful for edges of table nodes
+  std::span<const uint32_t> edge_labels() const {
+    return edge_labels_;
+  }  // by edge; meaningful for edges of table nodes
   uint32_t label_count() const { return label_count_; }
 
  private:

@@ -1,10 +1,11 @@
 // Makes a control flow graph reducible.
 //
-// A cycle with several entries cannot be a wasm loop. Its entries get a common dispatch node D: every edge to an entry, from outside
-// or from inside the cycle, first sets a variable to the entry's number and goes to D, which branches by that variable. D is then the
-// only entry, and what remains of the cycle without its edges to D is looked at again, as is the inside of every ordinary loop without
-// its header. Code grows by a few instructions an edge, only where a cycle has several entries. After `depth_limit` levels every node
-// of a cycle becomes an entry, which leaves no cycle inside: the work is bounded by limit x size whatever the input.
+// A cycle with several entries cannot be a wasm loop. Its entries get a common dispatch node D: every edge to an entry,
+// from outside or from inside the cycle, first sets a variable to the entry's number and goes to D, which branches by
+// that variable. D is then the only entry, and what remains of the cycle without its edges to D is looked at again, as
+// is the inside of every ordinary loop without its header. Code grows by a few instructions an edge, only where a cycle
+// has several entries. After `depth_limit` levels every node of a cycle becomes an entry, which leaves no cycle inside:
+// the work is bounded by limit x size whatever the input.
 #include <algorithm>
 
 #include "codegen/wasm/structure.h"

@@ -14,13 +14,15 @@ bool is_sse(air::TypeId t) {
 
 const Convention& convention_of(air::CallConv conv, bool no_caller_saved_registers) {
   static constexpr Convention sysv{saved_by_sysv, clobber_call}, win64{saved_by_win64, clobber_win64, true},
-      preserve_most{saved_by_preserve_most, clobber_preserve_most}, preserve_all{saved_by_preserve_all, clobber_preserve_all},
-      keeps_all{all_registers, clobber_none}, win64_keeps_all{all_registers, clobber_none, true};
+      preserve_most{saved_by_preserve_most, clobber_preserve_most},
+      preserve_all{saved_by_preserve_all, clobber_preserve_all}, keeps_all{all_registers, clobber_none},
+      win64_keeps_all{all_registers, clobber_none, true};
   switch (conv) {
     case air::CallConv::win64: return no_caller_saved_registers ? win64_keeps_all : win64;
     case air::CallConv::preserve_most: return no_caller_saved_registers ? keeps_all : preserve_most;
     case air::CallConv::preserve_all: return no_caller_saved_registers ? keeps_all : preserve_all;
-    case air::CallConv::c: case air::CallConv::fast: case air::CallConv::cold: case air::CallConv::tail: case air::CallConv::x86_64_sysv: break;
+    case air::CallConv::c: case air::CallConv::fast: case air::CallConv::cold: case air::CallConv::tail:
+    case air::CallConv::x86_64_sysv: break;
   }
   return no_caller_saved_registers ? keeps_all : sysv;
 }
@@ -29,7 +31,8 @@ namespace {
 
 bool is_wide(air::TypeId t) { return t == TypeTable::f80 || t == TypeTable::f128 || t == TypeTable::v128; }
 
-bool assign_by_position(std::span<const air::TypeId> types, std::span<const air::ParamAttr> attrs, ArgumentLayout& out) {
+bool assign_by_position(std::span<const air::TypeId> types, std::span<const air::ParamAttr> attrs,
+                        ArgumentLayout& out) {
   out.places.clear();
   uint64_t position = 0;
   for (size_t k = 0; k < types.size(); k++) {

@@ -1,16 +1,18 @@
 // The calling conventions of x86-64, for legal AIR.
 //
-// System V (psABI 1.0, section 3.2.3): the front end has already classified structures: what arrives here is leaves of type i1..i64,
-// ptr (class INTEGER), f32 f64 f128 v128 (class SSE), f80 (class X87, in memory as an argument), and byval pointers (the structure
-// itself in memory). The two leaves of an i128 go into two registers or both into memory, aligned to 16.
+// System V (psABI 1.0, section 3.2.3): the front end has already classified structures: what arrives here is leaves of
+// type i1..i64, ptr (class INTEGER), f32 f64 f128 v128 (class SSE), f80 (class X87, in memory as an argument), and
+// byval pointers (the structure itself in memory). The two leaves of an i128 go into two registers or both into memory,
+// aligned to 16.
 //
-// Microsoft ("x64 calling convention", C's ms_abi): the first four arguments have a register each, by position: rcx rdx r8 r9, or
-// xmm0 to xmm3. The caller leaves 32 bytes for them below the ones on the stack, where a variadic function stores its four: then all
-// arguments stand in one row, which its va_list walks through; so a variadic floating-point argument is in both registers of its
-// place. What has more than 8 bytes (vectors, x87 and quad floats, byval) is passed by the address of a copy. Results are System V's.
+// Microsoft ("x64 calling convention", C's ms_abi): the first four arguments have a register each, by position: rcx rdx
+// r8 r9, or xmm0 to xmm3. The caller leaves 32 bytes for them below the ones on the stack, where a variadic function
+// stores its four: then all arguments stand in one row, which its va_list walks through; so a variadic floating-point
+// argument is in both registers of its place. What has more than 8 bytes (vectors, x87 and quad floats, byval) is
+// passed by the address of a copy. Results are System V's.
 //
-// The others have System V's arguments and results, and differ in the registers that the callee keeps for its caller: a row of
-// Convention says what those are.
+// The others have System V's arguments and results, and differ in the registers that the callee keeps for its caller: a
+// row of Convention says what those are.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +39,10 @@ inline constexpr uint64_t saved_by_win64 = saved_by_sysv | gp_set({6, 7}) | xmm_
 inline constexpr uint64_t saved_by_preserve_all = all_registers & ~gp_set({11});
 inline constexpr uint64_t saved_by_preserve_most = saved_by_preserve_all & 0xffff;
 
-// The ways in which calls destroy registers, as VInst's index in RegisterInfo::clobbers. A register that hands back a result is
-// written by the call's definition of it, whatever its set says. Calls of preserve_most and preserve_all count on less than the callee
-// promises: to free 8 bytes of stack LLVM 19 pops into one of rax, rcx and rdx, without a look at the convention.
+// The ways in which calls destroy registers, as VInst's index in RegisterInfo::clobbers. A register that hands back a
+// result is written by the call's definition of it, whatever its set says. Calls of preserve_most and preserve_all
+// count on less than the callee promises: to free 8 bytes of stack LLVM 19 pops into one of rax, rcx and rdx, without a
+// look at the convention.
 enum Clobber : uint8_t {
   clobber_none,
   clobber_call,
@@ -86,7 +89,8 @@ struct ArgumentLayout {
   std::vector<ArgumentPlace> places;  // by leaf
   uint32_t stack_end = 0;             // where the next stack argument would begin, a multiple of 8
   uint32_t stack_bytes = 0;           // stack_end rounded up to 16
-  uint8_t gp_used = 0, sse_used = 0;  // argument registers taken; by position: both are the number of places taken, at most 4
+  uint8_t gp_used = 0,
+          sse_used = 0;  // argument registers taken; by position: both are the number of places taken, at most 4
 };
 
 // `attrs` is empty or one entry a leaf. Returns false when the stack part passes 2^31 bytes.

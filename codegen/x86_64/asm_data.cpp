@@ -72,7 +72,8 @@ constexpr std::pair<std::string_view, uint32_t> section_types[] = {
     {"init_array", SHT_INIT_ARRAY}, {"fini_array", SHT_FINI_ARRAY}, {"preinit_array", SHT_PREINIT_ARRAY},
 };
 constexpr std::pair<char, uint32_t> section_flags[] = {
-    {'a', SHF_ALLOC}, {'w', SHF_WRITE}, {'x', SHF_EXECINSTR}, {'M', SHF_MERGE}, {'S', SHF_STRINGS}, {'T', SHF_TLS}, {'R', SHF_GNU_RETAIN},
+    {'a', SHF_ALLOC}, {'w', SHF_WRITE}, {'x', SHF_EXECINSTR}, {'M', SHF_MERGE}, {'S', SHF_STRINGS}, {'T', SHF_TLS},
+    {'R', SHF_GNU_RETAIN},
 };
 constexpr std::pair<std::string_view, uint8_t> data_directives[] = {
     {".byte", 1}, {".value", 2}, {".short", 2}, {".word", 2},  {".hword", 2}, {".2byte", 2},
@@ -87,7 +88,7 @@ Error unsupported_asm(std::string_view text, const char* why) {
   return error("inline assembly \"" + shown + "\" is not supported" + (why ? std::string(": ") + why : ""));
 }
 
-// ---- labels -----------------------------------------------------------------------------------------------------------------
+// ---- labels ---------------------------------------------------------------------------------------------------------
 
 std::string AsmData::key(std::string_view name, bool define) {
   std::string k(name);
@@ -119,7 +120,7 @@ Label AsmData::text_label(std::string_view name) {
   return p.label;
 }
 
-// ---- sections ---------------------------------------------------------------------------------------------------------------
+// ---- sections -------------------------------------------------------------------------------------------------------
 
 // NAME[, "flags"[, @type[, entsize][, group[, comdat]]]]
 Result<void> AsmData::choose(std::string_view rest, std::string_view whole) {
@@ -162,7 +163,8 @@ Result<void> AsmData::choose(std::string_view rest, std::string_view whole) {
   }
   if (grouped) {
     wanted.group = std::string(unquoted(next_field(rest)));
-    if (wanted.group.empty() || next_field(rest) != "comdat") return unsupported_asm(whole, "a group that is no COMDAT");
+    if (wanted.group.empty() || next_field(rest) != "comdat")
+      return unsupported_asm(whole, "a group that is no COMDAT");
   }
   if (!rest.empty()) return unsupported_asm(whole);
   if (wanted.flags & SHF_EXECINSTR || wanted.name == ".text" || wanted.name.starts_with(".text."))
@@ -170,7 +172,8 @@ Result<void> AsmData::choose(std::string_view rest, std::string_view whole) {
   auto& all = w_.asm_sections();
   previous_ = section_;
   for (uint32_t i = 0; i < all.size(); i++)
-    if (all[i].name == wanted.name && (named_alone || (all[i].flags == wanted.flags && all[i].type == wanted.type && all[i].group == wanted.group))) {
+    if (all[i].name == wanted.name &&
+        (named_alone || (all[i].flags == wanted.flags && all[i].type == wanted.type && all[i].group == wanted.group))) {
       section_ = i;
       return {};
     }
@@ -208,10 +211,11 @@ Result<bool> AsmData::directive(std::string_view name, std::string_view rest, st
   return data(name, rest, whole);
 }
 
-// ---- data -------------------------------------------------------------------------------------------------------------------
+// ---- data -----------------------------------------------------------------------------------------------------------
 
 Result<void> AsmData::fill(uint64_t count, uint8_t value, std::string_view whole) {
-  if (count > (1u << 24) || section().bytes.size() + count > (1u << 28)) return unsupported_asm(whole, "too many bytes");
+  if (count > (1u << 24) || section().bytes.size() + count > (1u << 28))
+    return unsupported_asm(whole, "too many bytes");
   section().bytes.insert(section().bytes.end(), size_t(count), value);
   return {};
 }
@@ -233,7 +237,8 @@ Result<void> AsmData::strings(std::string_view rest, bool terminated, std::strin
         out.push_back(uint8_t(e[1]));
       } else if (s[i] >= '0' && s[i] <= '7') {
         unsigned v = 0, k = 0;
-        for (; k < 3 && i + k < s.size() && s[i + k] >= '0' && s[i + k] <= '7'; k++) v = v * 8 + unsigned(s[i + k] - '0');
+        for (; k < 3 && i + k < s.size() && s[i + k] >= '0' && s[i + k] <= '7'; k++)
+          v = v * 8 + unsigned(s[i + k] - '0');
         out.push_back(uint8_t(v));
         i += k - 1;
       } else {
@@ -255,7 +260,8 @@ Result<void> AsmData::symbol_directive(std::string_view name, std::string_view r
       return {};
     }
     if (!value.empty() && (value[0] == '@' || value[0] == '%')) value.remove_prefix(1);
-    if (value != "object" && value != "notype" && value != "STT_OBJECT" && value != "STT_NOTYPE") return unsupported_asm(whole);
+    if (value != "object" && value != "notype" && value != "STT_OBJECT" && value != "STT_NOTYPE")
+      return unsupported_asm(whole);
     a.type = value.ends_with("ject") || value == "STT_OBJECT" ? STT_OBJECT : STT_NOTYPE;
     return {};
   }
@@ -305,7 +311,8 @@ Result<bool> AsmData::data(std::string_view name, std::string_view rest, std::st
     LODE_TRY(strings(rest, name != ".ascii", whole));
     return true;
   }
-  for (std::string_view known : {".globl", ".global", ".weak", ".local", ".hidden", ".protected", ".internal", ".type", ".size"})
+  for (std::string_view known :
+       {".globl", ".global", ".weak", ".local", ".hidden", ".protected", ".internal", ".type", ".size"})
     if (name == known) {
       LODE_TRY(symbol_directive(name, rest, whole));
       return true;
@@ -313,7 +320,7 @@ Result<bool> AsmData::data(std::string_view name, std::string_view rest, std::st
   return false;
 }
 
-// ---- expressions ------------------------------------------------------------------------------------------------------------
+// ---- expressions ----------------------------------------------------------------------------------------------------
 
 // Terms joined with + and -, a sum in parentheses being terms too. A term without names is any constant expression.
 Result<AsmData::Expression> AsmData::parse(std::string_view s, std::string_view whole, bool minus, unsigned depth) {
@@ -333,7 +340,8 @@ Result<AsmData::Expression> AsmData::parse(std::string_view s, std::string_view 
     }
     if (!first || s.empty()) return unsupported_asm(whole, "an expression of this kind");
     size_t end = 0;
-    for (int level = 0; end < s.size() && (level || end == 0 || (s[end] != '+' && s[end] != '-')); end++) level += s[end] == '(' ? 1 : s[end] == ')' ? -1 : 0;
+    for (int level = 0; end < s.size() && (level || end == 0 || (s[end] != '+' && s[end] != '-')); end++)
+      level += s[end] == '(' ? 1 : s[end] == ')' ? -1 : 0;
     std::string_view term = trim(s.substr(0, end));
     s = trim(s.substr(end));
     Term t;
@@ -350,10 +358,12 @@ Result<AsmData::Expression> AsmData::parse(std::string_view s, std::string_view 
     } else if (term.front() == '\x01') {  // an operand that is a symbol's address
       size_t n = 0;
       for (char c : term.substr(1, term.size() - 2)) n = digit(c) ? n * 10 + size_t(c - '0') : values_.size();
-      if (term.back() != '\x02' || n >= values_.size() || values_[n].kind != AsmValue::Kind::reference) return unsupported_asm(whole);
+      if (term.back() != '\x02' || n >= values_.size() || values_[n].kind != AsmValue::Kind::reference)
+        return unsupported_asm(whole);
       t.kind = Term::Kind::reference;
       t.reference = values_[n].reference;
-    } else if (digit(term[0]) && (term.back() == 'b' || term.back() == 'f') && term.find_first_not_of("0123456789") == term.size() - 1) {
+    } else if (digit(term[0]) && (term.back() == 'b' || term.back() == 'f') &&
+               term.find_first_not_of("0123456789") == term.size() - 1) {
       t.name = key(term, false);
     } else if (name_start(term[0])) {
       for (char c : term)
@@ -452,11 +462,13 @@ Result<void> AsmData::finish(std::string_view statement) {
   for (const auto& [name, place] : labels_) {
     if (!place.defined || (place.section == text && place.label.value != Label{}.value && !w_.bound(place.label)))
       return unsupported_asm(statement, "a label is not defined in it");
-    if (place.section != text && place.label.value != Label{}.value) return unsupported_asm(statement, "the text refers to a label in another section");
+    if (place.section != text && place.label.value != Label{}.value)
+      return unsupported_asm(statement, "the text refers to a label in another section");
   }
   for (auto& [name, a] : attributes_) {
     auto label = labels_.find(name);
-    if (label == labels_.end() || label->second.section == text) return unsupported_asm(name, "a symbol that the text defines, or nobody");
+    if (label == labels_.end() || label->second.section == text)
+      return unsupported_asm(name, "a symbol that the text defines, or nobody");
     codegen::AsmName n;
     n.name = name;
     n.offset = label->second.offset;
@@ -469,7 +481,8 @@ Result<void> AsmData::finish(std::string_view statement) {
         int64_t size = a.size.constant;
         for (const Term& t : a.size.terms) {
           auto l = labels_.find(t.name);
-          const bool known = t.kind == Term::Kind::place || (l != labels_.end() && l->second.section == label->second.section);
+          const bool known =
+              t.kind == Term::Kind::place || (l != labels_.end() && l->second.section == label->second.section);
           if (!known) return unsupported_asm(name, "a size that is no constant");
           const int64_t at = t.kind == Term::Kind::place ? t.offset : l->second.offset;
           size += t.minus ? -at : at;

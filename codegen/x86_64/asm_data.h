@@ -1,10 +1,11 @@
-// The part of inline assembly that stands in other sections: .pushsection, what data directives put there, and labels everywhere.
+// The part of inline assembly that stands in other sections: .pushsection, what data directives put there, and labels
+// everywhere.
 //
-// A statement starts and ends in the function's text. Data of other sections is collected in AsmSections (codegen/asm_sections.h), joined
-// by name with what other statements of the function put there. Expressions of data are sums: constants, labels of the text or of
-// those sections, symbols, and '.', so that what is left is a constant, an address, or a distance from the place or between two
-// labels. They are worked out when the statement ends, because labels may follow. Source: GNU as manual, "Pseudo Ops"; LLVM's
-// ELFAsmParser.
+// A statement starts and ends in the function's text. Data of other sections is collected in AsmSections
+// (codegen/asm_sections.h), joined by name with what other statements of the function put there. Expressions of data
+// are sums: constants, labels of the text or of those sections, symbols, and '.', so that what is left is a constant,
+// an address, or a distance from the place or between two labels. They are worked out when the statement ends, because
+// labels may follow. Source: GNU as manual, "Pseudo Ops"; LLVM's ELFAsmParser.
 //
 // Not here, and refused by name: instructions in another section, symbols that are defined in the text, subsections.
 #pragma once
@@ -26,16 +27,20 @@ class AsmData {
  public:
   static constexpr uint32_t text = ~0u;  // the section of a label in the function's text
 
-  AsmData(MirWriter& w, const std::vector<AsmValue>& values, const AsmSymbols& symbols) : w_(w), values_(values), symbols_(symbols) {}
+  AsmData(MirWriter& w, const std::vector<AsmValue>& values, const AsmSymbols& symbols)
+      : w_(w), values_(values), symbols_(symbols) {}
 
   bool in_text() const { return section_ == text; }
-  // A label of the statement; numeric ones ("1") may be defined again. A reference ("1b", "1f", "name") is a label of the text.
+  // A label of the statement; numeric ones ("1") may be defined again. A reference ("1b", "1f", "name") is a label of
+  // the text.
   Result<void> define(std::string_view name);
   Label text_label(std::string_view name);
   bool knows(std::string_view name) const { return labels_.count(std::string(name)) != 0; }
-  // Directives that choose a section, and all data directives while another section than the text is chosen. False: something else.
+  // Directives that choose a section, and all data directives while another section than the text is chosen. False:
+  // something else.
   Result<bool> directive(std::string_view name, std::string_view rest, std::string_view whole);
-  // The statement is over: all expressions get their value. Error: a label is missing, or the text is not the current section.
+  // The statement is over: all expressions get their value. Error: a label is missing, or the text is not the current
+  // section.
   Result<void> finish(std::string_view statement);
 
  private:

@@ -12,7 +12,8 @@ namespace lode::x86_64 {
 struct AsmUse {
   std::string text;
   std::vector<AsmValue> values;       // registers and addresses are filled in by the finaliser
-  std::vector<uint32_t> operands;     // by value: position of its register (or address registers) among the VInst's operands, or none
+  std::vector<uint32_t>
+      operands;  // by value: position of its register (or address registers) among the VInst's operands, or none
   std::vector<VMem> memory;           // by value
 };
 

@@ -28,7 +28,9 @@ std::string_view trim(std::string_view s) {
   return s;
 }
 
-RegKind gp_kind(unsigned bytes) { return bytes == 1 ? RegKind::g8 : bytes == 2 ? RegKind::g16 : bytes <= 4 ? RegKind::g32 : RegKind::g64; }
+RegKind gp_kind(unsigned bytes) {
+  return bytes == 1 ? RegKind::g8 : bytes == 2 ? RegKind::g16 : bytes <= 4 ? RegKind::g32 : RegKind::g64;
+}
 
 struct RegName {
   RegKind kind;
@@ -48,9 +50,10 @@ struct Tables {
 
   Tables() {
     for (unsigned c = 0; c < 16; c++) conditions[print_condition(Cond(c))] = Cond(c);
-    const std::pair<const char*, Cond> more[] = {{"z", Cond::e}, {"nz", Cond::ne}, {"c", Cond::b}, {"nc", Cond::ae}, {"nae", Cond::b},
-                                                 {"nb", Cond::ae}, {"na", Cond::be}, {"nbe", Cond::a}, {"pe", Cond::p}, {"po", Cond::np},
-                                                 {"nge", Cond::l}, {"nl", Cond::ge}, {"ng", Cond::le}, {"nle", Cond::g}};
+    const std::pair<const char*, Cond> more[] = {{"z", Cond::e},   {"nz", Cond::ne}, {"c", Cond::b},   {"nc", Cond::ae},
+                                                 {"nae", Cond::b}, {"nb", Cond::ae}, {"na", Cond::be}, {"nbe", Cond::a},
+                                                 {"pe", Cond::p},  {"po", Cond::np}, {"nge", Cond::l}, {"nl", Cond::ge},
+                                                 {"ng", Cond::le}, {"nle", Cond::g}};
     for (auto [name, cc] : more) conditions[name] = cc;
     for (unsigned i = 0; i < op_count; i++) {
       const InstInfo& row = inst_table[i];
@@ -76,10 +79,12 @@ const Tables& tables() {
 }
 
 constexpr std::pair<const char*, const char*> aliases[] = {
-    {"cdq", "cltd"}, {"cqo", "cqto"}, {"cwde", "cwtl"}, {"cdqe", "cltq"}, {"cwd", "cwtd"}, {"cbw", "cbtw"}, {"pushf", "pushfq"}, {"popf", "popfq"},
-    {"sal", "shl"}, {"sall", "shll"}, {"salq", "shlq"}, {"salw", "shlw"}, {"salb", "shlb"}, {"movabs", "movabsq"}, {"rep nop", "pause"},
-    {"rep bsfl", "tzcntl"}, {"rep bsfq", "tzcntq"}, {"repz cmpsb", "rep cmpsb"}, {"repe cmpsb", "rep cmpsb"}, {"repnz scasb", "repne scasb"},
-    {"fucomip", "fucompi"}, {"fcomip", "fcompi"}, {"fildq", "fildll"}, {"fistpq", "fistpll"}, {"fisttpq", "fisttpll"}, {"fwait", "wait"}, {"movsd", "movsd"},
+    {"cdq", "cltd"}, {"cqo", "cqto"}, {"cwde", "cwtl"}, {"cdqe", "cltq"}, {"cwd", "cwtd"}, {"cbw", "cbtw"},
+    {"pushf", "pushfq"}, {"popf", "popfq"}, {"sal", "shl"}, {"sall", "shll"}, {"salq", "shlq"}, {"salw", "shlw"},
+    {"salb", "shlb"}, {"movabs", "movabsq"}, {"rep nop", "pause"}, {"rep bsfl", "tzcntl"}, {"rep bsfq", "tzcntq"},
+    {"repz cmpsb", "rep cmpsb"}, {"repe cmpsb", "rep cmpsb"}, {"repnz scasb", "repne scasb"}, {"fucomip", "fucompi"},
+    {"fcomip", "fcompi"}, {"fildq", "fildll"}, {"fistpq", "fistpll"}, {"fisttpq", "fisttpll"}, {"fwait", "wait"},
+    {"movsd", "movsd"},
 };
 
 struct Parsed {
@@ -95,7 +100,8 @@ struct Parsed {
 
 class Assembler {
  public:
-  Assembler(const std::vector<AsmValue>& values, MirWriter& w, const AsmSymbols& symbols) : values_(values), w_(w), symbols_(symbols), data_(w, values, symbols) {}
+  Assembler(const std::vector<AsmValue>& values, MirWriter& w, const AsmSymbols& symbols)
+      : values_(values), w_(w), symbols_(symbols), data_(w, values, symbols) {}
   Result<void> run(std::string_view text);
 
  private:
@@ -127,7 +133,9 @@ class Assembler {
 Result<std::string> Assembler::print_operand(size_t n, char modifier, std::string_view text) {
   if (n >= values_.size()) return unknown(text, "there is no such operand");
   const AsmValue& v = values_[n];
-  auto mark = [&](size_t k, char how = 0) { return std::string("\x01") + (how ? std::string(1, how) : "") + std::to_string(k) + "\x02"; };
+  auto mark = [&](size_t k, char how = 0) {
+    return std::string("\x01") + (how ? std::string(1, how) : "") + std::to_string(k) + "\x02";
+  };
   switch (v.kind) {
     case AsmValue::Kind::gp: {
       RegKind kind = gp_kind(v.bytes);
@@ -157,7 +165,8 @@ Result<std::string> Assembler::print_operand(size_t n, char modifier, std::strin
       return "$" + std::to_string(v.imm);
     case AsmValue::Kind::memory:
       if (modifier == 'z') {
-        if (v.bytes != 1 && v.bytes != 2 && v.bytes != 4 && v.bytes != 8) return unknown(text, "memory of a size without a suffix");
+        if (v.bytes != 1 && v.bytes != 2 && v.bytes != 4 && v.bytes != 8)
+          return unknown(text, "memory of a size without a suffix");
         return std::string(v.bytes == 1 ? "b" : v.bytes == 2 ? "w" : v.bytes == 4 ? "l" : "q");
       }
       return mark(n, modifier == 'H' ? 'H' : 0);
@@ -244,7 +253,8 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   }
   auto gp = [&](std::string_view name, uint8_t& r) {
     auto it = tables().registers.find(std::string(name));
-    if (it == tables().registers.end() || (it->second.kind != RegKind::g64 && it->second.kind != RegKind::g32)) return false;
+    if (it == tables().registers.end() || (it->second.kind != RegKind::g64 && it->second.kind != RegKind::g32))
+      return false;
     p.short_address |= it->second.kind == RegKind::g32;
     r = it->second.number;
     return true;
@@ -256,7 +266,8 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   if (count > 1 && !parts[1].empty() && (!gp(parts[1], p.mem.index) || p.mem.index == reg::rsp)) return unknown(whole);
   if (count > 2 && !parts[2].empty()) {
     int64_t scale;
-    if (!evaluate_constant(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8)) return unknown(whole);
+    if (!evaluate_constant(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8))
+      return unknown(whole);
     while (1 << p.mem.scale_log2 != scale) p.mem.scale_log2++;
   }
   return p;
@@ -348,8 +359,8 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
   return p;
 }
 
-// .p2align LOG2[, FILL[, MOST]], .balign BYTES[, FILL[, MOST]]; on ELF x86 .align is .balign (GNU as, "Align"). What is filled in is
-// executed, so only nops will do.
+// .p2align LOG2[, FILL[, MOST]], .balign BYTES[, FILL[, MOST]]; on ELF x86 .align is .balign (GNU as, "Align"). What is
+// filled in is executed, so only nops will do.
 Result<void> Assembler::alignment(bool power, std::string_view rest, std::string_view s) {
   int64_t v[3] = {0, 0x90, INT64_MAX};
   for (unsigned k = 0;; k++) {
@@ -369,7 +380,11 @@ Result<void> Assembler::alignment(bool power, std::string_view rest, std::string
 
 Result<void> Assembler::directive(std::string_view name, std::string_view rest, std::string_view s) {
   if (name == ".p2align" || name == ".balign" || name == ".align") return alignment(name == ".p2align", rest, s);
-  unsigned width = name == ".byte" ? 1 : name == ".word" || name == ".short" || name == ".value" ? 2 : name == ".long" || name == ".int" ? 4 : name == ".quad" ? 8 : 0;
+  unsigned width = name == ".byte"                                           ? 1
+                   : name == ".word" || name == ".short" || name == ".value" ? 2
+                   : name == ".long" || name == ".int"                       ? 4
+                   : name == ".quad"                                         ? 8
+                                                                             : 0;
   if (!width) return unknown(s);
   std::vector<uint8_t> bytes;
   for (;;) {
@@ -384,17 +399,21 @@ Result<void> Assembler::directive(std::string_view name, std::string_view rest, 
   return {};
 }
 
-// An instruction with ah, ch, dh or bh, as bytes: MIR's byte registers 4 to 7 are spl to dil. False: it would need a REX prefix, or an
-// address that is known only later.
+// An instruction with ah, ch, dh or bh, as bytes: MIR's byte registers 4 to 7 are spl to dil. False: it would need a
+// REX prefix, or an address that is known only later.
 bool Assembler::write_high(Op op, Cond cc, const std::vector<Parsed>& o) {
   InstInfo row = info(op);
   row.a = row.b = RegKind::no;
   Address a;
   for (const Parsed& p : o) {
-    if (p.kind == Parsed::Kind::reg && (p.reg.number >= 8 || (p.reg.kind == RegKind::g8 && !p.reg.high && p.reg.number >= 4))) return false;
+    if (p.kind == Parsed::Kind::reg &&
+        (p.reg.number >= 8 || (p.reg.kind == RegKind::g8 && !p.reg.high && p.reg.number >= 4)))
+      return false;
     if (p.kind != Parsed::Kind::mem) continue;
     const Mem& m = p.mem;
-    if ((m.kind != Mem::Kind::base && m.kind != Mem::Kind::absolute) || (m.base >= 8 && m.base != reg::none) || (m.index >= 8 && m.index != reg::none)) return false;
+    if ((m.kind != Mem::Kind::base && m.kind != Mem::Kind::absolute) || (m.base >= 8 && m.base != reg::none) ||
+        (m.index >= 8 && m.index != reg::none))
+      return false;
     a = {m.base, m.index, m.scale_log2, m.segment, false, false, m.disp, nullptr};
   }
   if (row.w) return false;
@@ -471,9 +490,12 @@ bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
     one.imm = 1;
     ops.insert(ops.begin(), one);
   }
-  if (row.form == Form::rri && ops.size() == 2 && row.a == row.b && row.a != RegKind::x) ops.push_back(ops[1]);  // imul $3, %eax
-  bool exchange = row.form == Form::mr && (row.writes == 0 || std::string_view(row.name).substr(0, 4) == "test") && ops.size() == 2 &&
-                  (std::string_view(row.name).substr(0, 4) == "xchg" || std::string_view(row.name).substr(0, 4) == "test");
+  if (row.form == Form::rri && ops.size() == 2 && row.a == row.b && row.a != RegKind::x)
+    ops.push_back(ops[1]);  // imul $3, %eax
+  bool exchange =
+      row.form == Form::mr && (row.writes == 0 || std::string_view(row.name).substr(0, 4) == "test") &&
+      ops.size() == 2 &&
+      (std::string_view(row.name).substr(0, 4) == "xchg" || std::string_view(row.name).substr(0, 4) == "test");
   if (exchange && is(0, K::mem)) std::swap(ops[0], ops[1]);  // either order
   for (const Parsed& p : ops)
     if (p.star != bool(row.traits & T_star)) return false;
@@ -506,8 +528,9 @@ bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
 
 // .if EXPRESSION, .ifeq and its kin (the expression against 0), .elseif, .else, .endif. False: something else.
 Result<bool> Assembler::conditional(std::string_view name, std::string_view rest, std::string_view s) {
-  static constexpr std::pair<std::string_view, std::string_view> tests[] = {{".if", "!=0"}, {".ifne", "!=0"}, {".ifeq", "==0"},
-      {".ifge", ">=0"}, {".ifgt", ">0"}, {".ifle", "<=0"}, {".iflt", "<0"}};
+  static constexpr std::pair<std::string_view, std::string_view> tests[] = {
+      {".if", "!=0"},  {".ifne", "!=0"}, {".ifeq", "==0"}, {".ifge", ">=0"},
+      {".ifgt", ">0"}, {".ifle", "<=0"}, {".iflt", "<0"}};
   auto holds = [&](std::string_view test, bool& out) {
     int64_t v;
     if (!evaluate_constant("(" + std::string(rest) + ")" + std::string(test), v)) return false;
@@ -564,7 +587,8 @@ Result<void> Assembler::statement(std::string_view s) {
     return data_.in_text() ? directive(mnemonic, rest, s) : Result<void>(unknown(s));
   }
   if (!data_.in_text()) return unknown(s, "code in another section");
-  if (mnemonic == "lock" || mnemonic == "rep" || mnemonic == "repz" || mnemonic == "repe" || mnemonic == "repne" || mnemonic == "repnz") {
+  if (mnemonic == "lock" || mnemonic == "rep" || mnemonic == "repz" || mnemonic == "repe" || mnemonic == "repne" ||
+      mnemonic == "repnz") {
     prefix_ = mnemonic + " ";
     return rest.empty() ? Result<void>() : statement(rest);
   }
@@ -640,7 +664,8 @@ Result<void> Assembler::statement(std::string_view s) {
     }
   // Rows whose operands are part of the name: "fnstsw %ax".
   std::string whole(s);
-  if (auto it = tables().rows.find(whole); it != tables().rows.end() && info(it->second.op).form == Form::none && !ops.empty()) {
+  if (auto it = tables().rows.find(whole);
+      it != tables().rows.end() && info(it->second.op).form == Form::none && !ops.empty()) {
     w_.op(it->second.op);
     return {};
   }
@@ -659,14 +684,16 @@ Result<void> Assembler::statement(std::string_view s) {
       if (try_row(it->second, ops)) return {};
       if (info(it->second.op).form == Form::ri && it->second.op == Op::mov64ri) wide = &it->second;
     }
-    if (wide && ops.size() == 2 && ops[0].kind == Parsed::Kind::imm && try_row({Op::movabs64ri, Cond::o}, ops)) return {};
+    if (wide && ops.size() == 2 && ops[0].kind == Parsed::Kind::imm && try_row({Op::movabs64ri, Cond::o}, ops))
+      return {};
   }
   return unknown(s);
 }
 
 Result<void> Assembler::run(std::string_view text) {
   LODE_ASSIGN(std::string full, substitute(text));
-  // Comments: /* */, and # or // to the end of the line. Statements end with a line or a semicolon. Neither counts within quotes.
+  // Comments: /* */, and # or // to the end of the line. Statements end with a line or a semicolon. Neither counts
+  // within quotes.
   std::string clean;
   bool quoted = false;
   for (size_t i = 0; i < full.size(); i++) {
@@ -707,7 +734,8 @@ bool condition_by_name(std::string_view name, Cond& out) {
   return true;
 }
 
-Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer, const AsmSymbols& symbols) {
+Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer,
+                      const AsmSymbols& symbols) {
   return Assembler(values, writer, symbols).run(text);
 }
 

@@ -4,7 +4,8 @@
 
 namespace lode::x86_64 {
 
-void append_cfi(std::span<const CfiRow> rows, std::span<const uint32_t> branch_bytes, uint32_t text_size, std::vector<uint8_t>& out) {
+void append_cfi(std::span<const CfiRow> rows, std::span<const uint32_t> branch_bytes, uint32_t text_size,
+                std::vector<uint8_t>& out) {
   uint32_t at = 0;
   bool skip = false;  // the last epilogue ends the function: nothing to go back to
   for (size_t i = 0; i < rows.size(); i++) {

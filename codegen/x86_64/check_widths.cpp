@@ -1,8 +1,9 @@
 // An oracle over selected code: no instruction asks a register for more than the allocator knows of its value.
 //
-// The allocator carries as many bytes of a value as its register says (VRegInfo::bytes): what stands above is lost when the value is
-// put in a slot, or exchanged with another one. So an instruction that reads 64 bits reads a register of 8 bytes; selection asks for that
-// by Selector::widen() where the upper half of a narrower value is known. Addresses are 64 bits, but for those that lea32 adds up.
+// The allocator carries as many bytes of a value as its register says (VRegInfo::bytes): what stands above is lost when
+// the value is put in a slot, or exchanged with another one. So an instruction that reads 64 bits reads a register of 8
+// bytes; selection asks for that by Selector::widen() where the upper half of a narrower value is known. Addresses are
+// 64 bits, but for those that lea32 adds up.
 #include "codegen/x86_64/selector.h"
 
 namespace lode::x86_64 {
@@ -22,9 +23,11 @@ std::string Selector::check_widths() const {
       const bool fp = kind == RegKind::x;
       if (kind == RegKind::no || kind == RegKind::st) return;
       if (fp != (r.cls == RegClass::fp)) problem = "a register of the wrong class";
-      else if (kind == RegKind::g64 && operands[at].reads() && r.bytes < 8) problem = "64 bits of a register that holds 32";
+      else if (kind == RegKind::g64 && operands[at].reads() && r.bytes < 8)
+        problem = "64 bits of a register that holds 32";
     };
-    const bool has_memory = i.form == Form::rm || i.form == Form::mr || i.form == Form::m || i.form == Form::mi || i.form == Form::rmi;
+    const bool has_memory =
+        i.form == Form::rm || i.form == Form::mr || i.form == Form::m || i.form == Form::mi || i.form == Form::rmi;
     const uint32_t address = has_memory && v.b != ~0u ? uint32_t(mems_[v.b].has_base + mems_[v.b].has_index) : 0;
     switch (i.form) {
       case Form::rr: case Form::rri:

@@ -1,14 +1,15 @@
 // Emit in three steps, the first two shared by measure():
-//   1. Assemble: one pass over the MIR writes every instruction but the branches to a working buffer. A branch is a mark between two
-//      bytes, and so is an alignment. A field whose value needs final addresses is a patch. Widths depend on the forms of the references, never on
-//      addresses, which is what makes measure() and emit() agree.
-//   2. Relax: each branch starts at its smallest size (nothing, for a forward branch to the next byte; else 2) and grows until all
-//      displacements fit. A branch's size only grows, so this ends, and without alignments at the least solution. An alignment's size
-//      follows from where it stands, from the function's start, which layout aligns at least as much.
+//   1. Assemble: one pass over the MIR writes every instruction but the branches to a working buffer. A branch is a
+//      mark between two bytes, and so is an alignment. A field whose value needs final addresses is a patch. Widths
+//      depend on the forms of the references, never on addresses, which is what makes measure() and emit() agree.
+//   2. Relax: each branch starts at its smallest size (nothing, for a forward branch to the next byte; else 2) and
+//      grows until all displacements fit. A branch's size only grows, so this ends, and without alignments at the least
+//      solution. An alignment's size follows from where it stands, from the function's start, which layout aligns at
+//      least as much.
 //   3. Write: the pieces between the branches are copied to their final place, branches written, patches applied.
 //
-// Object mode leaves a Fixup for each patch that refers to a symbol; references to the function's own constants go through its
-// Reference of kind `constants`.
+// Object mode leaves a Fixup for each patch that refers to a symbol; references to the function's own constants go
+// through its Reference of kind `constants`.
 #include "codegen/x86_64/emit.h"
 
 #include <algorithm>
@@ -288,7 +289,9 @@ void Assembler::finish(Pending& x, const uint8_t* end) {
   w_.patches.push_back({here(x.address.field), x.target, x.addend, x.type, x.kind, tail});
 }
 
-void Assembler::epilogue(bool tail) { p_ = put_epilogue(p_, frame_, tail, begin_, uint32_t(w_.branches.size()), w_.cfi); }
+void Assembler::epilogue(bool tail) {
+  p_ = put_epilogue(p_, frame_, tail, begin_, uint32_t(w_.branches.size()), w_.cfi);
+}
 
 void Assembler::after_epilogue() {
   if (frame_.cfi && (frame_.frame_pointer || frame_.push_count || frame_.size))
@@ -342,7 +345,8 @@ void Assembler::lea_reference(uint8_t r, uint32_t ref) {
         case ReferenceKind::direct:
         case ReferenceKind::call:
         case ReferenceKind::constants:
-          return rip_instruction(Op::lea64rm, r, PatchKind::fixup, ref, fn_.references[ref].addend, formats::elf::R_X86_64_PC32);
+          return rip_instruction(Op::lea64rm, r, PatchKind::fixup, ref, fn_.references[ref].addend,
+                                 formats::elf::R_X86_64_PC32);
         case ReferenceKind::got:
           return rip_instruction(Op::mov64rm, r, PatchKind::fixup, ref, 0, formats::elf::R_X86_64_REX_GOTPCRELX);
         default:
@@ -415,7 +419,8 @@ void Assembler::tls_general_dynamic(uint32_t at) {
       rip_instruction(Op::lea64rm, reg::rdi, PatchKind::pc_reference, ref, 0);
       return jump_to_reference(get_addr, true);
     case ReferenceForm::relocation:
-      // The padded form that linkers know how to relax (psABI, "Thread-Local Storage"): data16 lea; data16 data16 rex.W call
+      // The padded form that linkers know how to relax (psABI, "Thread-Local Storage"): data16 lea; data16 data16 rex.W
+      // call
       *p_++ = 0x66;
       rip_instruction(Op::lea64rm, reg::rdi, PatchKind::fixup, ref, 0, formats::elf::R_X86_64_TLSGD);
       *p_++ = 0x66;
@@ -436,7 +441,9 @@ void Assembler::jump_table(uint32_t operand) {
     return;
   }
   w_.tables.push_back({at});
-  if (options_.object) rip_instruction(Op::lea64rm, scratch, PatchKind::fixup, constants_reference(), int64_t(table), formats::elf::R_X86_64_PC32);
+  if (options_.object)
+    rip_instruction(Op::lea64rm, scratch, PatchKind::fixup, constants_reference(), int64_t(table),
+                    formats::elf::R_X86_64_PC32);
   else rip_instruction(Op::lea64rm, scratch, PatchKind::pc_constants, 0, int64_t(table));
   Address a;
   a.base = scratch;
@@ -460,7 +467,9 @@ void Assembler::surround_entry() {
   reserve(size_t{prefix} + nops + (size_t{1} << 12) + 64);
   if (flags & entry::has_type_id) {
     const uint32_t move = 5;
-    p_ = std::fill_n(p_, align_up(move + prefix, uint64_t{1} << std::min<unsigned>(fn_.text_align_log2, 12)) - move - prefix, uint8_t{0x90});
+    p_ = std::fill_n(
+        p_, align_up(move + prefix, uint64_t{1} << std::min<unsigned>(fn_.text_align_log2, 12)) - move - prefix,
+        uint8_t{0x90});
     p_ = encode_ri(p_, info(Op::mov32ri), reg::rax, int64_t(decode_.word(first + entry::word_type_id)));
   }
   p_ = std::fill_n(p_, prefix, uint8_t{0x90});
@@ -566,7 +575,8 @@ Result<void> Assembler::run() {
       case Form::pseudo_branch: {
         if (o >= fn_.count) return damaged();
         bool conditional = Op(op) == Op::jcc;
-        w_.branches.push_back({uint32_t(p_ - begin_), o, uint16_t(o > i ? 0 : 2), uint8_t(conditional ? 0x70 | uint8_t(cc) : 0xeb), false});
+        w_.branches.push_back({uint32_t(p_ - begin_), o, uint16_t(o > i ? 0 : 2),
+                               uint8_t(conditional ? 0x70 | uint8_t(cc) : 0xeb), false});
         break;
       }
       case Form::pseudo_none:
@@ -627,7 +637,8 @@ Result<void> Assembler::run() {
     if (problem_) return error(std::string("x86_64: ") + problem_);
   }
   w_.places[fn_.count] = here(p_);
-  if (size_t(p_ - begin_) + 6 * w_.branches.size() + w_.max_padding > 0x7fffffff) return error("the function's code is larger than 2 GiB");
+  if (size_t(p_ - begin_) + 6 * w_.branches.size() + w_.max_padding > 0x7fffffff)
+    return error("the function's code is larger than 2 GiB");
   w_.code_size = uint32_t(p_ - begin_);
   return {};
 }
@@ -657,7 +668,8 @@ void relax(Work& w) {
       Branch& b = w.branches[k];
       if (b.alignment || b.size > 2) continue;
       const Place& t = w.places[b.target];
-      int64_t distance = int64_t(t.offset) + w.branch_bytes[t.branches] - (int64_t(b.offset) + w.branch_bytes[k] + b.size);
+      int64_t distance =
+          int64_t(t.offset) + w.branch_bytes[t.branches] - (int64_t(b.offset) + w.branch_bytes[k] + b.size);
       uint16_t size = b.size;
       if (size == 0 && distance != 0) size = 2;
       if (size == 2 && distance != int8_t(distance)) size = b.opcode == 0xeb ? 5 : 6;
@@ -670,8 +682,8 @@ void relax(Work& w) {
   }
 }
 
-Result<FunctionSizes> prepare(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
-                              Work& w) {
+Result<FunctionSizes> prepare(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                              const TargetOptions& options, Work& w) {
   LODE_TRY(Assembler(fn, references, options, w).run());
   relax(w);
   FunctionSizes sizes;
@@ -685,7 +697,8 @@ Result<FunctionSizes> prepare(const mir::FunctionView& fn, std::span<const Resol
   w.exceptions.bytes.clear();
   if (uint32_t at = fn.frame[frame::word_exceptions]) {
     auto offset_of = [&](uint32_t i) { return w.places[i].offset + w.branch_bytes[w.places[i].branches]; };
-    if (!codegen::build_exception_table(fn.extra, at - 1, fn.count, fn.references.size(), offset_of, w.exceptions)) return damaged();
+    if (!codegen::build_exception_table(fn.extra, at - 1, fn.count, fn.references.size(), offset_of, w.exceptions))
+      return damaged();
     sizes.exceptions = uint32_t(w.exceptions.bytes.size());
     sizes.personality = w.exceptions.personality;
   }
@@ -766,7 +779,8 @@ Result<void> Writer::patches() {
         break;
       case PatchKind::abs_zero:
         value = int64_t(refs_[x.target].address + uint64_t(x.addend));
-        value = value == int64_t(uint32_t(value)) ? int32_t(value) : INT64_MAX;  // a negative one would lose its upper half
+        value =
+            value == int64_t(uint32_t(value)) ? int32_t(value) : INT64_MAX;  // a negative one would lose its upper half
         break;
     }
     if (value != int32_t(value))
@@ -826,11 +840,12 @@ Result<FunctionSizes> measure(const mir::FunctionView& fn, std::span<const Resol
 }
 
 bool asm_sections(const mir::FunctionView& fn, std::vector<codegen::AsmSection>& out) {
-  return !fn.extra.empty() && codegen::read_asm_sections(fn.extra, fn.extra.back(), fn.count, fn.references.size(), out);
+  return !fn.extra.empty() &&
+         codegen::read_asm_sections(fn.extra, fn.extra.back(), fn.count, fn.references.size(), out);
 }
 
-Result<void> label_offsets(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
-                           std::span<uint32_t> labels) {
+Result<void> label_offsets(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                           const TargetOptions& options, std::span<uint32_t> labels) {
   Work& w = work();
   if (auto r = prepare(fn, references, options, w); !r) return r.take_error();
   for (uint32_t& label : labels) {
@@ -840,11 +855,12 @@ Result<void> label_offsets(const mir::FunctionView& fn, std::span<const Resolved
   return {};
 }
 
-Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference> references, const TargetOptions& options,
-                  const EmitPlace& place) {
+Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                  const TargetOptions& options, const EmitPlace& place) {
   Work& w = work();
   LODE_ASSIGN(const FunctionSizes sizes, prepare(fn, references, options, w));
-  if (place.sizes && !(*place.sizes == sizes)) return error("x86_64: the function is not of the size that was kept for it");
+  if (place.sizes && !(*place.sizes == sizes))
+    return error("x86_64: the function is not of the size that was kept for it");
   Writer out(fn, references, place, w);
   out.code();
   LODE_TRY(out.patches());

@@ -5,7 +5,8 @@
 
 namespace lode::x86_64 {
 
-Result<codegen::FunctionSizes> measure(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references,
+Result<codegen::FunctionSizes> measure(const mir::FunctionView& fn,
+                                       std::span<const codegen::ResolvedReference> references,
                                        const codegen::TargetOptions& options);
 Result<void> emit(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references,
                   const codegen::TargetOptions& options, const codegen::EmitPlace& place);

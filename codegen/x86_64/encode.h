@@ -1,8 +1,8 @@
 // One machine instruction to bytes, driven by the row (Intel SDM volume 2, chapter 2).
 //
-// Order: segment, size or mandatory prefix, lock, REX, opcode map (or VEX for all four), opcode, modrm, sib, displacement, immediate. Functions write at
-// `p` and return the end; at most 15 bytes. An address whose value is known only later (rip-relative, symbols) has a 32-bit field,
-// whose place is returned in Address::field.
+// Order: segment, size or mandatory prefix, lock, REX, opcode map (or VEX for all four), opcode, modrm, sib,
+// displacement, immediate. Functions write at `p` and return the end; at most 15 bytes. An address whose value is known
+// only later (rip-relative, symbols) has a 32-bit field, whose place is returned in Address::field.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,10 @@ namespace detail {
 // spl, bpl, sil, dil need a REX prefix; without one the numbers 4..7 mean ah, ch, dh, bh.
 inline bool byte_needs_rex(RegKind kind, uint8_t r) { return kind == RegKind::g8 && r >= 4; }
 
-// VEX prefix and opcode (SDM 2.3.5): two bytes where only modrm.reg is extended, the map is 0F and W is 0. No row has a third register
-// operand, so VEX.vvvv stands for none.
-inline uint8_t* put_vex_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, uint8_t index, uint8_t rm) {
+// VEX prefix and opcode (SDM 2.3.5): two bytes where only modrm.reg is extended, the map is 0F and W is 0. No row has a
+// third register operand, so VEX.vvvv stands for none.
+inline uint8_t* put_vex_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, uint8_t index,
+                               uint8_t rm) {
   uint8_t r = (reg >> 3 & 1) ^ 1, x = (index >> 3 & 1) ^ 1, b = (rm >> 3 & 1) ^ 1;
   uint8_t pp = row.prefix == 0x66 ? 1 : row.prefix == 0xf3 ? 2 : row.prefix == 0xf2 ? 3 : 0;
   uint8_t tail = uint8_t(0x78 | (row.traits & T_vex256 ? 4 : 0) | pp);
@@ -45,7 +46,8 @@ inline uint8_t* put_vex_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, 
   return p;
 }
 
-inline uint8_t* put_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, uint8_t index, uint8_t rm, bool force_rex) {
+inline uint8_t* put_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, uint8_t index, uint8_t rm,
+                           bool force_rex) {
   if (row.traits & T_vex) return put_vex_opcode(p, row, opcode, reg, index, rm);
   if (row.prefix) *p++ = row.prefix;
   if (row.traits & T_lock) *p++ = 0xf0;

@@ -36,15 +36,19 @@ class Finalizer {
   Result<void> run() {
     codegen::RegisterInfo info;
     bool dynamic = s_.dynamic_frame_, base_pointer = dynamic && s_.max_slot_align_log2_ > 4;
-    // Slots of more than the stack's own alignment are laid out behind a masked rsp: rbp then reaches the arguments (codegen/frame.h).
-    bool frame_pointer = dynamic || s_.max_slot_align_log2_ > 4 || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
+    // Slots of more than the stack's own alignment are laid out behind a masked rsp: rbp then reaches the arguments
+    // (codegen/frame.h).
+    bool frame_pointer =
+        dynamic || s_.max_slot_align_log2_ > 4 || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
     // One that only profilers and debuggers want gives way to a statement that names rbp.
     if (!(s_.asm_registers_ >> reg::rbp & 1))
       frame_pointer |= (s_.fn_->flags & air::function_flags::frame_pointer) ||
                        ((s_.fn_->flags & air::function_flags::frame_pointer_non_leaf) && s_.has_calls_);
     const bool naked = s_.fn_->flags & air::function_flags::naked;
     if (naked) frame_pointer = false;
-    info.gp_order = base_pointer ? std::span<const uint8_t>(gp_base) : frame_pointer ? std::span<const uint8_t>(gp_frame) : std::span<const uint8_t>(gp_plain);
+    info.gp_order = base_pointer    ? std::span<const uint8_t>(gp_base)
+                    : frame_pointer ? std::span<const uint8_t>(gp_frame)
+                                    : std::span<const uint8_t>(gp_plain);
     info.fp_order = fp_all;
     info.callee_saved = s_.convention_->saved;
     info.clobbers = clobbered_by;
@@ -55,13 +59,17 @@ class Finalizer {
       // What stands between two slots goes through a general register, which no convention and no statement here names.
       for (uint8_t r : {reg::r15, reg::r14, reg::r13, reg::r12})
         if (!(s_.asm_registers_ >> r & 1)) info.gp_scratch = r;
-      if (info.gp_scratch == 255) return error("inline assembly that uses r12 to r15 in a function that may not use SSE registers for copies");
+      if (info.gp_scratch == 255)
+        return error("inline assembly that uses r12 to r15 in a function that may not use SSE registers for copies");
       auto end = std::remove_copy(info.gp_order.begin(), info.gp_order.end(), without_scratch.begin(), info.gp_scratch);
       info.gp_order = {without_scratch.data(), size_t(end - without_scratch.begin())};
     }
-    if (frame_pointer && (s_.asm_registers_ >> reg::rbp & 1)) return error("inline assembly that uses rbp in a function that needs it as its frame pointer");
-    if (base_pointer && (s_.asm_registers_ >> reg::rbx & 1)) return error("inline assembly that uses rbx in a function with both dynamic and over-aligned stack memory");
-    if (base_pointer && s_.builtin_setjmp_) return error("__builtin_setjmp in a function with both dynamic and over-aligned stack memory");
+    if (frame_pointer && (s_.asm_registers_ >> reg::rbp & 1))
+      return error("inline assembly that uses rbp in a function that needs it as its frame pointer");
+    if (base_pointer && (s_.asm_registers_ >> reg::rbx & 1))
+      return error("inline assembly that uses rbx in a function with both dynamic and over-aligned stack memory");
+    if (base_pointer && s_.builtin_setjmp_)
+      return error("__builtin_setjmp in a function with both dynamic and over-aligned stack memory");
     {
       StageClock clock(Stage::allocate);
       s_.allocator_.run(code_, info, s_.allocation_);
@@ -100,7 +108,8 @@ class Finalizer {
       return error("a naked function whose code needs a stack frame");
     w_.draft().text_align_log2 = uint8_t(std::max<uint32_t>(4, std::min<uint32_t>(s_.fn_->align_log2, 12)));
 
-    if (const MirWriter::Entry e = s_.entry_surroundings(); e.flags || e.prefix || e.nops || e.fentry != ~0u) w_.surround_entry(e);
+    if (const MirWriter::Entry e = s_.entry_surroundings(); e.flags || e.prefix || e.nops || e.fentry != ~0u)
+      w_.surround_entry(e);
     find_branch_targets();
     find_empty_blocks();
     labels_.clear();
@@ -146,10 +155,11 @@ class Finalizer {
     w_.jump_table(0, 1, s_.table_labels_);
   }
 
-  // ---- registers that the convention has the function keep -------------------------------------------------------------------
+  // ---- registers that the convention has the function keep ----------------------------------------------------------
   //
-  // The prologue pushes System V's. What other conventions add to them (Microsoft's xmm6 and its followers, what preserve_most keeps)
-  // is stored in the frame in front of the body and loaded again in front of each return or tail call, but for what that hands on.
+  // The prologue pushes System V's. What other conventions add to them (Microsoft's xmm6 and its followers, what
+  // preserve_most keeps) is stored in the frame in front of the body and loaded again in front of each return or tail
+  // call, but for what that hands on.
 
   void keep_registers() {
     uint64_t extra = s_.convention_->saved & ~saved_by_sysv;
@@ -168,7 +178,9 @@ class Finalizer {
       if (rest == kept_) first_kept_ = n;
     }
   }
-  static bool leaves_function(const VInst& v) { return (v.op & op_mask) == p_return || (v.op & op_mask) == p_tail_call; }
+  static bool leaves_function(const VInst& v) {
+    return (v.op & op_mask) == p_return || (v.op & op_mask) == p_tail_call;
+  }
   uint64_t registers_of(const VInst& v) const {
     uint32_t count;
     uint64_t set = 0;
@@ -211,7 +223,8 @@ class Finalizer {
   static uint8_t hardware(Location l) { return uint8_t(l.value & 15); }
   Mem slot(Location l, int32_t disp = 0) const { return Mem::slot(first_slot_ + l.slot_index(), disp); }
 
-  // With marked targets: the blocks that indirect branches reach. Jump tables are entered by branches that ask for no mark.
+  // With marked targets: the blocks that indirect branches reach. Jump tables are entered by branches that ask for no
+  // mark.
   void find_branch_targets() {
     targets_.clear();
     if (!s_.marks_targets()) return;
@@ -225,7 +238,8 @@ class Finalizer {
       for (uint32_t j = 0; j < t.count; j++) targets_[s_.table_targets_[t.first + j]] = 1;
     }
     for (uint32_t b : s_.context_->exported_blocks)
-      if (b < s_.fn_->blocks.size() && s_.final_number_[s_.landing(b)] < targets_.size()) targets_[s_.final_number_[s_.landing(b)]] = 1;
+      if (b < s_.fn_->blocks.size() && s_.final_number_[s_.landing(b)] < targets_.size())
+        targets_[s_.final_number_[s_.landing(b)]] = 1;
   }
   bool is_target(uint32_t block) const { return !targets_.empty() && targets_[block]; }
 
@@ -239,8 +253,8 @@ class Finalizer {
       uint32_t end = block.first_inst + block.inst_count;
       thread_[b] = b;
       while (edit < edits.size() && edits[edit].before_inst < block.first_inst) edit++;
-      bool empty = b != 0 && !is_target(b) && (edit == edits.size() || edits[edit].before_inst >= end) && block.inst_count &&
-                   (code_.insts[end - 1].op & op_mask) == p_jump;
+      bool empty = b != 0 && !is_target(b) && (edit == edits.size() || edits[edit].before_inst >= end) &&
+                   block.inst_count && (code_.insts[end - 1].op & op_mask) == p_jump;
       for (uint32_t k = block.first_inst; empty && k + 1 < end; k++)
         empty = code_.insts[k].flags & (vf::copy | vf::parallel_copy) || (code_.insts[k].op & op_mask) == p_nothing;
       if (empty) thread_[b] = code_.insts[end - 1].a;
@@ -272,7 +286,9 @@ class Finalizer {
       unsigned op = v.op & op_mask;
       if (op >= pseudo_first) {
         if (op == p_branch || op == p_branch_oeq || op == p_branch_une) return true;
-        if (op == p_jump || op == p_return || op == p_tail_call || op == p_indirect_jump || op == p_thunk_jump || op == p_jump_table || op == p_unreachable) return false;
+        if (op == p_jump || op == p_return || op == p_tail_call || op == p_indirect_jump || op == p_thunk_jump ||
+            op == p_jump_table || op == p_unreachable)
+          return false;
         if (op == p_inline_asm) return true;
         continue;
       }
@@ -283,7 +299,7 @@ class Finalizer {
     return false;
   }
 
-  // ---- moves --------------------------------------------------------------------------------------------------------------
+  // ---- moves --------------------------------------------------------------------------------------------------------
 
   void run_edits(uint32_t inst) {
     const auto& edits = s_.allocation_.edits;
@@ -291,7 +307,9 @@ class Finalizer {
       const Edit& e = edits[edit_];
       switch (e.kind) {
         case EditKind::move: move(e.dst, e.src, e.bytes); break;
-        case EditKind::exchange: w_.rr(e.bytes == 8 ? Op::xchg64rr : Op::xchg32rr, hardware(e.dst), hardware(e.src)); break;
+        case EditKind::exchange:
+          w_.rr(e.bytes == 8 ? Op::xchg64rr : Op::xchg32rr, hardware(e.dst), hardware(e.src));
+          break;
         case EditKind::remat: {
           const VInst& v = code_.insts[e.src.value];
           if ((v.op & op_mask) == p_constant) constant(hardware(e.dst), s_.immediates_[v.a], inst);
@@ -310,11 +328,19 @@ class Finalizer {
     }
     if (src.is_slot()) {
       bool fp = dst.value >= 32;
-      Op op = fp ? (bytes <= 4 ? Op::movss_rm : bytes == 8 ? Op::movsd_rm : Op::movaps_rm) : bytes <= 4 ? Op::mov32rm : Op::mov64rm;
+      Op op = fp           ? (bytes <= 4   ? Op::movss_rm
+                              : bytes == 8 ? Op::movsd_rm
+                                           : Op::movaps_rm)
+              : bytes <= 4 ? Op::mov32rm
+                           : Op::mov64rm;
       w_.rm(op, hardware(dst), slot(src));
     } else if (dst.is_slot()) {
       bool fp = src.value >= 32;
-      Op op = fp ? (bytes <= 4 ? Op::movss_mr : bytes == 8 ? Op::movsd_mr : Op::movaps_mr) : bytes <= 4 ? Op::mov32mr : Op::mov64mr;
+      Op op = fp           ? (bytes <= 4   ? Op::movss_mr
+                              : bytes == 8 ? Op::movsd_mr
+                                           : Op::movaps_mr)
+              : bytes <= 4 ? Op::mov32mr
+                           : Op::mov64mr;
       w_.mr(op, slot(dst), hardware(src));
     } else {
       bool to_fp = dst.value >= 32, from_fp = src.value >= 32;
@@ -336,7 +362,8 @@ class Finalizer {
     if (op == p_zero_fp) w_.rr(Op::xorps_rr, dst, dst);
     else if (op == unsigned(Op::lea_ref)) w_.lea_ref(dst, v.a);
     else if (op == unsigned(Op::tls_addr)) w_.tls_addr(dst, v.a);
-    else if (v.b != ~0u && !s_.mems_[v.b].has_base && !s_.mems_[v.b].has_index) w_.rm(Op(op), dst, memory(s_.mems_[v.b], nullptr));
+    else if (v.b != ~0u && !s_.mems_[v.b].has_base && !s_.mems_[v.b].has_index)
+      w_.rm(Op(op), dst, memory(s_.mems_[v.b], nullptr));
     else failed_ = true;
   }
 
@@ -345,7 +372,7 @@ class Finalizer {
     return Selector::physical(m, regs);
   }
 
-  // ---- instructions -------------------------------------------------------------------------------------------------------
+  // ---- instructions -------------------------------------------------------------------------------------------------
 
   void instruction(uint32_t k) {
     const VInst& v = code_.insts[k];
@@ -363,12 +390,16 @@ class Finalizer {
     const InstInfo& i = info(o);
     const bool is_call = i.traits & T_call;
     if (is_call && (v.op & unmarked_target)) w_.op(Op::notrack);
-    const VMem* m = v.b != ~0u && (i.form == Form::rm || i.form == Form::mr || i.form == Form::m || i.form == Form::mi || i.form == Form::rmi) ? &s_.mems_[v.b] : nullptr;
+    const VMem* m = v.b != ~0u && (i.form == Form::rm || i.form == Form::mr || i.form == Form::m ||
+                                   i.form == Form::mi || i.form == Form::rmi)
+                        ? &s_.mems_[v.b]
+                        : nullptr;
     int32_t imm = int32_t(v.a);
     switch (i.form) {
       case Form::none: w_.op(o); break;
       case Form::r: {
-        // The register is the last operand: fixed registers (rax, rdx of div) stand before it; for calls the order is free.
+        // The register is the last operand: fixed registers (rax, rdx of div) stand before it; for calls the order is
+        // free.
         if (count == 0) {  // an x87 register, which stands in `a`
           w_.r(o, uint8_t(v.a));
           break;
@@ -403,7 +434,11 @@ class Finalizer {
         } else if (imm == 0 && is_compare(o)) {
           // Comparing a register with zero: test is a byte shorter and sets the same flags.
           uint8_t r = hardware(at[0]);
-          w_.rr(o == Op::cmp8ri ? Op::test8rr : o == Op::cmp16ri ? Op::test16rr : o == Op::cmp32ri ? Op::test32rr : Op::test64rr, r, r);
+          w_.rr(o == Op::cmp8ri    ? Op::test8rr
+                : o == Op::cmp16ri ? Op::test16rr
+                : o == Op::cmp32ri ? Op::test32rr
+                                   : Op::test64rr,
+                r, r);
         } else {
           w_.ri(o, hardware(at[0]), imm);
         }
@@ -446,7 +481,8 @@ class Finalizer {
     if (is_call && (v.op & returns_again)) w_.op(Op::endbr64);
   }
 
-  // The word in front of the entry of what r11 points to, and of its nops, is the operand of a mov. Adding its negation gives 0.
+  // The word in front of the entry of what r11 points to, and of its nops, is the operand of a mov. Adding its negation
+  // gives 0.
   void check_type(uint32_t type_id) {
     Label same = w_.new_label();
     w_.load_immediate(reg::r10, uint32_t(-type_id));
@@ -479,8 +515,10 @@ class Finalizer {
     using Z = air::ZeroRegisters;
     const Z mode = s_.fn_->requests.zero_registers;
     if (mode == Z::none) return;
-    const bool gpr_only = mode == Z::used_gpr_arg || mode == Z::used_gpr || mode == Z::all_gpr_arg || mode == Z::all_gpr;
-    const bool arguments = mode == Z::used_gpr_arg || mode == Z::used_arg || mode == Z::all_gpr_arg || mode == Z::all_arg;
+    const bool gpr_only =
+        mode == Z::used_gpr_arg || mode == Z::used_gpr || mode == Z::all_gpr_arg || mode == Z::all_gpr;
+    const bool arguments =
+        mode == Z::used_gpr_arg || mode == Z::used_arg || mode == Z::all_gpr_arg || mode == Z::all_arg;
     uint64_t set = all_registers;
     if (arguments) set = gp_argument_mask | xmm_set(0, 7);
     set &= ~s_.convention_->saved;
@@ -561,7 +599,8 @@ class Finalizer {
       case p_return:
         load_kept(v);
         zero_registers(v);
-        if (s_.fn_->flags & air::function_flags::return_thunk) w_.jmp_ref(s_.runtime_reference(air::RuntimeFunction::return_thunk));
+        if (s_.fn_->flags & air::function_flags::return_thunk)
+          w_.jmp_ref(s_.runtime_reference(air::RuntimeFunction::return_thunk));
         else w_.ret();
         break;
       case p_tail_call:

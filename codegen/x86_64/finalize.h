@@ -1,7 +1,8 @@
 // VCode + allocation -> MIR: the last step of making an x86_64 function.
 //
-// Requires the selector's VCode in layout order. Leaves in the draft: instructions with physical registers, the allocator's edits as
-// moves, operands that stayed in their slots as memory forms, branches to MIR indices with empty blocks threaded through.
+// Requires the selector's VCode in layout order. Leaves in the draft: instructions with physical registers, the
+// allocator's edits as moves, operands that stayed in their slots as memory forms, branches to MIR indices with empty
+// blocks threaded through.
 #pragma once
 
 #include "base/result.h"

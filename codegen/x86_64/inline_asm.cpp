@@ -1,5 +1,5 @@
-// The constraint string. Places that one operand allows ("rm", "ir", "g") are all reported; the caller chooses. Of alternatives
-// ("r|m") that the statement's operands take together, one is read at a time.
+// The constraint string. Places that one operand allows ("rm", "ir", "g") are all reported; the caller chooses. Of
+// alternatives ("r|m") that the statement's operands take together, one is read at a time.
 #include "codegen/x86_64/inline_asm.h"
 
 #include <algorithm>
@@ -10,7 +10,8 @@ namespace lode::x86_64 {
 namespace {
 
 Error unsupported(std::string_view what, std::string_view constraints) {
-  return error("inline assembly constraint \"" + std::string(what) + "\" is not supported (in \"" + std::string(constraints) + "\")");
+  return error("inline assembly constraint \"" + std::string(what) + "\" is not supported (in \"" +
+               std::string(constraints) + "\")");
 }
 
 struct Named {
@@ -18,8 +19,8 @@ struct Named {
   uint8_t number;
 };
 constexpr Named named_gp[] = {
-    {"ax", 0}, {"cx", 1}, {"dx", 2}, {"bx", 3}, {"sp", 4}, {"bp", 5}, {"si", 6}, {"di", 7}, {"al", 0}, {"cl", 1}, {"dl", 2}, {"bl", 3},
-    {"spl", 4}, {"bpl", 5}, {"sil", 6}, {"dil", 7}, {"ah", 0}, {"ch", 1}, {"dh", 2}, {"bh", 3},
+    {"ax", 0}, {"cx", 1}, {"dx", 2}, {"bx", 3}, {"sp", 4}, {"bp", 5}, {"si", 6}, {"di", 7}, {"al", 0}, {"cl", 1},
+    {"dl", 2}, {"bl", 3}, {"spl", 4}, {"bpl", 5}, {"sil", 6}, {"dil", 7}, {"ah", 0}, {"ch", 1}, {"dh", 2}, {"bh", 3},
 };
 
 // The general register that a constraint names: "rax", "eax", "ax", "al", "r10", "r10d"; none if it is none.
@@ -52,15 +53,16 @@ bool name_starts(std::string_view s, std::string_view prefix) { return s.substr(
 
 Result<void> clobber(std::string_view name, AsmStatement& out, std::string_view all) {
   if (name == "memory") out.memory_clobber = true;
-  else if (name == "cc" || name == "flags" || name == "dirflag" || name == "fpsr" || name == "fpcr" || name == "mxcsr" || name == "rip" ||
-           name == "eflags" || name == "redzone")
+  else if (name == "cc" || name == "flags" || name == "dirflag" || name == "fpsr" || name == "fpcr" ||
+           name == "mxcsr" || name == "rip" || name == "eflags" || name == "redzone")
     return {};
   else if (name_starts(name, "st") || name_starts(name, "mm")) out.x87_clobber = true;
   else if (uint8_t r = gp_by_name(name); r != reg::none) {
     if (r == reg::rsp) out.moves_stack = true;
     else out.gp_clobbers |= uint16_t(1u << r);
   } else if (uint8_t x = xmm_by_name(name); x != reg::none) out.fp_clobbers |= uint16_t(1u << x);
-  else if (name_starts(name, "xmm") || name_starts(name, "ymm") || name_starts(name, "zmm") || name_starts(name, "k")) return {};  // not used by us
+  else if (name_starts(name, "xmm") || name_starts(name, "ymm") || name_starts(name, "zmm") || name_starts(name, "k"))
+    return {};  // not used by us
   else return unsupported(name, all);
   return {};
 }
@@ -134,11 +136,13 @@ Result<AsmOperand> operand(std::string_view s, std::string_view all) {
     if (s.empty()) break;
     return unsupported(whole, all);
   }
-  if (o.tied < 0 && !o.gp && !o.fp && !o.x87 && !o.memory && !o.immediate && !o.condition) return unsupported(whole, all);
+  if (o.tied < 0 && !o.gp && !o.fp && !o.x87 && !o.memory && !o.immediate && !o.condition)
+    return unsupported(whole, all);
   return o;
 }
 
-// "=*&imr|x", 1 -> "=*&x": what stands in front of the alternatives (LLVM's order: '=' or '~', '*', '&') belongs to all of them.
+// "=*&imr|x", 1 -> "=*&x": what stands in front of the alternatives (LLVM's order: '=' or '~', '*', '&') belongs to all
+// of them.
 std::string choose(std::string_view one, uint32_t alternative, uint32_t& alternatives) {
   const size_t body = std::min(one.find_first_not_of("=+*&%!"), one.size());
   uint32_t count = 1 + uint32_t(std::count(one.begin(), one.end(), '|'));
@@ -183,9 +187,12 @@ Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view co
     }
     std::string chosen = choose(one, alternative, out.alternatives);
     LODE_ASSIGN(AsmOperand o, operand(chosen, constraints));
-    // One of several alternatives that offers no memory to a place in memory is passed over by whoever knows the values.
-    if (o.indirect && !o.memory && o.tied < 0 && one.find('|') == std::string_view::npos) return unsupported(one, constraints);
-    if (o.tied >= int32_t(out.operands.size()) || (o.tied >= 0 && !out.operands[size_t(o.tied)].output)) return unsupported(one, constraints);
+    // One of several alternatives that offers no memory to a place in memory is passed over by whoever knows the
+    // values.
+    if (o.indirect && !o.memory && o.tied < 0 && one.find('|') == std::string_view::npos)
+      return unsupported(one, constraints);
+    if (o.tied >= int32_t(out.operands.size()) || (o.tied >= 0 && !out.operands[size_t(o.tied)].output))
+      return unsupported(one, constraints);
     out.operands.push_back(o);
   }
   // ${n:h}: ah, bh, ch and dh exist only of those four registers.

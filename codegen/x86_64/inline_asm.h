@@ -1,9 +1,9 @@
-// Inline asm: LLVM's constraint string as a list of operands, and its template through a small AT&T assembler that knows the
-// instruction table. Sources: LLVM Language Reference, "Inline Assembler Expressions"; the x86 letters of "Constraint Codes" and
-// "Asm template argument modifiers".
+// Inline asm: LLVM's constraint string as a list of operands, and its template through a small AT&T assembler that
+// knows the instruction table. Sources: LLVM Language Reference, "Inline Assembler Expressions"; the x86 letters of
+// "Constraint Codes" and "Asm template argument modifiers".
 //
-// Use: parse_inline_asm() before registers are given out; assemble() when they are known. What the assembler does not know is an
-// Error that names the text. Intel-dialect templates are not supported.
+// Use: parse_inline_asm() before registers are given out; assemble() when they are known. What the assembler does not
+// know is an Error that names the text. Intel-dialect templates are not supported.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,15 @@ namespace lode::x86_64 {
 struct AsmOperand {
   bool output = false;
   bool early_clobber = false;  // '&': an output that is written while inputs are still to be read
-  bool indirect = false;       // '*': the call's argument is the operand's address; outputs of this kind take an argument too
+  bool indirect =
+      false;  // '*': the call's argument is the operand's address; outputs of this kind take an argument too
   bool gp = false;             // a general register will do
   bool fp = false;             // an xmm register will do
   bool x87 = false;            // an x87 register (t, u, f)
   bool memory = false;         // a memory operand will do
   bool immediate = false;      // a constant (or a symbol's address) will do, if accepts_immediate() says so
-  uint8_t fixed = reg::none;   // the one register it must be in, of the class that gp or fp says; x87: its number in the stack
+  uint8_t fixed =
+      reg::none;  // the one register it must be in, of the class that gp or fp says; x87: its number in the stack
   bool legacy_byte = false;    // 'Q', or printed by modifier h: rax, rbx, rcx or rdx only
   bool condition = false;      // "@cc": an output that is 1 if `cond` holds behind the statement
   Cond cond = Cond::o;
@@ -45,8 +47,8 @@ struct AsmStatement {
   uint32_t alternatives = 1;  // how many the constraints offer ('|')
 };
 
-// Where the operands have several alternatives, all of them take the same one: number `alternative`, from 0. An operand with fewer keeps
-// its last.
+// Where the operands have several alternatives, all of them take the same one: number `alternative`, from 0. An operand
+// with fewer keeps its last.
 Result<AsmStatement> parse_inline_asm(std::string_view text, std::string_view constraints, uint32_t alternative = 0);
 // "e", "nz", "c" ...: the suffixes of set and j.
 bool condition_by_name(std::string_view name, Cond& out);
@@ -64,11 +66,12 @@ struct AsmValue {
   uint32_t reference = 0;    // reference: an immediate that is a symbol's address
 };
 
-// What the names of symbols in the text stand for: a reference of kind call, or direct with an addend; no_symbol when there is none or
-// it cannot be had in this way.
+// What the names of symbols in the text stand for: a reference of kind call, or direct with an addend; no_symbol when
+// there is none or it cannot be had in this way.
 inline constexpr uint32_t no_symbol = ~0u;
 using AsmSymbols = std::function<uint32_t(std::string_view name, mir::ReferenceKind kind, int64_t addend)>;
 
-Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer, const AsmSymbols& symbols = {});
+Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer,
+                      const AsmSymbols& symbols = {});
 
 }  // namespace lode::x86_64

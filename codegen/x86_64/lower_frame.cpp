@@ -1,7 +1,7 @@
-// Prologue and epilogue; the pages of large frames (-fstack-clash-protection, Rust's default). Choices that save bytes: an
-// adjustment by 8 is a push or pop of a scratch register (popping rcx, which is one unless the third word of a structure is
-// returned in it, or the convention keeps it), one by 128 is made with the 8-bit immediate of the opposite sign, `leave` undoes a
-// frame that saved nothing but rbp.
+// Prologue and epilogue; the pages of large frames (-fstack-clash-protection, Rust's default). Choices that save bytes:
+// an adjustment by 8 is a push or pop of a scratch register (popping rcx, which is one unless the third word of a
+// structure is returned in it, or the convention keeps it), one by 128 is made with the 8-bit immediate of the opposite
+// sign, `leave` undoes a frame that saved nothing but rbp.
 #include "codegen/x86_64/lower_frame.h"
 
 #include <bit>
@@ -20,7 +20,8 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
   f.dynamic = flags & frame::dynamic;
   f.cfi = !(flags & frame::no_cfi);
   if (flags & frame::naked) {  // nothing is pushed, so the arguments lie behind the return address
-    if (!fn.locals.empty() || saved || fn.frame[frame::word_outgoing]) return error("a naked function with a stack frame");
+    if (!fn.locals.empty() || saved || fn.frame[frame::word_outgoing])
+      return error("a naked function with a stack frame");
     slots.clear();
     f.incoming_disp = 8;
     return f;
@@ -46,7 +47,8 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
   in.has_calls = flags & frame::has_calls;
   in.dynamic_alloca = f.dynamic;
   in.force_frame_pointer = flags & frame::frame_pointer;
-  // Whether there is a frame pointer does not depend on what is pushed: it leaves the list, and a base pointer joins it.
+  // Whether there is a frame pointer does not depend on what is pushed: it leaves the list, and a base pointer joins
+  // it.
   if (frame_needs_base_pointer(in)) saved |= 1u << reg::rbx;
   bool masked = false;
   for (const codegen::FrameSlot& s : wanted) masked |= s.align > in.stack_align;
@@ -62,7 +64,9 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
   f.size = layout.adjustment;
   f.outgoing = uint32_t(in.outgoing_size);
   auto base = [](codegen::FrameBase b) {
-    return b == codegen::FrameBase::stack_pointer ? reg::rsp : b == codegen::FrameBase::frame_pointer ? reg::rbp : reg::rbx;
+    return b == codegen::FrameBase::stack_pointer   ? reg::rsp
+           : b == codegen::FrameBase::frame_pointer ? reg::rbp
+                                                    : reg::rbx;
   };
   f.slot_base = base(layout.slot_base);
   f.incoming_base = base(layout.incoming_base);
@@ -86,9 +90,9 @@ namespace {
 
 constexpr uint32_t probed_by_call = 4096;  // from this size on
 
-// rsp -= f.size, and its rounding down, for a frame whose pages have to be touched in order: a guard page below the stack
-// stops it then, wherever the stack ends. What was pushed has been touched; up to an interval below the last touch is left
-// to whoever comes next, whose return address will be pushed there. r11 is free at a function's entry.
+// rsp -= f.size, and its rounding down, for a frame whose pages have to be touched in order: a guard page below the
+// stack stops it then, wherever the stack ends. What was pushed has been touched; up to an interval below the last
+// touch is left to whoever comes next, whose return address will be pushed there. r11 is free at a function's entry.
 class Probing {
  public:
   Probing(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows, int32_t depth)
@@ -231,7 +235,8 @@ uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::
   return p;
 }
 
-uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches, std::vector<CfiRow>& rows) {
+uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches,
+                      std::vector<CfiRow>& rows) {
   auto row = [&](CfiRow::Kind kind, int32_t value) {
     if (f.cfi) rows.push_back({uint32_t(p - text), branches, kind, 0, value});
   };

@@ -1,9 +1,10 @@
-// The frame of an x86_64 function, laid out when its MIR is emitted: prologue, epilogue, and where slots and arguments are.
+// The frame of an x86_64 function, laid out when its MIR is emitted: prologue, epilogue, and where slots and arguments
+// are.
 //
-// codegen/frame.h decides the layout; here are the registers and the bytes of it. rsp is the base of everything, but where a frame
-// pointer is used: then rbp is the base of the incoming arguments, and of the slots while a dynamic alloca moves rsp; slots of such
-// a function that need more than 16 bytes of alignment are reached from rbx. Saved registers are pushed, rbp first.
-// The layout is a pure function of the record: laying out twice gives the same answer.
+// codegen/frame.h decides the layout; here are the registers and the bytes of it. rsp is the base of everything, but
+// where a frame pointer is used: then rbp is the base of the incoming arguments, and of the slots while a dynamic
+// alloca moves rsp; slots of such a function that need more than 16 bytes of alignment are reached from rbx. Saved
+// registers are pushed, rbp first. The layout is a pure function of the record: laying out twice gives the same answer.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,8 @@ struct FramePlan {
   static constexpr uint32_t no_probe = ~0u;
 };
 
-// Fills `slots` with the displacement of each slot from layout.slot_base. Error: the frame does not fit in 31 bits, or damaged words.
+// Fills `slots` with the displacement of each slot from layout.slot_base. Error: the frame does not fit in 31 bits, or
+// damaged words.
 Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& slots);
 
 // A row of unwind information: from this offset on (see emit) the rule holds.
@@ -48,11 +50,12 @@ struct CfiRow {
 // Longest epilogue, and longest prologue, in bytes.
 inline constexpr unsigned max_frame_code = 64, max_prologue_code = 240;
 
-// Write at p and return the end. Rows are appended with offsets relative to `text` and the given number of branches before.
-// `call` writes a call of the plan's probe_reference.
+// Write at p and return the end. Rows are appended with offsets relative to `text` and the given number of branches
+// before. `call` writes a call of the plan's probe_reference.
 uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows,
                       const std::function<uint8_t*(uint8_t*)>& call);
 // Up to, but not including, the `ret` or jump. A tail call keeps the argument registers.
-uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches, std::vector<CfiRow>& rows);
+uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches,
+                      std::vector<CfiRow>& rows);
 
 }  // namespace lode::x86_64

@@ -3,19 +3,21 @@
 // Tag (16 bits): Op in the low 12 bits, condition in the high 4 (zero where the row has no condition).
 // Operand word, by the row's form (bits from the low end):
 //   r, rr        reg 4, reg 4
-//   ri, rri, i   reg 4, reg 4 (rri), long flag 1, immediate signed in the rest; with the flag: index in extra of the immediate
-//                (one word, sign-extended; two words, low first, for movabs64ri)
+//   ri, rri, i   reg 4, reg 4 (rri), long flag 1, immediate signed in the rest; with the flag: index in extra of the
+//                immediate (one word, sign-extended; two words, low first, for movabs64ri)
 //   rm, mr, m    reg 4, memory 28 (below)
-//   mi           4 bits of immediate v: 0..14 stand for -2..12; 15: the memory part is "long" and its payload an index in extra
-//                of {memory word, immediate}
+//   mi           4 bits of immediate v: 0..14 stand for -2..12; 15: the memory part is "long" and its payload an index
+//                in extra of {memory word, immediate}
 //   rmi          reg 4, memory part always "long": index in extra of {memory word, immediate}
 //   pseudo_branch  MIR index;  pseudo_ref  reference index;  pseudo_r_ref, pseudo_r_label  reg 4, index 28
-//   pseudo_jump_table  index register 4, scratch register 4, index in extra 24 of {count, offset in constants, MIR indices...}
+//   pseudo_jump_table  index register 4, scratch register 4, index in extra 24 of {count, offset in constants, MIR
+//                      indices...}
 //   pseudo_tls_gd  index in extra of {reference of the variable, reference of __tls_get_addr}
 //   pseudo_bytes   index in extra of {byte count, bytes packed little-endian in words}
 //   pseudo_align   log2 of the alignment 4 (1 to 12), most bytes that may be skipped 28
 // Memory part (28 bits): kind 3, payload 25
-//   0 long        index in extra of {kind 8 | base 8 | index 8 | scale 2 | segment 2 << 2 ..., disp, [slot or reference]}
+//   0 long        index in extra of {kind 8 | base 8 | index 8 | scale 2 | segment 2 << 2 ..., disp, [slot or
+//                 reference]}
 //   1 base        base 4, disp signed 21
 //   2 base+index  base 4, index 4, scale 2, disp signed 15
 //   3 slot        slot 11, disp signed 14
@@ -45,7 +47,8 @@ static_assert(op_count < 0x1000);
 
 enum class Form : uint8_t {
   none, r, rr, ri, rri, rm, mr, m, mi, rmi, i,
-  pseudo_none, pseudo_r, pseudo_branch, pseudo_ref, pseudo_r_ref, pseudo_r_label, pseudo_jump_table, pseudo_tls_gd, pseudo_bytes, pseudo_align,
+  pseudo_none, pseudo_r, pseudo_branch, pseudo_ref, pseudo_r_ref, pseudo_r_label, pseudo_jump_table, pseudo_tls_gd,
+  pseudo_bytes, pseudo_align,
 };
 // Class and width of a register operand: none, general 8/16/32/64, xmm, x87 stack, ymm.
 enum class RegKind : uint8_t { no, g8, g16, g32, g64, x, st, y };
@@ -101,10 +104,11 @@ struct Mem {
     slot,          // [frame slot `target` (+ index) + disp]
     incoming,      // [first stack argument + disp]
     outgoing,      // [rsp + disp]: arguments of calls
-    dynamic_area,  // [rsp + size of the outgoing area + disp]: where a dynamic alloca's memory begins, after the `sub` from rsp
-    symbol,        // [reference `target` + disp]; with base or index: its absolute address (non-PIC only). Reference of kind
-                   // direct; or of kind tls_local_exec with segment fs
-    constants,     // [the function's constants + disp]
+    dynamic_area,  // [rsp + size of the outgoing area + disp]: where a dynamic alloca's memory begins, after the `sub`
+                   // from rsp
+    symbol,  // [reference `target` + disp]; with base or index: its absolute address (non-PIC only). Reference of kind
+             // direct; or of kind tls_local_exec with segment fs
+    constants,  // [the function's constants + disp]
   };
   Kind kind = Kind::base;
   uint8_t base = reg::none, index = reg::none, scale_log2 = 0;
@@ -119,14 +123,20 @@ struct Mem {
   static Mem scaled(uint8_t index, unsigned scale_log2, int32_t disp = 0) {  // no base
     return {Kind::absolute, reg::none, index, uint8_t(scale_log2), Segment::none, disp, 0};
   }
-  static Mem slot(uint32_t slot, int32_t disp = 0) { return {Kind::slot, reg::none, reg::none, 0, Segment::none, disp, slot}; }
+  static Mem slot(uint32_t slot, int32_t disp = 0) {
+    return {Kind::slot, reg::none, reg::none, 0, Segment::none, disp, slot};
+  }
   static Mem incoming(int32_t disp) { return {Kind::incoming, reg::none, reg::none, 0, Segment::none, disp, 0}; }
   static Mem outgoing(int32_t disp) { return {Kind::outgoing, reg::none, reg::none, 0, Segment::none, disp, 0}; }
-  static Mem dynamic_area(int32_t disp = 0) { return {Kind::dynamic_area, reg::none, reg::none, 0, Segment::none, disp, 0}; }
+  static Mem dynamic_area(int32_t disp = 0) {
+    return {Kind::dynamic_area, reg::none, reg::none, 0, Segment::none, disp, 0};
+  }
   static Mem symbol(uint32_t reference, int32_t disp = 0) {
     return {Kind::symbol, reg::none, reg::none, 0, Segment::none, disp, reference};
   }
-  static Mem constants(uint32_t offset) { return {Kind::constants, reg::none, reg::none, 0, Segment::none, int32_t(offset), 0}; }
+  static Mem constants(uint32_t offset) {
+    return {Kind::constants, reg::none, reg::none, 0, Segment::none, int32_t(offset), 0};
+  }
   static Mem absolute(int32_t address, Segment segment = Segment::none) {
     return {Kind::absolute, reg::none, reg::none, 0, segment, address, 0};
   }
@@ -144,28 +154,32 @@ struct Mem {
   bool operator==(const Mem&) const = default;
 };
 
-// FunctionDraft::frame. The slots are in `locals`, 8 bytes each: size 32 bits, alignment log2 5 bits, zone 3 bits (stack protectors),
-// weight 24 bits (hot slots come nearer to rsp).
+// FunctionDraft::frame. The slots are in `locals`, 8 bytes each: size 32 bits, alignment log2 5 bits, zone 3 bits
+// (stack protectors), weight 24 bits (hot slots come nearer to rsp).
 namespace frame {
 inline constexpr unsigned slot_bytes = 8;
-enum : unsigned { word_saved = 0, word_outgoing = 1, word_flags = 2, word_exceptions = 3, word_entry = 4, word_probe = 5 };
+enum : unsigned {
+  word_saved = 0, word_outgoing = 1, word_flags = 2, word_exceptions = 3, word_entry = 4, word_probe = 5,
+};
 // word_saved: mask of general registers to save (bit = hardware number, only callee-saved ones)
 // word_outgoing: bytes of the outgoing argument area
 // word_exceptions: 1 + index in extra of the exception table's record (codegen/exception_table.h), or 0
-// word_probe: how a large frame is touched while it grows. 0: not at all; below 2^31: at least once in so many bytes, a multiple of 16;
-// from 2^31 on: by the function that is the reference in the low 31 bits, which gets the size in rax and changes no register
-// word_entry: 1 + index in extra of what stands around the entry (namespace entry), or 0
+// word_probe: how a large frame is touched while it grows. 0: not at all; below 2^31: at least once in so many bytes, a
+// multiple of 16; from 2^31 on: by the function that is the reference in the low 31 bits, which gets the size in rax
+// and changes no register word_entry: 1 + index in extra of what stands around the entry (namespace entry), or 0
 enum : uint32_t {
   has_calls = 1,
   frame_pointer = 2,  // rbp is the frame pointer and not allocated: dynamic alloca, or asked for
   dynamic = 4,        // rsp moves in the body (dynamic alloca, stack restore); implies frame_pointer
-  base_pointer = 8,   // dynamic and some slot is aligned to more than 16: rbx holds the frame's address and is not allocated
+  base_pointer =
+      8,  // dynamic and some slot is aligned to more than 16: rbx holds the frame's address and is not allocated
   no_red_zone = 16,
   no_cfi = 32,
-  naked = 64,  // no prologue and no epilogue: the text is the body's alone
-  keeps_rcx = 128,    // rcx has a value for the caller behind the body: the epilogue has no scratch register
+  naked = 64,                // no prologue and no epilogue: the text is the body's alone
+  keeps_rcx = 128,           // rcx has a value for the caller behind the body: the epilogue has no scratch register
   plain_epilogue = 1 << 12,  // the epilogue writes no register that it does not restore
-  untracked_tables = 1 << 16,  // jump tables are entered by jumps whose targets need no mark (Intel SDM, "No-track prefix")
+  untracked_tables =
+      1 << 16,  // jump tables are entered by jumps whose targets need no mark (Intel SDM, "No-track prefix")
 };
 }  // namespace frame
 
@@ -225,7 +239,8 @@ inline Mem Decoder::memory(uint32_t o) {
       uint64_t at = o >> 7;
       uint32_t head = word(at);
       m.kind = Mem::Kind(head & 7);
-      m.base = uint8_t(head >> 8), m.index = uint8_t(head >> 16), m.scale_log2 = head >> 24 & 3, m.segment = Segment(head >> 26 & 3);
+      m.base = uint8_t(head >> 8), m.index = uint8_t(head >> 16), m.scale_log2 = head >> 24 & 3,
+      m.segment = Segment(head >> 26 & 3);
       m.disp = int32_t(word(at + 1));
       if (m.kind == Mem::Kind::slot || m.kind == Mem::Kind::symbol) m.target = word(at + 2);
       return m;

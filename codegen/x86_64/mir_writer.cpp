@@ -79,7 +79,8 @@ uint32_t MirWriter::memory(const Mem& m) {
 }
 
 namespace {
-// The shortest instruction with the same result and the same flags: narrower where the upper bits come out as zero anyway.
+// The shortest instruction with the same result and the same flags: narrower where the upper bits come out as zero
+// anyway.
 Op shortest(Op op, int64_t imm) {
   switch (op) {
     case Op::mov64ri: return imm >= 0 && imm <= INT32_MAX ? Op::mov32ri : op;
@@ -239,11 +240,13 @@ uint32_t MirWriter::add_constant(std::span<const uint8_t> bytes, unsigned align)
   auto& constants = draft_.constants;
   uint64_t hash = hash_bytes(bytes);
   auto fold = [](uint64_t h) { return uint32_t(h ^ h >> 32); };
-  uint32_t known = constant_table_.find(constants_.size(), fold(hash), [&](uint32_t i) { return fold(constants_[i].hash); }, [&](uint32_t i) {
-    const Constant& c = constants_[i];
-    return c.hash == hash && c.length == bytes.size() && c.offset % align == 0 &&
-           std::memcmp(constants.data() + c.offset, bytes.data(), bytes.size()) == 0;
-  });
+  uint32_t known = constant_table_.find(
+      constants_.size(), fold(hash), [&](uint32_t i) { return fold(constants_[i].hash); },
+      [&](uint32_t i) {
+        const Constant& c = constants_[i];
+        return c.hash == hash && c.length == bytes.size() && c.offset % align == 0 &&
+               std::memcmp(constants.data() + c.offset, bytes.data(), bytes.size()) == 0;
+      });
   if (known != IndexTable::none) return constants_[known].offset;
   while (constants.size() % align) constants.push_back(0);
   while (1u << draft_.constants_align_log2 < align) draft_.constants_align_log2++;
@@ -280,10 +283,12 @@ void MirWriter::align(unsigned log2, uint32_t max_skip) {
   push(make_tag(Op::align), log2 | std::min<uint32_t>(max_skip, (1u << log2) - 1) << 4);
 }
 
-void MirWriter::exception_table(std::span<const ThrowingCall> calls, const codegen::ExceptionActions& actions, uint32_t personality) {
+void MirWriter::exception_table(std::span<const ThrowingCall> calls, const codegen::ExceptionActions& actions,
+                                uint32_t personality) {
   auto& extra = draft_.extra;
   draft_.frame[frame::word_exceptions] = uint32_t(extra.size()) + 1;
-  for (size_t n : {calls.size(), actions.types.size(), actions.actions.size(), actions.filters.size()}) extra.push_back(uint32_t(n));
+  for (size_t n : {calls.size(), actions.types.size(), actions.actions.size(), actions.filters.size()})
+    extra.push_back(uint32_t(n));
   extra.push_back(personality);
   for (const ThrowingCall& c : calls) {
     extra.push_back(c.call);
@@ -306,13 +311,15 @@ Result<void> MirWriter::finish() {
   if (!asm_sections_.empty()) {
     draft_.flags |= codegen::draft_flags::has_asm_sections;
     const uint32_t record = uint32_t(draft_.extra.size());
-    codegen::write_asm_sections(asm_sections_, draft_.extra, [&](uint32_t word, uint32_t label) { fixups_.push_back({word, label, 2}); });
+    codegen::write_asm_sections(asm_sections_, draft_.extra,
+                                [&](uint32_t word, uint32_t label) { fixups_.push_back({word, label, 2}); });
     draft_.extra.push_back(record);
   }
   bool open_end = false;  // a label behind the last instruction
   for (const Fixup& f : fixups_) open_end |= labels_[f.label] == size();
   if (open_end) op(Op::label);
-  if (!draft_.constants.empty()) add_reference(SymbolId{}, 0, mir::ReferenceKind::constants);  // what object mode relocates against
+  if (!draft_.constants.empty())
+    add_reference(SymbolId{}, 0, mir::ReferenceKind::constants);  // what object mode relocates against
   for (const Fixup& f : fixups_) {
     uint32_t target = labels_[f.label];
     if (target == unbound) return error("a label of x86_64 code was never bound");

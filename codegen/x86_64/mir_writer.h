@@ -1,10 +1,11 @@
 // Writes the MIR of one function into a mir::FunctionDraft.
 //
-// Usage: construct (clears the draft but for its symbol), write instructions in final order, bind every label, tell the frame's
-// needs, finish(). A label is bound to the next instruction written. Nothing is inserted or reordered later: prologue, epilogues
-// (`ret`, `jmp_ref`, `tail64r`) and short branches are emit's.
+// Usage: construct (clears the draft but for its symbol), write instructions in final order, bind every label, tell the
+// frame's needs, finish(). A label is bound to the next instruction written. Nothing is inserted or reordered later:
+// prologue, epilogues (`ret`, `jmp_ref`, `tail64r`) and short branches are emit's.
 //
-// Operands come in Intel order: destination first. Registers are hardware numbers 0..15 of the class that the row asks for.
+// Operands come in Intel order: destination first. Registers are hardware numbers 0..15 of the class that the row asks
+// for.
 #pragma once
 
 #include <cstdint>
@@ -70,7 +71,8 @@ class MirWriter {
   void goto_ref(uint32_t reference) { push(make_tag(Op::goto_ref), reference); }  // leaves the frame as it is
   void tail64r(uint8_t target) { push(make_tag(Op::tail64r), target); }         // target is caller-saved
   void untracked_tail64r(uint8_t target) { push(make_tag(Op::tail64r), target | 16); }
-  // Jumps to labels[index]. The index is zero-extended to 64 bits and within bounds. Clobbers both registers and the flags.
+  // Jumps to labels[index]. The index is zero-extended to 64 bits and within bounds. Clobbers both registers and the
+  // flags.
   void jump_table(uint8_t index, uint8_t scratch, std::span<const Label> labels);
   void lea_label(uint8_t dst, Label label);
 
@@ -78,10 +80,11 @@ class MirWriter {
   void lea_ref(uint8_t dst, uint32_t reference) { push(make_tag(Op::lea_ref), dst | reference << 4); }
   void tls_addr(uint8_t dst, uint32_t reference) { push(make_tag(Op::tls_addr), dst | reference << 4); }
   void tls_offset(uint8_t dst, uint32_t reference) { push(make_tag(Op::tls_offset), dst | reference << 4); }
-  // rax = address; clobbers what a call does (the linker may relax it to a few moves, on rax only). `get_addr`: a reference of kind
-  // call to __tls_get_addr.
+  // rax = address; clobbers what a call does (the linker may relax it to a few moves, on rax only). `get_addr`: a
+  // reference of kind call to __tls_get_addr.
   void tls_gd(uint32_t reference, uint32_t get_addr);
-  // The index of {symbol, addend, kind} in the function's references; adds it when new. Kinds got and call have addend 0.
+  // The index of {symbol, addend, kind} in the function's references; adds it when new. Kinds got and call have addend
+  // 0.
   uint32_t add_reference(SymbolId symbol, int32_t addend, mir::ReferenceKind kind);
   // Offset in the function's constants of `bytes`; equal ones of at least this alignment are shared.
   uint32_t add_constant(std::span<const uint8_t> bytes, unsigned align);
@@ -92,10 +95,14 @@ class MirWriter {
   // See frame::word_probe.
   void probe_inline(uint32_t interval) { draft_.frame[frame::word_probe] = interval; }
   void probe_by_call(uint32_t reference) { draft_.frame[frame::word_probe] = 1u << 31 | reference; }
-  void need_outgoing(uint32_t bytes) { if (bytes > draft_.frame[frame::word_outgoing]) draft_.frame[frame::word_outgoing] = bytes; }
+  void need_outgoing(uint32_t bytes) {
+    if (bytes > draft_.frame[frame::word_outgoing]) draft_.frame[frame::word_outgoing] = bytes;
+  }
   void save_registers(uint16_t gp_mask) { draft_.frame[frame::word_saved] |= gp_mask & callee_saved_gp; }
   uint32_t frame_flags() const { return draft_.frame[frame::word_flags]; }
-  void set_frame_flags(uint32_t flags) { draft_.frame[frame::word_flags] |= flags; }  // has_calls is set by the call instructions
+  void set_frame_flags(uint32_t flags) {
+    draft_.frame[frame::word_flags] |= flags;
+  }  // has_calls is set by the call instructions
   bool has_calls() const { return draft_.frame[frame::word_flags] & frame::has_calls; }
 
   // Once: what surrounds the entry.
@@ -108,7 +115,8 @@ class MirWriter {
     draft_.extra.insert(draft_.extra.end(), {e.flags, e.prefix, e.type_id, e.nops, e.fentry + 1});
   }
   // Once, after the last instruction.
-  void exception_table(std::span<const ThrowingCall> calls, const codegen::ExceptionActions& actions, uint32_t personality);
+  void exception_table(std::span<const ThrowingCall> calls, const codegen::ExceptionActions& actions,
+                       uint32_t personality);
 
   // ---- bytes for inline asm that has no row
   void bytes(std::span<const uint8_t> data);
@@ -131,8 +139,8 @@ class MirWriter {
     uint32_t label;
     uint8_t kind;    // 0: the operand word; 1: operand bits 4..31; 2: extra
   };
-  // Finds equal entries of a list: by comparing while they are few, then by open addressing. find() takes it that an entry which it did
-  // not find is appended next.
+  // Finds equal entries of a list: by comparing while they are few, then by open addressing. find() takes it that an
+  // entry which it did not find is appended next.
   struct IndexTable {
     static constexpr uint32_t none = ~0u, few = 16;
     std::vector<uint32_t> slots;  // index + 1 by hash

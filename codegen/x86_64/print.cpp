@@ -6,11 +6,16 @@
 namespace lode::x86_64 {
 
 namespace {
-const char* const names8[] = {"al", "cl", "dl", "bl", "spl", "bpl", "sil", "dil", "r8b", "r9b", "r10b", "r11b", "r12b", "r13b", "r14b", "r15b"};
-const char* const names16[] = {"ax", "cx", "dx", "bx", "sp", "bp", "si", "di", "r8w", "r9w", "r10w", "r11w", "r12w", "r13w", "r14w", "r15w"};
-const char* const names32[] = {"eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi", "r8d", "r9d", "r10d", "r11d", "r12d", "r13d", "r14d", "r15d"};
-const char* const names64[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
-const char* const conditions[] = {"o", "no", "b", "ae", "e", "ne", "be", "a", "s", "ns", "p", "np", "l", "ge", "le", "g"};
+const char* const names8[] = {"al",  "cl",  "dl",   "bl",   "spl",  "bpl",  "sil",  "dil",
+                              "r8b", "r9b", "r10b", "r11b", "r12b", "r13b", "r14b", "r15b"};
+const char* const names16[] = {"ax",  "cx",  "dx",   "bx",   "sp",   "bp",   "si",   "di",
+                               "r8w", "r9w", "r10w", "r11w", "r12w", "r13w", "r14w", "r15w"};
+const char* const names32[] = {"eax", "ecx", "edx",  "ebx",  "esp",  "ebp",  "esi",  "edi",
+                               "r8d", "r9d", "r10d", "r11d", "r12d", "r13d", "r14d", "r15d"};
+const char* const names64[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                               "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+const char* const conditions[] = {"o", "no", "b", "ae", "e", "ne", "be", "a",
+                                  "s", "ns", "p", "np", "l", "ge", "le", "g"};
 
 std::string plus(int64_t v) { return (v < 0 ? "" : "+") + std::to_string(v); }
 }  // namespace
@@ -163,14 +168,16 @@ std::string print_function(const mir::FunctionView& fn) {
   std::string s = "frame: saved";
   for (unsigned r = 0; r < 16; r++)
     if (fn.frame[frame::word_saved] >> r & 1) s += " " + print_register(RegKind::g64, r);
-  s += ", outgoing " + std::to_string(fn.frame[frame::word_outgoing]) + ", flags " + std::to_string(fn.frame[frame::word_flags]) + "\n";
+  s += ", outgoing " + std::to_string(fn.frame[frame::word_outgoing]) + ", flags " +
+       std::to_string(fn.frame[frame::word_flags]) + "\n";
   for (size_t i = 0; i + frame::slot_bytes <= fn.locals.size(); i += frame::slot_bytes)
-    s += "slot" + std::to_string(i / frame::slot_bytes) + ": " + std::to_string(load_le<uint32_t>(&fn.locals[i])) + " align 2^" +
-         std::to_string(fn.locals[i + 4] & 31) + (fn.locals[i + 4] >> 5 ? " zone " + std::to_string(fn.locals[i + 4] >> 5) : "") + "\n";
+    s += "slot" + std::to_string(i / frame::slot_bytes) + ": " + std::to_string(load_le<uint32_t>(&fn.locals[i])) +
+         " align 2^" + std::to_string(fn.locals[i + 4] & 31) +
+         (fn.locals[i + 4] >> 5 ? " zone " + std::to_string(fn.locals[i + 4] >> 5) : "") + "\n";
   for (size_t i = 0; i < fn.references.size(); i++) {
     const mir::Reference& r = fn.references[i];
-    s += "ref" + std::to_string(i) + ": symbol " + (r.symbol.valid() ? std::to_string(r.symbol.value) : "none") + plus(r.addend) +
-         " kind " + std::to_string(unsigned(r.kind)) + "\n";
+    s += "ref" + std::to_string(i) + ": symbol " + (r.symbol.valid() ? std::to_string(r.symbol.value) : "none") +
+         plus(r.addend) + " kind " + std::to_string(unsigned(r.kind)) + "\n";
   }
   for (uint32_t i = 0; i < fn.count; i++) s += std::to_string(i) + ": " + print_instruction(fn, i) + "\n";
   return s;

@@ -1,5 +1,5 @@
-// MIR of x86_64 as text, for debugging and tests: AT&T syntax. Symbolic operands print as what they are: slot3+8, in+16, out+0,
-// ref2+4(%rip), const+16(%rip); branches as "jne .7" (MIR index).
+// MIR of x86_64 as text, for debugging and tests: AT&T syntax. Symbolic operands print as what they are: slot3+8,
+// in+16, out+0, ref2+4(%rip), const+16(%rip); branches as "jne .7" (MIR index).
 #pragma once
 
 #include <string>

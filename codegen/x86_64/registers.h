@@ -5,15 +5,18 @@
 
 namespace lode::x86_64 {
 
-// General registers and, in their own numbering, xmm registers: 0..15. Which of the two an operand is, the instruction says.
+// General registers and, in their own numbering, xmm registers: 0..15. Which of the two an operand is, the instruction
+// says.
 namespace reg {
-inline constexpr uint8_t rax = 0, rcx = 1, rdx = 2, rbx = 3, rsp = 4, rbp = 5, rsi = 6, rdi = 7, r8 = 8, r9 = 9, r10 = 10, r11 = 11,
+inline constexpr uint8_t rax = 0, rcx = 1, rdx = 2, rbx = 3, rsp = 4, rbp = 5, rsi = 6, rdi = 7, r8 = 8, r9 = 9,
+r10 = 10, r11 = 11,
                          r12 = 12, r13 = 13, r14 = 14, r15 = 15;
 inline constexpr uint8_t none = 0xff;
 }  // namespace reg
 
 // System V psABI 3.2.1: rbx, rbp, r12..r15 belong to the caller; no xmm register does.
-inline constexpr uint16_t callee_saved_gp = 1u << reg::rbx | 1u << reg::rbp | 1u << reg::r12 | 1u << reg::r13 | 1u << reg::r14 | 1u << reg::r15;
+inline constexpr uint16_t callee_saved_gp =
+    1u << reg::rbx | 1u << reg::rbp | 1u << reg::r12 | 1u << reg::r13 | 1u << reg::r14 | 1u << reg::r15;
 inline constexpr uint16_t caller_saved_gp = uint16_t(~(callee_saved_gp | 1u << reg::rsp));
 
 // Numbers as in the opcodes of jcc, setcc, cmovcc; the inverse differs in bit 0.
@@ -34,7 +37,8 @@ inline constexpr Cond swapped(Cond c) {
   }
 }
 
-// DWARF register numbers (System V psABI figure 3.36), by hardware number of the general registers; 16 is the return address.
+// DWARF register numbers (System V psABI figure 3.36), by hardware number of the general registers; 16 is the return
+// address.
 inline constexpr uint8_t dwarf_gp[16] = {0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15};
 inline constexpr uint8_t dwarf_return_address = 16;
 

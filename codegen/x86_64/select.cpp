@@ -17,7 +17,7 @@ using air::Inst;
 Selector::Selector() : slot_forms_(slot_forms()) {}
 Selector::~Selector() = default;
 
-// ---- emission -------------------------------------------------------------------------------------------------------------
+// ---- emission -------------------------------------------------------------------------------------------------------
 
 void Selector::emit(unsigned op, std::initializer_list<Operand> ops, uint32_t a, uint8_t flags, uint8_t clobbers) {
   codegen::VInst v;
@@ -42,7 +42,8 @@ void Selector::emit(unsigned op, std::initializer_list<Operand> ops, uint32_t a,
   cur_.push_back(v);
 }
 
-void Selector::emit_mem(unsigned op, std::initializer_list<Operand> ops, const VMem& mem, uint32_t a, uint8_t flags, uint8_t clobbers) {
+void Selector::emit_mem(unsigned op, std::initializer_list<Operand> ops, const VMem& mem, uint32_t a, uint8_t flags,
+                        uint8_t clobbers) {
   emit(op, ops, a, flags, clobbers);
   codegen::VInst& v = cur_.back();
   if (mem.has_base) {
@@ -65,7 +66,8 @@ void Selector::emit_mem(unsigned op, std::initializer_list<Operand> ops, const V
   mems_.push_back(mem);
 }
 
-void Selector::emit_list(unsigned op, const std::vector<Operand>& ops, uint32_t a, uint32_t b, uint8_t flags, uint8_t clobbers) {
+void Selector::emit_list(unsigned op, const std::vector<Operand>& ops, uint32_t a, uint32_t b, uint8_t flags,
+                         uint8_t clobbers) {
   codegen::VInst v;
   v.op = uint16_t(op);
   v.flags = uint8_t(flags | clobbers);
@@ -89,11 +91,11 @@ void Selector::flush() {
 
 void Selector::fail(const char* what) {
   if (!failure_.empty()) return;
-  failure_ = std::string("instruction '") + (cur_inst_ < fn_->insts.size() ? air::info(fn_->insts[cur_inst_].op).name : "entry") +
-             "': " + what;
+  failure_ = std::string("instruction '") +
+             (cur_inst_ < fn_->insts.size() ? air::info(fn_->insts[cur_inst_].op).name : "entry") + "': " + what;
 }
 
-// ---- the walk -------------------------------------------------------------------------------------------------------------
+// ---- the walk -------------------------------------------------------------------------------------------------------
 
 void Selector::prepare() {
   const air::Function& f = *fn_;
@@ -136,7 +138,8 @@ void Selector::prepare() {
       epoch_[k] = epoch;
       block_of_[k] = b;
       if (air::info(i.op).traits & (air::traits::Write | air::traits::Effect)) epoch++;
-      if (i.op == AirOp::load && (air::MemoryFlags::is_volatile(i.aux) || air::MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered))
+      if (i.op == AirOp::load &&
+          (air::MemoryFlags::is_volatile(i.aux) || air::MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered))
         epoch++;
       air::for_each_operand(f, i, [&](ValueId v) { uses_[v.value]++; });
     }
@@ -153,7 +156,8 @@ void Selector::prepare() {
   sharing_.run(f, protection_.zones);
   auto zone = [&](uint32_t s) { return protection_.zones.empty() ? codegen::SlotZone::rest : protection_.zones[s]; };
   for (uint32_t s = 0; s < f.slots.size(); s++)
-    slots_.push_back(sharing_.place[s] == s ? new_slot(sharing_.slots[s].size, sharing_.slots[s].align_log2, zone(s)) : ~0u);
+    slots_.push_back(sharing_.place[s] == s ? new_slot(sharing_.slots[s].size, sharing_.slots[s].align_log2, zone(s))
+                                            : ~0u);
   for (uint32_t s = 0; s < f.slots.size(); s++) slots_[s] = slots_[sharing_.place[s]];
   if (protection_.needed) canary_slot_ = new_slot(8, 3, codegen::SlotZone::canary);
   prepare_exceptions();
@@ -214,14 +218,16 @@ MirWriter::Entry Selector::entry_surroundings() {
     e.type_id = q.type_id;
     e.prefix = module_->requests.type_id_offset;
   }
-  if (q.fentry.valid()) e.fentry = writer_->add_reference(context_->symbols[q.fentry.value], 0, mir::ReferenceKind::call);
+  if (q.fentry.valid())
+    e.fentry = writer_->add_reference(context_->symbols[q.fentry.value], 0, mir::ReferenceKind::call);
   if (e.prefix > entry::most_nops || e.nops > entry::most_nops) fail("an entry with more than 64 KiB to be patched");
   return e;
 }
 
 std::unique_ptr<codegen::LowerScratch> make_scratch() { return std::make_unique<Selector>(); }
 
-Result<void> lower(air::Function& fn, const codegen::LowerContext& context, codegen::LowerScratch& scratch, mir::FunctionDraft& out) {
+Result<void> lower(air::Function& fn, const codegen::LowerContext& context, codegen::LowerScratch& scratch,
+                   mir::FunctionDraft& out) {
   return static_cast<Selector&>(scratch).run(fn, context, out);
 }
 
@@ -234,8 +240,8 @@ void Selector::select_block(uint32_t b) {
     const Inst& i = fn_->insts[k];
     uint8_t t = air::info(i.op).traits;
     // Pure instructions and plain loads that nobody asked for do not exist.
-    if (!(t & (air::traits::Write | air::traits::Effect | air::traits::Term)) && !(i.result.valid() && is_wanted(i.result)) &&
-        !(i.op == AirOp::load && epoch_[k] != next_epoch(k)))
+    if (!(t & (air::traits::Write | air::traits::Effect | air::traits::Term)) &&
+        !(i.result.valid() && is_wanted(i.result)) && !(i.op == AirOp::load && epoch_[k] != next_epoch(k)))
       continue;
     const size_t before = buffer_.size();
     select_inst(i);
@@ -251,10 +257,11 @@ void Selector::select_block(uint32_t b) {
   pending_[b].end = uint32_t(buffer_.size());
 }
 
-// ---- stack protector: codegen/stack_protection.h ---------------------------------------------------------------------------
+// ---- stack protector: codegen/stack_protection.h --------------------------------------------------------------------
 //
-// The canary is checked before each return and each tail call, and before calls that do not return but may unwind (a throw), because
-// unwinding trusts what lies above the canary. Not before calls that end the process: that is LLVM's rule too.
+// The canary is checked before each return and each tail call, and before calls that do not return but may unwind (a
+// throw), because unwinding trusts what lies above the canary. Not before calls that end the process: that is LLVM's
+// rule too.
 
 bool Selector::ends_protected(const Inst& i, size_t selected_before) {
   if (i.op == AirOp::ret) return buffer_.size() != selected_before;  // else a tail call returns
@@ -315,22 +322,25 @@ uint32_t Selector::next_epoch(uint32_t k) const {
 
 void Selector::select_inst(const Inst& i) {
   switch (i.op) {
-    case AirOp::add: case AirOp::sub: case AirOp::mul: case AirOp::and_: case AirOp::or_: case AirOp::xor_: select_binary(i); break;
+    case AirOp::add: case AirOp::sub: case AirOp::mul: case AirOp::and_: case AirOp::or_:
+    case AirOp::xor_: select_binary(i); break;
     case AirOp::shl: case AirOp::lshr: case AirOp::ashr: select_shift(i); break;
     case AirOp::udiv: case AirOp::sdiv: case AirOp::urem: case AirOp::srem: select_divide(i); break;
     case AirOp::umulh: case AirOp::smulh: select_mulh(i); break;
     case AirOp::smin: case AirOp::smax: case AirOp::umin: case AirOp::umax: case AirOp::iabs: select_minmax(i); break;
-    case AirOp::ctlz: case AirOp::cttz: case AirOp::ctpop: case AirOp::bswap: case AirOp::bitreverse: select_bits(i); break;
+    case AirOp::ctlz: case AirOp::cttz: case AirOp::ctpop: case AirOp::bswap:
+    case AirOp::bitreverse: select_bits(i); break;
     case AirOp::fshl: case AirOp::fshr: select_rotate(i); break;
-    case AirOp::uadd_overflow: case AirOp::sadd_overflow: case AirOp::usub_overflow: case AirOp::ssub_overflow: case AirOp::umul_overflow:
-    case AirOp::smul_overflow: select_overflow(i); break;
-    case AirOp::fadd: case AirOp::fsub: case AirOp::fmul: case AirOp::fdiv: case AirOp::fneg: case AirOp::fabs: case AirOp::fsqrt: case AirOp::fcopysign:
-      select_float(i); break;
+    case AirOp::uadd_overflow: case AirOp::sadd_overflow: case AirOp::usub_overflow: case AirOp::ssub_overflow:
+    case AirOp::umul_overflow: case AirOp::smul_overflow: select_overflow(i); break;
+    case AirOp::fadd: case AirOp::fsub: case AirOp::fmul: case AirOp::fdiv: case AirOp::fneg: case AirOp::fabs:
+    case AirOp::fsqrt: case AirOp::fcopysign: select_float(i); break;
     case AirOp::icmp: case AirOp::fcmp: select_compare(i); break;
     case AirOp::select: select_select(i); break;
     case AirOp::trunc: select_trunc(i); break;
     case AirOp::zext: case AirOp::sext: select_extend(i); break;
-    case AirOp::fptoui: case AirOp::fptosi: case AirOp::uitofp: case AirOp::sitofp: case AirOp::fptrunc: case AirOp::fpext: select_convert(i); break;
+    case AirOp::fptoui: case AirOp::fptosi: case AirOp::uitofp: case AirOp::sitofp: case AirOp::fptrunc:
+    case AirOp::fpext: select_convert(i); break;
     case AirOp::ptrtoint: case AirOp::inttoptr: case AirOp::freeze: select_copy(i); break;
     case AirOp::bitcast: select_bitcast(i); break;
     case AirOp::slot_addr: lea(result_reg(i.result), slot_mem(slots_[i.a])); break;
@@ -359,8 +369,8 @@ void Selector::select_inst(const Inst& i) {
       if (pads_.empty()) fail("an exception's type in a function without a personality");
       break;
     case AirOp::va_start: select_va_start(i); break;
-    case AirOp::return_address: case AirOp::frame_address: case AirOp::eh_sjlj_setjmp: case AirOp::eh_sjlj_longjmp: case AirOp::read_cycle_counter:
-    case AirOp::thread_pointer: case AirOp::debug_trap: select_misc(i); break;
+    case AirOp::return_address: case AirOp::frame_address: case AirOp::eh_sjlj_setjmp: case AirOp::eh_sjlj_longjmp:
+    case AirOp::read_cycle_counter: case AirOp::thread_pointer: case AirOp::debug_trap: select_misc(i); break;
     case AirOp::simd1: case AirOp::simd2: select_simd(i); break;
     case AirOp::br: case AirOp::cond_br: select_branch(i); break;
     case AirOp::switch_: select_switch(i); break;
@@ -372,7 +382,7 @@ void Selector::select_inst(const Inst& i) {
   }
 }
 
-// ---- blocks in layout order -------------------------------------------------------------------------------------------------
+// ---- blocks in layout order -----------------------------------------------------------------------------------------
 
 uint32_t Selector::new_block(float frequency, uint32_t behind) {
   Pending p;
@@ -426,7 +436,8 @@ void Selector::assemble_blocks() {
             vcode_.successors.push_back(to);
           }
           std::sort(vcode_.successors.begin() + block.succs, vcode_.successors.end());
-          vcode_.successors.erase(std::unique(vcode_.successors.begin() + block.succs, vcode_.successors.end()), vcode_.successors.end());
+          vcode_.successors.erase(std::unique(vcode_.successors.begin() + block.succs, vcode_.successors.end()),
+                                  vcode_.successors.end());
           break;
         }
         case p_label_address: v.a = final_number_[landing(v.a)]; break;

@@ -6,6 +6,7 @@
 namespace lode::x86_64 {
 
 std::unique_ptr<codegen::LowerScratch> make_scratch();
-Result<void> lower(air::Function& fn, const codegen::LowerContext& context, codegen::LowerScratch& scratch, mir::FunctionDraft& out);
+Result<void> lower(air::Function& fn, const codegen::LowerContext& context, codegen::LowerScratch& scratch,
+                   mir::FunctionDraft& out);
 
 }  // namespace lode::x86_64

@@ -1,9 +1,10 @@
 // Inline assembly. See selector.h and inline_asm.h.
 //
-// The statement becomes one VInst whose operands are what the constraints ask for: fixed registers by copies around it, ties by `mod`,
-// clobbers as early definitions that nobody reads. The template is assembled when the registers are known. x87 operands are pushed
-// directly in front and popped directly behind, through slots. Behind the statement the outputs are on top and below them the inputs
-// that are neither tied nor, as a clobber of the x87 stack says, popped by the statement.
+// The statement becomes one VInst whose operands are what the constraints ask for: fixed registers by copies around it,
+// ties by `mod`, clobbers as early definitions that nobody reads. The template is assembled when the registers are
+// known. x87 operands are pushed directly in front and popped directly behind, through slots. Behind the statement the
+// outputs are on top and below them the inputs that are neither tied nor, as a clobber of the x87 stack says, popped by
+// the statement.
 #include "codegen/x86_64/asm_use.h"
 
 #include <algorithm>
@@ -30,13 +31,15 @@ void Selector::select_asm(const air::Inst& i) {
 
   // The types of the results, leaf by leaf.
   std::vector<TypeId> types;
-  if (i.type != TypeTable::void_type && !air::result_leaves(module_->types, i.type, air::LegalizeOptions::x86_64(), types).ok())
+  if (i.type != TypeTable::void_type &&
+      !air::result_leaves(module_->types, i.type, air::LegalizeOptions::x86_64(), types).ok())
     return fail("a result of this type");
   for (uint32_t k = 1, n = parsed->alternatives; k < n && !asm_operands_fit(*parsed, site, types); k++) {
     parsed = parse_inline_asm(text, constraints, k);
     if (!parsed.ok()) return fail(parsed.error().text().c_str());
   }
-  if (parsed->alternatives > 1 && !asm_operands_fit(*parsed, site, types)) return fail("inline assembly with operands that suit none of its alternatives");
+  if (parsed->alternatives > 1 && !asm_operands_fit(*parsed, site, types))
+    return fail("inline assembly with operands that suit none of its alternatives");
   AsmStatement& s = *parsed;
   if (s.moves_stack && !(fn_->flags & air::function_flags::naked)) dynamic_frame_ = true;
   uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : none;
@@ -60,14 +63,20 @@ void Selector::select_asm(const air::Inst& i) {
   for (size_t k = 0; k < n; k++)
     if (!s.operands[k].label && (!s.operands[k].output || s.operands[k].indirect)) {
       if (arg >= site.arg_count) return fail("inline assembly with too few arguments");
-      if (site.attrs != ~0u && fn_->param_attrs[site.attrs + arg].bits & air::attr::element) pointee_bytes[k] = fn_->param_attrs[site.attrs + arg].size;
+      if (site.attrs != ~0u && fn_->param_attrs[site.attrs + arg].bits & air::attr::element)
+        pointee_bytes[k] = fn_->param_attrs[site.attrs + arg].size;
       inputs[k] = ValueId(fn_->extra[site.args + arg++]);
     }
   if (arg != site.arg_count) return fail("inline assembly with an operand of several parts");
 
   std::vector<std::pair<Reg, Reg>> copies_after;  // widened conditions
   std::vector<std::pair<Reg, Reg>> copies;  // to fixed registers, directly before the statement
-  auto byte_width = [&](TypeId t) -> uint8_t { return is_fp(t) ? uint8_t(t == TypeTable::f32 ? 4 : t == TypeTable::f64 ? 8 : 16) : uint8_t(std::max(1u, bits_of(t) / 8)); };
+  auto byte_width = [&](TypeId t) -> uint8_t {
+    return is_fp(t) ? uint8_t(t == TypeTable::f32   ? 4
+                              : t == TypeTable::f64 ? 8
+                                                    : 16)
+                    : uint8_t(std::max(1u, bits_of(t) / 8));
+  };
   struct Stacked {
     uint8_t depth;  // in the x87 stack
     TypeId type;
@@ -86,7 +95,8 @@ void Selector::select_asm(const air::Inst& i) {
   auto is_x87 = [](const AsmOperand& o, TypeId t) {
     return o.x87 && o.fixed < 8 && (t == TypeTable::f80 || t == TypeTable::f64 || t == TypeTable::f32);
   };
-  // Operands that have to be in one of the four registers with a high byte get one that nothing else in the statement names.
+  // Operands that have to be in one of the four registers with a high byte get one that nothing else in the statement
+  // names.
   {
     unsigned taken = s.gp_clobbers;
     for (const AsmOperand& o : s.operands)
@@ -134,7 +144,8 @@ void Selector::select_asm(const air::Inst& i) {
       use_of->memory[k] = use_of->memory[out];
       use_of->operands[k] = use_of->operands[out];
       if (inputs[k] == inputs[out]) continue;
-      if (!copy_asm_memory(use_of->memory[out], address(inputs[k]), std::min(pointee_bytes[k], pointee_bytes[out]))) return;
+      if (!copy_asm_memory(use_of->memory[out], address(inputs[k]), std::min(pointee_bytes[k], pointee_bytes[out])))
+        return;
       continue;
     }
     if (o.indirect) {
@@ -146,7 +157,9 @@ void Selector::select_asm(const air::Inst& i) {
       if (result >= types.size()) return fail("inline assembly with more outputs than results");
       TypeId t = types[result];
       if (o.x87 ? !is_x87(o, t) : t == TypeTable::f80) return fail("inline assembly with an x87 operand of this kind");
-      Reg wanted = types.size() == 1 && first == none ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{}) : first != none ? leaves_[first + result].reg : Reg{};
+      Reg wanted = types.size() == 1 && first == none ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{})
+                   : first != none                    ? leaves_[first + result].reg
+                                                      : Reg{};
       if (o.condition) {
         if (is_fp(t)) return fail("inline assembly with a condition as a floating-point value");
         v.kind = AsmValue::Kind::none;
@@ -179,7 +192,8 @@ void Selector::select_asm(const air::Inst& i) {
     ValueId in = inputs[k];
     TypeId t = type_of(in);
     const AsmOperand& place = o.tied >= 0 ? s.operands[size_t(o.tied)] : o;
-    if (place.x87 ? !is_x87(place, t) : t == TypeTable::f80) return fail("inline assembly with an x87 operand of this kind");
+    if (place.x87 ? !is_x87(place, t) : t == TypeTable::f80)
+      return fail("inline assembly with an x87 operand of this kind");
     if (place.x87) {
       if (o.tied < 0 && !s.x87_clobber) x87_left++;
       v.kind = AsmValue::Kind::x87;
@@ -257,7 +271,8 @@ void Selector::select_asm(const air::Inst& i) {
   auto deeper = [](const Stacked& x, const Stacked& y) { return x.depth > y.depth; };
   std::sort(pushes.begin(), pushes.end(), deeper);
   for (size_t k = 0; k < pushes.size(); k++)
-    if (pushes[k].depth != pushes.size() - 1 - k) return fail("inline assembly whose x87 inputs are not the top of the stack");
+    if (pushes[k].depth != pushes.size() - 1 - k)
+      return fail("inline assembly whose x87 inputs are not the top of the stack");
   for (const Stacked& x : pushes) {
     if (x.type == TypeTable::f80) {
       load_f80(x.input);
@@ -281,14 +296,18 @@ void Selector::select_asm(const air::Inst& i) {
   std::sort(pops.rbegin(), pops.rend(), deeper);
   for (const Stacked& x : pops) {
     VMem m = slot_mem(x.slot);
-    emit_mem(unsigned(x.type == TypeTable::f80 ? Op::fstp80m : x.type == TypeTable::f64 ? Op::fstp64m : Op::fstp32m), {}, m);
+    emit_mem(unsigned(x.type == TypeTable::f80   ? Op::fstp80m
+                      : x.type == TypeTable::f64 ? Op::fstp64m
+                                                 : Op::fstp32m),
+             {}, m);
     if (x.type != TypeTable::f80 && x.to.valid()) load_reg(x.to, x.type, m);
   }
   for (unsigned k = 0; k < x87_left; k++) emit(unsigned(Op::fstp_st0), {});
 }
 
 // Whether the values suit this alternative of the constraints.
-bool Selector::asm_operands_fit(const AsmStatement& s, const air::CallSite& site, std::span<const TypeId> results) const {
+bool Selector::asm_operands_fit(const AsmStatement& s, const air::CallSite& site,
+                                std::span<const TypeId> results) const {
   uint32_t arg = 0, result = 0;
   for (const AsmOperand& o : s.operands) {
     if (o.label) continue;
@@ -329,7 +348,8 @@ bool Selector::copy_asm_memory(const VMem& to, const VMem& from, uint32_t bytes)
   return true;
 }
 
-// Stores an asm input to the memory of the output that it is tied to: at most `bytes`, unless these are unknown (0) or no power of two.
+// Stores an asm input to the memory of the output that it is tied to: at most `bytes`, unless these are unknown (0) or
+// no power of two.
 void Selector::store_part(const VMem& m, TypeId type, Reg r, uint32_t bytes) {
   bool narrower = !is_fp(type) && (bytes == 1 || bytes == 2 || bytes == 4) && bytes * 8 < bits_of(type);
   if (narrower) emit_mem(unsigned(width_op(mov_mr, bytes * 8)), {use(r)}, m);

@@ -1,9 +1,10 @@
 // Calls, returns, the entry, variadic functions. See selector.h and abi.h.
 //
-// Arguments in registers are set by one parallel copy directly before the call, so that the allocator can make values in the registers
-// where they are wanted; constants and addresses without registers are materialised in place behind it. A call marked `tail` that
-// stands directly before a return of its result, with all its arguments in registers, becomes a jump; one marked `musttail` does so
-// with arguments on the stack too, which take the place of the function's own: all are read before the first is written.
+// Arguments in registers are set by one parallel copy directly before the call, so that the allocator can make values
+// in the registers where they are wanted; constants and addresses without registers are materialised in place behind
+// it. A call marked `tail` that stands directly before a return of its result, with all its arguments in registers,
+// becomes a jump; one marked `musttail` does so with arguments on the stack too, which take the place of the function's
+// own: all are read before the first is written.
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -35,21 +36,24 @@ bool Selector::lay_out_entry() {
   const air::Block& entry = fn_->blocks[0];
   leaf_types_.clear();
   for (uint32_t k = 0; k < entry.param_count; k++) leaf_types_.push_back(fn_->values[entry.first_param + k].type);
-  std::span<const air::ParamAttr> attrs(fn_->param_attrs.data(), std::min<size_t>(fn_->param_attrs.size(), entry.param_count));
+  std::span<const air::ParamAttr> attrs(fn_->param_attrs.data(),
+                                        std::min<size_t>(fn_->param_attrs.size(), entry.param_count));
   sret_param_ = air::ValueId{};
   for (size_t k = 0; k < attrs.size(); k++)
     if (attrs[k].bits & air::attr::sret) sret_param_ = air::ValueId(entry.first_param + uint32_t(k));
   return assign_arguments(leaf_types_, attrs, *convention_, entry_);
 }
 
-// What a function that asks for its variadic arguments does first: those in registers go where its va_list looks for them.
+// What a function that asks for its variadic arguments does first: those in registers go where its va_list looks for
+// them.
 void Selector::store_variadic_arguments() {
   auto store_gp = [&](uint8_t reg, const VMem& to) {
     vcode_.entry_defs |= uint64_t{1} << reg;
     emit_mem(unsigned(Op::mov64mr), {use(Reg{reg})}, to);
   };
   if (convention_->by_position) {
-    for (unsigned k = entry_.gp_used; k < 4; k++) store_gp(win64_arguments[k], plain(Mem::Kind::incoming, int32_t(8 * k)));
+    for (unsigned k = entry_.gp_used; k < 4; k++)
+      store_gp(win64_arguments[k], plain(Mem::Kind::incoming, int32_t(8 * k)));
     return;
   }
   for (unsigned k = entry_.gp_used; k < 6; k++) store_gp(gp_arguments[k], slot_mem(vararg_slot_, int32_t(8 * k)));
@@ -66,7 +70,9 @@ void Selector::select_entry() {
   if (vararg_slot_ != ~0u) store_variadic_arguments();
   std::vector<Operand> copies;
   std::vector<std::pair<ValueId, Reg>> by_address;
-  auto is_byval = [&](uint32_t k) { return k < fn_->param_attrs.size() && fn_->param_attrs[k].bits & air::attr::byval; };
+  auto is_byval = [&](uint32_t k) {
+    return k < fn_->param_attrs.size() && fn_->param_attrs[k].bits & air::attr::byval;
+  };
   for (uint32_t k = 0; k < entry.param_count; k++) {
     ValueId v(entry.first_param + k);
     const ArgumentPlace& place = entry_.places[k];
@@ -123,8 +129,8 @@ void Selector::select_entry() {
   }
 }
 
-// Where the process keeps the value of its canaries: by default in the thread control block (System V psABI, "Thread-local storage";
-// the C libraries reserve the place).
+// Where the process keeps the value of its canaries: by default in the thread control block (System V psABI,
+// "Thread-local storage"; the C libraries reserve the place).
 VMem Selector::canary_source() {
   using Requests = air::ModuleRequests;
   const Requests& r = module_->requests;
@@ -143,7 +149,8 @@ VMem Selector::canary_source() {
   } else if (global) {
     Reg address = gp(8);
     emit(unsigned(Op::lea_ref), {def(address)},
-         writer_->add_reference(context_->runtime[unsigned(air::RuntimeFunction::stack_chk_guard)], 0, mir::ReferenceKind::got));
+         writer_->add_reference(context_->runtime[unsigned(air::RuntimeFunction::stack_chk_guard)], 0,
+                                mir::ReferenceKind::got));
     m = reg_mem(address);
   } else {
     m = plain(Mem::Kind::absolute, r.guard_offset);
@@ -171,9 +178,10 @@ void Selector::select_va_start(const Inst& i) {
   emit_mem(unsigned(Op::mov64mr), {use(save)}, offset(list, 16));
 }
 
-// ---- calls ------------------------------------------------------------------------------------------------------------------
+// ---- calls ----------------------------------------------------------------------------------------------------------
 
-void Selector::call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result) {
+void Selector::call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args,
+                            std::initializer_list<Reg> fp_args, Reg result) {
   has_calls_ = true;
   std::vector<Operand> copies, ops;
   unsigned k = 0;
@@ -202,13 +210,13 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   const Inst& i = fn_->insts[call];
   if (i.op != AirOp::call) return false;
   const air::CallSite& site = fn_->calls[i.a];
-  if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) || (site.flags & air::callflags::returns_twice) ||
-      site.inline_asm != ~0u)
+  if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) ||
+      (site.flags & air::callflags::returns_twice) || site.inline_asm != ~0u)
     return false;
   const bool must = site.flags & air::callflags::musttail;
   if (sret_param_.valid() && !must) return false;
-  // The callee has to keep all that this function's caller wants kept, arguments among it. Places by position take the caller's
-  // memory.
+  // The callee has to keep all that this function's caller wants kept, arguments among it. Places by position take the
+  // caller's memory.
   const Convention& convention = convention_of_call(site);
   if (convention_->saved & ~saved_by_win64 || convention_->saved & ~convention.saved) return false;
   if (convention.by_position != convention_->by_position) return false;
@@ -217,7 +225,8 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   if (n != 0) {
     if (!i.result.valid()) return false;
     leaf_types_.clear();
-    if (!air::result_leaves(module_->types, i.type, options(), leaf_types_).ok() || leaf_types_.size() != n) return false;
+    if (!air::result_leaves(module_->types, i.type, options(), leaf_types_).ok() || leaf_types_.size() != n)
+      return false;
     // A result on the x87 stack is left there, like one in a register.
     if (n != 1 || ValueId(values[0]) != i.result) {
       for (uint32_t k = 0; k < n; k++) {
@@ -242,7 +251,8 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   }
   if (sret_param_.valid() && !sret_passed) return false;  // this function returns the address
   ArgumentLayout layout;
-  return assign_arguments(types, attrs, convention, layout) && (layout.stack_end == 0 || (must && layout.stack_end <= entry_.stack_end));
+  return assign_arguments(types, attrs, convention, layout) &&
+         (layout.stack_end == 0 || (must && layout.stack_end <= entry_.stack_end));
 }
 
 const Convention& Selector::convention_of_call(const air::CallSite& site) const {
@@ -253,7 +263,8 @@ const Convention& Selector::convention_of_call(const air::CallSite& site) const 
 Reg Selector::address_of_copy(ValueId v, const air::ParamAttr& attr) {
   Reg r = gp(8);
   const bool byval = attr.bits & air::attr::byval;
-  const VMem to = slot_mem(new_slot(byval ? std::max<uint64_t>(attr.size, 1) : 16, byval ? std::max<unsigned>(attr.align_log2, 3) : 4));
+  const VMem to = slot_mem(
+      new_slot(byval ? std::max<uint64_t>(attr.size, 1) : 16, byval ? std::max<unsigned>(attr.align_log2, 3) : 4));
   if (byval) {
     if (attr.size) copy_structure(to, address(v), attr.size);
   } else if (type_of(v) == TypeTable::f80) {
@@ -388,7 +399,8 @@ void Selector::select_call(const Inst& i) {
   uint32_t target_ref = ~0u;
   bool indirect_memory = false, thunk = false;
   const air::Constant* callee = fn_->constant(site.callee);
-  if (callee && (callee->kind == ConstantKind::Runtime || (callee->kind == ConstantKind::Symbol && callee->bits == 0))) {
+  if (callee &&
+      (callee->kind == ConstantKind::Runtime || (callee->kind == ConstantKind::Symbol && callee->bits == 0))) {
     target_ref = reference(*callee, mir::ReferenceKind::call, 0);
   } else if (fn_->flags & air::function_flags::retpoline_calls) {
     target_reg = reg_of(site.callee);
@@ -411,7 +423,8 @@ void Selector::select_call(const Inst& i) {
     uint8_t kind;  // 0 integer constant, 1 address, 2 float
   };
   std::vector<Late> late_args;
-  const bool variadic = site.function_type.valid() && (module_->types[site.function_type].vararg || callee_unprototyped(site));
+  const bool variadic =
+      site.function_type.valid() && (module_->types[site.function_type].vararg || callee_unprototyped(site));
   for (uint32_t k = 0; k < n; k++) {
     const ArgumentPlace& place = layout.places[k];
     if (place.kind != ArgumentPlace::gp && place.kind != ArgumentPlace::sse) continue;
@@ -458,7 +471,8 @@ void Selector::select_call(const Inst& i) {
   }
   Reg rax{0}, r11{11};
   const bool checked = target_reg.valid() && (site.flags & air::callflags::type_id);
-  if (checked && std::any_of(attrs.begin(), attrs.end(), [](const air::ParamAttr& a) { return a.bits & air::attr::nest; }))
+  if (checked &&
+      std::any_of(attrs.begin(), attrs.end(), [](const air::ParamAttr& a) { return a.bits & air::attr::nest; }))
     return fail("a call that is checked for its type (KCFI) and passes a static chain");
   if (target_reg.valid() && (tail || thunk || checked)) {
     copies.push_back(def(r11));
@@ -486,7 +500,8 @@ void Selector::select_call(const Inst& i) {
   if (checked) emit(p_check_type, {use(r11), def(Reg{10})}, site.type_id);
   // A function whose callers need no marks is reached by branches that ask for none.
   const bool indirect = target_ref == ~0u;
-  const unsigned unmarked = indirect && marks_targets() && (site.flags & air::callflags::no_cf_check) ? unmarked_target : 0;
+  const unsigned unmarked =
+      indirect && marks_targets() && (site.flags & air::callflags::no_cf_check) ? unmarked_target : 0;
   if (tail) {
     emit_list(p_tail_call | unmarked, ops, target_ref, target_reg.valid() && !thunk ? 1 : 0, vf::terminator, 0);
     return;
@@ -498,7 +513,8 @@ void Selector::select_call(const Inst& i) {
   result_types.clear();
   places.clear();
   if (i.type != TypeTable::void_type) {
-    if (!air::result_leaves(module_->types, i.type, options(), result_types).ok() || !assign_results(result_types, places)) {
+    if (!air::result_leaves(module_->types, i.type, options(), result_types).ok() ||
+        !assign_results(result_types, places)) {
       fail("a result of this type");
       return;
     }
@@ -511,8 +527,9 @@ void Selector::select_call(const Inst& i) {
   }
   for (uint32_t r : {0u, 2u})
     if (defined >> r & 1) ops.push_back(def(Reg{r}));
-  const unsigned throws = (personality_ != ~0u && (invoke || !(site.flags & air::callflags::nounwind)) ? may_throw : 0) | unmarked |
-                          ((site.flags & air::callflags::returns_twice) && marks_targets() ? returns_again : 0);
+  const unsigned throws =
+      (personality_ != ~0u && (invoke || !(site.flags & air::callflags::nounwind)) ? may_throw : 0) | unmarked |
+      ((site.flags & air::callflags::returns_twice) && marks_targets() ? returns_again : 0);
   // The unwinder gives a landing pad no more than System V's registers.
   const Clobber clobbers = invoke ? clobber_call : convention.clobbers;
   const uint8_t flags = invoke ? vf::terminator : 0;
@@ -523,7 +540,8 @@ void Selector::select_call(const Inst& i) {
     if (target.has_index) ops.push_back(address_use(target.index));
     uint32_t mem = uint32_t(mems_.size());
     mems_.push_back(target);
-    emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem, flags, clobbers);
+    emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem,
+              flags, clobbers);
   } else if (target_reg.valid() && !thunk) {
     ops.push_back(checked ? use(r11) : address_use(target_reg));  // the register of the call is its last operand
     emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobbers);
@@ -534,8 +552,9 @@ void Selector::select_call(const Inst& i) {
     emit(p_invoke, {}, unwind, vf::terminator);
     cur_.back().b = pads_[fn_->edges[i.c].target.value].action;
     const uint32_t normal = fn_->edges[i.b].target.value;
-    const bool results = std::any_of(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; }) ||
-                         (i.result.valid() && is_wanted(i.result));
+    const bool results =
+        std::any_of(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; }) ||
+        (i.result.valid() && is_wanted(i.result));
     if (!results && !edge_has_copies(i.b)) {
       emit(p_jump, {}, normal, vf::terminator);
       return;
@@ -555,7 +574,8 @@ void Selector::select_call(const Inst& i) {
   copy_results(i, site, places, result_types);
 }
 
-void Selector::copy_results(const Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places, const std::vector<TypeId>& result_types) {
+void Selector::copy_results(const Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places,
+                            const std::vector<TypeId>& result_types) {
   // Physical results are copied away; what nobody wants is left where it is.
   uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : ~0u;
   bool single = places.size() == 1 && first == ~0u;
@@ -563,12 +583,15 @@ void Selector::copy_results(const Inst& i, const air::CallSite& site, const std:
     const ResultPlace& r = places[k];
     if (r.kind == ResultPlace::x87) {
       if (single && is_wanted(i.result)) store_f80(i.result);
-      else if (first != ~0u && leaves_[first + k].slot) emit_mem(unsigned(Op::fstp80m), {}, slot_mem(leaves_[first + k].slot - 1));
+      else if (first != ~0u && leaves_[first + k].slot)
+        emit_mem(unsigned(Op::fstp80m), {}, slot_mem(leaves_[first + k].slot - 1));
       else emit(unsigned(Op::fstp_st0), {});
       continue;
     }
     Reg from{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg};
-    Reg to = single ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{}) : first != ~0u ? leaves_[first + k].reg : Reg{};
+    Reg to = single         ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{})
+             : first != ~0u ? leaves_[first + k].reg
+                            : Reg{};
     if (!to.valid()) continue;
     copy(to, from);
     if (result_types[k] == TypeTable::i1 && !(site.result_attrs & air::attr::zext)) normalize_i1(to);
@@ -578,10 +601,12 @@ void Selector::copy_results(const Inst& i, const air::CallSite& site, const std:
 // The function that jumps to r11 without the processor foreseeing where to.
 uint32_t Selector::indirect_thunk() {
   const bool external = fn_->flags & air::function_flags::external_thunk;
-  return runtime_reference(external ? air::RuntimeFunction::external_indirect_thunk : air::RuntimeFunction::indirect_thunk);
+  return runtime_reference(external ? air::RuntimeFunction::external_indirect_thunk
+                                    : air::RuntimeFunction::indirect_thunk);
 }
 
-// A call through a type without parameters of a function that is not variadic by type: C's unprototyped calls pass al all the same.
+// A call through a type without parameters of a function that is not variadic by type: C's unprototyped calls pass al
+// all the same.
 bool Selector::callee_unprototyped(const air::CallSite& site) const {
   return module_->types[site.function_type].field_count == 0 && site.arg_count != 0;
 }
@@ -590,7 +615,8 @@ void Selector::select_return(const Inst& i) {
   uint32_t n = fn_->extra[i.a];
   const uint32_t* values = fn_->extra.data() + i.a + 1;
   const air::Block& block = fn_->blocks[cur_block_];
-  // The call may stand before the extracts of its result that the return lists, and before the ends of slots' lifetimes.
+  // The call may stand before the extracts of its result that the return lists, and before the ends of slots'
+  // lifetimes.
   uint32_t before = cur_inst_;
   auto between = [](AirOp op) { return op == AirOp::extract || op == AirOp::lifetime_end; };
   while (before > block.first_inst && between(fn_->insts[before - 1].op)) before--;
@@ -644,7 +670,8 @@ void Selector::select_return(const Inst& i) {
   }
   if (!copies_.empty()) emit_list(p_parallel_copy, copies_, 0, ~0u, vf::parallel_copy, 0);
   for (auto& [r, value] : constants) constant_into(r, value);
-  const auto x87 = std::count_if(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; });
+  const auto x87 =
+      std::count_if(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; });
   emit_list(p_return, ops_, uint32_t(x87), ~0u, vf::terminator, 0);
 }
 
@@ -689,9 +716,10 @@ void Selector::select_misc(const Inst& i) {
   }
 }
 
-// __builtin_setjmp. The front end has stored the frame pointer in the buffer's first word and the stack pointer in its third; this
-// stores where to go on in its second. The jump comes back with those two registers and nothing else: the instruction clobbers all
-// others, so that what lives across it is in the frame, and the function saves all that its caller wants preserved.
+// __builtin_setjmp. The front end has stored the frame pointer in the buffer's first word and the stack pointer in its
+// third; this stores where to go on in its second. The jump comes back with those two registers and nothing else: the
+// instruction clobbers all others, so that what lives across it is in the frame, and the function saves all that its
+// caller wants preserved.
 void Selector::select_setjmp(const Inst& i) {
   calls_setjmp_ = builtin_setjmp_ = frame_pointer_ = true;
   Reg buffer = reg_of(i.va()), rax{0};

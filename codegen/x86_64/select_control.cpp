@@ -1,8 +1,8 @@
 // Comparisons, selects, branches and switches. See selector.h.
 //
-// A comparison with one reader is folded into it: compare() sets the flags for an i1 value and says which condition holds. An edge
-// with arguments gets a block of its own for the copies unless its block has only that way out; the finaliser threads jumps through
-// such blocks when coalescing has left them empty. The edges of an
+// A comparison with one reader is folded into it: compare() sets the flags for an i1 value and says which condition
+// holds. An edge with arguments gets a block of its own for the copies unless its block has only that way out; the
+// finaliser threads jumps through such blocks when coalescing has left them empty. The edges of an
 // indirect branch cannot be split where they begin, but where they end: see "indirect branches".
 #include <algorithm>
 #include <bit>
@@ -93,11 +93,13 @@ Selector::Flags Selector::compare_int(const Inst& i) {
         if (imm32(y, mask)) {
           bool equality = p == IntPredicate::eq || p == IntPredicate::ne;
           if (can_fold_load(x, bits)) {
-            if (equality && bits > 8 && mask >= 0 && mask <= 0xff) emit_mem(unsigned(Op::test8mi), {}, fold_load(x), uint32_t(int32_t(int8_t(mask))));
+            if (equality && bits > 8 && mask >= 0 && mask <= 0xff)
+              emit_mem(unsigned(Op::test8mi), {}, fold_load(x), uint32_t(int32_t(int8_t(mask))));
             else emit_mem(unsigned(width_op(test_mi, bits)), {}, fold_load(x), uint32_t(mask));
           } else {
             Reg r = reg_of(x);
-            if (equality && mask >= 0 && mask <= 0xff) emit_imm(unsigned(Op::test8ri), {use_slot(r, 1)}, int32_t(int8_t(mask)));
+            if (equality && mask >= 0 && mask <= 0xff)
+              emit_imm(unsigned(Op::test8ri), {use_slot(r, 1)}, int32_t(int8_t(mask)));
             else if (bits == 64 && equality && mask >= 0) emit_imm(unsigned(Op::test32ri), {use_slot(r, 4)}, mask);
             else emit_imm(unsigned(width_op(test_ri, bits)), {use_slot(r, bits / 8)}, mask);
           }
@@ -120,7 +122,8 @@ Selector::Flags Selector::compare_int(const Inst& i) {
     }
     Reg r = reg_of(a);
     if (imm == 0 && bits > 1) {
-      // A value in its slot is compared there; one in a register is tested with itself. The finaliser chooses: cmp with 0.
+      // A value in its slot is compared there; one in a register is tested with itself. The finaliser chooses: cmp with
+      // 0.
       emit_imm(unsigned(width_op(cmp_ri, bits)), {use_slot(r, bits / 8)}, 0);
       return {p == IntPredicate::slt ? Cond::s : p == IntPredicate::sge ? Cond::ns : cond_of(p), 0};
     }
@@ -147,9 +150,10 @@ Selector::Flags Selector::compare_float(const Inst& i) {
   if (p == FloatPredicate::false_) return {Cond::e, 4};
   if (p == FloatPredicate::true_) return {Cond::e, 3};
   ValueId a = i.va(), b = i.vb();
-  // ucomis sets ZF PF CF: unordered 111, less 001, greater 000, equal 100. `above` and `above or equal` are false when unordered, so
-  // less-than swaps its operands; the unordered forms use below.
-  bool swap = p == FloatPredicate::olt || p == FloatPredicate::ole || p == FloatPredicate::ugt || p == FloatPredicate::uge;
+  // ucomis sets ZF PF CF: unordered 111, less 001, greater 000, equal 100. `above` and `above or equal` are false when
+  // unordered, so less-than swaps its operands; the unordered forms use below.
+  bool swap =
+      p == FloatPredicate::olt || p == FloatPredicate::ole || p == FloatPredicate::ugt || p == FloatPredicate::uge;
   if (swap) std::swap(a, b);
   TypeId type = type_of(a);
   if (type == TypeTable::f80) {
@@ -186,7 +190,8 @@ Selector::Flags Selector::compare(ValueId cond) {
   int64_t c;
   // A negation that only this reads: its operand, the other way round.
   bool negated = false;
-  for (const Inst* d; (d = def_of(cond)) && d->op == AirOp::xor_ && single_use(cond) && !is_wanted(cond) && int_constant(d->vb(), c) && (c & 1);) {
+  for (const Inst* d; (d = def_of(cond)) && d->op == AirOp::xor_ && single_use(cond) && !is_wanted(cond) &&
+                      int_constant(d->vb(), c) && (c & 1);) {
     cond = d->va();
     negated = !negated;
   }
@@ -373,11 +378,12 @@ void Selector::select_select(const Inst& i) {
   if (fp_type) emit(unsigned(wide ? Op::movq_xr : Op::movd_xr), {def(dst), use(t)});
 }
 
-// ---- edges ------------------------------------------------------------------------------------------------------------------
+// ---- edges ----------------------------------------------------------------------------------------------------------
 
 bool Selector::param_wanted(uint32_t block, ValueId param) {
   if (uses_[param.value] == 0) return false;
-  // A block that was selected before this one has asked for what it needs; one that comes later (a loop's head) may yet ask.
+  // A block that was selected before this one has asked for what it needs; one that comes later (a loop's head) may yet
+  // ask.
   if (flow_.rpo_number[block] > flow_.rpo_number[cur_block_]) return is_wanted(param);
   return true;
 }
@@ -395,7 +401,8 @@ void Selector::edge_copies(uint32_t e, bool through_slots) {
     if (param == arg || !param_wanted(edge.target.value, param)) continue;
     TypeId type = type_of(param);
     if (type == TypeTable::f80) {
-      // On the x87 stack while there is room, then in slots of their own: what is read must all have been read before any is written.
+      // On the x87 stack while there is room, then in slots of their own: what is read must all have been read before
+      // any is written.
       load_f80(arg);
       if (x87.size() >= 7) {
         if (x87.size() - 7 == x87_spare_.size()) x87_spare_.push_back(new_slot(16, 4));
@@ -468,7 +475,9 @@ uint32_t Selector::edge_block(uint32_t e) {
 }
 
 void Selector::branch(Flags f, uint32_t if_true, uint32_t if_false) {
-  unsigned op = f.extra == 1 ? unsigned(p_branch_oeq) : f.extra == 2 ? unsigned(p_branch_une) : unsigned(p_branch) | unsigned(f.cond) << 12;
+  unsigned op = f.extra == 1   ? unsigned(p_branch_oeq)
+                : f.extra == 2 ? unsigned(p_branch_une)
+                               : unsigned(p_branch) | unsigned(f.cond) << 12;
   if (f.extra >= 3 || if_true == if_false) {
     emit(p_jump, {}, f.extra == 4 ? if_false : if_true, vf::terminator);
     return;
@@ -527,7 +536,8 @@ void Selector::select_branch(const Inst& i) {
     emit(p_jump, {}, fn_->edges[e].target.value, vf::terminator);
     return;
   }
-  // The blocks for copies come first: they ask for their arguments' registers before the comparison may fold one of them.
+  // The blocks for copies come first: they ask for their arguments' registers before the comparison may fold one of
+  // them.
   uint32_t if_true = edge_block(i.b), if_false = edge_block(i.c);
   if (if_true == if_false) {
     emit(p_jump, {}, if_true, vf::terminator);
@@ -537,13 +547,13 @@ void Selector::select_branch(const Inst& i) {
   branch(compare(i.va()), if_true, if_false);
 }
 
-// ---- indirect branches --------------------------------------------------------------------------------------------------------
+// ---- indirect branches ----------------------------------------------------------------------------------------------
 //
-// All edges of an indirect branch begin with the same jump, so there is no place for the copies of one of them; but the address that it
-// jumps to is ours to choose. A target with parameters gets a landing: a block that the address stands for, and that gives the target
-// its parameters. Reached from one indirect branch only, as in an interpreter's loop once clang has merged its dispatches, the landing
-// makes the edge's copies from what lived in registers at the branch. Reached from several, it loads what each of them left in slots.
-// Other edges to the target know nothing of this.
+// All edges of an indirect branch begin with the same jump, so there is no place for the copies of one of them; but the
+// address that it jumps to is ours to choose. A target with parameters gets a landing: a block that the address stands
+// for, and that gives the target its parameters. Reached from one indirect branch only, as in an interpreter's loop
+// once clang has merged its dispatches, the landing makes the edge's copies from what lived in registers at the branch.
+// Reached from several, it loads what each of them left in slots. Other edges to the target know nothing of this.
 
 void Selector::prepare_indirect_branches() {
   const air::Function& f = *fn_;
@@ -606,17 +616,18 @@ void Selector::fill_shared_landings() {
       const air::Block& block = fn_->blocks[b];
       for (uint32_t k = 0; k < block.param_count; k++) {
         ValueId v(block.first_param + k);
-        if (type_of(v) != TypeTable::f80 && is_wanted(v)) load_reg(reg_[v.value], type_of(v), slot_mem(param_slot_[b] + k));
+        if (type_of(v) != TypeTable::f80 && is_wanted(v))
+          load_reg(reg_[v.value], type_of(v), slot_mem(param_slot_[b] + k));
       }
       emit(p_jump, {}, b, vf::terminator);
     });
   }
 }
 
-// ---- switch -----------------------------------------------------------------------------------------------------------------
+// ---- switch ---------------------------------------------------------------------------------------------------------
 //
-// Cases sorted by value are cut into runs that are dense enough for a jump table (at least 4 cases, at least 40 % of the range) and
-// single values; a balanced tree of comparisons chooses the run.
+// Cases sorted by value are cut into runs that are dense enough for a jump table (at least 4 cases, at least 40 % of
+// the range) and single values; a balanced tree of comparisons chooses the run.
 
 void Selector::select_switch(const Inst& i) {
   unsigned bits = bits_of(type_of(i.va()));
@@ -649,7 +660,9 @@ void Selector::select_switch(const Inst& i) {
     if (best - k + 1 < 4 || !tables) best = k;
     // Neighbours with one target form a range even without a table.
     if (best == k)
-      while (best + 1 < cases_.size() && cases_[best + 1].target == cases_[k].target && cases_[best + 1].value == cases_[best].value + 1) best++;
+      while (best + 1 < cases_.size() && cases_[best + 1].target == cases_[k].target &&
+             cases_[best + 1].value == cases_[best].value + 1)
+        best++;
     runs_.push_back({uint32_t(k), uint32_t(best)});
     k = best + 1;
   }
@@ -657,7 +670,8 @@ void Selector::select_switch(const Inst& i) {
 }
 
 // Chooses among runs [first, last). low_open / high_open: whether values below or above the runs may still occur.
-void Selector::switch_tree(Reg value, unsigned bits, size_t first, size_t last, uint32_t fallback, bool low_open, bool high_open) {
+void Selector::switch_tree(Reg value, unsigned bits, size_t first, size_t last, uint32_t fallback, bool low_open,
+                           bool high_open) {
   auto compare_with = [&](int64_t c) {
     if (fits_signed(c, 32)) {
       emit_imm(unsigned(width_op(cmp_ri, bits)), {use_slot(value, bits / 8)}, int32_t(c));
@@ -680,8 +694,8 @@ void Selector::switch_tree(Reg value, unsigned bits, size_t first, size_t last, 
     one_target &= uint64_t(high) - uint64_t(low) == run.last - run.first;
     uint64_t range = uint64_t(high) - uint64_t(low);
     Reg index = gp(8);
-    // index = value - low, modulo the width of the operand; unsigned above `range` means none of them. Where that is 32 bits, the
-    // instruction clears the upper half, so the whole register is the index.
+    // index = value - low, modulo the width of the operand; unsigned above `range` means none of them. Where that is 32
+    // bits, the instruction clears the upper half, so the whole register is the index.
     const uint64_t minus_low = -uint64_t(low);
     if (low == 0) {
       if (bits == 64) copy(index, value);

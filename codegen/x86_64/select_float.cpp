@@ -1,8 +1,8 @@
 // Floating point: SSE2 for f32 and f64, x87 for f80. See selector.h.
 //
-// SSE2 has no unsigned conversions: u32 goes through the signed 64-bit forms; u64 to f64 is assembled from two halves with exponents
-// attached (exact, then one rounding); u64 to f32 halves the value with a sticky bit when the top bit is set; f to u64 converts the
-// value and the value minus 2^63 and merges both. None of them branches.
+// SSE2 has no unsigned conversions: u32 goes through the signed 64-bit forms; u64 to f64 is assembled from two halves
+// with exponents attached (exact, then one rounding); u64 to f32 halves the value with a sticky bit when the top bit is
+// set; f to u64 converts the value and the value minus 2^63 and merges both. None of them branches.
 #include "base/bytes.h"
 #include "codegen/x86_64/selector.h"
 #include "codegen/x86_64/widths.h"
@@ -72,7 +72,8 @@ void Selector::select_float(const Inst& i) {
     case AirOp::fsqrt: {
       unsigned bits = single ? 32 : 64;
       Reg dst = result_reg(i.result);
-      if (can_fold_load(i.va(), bits)) emit_mem(unsigned(single ? Op::sqrtss_rm : Op::sqrtsd_rm), {def(dst)}, fold_load(i.va()));
+      if (can_fold_load(i.va(), bits))
+        emit_mem(unsigned(single ? Op::sqrtss_rm : Op::sqrtsd_rm), {def(dst)}, fold_load(i.va()));
       else emit(unsigned(single ? Op::sqrtss_rr : Op::sqrtsd_rr), {def(dst), use(reg_of(i.va()))});
       break;
     }
@@ -90,7 +91,7 @@ void Selector::select_float(const Inst& i) {
   }
 }
 
-// ---- x87 --------------------------------------------------------------------------------------------------------------------
+// ---- x87 ------------------------------------------------------------------------------------------------------------
 
 void Selector::select_f80(const Inst& i) {
   load_f80(i.va());
@@ -148,7 +149,8 @@ void Selector::select_convert(const Inst& i) {
       } else if (can_fold_load(i.va(), bits)) {
         emit_mem(unsigned(i.op == AirOp::fpext ? Op::cvtss2sd_rm : Op::cvtsd2ss_rm), {def(dst)}, fold_load(i.va()));
       } else {
-        emit(unsigned(i.op == AirOp::fpext ? Op::cvtss2sd_rr : Op::cvtsd2ss_rr), {def(dst), use_slot(reg_of(i.va()), bits / 8)});
+        emit(unsigned(i.op == AirOp::fpext ? Op::cvtss2sd_rr : Op::cvtsd2ss_rr),
+             {def(dst), use_slot(reg_of(i.va()), bits / 8)});
       }
       return;
     }
@@ -157,7 +159,8 @@ void Selector::select_convert(const Inst& i) {
       bool is_unsigned = i.op == AirOp::uitofp;
       if (to == TypeTable::f80) {
         if (bits == 64 && is_unsigned) {
-          // fild reads a signed number; add 2^64 when the top bit is set: constants {0, 2^64} as f32, indexed by the sign.
+          // fild reads a signed number; add 2^64 when the top bit is set: constants {0, 2^64} as f32, indexed by the
+          // sign.
           Reg r = reg_of(i.va()), sign = gp(8);
           uint32_t slot = store_int(r, 8);
           copy(sign, r);
@@ -186,12 +189,15 @@ void Selector::select_convert(const Inst& i) {
       // The conversion keeps the upper part of its destination: clear it first, or it waits for the last writer.
       auto convert = [&](Reg d, Reg r, bool wide) {
         emit(p_zero_fp, {def(d)}, 0, 0);
-        emit(unsigned(single ? (wide ? Op::cvtsi2ss64_xr : Op::cvtsi2ss32_xr) : (wide ? Op::cvtsi2sd64_xr : Op::cvtsi2sd32_xr)),
+        emit(unsigned(single ? (wide ? Op::cvtsi2ss64_xr : Op::cvtsi2ss32_xr)
+                             : (wide ? Op::cvtsi2sd64_xr : Op::cvtsi2sd32_xr)),
              {mod(d), use_slot(r, wide ? 8 : 4)});
       };
       if (!is_unsigned || bits < 64) {
         bool wide = bits == 64 || (is_unsigned && bits == 32);
-        Reg r = bits == 64 ? reg_of(i.va()) : is_unsigned ? zero_extended(i.va(), wide ? 64 : 32) : sign_extended(i.va(), 32);
+        Reg r = bits == 64    ? reg_of(i.va())
+                : is_unsigned ? zero_extended(i.va(), wide ? 64 : 32)
+                              : sign_extended(i.va(), 32);
         convert(dst, r, wide);
         return;
       }
@@ -242,7 +248,8 @@ void Selector::select_convert(const Inst& i) {
         uint32_t slot = new_slot(8, 3);
         Reg dst = result_reg(i.result);
         if (is_unsigned && bits == 64) {
-          // Values from 2^63 on: subtract 2^63, set the top bit afterwards. Without a branch: subtract {0, 2^63}[x >= 2^63].
+          // Values from 2^63 on: subtract 2^63, set the top bit afterwards. Without a branch: subtract {0, 2^63}[x >=
+          // 2^63].
           static constexpr uint32_t table[2] = {0, 0x5f000000};
           uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(table), size_t(8)}, 8);
           Reg flag = gp(4), index = gp(8), base = gp(8), result = gp(8);
@@ -276,7 +283,8 @@ void Selector::select_convert(const Inst& i) {
       }
       bool single = from == TypeTable::f32;
       Reg dst = result_reg(i.result);
-      Op to64_rr = single ? Op::cvttss2si64_rx : Op::cvttsd2si64_rx, to32_rr = single ? Op::cvttss2si32_rx : Op::cvttsd2si32_rx;
+      Op to64_rr = single ? Op::cvttss2si64_rx : Op::cvttsd2si64_rx,
+         to32_rr = single ? Op::cvttss2si32_rx : Op::cvttsd2si32_rx;
       if (!is_unsigned || bits < 64) {
         bool wide = bits == 64 || (is_unsigned && bits == 32);
         emit(unsigned(wide ? to64_rr : to32_rr), {def(dst), use(reg_of(i.va()))});
@@ -284,7 +292,8 @@ void Selector::select_convert(const Inst& i) {
       }
       Reg x = reg_of(i.va()), less = fp(single ? 4 : 8), a = gp(8), b = gp(8), sign = gp(8);
       uint64_t two_63 = single ? two_63_f32 : two_63_f64;
-      uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(&two_63), size_t(single ? 4 : 8)}, single ? 4 : 8);
+      uint32_t at =
+          writer_->add_constant({reinterpret_cast<const uint8_t*>(&two_63), size_t(single ? 4 : 8)}, single ? 4 : 8);
       emit(unsigned(to64_rr), {def(a), use(x)});
       copy(less, x);
       emit_mem(unsigned(single ? Op::subss_rm : Op::subsd_rm), {mod(less)}, constants_mem(at));
@@ -300,7 +309,8 @@ void Selector::select_convert(const Inst& i) {
   }
 }
 
-// Pops st0 into the slot as an integer, rounding towards zero: the control word's rounding field is changed around the store.
+// Pops st0 into the slot as an integer, rounding towards zero: the control word's rounding field is changed around the
+// store.
 void Selector::truncate_x87(uint32_t slot, unsigned bits) {
   uint32_t words = new_slot(4, 1);
   Reg word = gp(4), chopped = gp(4);

@@ -1,8 +1,8 @@
 // Integer arithmetic. See selector.h.
 //
-// i8 and i16 are computed with 32-bit instructions where the low bits do not depend on the upper ones (add, sub, mul, and, or, xor,
-// shl): shorter and without partial-register stalls. Division by constants is multiplication by the reciprocal (Granlund and
-// Montgomery 1994; Warren, Hacker's Delight, chapter 10).
+// i8 and i16 are computed with 32-bit instructions where the low bits do not depend on the upper ones (add, sub, mul,
+// and, or, xor, shl): shorter and without partial-register stalls. Division by constants is multiplication by the
+// reciprocal (Granlund and Montgomery 1994; Warren, Hacker's Delight, chapter 10).
 #include <bit>
 
 #include "base/bytes.h"
@@ -14,7 +14,8 @@ namespace lode::x86_64 {
 using air::Inst;
 
 // dst = a op b with b as immediate, memory or register.
-void Selector::two_address(const Op* rr, const Op* ri, const Op* rm, unsigned bits, Reg dst, ValueId a, ValueId b, bool commutes) {
+void Selector::two_address(const Op* rr, const Op* ri, const Op* rm, unsigned bits, Reg dst, ValueId a, ValueId b,
+                           bool commutes) {
   unsigned wide = bits == 64 ? 64 : 32;
   int32_t imm;
   if (commutes && imm32(a, imm) && !imm32(b, imm)) std::swap(a, b);
@@ -53,7 +54,8 @@ void Selector::select_binary(const Inst& i) {
       const Inst* s = def_of(b);
       const Inst* t = def_of(a);
       auto small_shift = [&](const Inst* x, ValueId v) {
-        return x && x->op == AirOp::shl && x->type == i.type && single_use(v) && !is_wanted(v) && int_constant(x->vb(), c) && c > 0 && c <= 3;
+        return x && x->op == AirOp::shl && x->type == i.type && single_use(v) && !is_wanted(v) &&
+               int_constant(x->vb(), c) && c > 0 && c <= 3;
       };
       if (!small_shift(s, b) && small_shift(t, a)) {
         std::swap(a, b);
@@ -113,7 +115,8 @@ void Selector::select_binary(const Inst& i) {
         // Masks that are extensions.
         uint64_t mask = bits == 64 ? uint64_t(c) : uint64_t(c) & 0xffffffff;
         if (mask == 0xff || mask == 0xffff) {
-          emit(unsigned(mask == 0xff ? Op::movzx32rr8 : Op::movzx32rr16), {def(dst), use_slot(reg_of(a), mask == 0xff ? 1 : 2)});
+          emit(unsigned(mask == 0xff ? Op::movzx32rr8 : Op::movzx32rr16),
+               {def(dst), use_slot(reg_of(a), mask == 0xff ? 1 : 2)});
           break;
         }
         if (bits == 64 && mask == 0xffffffff) {
@@ -163,7 +166,8 @@ void Selector::select_binary(const Inst& i) {
         } else if (can_fold_load(a, wide)) {
           emit_mem(unsigned(wide == 64 ? Op::imul64rmi : Op::imul32rmi), {def(dst)}, fold_load(a), uint32_t(c));
         } else {
-          emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(dst), use_slot(reg_of(a), wide / 8)}, int32_t(c));
+          emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(dst), use_slot(reg_of(a), wide / 8)},
+                   int32_t(c));
         }
         break;
       }
@@ -193,7 +197,12 @@ void Selector::select_shift(const Inst& i) {
   int64_t count;
   bool by_constant = int_constant(i.vb(), count);
   if (by_constant) count &= wide - 1;
-  const Op *ri = i.op == AirOp::shl ? shl_ri : i.op == AirOp::lshr ? shr_ri : sar_ri, *rc = i.op == AirOp::shl ? shl_rc : i.op == AirOp::lshr ? shr_rc : sar_rc;
+  const Op *ri = i.op == AirOp::shl    ? shl_ri
+                 : i.op == AirOp::lshr ? shr_ri
+                                       : sar_ri,
+           *rc = i.op == AirOp::shl    ? shl_rc
+                 : i.op == AirOp::lshr ? shr_rc
+                                       : sar_rc;
   if (by_constant && i.op == AirOp::shl && count > 0 && count <= 3 && !dies_here(i.va())) {
     VMem m;
     m.kind = Mem::Kind::base;
@@ -242,7 +251,7 @@ void Selector::select_rotate(const Inst& i) {
   emit(unsigned(width_op(rc, bits)), {use(rcx), mod(dst)});
 }
 
-// ---- multiplication and division --------------------------------------------------------------------------------------------
+// ---- multiplication and division ------------------------------------------------------------------------------------
 
 // rdx = high half of a * b, 64 bits.
 Reg Selector::high_product(Reg a, Reg b, bool is_signed) {
@@ -378,21 +387,26 @@ bool Selector::divide_by_constant(const Inst& i) {
     finish(q);
     return true;
   }
-  // Unsigned: m = ceil(2^(w + s) / d) with s = ceil(log2 d); m has w + 1 bits, or fewer after the trailing zeros of d are shifted out.
+  // Unsigned: m = ceil(2^(w + s) / d) with s = ceil(log2 d); m has w + 1 bits, or fewer after the trailing zeros of d
+  // are shifted out.
   unsigned w = bits < 32 ? 32 : bits;
   unsigned pre = 0;
   uint64_t dd = d;
   auto multiplier = [&](unsigned width, uint64_t x, unsigned& shift, bool& add) {
     unsigned l = 64 - unsigned(std::countl_zero(x - 1));
     // floor(2^w * (2^l - x) / x) + 1
-    unsigned __int128 t = ((unsigned __int128)1 << width) * ((l == 64 ? (unsigned __int128)1 << 64 : (unsigned __int128)1 << l) - x) / x + 1;
+    unsigned __int128 t =
+        ((unsigned __int128)1 << width) * ((l == 64 ? (unsigned __int128)1 << 64 : (unsigned __int128)1 << l) - x) / x +
+        1;
     shift = l;
     add = true;
     uint64_t low = uint64_t(t);
     // Try to halve the (w + 1)-bit multiplier 2^w + t while it stays exact.
-    unsigned __int128 m_low = ((unsigned __int128)1 << width) + ((((unsigned __int128)1 << width) * ((((unsigned __int128)1) << l) - x)) / x);
-    unsigned __int128 m_high = ((unsigned __int128)1 << width) + ((((unsigned __int128)1 << width) * ((((unsigned __int128)1) << l) - x) +
-                                                                  ((unsigned __int128)1 << (l))) / x);
+    unsigned __int128 m_low =
+        ((unsigned __int128)1 << width) + ((((unsigned __int128)1 << width) * ((((unsigned __int128)1) << l) - x)) / x);
+    unsigned __int128 m_high =
+        ((unsigned __int128)1 << width) +
+        ((((unsigned __int128)1 << width) * ((((unsigned __int128)1) << l) - x) + ((unsigned __int128)1 << (l))) / x);
     unsigned sh = l;
     while (m_low / 2 < m_high / 2 && sh > 0) {
       m_low /= 2;
@@ -546,7 +560,7 @@ void Selector::select_overflow(const Inst& i) {
   if (overflow.valid()) emit(with_cond(Op::setcc8r, cond), {def(overflow)});
 }
 
-// ---- bits -----------------------------------------------------------------------------------------------------------------
+// ---- bits -----------------------------------------------------------------------------------------------------------
 
 void Selector::select_bits(const Inst& i) {
   unsigned bits = bits_of(i.type);
@@ -575,7 +589,8 @@ void Selector::select_bits(const Inst& i) {
       return;
     }
     case AirOp::ctlz: {
-      // width - 1 - bsr(x); for zero the width: bsr is replaced by 2 * width - 1, and xor with width - 1 makes the difference.
+      // width - 1 - bsr(x); for zero the width: bsr is replaced by 2 * width - 1, and xor with width - 1 makes the
+      // difference.
       Reg x = bits < 32 ? zero_extended(i.va(), 32) : reg_of(i.va());
       Reg t = gp(wide / 8), none = constant_reg(2 * bits - 1, 32);
       if (bits < 32) {
@@ -691,7 +706,7 @@ void Selector::select_minmax(const Inst& i) {
   emit(with_cond(cmov, c), {mod(dst), use(b)});
 }
 
-// ---- conversions between integers -------------------------------------------------------------------------------------------
+// ---- conversions between integers -----------------------------------------------------------------------------------
 
 void Selector::select_extend(const Inst& i) {
   unsigned to = bits_of(i.type);

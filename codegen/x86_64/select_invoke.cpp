@@ -1,12 +1,12 @@
 // Invokes and landing pads. See selector.h and codegen/exception_table.h.
 //
-// The call of an invoke ends its block: what follows (copies of the result and of the normal edge's arguments) stands in a block of its
-// own on the normal edge. So what lives on in the landing pad lives across the call as the allocator sees it: in registers that the
-// callee preserves, which the unwinder restores, or in the frame.
+// The call of an invoke ends its block: what follows (copies of the result and of the normal edge's arguments) stands
+// in a block of its own on the normal edge. So what lives on in the landing pad lives across the call as the allocator
+// sees it: in registers that the callee preserves, which the unwinder restores, or in the frame.
 //
-// A landing pad is entered with the exception in rax and the selector in rdx. A pad without parameters takes them itself; if it has
-// parameters, each edge has a block that takes them and makes the parameters' copies. Such a block is laid out behind the pad, out of
-// the normal path.
+// A landing pad is entered with the exception in rax and the selector in rdx. A pad without parameters takes them
+// itself; if it has parameters, each edge has a block that takes them and makes the parameters' copies. Such a block is
+// laid out behind the pad, out of the normal path.
 #include <algorithm>
 
 #include "codegen/x86_64/selector.h"
@@ -61,7 +61,8 @@ void Selector::prepare_exceptions() {
       cur_inst_ = k;
       const Inst& i = fn_->insts[k];
       if ((i.op == AirOp::landing_pad) != (pad.unwind && k == block.first_inst))
-        return fail(i.op == AirOp::landing_pad ? "a landing pad that no invoke unwinds to" : "an unwind edge to a block that does not begin with a landing pad");
+        return fail(i.op == AirOp::landing_pad ? "a landing pad that no invoke unwinds to"
+                                               : "an unwind edge to a block that does not begin with a landing pad");
       if (i.op == AirOp::landing_pad && pad.normal) return fail("a landing pad that is reached by a branch");
       if (i.op != AirOp::landing_pad) continue;
       const air::LandingPad& p = fn_->landing_pads[i.a];

@@ -1,8 +1,9 @@
 // Addresses, loads, stores, block moves and atomics. See selector.h.
 //
-// An address is one memory operand: base + index * scale + displacement, a frame slot, or a symbol. address() folds chains of
-// ptr_add into it. Folding a pure address computation with several readers is right on this machine: it costs no instruction at any
-// of them. In position-independent code a symbol's operand is rip-relative and takes no registers.
+// An address is one memory operand: base + index * scale + displacement, a frame slot, or a symbol. address() folds
+// chains of ptr_add into it. Folding a pure address computation with several readers is right on this machine: it costs
+// no instruction at any of them. In position-independent code a symbol's operand is rip-relative and takes no
+// registers.
 #include "base/bytes.h"
 #include "codegen/x86_64/selector.h"
 #include "codegen/x86_64/widths.h"
@@ -15,8 +16,9 @@ using air::MemoryFlags;
 
 namespace {
 constexpr int64_t max_disp = 0x3fffffff;
-// Offsets that a reference to a symbol may carry. What lies further away may be out of the reach of the relocation, and what lies far
-// in front of a symbol at a low address is negative, which a zero-extended immediate cannot be: such offsets are added at run time.
+// Offsets that a reference to a symbol may carry. What lies further away may be out of the reach of the relocation, and
+// what lies far in front of a symbol at a low address is negative, which a zero-extended immediate cannot be: such
+// offsets are added at run time.
 constexpr int64_t reference_min = -(int64_t{1} << 20), reference_max = int64_t{1} << 24;
 bool fits_reference(int64_t addend) { return addend >= reference_min && addend <= reference_max; }
 }  // namespace
@@ -49,7 +51,9 @@ VMem Selector::offset(const VMem& m, int32_t by) {
 }
 
 // One reference without a way through the GOT gives the address, offset and all.
-bool Selector::symbol_is_direct(const air::Constant& c) const { return reaches_directly(c) && fits_reference(int64_t(c.bits)); }
+bool Selector::symbol_is_direct(const air::Constant& c) const {
+  return reaches_directly(c) && fits_reference(int64_t(c.bits));
+}
 
 bool Selector::reaches_directly(const air::Constant& c) const {
   if (c.kind != ConstantKind::Symbol) return false;
@@ -89,24 +93,29 @@ Reg Selector::symbol_address(const air::Constant& c) {
     const air::Symbol& s = module_->symbols[c.symbol];
     bool direct = context_->reach[c.symbol] == codegen::SymbolReach::direct;
     bool dynamic = context_->options.shared || (context_->options.object && context_->options.pic);
-    mir::ReferenceKind kind = direct && !dynamic ? mir::ReferenceKind::tls_local_exec : mir::ReferenceKind::tls_initial_exec;
-    if (dynamic && s.tls != air::TlsModel::initial_exec && s.tls != air::TlsModel::local_exec) kind = mir::ReferenceKind::tls_general_dynamic;
+    mir::ReferenceKind kind =
+        direct && !dynamic ? mir::ReferenceKind::tls_local_exec : mir::ReferenceKind::tls_initial_exec;
+    if (dynamic && s.tls != air::TlsModel::initial_exec && s.tls != air::TlsModel::local_exec)
+      kind = mir::ReferenceKind::tls_general_dynamic;
     if (kind == mir::ReferenceKind::tls_general_dynamic) {
       has_calls_ = true;
       Reg rax{0};
-      uint32_t get_addr = writer_->add_reference(context_->runtime[unsigned(air::RuntimeFunction::tls_get_addr)], 0, mir::ReferenceKind::call);
+      uint32_t get_addr = writer_->add_reference(context_->runtime[unsigned(air::RuntimeFunction::tls_get_addr)], 0,
+                                                 mir::ReferenceKind::call);
       emit(unsigned(Op::tls_gd), {def(rax)}, reference(c, kind, 0), 0, clobber_call);
       cur_.back().b = get_addr;
       copy(r, rax);
     } else {
       // The form for initial-exec adds, which changes flags: it may not be issued again just anywhere.
-      emit(unsigned(Op::tls_addr), {def(r)}, reference(c, kind, 0), kind == mir::ReferenceKind::tls_local_exec ? codegen::vflags::remat : 0);
+      emit(unsigned(Op::tls_addr), {def(r)}, reference(c, kind, 0),
+           kind == mir::ReferenceKind::tls_local_exec ? codegen::vflags::remat : 0);
     }
     return plus_constant(r, addend);
   }
   if (reaches_directly(c)) {
     bool near = fits_reference(addend);
-    emit(unsigned(Op::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::direct, near ? addend : 0), codegen::vflags::remat);
+    emit(unsigned(Op::lea_ref), {def(r)}, reference(c, mir::ReferenceKind::direct, near ? addend : 0),
+         codegen::vflags::remat);
     return near ? r : plus_constant(r, addend);
   }
   // A GOT slot holds the symbol's plain address.
@@ -125,7 +134,9 @@ bool Selector::add_index(VMem& m, ValueId index, int64_t scale, int64_t& disp) {
     int64_t c;
     if (int_constant(index, c)) {
       int64_t total;
-      if (__builtin_mul_overflow(c, scale, &total) || __builtin_add_overflow(disp, total, &total) || !fits_signed(total, 30)) break;
+      if (__builtin_mul_overflow(c, scale, &total) || __builtin_add_overflow(disp, total, &total) ||
+          !fits_signed(total, 30))
+        break;
       disp = total;
       return true;
     }
@@ -133,12 +144,15 @@ bool Selector::add_index(VMem& m, ValueId index, int64_t scale, int64_t& disp) {
     if (!i || bits_of(i->type) != 64) break;
     if (i->op == AirOp::add && int_constant(i->vb(), c)) {
       int64_t total;
-      if (__builtin_mul_overflow(c, scale, &total) || __builtin_add_overflow(disp, total, &total) || !fits_signed(total, 30)) break;
+      if (__builtin_mul_overflow(c, scale, &total) || __builtin_add_overflow(disp, total, &total) ||
+          !fits_signed(total, 30))
+        break;
       disp = total;
       index = i->va();
       continue;
     }
-    if (i->op == AirOp::shl && single_use(index) && int_constant(i->vb(), c) && c >= 0 && c <= 3 && scale << c <= 8 && scale > 0) {
+    if (i->op == AirOp::shl && single_use(index) && int_constant(i->vb(), c) && c >= 0 && c <= 3 && scale << c <= 8 &&
+        scale > 0) {
       scale <<= c;
       index = i->va();
       continue;
@@ -193,7 +207,8 @@ VMem Selector::address(ValueId pointer, int64_t disp) {
         break;
       }
       int64_t value;
-      if ((c->kind == ConstantKind::Int || c->kind == ConstantKind::Zero) && int_constant(at, value) && fits_signed(value + disp, 31)) {
+      if ((c->kind == ConstantKind::Int || c->kind == ConstantKind::Zero) && int_constant(at, value) &&
+          fits_signed(value + disp, 31)) {
         m.kind = Mem::Kind::absolute;
         m.disp = int32_t(value + disp);
         return m;
@@ -215,8 +230,8 @@ VMem Selector::address(ValueId pointer, int64_t disp) {
       continue;
     }
     if (i->op != AirOp::ptr_add) break;
-    // Somebody behind needs this address in a register (a loop's next iteration, say): then it serves here as well, and what it was
-    // made from may end.
+    // Somebody behind needs this address in a register (a loop's next iteration, say): then it serves here as well, and
+    // what it was made from may end.
     if (reg_[at.value].valid() && block_of_[fn_->values[at.value].index()] == cur_block_) break;
     air::PtrAddParts parts = ptr_add_parts(*fn_, *i);
     int64_t total = 0;
@@ -276,7 +291,8 @@ void Selector::select_ptr_add(const Inst& i) {
   if (i.b != ~0u) add_index(m, i.vb(), parts.scale, disp);
   VMem base = address(i.va(), disp);
   if (m.has_index) {
-    bool room = !base.has_index && !(base.kind == Mem::Kind::symbol && context_->options.pic) && base.kind != Mem::Kind::constants;
+    bool room = !base.has_index && !(base.kind == Mem::Kind::symbol && context_->options.pic) &&
+                base.kind != Mem::Kind::constants;
     if (!room) {
       Reg b = gp(8);
       lea(b, base);
@@ -304,10 +320,19 @@ bool Selector::can_fold_load(ValueId v, unsigned bits) const {
   const air::Value& x = fn_->values[v.value];
   if (x.kind() != air::ValueKind::Inst) return false;
   const Inst& i = fn_->insts[x.index()];
-  if (i.op != AirOp::load || MemoryFlags::is_volatile(i.aux) || MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered) return false;
-  if (cur_inst_ >= block_of_.size() || block_of_[x.index()] != block_of_[cur_inst_] || epoch_[x.index()] != epoch_[cur_inst_]) return false;
+  if (i.op != AirOp::load || MemoryFlags::is_volatile(i.aux) ||
+      MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered)
+    return false;
+  if (cur_inst_ >= block_of_.size() || block_of_[x.index()] != block_of_[cur_inst_] ||
+      epoch_[x.index()] != epoch_[cur_inst_])
+    return false;
   if (reg_[v.value].valid()) return false;
-  unsigned width = i.type == TypeTable::f80 ? 80 : i.type == TypeTable::f32 ? 32 : i.type == TypeTable::f64 ? 64 : is_fp(i.type) ? 128 : bits_of(i.type) == 1 ? 8 : bits_of(i.type);
+  unsigned width = i.type == TypeTable::f80   ? 80
+                   : i.type == TypeTable::f32 ? 32
+                   : i.type == TypeTable::f64 ? 64
+                   : is_fp(i.type)            ? 128
+                   : bits_of(i.type) == 1     ? 8
+                                              : bits_of(i.type);
   return width == (bits == 1 ? 8 : bits);
 }
 
@@ -419,7 +444,9 @@ void Selector::select_store(const Inst& i) {
     emit_mem(unsigned(width_op(xchg_mr, bits)), {mod(t)}, m);
     return;
   }
-  if (!MemoryFlags::is_volatile(i.aux) && MemoryFlags::ordering(i.aux) == air::AtomicOrdering::not_atomic && store_in_place(i, bits)) return;
+  if (!MemoryFlags::is_volatile(i.aux) && MemoryFlags::ordering(i.aux) == air::AtomicOrdering::not_atomic &&
+      store_in_place(i, bits))
+    return;
   int32_t imm;
   if (imm32(i.vb(), imm)) {
     if (bits == 1) imm &= 1;
@@ -430,13 +457,14 @@ void Selector::select_store(const Inst& i) {
   emit_mem(unsigned(width_op(mov_mr, bits)), {use(r)}, address(i.va()));
 }
 
-// ---- block memory ---------------------------------------------------------------------------------------------------------
+// ---- block memory ---------------------------------------------------------------------------------------------------
 
 namespace {
 struct Piece {
   uint32_t offset, bytes;
 };
-// Moves of at most `widest` (16 or 8), and 4, 2, 1 bytes that cover `size`; the last ones overlap where that saves a move.
+// Moves of at most `widest` (16 or 8), and 4, 2, 1 bytes that cover `size`; the last ones overlap where that saves a
+// move.
 unsigned pieces_of(uint64_t size, uint32_t widest, Piece* out) {
   unsigned n = 0;
   uint32_t at = 0, left = uint32_t(size);
@@ -462,12 +490,17 @@ void Selector::copy_block(const VMem& dst, const VMem& src, uint64_t size) {
   Piece pieces[64];
   unsigned n = pieces_of(size, implicit_sse_ ? 16 : 8, pieces);
   Reg regs[64];
-  // Groups of four keep the register pressure low; the callers use more only when source and destination do not overlap.
+  // Groups of four keep the register pressure low; the callers use more only when source and destination do not
+  // overlap.
   for (unsigned k = 0; k < n; k += 4) {
     for (unsigned j = k; j < n && j < k + 4; j++) {
       const Piece& p = pieces[j];
       regs[j] = p.bytes == 16 ? fp(16) : gp(p.bytes == 8 ? 8 : 4);
-      Op op = p.bytes == 16 ? Op::movups_rm : p.bytes == 8 ? Op::mov64rm : p.bytes == 4 ? Op::mov32rm : p.bytes == 2 ? Op::movzx32rm16 : Op::movzx32rm8;
+      Op op = p.bytes == 16  ? Op::movups_rm
+              : p.bytes == 8 ? Op::mov64rm
+              : p.bytes == 4 ? Op::mov32rm
+              : p.bytes == 2 ? Op::movzx32rm16
+                             : Op::movzx32rm8;
       emit_mem(unsigned(op), {def(regs[j])}, offset(src, int32_t(p.offset)));
     }
     for (unsigned j = k; j < n && j < k + 4; j++) {
@@ -502,7 +535,8 @@ void Selector::fill_block(const VMem& dst, uint64_t size, uint8_t byte) {
       if (!eight.valid()) eight = constant_reg(pattern, 64);
       emit_mem(unsigned(Op::mov64mr), {use(eight)}, m);
     } else {
-      emit_mem(unsigned(width_op(mov_mi, p.bytes * 8)), {}, m, uint32_t(p.bytes == 8 ? pattern : pattern & ((uint64_t{1} << p.bytes * 8) - 1)));
+      emit_mem(unsigned(width_op(mov_mi, p.bytes * 8)), {}, m,
+               uint32_t(p.bytes == 8 ? pattern : pattern & ((uint64_t{1} << p.bytes * 8) - 1)));
     }
   }
 }
@@ -533,7 +567,7 @@ void Selector::select_block_memory(const Inst& i) {
   call_runtime(f, {dst, second, n}, {}, Reg{});
 }
 
-// ---- atomics --------------------------------------------------------------------------------------------------------------
+// ---- atomics --------------------------------------------------------------------------------------------------------
 
 void Selector::select_atomic(const Inst& i) {
   TypeId type = type_of(i.vb());

@@ -17,7 +17,9 @@ bool Selector::int_constant(ValueId v, int64_t& out) const {
   const air::Constant* c = fn_->constant(v);
   if (!c) return false;
   switch (c->kind) {
-    case ConstantKind::Int: out = c->type == TypeTable::i1 ? int64_t(c->bits & 1) : sign_extend(c->bits, bits_of(c->type)); return true;
+    case ConstantKind::Int:
+      out = c->type == TypeTable::i1 ? int64_t(c->bits & 1) : sign_extend(c->bits, bits_of(c->type));
+      return true;
     case ConstantKind::Zero: case ConstantKind::Undef: out = 0; return !is_fp(c->type) && c->type != TypeTable::f80;
     default: return false;
   }
@@ -164,8 +166,9 @@ bool Selector::known_zero_upper(ValueId v) const {
   const Inst* i = def_of(v);
   if (!i || i->type != TypeTable::i32) return false;
   switch (i->op) {
-    case AirOp::add: case AirOp::sub: case AirOp::mul: case AirOp::and_: case AirOp::or_: case AirOp::xor_: case AirOp::shl: case AirOp::lshr: case AirOp::ashr:
-    case AirOp::udiv: case AirOp::sdiv: case AirOp::urem: case AirOp::srem: case AirOp::zext: case AirOp::sext: case AirOp::load: case AirOp::select:
+    case AirOp::add: case AirOp::sub: case AirOp::mul: case AirOp::and_: case AirOp::or_: case AirOp::xor_:
+    case AirOp::shl: case AirOp::lshr: case AirOp::ashr: case AirOp::udiv: case AirOp::sdiv: case AirOp::urem:
+    case AirOp::srem: case AirOp::zext: case AirOp::sext: case AirOp::load: case AirOp::select:
     case AirOp::ctpop: case AirOp::bswap:
       return true;
     default: return false;
@@ -214,9 +217,12 @@ void Selector::extend_into(Reg dst, ValueId v, bool is_signed, unsigned to_bits)
   struct Row {
     Op rr, rm;
   };
-  static constexpr Row zero[] = {{Op::movzx32rr8, Op::movzx32rm8}, {Op::movzx32rr16, Op::movzx32rm16}, {Op::mov32rr, Op::mov32rm}};
-  static constexpr Row sign32[] = {{Op::movsx32rr8, Op::movsx32rm8}, {Op::movsx32rr16, Op::movsx32rm16}, {Op::mov32rr, Op::mov32rm}};
-  static constexpr Row sign64[] = {{Op::movsx64rr8, Op::movsx64rm8}, {Op::movsx64rr16, Op::movsx64rm16}, {Op::movsxd64rr32, Op::movsxd64rm32}};
+  static constexpr Row zero[] = {
+      {Op::movzx32rr8, Op::movzx32rm8}, {Op::movzx32rr16, Op::movzx32rm16}, {Op::mov32rr, Op::mov32rm}};
+  static constexpr Row sign32[] = {
+      {Op::movsx32rr8, Op::movsx32rm8}, {Op::movsx32rr16, Op::movsx32rm16}, {Op::mov32rr, Op::mov32rm}};
+  static constexpr Row sign64[] = {
+      {Op::movsx64rr8, Op::movsx64rm8}, {Op::movsx64rr16, Op::movsx64rm16}, {Op::movsxd64rr32, Op::movsxd64rm32}};
   unsigned index = bits <= 8 ? 0 : bits == 16 ? 1 : 2;
   if (bits == 1 && is_signed) {
     emit(unsigned(Op::movzx32rr8), {def(dst), use(reg_of(v))});

@@ -1,21 +1,21 @@
 // Instruction selection for x86_64: legal AIR -> VCode.
 //
-// Each block is walked backwards, so that a use is seen before its definition fixes a form: an instruction whose result nobody has
-// asked for (and that has no effect) costs nothing; a load, an address computation, a comparison or a constant that its only reader
-// can absorb is never issued by itself. Blocks are processed in reverse post-order backwards, so every use of a value has been met
-// before its definition: dead code falls away by itself.
+// Each block is walked backwards, so that a use is seen before its definition fixes a form: an instruction whose result
+// nobody has asked for (and that has no effect) costs nothing; a load, an address computation, a comparison or a
+// constant that its only reader can absorb is never issued by itself. Blocks are processed in reverse post-order
+// backwards, so every use of a value has been met before its definition: dead code falls away by itself.
 //
-// Values in registers: i8, i16 and i32 occupy the low bits, what lies above is garbage; i1 is 0 or 1 in the low byte. i32 results
-// of 32-bit instructions have zero upper halves, which zext uses (see zero_extended()). f32 f64 f128 v128 live in SSE registers,
-// f80 values have a frame slot each and pass through the x87 stack only within one operation.
+// Values in registers: i8, i16 and i32 occupy the low bits, what lies above is garbage; i1 is 0 or 1 in the low byte.
+// i32 results of 32-bit instructions have zero upper halves, which zext uses (see zero_extended()). f32 f64 f128 v128
+// live in SSE registers, f80 values have a frame slot each and pass through the x87 stack only within one operation.
 //
-// Why folding ends: no rule makes new AIR. Each looks from a value at what defines it and goes on with an operand of that definition
-// (alias_of, address, add_index, compare, zero_extended ...), which lies earlier in the block or in a block that dominates it; a block
-// parameter, a constant or an effect stops it. So every step lowers the position in dominance order, and what recurses besides
-// (address within an address) has a depth of its own.
+// Why folding ends: no rule makes new AIR. Each looks from a value at what defines it and goes on with an operand of
+// that definition (alias_of, address, add_index, compare, zero_extended ...), which lies earlier in the block or in a
+// block that dominates it; a block parameter, a constant or an effect stops it. So every step lowers the position in
+// dominance order, and what recurses besides (address within an address) has a depth of its own.
 //
-// Flags: the instructions that select puts between a flag's producer and its reader are moves, which leave flags alone; a
-// rematerialised constant is always `mov`, and the finaliser turns it into `xor` where the flags are dead.
+// Flags: the instructions that select puts between a flag's producer and its reader are moves, which leave flags alone;
+// a rematerialised constant is always `mov`, and the finaliser turns it into `xor` where the flags are dead.
 #pragma once
 
 #include <algorithm>
@@ -51,43 +51,45 @@ using codegen::Reg;
 using codegen::RegClass;
 using codegen::Role;
 
-// A VInst's op: the Op in the low 12 bits, a condition code in the top 4. Pseudo instructions, which only the finaliser knows:
+// A VInst's op: the Op in the low 12 bits, a condition code in the top 4. Pseudo instructions, which only the finaliser
+// knows:
 enum Pseudo : uint16_t {
   pseudo_first = 0xe00,
   p_copy = pseudo_first,  // {def, use}
   p_parallel_copy,
-  p_constant,             // {def}; a = index in immediates_: mov, or xor where flags are dead
-  p_zero_fp,              // {def}: xorps with itself
-  p_indirect_jump,        // {use}, or the registers of memory operand b; a = index in tables_: the possible targets
-  p_thunk_jump,           // {use r11}: a = index in tables_, b = reference of the thunk that jumps to r11
-  p_jump,                 // a = target block
-  p_branch,               // condition in the op; a = block if true, b = block if false
-  p_branch_oeq,           // ZF && !PF;   a, b
-  p_branch_une,           // !ZF || PF;   a, b
-  p_jump_table,           // {use index, def_early scratch}; a = index in tables_
+  p_constant,       // {def}; a = index in immediates_: mov, or xor where flags are dead
+  p_zero_fp,        // {def}: xorps with itself
+  p_indirect_jump,  // {use}, or the registers of memory operand b; a = index in tables_: the possible targets
+  p_thunk_jump,     // {use r11}: a = index in tables_, b = reference of the thunk that jumps to r11
+  p_jump,           // a = target block
+  p_branch,         // condition in the op; a = block if true, b = block if false
+  p_branch_oeq,     // ZF && !PF;   a, b
+  p_branch_une,     // !ZF || PF;   a, b
+  p_jump_table,     // {use index, def_early scratch}; a = index in tables_
   p_return,
-  p_tail_call,            // a = reference index; or {use} register when b = 1
-  p_sub_rsp,              // {use}: rsp -= operand
-  p_probed_sub_rsp,       // {use, def_early scratch}: the same, rounded down by the mask a (0: not), touching what is passed
-  p_mov_from_rsp,         // {def}
-  p_mov_to_rsp,           // {use}
-  p_outgoing_end,         // {def}: rsp + size of the outgoing area: where a dynamic alloca starts
-  p_and_rsp,              // a = mask
-  p_label_address,        // {def}: a = block
-  p_inline_asm,           // a = index in asms_
-  p_nothing,              // keeps operands alive, issues nothing
-  p_unreachable,          // ends a block without code
-  p_frame_address,        // {def}: the frame pointer
-  p_setjmp,               // {def_early result, use buffer}: eh_sjlj_setjmp
-  p_longjmp,              // {use buffer, def_early scratch}: eh_sjlj_longjmp
-  p_check_type,           // {use r11, def r10}; a = type id that the code at r11 must have
-  p_invoke,               // directly behind an invoke's call: a = landing pad's block, b = action
+  p_tail_call,       // a = reference index; or {use} register when b = 1
+  p_sub_rsp,         // {use}: rsp -= operand
+  p_probed_sub_rsp,  // {use, def_early scratch}: the same, rounded down by the mask a (0: not), touching what is passed
+  p_mov_from_rsp,    // {def}
+  p_mov_to_rsp,      // {use}
+  p_outgoing_end,    // {def}: rsp + size of the outgoing area: where a dynamic alloca starts
+  p_and_rsp,         // a = mask
+  p_label_address,   // {def}: a = block
+  p_inline_asm,      // a = index in asms_
+  p_nothing,         // keeps operands alive, issues nothing
+  p_unreachable,     // ends a block without code
+  p_frame_address,   // {def}: the frame pointer
+  p_setjmp,          // {def_early result, use buffer}: eh_sjlj_setjmp
+  p_longjmp,         // {use buffer, def_early scratch}: eh_sjlj_longjmp
+  p_check_type,      // {use r11, def r10}; a = type id that the code at r11 must have
+  p_invoke,          // directly behind an invoke's call: a = landing pad's block, b = action
   pseudo_end,
 };
 inline constexpr uint16_t op_mask = 0xfff;
 // In the place of a call's condition: it may throw, and the function has an exception table.
 inline constexpr uint16_t may_throw = 1 << 12;
-// Likewise: control may come back another time, by an indirect branch; the target of an indirect call need not be marked.
+// Likewise: control may come back another time, by an indirect branch; the target of an indirect call need not be
+// marked.
 inline constexpr uint16_t returns_again = 2 << 12, unmarked_target = 4 << 12;
 static_assert(op_count <= pseudo_first);
 
@@ -133,7 +135,8 @@ class Selector : public codegen::LowerScratch {
 
   // ---- emission into cur_, in execution order
   void emit(unsigned op, std::initializer_list<Operand> ops, uint32_t a = 0, uint8_t flags = 0, uint8_t clobbers = 0);
-  void emit_mem(unsigned op, std::initializer_list<Operand> ops, const VMem& mem, uint32_t a = 0, uint8_t flags = 0, uint8_t clobbers = 0);
+  void emit_mem(unsigned op, std::initializer_list<Operand> ops, const VMem& mem, uint32_t a = 0, uint8_t flags = 0,
+                uint8_t clobbers = 0);
   void emit_imm(unsigned op, std::initializer_list<Operand> ops, int32_t imm) { emit(op, ops, uint32_t(imm)); }
   void emit_list(unsigned op, const std::vector<Operand>& ops, uint32_t a, uint32_t b, uint8_t flags, uint8_t clobbers);
   static unsigned with_cond(Op op, Cond c) { return unsigned(op) | unsigned(c) << 12; }
@@ -163,7 +166,10 @@ class Selector : public codegen::LowerScratch {
   bool single_use(ValueId v) const { return uses_[v.value] == 1; }
   bool dies_here(ValueId v) const;             // nobody later (in selection order) has asked for it
   unsigned bits_of(TypeId t) const;            // 1 8 16 32 64 for integers and pointers
-  static bool is_fp(TypeId t) { return t == TypeTable::f32 || t == TypeTable::f64 || t == TypeTable::f128 || t == TypeTable::v128 || t == TypeTable::f16 || t == TypeTable::bf16; }
+  static bool is_fp(TypeId t) {
+    return t == TypeTable::f32 || t == TypeTable::f64 || t == TypeTable::f128 || t == TypeTable::v128 ||
+           t == TypeTable::f16 || t == TypeTable::bf16;
+  }
   ValueId alias_of(ValueId v) const;           // the value whose register v shares
   bool is_wanted(ValueId v) const;             // somebody has asked for the register, the slot or a leaf of v
   Reg leaf_reg(ValueId aggregate, uint32_t leaf);
@@ -229,7 +235,8 @@ class Selector : public codegen::LowerScratch {
   void select_trunc(const air::Inst& i);
   void select_copy(const air::Inst& i);
   void select_bitcast(const air::Inst& i);
-  void two_address(const Op* rr, const Op* ri, const Op* rm, unsigned bits, Reg dst, ValueId a, ValueId b, bool commutes);
+  void two_address(const Op* rr, const Op* ri, const Op* rm, unsigned bits, Reg dst, ValueId a, ValueId b,
+                   bool commutes);
   Reg high_product(Reg a, Reg b, bool is_signed);
   void normalize_i1(Reg r);
 
@@ -238,7 +245,7 @@ class Selector : public codegen::LowerScratch {
     Cond cond = Cond::e;
     uint8_t extra = 0;  // 0: cond alone; 1: ZF && !PF (oeq); 2: !ZF || PF (une); 3: always; 4: never
   };
-  Flags compare(ValueId cond);                         // sets the flags for an i1 value, folding the comparison when it can
+  Flags compare(ValueId cond);  // sets the flags for an i1 value, folding the comparison when it can
   Flags compare_plain(ValueId cond);                   // one that is no negation
   Flags compare_int(const air::Inst& i);
   Flags compare_float(const air::Inst& i);
@@ -254,7 +261,8 @@ class Selector : public codegen::LowerScratch {
   struct Run {
     uint32_t first, last;  // in cases_
   };
-  void switch_tree(Reg value, unsigned bits, size_t first, size_t last, uint32_t fallback, bool low_open, bool high_open);
+  void switch_tree(Reg value, unsigned bits, size_t first, size_t last, uint32_t fallback, bool low_open,
+                   bool high_open);
   static Flags inverted(Flags f);
   void branch(Flags f, uint32_t if_true, uint32_t if_false);
   bool short_circuit(ValueId cond, uint32_t if_true, uint32_t if_false, unsigned depth);
@@ -263,7 +271,7 @@ class Selector : public codegen::LowerScratch {
   void match_bytes(Reg dst, Reg src);
   template <class F>
   void fill_made(uint32_t block, F&& body);
-  uint32_t edge_block(uint32_t edge);                  // the VBlock an edge leads to: its target, or a new block with the copies
+  uint32_t edge_block(uint32_t edge);  // the VBlock an edge leads to: its target, or a new block with the copies
   void edge_copies(uint32_t edge, bool through_slots = false);
   uint32_t new_block(float frequency, uint32_t behind = ~0u);  // laid out behind that AIR block; ~0: the one at hand
   uint32_t runtime_reference(air::RuntimeFunction f);
@@ -300,11 +308,13 @@ class Selector : public codegen::LowerScratch {
   void select_entry();
   void select_call(const air::Inst& i);
   void copy_structure(const VMem& to, const VMem& from, uint64_t size);
-  void copy_results(const air::Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places, const std::vector<TypeId>& types);
+  void copy_results(const air::Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places,
+                    const std::vector<TypeId>& types);
   void select_va_start(const air::Inst& i);
   void store_variadic_arguments();
   Reg address_of_copy(ValueId v, const air::ParamAttr& attr);
-  void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args, Reg result);
+  void call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args, std::initializer_list<Reg> fp_args,
+                    Reg result);
   void select_asm(const air::Inst& i);
   void store_part(const VMem& m, TypeId type, Reg r, uint32_t bytes);
   bool asm_operands_fit(const AsmStatement& s, const air::CallSite& site, std::span<const TypeId> results) const;
@@ -394,7 +404,8 @@ class Selector : public codegen::LowerScratch {
   uint32_t cur_inst_ = 0, cur_block_ = 0;
   uint32_t outgoing_bytes_ = 0;
   bool has_calls_ = false, dynamic_frame_ = false, calls_setjmp_ = false;
-  bool has_sse_ = true, implicit_sse_ = true;  // implicit: SSE registers may serve where the code names no floating point
+  bool has_sse_ = true,
+       implicit_sse_ = true;          // implicit: SSE registers may serve where the code names no floating point
   uint32_t canary_slot_ = ~0u;        // the function has a stack protector
   uint32_t canary_failure_ = ~0u;     // the VBlock that reports the damage
   uint32_t vararg_slot_ = ~0u;

@@ -62,7 +62,10 @@ std::array<SlotForm, op_count> make() {
   }
   // test has no load form of its own: its operands commute.
   for (unsigned width : {8u, 16u, 32u, 64u}) {
-    auto it = by_name.find(std::string_view(width == 8 ? "test8rr" : width == 16 ? "test16rr" : width == 32 ? "test32rr" : "test64rr"));
+    auto it = by_name.find(std::string_view(width == 8    ? "test8rr"
+                                            : width == 16 ? "test16rr"
+                                            : width == 32 ? "test32rr"
+                                                          : "test64rr"));
     if (it != by_name.end()) forms[unsigned(it->second)].second = Op::count_;
   }
   return forms;

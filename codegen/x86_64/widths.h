@@ -5,7 +5,8 @@
 
 namespace lode::x86_64 {
 
-#define LODE_WIDTHS(name, base, form) inline constexpr Op name[4] = {Op::base##8##form, Op::base##16##form, Op::base##32##form, Op::base##64##form};
+#define LODE_WIDTHS(name, base, form) \
+  inline constexpr Op name[4] = {Op::base##8##form, Op::base##16##form, Op::base##32##form, Op::base##64##form};
 #define LODE_ALU(base)               \
   LODE_WIDTHS(base##_rr, base, rr)   \
   LODE_WIDTHS(base##_ri, base, ri)   \

@@ -1,5 +1,5 @@
-// A compiler's view of lode: a linker kept in the process, as an interactive language would have it. Adds a module, flushes, loads and
-// calls it; replaces one function, flushes, calls again; flushes twice and compares the bytes.
+// A compiler's view of lode: a linker kept in the process, as an interactive language would have it. Adds a module,
+// flushes, loads and calls it; replaces one function, flushes, calls again; flushes twice and compares the bytes.
 //
 //   usage: in_process [folder for the outputs]
 #include <dlfcn.h>
@@ -83,11 +83,15 @@ int main(int argc, char** argv) {
 
   // What cannot be linked is an error value, and no output.
   linker.add_option("--no-undefined");
-  if (!check("add", linker.add_module("broken", "declare func @nowhere() -> void\nstrong func @f() -> void {\nstart:\n  call void @nowhere()\n  ret\n}\n"))) return 1;
+  if (!check("add", linker.add_module("broken",
+                                      "declare func @nowhere() -> void\nstrong func @f() -> void {\nstart:\n  call "
+                                      "void @nowhere()\n  ret\n}\n")))
+    return 1;
   std::remove((folder + "/shop4.so").c_str());
   lode::Result<void> failed = linker.flush(folder + "/shop4.so");
   std::printf("undefined function: %s\n", failed.ok() ? "NOT NOTICED" : "an error, as it should be");
-  bool right = call(folder + "/shop1.so", 4) == 12 && call(folder + "/shop1.so", 10) == 130 && call(folder + "/shop2.so", 4) == 20 &&
-               call(folder + "/shop2.so", 10) == 150 && same && !failed.ok() && read(folder + "/shop4.so").empty();
+  bool right = call(folder + "/shop1.so", 4) == 12 && call(folder + "/shop1.so", 10) == 130 &&
+               call(folder + "/shop2.so", 4) == 20 && call(folder + "/shop2.so", 10) == 150 && same && !failed.ok() &&
+               read(folder + "/shop4.so").empty();
   return right ? 0 : 1;
 }

@@ -82,7 +82,8 @@ class Compiler {
       if (!function()) break;
     }
     for (auto& [name, f] : functions_)
-      if (!f.defined && errors_.empty()) report(f.first_use, "function '" + std::string(name) + "' is called but not defined");
+      if (!f.defined && errors_.empty())
+        report(f.first_use, "function '" + std::string(name) + "' is called but not defined");
     return {m_.take(), std::move(errors_)};
   }
 
@@ -102,7 +103,8 @@ class Compiler {
   void make_failure() {
     SymbolIndex puts = m_.declare_function("puts", m_.function_type(m_.i32(), {m_.ptr()}));
     SymbolIndex exit = m_.declare_function("exit", m_.function_type(m_.void_type(), {m_.i32()}));
-    SymbolIndex text = m_.define_bytes("", "tally: a number too large, a division by zero, or an index out of bounds", Linkage::internal, true);
+    SymbolIndex text = m_.define_bytes("", "tally: a number too large, a division by zero, or an index out of bounds",
+                                       Linkage::internal, true);
     failure_ = m_.declare_function("tally_failure", m_.function_type(m_.void_type(), {}), Linkage::internal);
     FunctionBuilder f(m_, failure_);
     f.call(puts, {f.address(text)});
@@ -112,10 +114,12 @@ class Compiler {
   }
 
   void report(const Token& at, const std::string& what) {
-    errors_.push_back(file_name_ + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": error: " + what);
+    errors_.push_back(file_name_ + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) +
+                      ": error: " + what);
   }
   bool error(const std::string& what) {
-    report(token_, token_.kind == Token::end ? what + ", not the end of the file" : what + ", not '" + std::string(token_.text) + "'");
+    report(token_, token_.kind == Token::end ? what + ", not the end of the file"
+                                             : what + ", not '" + std::string(token_.text) + "'");
     return false;
   }
   void advance() { token_ = lexer_.next(); }
@@ -141,7 +145,8 @@ class Compiler {
       TypeId result = name == "main" ? m_.i32() : m_.i64();
       it->second = {m_.declare_function(name, m_.function_type(result, types)), parameters, false, at};
     } else if (it->second.parameters != parameters) {
-      report(at, "function '" + std::string(name) + "' has " + std::to_string(it->second.parameters) + " parameters, not " + std::to_string(parameters));
+      report(at, "function '" + std::string(name) + "' has " + std::to_string(it->second.parameters) +
+                     " parameters, not " + std::to_string(parameters));
     }
     return it->second;
   }
@@ -184,7 +189,8 @@ class Compiler {
     if (!expect("{")) return false;
     while (!is("}")) {
       if (token_.kind == Token::end) return error("expected '}'");
-      if (f_->terminated()) return error("expected '}': nothing behind a return is reached");  // AIR has no unreachable blocks
+      if (f_->terminated())
+        return error("expected '}': nothing behind a return is reached");  // AIR has no unreachable blocks
       if (!statement()) return false;
     }
     advance();
@@ -292,7 +298,8 @@ class Compiler {
       std::string_view text;
       IntPredicate predicate;
     };
-    static constexpr Row rows[] = {{"<", IntPredicate::slt}, {"<=", IntPredicate::sle}, {">", IntPredicate::sgt}, {">=", IntPredicate::sge}, {"==", IntPredicate::eq}, {"!=", IntPredicate::ne}};
+    static constexpr Row rows[] = {{"<", IntPredicate::slt},  {"<=", IntPredicate::sle}, {">", IntPredicate::sgt},
+                                   {">=", IntPredicate::sge}, {"==", IntPredicate::eq},  {"!=", IntPredicate::ne}};
     for (const Row& row : rows) {
       if (!is(row.text)) continue;
       ValueId right;
@@ -330,7 +337,8 @@ class Compiler {
       char op = token_.text[0];
       ValueId right;
       if (!operands(v, right, &Compiler::unary)) return false;
-      v = op == '*' ? f_->checked(FunctionBuilder::Arithmetic::mul, true, v, right) : f_->checked_divide(true, op == '%', v, right);
+      v = op == '*' ? f_->checked(FunctionBuilder::Arithmetic::mul, true, v, right)
+                    : f_->checked_divide(true, op == '%', v, right);
     }
     return true;
   }
@@ -356,7 +364,8 @@ class Compiler {
     if (token_.kind == Token::number) {
       int64_t n = 0;
       auto [end, problem] = std::from_chars(at.text.data(), at.text.data() + at.text.size(), n);
-      if (problem != std::errc() || end != at.text.data() + at.text.size()) return error("expected a number of 64 bits");
+      if (problem != std::errc() || end != at.text.data() + at.text.size())
+        return error("expected a number of 64 bits");
       advance();
       v = f_->integer(m_.i64(), uint64_t(n));
       return true;
@@ -404,7 +413,8 @@ class Compiler {
     if (word == "array" && arguments.size() == 1) {
       ValueId pointer = f_->call(calloc_, {arguments[0], f_->integer(m_.i64(), 8)});
       // No memory, no elements.
-      ValueId length = f_->select(f_->icmp(IntPredicate::eq, pointer, f_->zero(m_.ptr())), f_->integer(m_.i64(), 0), arguments[0]);
+      ValueId length =
+          f_->select(f_->icmp(IntPredicate::eq, pointer, f_->zero(m_.ptr())), f_->integer(m_.i64(), 0), arguments[0]);
       v = f_->make_slice(pointer, length);
       return true;
     }

@@ -1,5 +1,5 @@
-// Tally: a small language whose compiler shows how a front end drives lode. It is a lexer and a recursive-descent parser that call
-// air::FunctionBuilder as they go; there is no tree.
+// Tally: a small language whose compiler shows how a front end drives lode. It is a lexer and a recursive-descent
+// parser that call air::FunctionBuilder as they go; there is no tree.
 //
 //   fn fib(n) {
 //     if n < 2 { return n; }
@@ -12,8 +12,9 @@
 //     return 0;
 //   }
 //
-// All numbers are 64-bit integers; `array(n)` is n of them, zero at first, known by address and length (AIR's slice). + - * / % are
-// checked and an index must be in bounds: a program that breaks either ends with a message and status 1. Comparisons give 0 or 1.
+// All numbers are 64-bit integers; `array(n)` is n of them, zero at first, known by address and length (AIR's slice). +
+// - * / % are checked and an index must be in bounds: a program that breaks either ends with a message and status 1.
+//   Comparisons give 0 or 1.
 // A variable is a number or an array, by what it is first given; parameters and results are numbers.
 //
 // Variables live in stack slots, which is all a front end has to do; conditions and loops are blocks.

@@ -1,7 +1,7 @@
 // tally PROGRAM.tally OUTPUT LINK-ARGUMENT...
 //
-// Compiles a program and links it in the same process; the arguments behind the output go to the linker as they are, around the module
-// where "{}" stands: start files, libraries, options.
+// Compiles a program and links it in the same process; the arguments behind the output go to the linker as they are,
+// around the module where "{}" stands: start files, libraries, options.
 //
 //   build/release/examples/tally examples/tally/primes.tally primes /usr/lib/x86_64-linux-gnu/crt1.o {} -lc
 #include <cstdio>

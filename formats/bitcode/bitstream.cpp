@@ -1,6 +1,6 @@
-// See bitstream.h. Limits that keep hostile streams harmless: a field is at most 32 bits wide, an array or an operand list
-// may not have more elements than the rest of its block has bits for, array elements have at least one bit, blocks nest at
-// most 16 deep, and END_BLOCK must stand where the block's length word says.
+// See bitstream.h. Limits that keep hostile streams harmless: a field is at most 32 bits wide, an array or an operand
+// list may not have more elements than the rest of its block has bits for, array elements have at least one bit, blocks
+// nest at most 16 deep, and END_BLOCK must stand where the block's length word says.
 #include "formats/bitcode/bitstream.h"
 
 namespace lode::formats::bitcode {

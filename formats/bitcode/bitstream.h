@@ -1,14 +1,15 @@
 // The LLVM bitstream container ("LLVM Bitcode File Format", section "Bitstream Format").
 //
-// A stream is a sequence of little-endian bits. Abbreviation ids of a width that each block chooses introduce: the end of
-// the block (0), a nested block (1), the definition of an abbreviation (2), an unabbreviated record (3), or a record laid
-// out by the n-th abbreviation of the block (4 + n). Blocks are padded to 32 bits and carry their length in 32-bit words.
+// A stream is a sequence of little-endian bits. Abbreviation ids of a width that each block chooses introduce: the end
+// of the block (0), a nested block (1), the definition of an abbreviation (2), an unabbreviated record (3), or a record
+// laid out by the n-th abbreviation of the block (4 + n). Blocks are padded to 32 bits and carry their length in 32-bit
+// words.
 //
 // Cursor walks one stream. Reads go through an unaligned 64-bit load at the current bit, of which at least 57 bits are
-// valid, so that most fields cost one load, one mask and one test. A read beyond the stream yields zero bits; the position
-// is compared with the end of the enclosing block once a record, so that nothing is checked per field and nothing is ever
-// read out of bounds. The first failure sticks: every later call fails, message() and bit_offset() say what and where.
-// The operands of a record lie in one buffer that is reused: nothing is allocated per record.
+// valid, so that most fields cost one load, one mask and one test. A read beyond the stream yields zero bits; the
+// position is compared with the end of the enclosing block once a record, so that nothing is checked per field and
+// nothing is ever read out of bounds. The first failure sticks: every later call fails, message() and bit_offset() say
+// what and where. The operands of a record lie in one buffer that is reused: nothing is allocated per record.
 #pragma once
 
 #include <cstdint>
@@ -64,8 +65,8 @@ class Cursor {
   bool enter_block();
   bool skip_block();
   bool read_record();
-  // For blocks whose nested blocks mean nothing to the reader: skips those and reads the next record. False at the end of the
-  // block and after a failure; failed() tells which.
+  // For blocks whose nested blocks mean nothing to the reader: skips those and reads the next record. False at the end
+  // of the block and after a failure; failed() tells which.
   bool next_record();
   // Enters block 0 and collects its abbreviations; the cursor stands behind the block then.
   bool read_block_info(BlockInfo& info);

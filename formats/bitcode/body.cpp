@@ -1,6 +1,7 @@
-// See body.h. Record layouts follow the "LLVM Bitcode File Format" page and the writers of LLVM 14 to 21. Operand ids in
-// function blocks are relative to the number that the next result will get; a reference to a value that is not defined yet
-// is followed by its type. What old writers alone produced (typeless stores, old switch encodings) is refused.
+// See body.h. Record layouts follow the "LLVM Bitcode File Format" page and the writers of LLVM 14 to 21. Operand ids
+// in function blocks are relative to the number that the next result will get; a reference to a value that is not
+// defined yet is followed by its type. What old writers alone produced (typeless stores, old switch encodings) is
+// refused.
 #include "formats/bitcode/body.h"
 
 #include "formats/bitcode/reader_parts.h"
@@ -15,8 +16,8 @@ constexpr uint32_t max_blocks = 1u << 26;
 enum Code : uint32_t {
   declare_blocks = 1, binop = 2, cast = 3, extract_elt = 6, insert_elt = 7, shuffle_vec = 8, cmp = 9, ret = 10, br = 11,
   switch_ = 12, invoke = 13, unreachable = 15, phi = 16, alloca_ = 19, load = 20, va_arg = 23, extract_val = 26,
-  insert_val = 27, cmp2 = 28, vselect = 29, indirect_br = 31, debug_loc_again = 33, call = 34, debug_loc = 35, fence = 36,
-  atomic_rmw_old = 38, resume = 39, load_atomic = 41, gep = 43, store = 44, store_atomic = 45, cmpxchg = 46,
+  insert_val = 27, cmp2 = 28, vselect = 29, indirect_br = 31, debug_loc_again = 33, call = 34, debug_loc = 35,
+  fence = 36, atomic_rmw_old = 38, resume = 39, load_atomic = 41, gep = 43, store = 44, store_atomic = 45, cmpxchg = 46,
   landing_pad = 47, cleanup_ret = 48, catch_ret = 49, catch_pad = 50, cleanup_pad = 51, catch_switch = 52,
   operand_bundle = 55, unop = 56, callbr = 57, freeze = 58, atomic_rmw = 59, block_addr_users = 60,
   debug_record_value = 61, debug_record_declare = 62, debug_record_assign = 63, debug_record_value_simple = 64,
@@ -390,7 +391,8 @@ bool BodyReader::read_inst(Body& b) {
       if (!typed_value(i, v, t) || !typed_value(i, w, u)) return false;
       bool atomic = c_.code() == store_atomic;
       if (n - i != (atomic ? 4u : 2u) || (atomic && c_[i + 2] > 6)) return bad();
-      add(v), add(w), add(align_of(c_[i])), add(atomic ? uint32_t(c_[i + 2]) : 0), add(atomic ? uint32_t(c_[i + 3]) : 1);
+      add(v), add(w), add(align_of(c_[i])), add(atomic ? uint32_t(c_[i + 2]) : 0),
+          add(atomic ? uint32_t(c_[i + 3]) : 1);
       emit(Op::Store, none, 0, c_[i + 1] & 1);
       return true;
     }
@@ -550,7 +552,8 @@ bool BodyReader::read_attachments(Body& b) {
   while (c_.next_record()) {
     if (c_.size() % 2) continue;
     for (uint32_t i = 0; i < c_.size(); i += 2)
-      if (c_[i] <= 0xffffffff && c_[i + 1] <= 0xffffffff) b.attachments.push_back({uint32_t(c_[i]), uint32_t(c_[i + 1])});
+      if (c_[i] <= 0xffffffff && c_[i + 1] <= 0xffffffff)
+        b.attachments.push_back({uint32_t(c_[i]), uint32_t(c_[i + 1])});
   }
   return !c_.failed();
 }

@@ -1,9 +1,9 @@
 // One function body, decoded from the file on request into flat arrays with absolute value numbers.
 //
-// A BodyReader belongs to one thread and is reused for many bodies; it and Body keep their memory. The Module is only read.
-// What read() delivers: blocks end with a terminator and every block is there; value and block operands exist; the types
-// of forward references agree with their definitions; implied result types are computed. Not checked: that operand types
-// suit the operation, that definitions dominate uses, that phis match predecessors.
+// A BodyReader belongs to one thread and is reused for many bodies; it and Body keep their memory. The Module is only
+// read. What read() delivers: blocks end with a terminator and every block is there; value and block operands exist;
+// the types of forward references agree with their definitions; implied result types are computed. Not checked: that
+// operand types suit the operation, that definitions dominate uses, that phis match predecessors.
 #pragma once
 
 #include <cstdint>
@@ -14,56 +14,58 @@
 
 namespace lode::formats::bitcode {
 
-// Operands are 32-bit words; v: value, b: block index, t: type index, n: number. "align" is log2 of bytes, 0xff not given.
-// Orderings: 0 not atomic, 1 unordered, 2 monotonic, 3 acquire, 4 release, 5 acquire-release, 6 sequentially consistent.
-// Scopes: index into Module::sync_scopes when that is not empty; by LLVM's numbering 0 single thread, 1 system.
+// Operands are 32-bit words; v: value, b: block index, t: type index, n: number. "align" is log2 of bytes, 0xff not
+// given. Orderings: 0 not atomic, 1 unordered, 2 monotonic, 3 acquire, 4 release, 5 acquire-release, 6 sequentially
+// consistent. Scopes: index into Module::sync_scopes when that is not empty; by LLVM's numbering 0 single thread, 1
+// system.
 enum class Op : uint8_t {
   // terminators
-  Ret,            // [v] or []
-  Br,             // b
-  CondBr,         // v condition, b then, b else
-  Switch,         // v, b default, (v case, b)...
-  IndirectBr,     // v address, b...
-  Invoke,         // t function type, v callee, n attribute list, n arguments, b normal, b unwind, arguments..., bundles
-  CallBr,         // t, v, n attribute list, n arguments, b normal, n indirect, b indirect..., arguments..., bundles
-  Resume,         // v
+  Ret,         // [v] or []
+  Br,          // b
+  CondBr,      // v condition, b then, b else
+  Switch,      // v, b default, (v case, b)...
+  IndirectBr,  // v address, b...
+  Invoke,      // t function type, v callee, n attribute list, n arguments, b normal, b unwind, arguments..., bundles
+  CallBr,      // t, v, n attribute list, n arguments, b normal, n indirect, b indirect..., arguments..., bundles
+  Resume,      // v
   Unreachable,
-  CleanupRet,     // v pad, b or none
-  CatchRet,       // v pad, b
-  CatchSwitch,    // v parent or none, n handlers, b..., b unwind or none
+  CleanupRet,   // v pad, b or none
+  CatchRet,     // v pad, b
+  CatchSwitch,  // v parent or none, n handlers, b..., b unwind or none
   // others
-  Binop,          // v, v; sub: BinaryOp
-  Unop,           // v; fneg
-  Cast,           // v; sub: CastOp
-  Gep,            // t source element, v base, v index...; flags bit 0: inbounds
-  Select,         // v condition, v true, v false
-  ExtractElement, // v vector, v index
-  InsertElement,  // v vector, v element, v index
-  ShuffleVector,  // v, v, v mask (a constant)
-  Compare,        // v, v; sub: Predicate
-  Phi,            // (v, b)...
-  Alloca,         // t allocated, v count, n align; flags bit 0: inalloca, bit 1: swifterror
-  Load,           // v address, n align, n ordering, n scope; flags bit 0: volatile
-  Store,          // v address, v value, n align, n ordering, n scope; flags bit 0: volatile
-  VaArg,          // v list
-  ExtractValue,   // v, n index...
-  InsertValue,    // v aggregate, v element, n index...
-  Call,           // t function type, v callee, n attribute list, n arguments, arguments..., bundles
-  Fence,          // n ordering, n scope
-  CmpXchg,        // v address, v expected, v new, n ordering, n failure ordering, n scope, n align; flags: 1 volatile, 2 weak
-  AtomicRmw,      // v address, v value, n ordering, n scope, n align; flags: 1 volatile; sub: RmwOp
-  LandingPad,     // n clauses, (n 0 catch or 1 filter, v)...; flags bit 0: cleanup
-  CleanupPad, CatchPad,  // v parent or none, n arguments, v...
-  Freeze,         // v
+  Binop,           // v, v; sub: BinaryOp
+  Unop,            // v; fneg
+  Cast,            // v; sub: CastOp
+  Gep,             // t source element, v base, v index...; flags bit 0: inbounds
+  Select,          // v condition, v true, v false
+  ExtractElement,  // v vector, v index
+  InsertElement,   // v vector, v element, v index
+  ShuffleVector,   // v, v, v mask (a constant)
+  Compare,         // v, v; sub: Predicate
+  Phi,             // (v, b)...
+  Alloca,          // t allocated, v count, n align; flags bit 0: inalloca, bit 1: swifterror
+  Load,            // v address, n align, n ordering, n scope; flags bit 0: volatile
+  Store,           // v address, v value, n align, n ordering, n scope; flags bit 0: volatile
+  VaArg,           // v list
+  ExtractValue,    // v, n index...
+  InsertValue,     // v aggregate, v element, n index...
+  Call,            // t function type, v callee, n attribute list, n arguments, arguments..., bundles
+  Fence,           // n ordering, n scope
+  CmpXchg,  // v address, v expected, v new, n ordering, n failure ordering, n scope, n align; flags: 1 volatile, 2 weak
+  AtomicRmw,   // v address, v value, n ordering, n scope, n align; flags: 1 volatile; sub: RmwOp
+  LandingPad,  // n clauses, (n 0 catch or 1 filter, v)...; flags bit 0: cleanup
+  CleanupPad,
+  CatchPad,  // v parent or none, n arguments, v...
+  Freeze,    // v
 };
 // Calls: arguments are values, but a block for a parameter of type label and a metadata number (not checked, not to be
-// looked up as a value) for one of type metadata. Bundles: n bundles, then for each n tag (into bundle_tags), n values, v...
-// sub of Call: 0, or 1 tail, 2 musttail, 3 notail; flags of Call, Invoke and CallBr: the calling convention.
+// looked up as a value) for one of type metadata. Bundles: n bundles, then for each n tag (into bundle_tags), n values,
+// v... sub of Call: 0, or 1 tail, 2 musttail, 3 notail; flags of Call, Invoke and CallBr: the calling convention.
 inline bool is_terminator(Op op) { return op <= Op::CatchSwitch; }
 
 enum class RmwOp : uint8_t {
-  Xchg, Add, Sub, And, Nand, Or, Xor, Max, Min, UMax, UMin, FAdd, FSub, FMax, FMin, UIncWrap, UDecWrap, USubCond, USubSat,
-  FMaximum, FMinimum,
+  Xchg, Add, Sub, And, Nand, Or, Xor, Max, Min, UMax, UMin, FAdd, FSub, FMax, FMin, UIncWrap, UDecWrap, USubCond,
+  USubSat, FMaximum, FMinimum,
 };
 
 struct Inst {
@@ -86,7 +88,7 @@ struct DebugLoc {
 struct Body {
   uint32_t function = 0;                            // into Module::globals
   std::vector<Inst> insts;
-  std::vector<uint32_t> operands;                   // found through the instructions; what lies behind theirs means nothing
+  std::vector<uint32_t> operands;  // found through the instructions; what lies behind theirs means nothing
   std::vector<uint32_t> blocks;                     // first instruction of each block; one more entry: insts.size()
   Constants constants;
   std::vector<DebugLoc> locs;
@@ -147,7 +149,8 @@ class BodyReader {
   uint32_t next_value_ = 0;
   uint32_t max_value_ = 0;
   uint32_t declared_blocks_ = 0;
-  uint32_t* operands_ = nullptr;  // of b_; operand_room_ words, operand_count_ in use, from first_operand_ on the next instruction's
+  uint32_t* operands_ =
+      nullptr;  // of b_; operand_room_ words, operand_count_ in use, from first_operand_ on the next instruction's
   uint32_t operand_room_ = 0, operand_count_ = 0, first_operand_ = 0;
   bool block_open_ = false;
   std::vector<Forward> forwards_;

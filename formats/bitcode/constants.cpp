@@ -1,5 +1,6 @@
-// Constants blocks, of the module and of function bodies. Records describe one value each of the current type (SETTYPE).
-// Operands are absolute value numbers and may be forward references, so they are checked when all blocks have been read.
+// Constants blocks, of the module and of function bodies. Records describe one value each of the current type
+// (SETTYPE). Operands are absolute value numbers and may be forward references, so they are checked when all blocks
+// have been read.
 #include "formats/bitcode/reader_parts.h"
 
 namespace lode::formats::bitcode {

@@ -1,4 +1,5 @@
-// See metadata.h. Record layouts: the METADATA_BLOCK part of the "LLVM Bitcode File Format" page and the published codes.
+// See metadata.h. Record layouts: the METADATA_BLOCK part of the "LLVM Bitcode File Format" page and the published
+// codes.
 #include "formats/bitcode/metadata.h"
 
 #include "formats/bitcode/reader_parts.h"
@@ -8,8 +9,8 @@ namespace lode::formats::bitcode {
 namespace {
 
 enum Code : uint32_t {
-  value = 2, node = 3, name = 4, kind = 6, named_node = 10, file = 16, compile_unit = 20, subprogram = 21, lexical_block = 22,
-  lexical_block_file = 23, strings = 35, global_decl_attachment = 36, index_offset = 38, index = 39,
+  value = 2, node = 3, name = 4, kind = 6, named_node = 10, file = 16, compile_unit = 20, subprogram = 21,
+  lexical_block = 22, lexical_block_file = 23, strings = 35, global_decl_attachment = 36, index_offset = 38, index = 39,
 };
 
 // The lengths of METADATA_STRINGS: a bit stream of vbr6 numbers at the start of the blob.

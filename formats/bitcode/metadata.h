@@ -1,8 +1,9 @@
 // As much of the metadata as gives source files to debug locations, the module's flags, and functions' type numbers.
 //
-// Metadata is numbered: first the strings, then the nodes, first of the module's block, then of the function's block, if it
-// has one (clang puts what only one function uses there: even its DIFile). A DebugLoc's scope is a DISubprogram or a lexical
-// block, whose file is its own or, for lack of one, that of the scope around it. Other nodes are walked and only counted.
+// Metadata is numbered: first the strings, then the nodes, first of the module's block, then of the function's block,
+// if it has one (clang puts what only one function uses there: even its DIFile). A DebugLoc's scope is a DISubprogram
+// or a lexical block, whose file is its own or, for lack of one, that of the scope around it. Other nodes are walked
+// and only counted.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,9 @@ struct DebugScopes {
   struct Node {
     enum Kind : uint8_t { Other, Text, File, Scope, Unit, Value, Single, Triple };
     Kind kind = Other;
-    uint32_t a = 0;  // Text: index into strings; File: number + 1 of the name; Scope: number + 1 of the file; Value: value;
-                     // Single: number + 1 of the operand; Triple: index into triples
+    uint32_t a =
+        0;  // Text: index into strings; File: number + 1 of the name; Scope: number + 1 of the file; Value: value;
+            // Single: number + 1 of the operand; Triple: index into triples
     uint32_t b = 0;  // File: number + 1 of the directory; Scope: number + 1 of the scope around it
   };
   struct SourceFile {

@@ -1,9 +1,10 @@
 // open(): the top level of the file and the MODULE block.
 //
-// A file is an IDENTIFICATION block, a MODULE block, then STRTAB and SYMTAB blocks in either order. Names are ranges of the
-// string table, which comes last, so they are resolved at the end. Function bodies are skipped by their length words; they
-// stand in the order of the function records that have one. The module-level symbol table (which would repeat the bodies'
-// offsets), the summaries of thin and full LTO, use-list orders and the irsymtab blob are skipped: nothing here needs them.
+// A file is an IDENTIFICATION block, a MODULE block, then STRTAB and SYMTAB blocks in either order. Names are ranges of
+// the string table, which comes last, so they are resolved at the end. Function bodies are skipped by their length
+// words; they stand in the order of the function records that have one. The module-level symbol table (which would
+// repeat the bodies' offsets), the summaries of thin and full LTO, use-list orders and the irsymtab blob are skipped:
+// nothing here needs them.
 #include <algorithm>
 
 #include "formats/bitcode/reader_parts.h"
@@ -227,8 +228,8 @@ bool ModuleReader::common(Global& g, uint64_t linkage, uint64_t visibility) {
 }
 
 // [strtab offset, size, type, constant | explicit type << 1 | address space << 2, initialiser + 1, linkage, alignment,
-//  section + 1, visibility, tls, unnamed_addr, externally initialised, dll storage, comdat + 1, attributes + 1, dso_local,
-//  partition offset, size, sanitiser flags, code model]
+//  section + 1, visibility, tls, unnamed_addr, externally initialised, dll storage, comdat + 1, attributes + 1,
+//  dso_local, partition offset, size, sanitiser flags, code model]
 bool ModuleReader::read_global_var() {
   if (c_.size() < 8 || c_[2] >= m_.types.size()) return c_.fail_malformed(block_name);
   Global g;
@@ -259,7 +260,8 @@ bool ModuleReader::read_global_var() {
   return common(g, c_[5], field(8));
 }
 
-// [strtab offset, size, type, calling convention, declaration, linkage, attributes + 1, alignment, section + 1, visibility,
+// [strtab offset, size, type, calling convention, declaration, linkage, attributes + 1, alignment, section + 1,
+// visibility,
 //  gc + 1, unnamed_addr, prologue + 1, dll storage, comdat + 1, prefix + 1, personality + 1, dso_local, address space,
 //  partition offset, size]
 bool ModuleReader::read_function() {
@@ -293,8 +295,9 @@ bool ModuleReader::read_function() {
   return common(g, c_[5], c_[9]);
 }
 
-// alias [strtab offset, size, type, address space, aliasee, linkage, visibility, dll storage, tls, unnamed_addr, dso_local,
-// partition offset, size]; ifunc [strtab offset, size, type, address space, resolver, linkage, visibility, partition ...]
+// alias [strtab offset, size, type, address space, aliasee, linkage, visibility, dll storage, tls, unnamed_addr,
+// dso_local, partition offset, size]; ifunc [strtab offset, size, type, address space, resolver, linkage, visibility,
+// partition ...]
 bool ModuleReader::read_alias() {
   if (c_.size() < 6 || c_[2] >= m_.types.size()) return c_.fail_malformed(block_name);
   Global g;
@@ -316,7 +319,8 @@ bool ModuleReader::read_alias() {
 
 bool ModuleReader::resolve(const NameRange& r, std::string_view& out) {
   if (r.size == 0) return true;
-  if (r.offset > strtab_.size() || r.size > strtab_.size() - r.offset) return c_.fail("name outside of the string table");
+  if (r.offset > strtab_.size() || r.size > strtab_.size() - r.offset)
+    return c_.fail("name outside of the string table");
   out = strtab_.substr(r.offset, r.size);
   return true;
 }

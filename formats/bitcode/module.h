@@ -1,17 +1,18 @@
 // An LLVM bitcode module, read without LLVM.
 //
-// Source: the "LLVM Bitcode File Format" and "LLVM Language Reference" pages and the published record codes; accepted are
-// modules of version 2 (relative value ids, names in the string table), which is what clang 14 and later and rustc write.
+// Source: the "LLVM Bitcode File Format" and "LLVM Language Reference" pages and the published record codes; accepted
+// are modules of version 2 (relative value ids, names in the string table), which is what clang 14 and later and rustc
+// write.
 //
-// open() reads everything except function bodies and the metadata block, whose places it records; the Module is immutable
-// from then on, so any number of threads may call read_body (body.h) on it at once. It refers to the file's bytes: the
-// mapping must outlive it.
+// open() reads everything except function bodies and the metadata block, whose places it records; the Module is
+// immutable from then on, so any number of threads may call read_body (body.h) on it at once. It refers to the file's
+// bytes: the mapping must outlive it.
 //
-// Values are numbered as in the file: the globals (variables, functions, aliases and ifuncs, in one array in file order),
-// then the module's constants; inside a body follow its arguments, its own constants and its instructions' results. Types
-// are indices into `types`. All indices inside a Module have been checked against the arrays that they index, except the
-// values inside constants of a type that does not fit their use: check types before trusting shapes. Constants may refer
-// to later constants; a hostile file can make them cyclic, so walks over them need a depth limit.
+// Values are numbered as in the file: the globals (variables, functions, aliases and ifuncs, in one array in file
+// order), then the module's constants; inside a body follow its arguments, its own constants and its instructions'
+// results. Types are indices into `types`. All indices inside a Module have been checked against the arrays that they
+// index, except the values inside constants of a type that does not fit their use: check types before trusting shapes.
+// Constants may refer to later constants; a hostile file can make them cyclic, so walks over them need a depth limit.
 #pragma once
 
 #include <cstdint>

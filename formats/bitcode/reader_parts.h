@@ -1,5 +1,5 @@
-// The parts of the module reader: each reads one block that the cursor has just found (next() == SubBlock) and leaves it.
-// All return false with the cursor failed. Internal to formats/bitcode.
+// The parts of the module reader: each reads one block that the cursor has just found (next() == SubBlock) and leaves
+// it. All return false with the cursor failed. Internal to formats/bitcode.
 #pragma once
 
 #include "formats/bitcode/module.h"
@@ -23,7 +23,8 @@ bool read_attribute_lists(Cursor& c, Module& m);
 bool finish_attributes(Cursor& c, Module& m);
 bool read_constants(Cursor& c, const Module& m, Constants& out);
 // Checks every operand: below module_values, or local_base <= value < local_base + local_count.
-bool check_constants(Cursor& c, const Constants& out, uint32_t module_values, uint32_t local_base, uint32_t local_count);
+bool check_constants(Cursor& c, const Constants& out, uint32_t module_values, uint32_t local_base,
+                     uint32_t local_count);
 
 // A copy of a record's operands from `from` on as characters.
 std::string_view text_of(Module& m, const Cursor& c, uint32_t from = 0);

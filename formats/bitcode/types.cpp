@@ -1,6 +1,6 @@
-// The type table ("TYPE_BLOCK"). Types refer to earlier entries, except that elements of identified structs and pointees
-// may come later. What contains itself by value, and what nests deeper than 250 levels, is refused here, so that every
-// later walk over a type may recurse.
+// The type table ("TYPE_BLOCK"). Types refer to earlier entries, except that elements of identified structs and
+// pointees may come later. What contains itself by value, and what nests deeper than 250 levels, is refused here, so
+// that every later walk over a type may recurse.
 #include <algorithm>
 
 #include "formats/bitcode/reader_parts.h"
@@ -31,8 +31,8 @@ bool list(Cursor& c, Module& m, Type& t, uint32_t from) {
   return true;
 }
 
-// How deep each type nests, 0 for what contains nothing; filled in as types are asked for. Pointers and functions do not contain
-// what they refer to.
+// How deep each type nests, 0 for what contains nothing; filled in as types are asked for. Pointers and functions do
+// not contain what they refer to.
 constexpr uint16_t unseen = 0xffff, on_the_way = 0xfffe;
 bool check_nesting(const Module& m, uint32_t id, std::vector<uint16_t>& depths, int level) {
   if (depths[id] < on_the_way) return true;
@@ -165,7 +165,8 @@ bool finish_types(Cursor& c, Module& m) {
       case TypeKind::Vector:
       case TypeKind::ScalableVector:
         if (t.element >= n) return c.fail("array or vector of a type that does not exist");
-        if (t.kind == TypeKind::Array ? !can_be_element(m.types[t.element].kind) : !can_be_lane(m.types[t.element].kind))
+        if (t.kind == TypeKind::Array ? !can_be_element(m.types[t.element].kind)
+                                      : !can_be_lane(m.types[t.element].kind))
           return c.fail("array or vector of a type that cannot be an element");
         break;
       case TypeKind::Struct:

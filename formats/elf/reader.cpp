@@ -10,7 +10,9 @@ namespace lode::formats::elf {
 
 bool is_elf(Bytes file) { return file.size() >= 4 && std::memcmp(file.data(), "\177ELF", 4) == 0; }
 
-static bool inside(Bytes file, uint64_t offset, uint64_t size) { return offset <= file.size() && size <= file.size() - offset; }
+static bool inside(Bytes file, uint64_t offset, uint64_t size) {
+  return offset <= file.size() && size <= file.size() - offset;
+}
 
 static Result<std::string_view> string_table(const ElfView& v, uint32_t index, const char* what) {
   if (index >= v.sections.size()) return error(std::string(what) + ": section index out of range");
@@ -50,7 +52,8 @@ Result<ElfView> ElfView::open(Bytes file) {
   uint32_t wanted = v.header->type == ET_DYN ? SHT_DYNSYM : SHT_SYMTAB;
   for (size_t i = 1; i < count; i++) {
     const Shdr& s = v.sections[i];
-    if (s.name && s.name >= v.section_names.size()) return error("name of section " + std::to_string(i) + " lies outside the name table");
+    if (s.name && s.name >= v.section_names.size())
+      return error("name of section " + std::to_string(i) + " lies outside the name table");
     if (s.type == wanted && !v.symtab_index) v.symtab_index = uint32_t(i);
   }
   if (!v.symtab_index) return v;

@@ -56,7 +56,8 @@ struct ElfView {
 template <class T>
 Result<std::span<const T>> records(const ElfView& view, const Shdr& s, const char* what) {
   Bytes data = view.section_data(s);
-  if (data.size() % sizeof(T)) return lode::error(std::string("size of ") + what + " is not a multiple of its entry size");
+  if (data.size() % sizeof(T))
+    return lode::error(std::string("size of ") + what + " is not a multiple of its entry size");
   return std::span<const T>(reinterpret_cast<const T*>(data.data()), data.size() / sizeof(T));
 }
 

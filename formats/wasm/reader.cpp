@@ -1,7 +1,8 @@
 // The reader: sections in file order (core specification 5.5), then the custom sections that describe them.
 //
-// Custom sections are read after the others, so that their order in the file does not matter: "linking" first, since "reloc.*"
-// refers to its symbols. A name section that is damaged is an error like any other; unknown custom sections are kept as they are.
+// Custom sections are read after the others, so that their order in the file does not matter: "linking" first, since
+// "reloc.*" refers to its symbols. A name section that is damaged is an error like any other; unknown custom sections
+// are kept as they are.
 #include "formats/wasm/reader.h"
 
 #include <cstring>
@@ -139,8 +140,10 @@ class Reader {
       size_t begin = c.at();
       uint8_t id = c.byte();
       uint32_t size = c.u32();
-      if (c.bad || size > c.left()) return error("section at offset " + std::to_string(begin) + " reaches beyond the end of the file");
-      if (id > unsigned(SectionId::tag)) return error("unknown section id " + std::to_string(id) + " at offset " + std::to_string(begin));
+      if (c.bad || size > c.left())
+        return error("section at offset " + std::to_string(begin) + " reaches beyond the end of the file");
+      if (id > unsigned(SectionId::tag))
+        return error("unknown section id " + std::to_string(id) + " at offset " + std::to_string(begin));
       s.id = SectionId(id);
       s.offset = uint32_t(c.at());
       s.size = size;
@@ -153,7 +156,8 @@ class Reader {
       } else {
         // 5.5.16: in this order, each at most once; tag stands between memory and global, data count before code
         static constexpr uint8_t order[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 11, 6};
-        if (order[id] <= last_order) return error("section " + std::to_string(id) + " at offset " + std::to_string(begin) + " out of order");
+        if (order[id] <= last_order)
+          return error("section " + std::to_string(id) + " at offset " + std::to_string(begin) + " out of order");
         last_order = order[id];
       }
       m.sections.push_back(std::move(s));
@@ -236,12 +240,14 @@ class Reader {
       case SectionId::type: {
         uint32_t n = c.count();
         for (uint32_t i = 0; i < n && !c.bad; i++) {
-          if (uint8_t form = c.byte(); form != 0x60) return damaged(s, "type " + std::to_string(i) + " is no function type");
+          if (uint8_t form = c.byte(); form != 0x60)
+            return damaged(s, "type " + std::to_string(i) + " is no function type");
           size_t begin = c.at();
           for (int list = 0; list < 2; list++) {
             uint32_t types = c.count();
             for (uint32_t k = 0; k < types && !c.bad; k++)
-              if (!is_value_type(c.byte())) return damaged(s, "type " + std::to_string(i) + " has an unknown value type");
+              if (!is_value_type(c.byte()))
+                return damaged(s, "type " + std::to_string(i) + " has an unknown value type");
           }
           if (!c.bad) m.types.push_back(c.from(begin));
         }
@@ -279,7 +285,8 @@ class Reader {
               m.imported_tags++;
               break;
           }
-          if ((kind == 0 || kind == 4) && im.type >= m.types.size()) return damaged(s, "import " + std::to_string(i) + ": type index out of range");
+          if ((kind == 0 || kind == 4) && im.type >= m.types.size())
+            return damaged(s, "import " + std::to_string(i) + ": type index out of range");
           m.import_index[kind].push_back(uint32_t(m.imports.size()));
           m.imports.push_back(im);
         }
@@ -503,7 +510,9 @@ class Reader {
       if (kind > unsigned(SymbolKind::table)) return damaged(s, "symbol " + std::to_string(i) + " is of unknown kind");
       y.kind = SymbolKind(kind);
       y.flags = c.u32();
-      auto bad = [&](const char* what) { return damaged(s, "symbol " + std::to_string(i) + " \"" + std::string(y.name) + "\": " + what); };
+      auto bad = [&](const char* what) {
+        return damaged(s, "symbol " + std::to_string(i) + " \"" + std::string(y.name) + "\": " + what);
+      };
       if ((y.flags & symbol_flags::binding_mask) == 3) return bad("unknown binding");
       switch (y.kind) {
         case SymbolKind::data:
@@ -525,7 +534,8 @@ class Reader {
           y.name = m.sections[y.element].name;
           break;
         default: {
-          static constexpr ExternalKind kinds[] = {ExternalKind::function, {}, ExternalKind::global, {}, ExternalKind::tag, ExternalKind::table};
+          static constexpr ExternalKind kinds[] = {
+              ExternalKind::function, {}, ExternalKind::global, {}, ExternalKind::tag, ExternalKind::table};
           ExternalKind external = kinds[kind];
           y.element = c.u32();
           uint32_t imported = uint32_t(m.import_index[unsigned(external)].size());
@@ -565,7 +575,8 @@ class Reader {
       if (c.bad) break;
       if (r.offset < last) return bad("not in the order of offsets");
       last = r.offset;
-      if (uint64_t(r.offset) + field_size(info.field) > section.size) return bad("offset beyond the end of its section");
+      if (uint64_t(r.offset) + field_size(info.field) > section.size)
+        return bad("offset beyond the end of its section");
       if (r.type == RelocType::type_index_leb) {
         if (r.index >= m.types.size()) return bad("type index out of range");
       } else {
@@ -573,9 +584,12 @@ class Reader {
         SymbolKind kind = m.symbols[r.index].kind;
         bool fits = true;
         switch (info.target) {
-          case RelocTarget::function: case RelocTarget::table_slot: case RelocTarget::function_offset: fits = kind == SymbolKind::function; break;
+          case RelocTarget::function: case RelocTarget::table_slot:
+          case RelocTarget::function_offset: fits = kind == SymbolKind::function; break;
           case RelocTarget::memory: fits = kind == SymbolKind::data; break;
-          case RelocTarget::global: fits = kind == SymbolKind::global || kind == SymbolKind::data || kind == SymbolKind::function; break;
+          case RelocTarget::global:
+            fits = kind == SymbolKind::global || kind == SymbolKind::data || kind == SymbolKind::function;
+            break;
           case RelocTarget::section_offset: fits = kind == SymbolKind::section; break;
           case RelocTarget::tag: fits = kind == SymbolKind::tag; break;
           case RelocTarget::table_number: fits = kind == SymbolKind::table; break;
@@ -649,7 +663,8 @@ class Reader {
 }  // namespace
 
 uint32_t Module::function_type(uint32_t index) const {
-  return index < imported_functions ? import_of(ExternalKind::function, index).type : functions[index - imported_functions];
+  return index < imported_functions ? import_of(ExternalKind::function, index).type
+                                    : functions[index - imported_functions];
 }
 
 bool is_wasm(Bytes file) { return file.size() >= 8 && std::memcmp(file.data(), magic, 8) == 0; }

@@ -1,8 +1,9 @@
 // Reader of WebAssembly modules and relocatable objects.
 //
-// read() takes the whole file apart into flat tables; names, bodies and contents are views into the file, which must outlive the
-// result. Function bodies are not decoded. Every index that another table is entered with is checked here: type indices, symbol
-// elements, relocation offsets and targets, comdat members; so users index without fear. Errors name the section and the offset.
+// read() takes the whole file apart into flat tables; names, bodies and contents are views into the file, which must
+// outlive the result. Function bodies are not decoded. Every index that another table is entered with is checked here:
+// type indices, symbol elements, relocation offsets and targets, comdat members; so users index without fear. Errors
+// name the section and the offset.
 #pragma once
 
 #include <cstdint>
@@ -85,7 +86,8 @@ struct Symbol {
   std::string_view name;
   SymbolKind kind{};
   uint32_t flags = 0;    // symbol_flags
-  uint32_t element = 0;  // function, global, tag, table: index in its index space; data: segment; section: section number
+  uint32_t element =
+      0;  // function, global, tag, table: index in its index space; data: segment; section: section number
   uint64_t offset = 0, size = 0;  // data: in the segment (the address when absolute)
   bool undefined() const { return flags & symbol_flags::undefined; }
 };

@@ -44,7 +44,8 @@ void write_field(uint8_t* at, RelocField field, uint64_t value) {
     case u64: store_le<uint64_t>(at, value); return;
     default: break;
   }
-  // A padded LEB128: continuation bits on all bytes but the last, whose unused bits repeat the sign (signed) or are zero.
+  // A padded LEB128: continuation bits on all bytes but the last, whose unused bits repeat the sign (signed) or are
+  // zero.
   unsigned n = field_size(field);
   bool is_signed = field == sleb5 || field == sleb10;
   if (field == sleb5) value = uint64_t(int64_t(int32_t(value)));

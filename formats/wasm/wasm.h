@@ -1,8 +1,8 @@
 // Numbers of the WebAssembly binary format and of its conventions for relocatable objects.
 //
-// Sources: WebAssembly core specification 2.0, section 5 (binary format); tool-conventions Linking.md (version 2 of the custom
-// section "linking", "reloc.*"), DynamicLinking.md ("dylink.0"), ProducersSection.md, and the custom sections "name" (appendix
-// of the core specification) and "target_features".
+// Sources: WebAssembly core specification 2.0, section 5 (binary format); tool-conventions Linking.md (version 2 of the
+// custom section "linking", "reloc.*"), DynamicLinking.md ("dylink.0"), ProducersSection.md, and the custom sections
+// "name" (appendix of the core specification) and "target_features".
 #pragma once
 
 #include <cstdint>
@@ -23,16 +23,18 @@ inline constexpr uint8_t has_max = 1, shared = 2, is_64 = 4;
 
 // Linking.md: relocation types.
 enum class RelocType : uint8_t {
-  function_index_leb, table_index_sleb, table_index_i32, memory_addr_leb, memory_addr_sleb, memory_addr_i32, type_index_leb,
-  global_index_leb, function_offset_i32, section_offset_i32, tag_index_leb, memory_addr_rel_sleb, table_index_rel_sleb,
-  global_index_i32, memory_addr_leb64, memory_addr_sleb64, memory_addr_i64, memory_addr_rel_sleb64, table_index_sleb64,
-  table_index_i64, table_number_leb, memory_addr_tls_sleb, function_offset_i64, memory_addr_locrel_i32, table_index_rel_sleb64,
-  memory_addr_tls_sleb64, function_index_i32,
+  function_index_leb, table_index_sleb, table_index_i32, memory_addr_leb, memory_addr_sleb, memory_addr_i32,
+  type_index_leb, global_index_leb, function_offset_i32, section_offset_i32, tag_index_leb, memory_addr_rel_sleb,
+  table_index_rel_sleb, global_index_i32, memory_addr_leb64, memory_addr_sleb64, memory_addr_i64,
+  memory_addr_rel_sleb64, table_index_sleb64, table_index_i64, table_number_leb, memory_addr_tls_sleb,
+  function_offset_i64, memory_addr_locrel_i32, table_index_rel_sleb64, memory_addr_tls_sleb64, function_index_i32,
 };
 inline constexpr unsigned reloc_type_count = 27;
 
 enum class RelocField : uint8_t { leb5, sleb5, leb10, sleb10, u32, u64 };
-enum class RelocTarget : uint8_t { function, table_slot, memory, type, global, function_offset, section_offset, tag, table_number };
+enum class RelocTarget : uint8_t {
+  function, table_slot, memory, type, global, function_offset, section_offset, tag, table_number,
+};
 struct RelocInfo {
   const char* name;
   RelocField field;
@@ -43,7 +45,10 @@ struct RelocInfo {
 extern const RelocInfo reloc_table[reloc_type_count];
 inline const RelocInfo& info(RelocType t) { return reloc_table[unsigned(t)]; }
 inline constexpr unsigned field_size(RelocField f) {
-  return f == RelocField::u32 ? 4 : f == RelocField::u64 ? 8 : f == RelocField::leb10 || f == RelocField::sleb10 ? 10 : 5;
+  return f == RelocField::u32                                ? 4
+         : f == RelocField::u64                              ? 8
+         : f == RelocField::leb10 || f == RelocField::sleb10 ? 10
+                                                             : 5;
 }
 // Writes `value` at `at` in the field's full width: a padded LEB128 or little-endian bytes.
 void write_field(uint8_t* at, RelocField field, uint64_t value);

@@ -1,12 +1,14 @@
 // Sections that inline assembly writes (.pushsection), as sections of the link.
 //
-// A function's record of them (codegen/asm_sections.h) is known when the walk has made its MIR. Then an object file is made in memory, one
-// for each module that has new ones, and joins the link like an archive member that comes late: its sections, groups and symbols
-// follow the rules that those of any object follow, with garbage collection, -r and the map file.
+// A function's record of them (codegen/asm_sections.h) is known when the walk has made its MIR. Then an object file is
+// made in memory, one for each module that has new ones, and joins the link like an archive member that comes late: its
+// sections, groups and symbols follow the rules that those of any object follow, with garbage collection, -r and the
+// map file.
 //
-// Two things an object file cannot say. An address in the text of the function, or of another symbol that is local to the module: for
-// each such place the object has an empty section of its own, a stand-in, whose address is set after layout to that of the place. And
-// the offset of a label in the text: it is filled in, into addends and distances, when functions have been measured.
+// Two things an object file cannot say. An address in the text of the function, or of another symbol that is local to
+// the module: for each such place the object has an empty section of its own, a stand-in, whose address is set after
+// layout to that of the place. And the offset of a label in the text: it is filled in, into addends and distances, when
+// functions have been measured.
 //
 // Such a function is not folded with an equal one (lower.cpp, function_can_fold): its sections tell them apart.
 #include "link/elf/asm_sections.h"
@@ -50,7 +52,8 @@ class Maker {
 
   void add(const AsmFunction& fn) {
     const uint32_t first = uint32_t(sections_.size());
-    for (const AsmSection& s : fn.sections) add_section({s.name, s.type, s.flags, s.entsize, s.align, s.bytes, {}, s.group});
+    for (const AsmSection& s : fn.sections)
+      add_section({s.name, s.type, s.flags, s.entsize, s.align, s.bytes, {}, s.group});
     for (uint32_t i = 0; i < fn.sections.size(); i++) {
       for (const AsmPlace& p : fn.sections[i].places) add_place(fn, first, first + i, p);
       for (const codegen::AsmName& n : fn.sections[i].names) {
@@ -130,7 +133,9 @@ class Maker {
         const Symbol& x = link_.symbols[to.symbol.value];
         if (!x.local) r.name = std::string(x.str());
         else if (x.atom != none && link_.atoms[x.atom].kind != AtomKind::merge) r.section = stand_in(x.atom, x.value);
-        else link_.diag.error(module_.name + ": inline assembly refers to " + link_.display(x) + " from another section, which is not supported for merged strings");
+        else
+          link_.diag.error(module_.name + ": inline assembly refers to " + link_.display(x) +
+                           " from another section, which is not supported for merged strings");
         break;
       }
       default: break;
@@ -154,8 +159,8 @@ void Maker::finish(AsmSectionState& state) {
     names += '\0';
     return at;
   };
-  // Symbols: one for each section, locals, globals; names that nobody defines here are undefined. The module's own declaration says how
-  // strongly it wants them.
+  // Symbols: one for each section, locals, globals; names that nobody defines here are undefined. The module's own
+  // declaration says how strongly it wants them.
   std::vector<Sym> syms(1);
   for (uint32_t i = 1; i < sections_.size(); i++) {
     Sym s{};
@@ -183,7 +188,8 @@ void Maker::finish(AsmSectionState& state) {
     it->second.push_back(i);
   }
   std::vector<uint32_t> signatures;
-  for (auto& [signature, members] : groups) signatures.push_back(add_symbol({signature, STB_LOCAL, 0, STT_NOTYPE, members.front(), 0, 0}));
+  for (auto& [signature, members] : groups)
+    signatures.push_back(add_symbol({signature, STB_LOCAL, 0, STT_NOTYPE, members.front(), 0, 0}));
   const uint32_t first_global = uint32_t(syms.size());
   std::map<std::string, uint32_t, std::less<>> global_of;
   for (const NamedPlace& x : globals_) global_of[x.name] = add_symbol(x);
@@ -193,7 +199,8 @@ void Maker::finish(AsmSectionState& state) {
         Sym u{};
         u.name = name(r.name);
         const uint32_t known = link_.names.find(r.name);
-        const bool weak = known != none && !(link_.symbols[known].flags & referenced_strong) && link_.symbols[known].flags & referenced;
+        const bool weak = known != none && !(link_.symbols[known].flags & referenced_strong) &&
+                          link_.symbols[known].flags & referenced;
         u.info = uint8_t((weak ? STB_WEAK : STB_GLOBAL) << 4);
         global_of[r.name] = uint32_t(syms.size());
         syms.push_back(u);
@@ -226,7 +233,8 @@ void Maker::finish(AsmSectionState& state) {
     Section& s = sections_[i];
     if (s.relocations.empty()) continue;
     std::vector<Rela> relas;
-    for (const Relocation& r : s.relocations) relas.push_back({r.offset, r.type, r.section ? r.section : global_of[r.name], r.addend});
+    for (const Relocation& r : s.relocations)
+      relas.push_back({r.offset, r.type, r.section ? r.section : global_of[r.name], r.addend});
     Shdr h{};
     h.name = name(".rela" + s.name);
     h.type = SHT_RELA;
@@ -303,10 +311,13 @@ void Maker::finish(AsmSectionState& state) {
   for (const Section& s : sections_)
     for (size_t k = 0; k < s.relocations.size(); k++) {
       const Relocation& r = s.relocations[k];
-      if (r.text != none) state.labels.push_back({r.text, r.label, none, out.data() + s.rela_offset + k * sizeof(Rela) + offsetof(Rela, addend), 8, r.addend});
+      if (r.text != none)
+        state.labels.push_back({r.text, r.label, none,
+                                out.data() + s.rela_offset + k * sizeof(Rela) + offsetof(Rela, addend), 8, r.addend});
     }
   for (const Difference& d : differences_)
-    state.labels.push_back({d.text, d.label, d.minus, out.data() + sections_[d.section].offset + d.offset, d.bytes, d.addend});
+    state.labels.push_back(
+        {d.text, d.label, d.minus, out.data() + sections_[d.section].offset + d.offset, d.bytes, d.addend});
   file->inflated.push_back(std::move(bytes));
   for (auto& [place, section] : stand_ins_) state.stand_ins.push_back({file->id, place.first, place.second, section});
   link_.files.push_back(std::move(file));
@@ -317,10 +328,11 @@ void Maker::finish(AsmSectionState& state) {
 bool add_asm_sections(Link& link) {
   std::map<uint32_t, std::vector<AsmFunction>> by_file;
   AsmSectionState* state = link.asm_sections.get();
-  for_each_asm_function(link, [&](uint32_t atom, std::vector<AsmSection>&& sections, std::span<const mir::Reference> references) {
-    if (state && std::binary_search(state->done.begin(), state->done.end(), atom)) return;
-    by_file[link.atoms[atom].file].push_back({atom, std::move(sections), references});
-  });
+  for_each_asm_function(
+      link, [&](uint32_t atom, std::vector<AsmSection>&& sections, std::span<const mir::Reference> references) {
+        if (state && std::binary_search(state->done.begin(), state->done.end(), atom)) return;
+        by_file[link.atoms[atom].file].push_back({atom, std::move(sections), references});
+      });
   if (by_file.empty()) return false;
   if (!state) {
     link.asm_sections = std::make_shared<AsmSectionState>();
@@ -346,7 +358,8 @@ void complete_asm_sections(Link& link) {
     const int64_t value = int64_t(uint64_t(l.addend) + at[0] - (l.minus == none ? 0 : at[1]));
     const unsigned bits = 8u * l.bytes;
     if (bits < 64 && (value < -(int64_t{1} << (bits - 1)) || value >= int64_t{1} << bits))
-      link.diag.error(link.object(link.atoms[l.atom].file).name + ": a distance in inline assembly does not fit in " + std::to_string(l.bytes) + " bytes");
+      link.diag.error(link.object(link.atoms[l.atom].file).name + ": a distance in inline assembly does not fit in " +
+                      std::to_string(l.bytes) + " bytes");
     for (unsigned k = 0; k < l.bytes; k++) l.field[k] = uint8_t(uint64_t(value) >> 8 * k);
   }
 }

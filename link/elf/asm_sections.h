@@ -15,7 +15,8 @@ struct AsmSectionState {
     uint64_t value;
     uint32_t section;  // in `file`
   };
-  // What the text's labels complete: the addend of a relocation, or a distance in the data. Points into the made file's bytes.
+  // What the text's labels complete: the addend of a relocation, or a distance in the data. Points into the made file's
+  // bytes.
   struct Label {
     uint32_t atom;                // of the function's text
     uint32_t label, minus;        // MIR indices; minus: none for an address
@@ -28,8 +29,8 @@ struct AsmSectionState {
   std::vector<uint32_t> done;     // atoms of functions whose sections are made, sorted
 };
 
-// After a walk: makes an object for the sections of functions that the walk reached first. True: there is one, so that symbols have to be
-// resolved again.
+// After a walk: makes an object for the sections of functions that the walk reached first. True: there is one, so that
+// symbols have to be resolved again.
 bool add_asm_sections(Link& link);
 // After measure_functions(): completes what depends on labels.
 void complete_asm_sections(Link& link);

@@ -1,13 +1,14 @@
 // Symbols given by expressions: --defsym, and the assignments of linker scripts.
 //
-// An expression that is a symbol, or a symbol and a number, makes an alias: the new symbol has its type, its section and its
-// definition in a shared library. Any other one is computed from addresses after layout. What has to be known before, because
-// relocations are scanned before, is only whether the result moves with the image or is a plain number; that follows from how
-// the expression is built: an address plus a number moves, a difference of addresses does not, nor does what GNU ld calls absolute.
-// (GNU ld takes "address + number" for absolute, which in position-independent outputs is a wrong address; lld does not.)
+// An expression that is a symbol, or a symbol and a number, makes an alias: the new symbol has its type, its section
+// and its definition in a shared library. Any other one is computed from addresses after layout. What has to be known
+// before, because relocations are scanned before, is only whether the result moves with the image or is a plain number;
+// that follows from how the expression is built: an address plus a number moves, a difference of addresses does not,
+// nor does what GNU ld calls absolute. (GNU ld takes "address + number" for absolute, which in position-independent
+// outputs is a wrong address; lld does not.)
 //
-// Expressions may name symbols that other expressions define, in any order: all are computed until nothing changes. One that leads back
-// to itself is an error.
+// Expressions may name symbols that other expressions define, in any order: all are computed until nothing changes. One
+// that leads back to itself is an error.
 #include <algorithm>
 #include <bit>
 #include <unordered_map>
@@ -66,7 +67,8 @@ class Evaluator {
         if (!b.error.empty() && !(final_ && stop)) return b;
         return {uint64_t(stop ? a.v != 0 : b.v != 0), 0, a.late || b.late};
       }
-      case Op::negate: case Op::invert: case Op::logical_not: case Op::absolute: case Op::log2ceil: return unary(n.op, values[n.a]);
+      case Op::negate: case Op::invert: case Op::logical_not: case Op::absolute:
+      case Op::log2ceil: return unary(n.op, values[n.a]);
       default: return binary(n.op, values[n.a], values[n.b]);
     }
   }
@@ -77,11 +79,13 @@ class Evaluator {
     const Symbol& s = link_.symbols[id];
     if (link_.files[s.file]->kind == FileKind::shared && !(s.flags & (in_copied | needs_canonical_plt))) {
       if (!final_) return {0, 1, true};
-      return failed(std::string(name) + " is defined in " + link_.files[s.file]->name + ": its address is not known before run time");
+      return failed(std::string(name) + " is defined in " + link_.files[s.file]->name +
+                    ": its address is not known before run time");
     }
     if (s.atom == none && !s.linker_defined && s.file != none && link_.files[s.file]->is_object()) return {s.value};
     if (!final_) return {0, 1, true};
-    const bool through_plt = !(s.flags & in_copied) && (s.flags & needs_canonical_plt || (s.type == STT_GNU_IFUNC && s.flags & needs_plt));
+    const bool through_plt =
+        !(s.flags & in_copied) && (s.flags & needs_canonical_plt || (s.type == STT_GNU_IFUNC && s.flags & needs_plt));
     return {through_plt ? plt_address(link_, s) : symbol_address(link_, s), 1, true};
   }
 
@@ -89,7 +93,8 @@ class Evaluator {
     int base = n.op == Op::section_address;
     if (!final_) return {0, base, true};
     for (OutputSection* s : link_.order)
-      if (s->name == n.name && s->index) return {n.op == Op::section_address ? s->addr : n.op == Op::section_size ? s->size : s->align, base, true};
+      if (s->name == n.name && s->index)
+        return {n.op == Op::section_address ? s->addr : n.op == Op::section_size ? s->size : s->align, base, true};
     return failed("undefined section: " + std::string(n.name));
   }
 
@@ -159,7 +164,8 @@ void recognise_alias(Assignment& a) {
   auto plain = [&](uint32_t n) { return nodes[n].op == Op::symbol || nodes[n].op == Op::number; };
   if (root.op == Op::symbol) {
     a.alias_of = root.name;
-  } else if ((root.op == Op::add || root.op == Op::subtract) && plain(root.a) && plain(root.b) && nodes[root.a].op != nodes[root.b].op) {
+  } else if ((root.op == Op::add || root.op == Op::subtract) && plain(root.a) && plain(root.b) &&
+             nodes[root.a].op != nodes[root.b].op) {
     const formats::ExpressionNode &x = nodes[root.a], &y = nodes[root.b];
     if (x.op == Op::symbol) {
       a.alias_of = x.name;
@@ -176,7 +182,8 @@ bool make_alias(Link& link, Symbol& s, const Symbol& t, uint64_t addend) {
   bool imported = link.files[t.file]->kind == FileKind::shared;
   uint64_t value = t.value + (imported ? 0 : addend);
   bool linker_defined = !imported && t.file == link.internal->id ? t.linker_defined : false;
-  bool same = s.file == t.file && s.sym == t.sym && s.atom == t.atom && s.value == value && s.type == t.type && s.linker_defined == linker_defined;
+  bool same = s.file == t.file && s.sym == t.sym && s.atom == t.atom && s.value == value && s.type == t.type &&
+              s.linker_defined == linker_defined;
   s.file = t.file;
   s.sym = t.sym;
   s.atom = imported ? none : t.atom;
@@ -190,7 +197,8 @@ bool make_alias(Link& link, Symbol& s, const Symbol& t, uint64_t addend) {
 
 bool make_value(Link& link, Symbol& s, const Value& value) {
   bool moves = value.base == 1;
-  bool same = s.file == link.internal->id && s.atom == none && s.value == value.v && s.linker_defined == moves && s.sym == 0;
+  bool same =
+      s.file == link.internal->id && s.atom == none && s.value == value.v && s.linker_defined == moves && s.sym == 0;
   s.file = link.internal->id;
   s.sym = 0;
   s.atom = none;
@@ -207,11 +215,13 @@ std::string problem(Link& link, const Assignment& a, Evaluator& evaluate) {
   uint32_t id = link.names.find(a.alias_of);
   if (id == none || !link.symbols[id].defined()) return "undefined symbol: " + std::string(a.alias_of);
   const InputFile& definer = *link.files[link.symbols[id].file];
-  if (a.addend && definer.kind == FileKind::shared) return std::string(a.alias_of) + " is defined in " + definer.name + ": its address is not known before run time";
+  if (a.addend && definer.kind == FileKind::shared)
+    return std::string(a.alias_of) + " is defined in " + definer.name + ": its address is not known before run time";
   return {};
 }
 
-// Reports assignments that lead back to themselves: those that are left when all whose operands are settled have been taken out.
+// Reports assignments that lead back to themselves: those that are left when all whose operands are settled have been
+// taken out.
 bool report_circles(Link& link) {
   std::unordered_map<uint32_t, size_t> by_symbol;
   for (size_t i = 0; i < link.assignments.size(); i++)
@@ -302,7 +312,9 @@ void root_assignments(Link& link) {
     for (size_t i = 0; i < nodes.size(); i++)
       if (nodes[i].op == Op::symbol) {
         uint32_t id = link.intern(link.save(std::string(nodes[i].name)));
-        if (!given.provide) link.symbols[id].flags |= conditional[i] ? uint32_t(referenced) : uint32_t(is_root | referenced | referenced_strong);
+        if (!given.provide)
+          link.symbols[id].flags |=
+              conditional[i] ? uint32_t(referenced) : uint32_t(is_root | referenced | referenced_strong);
       }
     link.assignments.push_back(std::move(a));
   }
@@ -315,7 +327,8 @@ void apply_assignments(Link& link) {
   for (size_t i = link.assignments.size(); i-- > 0;)
     if (Assignment& a = link.assignments[i]; !a.provide) a.active = taken.insert(a.symbol).second;
   for (Assignment& a : link.assignments)
-    if (const Symbol& s = link.symbols[a.symbol]; a.provide) a.active = !s.defined() && (s.flags & (referenced | is_root)) && taken.insert(a.symbol).second;
+    if (const Symbol& s = link.symbols[a.symbol]; a.provide)
+      a.active = !s.defined() && (s.flags & (referenced | is_root)) && taken.insert(a.symbol).second;
   for (Assignment& a : link.assignments) {
     if (!a.active) continue;
     Symbol& s = link.symbols[a.symbol];

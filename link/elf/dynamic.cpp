@@ -1,8 +1,8 @@
 // What the dynamic linker reads: .dynsym, .dynstr, the hash tables, symbol versions and .dynamic.
 //
-// .dynsym holds the imported symbols first and then the exported ones, ordered by bucket of the GNU hash table, as that table
-// wants (one chain after another). Version indices: 1 is "unversioned", then the output's own definitions, then those needed of
-// each library.
+// .dynsym holds the imported symbols first and then the exported ones, ordered by bucket of the GNU hash table, as that
+// table wants (one chain after another). Version indices: 1 is "unversioned", then the output's own definitions, then
+// those needed of each library.
 #include <algorithm>
 #include <cstring>
 
@@ -68,22 +68,28 @@ void make_versions(Link& link) {
           n.versions.emplace_back(v, uint16_t(n.file->version_out[v]));
         }
     }
-  if (count > max_version) link.diag.error("the output needs " + std::to_string(count - 1) + " symbol versions; ELF has room for " + std::to_string(max_version - 1));
+  if (count > max_version)
+    link.diag.error("the output needs " + std::to_string(count - 1) + " symbol versions; ELF has room for " +
+                    std::to_string(max_version - 1));
   link.verneed_count = uint32_t(needs.size());
-  std::sort(needs.begin(), needs.end(), [](const Need& a, const Need& b) { return a.file->priority < b.file->priority; });
+  std::sort(needs.begin(), needs.end(),
+            [](const Need& a, const Need& b) { return a.file->priority < b.file->priority; });
   auto& d = link.verneed_data;
   for (size_t i = 0; i < needs.size(); i++) {
     uint32_t bytes = uint32_t(sizeof(Verneed) + needs[i].versions.size() * sizeof(Vernaux));
-    append_le(d, Verneed{1, uint16_t(needs[i].versions.size()), add_string(link, needs[i].file->soname), sizeof(Verneed), i + 1 < needs.size() ? bytes : 0});
+    append_le(d, Verneed{1, uint16_t(needs[i].versions.size()), add_string(link, needs[i].file->soname),
+                         sizeof(Verneed), i + 1 < needs.size() ? bytes : 0});
     for (size_t k = 0; k < needs[i].versions.size(); k++) {
       auto [v, out] = needs[i].versions[k];
       std::string_view name = needs[i].file->version_names[v];
-      append_le(d, Vernaux{sysv_hash(name), 0, out, add_string(link, name), k + 1 < needs[i].versions.size() ? uint32_t(sizeof(Vernaux)) : 0});
+      append_le(d, Vernaux{sysv_hash(name), 0, out, add_string(link, name),
+                           k + 1 < needs[i].versions.size() ? uint32_t(sizeof(Vernaux)) : 0});
     }
   }
   if (!link.version_defs.empty()) {
     auto& v = link.verdef_data;
-    std::string base = !link.opt.soname.empty() ? link.opt.soname : link.opt.output.substr(link.opt.output.rfind('/') + 1);
+    std::string base =
+        !link.opt.soname.empty() ? link.opt.soname : link.opt.output.substr(link.opt.output.rfind('/') + 1);
     std::string_view base_saved = link.save(base);
     link.verdef_count = uint32_t(link.version_defs.size() + 1);
     std::unordered_map<std::string_view, std::string_view> parents;
@@ -113,8 +119,10 @@ void make_gnu_hash(Link& link) {
     uint32_t id, hash;
   };
   std::vector<Item> items;
-  for (uint32_t i = first; i <= syms.size(); i++) items.push_back({syms[i - 1], gnu_hash(base_name(link.symbols[syms[i - 1]].str()))});
-  std::stable_sort(items.begin(), items.end(), [&](const Item& a, const Item& b) { return a.hash % buckets < b.hash % buckets; });
+  for (uint32_t i = first; i <= syms.size(); i++)
+    items.push_back({syms[i - 1], gnu_hash(base_name(link.symbols[syms[i - 1]].str()))});
+  std::stable_sort(items.begin(), items.end(),
+                   [&](const Item& a, const Item& b) { return a.hash % buckets < b.hash % buckets; });
   std::vector<uint64_t> bloom(words);
   std::vector<uint32_t> bucket(buckets), chain(hashed);
   constexpr unsigned shift = 26;
@@ -170,7 +178,8 @@ void create_dynamic_sections(Link& link) {
     Symbol& s = link.symbols[id];
     if (s.local) continue;
     bool copied = s.flags & in_copied;
-    bool defined_here = copied || (s.exported && s.defined() && link.files[s.file]->is_object() && (s.atom == none || link.atoms[s.atom].live));
+    bool defined_here = copied || (s.exported && s.defined() && link.files[s.file]->is_object() &&
+                                   (s.atom == none || link.atoms[s.atom].live));
     bool wanted = s.imported && (s.flags & (needs_mask & ~needs_copy));
     // What only dead code wants is not wanted: it would have to be there at run time.
     const bool by_live = (s.flags & referenced_live) || ((s.flags & referenced_by_object) && !link.opt.gc_sections);
@@ -187,7 +196,8 @@ void create_dynamic_sections(Link& link) {
   link.dynamic_symbols = imports;
   link.dynamic_symbols.insert(link.dynamic_symbols.end(), exports.begin(), exports.end());
   link.first_exported_dynsym = uint32_t(imports.size() + 1);
-  for (uint32_t i = 0; i < link.dynamic_symbols.size(); i++) link.aux[link.symbols[link.dynamic_symbols[i]].aux].dynsym = int32_t(i + 1);
+  for (uint32_t i = 0; i < link.dynamic_symbols.size(); i++)
+    link.aux[link.symbols[link.dynamic_symbols[i]].aux].dynsym = int32_t(i + 1);
   if (link.opt.hash_gnu) make_gnu_hash(link);
   if (link.opt.hash_sysv) make_sysv_hash(link);
   for (uint32_t id : link.dynamic_symbols) {
@@ -204,11 +214,14 @@ void create_dynamic_sections(Link& link) {
   }
   // The auditors of the libraries audit this output's dependencies.
   for (SharedFile* so : link.shareds)
-    if (so->needed_flag && !so->audit.empty() && !link.shared) link.opt.depaudit += (link.opt.depaudit.empty() ? "" : ":") + std::string(so->audit);
+    if (so->needed_flag && !so->audit.empty() && !link.shared)
+      link.opt.depaudit += (link.opt.depaudit.empty() ? "" : ":") + std::string(so->audit);
   make_versions(link);
   bool versioned = !link.verneed_data.empty() || !link.verdef_data.empty();
 
-  link.dynamic = make_section(link, ".dynamic", SHT_DYNAMIC, SHF_ALLOC | (link.opt.z_rodynamic ? 0 : uint64_t(SHF_WRITE)), 8, [](Link&, OutputSection&, uint8_t*) {});
+  link.dynamic =
+      make_section(link, ".dynamic", SHT_DYNAMIC, SHF_ALLOC | (link.opt.z_rodynamic ? 0 : uint64_t(SHF_WRITE)), 8,
+                   [](Link&, OutputSection&, uint8_t*) {});
   link.dynamic->entsize = sizeof(Dyn);
   link.dynsym = table(link, ".dynsym", SHT_DYNSYM, 8, sizeof(Sym), (link.dynamic_symbols.size() + 1) * sizeof(Sym));
   link.dynsym->info = 1;
@@ -260,7 +273,8 @@ std::vector<Dyn> dynamic_entries(Link& link) {
     uint32_t id = link.names.find(name);
     if (id == none) return;
     const Symbol& s = link.symbols[id];
-    if (s.defined() && link.files[s.file]->is_object() && (s.atom == none || link.atoms[s.atom].live)) add(tag, s.address);
+    if (s.defined() && link.files[s.file]->is_object() && (s.atom == none || link.atoms[s.atom].live))
+      add(tag, s.address);
   };
   symbol(DT_INIT, o.init);
   symbol(DT_FINI, o.fini);
@@ -346,7 +360,9 @@ void write_dynamic_tables(Link& link) {
   uint8_t* image = link.image;
   if (link.interp && link.interp->index) link.interp->write(link, *link.interp, image + link.interp->offset);
   if (link.is_static_output) return;
-  auto copy = [&](OutputSection* s, const auto& body) { copy_body(link, s, body.data(), body.size() * sizeof body[0]); };
+  auto copy = [&](OutputSection* s, const auto& body) {
+    copy_body(link, s, body.data(), body.size() * sizeof body[0]);
+  };
   copy(link.dynstr, link.dynstr_data);
   copy(link.gnu_hash, link.gnu_hash_data);
   copy(link.hash, link.hash_data);
@@ -395,7 +411,9 @@ void write_dynamic_tables(Link& link) {
     out += sizeof e;
   }
   // .dynsym has no table of wide section indices beside it.
-  if (too_many_sections) link.diag.error("too many output sections: a symbol in .dynsym is in a section with an index of " + std::to_string(SHN_LORESERVE) + " or more");
+  if (too_many_sections)
+    link.diag.error("too many output sections: a symbol in .dynsym is in a section with an index of " +
+                    std::to_string(SHN_LORESERVE) + " or more");
 }
 
 }  // namespace lode::link::elf

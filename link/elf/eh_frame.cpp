@@ -1,8 +1,8 @@
 // .eh_frame: input sections are cut into CIEs and FDEs, FDEs of dead code are dropped, equal CIEs are merged, and
 // .eh_frame_hdr gets its sorted table (LSB core 10.6; DWARF 5 section 6.4.1 for the records).
 //
-// A record is a 32-bit length, a 32-bit id (0: CIE; FDE: distance back to its CIE) and a body. An FDE's first relocation,
-// at offset 8, is the start of the code it describes; the others (the LSDA) are references of that code.
+// A record is a 32-bit length, a 32-bit id (0: CIE; FDE: distance back to its CIE) and a body. An FDE's first
+// relocation, at offset 8, is the start of the code it describes; the others (the LSDA) are references of that code.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -28,12 +28,14 @@ void split_eh_frames(Link& link, ObjectFile& file) {
       a.kind = AtomKind::none;
     };
     bool sorted = true;
-    for (uint32_t k = 1; k < a.reloc_count; k++) sorted &= uint64_t(a.relocs[k - 1].offset) <= uint64_t(a.relocs[k].offset);
+    for (uint32_t k = 1; k < a.reloc_count; k++)
+      sorted &= uint64_t(a.relocs[k - 1].offset) <= uint64_t(a.relocs[k].offset);
     if (!sorted) {
       auto copy = std::make_unique<std::vector<uint8_t>>(a.reloc_count * sizeof(Rela));
       auto* r = reinterpret_cast<Rela*>(copy->data());
       std::memcpy(r, a.relocs, copy->size());
-      std::stable_sort(r, r + a.reloc_count, [](const Rela& x, const Rela& y) { return uint64_t(x.offset) < uint64_t(y.offset); });
+      std::stable_sort(r, r + a.reloc_count,
+                       [](const Rela& x, const Rela& y) { return uint64_t(x.offset) < uint64_t(y.offset); });
       a.relocs = r;
       file.inflated.push_back(std::move(copy));
     }
@@ -71,7 +73,8 @@ void split_eh_frames(Link& link, ObjectFile& file) {
       } else {
         uint64_t cie_at = at + 4 - cie_pointer;
         uint32_t cie = none;
-        auto found = std::lower_bound(file.cies.begin() + ptrdiff_t(first_cie), file.cies.end(), cie_at, [](const Cie& c, uint64_t at) { return c.input_offset < at; });
+        auto found = std::lower_bound(file.cies.begin() + ptrdiff_t(first_cie), file.cies.end(), cie_at,
+                                      [](const Cie& c, uint64_t at) { return c.input_offset < at; });
         if (found != file.cies.end() && found->input_offset == cie_at) cie = uint32_t(found - file.cies.begin());
         if (cie == none) {
           fail("an FDE refers to no CIE");
@@ -148,8 +151,8 @@ static bool any_frame_symbol(Link& link) {
   return false;
 }
 
-// Records move, so that a place goes by the record that covers it, or else by the next one of its section that is kept; a section
-// without any has its place where its file's records begin, the end of one where they end.
+// Records move, so that a place goes by the record that covers it, or else by the next one of its section that is kept;
+// a section without any has its place where its file's records begin, the end of one where they end.
 uint64_t eh_frame_offset(Link& link, const Atom& a, uint64_t offset) {
   const ObjectFile& f = link.object(a.file);
   const uint32_t id = f.atom_base + a.section;
@@ -223,7 +226,8 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
       std::memcpy(out + c.out_offset, a.data + c.input_offset, c.size);
       for (uint32_t r = c.reloc_begin; r < c.reloc_end; r++) {
         uint64_t at = uint64_t(a.relocs[r].offset) - c.input_offset;
-        link.target->apply_data(link, f, a, a.relocs[r], out + c.out_offset + at, c.size - at, section.addr + c.out_offset + at);
+        link.target->apply_data(link, f, a, a.relocs[r], out + c.out_offset + at, c.size - at,
+                                section.addr + c.out_offset + at);
       }
     }
     for (const Fde& fde : f.fdes) {
@@ -240,7 +244,8 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
       }
       const Rela& start = a.relocs[fde.reloc_begin];
       const Sym& s = f.syms[start.sym];
-      link.eh_frame_table[entry++] = {link.atom_address[fde.atom] + s.value + uint64_t(start.addend), section.addr + fde.out_offset};
+      link.eh_frame_table[entry++] = {link.atom_address[fde.atom] + s.value + uint64_t(start.addend),
+                                      section.addr + fde.out_offset};
     }
   });
   write_function_frames(link, section, out);

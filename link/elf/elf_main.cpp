@@ -78,11 +78,13 @@ void set_up(Link& link) {
 // A reference that is not visible outside of the output (hidden, protected) cannot mean what a shared library defines.
 void reject_hidden_imports(Link& link) {
   for (Symbol& s : link.symbols)
-    if (s.defined() && link.files[s.file]->kind == FileKind::shared && s.visibility() != STV_DEFAULT && (s.flags & referenced)) forget_definition(s);
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared && s.visibility() != STV_DEFAULT &&
+        (s.flags & referenced))
+      forget_definition(s);
 }
 
-// What a needed library wants of one that is named after --as-needed, and that no needed library's DT_NEEDED brings in, makes that
-// needed, too.
+// What a needed library wants of one that is named after --as-needed, and that no needed library's DT_NEEDED brings in,
+// makes that needed, too.
 void need_for_libraries(Link& link) {
   std::unordered_set<std::string_view> brought;
   std::vector<SharedFile*> todo;
@@ -109,18 +111,20 @@ void need_for_libraries(Link& link) {
   }
 }
 
-// Libraries after --as-needed to which nothing but weak references refers are left out. What they defined, a later library may define
-// as well; else it is undefined again.
+// Libraries after --as-needed to which nothing but weak references refers are left out. What they defined, a later
+// library may define as well; else it is undefined again.
 void drop_unneeded(Link& link) {
   for (SharedFile* so : link.shareds) so->needed_flag = !so->as_needed;
   for (Symbol& s : link.symbols)
-    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & (referenced_strong | is_root))) static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared && (s.flags & (referenced_strong | is_root)))
+      static_cast<SharedFile&>(*link.files[s.file]).needed_flag = true;
   need_for_libraries(link);
   bool dropped = false, weak = false;
   for (SharedFile* so : link.shareds) dropped |= !so->needed_flag;
   if (!dropped) return;
   for (Symbol& s : link.symbols)
-    if (s.defined() && link.files[s.file]->kind == FileKind::shared && !static_cast<SharedFile&>(*link.files[s.file]).needed_flag) {
+    if (s.defined() && link.files[s.file]->kind == FileKind::shared &&
+        !static_cast<SharedFile&>(*link.files[s.file]).needed_flag) {
       weak |= s.flags & referenced;
       forget_definition(s);
     }
@@ -142,7 +146,8 @@ std::vector<uint64_t> encode_relr(std::vector<uint64_t>& places) {
     base += 8;
     for (;;) {
       uint64_t bits = 0;
-      while (i < places.size() && places[i] - base < 63 * 8 && (places[i] - base) % 8 == 0) bits |= uint64_t{1} << ((places[i++] - base) / 8);
+      while (i < places.size() && places[i] - base < 63 * 8 && (places[i] - base) % 8 == 0)
+        bits |= uint64_t{1} << ((places[i++] - base) / 8);
       if (!bits) break;
       out.push_back(bits << 1 | 1);
       base += 63 * 8;
@@ -185,8 +190,8 @@ bool layout_all(Link& link) {
   return !link.diag.has_errors();
 }
 
-// --compress-debug-sections and --compress-sections: the finished bodies, packed where that is shorter. They have no address, so
-// nothing that has one moves when they shrink; a second layout closes the gaps in the file.
+// --compress-debug-sections and --compress-sections: the finished bodies, packed where that is shorter. They have no
+// address, so nothing that has one moves when they shrink; a second layout closes the gaps in the file.
 bool compress_sections(Link& link) {
   std::vector<std::pair<OutputSection*, const CompressRule*>> list;
   for (OutputSection* s : link.order) {
@@ -209,7 +214,10 @@ bool compress_sections(Link& link) {
         link.target->apply_nonalloc(link, link.object(a.file), a, body.data() + a.offset);
       }
     }
-    std::vector<uint8_t> packed = compress(body, rule.type, s.align, rule.level >= 0 ? rule.level : rule.type == ELFCOMPRESS_ZLIB ? 1 : 3);
+    std::vector<uint8_t> packed = compress(body, rule.type, s.align,
+                                           rule.level >= 0                 ? rule.level
+                                           : rule.type == ELFCOMPRESS_ZLIB ? 1
+                                                                           : 3);
     if (packed.size() >= body.size() && rule.level < 0) return;
     s.compressed = std::move(packed);
     s.size = s.compressed.size();
@@ -226,9 +234,10 @@ void warn_execstack(Link& link) {
   if (!link.opt.warn_execstack || link.opt.execstack) return;
   for (ObjectFile* f : link.objects)
     if (f->exec_stack)
-      link.diag.warning(f->name + ": requires executable stack (because the .note.GNU-stack section is executable)" +
-                            (link.opt.execstack_if_needed ? "" : ", but -z execstack is not given: may cause a segmentation fault"),
-                        uint64_t(f->priority) << 32);
+      link.diag.warning(
+          f->name + ": requires executable stack (because the .note.GNU-stack section is executable)" +
+              (link.opt.execstack_if_needed ? "" : ", but -z execstack is not given: may cause a segmentation fault"),
+          uint64_t(f->priority) << 32);
 }
 
 // A name that is code for one and data for the other is rarely meant: a variable called like a function of libc.
@@ -237,12 +246,19 @@ void warn_symbol_types(Link& link) {
     for (uint32_t i = 0; i < so->globals.names.size(); i++) {
       const Sym& theirs = so->syms[i];
       const Symbol& s = link.symbols[so->globals.names[i].id];
-      if (!s.defined() || s.file == so->id || !link.files[s.file]->is_object() || s.linker_defined || theirs.shndx == SHN_UNDEF) continue;
+      if (!s.defined() || s.file == so->id || !link.files[s.file]->is_object() || s.linker_defined ||
+          theirs.shndx == SHN_UNDEF)
+        continue;
       auto is_code = [](uint8_t type) { return type == STT_FUNC || type == STT_GNU_IFUNC; };
-      auto known = [&](uint8_t type) { return is_code(type) || type == STT_OBJECT || type == STT_COMMON || type == STT_TLS; };
-      if (!known(s.type) || !known(theirs.type()) || is_code(s.type) == is_code(theirs.type()) || s.visibility() == STV_HIDDEN) continue;
-      link.diag.warning("symbol type mismatch: " + link.display(s) + "\n>>> " + (is_code(s.type) ? "a function" : "a variable") + " in " + link.files[s.file]->name + "\n>>> " +
-                            (is_code(theirs.type()) ? "a function" : "a variable") + " in " + so->name,
+      auto known = [&](uint8_t type) {
+        return is_code(type) || type == STT_OBJECT || type == STT_COMMON || type == STT_TLS;
+      };
+      if (!known(s.type) || !known(theirs.type()) || is_code(s.type) == is_code(theirs.type()) ||
+          s.visibility() == STV_HIDDEN)
+        continue;
+      link.diag.warning("symbol type mismatch: " + link.display(s) + "\n>>> " +
+                            (is_code(s.type) ? "a function" : "a variable") + " in " + link.files[s.file]->name +
+                            "\n>>> " + (is_code(theirs.type()) ? "a function" : "a variable") + " in " + so->name,
                         uint64_t(so->priority) << 32 | i);
     }
 }
@@ -266,7 +282,8 @@ bool run(Link& link) {
       }
       reject_hidden_imports(link);
       drop_unneeded(link);
-      link.is_static_output = o.kind == OutputKind::exec && (o.is_static || (link.shareds.empty() && o.dynamic_linker.empty())) && !o.export_dynamic;
+      link.is_static_output = o.kind == OutputKind::exec &&
+                              (o.is_static || (link.shareds.empty() && o.dynamic_linker.empty())) && !o.export_dynamic;
       if (o.kind == OutputKind::exec && o.is_static) link.is_static_output = true;
       report_duplicates(link);
       check_entry(link);
@@ -309,7 +326,9 @@ bool run(Link& link) {
     Pass p(link, "scan");
     scan_relocations(link);
     if (link.has_textrel && (o.warn_textrel || (link.shared && o.warn_shared_textrel)))
-      link.diag.warning("creating a DT_TEXTREL in an output file: its code will be written to at start-up; recompile with " + std::string(link.shared ? "-fPIC" : "-fPIE"));
+      link.diag.warning(
+          "creating a DT_TEXTREL in an output file: its code will be written to at start-up; recompile with " +
+          std::string(link.shared ? "-fPIC" : "-fPIE"));
     if (link.diag.has_errors()) return false;
   }
   {
@@ -373,8 +392,10 @@ static std::string answer(const Options& o) {
 
 // -C, and what only a process of its own may do and is refused to a host. Empty, or what is wrong.
 static std::string take_place(const Options& o, bool hosted) {
-  if (hosted && !o.directory.empty()) return "--directory is for the command: a library does not change the working directory";
-  if (hosted && o.output == "-") return "the output cannot be standard output, which is the host's (./- is a file of that name)";
+  if (hosted && !o.directory.empty())
+    return "--directory is for the command: a library does not change the working directory";
+  if (hosted && o.output == "-")
+    return "the output cannot be standard output, which is the host's (./- is a file of that name)";
   if (o.directory.empty() || chdir(o.directory.c_str()) == 0) return {};
   return "cannot work in " + o.directory + ": " + std::strerror(errno);
 }
@@ -428,8 +449,8 @@ static bool link_from(Link& link, const std::vector<std::string>& args, bool hos
     ThreadLimit limit(threads);
     return link_and_report(link, args);
   }
-  // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there. If
-  // it is asked for more threads than it has, TBB says so on stderr.
+  // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there.
+  // If it is asked for more threads than it has, TBB says so on stderr.
   const size_t all = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
   tbb::task_arena arena(int(possible_threads(std::min(threads, all))));
   return arena.execute([&] { return link_and_report(link, args); });

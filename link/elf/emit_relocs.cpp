@@ -1,10 +1,10 @@
-// --emit-relocs: the relocations that were applied, kept beside the sections of a linked output for tools that rewrite it
-// (post-link optimisers, kernels that move themselves).
+// --emit-relocs: the relocations that were applied, kept beside the sections of a linked output for tools that rewrite
+// it (post-link optimisers, kernels that move themselves).
 //
-// Each output section NAME gets a section .relaNAME, not loaded, whose entries give addresses as the output has them. A symbol
-// that is in .symtab is named; anything else (section symbols, unnamed strings) becomes the symbol of its output section and a
-// distance. Where the linker changed instructions, the type is what now describes the field (Target::emitted_relocation); of what
-// is gone a R_*_NONE stays, so that the number of entries is known before layout.
+// Each output section NAME gets a section .relaNAME, not loaded, whose entries give addresses as the output has them. A
+// symbol that is in .symtab is named; anything else (section symbols, unnamed strings) becomes the symbol of its output
+// section and a distance. Where the linker changed instructions, the type is what now describes the field
+// (Target::emitted_relocation); of what is gone a R_*_NONE stays, so that the number of entries is known before layout.
 #include <tbb/parallel_for.h>
 
 #include "link/elf/target.h"
@@ -15,7 +15,8 @@ namespace {
 
 uint64_t relocations_of(Link& link, uint32_t atom) {
   const Atom& a = link.atoms[atom];
-  bool copied = a.kind == AtomKind::regular && !a.folded && a.file != none && link.files[a.file]->kind == FileKind::object;
+  bool copied =
+      a.kind == AtomKind::regular && !a.folded && a.file != none && link.files[a.file]->kind == FileKind::object;
   return copied ? a.reloc_count : 0;
 }
 
@@ -23,9 +24,11 @@ template <class Fn>  // fn(file, atom, first relocation, past the last, offset i
 void for_each_frame_record(Link& link, Fn&& fn) {
   for (ObjectFile* f : link.objects) {
     for (const Cie& c : f->cies)
-      if (c.out_offset != none) fn(*f, link.atoms[c.atom], c.reloc_begin, c.reloc_end, int64_t(c.out_offset) - int64_t(c.input_offset));
+      if (c.out_offset != none)
+        fn(*f, link.atoms[c.atom], c.reloc_begin, c.reloc_end, int64_t(c.out_offset) - int64_t(c.input_offset));
     for (const Fde& d : f->fdes)
-      if (d.out_offset != none) fn(*f, link.atoms[d.source], d.reloc_begin, d.reloc_end, int64_t(d.out_offset) - int64_t(d.input_offset));
+      if (d.out_offset != none)
+        fn(*f, link.atoms[d.source], d.reloc_begin, d.reloc_end, int64_t(d.out_offset) - int64_t(d.input_offset));
   }
 }
 
@@ -34,7 +37,9 @@ class Writer {
   explicit Writer(Link& link) : link_(link), global_index_(link.symbols.size(), 0), local_index_(link.files.size()) {
     uint32_t at = uint32_t(link.symtab_count - link.symtab_globals.size());
     for (uint32_t i = 0; i < link.symtab_globals.size(); i++) global_index_[link.symtab_globals[i]] = at + i;
-    tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) { local_index_[link.objects[k]->id] = local_symtab_indices(link, *link.objects[k]); });
+    tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+      local_index_[link.objects[k]->id] = local_symtab_indices(link, *link.objects[k]);
+    });
   }
 
   Rela translate(ObjectFile& f, const Atom& a, uint32_t i, uint64_t place) {
@@ -53,9 +58,12 @@ class Writer {
     uint32_t atom = t.id != none ? link_.symbols[t.id].atom : t.atom;
     if (atom == none || t.discarded || !link_.atoms[atom].live) return {place, 0, 0, 0};
     const Atom& to = link_.atoms[atom];
-    uint32_t out = to.kind == AtomKind::merge ? link_.merged[link_.merge_inputs[to.extra].merged]->out : to.kind == AtomKind::eh_frame ? link_.eh_frame->id : to.out;
+    uint32_t out = to.kind == AtomKind::merge      ? link_.merged[link_.merge_inputs[to.extra].merged]->out
+                   : to.kind == AtomKind::eh_frame ? link_.eh_frame->id
+                                                   : to.out;
     if (out == none || !link_.sections[out]->symtab_index) return {place, 0, 0, 0};
-    uint64_t address = t.id != none ? link_.symbols[t.id].address + uint64_t(int64_t(r.addend)) : local_address(link_, t, r.addend);
+    uint64_t address =
+        t.id != none ? link_.symbols[t.id].address + uint64_t(int64_t(r.addend)) : local_address(link_, t, r.addend);
     r.sym = link_.sections[out]->symtab_index;
     r.addend = int64_t(address - link_.sections[out]->addr);
     return r;
@@ -64,7 +72,8 @@ class Writer {
   void write(OutputSection& relocated, uint8_t* out) {
     auto* at = reinterpret_cast<Rela*>(out);
     std::vector<size_t> begin(relocated.atoms.size() + 1);
-    for (size_t k = 0; k < relocated.atoms.size(); k++) begin[k + 1] = begin[k] + relocations_of(link_, relocated.atoms[k]);
+    for (size_t k = 0; k < relocated.atoms.size(); k++)
+      begin[k + 1] = begin[k] + relocations_of(link_, relocated.atoms[k]);
     tbb::parallel_for(size_t(0), relocated.atoms.size(), [&](size_t k) {
       if (begin[k] == begin[k + 1]) return;
       Atom& a = link_.atoms[relocated.atoms[k]];
@@ -80,7 +89,8 @@ class Writer {
   void write_frames(uint8_t* out) {
     auto* at = reinterpret_cast<Rela*>(out);
     for_each_frame_record(link_, [&](ObjectFile& f, const Atom& a, uint32_t first, uint32_t last, int64_t moved) {
-      for (uint32_t i = first; i < last; i++) *at++ = translate(f, a, i, link_.eh_frame->addr + uint64_t(int64_t(uint64_t(a.relocs[i].offset)) + moved));
+      for (uint32_t i = first; i < last; i++)
+        *at++ = translate(f, a, i, link_.eh_frame->addr + uint64_t(int64_t(uint64_t(a.relocs[i].offset)) + moved));
     });
   }
 
@@ -113,10 +123,12 @@ void create_emitted_relocations(Link& link) {
   }
   uint64_t frames = 0;
   layout_eh_frame(link);
-  for_each_frame_record(link, [&](ObjectFile&, const Atom&, uint32_t first, uint32_t last, int64_t) { frames += last - first; });
+  for_each_frame_record(
+      link, [&](ObjectFile&, const Atom&, uint32_t first, uint32_t last, int64_t) { frames += last - first; });
   make(*link.eh_frame, frames);
   for (ObjectFile* f : link.objects)
-    if (f->kind == FileKind::module) link.diag.warning("--emit-relocs: " + f->name + ": code that lode makes from IR has no relocations");
+    if (f->kind == FileKind::module)
+      link.diag.warning("--emit-relocs: " + f->name + ": code that lode makes from IR has no relocations");
 }
 
 void write_emitted_relocations(Link& link) {

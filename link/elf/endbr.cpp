@@ -1,15 +1,16 @@
 // -z rewrite-endbr: a function that is only ever called directly loses the mark of an indirect branch's target.
 //
-// With control-flow enforcement (Intel SDM volume 1, chapter 17) an indirect branch may only arrive at an endbr64 instruction. A
-// compiler puts one at the start of every function whose address another object might take; the linker sees all of them, so it
-// knows better, and each endbr64 less is one place less for an attacker. It becomes a nop of the same size.
+// With control-flow enforcement (Intel SDM volume 1, chapter 17) an indirect branch may only arrive at an endbr64
+// instruction. A compiler puts one at the start of every function whose address another object might take; the linker
+// sees all of them, so it knows better, and each endbr64 less is one place less for an attacker. It becomes a nop of
+// the same size.
 //
-// Everything counts as taking an address but a direct call or jump in code (Target::is_call): data, the dynamic symbol table, the
-// roots, what functions made from IR refer to. A reference by section symbol that is not from code marks the whole section,
-// because its addend may be biased; from code it marks the place with and without the distance to the end of the instruction.
-// Within a section the assembler resolves references to local names itself, so code is also looked through for lea instructions
-// relative to rip; bytes that only look like one keep an endbr64 too many, which is harmless.
-// The pass runs on the finished image.
+// Everything counts as taking an address but a direct call or jump in code (Target::is_call): data, the dynamic symbol
+// table, the roots, what functions made from IR refer to. A reference by section symbol that is not from code marks the
+// whole section, because its addend may be biased; from code it marks the place with and without the distance to the
+// end of the instruction. Within a section the assembler resolves references to local names itself, so code is also
+// looked through for lea instructions relative to rip; bytes that only look like one keep an endbr64 too many, which is
+// harmless. The pass runs on the finished image.
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -71,7 +72,8 @@ void rewrite_endbr(Link& link) {
   for (auto& list : found) taken.insert(taken.end(), list.begin(), list.end());
   for (const Symbol& s : link.symbols) {
     bool start = s.str() == link.entry_name || s.str() == link.opt.init || s.str() == link.opt.fini;
-    if (s.defined() && s.atom != none && (s.exported || start || (s.flags & (is_root | needs_mask)))) taken.push_back({s.atom, s.value});
+    if (s.defined() && s.atom != none && (s.exported || start || (s.flags & (is_root | needs_mask))))
+      taken.push_back({s.atom, s.value});
   }
   if (link.has_modules)
     for_each_reference(link, [&](uint32_t, uint32_t symbol) {
@@ -81,7 +83,9 @@ void rewrite_endbr(Link& link) {
     std::vector<std::pair<uint32_t, uint32_t>> leaders = link.folded;
     std::sort(leaders.begin(), leaders.end());
     for (Place& p : taken)
-      if (auto it = std::lower_bound(leaders.begin(), leaders.end(), std::pair(p.atom, uint32_t(0))); it != leaders.end() && it->first == p.atom) p.atom = it->second;
+      if (auto it = std::lower_bound(leaders.begin(), leaders.end(), std::pair(p.atom, uint32_t(0)));
+          it != leaders.end() && it->first == p.atom)
+        p.atom = it->second;
   }
   std::sort(taken.begin(), taken.end());
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
@@ -92,9 +96,12 @@ void rewrite_endbr(Link& link) {
       uint32_t section = f.section_of(i);
       if (s.type() != STT_FUNC || section == 0 || section >= f.sections.size()) continue;
       const Atom& a = link.atoms[f.atom_base + section];
-      if (!a.live || a.folded || a.kind != AtomKind::regular || a.out == none || s.value > a.size || a.size - s.value < sizeof endbr64) continue;
+      if (!a.live || a.folded || a.kind != AtomKind::regular || a.out == none || s.value > a.size ||
+          a.size - s.value < sizeof endbr64)
+        continue;
       if (!(f.sections[section].flags & SHF_EXECINSTR) || !a.data) continue;
-      bool kept = std::binary_search(taken.begin(), taken.end(), Place{f.atom_base + section, s.value}) || std::binary_search(taken.begin(), taken.end(), Place{f.atom_base + section, whole_atom});
+      bool kept = std::binary_search(taken.begin(), taken.end(), Place{f.atom_base + section, s.value}) ||
+                  std::binary_search(taken.begin(), taken.end(), Place{f.atom_base + section, whole_atom});
       uint8_t* p = link.image + link.sections[a.out]->offset + a.offset + s.value;
       if (!kept && std::memcmp(p, endbr64, sizeof endbr64) == 0) std::memcpy(p, nop, sizeof nop);
     }

@@ -1,11 +1,11 @@
 // Why archive members take part: --why-extract, --warn-backrefs, --print-archive-stats.
 //
-// Resolution takes members in rounds and keeps no reasons. They are found again here, when somebody asks: from the files that
-// were named themselves, references lead to members, which refer to further ones. The first reference in the order of the inputs
-// is the reason.
+// Resolution takes members in rounds and keeps no reasons. They are found again here, when somebody asks: from the
+// files that were named themselves, references lead to members, which refer to further ones. The first reference in the
+// order of the inputs is the reason.
 //
-// A back reference is a member that linkers which search archives once would not take: nothing that stands before the end of its
-// archive, or of the archive's group, refers to it.
+// A back reference is a member that linkers which search archives once would not take: nothing that stands before the
+// end of its archive, or of the archive's group, refers to it.
 #include <algorithm>
 
 #include "link/elf/link.h"
@@ -24,7 +24,8 @@ class Extraction {
  public:
   explicit Extraction(Link& link) : link_(link), archive_of_(link.files.size(), none), reasons_(link.files.size()) {
     for (const LazyMember& m : link_.lazy)
-      if (m.taken && m.file != none && !link_.archives[m.archive]->whole && link_.files[m.file]->alive) archive_of_[m.file] = m.archive;
+      if (m.taken && m.file != none && !link_.archives[m.archive]->whole && link_.files[m.file]->alive)
+        archive_of_[m.file] = m.archive;
     definer_.assign(link_.symbols.size(), none);
     for (ObjectFile* f : link_.objects)
       if (archive_of_[f->id] != none)
@@ -58,7 +59,8 @@ class Extraction {
     for (const ObjectFile* f : link_.objects) {
       if (archive_of_[f->id] == none) continue;
       const Reason& r = reasons_[f->id];
-      text += (r.symbol == none ? "<internal>" : r.reference) + "\t" + f->name + "\t" + (r.symbol == none ? "" : link_.display(link_.symbols[r.symbol])) + "\n";
+      text += (r.symbol == none ? "<internal>" : r.reference) + "\t" + f->name + "\t" +
+              (r.symbol == none ? "" : link_.display(link_.symbols[r.symbol])) + "\n";
     }
     return text;
   }
@@ -74,8 +76,12 @@ class Extraction {
       const Reason& r = reasons_[f->id];
       if (archive_of_[f->id] == none || r.symbol == none || r.by_option || forward[f->id]) continue;
       const std::string& archive = f->archive_name.empty() ? f->name : f->archive_name;
-      if (std::any_of(link_.opt.warn_backrefs_exclude.begin(), link_.opt.warn_backrefs_exclude.end(), [&](auto& glob) { return formats::glob_match(glob, archive); })) continue;
-      link_.diag.warning("backward reference detected: " + link_.display(link_.symbols[r.symbol]) + " in " + r.reference + " refers to " + f->name, uint64_t(f->priority) << 32);
+      if (std::any_of(link_.opt.warn_backrefs_exclude.begin(), link_.opt.warn_backrefs_exclude.end(),
+                      [&](auto& glob) { return formats::glob_match(glob, archive); }))
+        continue;
+      link_.diag.warning("backward reference detected: " + link_.display(link_.symbols[r.symbol]) + " in " +
+                             r.reference + " refers to " + f->name,
+                         uint64_t(f->priority) << 32);
     }
   }
 
@@ -110,7 +116,8 @@ std::string archive_stats(const Link& link) {
   }
   std::string text = "members\textracted\tarchive\n";
   for (size_t i = 0; i < link.archives.size(); i++)
-    if (!link.archives[i]->path.empty()) text += std::to_string(members[i]) + "\t" + std::to_string(taken[i]) + "\t" + link.archives[i]->path + "\n";
+    if (!link.archives[i]->path.empty())
+      text += std::to_string(members[i]) + "\t" + std::to_string(taken[i]) + "\t" + link.archives[i]->path + "\n";
   return text;
 }
 

@@ -1,15 +1,16 @@
-// --gdb-index: a section from which gdb knows at once which unit of the debug information a name or an address belongs to (GDB manual,
-// "Index Section Format", version 7). Where there are type units it is version 9: gdb before 14 takes what version 7
-// says of them for .debug_types, and leaves an index of version 9 alone.
+// --gdb-index: a section from which gdb knows at once which unit of the debug information a name or an address belongs
+// to (GDB manual, "Index Section Format", version 7). Where there are type units it is version 9: gdb before 14 takes
+// what version 7 says of them for .debug_types, and leaves an index of version 9 alone.
 //
-// Units and their addresses come from .debug_info: of every unit the first entry is read, with its low and high address or its list
-// of ranges (DWARF 2 to 5). Names come from .debug_gnu_pubnames and .debug_gnu_pubtypes, which compilers make with -ggnu-pubnames. gdb
-// believes an index, so that a unit whose names are not listed would be lost to it: where one has no list, a warning says so
-// and there is no index, and gdb reads everything as it would without. The same goes for the type units of
-// DWARF 4; those of DWARF 5 are listed, and their names are in the lists of the units that use them.
+// Units and their addresses come from .debug_info: of every unit the first entry is read, with its low and high address
+// or its list of ranges (DWARF 2 to 5). Names come from .debug_gnu_pubnames and .debug_gnu_pubtypes, which compilers
+// make with -ggnu-pubnames. gdb believes an index, so that a unit whose names are not listed would be lost to it: where
+// one has no list, a warning says so and there is no index, and gdb reads everything as it would without. The same goes
+// for the type units of DWARF 4; those of DWARF 5 are listed, and their names are in the lists of the units that use
+// them.
 //
-// All of this is read after layout, from copies of the debug sections with their relocations applied: then offsets and addresses
-// are those of the output. The index has no address itself; a second layout gives it its place.
+// All of this is read after layout, from copies of the debug sections with their relocations applied: then offsets and
+// addresses are those of the output. The index has no address itself; a second layout gives it its place.
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -26,17 +27,19 @@ namespace {
 
 // DWARF 5, section 7.5.6; those of the GNU extensions at the end.
 enum : uint32_t {
-  DW_FORM_addr = 0x01, DW_FORM_data4 = 0x06, DW_FORM_data8 = 0x07, DW_FORM_indirect = 0x16, DW_FORM_sec_offset = 0x17, DW_FORM_addrx = 0x1b,
-  DW_FORM_implicit_const = 0x21, DW_FORM_rnglistx = 0x23, DW_FORM_addrx1 = 0x29, DW_FORM_addrx4 = 0x2c, DW_FORM_GNU_addr_index = 0x1f01,
+  DW_FORM_addr = 0x01, DW_FORM_data4 = 0x06, DW_FORM_data8 = 0x07, DW_FORM_indirect = 0x16, DW_FORM_sec_offset = 0x17,
+  DW_FORM_addrx = 0x1b, DW_FORM_implicit_const = 0x21, DW_FORM_rnglistx = 0x23, DW_FORM_addrx1 = 0x29,
+  DW_FORM_addrx4 = 0x2c, DW_FORM_GNU_addr_index = 0x1f01,
 };
 enum : uint32_t {
-  DW_AT_low_pc = 0x11, DW_AT_high_pc = 0x12, DW_AT_language = 0x13, DW_AT_ranges = 0x55, DW_AT_addr_base = 0x73, DW_AT_rnglists_base = 0x74,
+  DW_AT_low_pc = 0x11, DW_AT_high_pc = 0x12, DW_AT_language = 0x13, DW_AT_ranges = 0x55, DW_AT_addr_base = 0x73,
+  DW_AT_rnglists_base = 0x74,
 };
 enum : uint32_t { DW_LANG_Mips_Assembler = 0x8001 };
 enum : uint8_t { DW_UT_compile = 1, DW_UT_type = 2, DW_UT_partial = 3, DW_UT_skeleton = 4, DW_UT_split_type = 6 };
 enum : uint8_t {
-  DW_RLE_end_of_list, DW_RLE_base_addressx, DW_RLE_startx_endx, DW_RLE_startx_length, DW_RLE_offset_pair, DW_RLE_base_address, DW_RLE_start_end,
-  DW_RLE_start_length,
+  DW_RLE_end_of_list, DW_RLE_base_addressx, DW_RLE_startx_endx, DW_RLE_startx_length, DW_RLE_offset_pair,
+  DW_RLE_base_address, DW_RLE_start_end, DW_RLE_start_length,
 };
 
 // Reads forward; past the end everything is zero and `bad` is set.
@@ -120,8 +123,9 @@ const Section* find(const std::vector<Section>& list, uint64_t offset) {
 void copy_sections(Link& link, File& file) {
   ObjectFile& f = *file.object;
   const std::pair<std::string_view, std::vector<Section>*> wanted[] = {
-      {".debug_info", &file.info}, {".debug_abbrev", &file.abbrev}, {".debug_ranges", &file.ranges}, {".debug_rnglists", &file.rnglists},
-      {".debug_addr", &file.addr}, {".debug_gnu_pubnames", &file.names}, {".debug_gnu_pubtypes", &file.names},
+      {".debug_info", &file.info}, {".debug_abbrev", &file.abbrev}, {".debug_ranges", &file.ranges},
+      {".debug_rnglists", &file.rnglists}, {".debug_addr", &file.addr}, {".debug_gnu_pubnames", &file.names},
+      {".debug_gnu_pubtypes", &file.names},
   };
   for (uint32_t i = 1; i < f.sections.size(); i++) {
     Atom& a = link.atoms[f.atom_base + i];
@@ -187,7 +191,8 @@ uint64_t read_form(Cursor& c, uint32_t form, const UnitHeader& h, uint64_t impli
     case 0x08: c.string(); return 0;
     case 0x0e: case DW_FORM_sec_offset: case 0x1d: case 0x1f: case 0x1f20: case 0x1f21: return c.fixed(h.offset_size);
     case 0x10: return c.fixed(h.version == 2 ? 8 : h.offset_size);
-    case 0x0d: case 0x0f: case 0x15: case 0x1a: case DW_FORM_addrx: case 0x22: case DW_FORM_rnglistx: case DW_FORM_GNU_addr_index: case 0x1f02: return c.uleb();
+    case 0x0d: case 0x0f: case 0x15: case 0x1a: case DW_FORM_addrx: case 0x22: case DW_FORM_rnglistx:
+    case DW_FORM_GNU_addr_index: case 0x1f02: return c.uleb();
     case 0x19: return 1;
     case DW_FORM_implicit_const: return implicit;
     case 0x1e: c.skip(16); return 0;
@@ -255,7 +260,10 @@ class RangeReader {
   }
 
  private:
-  static bool is_index(uint32_t form) { return form == DW_FORM_addrx || form == DW_FORM_GNU_addr_index || (form >= DW_FORM_addrx1 && form <= DW_FORM_addrx4); }
+  static bool is_index(uint32_t form) {
+    return form == DW_FORM_addrx || form == DW_FORM_GNU_addr_index ||
+           (form >= DW_FORM_addrx1 && form <= DW_FORM_addrx4);
+  }
 
   uint64_t address(const Attribute& a) { return is_index(a.form) ? indexed(a.value) : a.value; }
   uint64_t indexed(uint64_t index) {
@@ -359,8 +367,10 @@ void read_units(File& file) {
       u.type_entry = h.type_entry;
       if (h.type == DW_UT_split_type) file.problem = "has type units that are in another file";
       else if (u.is_type) u.named = true;
-      else if (!read_first_entry(file, c, h, entry) || !RangeReader(file, h, entry).read(u.ranges)) file.problem = "has debug information that cannot be read";
-      u.named |= !entry.children || entry.language.value == DW_LANG_Mips_Assembler;  // labels, which gdb has from the symbol table
+      else if (!read_first_entry(file, c, h, entry) || !RangeReader(file, h, entry).read(u.ranges))
+        file.problem = "has debug information that cannot be read";
+      u.named |= !entry.children ||
+                 entry.language.value == DW_LANG_Mips_Assembler;  // labels, which gdb has from the symbol table
       file.units.push_back(std::move(u));
       c.at = h.end;
     }
@@ -379,7 +389,8 @@ void read_names(File& file) {
       c.skip(2);
       uint64_t unit_offset = c.fixed(offset_size);
       c.skip(offset_size);
-      auto unit = std::find_if(file.units.begin(), file.units.end(), [&](const Unit& u) { return u.offset == unit_offset; });
+      auto unit =
+          std::find_if(file.units.begin(), file.units.end(), [&](const Unit& u) { return u.offset == unit_offset; });
       if (c.bad || length > s.body.size() || end > s.body.size() || unit == file.units.end()) {
         file.problem = "has lists of names (.debug_gnu_pubnames) that cannot be read";
         return;
@@ -396,7 +407,8 @@ void read_names(File& file) {
     }
   }
   for (const Unit& u : file.units)
-    if (!u.named && file.problem.empty()) file.problem = "has debug information without .debug_gnu_pubnames, which -ggnu-pubnames makes";
+    if (!u.named && file.problem.empty())
+      file.problem = "has debug information without .debug_gnu_pubnames, which -ggnu-pubnames makes";
 }
 
 uint32_t hash_of(std::string_view name) {
@@ -437,7 +449,9 @@ std::vector<uint8_t> write_index(Link& link, std::vector<File>& files) {
       append_le(units, u.offset);
       append_le(units, u.length);
       for (const Range& r : u.ranges) {
-        if (r.low >= r.high || std::none_of(code.begin(), code.end(), [&](const Range& c) { return r.low >= c.low && r.high <= c.high; })) continue;
+        if (r.low >= r.high ||
+            std::none_of(code.begin(), code.end(), [&](const Range& c) { return r.low >= c.low && r.high <= c.high; }))
+          continue;
         append_le(addresses, r.low);
         append_le(addresses, r.high);
         append_le(addresses, numbers.back());

@@ -1,15 +1,17 @@
 // Fold: identical functions and read-only data are kept once (--icf=all, --icf=safe).
 //
-// Two atoms are identical if their bytes are, their relocations are (place, type, addend), and the targets of these are identical
-// in turn; unwinding must be the same, too: bytes of the FDEs, CIE, language-specific data. That is the largest equivalence with
-// these properties, found as classes that get finer: a class is a 128-bit hash, first of everything local, then in each round of
-// the hashes of the targets, until a round makes no new class. What is alone in its class folds with nothing and keeps its hash
-// from then on, so that later rounds look at few. Before folding the local part is compared byte by byte.
+// Two atoms are identical if their bytes are, their relocations are (place, type, addend), and the targets of these are
+// identical in turn; unwinding must be the same, too: bytes of the FDEs, CIE, language-specific data. That is the
+// largest equivalence with these properties, found as classes that get finer: a class is a 128-bit hash, first of
+// everything local, then in each round of the hashes of the targets, until a round makes no new class. What is alone in
+// its class folds with nothing and keeps its hash from then on, so that later rounds look at few. Before folding the
+// local part is compared byte by byte.
 //
-// What may be folded: code, and data whose address tells nothing. An address is significant if .llvm_addrsig of the object says
-// so (LLVM, "address-significance table"); an object without the table is looked through for references that are not calls.
-// `safe` respects it for code and data, `all` for data only. Symbols in .dynsym are kept apart in both: other modules may compare
-// them. So are sections named like C identifiers (they are counted through __start_), those ordered by others, and --keep-unique.
+// What may be folded: code, and data whose address tells nothing. An address is significant if .llvm_addrsig of the
+// object says so (LLVM, "address-significance table"); an object without the table is looked through for references
+// that are not calls. `safe` respects it for code and data, `all` for data only. Symbols in .dynsym are kept apart in
+// both: other modules may compare them. So are sections named like C identifiers (they are counted through __start_),
+// those ordered by others, and --keep-unique.
 //
 // A folded atom stays where symbols and relocations point; after layout it has the address of its leader.
 #include <tbb/enumerable_thread_specific.h>
@@ -49,7 +51,9 @@ struct Member {
 class Digest {
  public:
   explicit Digest(std::vector<uint8_t>& buffer) : buffer_(buffer) { buffer_.clear(); }
-  void add(const void* p, size_t n) { buffer_.insert(buffer_.end(), static_cast<const uint8_t*>(p), static_cast<const uint8_t*>(p) + n); }
+  void add(const void* p, size_t n) {
+    buffer_.insert(buffer_.end(), static_cast<const uint8_t*>(p), static_cast<const uint8_t*>(p) + n);
+  }
   template <class T>
   void add(const T& v) {
     add(&v, sizeof v);
@@ -77,7 +81,9 @@ class Folder {
   }
 
  private:
-  void mark_significant(uint32_t atom) { std::atomic_ref<uint8_t>(significant_[atom]).store(1, std::memory_order_relaxed); }
+  void mark_significant(uint32_t atom) {
+    std::atomic_ref<uint8_t>(significant_[atom]).store(1, std::memory_order_relaxed);
+  }
 
   void mark_symbol(ObjectFile& f, uint32_t sym) {
     if (sym >= f.syms.size()) return;
@@ -116,8 +122,10 @@ class Folder {
     for (Symbol& s : link_.symbols)
       if (s.atom != none && s.exported) significant_[s.atom] |= 2;  // in .dynsym: not even `all` may fold it
     for (const std::string& name : link_.opt.keep_unique)
-      if (uint32_t id = link_.names.find(name); id != none && link_.symbols[id].atom != none) significant_[link_.symbols[id].atom] |= 2;
-    if (uint32_t id = link_.names.find(link_.entry_name); id != none && link_.symbols[id].atom != none) significant_[link_.symbols[id].atom] |= 2;
+      if (uint32_t id = link_.names.find(name); id != none && link_.symbols[id].atom != none)
+        significant_[link_.symbols[id].atom] |= 2;
+    if (uint32_t id = link_.names.find(link_.entry_name); id != none && link_.symbols[id].atom != none)
+      significant_[link_.symbols[id].atom] |= 2;
   }
 
   bool eligible(const ObjectFile& f, uint32_t section) const {
@@ -125,10 +133,13 @@ class Folder {
     const Atom& a = link_.atoms[id];
     if (!a.live || a.out == none || (significant_[id] & 2)) return false;
     const bool safe = link_.opt.icf == IcfMode::safe;
-    if (a.kind == AtomKind::function) return !(safe && function_address_matters(link_, id)) && function_can_fold(link_, id);
+    if (a.kind == AtomKind::function)
+      return !(safe && function_address_matters(link_, id)) && function_can_fold(link_, id);
     const Shdr& s = f.sections[section];
     if (f.kind != FileKind::object || a.kind != AtomKind::regular || !a.size || !a.data) return false;
-    if (!(s.flags & SHF_ALLOC) || (s.flags & (SHF_WRITE | SHF_TLS | SHF_LINK_ORDER | SHF_GNU_RETAIN)) || s.type != SHT_PROGBITS) return false;
+    if (!(s.flags & SHF_ALLOC) || (s.flags & (SHF_WRITE | SHF_TLS | SHF_LINK_ORDER | SHF_GNU_RETAIN)) ||
+        s.type != SHT_PROGBITS)
+      return false;
     std::string_view name = section_name(f, section);
     if (is_c_identifier(name) || name == ".init" || name == ".fini") return false;
     if (s.flags & SHF_EXECINSTR) return !(safe && significant_[id]);
@@ -146,7 +157,8 @@ class Folder {
   }
 
   // Adds what a reference to (symbol or place) + addend means: an edge to another node, or its identity.
-  void add_target(Digest& d, std::vector<uint32_t>& edges, uint32_t atom, uint64_t value, int64_t addend, uint32_t symbol, bool section_symbol) {
+  void add_target(Digest& d, std::vector<uint32_t>& edges, uint32_t atom, uint64_t value, int64_t addend,
+                  uint32_t symbol, bool section_symbol) {
     if (atom != none && node_of_[atom] != none) {
       d.add(uint8_t(1));
       d.add(value);
@@ -158,7 +170,8 @@ class Folder {
       const Atom& a = link_.atoms[atom];
       d.add(uint8_t(2));
       d.add(link_.merge_inputs[a.extra].merged);
-      d.add(section_symbol ? merged_offset(link_, a, value + uint64_t(addend)) : merged_offset(link_, a, value) + uint64_t(addend));
+      d.add(section_symbol ? merged_offset(link_, a, value + uint64_t(addend))
+                           : merged_offset(link_, a, value) + uint64_t(addend));
       return;
     }
     d.add(uint8_t(atom != none ? 3 : 4));
@@ -207,7 +220,8 @@ class Folder {
           const Atom& frame = link_.atoms[fde.source];
           // Behind the start of the code: its length, the rest, and the relocations there.
           if (fde.size > 12) d.add(frame.data + fde.input_offset + 12, fde.size - 12);
-          for (uint32_t r = fde.reloc_begin + 1; r < fde.reloc_end; r++) add_relocation(d, edges[n], f, frame.relocs[r], fde.input_offset);
+          for (uint32_t r = fde.reloc_begin + 1; r < fde.reloc_end; r++)
+            add_relocation(d, edges[n], f, frame.relocs[r], fde.input_offset);
           std::string cie = cie_identity(link_, f, f.cies[fde.cie]);
           d.add(cie.data(), cie.size());
         }
@@ -265,11 +279,14 @@ class Folder {
   // What a hash has said, once more by comparison.
   bool same_content(uint32_t x, uint32_t y) const {
     const Atom &a = link_.atoms[x], &b = link_.atoms[y];
-    if (a.kind != b.kind || a.size != b.size || a.reloc_count != b.reloc_count || a.fde_count != b.fde_count) return false;
+    if (a.kind != b.kind || a.size != b.size || a.reloc_count != b.reloc_count || a.fde_count != b.fde_count)
+      return false;
     if (a.kind == AtomKind::function) return true;  // compared by its hash
     if (std::memcmp(a.data, b.data, a.size) != 0) return false;
     for (uint32_t r = 0; r < a.reloc_count; r++)
-      if (uint64_t(a.relocs[r].offset) != uint64_t(b.relocs[r].offset) || uint32_t(a.relocs[r].type) != uint32_t(b.relocs[r].type)) return false;
+      if (uint64_t(a.relocs[r].offset) != uint64_t(b.relocs[r].offset) ||
+          uint32_t(a.relocs[r].type) != uint32_t(b.relocs[r].type))
+        return false;
     return true;
   }
 
@@ -284,7 +301,8 @@ class Folder {
     for (size_t i = 0; i < members_.size();) {
       size_t j = i + 1;
       for (; j < members_.size() && members_[j].hash == members_[i].hash; j++)
-        if (same_content(nodes_[members_[i].node].atom, nodes_[members_[j].node].atom)) folds.emplace_back(members_[i].node, members_[j].node);
+        if (same_content(nodes_[members_[i].node].atom, nodes_[members_[j].node].atom))
+          folds.emplace_back(members_[i].node, members_[j].node);
       i = j;
     }
     std::sort(folds.begin(), folds.end());
@@ -297,7 +315,8 @@ class Folder {
       if (from.kind == AtomKind::function) fold_parts(link_, member);
       link_.folded.emplace_back(member, leader);
       if (!link_.opt.print_icf_sections) continue;
-      if (i == 0 || folds[i - 1].first != folds[i].first) link_.diag.print("selected section %s\n", place(leader).c_str());
+      if (i == 0 || folds[i - 1].first != folds[i].first)
+        link_.diag.print("selected section %s\n", place(leader).c_str());
       link_.diag.print("  removing identical section %s\n", place(member).c_str());
     }
   }

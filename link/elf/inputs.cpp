@@ -1,11 +1,13 @@
 // Open: finds, opens and recognises the inputs.
 //
-// What a file is, its first bytes say, unless -b binary made it data: ELF object or shared library, archive, bitcode; anything else is text, a linker script
-// or AIR. Archives and --start-lib ranges enter as names only: their members are "lazy" until resolution takes them. An archive
-// is described by its index where it has one; members that the index does not mention are looked into when they are bitcode
-// (ar without the plugin does not index those), and all are when there is no index.
+// What a file is, its first bytes say, unless -b binary made it data: ELF object or shared library, archive, bitcode;
+// anything else is text, a linker script or AIR. Archives and --start-lib ranges enter as names only: their members are
+// "lazy" until resolution takes them. An archive is described by its index where it has one; members that the index
+// does not mention are looked into when they are bitcode (ar without the plugin does not index those), and all are when
+// there is no index.
 //
-// An object's rank in every tie is its `priority`: inputs count in the order of the command line, members inside their archive.
+// An object's rank in every tie is its `priority`: inputs count in the order of the command line, members inside their
+// archive.
 #include <sys/types.h>
 #include <tbb/parallel_for.h>
 #include <unistd.h>
@@ -34,7 +36,11 @@ bool exists(const std::string& path) { return access(path.c_str(), R_OK) == 0; }
 class Opener {
  public:
   explicit Opener(Link& link)
-      : link_(link), opt_(link.opt), dirs_(link.open_state.directories), seen_archives_(link.open_state.archives), seen_shared_(link.open_state.shareds) {
+      : link_(link),
+        opt_(link.opt),
+        dirs_(link.open_state.directories),
+        seen_archives_(link.open_state.archives),
+        seen_shared_(link.open_state.shareds) {
     if (!dirs_.empty()) return;
     for (const std::string& p : opt_.library_paths) dirs_.push_back(rooted(with_sysroot(p)));
     if (opt_.no_stdlib_paths) return;
@@ -78,8 +84,8 @@ class Opener {
     index_archives(0);
   }
 
-  // What `#pragma comment(lib, "NAME")` asks for, in lld's order: libNAME as -l would find it, a file NAME there, a path. It comes behind
-  // all other inputs.
+  // What `#pragma comment(lib, "NAME")` asks for, in lld's order: libNAME as -l would find it, a file NAME there, a
+  // path. It comes behind all other inputs.
   void open_dependent(const std::string& name, const InputFile& from) {
     InputArg state;
     state.is_static = opt_.is_static;
@@ -87,7 +93,8 @@ class Opener {
     std::string path = find_library(name, opt_.is_static);
     if (path.empty()) path = find_library(":" + name, opt_.is_static);
     if (path.empty() && exists(name)) path = name;
-    if (path.empty()) link_.diag.error(from.name + ": library not found, which the object itself asks for (.deplibs): " + name);
+    if (path.empty())
+      link_.diag.error(from.name + ": library not found, which the object itself asks for (.deplibs): " + name);
     else open_path(path, state, none, 0, true);
     index_archives(before);
   }
@@ -158,7 +165,9 @@ class Opener {
   }
 
   // Was this file met before? What came from a pipe has no identity.
-  static bool is_again(std::set<std::pair<dev_t, ino_t>>& seen, const OpenedFile& f) { return f.inode && !seen.insert({f.device, f.inode}).second; }
+  static bool is_again(std::set<std::pair<dev_t, ino_t>>& seen, const OpenedFile& f) {
+    return f.inode && !seen.insert({f.device, f.inode}).second;
+  }
 
   uint32_t new_archive(std::string path, Bytes data) {
     auto ar = std::make_unique<ArchiveInput>();
@@ -182,7 +191,8 @@ class Opener {
       if (memory.key == path) {
         auto f = std::make_unique<ObjectFile>();
         f->built = memory.module;
-        add_object(std::move(f), is_elf(memory.data) ? FileKind::object : FileKind::module, memory.name, memory.name, memory.data, lib_archive);
+        add_object(std::move(f), is_elf(memory.data) ? FileKind::object : FileKind::module, memory.name, memory.name,
+                   memory.data, lib_archive);
         return;
       }
     path = remapped(with_sysroot(path));
@@ -249,7 +259,8 @@ class Opener {
     return uint32_t(link_.files.size() - 1);
   }
 
-  void add_object(std::unique_ptr<ObjectFile> f, FileKind kind, const std::string& name, const std::string& path, Bytes data, uint32_t lib_archive) {
+  void add_object(std::unique_ptr<ObjectFile> f, FileKind kind, const std::string& name, const std::string& path,
+                  Bytes data, uint32_t lib_archive) {
     f->kind = kind;
     bool lazy = lib_archive != none;
     uint32_t id = add_file(std::move(f), name, path, data, !lazy);
@@ -288,7 +299,8 @@ class Opener {
         ar.members.push_back(ar.first_lazy + s.member);
       }
       for (uint32_t i = 0; i < mentioned.size(); i++)
-        if (!mentioned[i] && is_module(ar.ar.members[i].data, std::string(ar.ar.members[i].name))) unindexed_.push_back(ar.first_lazy + i);
+        if (!mentioned[i] && is_module(ar.ar.members[i].data, std::string(ar.ar.members[i].name)))
+          unindexed_.push_back(ar.first_lazy + i);
     } else {
       for (uint32_t i = 0; i < ar.ar.members.size(); i++) unindexed_.push_back(ar.first_lazy + i);
     }
@@ -344,8 +356,9 @@ class Opener {
     if (!script->entry.empty() && !opt_.entry_given) opt_.entry = std::string(script->entry);
     for (std::string_view d : script->search_dirs) dirs_.push_back(rooted(with_sysroot(std::string(d))));
     for (std::string_view u : script->externs) opt_.undefined.emplace_back(u);
-    for (const formats::ScriptAssignment& a : script->assignments) 
-      opt_.assignments.push_back({std::string(a.name), std::string(a.expression), path + ": " + std::string(a.name), a.provide, a.hidden});
+    for (const formats::ScriptAssignment& a : script->assignments)
+      opt_.assignments.push_back(
+          {std::string(a.name), std::string(a.expression), path + ": " + std::string(a.name), a.provide, a.hidden});
     for (formats::VersionNode& n : script->version.nodes) {
       link_.versions.nodes.push_back(std::move(n));
       link_.version_sources.resize(link_.versions.nodes.size(), path);
@@ -412,7 +425,8 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
   }
   bool module = is_module(data, std::string(m.name));
   if (!module && !is_elf(data)) {
-    if (m.name.ends_with(".o")) link.diag.warning(ar.path + "(" + std::string(m.name) + "): neither an object nor bitcode; ignored");
+    if (m.name.ends_with(".o"))
+      link.diag.warning(ar.path + "(" + std::string(m.name) + "): neither an object nor bitcode; ignored");
     return;
   }
   auto f = std::make_unique<ObjectFile>();
@@ -432,7 +446,9 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
 }  // namespace
 
 std::span<const char* const> system_library_directories() {
-  static constexpr const char* directories[] = {"/usr/local/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/usr/local/lib", "/lib", "/usr/lib"};
+  static constexpr const char* directories[] = {
+      "/usr/local/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64",
+      "/usr/local/lib", "/lib", "/usr/lib"};
   return directories;
 }
 
@@ -479,7 +495,8 @@ static void read_remap_files(Link& link) {
       while (!line.empty() && uint8_t(line.back()) <= ' ') line.pop_back();
       if (line.empty()) continue;
       size_t eq = line.find('=');
-      if (eq == std::string::npos || eq == 0 || eq + 1 == line.size()) link.diag.error(path + ": expected GLOB=FILE, got '" + line + "'");
+      if (eq == std::string::npos || eq == 0 || eq + 1 == line.size())
+        link.diag.error(path + ": expected GLOB=FILE, got '" + line + "'");
       else link.opt.remap_inputs.emplace_back(line.substr(0, eq), line.substr(eq + 1));
     }
   }
@@ -548,7 +565,8 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
   std::vector<NameRef> fresh;
   link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
   uint32_t first = 0, unused;
-  if (!link.symbols.extend(fresh.size(), first) || !link.best.extend(fresh.size(), unused) || !link.lazy_of.extend(fresh.size(), unused)) {
+  if (!link.symbols.extend(fresh.size(), first) || !link.best.extend(fresh.size(), unused) ||
+      !link.lazy_of.extend(fresh.size(), unused)) {
     link.diag.error(too_many_symbols);
     return;
   }

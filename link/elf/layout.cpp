@@ -1,9 +1,9 @@
 // Layout: the order of the output sections, their addresses and file offsets, the program headers.
 //
-// Order: header, notes, what the dynamic linker reads, read-only data, code, then writable data: first what becomes read-only
-// after relocation (RELRO), then the rest, zero-filled sections last; sections without an address follow. A new segment starts
-// where permissions change; in memory it starts on a new page, in the file it goes on at once, its address congruent to its
-// offset, so that the file has no holes. Zero-filled thread-local data takes no address space.
+// Order: header, notes, what the dynamic linker reads, read-only data, code, then writable data: first what becomes
+// read-only after relocation (RELRO), then the rest, zero-filled sections last; sections without an address follow. A
+// new segment starts where permissions change; in memory it starts on a new page, in the file it goes on at once, its
+// address congruent to its offset, so that the file has no holes. Zero-filled thread-local data takes no address space.
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -27,7 +27,8 @@ bool is_relro(Link& link, const OutputSection& s) {
   if (&s == link.got) return true;
   if (&s == link.gotplt) return link.opt.now || link.plt_symbols.empty() || link.is_static_output;
   std::string_view n = s.name;
-  return n == ".data.rel.ro" || n == ".bss.rel.ro" || n == ".ctors" || n == ".dtors" || n == ".jcr" || n == ".toc" || n == ".eh_frame";
+  return n == ".data.rel.ro" || n == ".bss.rel.ro" || n == ".ctors" || n == ".dtors" || n == ".jcr" || n == ".toc" ||
+         n == ".eh_frame";
 }
 
 uint32_t rank_of(Link& link, const OutputSection& s) {
@@ -105,11 +106,12 @@ bool same_segment(Link& link, const OutputSection& a, const OutputSection& b) {
 
 bool is_tbss(const OutputSection& s) { return (s.flags & SHF_TLS) && s.nobits(); }
 
-// -n and -N: no part of the image begins on a page because of its permissions. What shares a page has to share its permissions, too,
-// or the program could not be loaded; so there is one segment, writable and executable.
+// -n and -N: no part of the image begins on a page because of its permissions. What shares a page has to share its
+// permissions, too, or the program could not be loaded; so there is one segment, writable and executable.
 uint64_t segment_page(const Link& link) { return link.opt.nmagic || link.opt.omagic ? 1 : link.opt.max_page_size; }
 
-// -z separate-code: a page of the file that is mapped as code holds nothing else. -z separate-loadable-segments: for all segments.
+// -z separate-code: a page of the file that is mapped as code holds nothing else. -z separate-loadable-segments: for
+// all segments.
 bool own_pages_in_file(const Link& link, const OutputSection& before, const OutputSection& s) {
   if (link.opt.separate_code == SeparateCode::all) return true;
   return link.opt.separate_code == SeparateCode::code && ((before.flags ^ s.flags) & SHF_EXECINSTR);
@@ -134,7 +136,9 @@ void make_phdrs(Link& link) {
     OutputSection* file_end = nullptr;
     for (OutputSection* s : alloc)
       if (s->addr >= first->addr && s->addr <= last->addr && !s->nobits() && s->offset >= first->offset) file_end = s;
-    p.filesz = file_end && file_end->offset + file_end->size >= first->offset ? file_end->offset + file_end->size - first->offset : 0;
+    p.filesz = file_end && file_end->offset + file_end->size >= first->offset
+                   ? file_end->offset + file_end->size - first->offset
+                   : 0;
     if (first->nobits() && !(type == PT_TLS && !last->nobits())) p.filesz = 0;
     if (p.filesz > p.memsz) p.filesz = p.memsz;
     return p;
@@ -159,7 +163,8 @@ void make_phdrs(Link& link) {
     size_t j = i, last = i;
     uint32_t flags = segment_flags(link, *alloc[i]);
     uint64_t align = page;
-    while (j + 1 < alloc.size() && (is_tbss(*alloc[j + 1]) || same_segment(link, *alloc[last], *alloc[j + 1])) && !alloc[j + 1]->starts_segment) {
+    while (j + 1 < alloc.size() && (is_tbss(*alloc[j + 1]) || same_segment(link, *alloc[last], *alloc[j + 1])) &&
+           !alloc[j + 1]->starts_segment) {
       j++;
       if (!is_tbss(*alloc[j])) {
         last = j;
@@ -196,21 +201,26 @@ void make_phdrs(Link& link) {
       continue;
     }
     size_t j = i;
-    while (j + 1 < alloc.size() && alloc[j + 1]->type == SHT_NOTE && alloc[j + 1]->align == alloc[i]->align && segment_flags(link, *alloc[j + 1]) == segment_flags(link, *alloc[i])) j++;
+    while (j + 1 < alloc.size() && alloc[j + 1]->type == SHT_NOTE && alloc[j + 1]->align == alloc[i]->align &&
+           segment_flags(link, *alloc[j + 1]) == segment_flags(link, *alloc[i]))
+      j++;
     out.push_back(cover(PT_NOTE, segment_flags(link, *alloc[i]), alloc[i]->align, alloc[i], alloc[j]));
     i = j + 1;
   }
-  if (link.property && link.property->index) out.push_back(cover(PT_GNU_PROPERTY, PF_R, 8, link.property, link.property));
-  if (link.eh_frame_hdr && link.eh_frame_hdr->index) out.push_back(cover(PT_GNU_EH_FRAME, PF_R, 4, link.eh_frame_hdr, link.eh_frame_hdr));
-  // One range can be protected: the longest run of such sections that lies in one segment. It reaches to the end of its last page,
-  // by the size that pages have at least; the next segment starts on another page.
+  if (link.property && link.property->index)
+    out.push_back(cover(PT_GNU_PROPERTY, PF_R, 8, link.property, link.property));
+  if (link.eh_frame_hdr && link.eh_frame_hdr->index)
+    out.push_back(cover(PT_GNU_EH_FRAME, PF_R, 4, link.eh_frame_hdr, link.eh_frame_hdr));
+  // One range can be protected: the longest run of such sections that lies in one segment. It reaches to the end of its
+  // last page, by the size that pages have at least; the next segment starts on another page.
   OutputSection *relro_first = nullptr, *relro_last = nullptr;
   for (size_t i = 0; i < alloc.size(); i++) {
     if (!is_relro(link, *alloc[i]) || is_tbss(*alloc[i])) continue;
     size_t last = i;
     for (size_t k = i + 1; k < alloc.size() && is_relro(link, *alloc[k]) && !alloc[k]->starts_segment; k++)
       if (!is_tbss(*alloc[k])) last = k;  // .tbss occupies no memory here; its address may be in the segment before
-    if (!relro_first || alloc[last]->addr + alloc[last]->size - alloc[i]->addr > relro_last->addr + relro_last->size - relro_first->addr) {
+    if (!relro_first || alloc[last]->addr + alloc[last]->size - alloc[i]->addr >
+                            relro_last->addr + relro_last->size - relro_first->addr) {
       relro_first = alloc[i];
       relro_last = alloc[last];
     }
@@ -234,7 +244,8 @@ void make_phdrs(Link& link) {
   for (uint32_t i = 0; i < link.opt.spare_program_headers; i++) out.push_back(Phdr{});
   if (link.opt.physical_image_base_given && link.ehdr)
     for (Phdr& p : out)
-      if (p.type != PT_GNU_STACK && p.type != PT_NULL) p.paddr = p.vaddr - link.ehdr->addr + link.opt.physical_image_base;
+      if (p.type != PT_GNU_STACK && p.type != PT_NULL)
+        p.paddr = p.vaddr - link.ehdr->addr + link.opt.physical_image_base;
 }
 
 uint32_t add_section_name(Link& link, const std::string& name) {
@@ -257,14 +268,16 @@ bool layout(Link& link) {
   link.order.clear();
   for (auto& s : link.sections) {
     s->index = 0;
-    bool needed = s->size != 0 || s.get() == link.ehdr || s.get() == link.shstrtab || s.get() == link.dynamic || s->keep;
+    bool needed =
+        s->size != 0 || s.get() == link.ehdr || s.get() == link.shstrtab || s.get() == link.dynamic || s->keep;
     if (s.get() == link.gotplt && link.is_static_output && !s->size) needed = false;
     s->rank = rank_of(link, *s);
     s->gone = !needed;
     if (needed) link.order.push_back(s.get());
   }
   if (!link.opt.z_sectionheader) std::erase(link.order, link.shstrtab);
-  // Notes of equal rank go by name, so that the linker's own, whatever they are, stand where the next link has them too.
+  // Notes of equal rank go by name, so that the linker's own, whatever they are, stand where the next link has them
+  // too.
   std::stable_sort(link.order.begin(), link.order.end(), [](OutputSection* a, OutputSection* b) {
     if (a->rank != b->rank) return a->rank < b->rank;
     if (a->type == SHT_NOTE && b->type == SHT_NOTE && a->alloc() && a->name != b->name) return a->name < b->name;
@@ -273,7 +286,10 @@ bool layout(Link& link) {
   // Sections with an address of their own, other than the usual ones, follow the rest in the order of their addresses.
   auto placed = [&](OutputSection* s) {
     auto it = link.opt.section_start.find(s->name);
-    return it != link.opt.section_start.end() && s->alloc() && s->name != ".text" && s->name != ".data" && s->name != ".bss" ? it->second : uint64_t{0};
+    return it != link.opt.section_start.end() && s->alloc() && s->name != ".text" && s->name != ".data" &&
+                   s->name != ".bss"
+               ? it->second
+               : uint64_t{0};
   };
   if (!link.opt.section_start.empty())
     std::stable_sort(link.order.begin(), link.order.end(), [&](OutputSection* a, OutputSection* b) {
@@ -334,7 +350,8 @@ bool layout(Link& link) {
     auto start = link.opt.section_start.find(s->name);
     if (start != link.opt.section_start.end()) {
       addr = start->second;
-      if (!s->nobits() && off % page != addr % page) off = (off % page < addr % page ? off / page * page : align_up(off, page)) + addr % page;
+      if (!s->nobits() && off % page != addr % page)
+        off = (off % page < addr % page ? off / page * page : align_up(off, page)) + addr % page;
     } else if (fresh) {
       // Loaders want address and offset congruent modulo the segment's alignment, which is its sections' largest.
       uint64_t segment_align = std::max(page, s->align);
@@ -346,11 +363,13 @@ bool layout(Link& link) {
       if (own_pages_in_file(link, *previous, *s)) off = align_up(off, segment_align);
       addr = align_up(addr, segment_align) + off % segment_align;
     }
-    // An address from the command line is taken as it is; but the TLS image keeps its alignment, which the thread pointer rests on.
+    // An address from the command line is taken as it is; but the TLS image keeps its alignment, which the thread
+    // pointer rests on.
     bool exact = start != link.opt.section_start.end() && !(s->flags & SHF_TLS);
     uint64_t aligned = exact ? addr : align_up(addr, s->align);
     if (!s->nobits()) off += aligned - addr;
-    // Of a segment that is zero-filled as a whole nothing is in the file; its offset has to be congruent to its address all the same.
+    // Of a segment that is zero-filled as a whole nothing is in the file; its offset has to be congruent to its address
+    // all the same.
     s->offset = s->nobits() ? off + (aligned - addr) : off;
     addr = aligned;
     s->addr = addr;
@@ -395,7 +414,8 @@ bool layout(Link& link) {
   return !link.diag.has_errors();
 }
 
-// What addresses from the command line may do: let sections overlap; and what -n, -N and objects may: make code writable.
+// What addresses from the command line may do: let sections overlap; and what -n, -N and objects may: make code
+// writable.
 void check_layout(Link& link) {
   if (link.opt.check_sections && !link.opt.section_start.empty()) {
     std::vector<const OutputSection*> sections;
@@ -404,16 +424,19 @@ void check_layout(Link& link) {
     std::stable_sort(sections.begin(), sections.end(), [](auto* a, auto* b) { return a->addr < b->addr; });
     auto describe = [](const OutputSection& s) {
       char range[64];
-      std::snprintf(range, sizeof range, " [0x%llx, 0x%llx)", static_cast<unsigned long long>(s.addr), static_cast<unsigned long long>(s.addr + s.size));
+      std::snprintf(range, sizeof range, " [0x%llx, 0x%llx)", static_cast<unsigned long long>(s.addr),
+                    static_cast<unsigned long long>(s.addr + s.size));
       return (s.name.empty() ? std::string("the ELF header") : "section " + s.name) + range;
     };
     for (size_t i = 1; i < sections.size(); i++)
       if (sections[i]->addr < sections[i - 1]->addr + sections[i - 1]->size)
-        link.diag.error(describe(*sections[i]) + " overlaps " + describe(*sections[i - 1]) + " (--no-check-sections allows that)");
+        link.diag.error(describe(*sections[i]) + " overlaps " + describe(*sections[i - 1]) +
+                        " (--no-check-sections allows that)");
   }
   if (link.opt.warn_rwx_segments)
     for (const Phdr& p : link.phdrs)
-      if (p.type == PT_LOAD && (p.flags & (PF_W | PF_X)) == (PF_W | PF_X)) link.diag.warning(link.opt.output + " has a LOAD segment with RWX permissions");
+      if (p.type == PT_LOAD && (p.flags & (PF_W | PF_X)) == (PF_W | PF_X))
+        link.diag.warning(link.opt.output + " has a LOAD segment with RWX permissions");
 }
 
 void assign_symbol_addresses(Link& link) {

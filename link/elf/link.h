@@ -2,16 +2,18 @@
 //
 // Everything lives in `Link`, in flat arrays by 32-bit index:
 //   files     what was opened; the order of the command line is the field `priority`, lower wins
-//   atoms     one for every section of every object (index = file.atom_base + section index), functions and data of modules
+//   atoms     one for every section of every object (index = file.atom_base + section index), functions and data of
+//             modules
 //   symbols   names that are global in some file, plus those locals that need a GOT or PLT entry
 //   sections  of the output
-// A pass reads what earlier passes wrote. Passes are parallel over files or atoms and write only to what they own, or combine
-// with an atomic minimum or an atomic or; so the result does not depend on the number of threads.
+// A pass reads what earlier passes wrote. Passes are parallel over files or atoms and write only to what they own, or
+// combine with an atomic minimum or an atomic or; so the result does not depend on the number of threads.
 //
-// Passes in order (run() in elf_main.cpp): open (inputs.cpp), resolve (resolve.cpp), then split mergeable sections (merge.cpp) and
-// walk what is live (live.cpp), both again from resolve on if code made from IR brings in more; assign to output sections
-// (sections.cpp), which ends with merging (merge.cpp); fold (icf.cpp), scan (scan.cpp), synthetic sections (synthetic.cpp,
-// dynamic.cpp), unwind (eh_frame.cpp), layout (layout.cpp), write (output.cpp, relocate in x86_64.cpp).
+// Passes in order (run() in elf_main.cpp): open (inputs.cpp), resolve (resolve.cpp), then split mergeable sections
+// (merge.cpp) and walk what is live (live.cpp), both again from resolve on if code made from IR brings in more; assign
+// to output sections (sections.cpp), which ends with merging (merge.cpp); fold (icf.cpp), scan (scan.cpp), synthetic
+// sections (synthetic.cpp, dynamic.cpp), unwind (eh_frame.cpp), layout (layout.cpp), write (output.cpp, relocate in
+// x86_64.cpp).
 #pragma once
 
 #include <atomic>
@@ -61,7 +63,7 @@ inline bool atomic_min(T& field, T value) {
   return false;
 }
 
-// ---- atoms ------------------------------------------------------------------------------------------------------------------
+// ---- atoms ----------------------------------------------------------------------------------------------------------
 
 enum class AtomKind : uint8_t {
   none,      // not part of the output: symbol tables, relocation sections, notes to the linker
@@ -93,12 +95,12 @@ struct Atom {
 };
 static_assert(sizeof(Atom) == 64);
 
-// ---- symbols ----------------------------------------------------------------------------------------------------------------
+// ---- symbols --------------------------------------------------------------------------------------------------------
 
 // What references want of a symbol; gathered by the scan pass.
 enum : uint32_t {
-  needs_got = 1, needs_plt = 2, needs_canonical_plt = 4, needs_gottp = 8, needs_tlsgd = 16, needs_tlsdesc = 32, needs_copy = 64,
-  needs_dynsym = 128,
+  needs_got = 1, needs_plt = 2, needs_canonical_plt = 4, needs_gottp = 8, needs_tlsgd = 16, needs_tlsdesc = 32,
+  needs_copy = 64, needs_dynsym = 128,
   needs_mask = 255,
   referenced = 256,         // by a live object or module (also weakly)
   referenced_strong = 512,
@@ -192,7 +194,7 @@ class NameTable {
   Shard shards_[shard_count];
 };
 
-// ---- files ------------------------------------------------------------------------------------------------------------------
+// ---- files ----------------------------------------------------------------------------------------------------------
 
 enum class FileKind : uint8_t { object, shared, module, internal };
 
@@ -249,7 +251,8 @@ struct InputFile {
   std::span<const Sym> syms;
   std::string_view strtab;
   uint32_t first_global = 0;
-  NameBatch globals;             // names of syms[first_global ..]; ids are symbol indices. shared: without the hidden versions at the end
+  NameBatch globals;  // names of syms[first_global ..]; ids are symbol indices. shared: without the hidden versions at
+                      // the end
   std::vector<uint16_t> versions;  // shared: version index of each symbol
 
   uint32_t symbol_id(uint32_t sym) const { return globals.names[sym - first_global].id; }
@@ -283,8 +286,8 @@ struct ObjectFile : InputFile {
   bool has_init_arrays = false;
   bool made = false;                        // not read from a file as it is (made_object.cpp)
 
-  // The section a symbol is in, SHN_XINDEX resolved; reserved indices are moved to the top of the range (section_abs etc.).
-  // An index beyond the section table reads as section_abs, so that later passes need not check.
+  // The section a symbol is in, SHN_XINDEX resolved; reserved indices are moved to the top of the range (section_abs
+  // etc.). An index beyond the section table reads as section_abs, so that later passes need not check.
   uint32_t section_of(uint32_t sym) const {
     uint16_t n = syms[sym].shndx;
     if (n == SHN_XINDEX) {
@@ -330,7 +333,7 @@ struct ArchiveInput {
   bool exclude_libs = false, whole = false;
 };
 
-// ---- output -----------------------------------------------------------------------------------------------------------------
+// ---- output ---------------------------------------------------------------------------------------------------------
 
 struct Link;
 struct OutputSection;
@@ -434,7 +437,8 @@ struct Link {
   std::vector<LazyMember> lazy;
   std::vector<std::string> linked_names;     // of every file opened, for --trace and dependency files
   std::vector<std::string> side_files;       // of every other file read: scripts, lists, members of thin archives
-  std::vector<std::pair<uint32_t, uint32_t>> input_groups;  // priorities of what stands between --start-group and --end-group
+  std::vector<std::pair<uint32_t, uint32_t>>
+      input_groups;                          // priorities of what stands between --start-group and --end-group
   ObjectFile* internal = nullptr;            // common symbols, linker-defined symbols
   std::vector<ObjectFile*> objects;          // alive, by priority (modules too); internal last
   std::vector<SharedFile*> shareds;          // alive, by priority
@@ -473,11 +477,13 @@ struct Link {
   std::vector<OutputSection*> order;         // in file order, after layout
   std::vector<Phdr> phdrs;
   uint64_t file_size = 0, shoff = 0;
-  OutputSection *ehdr = nullptr, *interp = nullptr, *got = nullptr, *gotplt = nullptr, *plt = nullptr, *pltsec = nullptr, *pltgot = nullptr, *relplt = nullptr,
-                *reldyn = nullptr, *relrdyn = nullptr, *dynamic = nullptr, *dynsym = nullptr, *dynstr = nullptr, *hash = nullptr,
-                *gnu_hash = nullptr, *versym = nullptr, *verneed = nullptr, *verdef = nullptr, *eh_frame = nullptr, *eh_frame_hdr = nullptr,
-                *copyrel = nullptr, *copyrel_ro = nullptr, *build_id = nullptr, *property = nullptr, *symtab = nullptr, *strtab = nullptr,
-                *shstrtab = nullptr, *symtab_shndx = nullptr, *package_note = nullptr, *comment = nullptr, *gdb_index = nullptr;
+  OutputSection *ehdr = nullptr, *interp = nullptr, *got = nullptr, *gotplt = nullptr, *plt = nullptr,
+                *pltsec = nullptr, *pltgot = nullptr, *relplt = nullptr, *reldyn = nullptr, *relrdyn = nullptr,
+                *dynamic = nullptr, *dynsym = nullptr, *dynstr = nullptr, *hash = nullptr, *gnu_hash = nullptr,
+                *versym = nullptr, *verneed = nullptr, *verdef = nullptr, *eh_frame = nullptr, *eh_frame_hdr = nullptr,
+                *copyrel = nullptr, *copyrel_ro = nullptr, *build_id = nullptr, *property = nullptr, *symtab = nullptr,
+                *strtab = nullptr, *shstrtab = nullptr, *symtab_shndx = nullptr, *package_note = nullptr,
+                *comment = nullptr, *gdb_index = nullptr;
   uint64_t tls_begin = 0, tls_end = 0, tp = 0;
   bool has_tls = false;
   std::string entry_name;
@@ -496,7 +502,7 @@ struct Link {
   uint32_t got_slots = 0;
   int32_t tlsld_slot = -1;
   bool large_image = false;                  // addresses may be farther apart than 32 bits reach
-  bool ibt_plt = false;                      // PLT entries are targets of indirect branches under control-flow enforcement
+  bool ibt_plt = false;  // PLT entries are targets of indirect branches under control-flow enforcement
   uint8_t needs_tlsld = 0, needs_got_base = 0, has_textrel = 0, has_static_tls = 0, needs_rela_iplt = 0;
   std::vector<uint32_t> plt_symbols, pltgot_symbols, copy_symbols, copy_ro_symbols, dynamic_symbols;
   std::vector<Rela> dynrels;                 // sorted, ready to be written
@@ -527,7 +533,8 @@ struct Link {
   Symbol& sym(uint32_t id) { return symbols[id]; }
   InputFile* file_of(const Symbol& s) { return s.file == none ? nullptr : files[s.file].get(); }
   ObjectFile& object(uint32_t id) { return static_cast<ObjectFile&>(*files[id]); }
-  uint32_t intern(std::string_view name);    // serial; makes an undefined symbol when it is new. The name must stay valid.
+  uint32_t intern(
+      std::string_view name);  // serial; makes an undefined symbol when it is new. The name must stay valid.
   std::string_view save(std::string s);      // keeps a string for the life of the link
   std::vector<std::unique_ptr<std::string>> saved;
   std::string demangled(std::string_view name) const { return opt.demangle ? demangle(name) : std::string(name); }
@@ -543,8 +550,8 @@ bool is_c_identifier(std::string_view s);
 // Is an atom part of the image in memory? Its output section says so, once there is one.
 inline bool is_loaded(const Link& link, const Atom& a) { return a.out != none && link.sections[a.out]->alloc(); }
 
-// The order in which files own COMDAT groups. A group made from IR may lack members that an optimiser found unused here, so an
-// object's group comes first.
+// The order in which files own COMDAT groups. A group made from IR may lack members that an optimiser found unused
+// here, so an object's group comes first.
 inline uint32_t comdat_rank(const InputFile& f) { return f.priority | (f.kind == FileKind::module ? 0x80000000u : 0); }
 
 // The size of a defined symbol: of its definition, or the place that all common symbols of the name share.
@@ -556,10 +563,12 @@ inline uint64_t size_of(const Link& link, const Symbol& s) {
 std::string place_name(Link& link, const Atom& atom, uint64_t offset);
 
 // What is said when an array of these has no room left.
-inline constexpr const char* too_many_symbols = "too many symbols in all inputs together, or no address space left for them (ulimit -v)";
-inline constexpr const char* too_many_sections = "too many sections in all inputs together, or no address space left for them (ulimit -v)";
+inline constexpr const char* too_many_symbols =
+    "too many symbols in all inputs together, or no address space left for them (ulimit -v)";
+inline constexpr const char* too_many_sections =
+    "too many sections in all inputs together, or no address space left for them (ulimit -v)";
 
-// ---- passes -----------------------------------------------------------------------------------------------------------------
+// ---- passes ---------------------------------------------------------------------------------------------------------
 
 // inputs.cpp
 bool open_inputs(Link& link);
@@ -595,11 +604,14 @@ bool read_version_scripts(Link& link);
 void assign_versions(Link& link);
 void compute_import_export(Link& link);
 // sections.cpp
-std::string_view output_name(std::string_view name);  // of the output section that an input section of this name goes to
-OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align, SectionWriter write);
+std::string_view output_name(
+    std::string_view name);  // of the output section that an input section of this name goes to
+OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align,
+                            SectionWriter write);
 void assign_sections(Link& link);
 void collect_members(Link& link);
-// Common symbols of one name are one object, of the largest size and alignment that anyone asks for (gABI, "Symbol Table").
+// Common symbols of one name are one object, of the largest size and alignment that anyone asks for (gABI, "Symbol
+// Table").
 struct CommonWant {
   uint32_t symbol = none;
   uint64_t size = 0, align = 1;
@@ -618,7 +630,8 @@ void write_merged(const MergedSection& merged, uint8_t* out);
 void split_eh_frames(Link& link, ObjectFile& file);
 std::string cie_identity(Link& link, const ObjectFile& file, const Cie& cie);  // equal for CIEs that may be one
 void layout_eh_frame(Link& link);
-uint64_t eh_frame_offset(Link& link, const Atom& atom, uint64_t offset);  // where a place of an input section is in the output's
+uint64_t eh_frame_offset(Link& link, const Atom& atom,
+                         uint64_t offset);  // where a place of an input section is in the output's
 void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
 // properties.cpp
@@ -631,7 +644,7 @@ void report_undefined(Link& link);
 void check_shared_undefined(Link& link);
 // synthetic.cpp
 bool is_special_symbol(std::string_view name);  // one that the linker defines where nobody else does
-void define_early_symbols(Link& link);       // before liveness: names that are not undefined although nobody defines them
+void define_early_symbols(Link& link);  // before liveness: names that are not undefined although nobody defines them
 void define_linker_symbols(Link& link);      // before the scan: those that depend on the output sections
 void create_synthetic_sections(Link& link);  // after the scan: slots for what it asked for
 void set_linker_symbols(Link& link);         // after layout
@@ -646,7 +659,8 @@ void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
 uint32_t section_at(Link& link, uint64_t address);
 uint32_t output_section_index(Link& link, uint32_t atom);  // of what a symbol there is said to be in
-std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
+std::vector<uint32_t> local_symtab_indices(Link& link,
+                                           const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
 // endbr.cpp
 void rewrite_endbr(Link& link);
 // icf.cpp
@@ -660,10 +674,12 @@ void check_layout(Link& link);
 void assign_symbol_addresses(Link& link);
 // output.cpp
 bool write_output(Link& link);
-// elf_main.cpp: the map, dependencies and what else was asked for, when the output is complete but not yet in its place.
+// elf_main.cpp: the map, dependencies and what else was asked for, when the output is complete but not yet in its
+// place.
 void write_listings(Link& link);
 void write_dependencies(Link& link);  // for make
-// The body of a section that was made elsewhere; an error when its size is not what layout gave it. Null, gone: nothing.
+// The body of a section that was made elsewhere; an error when its size is not what layout gave it. Null, gone:
+// nothing.
 void copy_body(Link& link, const OutputSection* s, const void* data, size_t size);
 // relocatable.cpp
 bool link_relocatable(Link& link);

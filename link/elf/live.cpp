@@ -1,12 +1,13 @@
 // Live: which atoms are part of the output.
 //
-// Without --gc-sections every section of an object is; with it, those that the roots reach: the entry, exported symbols, -u,
-// arrays of initialisers, notes and retained sections. Functions and data of IR modules are reached either way, so that dead ones
-// are never compiled; the walk goes in waves, and the functions that a wave reached are made to MIR all at once before the next.
+// Without --gc-sections every section of an object is; with it, those that the roots reach: the entry, exported
+// symbols, -u, arrays of initialisers, notes and retained sections. Functions and data of IR modules are reached either
+// way, so that dead ones are never compiled; the walk goes in waves, and the functions that a wave reached are made to
+// MIR all at once before the next.
 //
-// The walk marks an atom once (an atomic exchange) and follows its relocations. Records of .eh_frame hang on the code they
-// describe: live code keeps its language-specific data and personality. A reference to __start_X or __stop_X keeps every
-// section named X.
+// The walk marks an atom once (an atomic exchange) and follows its relocations. Records of .eh_frame hang on the code
+// they describe: live code keeps its language-specific data and personality. A reference to __start_X or __stop_X keeps
+// every section named X.
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_for_each.h>
@@ -91,7 +92,8 @@ class Walk {
     if (t.atom == none) return;
     mark(t.atom);
     Atom& a = link_.atoms[t.atom];
-    if (a.kind == AtomKind::merge) mark_piece(link_, a, t.section_symbol ? t.value + uint64_t(int64_t(r.addend)) : t.value);
+    if (a.kind == AtomKind::merge)
+      mark_piece(link_, a, t.section_symbol ? t.value + uint64_t(int64_t(r.addend)) : t.value);
   }
 
   void visit(uint32_t id) {
@@ -104,7 +106,8 @@ class Walk {
       mark_dependents(id);
       return;
     }
-    if (f.kind != FileKind::internal && a.section < f.sections.size() && !(f.sections[a.section].flags & SHF_ALLOC)) return;
+    if (f.kind != FileKind::internal && a.section < f.sections.size() && !(f.sections[a.section].flags & SHF_ALLOC))
+      return;
     for (uint32_t i = 0; i < a.reloc_count; i++) mark_reloc(f, a.relocs[i]);
     for (uint32_t k = 0; k < a.fde_count; k++) {
       const Fde& fde = f.fdes[a.fde_begin + k];
@@ -122,7 +125,8 @@ class Walk {
       for (uint32_t d : it->second) mark(d);
   }
 
-  // Each thread follows what it finds in depth; functions to be made, and a share of a long list, are left to any thread.
+  // Each thread follows what it finds in depth; functions to be made, and a share of a long list, are left to any
+  // thread.
   void drain() {
     std::vector<uint32_t> start;
     for (auto& list : next_) {
@@ -152,7 +156,8 @@ class Walk {
         uint32_t id = f->atom_base + i;
         std::string_view name = section_name(*f, i);
         if (is_c_identifier(name)) by_name_[name].push_back(id);
-        if ((s.flags & SHF_LINK_ORDER) && s.link && s.link < f->sections.size()) dependents_[f->atom_base + s.link].push_back(id);
+        if ((s.flags & SHF_LINK_ORDER) && s.link && s.link < f->sections.size())
+          dependents_[f->atom_base + s.link].push_back(id);
       }
     }
   }
@@ -168,10 +173,11 @@ class Walk {
         if (a.kind == AtomKind::none || a.kind == AtomKind::discarded) continue;
         const Shdr& s = f.sections[i];
         std::string_view name = section_name(f, i);
-        bool root = !(s.flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame || (s.flags & SHF_GNU_RETAIN) || s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY ||
-                    s.type == SHT_PREINIT_ARRAY || s.type == SHT_NOTE || name == ".init" || name == ".fini" || name == ".jcr" ||
-                    name.starts_with(".ctors") || name.starts_with(".dtors") || name.starts_with(".init_array") || name.starts_with(".fini_array") ||
-                    name.starts_with(".preinit_array");
+        bool root = !(s.flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame || (s.flags & SHF_GNU_RETAIN) ||
+                    s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY ||
+                    s.type == SHT_NOTE || name == ".init" || name == ".fini" || name == ".jcr" ||
+                    name.starts_with(".ctors") || name.starts_with(".dtors") || name.starts_with(".init_array") ||
+                    name.starts_with(".fini_array") || name.starts_with(".preinit_array");
         if ((s.flags & SHF_LINK_ORDER) && s.link) root = false;
         if (!root) continue;
         if (!(s.flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) a.live = 1;
@@ -210,7 +216,8 @@ bool mark_live(Link& link) {
       for (uint32_t i = 1; i < f->sections.size(); i++) {
         const Atom& a = link.atoms[f->atom_base + i];
         if (a.kind != AtomKind::none && a.kind != AtomKind::discarded && !a.live)
-          link.diag.print("removing unused section %s:(%.*s)\n", f->name.c_str(), int(section_name(*f, i).size()), section_name(*f, i).data());
+          link.diag.print("removing unused section %s:(%.*s)\n", f->name.c_str(), int(section_name(*f, i).size()),
+                          section_name(*f, i).data());
       }
     }
   return !link.diag.has_errors();

@@ -1,9 +1,9 @@
 // MIR functions as atoms of the link.
 //
-// Lowering happens inside the liveness walk, on whichever thread reached the function; the drafts are put into the MIR store in
-// the order of the atoms when the walk is over, so the store does not depend on the threads. From then on a function is its
-// FunctionId: its references take part in the scan like relocations do, their forms decide its size, and it writes itself
-// into the output at its place.
+// Lowering happens inside the liveness walk, on whichever thread reached the function; the drafts are put into the MIR
+// store in the order of the atoms when the walk is over, so the store does not depend on the threads. From then on a
+// function is its FunctionId: its references take part in the scan like relocations do, their forms decide its size,
+// and it writes itself into the output at its place.
 #include "link/elf/lower.h"
 
 #include <tbb/enumerable_thread_specific.h>
@@ -38,7 +38,8 @@ struct LowerState {
   struct Use {
     Thread& thread;
     StageTimesUse times;
-    Use(LowerState& s, const Link& link) : thread(s.threads.local()), times(link.opt.stats || !link.opt.time_trace.empty() ? &thread.times : nullptr) {}
+    Use(LowerState& s, const Link& link)
+        : thread(s.threads.local()), times(link.opt.stats || !link.opt.time_trace.empty() ? &thread.times : nullptr) {}
   };
   const codegen::NativeTarget* target = nullptr;
   tbb::enumerable_thread_specific<Thread> threads;
@@ -69,7 +70,8 @@ LowerState& state(Link& link) {
     s.options.object = link.relocatable;
     if (link.relocatable) s.options.pic = true;
     s.options.branch_targets = link.opt.z_ibt;
-    for (unsigned i = 0; i < air::runtime_function_count; i++) s.runtime.emplace_back(link.intern(air::runtime_function_table[i].name));
+    for (unsigned i = 0; i < air::runtime_function_count; i++)
+      s.runtime.emplace_back(link.intern(air::runtime_function_table[i].name));
   }
   return *link.lower;
 }
@@ -115,7 +117,9 @@ static void warn_of_modules(Link& link) {
     if (!debug && f->module->module->debug_information) debug = f;
   }
   if (debug && !link.opt.strip_debug && !link.opt.strip_all && s.said.insert("debug information").second)
-    link.diag.warning(debug->name + ": debug information of IR is left out of the output (--strip-debug: without this warning)", uint64_t(debug->priority) << 32);
+    link.diag.warning(
+        debug->name + ": debug information of IR is left out of the output (--strip-debug: without this warning)",
+        uint64_t(debug->priority) << 32);
 }
 
 void prepare_modules(Link& link) {
@@ -143,7 +147,8 @@ void prepare_modules(Link& link) {
     ObjectFile& f = *link.objects[k];
     if (f.kind != FileKind::module || f.module->cache) return;
     ModuleState& m = *f.module;
-    m.cache = std::make_shared<ModuleCache>(*link.mir_cache, f.name, *m.module, m.bitcode.get(), s.options, s.target->elf_machine);
+    m.cache = std::make_shared<ModuleCache>(*link.mir_cache, f.name, *m.module, m.bitcode.get(), s.options,
+                                            s.target->elf_machine);
   });
 }
 
@@ -166,7 +171,8 @@ void module_roots(Link& link, const std::function<void(uint32_t)>& mark_atom) {
 }
 
 // The MIR of a function: from the cache, or by reading and lowering it.
-static Result<void> make_function(Link& link, ObjectFile& f, ModuleFunction& fn, LowerState::Thread& thread, mir::FunctionDraft& draft) {
+static Result<void> make_function(Link& link, ObjectFile& f, ModuleFunction& fn, LowerState::Thread& thread,
+                                  mir::FunctionDraft& draft) {
   LowerState& s = *link.lower;
   ModuleState& m = *f.module;
   codegen::LowerContext context;
@@ -217,14 +223,16 @@ void lower_function(Link& link, uint32_t atom, const std::function<void(uint32_t
   auto fail = [&](Error e) {
     if (e.place.empty()) e.place = f.name;
     else if (!e.place.starts_with(f.name)) e = std::move(e).at(f.name);
-    if (e.text().find(function_name(f, fn)) == std::string::npos) e.message = "function " + function_name(f, fn) + ": " + e.message;
+    if (e.text().find(function_name(f, fn)) == std::string::npos)
+      e.message = "function " + function_name(f, fn) + ": " + e.message;
     link.diag.error(e, uint64_t(f.priority) << 32 | a.section);
   };
   auto draft = std::make_unique<mir::FunctionDraft>();
   if (auto r = make_function(link, f, fn, thread, *draft); !r) return fail(r.take_error());
   if (!fn.exceptions)
     for (const mir::Reference& r : draft->references)
-      if (r.kind == ReferenceKind::got_slot) return fail(error("landing pads in a function that was declared without a personality"));
+      if (r.kind == ReferenceKind::got_slot)
+        return fail(error("landing pads in a function that was declared without a personality"));
   draft->symbol = m.ids[m.module->functions[fn.index.value].symbol.value];
   mark_references(draft->references);
   fn.draft = std::move(draft);
@@ -259,7 +267,8 @@ void store_drafts(Link& link) {
     for (const mir::Reference& r : x.draft->references) x.has_exceptions |= r.kind == ReferenceKind::got_slot;
     x.has_traps = x.draft->flags & codegen::draft_flags::has_type_checks;
     for (const mir::Reference& r : x.draft->references)
-      if (r.symbol.valid() && is_runtime[r.symbol.value]) link.symbols[r.symbol.value].flags |= referenced | referenced_strong;
+      if (r.symbol.valid() && is_runtime[r.symbol.value])
+        link.symbols[r.symbol.value].flags |= referenced | referenced_strong;
     x.draft.reset();
   }
 }
@@ -285,12 +294,15 @@ bool take_late_members(Link& link) {
     for (const mir::Reference& r : s.store->references(x.mir)) {
       if (!r.symbol.valid()) continue;
       const Symbol& sym = link.symbols[r.symbol.value];
-      if (sym.local || (sym.defined() && link.files[sym.file]->is_object()) || !(sym.flags & referenced_strong) || seen[r.symbol.value]) continue;
+      if (sym.local || (sym.defined() && link.files[sym.file]->is_object()) || !(sym.flags & referenced_strong) ||
+          seen[r.symbol.value])
+        continue;
       seen[r.symbol.value] = true;
       uint32_t lazy = link.lazy_of[r.symbol.value];
       if (lazy != none && link.lazy[lazy].taken) lazy = none;
       // As if an object had named it: the first of the command line that has it, archive or library, is taken.
-      if (SharedFile* so = sym.defined() ? nullptr : dropped_definer(link, r.symbol.value); so && (lazy == none || so->priority < link.lazy[lazy].priority)) {
+      if (SharedFile* so = sym.defined() ? nullptr : dropped_definer(link, r.symbol.value);
+          so && (lazy == none || so->priority < link.lazy[lazy].priority)) {
         so->alive = true;
         so->dropped = false;
         any = true;
@@ -319,17 +331,22 @@ static ModuleFunction* function_at(Link& link, uint32_t atom) {
 
 bool function_can_fold(Link& link, uint32_t atom) {
   ModuleFunction* fn = function_at(link, atom);
-  return fn && fn->blocks.empty() && !fn->patchable && !(link.lower->store->record(fn->mir).flags & codegen::draft_flags::has_asm_sections);
+  return fn && fn->blocks.empty() && !fn->patchable &&
+         !(link.lower->store->record(fn->mir).flags & codegen::draft_flags::has_asm_sections);
 }
 
-void for_each_asm_function(Link& link, const std::function<void(uint32_t, std::vector<codegen::AsmSection>&&, std::span<const mir::Reference>)>& f) {
+void for_each_asm_function(
+    Link& link,
+    const std::function<void(uint32_t, std::vector<codegen::AsmSection>&&, std::span<const mir::Reference>)>& f) {
   LowerState& s = *link.lower;
   for_each_live_function(link, [&](ObjectFile& file, ModuleFunction& x) {
     if (!(s.store->record(x.mir).flags & codegen::draft_flags::has_asm_sections)) return;
     const mir::FunctionView view = s.store->view(x.mir);
     std::vector<codegen::AsmSection> sections;
     if (s.target->asm_sections(view, sections)) f(file.atom_base + x.section, std::move(sections), view.references);
-    else link.diag.error(file.name + ": function " + function_name(file, x) + ": damaged record of its assembly's sections");
+    else
+      link.diag.error(file.name + ": function " + function_name(file, x) +
+                      ": damaged record of its assembly's sections");
   });
 }
 
@@ -355,13 +372,18 @@ bool function_address_matters(Link& link, uint32_t atom) {
   const Atom& a = link.atoms[atom];
   const ModuleState& m = *link.object(a.file).module;
   for (uint32_t i = 0; i < m.sym_of.size(); i++)
-    if (m.sym_of[i] && link.object(a.file).wide_sections[m.sym_of[i]] == a.section && !m.module->symbols[i].unnamed_addr) return true;
+    if (m.sym_of[i] && link.object(a.file).wide_sections[m.sym_of[i]] == a.section &&
+        !m.module->symbols[i].unnamed_addr)
+      return true;
   return false;
 }
 
-void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add, const std::function<void(uint32_t, int64_t)>& reference) {
+void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add,
+                   const std::function<void(uint32_t, int64_t)>& reference) {
   mir::FunctionView v = link.lower->store->view(function_at(link, atom)->mir);
-  uint64_t shape[] = {v.count, v.extra.size(), v.locals.size(), v.references.size(), v.constants.size(), v.constants_align_log2, v.flags, v.tag_bytes};
+  uint64_t shape[] = {
+      v.count, v.extra.size(), v.locals.size(), v.references.size(), v.constants.size(), v.constants_align_log2,
+      v.flags, v.tag_bytes};
   add(shape, sizeof shape);
   add(v.tags, size_t(v.count) * v.tag_bytes);
   add(v.operands, size_t(v.count) * sizeof *v.operands);
@@ -391,7 +413,8 @@ void scan_functions(Link& link) {
       bool ifunc = x.type == STT_GNU_IFUNC && !x.imported && x.defined();
       if (ifunc) atomic_or(x.flags, uint32_t(needs_plt));
       if (refs[k].kind == ReferenceKind::call && link.pic && is_absolute(link, x)) {
-        link.diag.error(f.name + ": function " + function_name(f, *fns[i].fn) + ": a call of `" + link.display(x) + "`, which is at a fixed address, can not be used in position-independent code",
+        link.diag.error(f.name + ": function " + function_name(f, *fns[i].fn) + ": a call of `" + link.display(x) +
+                            "`, which is at a fixed address, can not be used in position-independent code",
                         uint64_t(f.priority) << 32 | fns[i].fn->section);
         continue;
       }
@@ -399,16 +422,21 @@ void scan_functions(Link& link) {
         case ReferenceForm::direct: case ReferenceForm::absolute:
           if (!x.imported) break;
           if (refs[k].kind == ReferenceKind::call) atomic_or(x.flags, uint32_t(needs_plt));
-          else if (x.type == STT_FUNC || x.type == STT_GNU_IFUNC) atomic_or(x.flags, uint32_t(needs_plt) | needs_canonical_plt | needs_dynsym);
-          else if (!link.shared && x.defined() && !link.files[x.file]->is_object()) atomic_or(x.flags, uint32_t(needs_copy) | needs_dynsym);
+          else if (x.type == STT_FUNC || x.type == STT_GNU_IFUNC)
+            atomic_or(x.flags, uint32_t(needs_plt) | needs_canonical_plt | needs_dynsym);
+          else if (!link.shared && x.defined() && !link.files[x.file]->is_object())
+            atomic_or(x.flags, uint32_t(needs_copy) | needs_dynsym);
           break;
         case ReferenceForm::got: atomic_or(x.flags, uint32_t(needs_got)); break;
         case ReferenceForm::tls_initial_exec: atomic_or(x.flags, uint32_t(needs_gottp)); break;
         case ReferenceForm::tls_general_dynamic: atomic_or(x.flags, uint32_t(needs_tlsgd)); break;
-        case ReferenceForm::tls_local_dynamic: std::atomic_ref<uint8_t>(link.needs_tlsld).store(1, std::memory_order_relaxed); break;
+        case ReferenceForm::tls_local_dynamic:
+          std::atomic_ref<uint8_t>(link.needs_tlsld).store(1, std::memory_order_relaxed);
+          break;
         default: break;
       }
-      if (forms[k].form == ReferenceForm::tls_initial_exec && link.shared) std::atomic_ref<uint8_t>(link.has_static_tls).store(1, std::memory_order_relaxed);
+      if (forms[k].form == ReferenceForm::tls_initial_exec && link.shared)
+        std::atomic_ref<uint8_t>(link.has_static_tls).store(1, std::memory_order_relaxed);
     }
   });
 }
@@ -416,13 +444,16 @@ void scan_functions(Link& link) {
 static ReferenceForm form_of(Link& link, const mir::Reference& r) {
   if (!r.symbol.valid()) return ReferenceForm::direct;
   const Symbol& x = link.symbols[r.symbol.value];
-  bool fixed = !x.imported && (!x.defined() || (x.atom == none && link.files[x.file]->is_object() && !x.linker_defined));
+  bool fixed =
+      !x.imported && (!x.defined() || (x.atom == none && link.files[x.file]->is_object() && !x.linker_defined));
   switch (r.kind) {
     case ReferenceKind::tls_general_dynamic:
       if (link.shared) return ReferenceForm::tls_general_dynamic;
       return x.imported ? ReferenceForm::tls_initial_exec : ReferenceForm::tls_local_exec;
-    case ReferenceKind::tls_local_dynamic: return link.shared ? ReferenceForm::tls_local_dynamic : ReferenceForm::tls_local_exec;
-    case ReferenceKind::tls_initial_exec: return link.shared || x.imported ? ReferenceForm::tls_initial_exec : ReferenceForm::tls_local_exec;
+    case ReferenceKind::tls_local_dynamic:
+      return link.shared ? ReferenceForm::tls_local_dynamic : ReferenceForm::tls_local_exec;
+    case ReferenceKind::tls_initial_exec:
+      return link.shared || x.imported ? ReferenceForm::tls_initial_exec : ReferenceForm::tls_local_exec;
     case ReferenceKind::tls_local_exec: return ReferenceForm::tls_local_exec;
     case ReferenceKind::call: return ReferenceForm::direct;
     case ReferenceKind::got_slot: return ReferenceForm::got;
@@ -468,7 +499,8 @@ static uint64_t hash_of_forms(const ModuleFunction& fn) {
 }
 
 // The sizes of a function: as an earlier link or flush found them, or measured.
-static Result<codegen::FunctionSizes> measure(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view) {
+static Result<codegen::FunctionSizes> measure(LowerState& s, ModuleState& m, ModuleFunction& fn,
+                                              const mir::FunctionView& view) {
   if (!m.cache || fn.key == mir::Hash128{}) return s.target->measure(view, fn.references, s.options);
   CachedModule& functions = m.cache->functions();
   const uint64_t forms = hash_of_forms(fn);
@@ -481,15 +513,18 @@ static Result<codegen::FunctionSizes> measure(LowerState& s, ModuleState& m, Mod
 
 // All that emit is told about where things are.
 static mir::Hash128 hash_of_places(const ModuleFunction& fn, const codegen::EmitPlace& place) {
-  std::vector<uint64_t> words{place.text_address, place.constants_address, place.exceptions_address, uint64_t(place.cfi != nullptr), uint64_t(place.constants != nullptr)};
+  std::vector<uint64_t> words{place.text_address, place.constants_address, place.exceptions_address,
+                              uint64_t(place.cfi != nullptr), uint64_t(place.constants != nullptr)};
   for (const ResolvedReference& r : fn.references) words.push_back(r.address), words.push_back(uint64_t(r.form));
   const XXH128_hash_t h = XXH3_128bits(words.data(), words.size() * sizeof words[0]);
   return {h.low64, h.high64};
 }
 
 // Emits the function, or copies what an earlier flush emitted at the same place.
-static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view, const codegen::EmitPlace& place) {
-  const bool keeps = m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps && !place.fixups;
+static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view,
+                                 const codegen::EmitPlace& place) {
+  const bool keeps =
+      m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps && !place.fixups;
   if (!keeps) return s.target->emit(view, fn.references, s.options, place);
   const mir::Hash128 places = hash_of_places(fn, place);
   const uint64_t forms = hash_of_forms(fn);
@@ -526,13 +561,15 @@ bool measure_functions(Link& link) {
     auto [f, fn] = fns[i];
     mir::FunctionView view = s.store->view(fn->mir);
     fn->references.resize(view.references.size());
-    for (size_t k = 0; k < view.references.size(); k++) fn->references[k] = {0, link.relocatable ? ReferenceForm::relocation : form_of(link, view.references[k])};
+    for (size_t k = 0; k < view.references.size(); k++)
+      fn->references[k] = {0, link.relocatable ? ReferenceForm::relocation : form_of(link, view.references[k])};
     LowerState::Use use(s, link);
     StageClock clock(Stage::measure);
     auto sizes = measure(s, *f->module, *fn, view);
     Atom& text = link.atoms[f->atom_base + fn->section];
     if (!sizes) {
-      link.diag.error(std::move(sizes.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
+      link.diag.error(std::move(sizes.error()).at(f->name + ": function " + function_name(*f, *fn)),
+                      uint64_t(f->priority) << 32 | text.section);
       return;
     }
     fn->moved = sizes->entry - fn->sizes.entry;
@@ -562,7 +599,9 @@ void place_functions(Link& link) {
 
 // Of a function with exceptions the FDE holds the distance to its table.
 static constexpr uint32_t fde_table_field = 17;
-static uint32_t fde_size(const ModuleFunction& fn) { return uint32_t(align_up(17 + (fn.sizes.exceptions ? 4 : 0) + fn.sizes.cfi, 8)); }
+static uint32_t fde_size(const ModuleFunction& fn) {
+  return uint32_t(align_up(17 + (fn.sizes.exceptions ? 4 : 0) + fn.sizes.cfi, 8));
+}
 
 // The symbol of its personality routine, or none.
 static uint32_t personality_of(const LowerState& s, const ModuleFunction& fn) {
@@ -578,7 +617,8 @@ static const LowerState::CommonCie* cie_of(const LowerState& s, uint32_t persona
 }
 
 // An FDE but for the addresses of its function and of the exception table.
-static void put_fde(const LowerState& s, const ModuleFunction& fn, uint8_t* p, uint32_t text_size, std::span<const uint8_t> cfi) {
+static void put_fde(const LowerState& s, const ModuleFunction& fn, uint8_t* p, uint32_t text_size,
+                    std::span<const uint8_t> cfi) {
   uint32_t size = fde_size(fn);
   std::memset(p, 0, size);
   store_le(p, size - 4);
@@ -610,13 +650,15 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
     traps.clear();
     place.traps = &traps;
     if (auto r = s.target->emit(view, fn->references, s.options, place); !r) {
-      link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | fn->section);
+      link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)),
+                      uint64_t(f->priority) << 32 | fn->section);
       continue;
     }
     if (size_t n = fn->blocks.size(); n && fn->sizes.constants >= 4 * n) {
       uint64_t table = fn->sizes.constants - 4 * n;
       fn->block_offsets.assign(n, 0);
-      for (const codegen::Fixup& x : fixups)  // label - place = (text + addend) - place, addend = label + distance of the place
+      for (const codegen::Fixup& x :
+           fixups)  // label - place = (text + addend) - place, addend = label + distance of the place
         if (x.in_constants && x.to_text && x.offset >= table && (x.offset - table) / 4 < n)
           fn->block_offsets[(x.offset - table) / 4] = x.addend - int64_t(x.offset - table);
     }
@@ -673,7 +715,8 @@ void write_functions(Link& link) {
         case ReferenceForm::tls_local_dynamic: out.address = got_address(link, link.tlsld_slot); break;
         case ReferenceForm::tls_local_exec: out.address = x.address + uint64_t(int64_t(r.addend)) - link.tp; break;
         default: {
-          bool through_plt = x.imported && (x.flags & needs_plt) && (r.kind == ReferenceKind::call || !(x.flags & needs_copy));
+          bool through_plt =
+              x.imported && (x.flags & needs_plt) && (r.kind == ReferenceKind::call || !(x.flags & needs_copy));
           uint64_t base = through_plt ? plt_address(link, x) : x.address;
           out.address = base + uint64_t(int64_t(r.addend));
           if (r.kind == ReferenceKind::call && !x.defined() && !x.imported && link.pic) out.address = text_address;
@@ -687,7 +730,8 @@ void write_functions(Link& link) {
     codegen::EmitPlace place;
     place.sizes = &fn->sizes;
     place.text = link.image + link.sections[text.out]->offset + text.offset;
-    place.constants = constants.out == none ? nullptr : link.image + link.sections[constants.out]->offset + constants.offset;
+    place.constants =
+        constants.out == none ? nullptr : link.image + link.sections[constants.out]->offset + constants.offset;
     place.text_address = text_address;
     place.constants_address = constants_address;
     if (fn->sizes.exceptions) {
@@ -699,26 +743,31 @@ void write_functions(Link& link) {
     if (fn->has_traps && fn->traps) place.traps = &traps;
     place.cfi = fn->frame_offset == none ? nullptr : &cfi;
     if (auto r = emit_or_copy(s, *f->module, *fn, view, place); !r) {
-      link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)), uint64_t(f->priority) << 32 | text.section);
+      link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)),
+                      uint64_t(f->priority) << 32 | text.section);
       return;
     }
     // .kcfi_traps: the distance from each entry to its trap.
     for (size_t k = 0; k < traps.size() && k < fn->sizes.traps; k++) {
       const Atom& list = link.atoms[f->atom_base + fn->traps];
       const uint64_t address = link.atom_address[f->atom_base + fn->traps] + 4 * k;
-      store_le(link.image + link.sections[list.out]->offset + list.offset + 4 * k, uint32_t(text_address + traps[k] - address));
+      store_le(link.image + link.sections[list.out]->offset + list.offset + 4 * k,
+               uint32_t(text_address + traps[k] - address));
     }
     if (size_t n = fn->blocks.size(); n && fn->sizes.constants >= 4 * n) {
       uint64_t table = fn->sizes.constants - 4 * n;
       fn->block_offsets.resize(n);
       for (size_t k = 0; k < n; k++)
-        fn->block_offsets[k] = load_le<int32_t>(place.constants + table + 4 * k) + int64_t(constants_address + table - text_address);
+        fn->block_offsets[k] =
+            load_le<int32_t>(place.constants + table + 4 * k) + int64_t(constants_address + table - text_address);
     }
     if (fn->frame_offset != none && cfi.size() <= fn->sizes.cfi) {
       uint8_t* p = link.image + frame.offset + fn->frame_offset;
       put_fde(s, *fn, p, uint32_t(text.size), cfi);
       store_le(p + 8, uint32_t(text_address - (frame.addr + fn->frame_offset + 8)));
-      if (fn->sizes.exceptions) store_le(p + fde_table_field, uint32_t(place.exceptions_address - (frame.addr + fn->frame_offset + fde_table_field)));
+      if (fn->sizes.exceptions)
+        store_le(p + fde_table_field,
+                 uint32_t(place.exceptions_address - (frame.addr + fn->frame_offset + fde_table_field)));
     }
   });
 }
@@ -808,7 +857,8 @@ void write_function_frames(Link& link, OutputSection& section, uint8_t* out) {
     store_le(out + at, uint32_t(slot - (section.addr + at)));
   });
   for (auto [f, fn] : live_functions(link))
-    if (fn->frame_offset != none) link.eh_frame_table.emplace_back(link.atom_address[f->atom_base + fn->section], section.addr + fn->frame_offset);
+    if (fn->frame_offset != none)
+      link.eh_frame_table.emplace_back(link.atom_address[f->atom_base + fn->section], section.addr + fn->frame_offset);
 }
 
 }  // namespace lode::link::elf

@@ -1,5 +1,5 @@
-// The functions of IR modules in an ELF link: made to MIR when the liveness walk reaches them, measured before layout, emitted
-// into the output.
+// The functions of IR modules in an ELF link: made to MIR when the liveness walk reaches them, measured before layout,
+// emitted into the output.
 #pragma once
 
 #include <functional>
@@ -32,13 +32,17 @@ void for_each_reference(Link& link, const std::function<void(uint32_t, uint32_t)
 // Chooses the form of every reference and with it the size of every function.
 bool measure_functions(Link& link);
 // Functions of the walk whose assembly writes into other sections (codegen/asm_sections.h), in the order of the link.
-void for_each_asm_function(Link& link, const std::function<void(uint32_t atom, std::vector<codegen::AsmSection>&& sections, std::span<const mir::Reference> references)>& f);
-// Replaces MIR indices of a measured function by the offsets in its text. False: it has none, or it is damaged (reported).
+void for_each_asm_function(Link& link,
+                           const std::function<void(uint32_t atom, std::vector<codegen::AsmSection>&& sections,
+                                                    std::span<const mir::Reference> references)>& f);
+// Replaces MIR indices of a measured function by the offsets in its text. False: it has none, or it is damaged
+// (reported).
 bool label_offsets(Link& link, uint32_t atom, std::span<uint32_t> labels);
 // ICF: the parts of a function's MIR, for a hash; then its references.
-void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add, const std::function<void(uint32_t symbol, int64_t addend)>& reference);
+void hash_function(Link& link, uint32_t atom, const std::function<void(const void*, size_t)>& add,
+                   const std::function<void(uint32_t symbol, int64_t addend)>& reference);
 bool function_can_fold(Link& link, uint32_t atom);        // no data refers into it, no list has its entry
-void fold_parts(Link& link, uint32_t atom);               // what belongs to a folded function: constants, exception table
+void fold_parts(Link& link, uint32_t atom);  // what belongs to a folded function: constants, exception table
 bool function_address_matters(Link& link, uint32_t atom);  // unless all its names are unnamed_addr
 // What the references of functions need: GOT slots, PLT entries.
 void scan_functions(Link& link);
@@ -59,9 +63,10 @@ struct EmittedFunction {
   std::span<const mir::Reference> references;
 };
 void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>& sink);
-// The CIEs of MIR functions: one for those without exceptions, one for each personality routine. Calls `personality` for the places, in
-// .eh_frame, that hold the distance to the pointer to a routine, with the routine's symbol.
-void write_common_cies(Link& link, uint8_t* eh_frame, const std::function<void(uint32_t offset, uint32_t symbol)>& personality);
+// The CIEs of MIR functions: one for those without exceptions, one for each personality routine. Calls `personality`
+// for the places, in .eh_frame, that hold the distance to the pointer to a routine, with the routine's symbol.
+void write_common_cies(Link& link, uint8_t* eh_frame,
+                       const std::function<void(uint32_t offset, uint32_t symbol)>& personality);
 // All symbols that got_slot references of live functions name, each once, in order of their first appearance.
 std::vector<uint32_t> slot_symbols(Link& link);
 

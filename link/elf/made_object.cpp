@@ -1,7 +1,7 @@
 // Objects made of what is none: any file as data (-b binary), and the addresses in a finished program (--just-symbols).
 //
-// They are written as ELF objects in memory and then read like any other, so that no later pass knows of them; but they say nothing
-// about the properties that the output's code has.
+// They are written as ELF objects in memory and then read like any other, so that no later pass knows of them; but they
+// say nothing about the properties that the output's code has.
 #include <algorithm>
 #include <cctype>
 #include <cstring>
@@ -19,7 +19,8 @@ class Writer {
     symbols_.push_back(Sym{});
   }
 
-  void add(std::string_view name, uint8_t bind, uint8_t type, uint16_t section, uint64_t value, uint64_t size, uint8_t visibility = STV_DEFAULT) {
+  void add(std::string_view name, uint8_t bind, uint8_t type, uint16_t section, uint64_t value, uint64_t size,
+           uint8_t visibility = STV_DEFAULT) {
     Sym s{};
     s.name = uint32_t(names_.size());
     names_ += name;
@@ -103,13 +104,17 @@ std::vector<uint8_t> make_binary_object(const std::string& path, Bytes data) {
 // Thread-local symbols have no address that another program could use.
 Result<std::vector<uint8_t>> make_symbols_object(Bytes file) {
   LODE_ASSIGN(ElfView view, ElfView::open(file));
-  if (view.header->machine != EM_X86_64) return error("incompatible file: machine " + std::to_string(uint16_t(view.header->machine)) + " is not x86-64");
+  if (view.header->machine != EM_X86_64)
+    return error("incompatible file: machine " + std::to_string(uint16_t(view.header->machine)) + " is not x86-64");
   if (view.symbols.empty()) return error("the file has no symbol table");
   Writer w;
   for (uint32_t i = view.first_global; i < view.symbols.size(); i++) {
     const Sym& s = view.symbols[i];
-    if (s.shndx == SHN_UNDEF || s.shndx == SHN_COMMON || s.type() == STT_TLS || s.type() == STT_SECTION || s.bind() == STB_LOCAL) continue;
-    w.add(view.symbol_name(s), s.bind(), s.type() == STT_GNU_IFUNC ? uint8_t(STT_FUNC) : s.type(), SHN_ABS, s.value, s.size, s.visibility());
+    if (s.shndx == SHN_UNDEF || s.shndx == SHN_COMMON || s.type() == STT_TLS || s.type() == STT_SECTION ||
+        s.bind() == STB_LOCAL)
+      continue;
+    w.add(view.symbol_name(s), s.bind(), s.type() == STT_GNU_IFUNC ? uint8_t(STT_FUNC) : s.type(), SHN_ABS, s.value,
+          s.size, s.visibility());
   }
   return w.finish({}, false);
 }

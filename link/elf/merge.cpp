@@ -1,8 +1,8 @@
 // SHF_MERGE sections: split into strings or constants, equal ones kept once.
 //
-// Pieces are found and hashed per input in parallel. Then each merged section is filled shard by shard (by the hash's low
-// bits); a shard sees the inputs in their order, so the result does not depend on the threads. A piece is aligned as its place
-// in the input was, up to the section's alignment; equal pieces take the largest. Tails are not shared.
+// Pieces are found and hashed per input in parallel. Then each merged section is filled shard by shard (by the hash's
+// low bits); a shard sees the inputs in their order, so the result does not depend on the threads. A piece is aligned
+// as its place in the input was, up to the section's alignment; equal pieces take the largest. Tails are not shared.
 #include <tbb/parallel_for.h>
 #include <xxhash.h>
 
@@ -155,18 +155,21 @@ void merge_pieces(Link& link) {
     link.atoms[m.body].size = at;
     link.atoms[m.body].p2align = p2align;
   });
-  tbb::parallel_for(size_t(0), link.merge_inputs.size(), [&](size_t i) { std::vector<uint64_t>().swap(link.merge_inputs[i].hashes); });
+  tbb::parallel_for(size_t(0), link.merge_inputs.size(),
+                    [&](size_t i) { std::vector<uint64_t>().swap(link.merge_inputs[i].hashes); });
 }
 
 static const MergePiece* piece_at(const MergeInput& in, uint64_t offset) {
-  auto it = std::upper_bound(in.pieces.begin(), in.pieces.end(), offset, [](uint64_t o, const MergePiece& p) { return o < p.offset; });
+  auto it = std::upper_bound(in.pieces.begin(), in.pieces.end(), offset,
+                             [](uint64_t o, const MergePiece& p) { return o < p.offset; });
   return it == in.pieces.begin() ? nullptr : &it[-1];
 }
 
 void mark_piece(Link& link, const Atom& atom, uint64_t offset) {
   MergeInput& in = link.merge_inputs[atom.extra];
   if (in.all_live) return;
-  if (const MergePiece* p = piece_at(in, offset)) std::atomic_ref<uint8_t>(in.live[size_t(p - in.pieces.data())]).store(1, std::memory_order_relaxed);
+  if (const MergePiece* p = piece_at(in, offset))
+    std::atomic_ref<uint8_t>(in.live[size_t(p - in.pieces.data())]).store(1, std::memory_order_relaxed);
 }
 
 uint64_t merged_offset(Link& link, const Atom& atom, uint64_t offset) {
@@ -174,7 +177,8 @@ uint64_t merged_offset(Link& link, const Atom& atom, uint64_t offset) {
   const MergePiece* p = piece_at(in, offset);
   if (!p || p->entry == none || in.merged == none) return 0;
   const MergedSection& m = *link.merged[in.merged];
-  return m.shards[p->entry & (MergedSection::shard_count - 1)][p->entry >> MergedSection::shard_bits].offset + (offset - p->offset);
+  return m.shards[p->entry & (MergedSection::shard_count - 1)][p->entry >> MergedSection::shard_bits].offset +
+         (offset - p->offset);
 }
 
 uint64_t merged_address(Link& link, const Atom& atom, uint64_t offset) {

@@ -1,8 +1,9 @@
 // A module in the shape of an object.
 //
-// Sections: for each defined function its text, its constants and, if it has a personality, its exception table; for each defined variable its own, named as a compiler would
-// (.data, .bss, .rodata, .data.rel.ro, .tdata, .tbss, or as the source says); one .init_array or .fini_array entry for each
-// constructor. C strings whose address does not matter become mergeable. COMDATs become groups.
+// Sections: for each defined function its text, its constants and, if it has a personality, its exception table; for
+// each defined variable its own, named as a compiler would (.data, .bss, .rodata, .data.rel.ro, .tdata, .tbss, or as
+// the source says); one .init_array or .fini_array entry for each constructor. C strings whose address does not matter
+// become mergeable. COMDATs become groups.
 #include "link/elf/modules.h"
 
 #include <cstring>
@@ -31,7 +32,8 @@ namespace {
 class Reader {
  public:
   Reader(ObjectFile& file, const Link& link)
-      : file_(file), s_(*file.module), m_(*s_.module), pic_(link.pic || link.relocatable), relocatable_(link.relocatable),
+      : file_(file), s_(*file.module), m_(*s_.module), pic_(link.pic || link.relocatable),
+      relocatable_(link.relocatable),
         marks_(m_.requests.branch_targets || link.opt.z_ibt) {}
 
   Result<void> run() {
@@ -81,7 +83,8 @@ class Reader {
     return at;
   }
 
-  uint32_t add_section(std::string_view name, uint32_t type, uint64_t flags, uint64_t size, uint32_t align_log2, const uint8_t* data, bool own_name = false) {
+  uint32_t add_section(std::string_view name, uint32_t type, uint64_t flags, uint64_t size, uint32_t align_log2,
+                       const uint8_t* data, bool own_name = false) {
     Shdr h{};
     h.name = own_name ? add_string(name) : section_string(name);
     h.type = type;
@@ -95,22 +98,29 @@ class Reader {
     return uint32_t(s_.sections.size() - 1);
   }
 
-  static bool defines(const air::Symbol& x) { return x.defined && x.linkage != air::Linkage::available_externally && x.linkage != air::Linkage::appending; }
+  static bool defines(const air::Symbol& x) {
+    return x.defined && x.linkage != air::Linkage::available_externally && x.linkage != air::Linkage::appending;
+  }
   static bool discardable(air::Linkage l) {
-    return l == air::Linkage::internal || l == air::Linkage::linkonce_any || l == air::Linkage::linkonce_odr || l == air::Linkage::available_externally;
+    return l == air::Linkage::internal || l == air::Linkage::linkonce_any || l == air::Linkage::linkonce_odr ||
+           l == air::Linkage::available_externally;
   }
 
   // The section of symbol i.
   Result<void> define(uint32_t i) {
     const air::Symbol& x = m_.symbols[i];
-    if (!defines(x) || x.kind == air::SymbolKind::alias || x.kind == air::SymbolKind::ifunc || x.linkage == air::Linkage::common) return {};
+    if (!defines(x) || x.kind == air::SymbolKind::alias || x.kind == air::SymbolKind::ifunc ||
+        x.linkage == air::Linkage::common)
+      return {};
     std::string_view name = m_.str(x.name), given = m_.str(x.section);
     if (x.align_log2 > 32) return error("symbol " + std::string(name) + ": implausible alignment");
     uint32_t section;
     if (x.kind == air::SymbolKind::function) {
-      if (!x.function.valid() || x.function.value >= m_.functions.size()) return error("function " + std::string(name) + " has no body");
+      if (!x.function.valid() || x.function.value >= m_.functions.size())
+        return error("function " + std::string(name) + " has no body");
       bool own = relocatable_ && given.empty();
-      std::string text = given.empty() ? (own ? ".text." + std::string(name) : std::string(".text")) : std::string(given);
+      std::string text =
+          given.empty() ? (own ? ".text." + std::string(name) : std::string(".text")) : std::string(given);
       section = add_section(text, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 0, std::max(x.align_log2, 4u), nullptr, own);
       std::string constants = own ? ".rodata." + std::string(name) : std::string(".rodata");
       uint32_t c = add_section(constants, SHT_PROGBITS, SHF_ALLOC, 0, 0, nullptr, own);
@@ -136,17 +146,22 @@ class Reader {
       if (x.size > (uint64_t{1} << 46)) return error("variable " + std::string(name) + " is too large");
       bool tls = x.tls != air::TlsModel::none;
       bool zero = x.bytes_size == 0 && x.reloc_count == 0;
-      bool c_string = x.constant && x.unnamed_addr && x.reloc_count == 0 && !tls && given.empty() && x.size && x.bytes_size == x.size && x.align_log2 == 0 && !relocatable_ &&
-                      std::memchr(m_.data.data() + x.bytes_offset, 0, x.size) == m_.data.data() + x.bytes_offset + x.size - 1;
+      bool c_string =
+          x.constant && x.unnamed_addr && x.reloc_count == 0 && !tls && given.empty() && x.size &&
+          x.bytes_size == x.size && x.align_log2 == 0 && !relocatable_ &&
+          std::memchr(m_.data.data() + x.bytes_offset, 0, x.size) == m_.data.data() + x.bytes_offset + x.size - 1;
       std::string_view base = tls                               ? (zero ? ".tbss" : ".tdata")
                               : x.constant && x.reloc_count == 0 ? ".rodata"
                               : x.constant                       ? (pic_ ? ".data.rel.ro" : ".rodata")
                               : zero                             ? ".bss"
                                                                  : ".data";
       uint64_t flags = SHF_ALLOC | (tls ? uint64_t(SHF_TLS) : 0) | (base == ".rodata" ? 0 : uint64_t(SHF_WRITE));
-      if (!given.empty()) flags = SHF_ALLOC | (tls ? uint64_t(SHF_TLS) : 0) | (x.constant && !(x.reloc_count && pic_) ? 0 : uint64_t(SHF_WRITE));
+      if (!given.empty())
+        flags = SHF_ALLOC | (tls ? uint64_t(SHF_TLS) : 0) |
+                (x.constant && !(x.reloc_count && pic_) ? 0 : uint64_t(SHF_WRITE));
       if (x.retain) flags |= SHF_GNU_RETAIN;
-      bool nobits = zero && (base == ".bss" || base == ".tbss") && (given.empty() || given.starts_with(".bss") || given.starts_with(".tbss"));
+      bool nobits = zero && (base == ".bss" || base == ".tbss") &&
+                    (given.empty() || given.starts_with(".bss") || given.starts_with(".tbss"));
       const uint8_t* data = nullptr;
       if (!nobits && x.size) {
         if (x.bytes_size == x.size) {
@@ -163,8 +178,13 @@ class Reader {
         s_.sections[section].entsize = 1;
       } else {
         bool own = relocatable_ && given.empty();
-        std::string full = given.empty() ? (own ? std::string(base) + "." + std::string(name) : std::string(base)) : std::string(given);
-        uint32_t type = nobits ? SHT_NOBITS : full.starts_with(".init_array") ? SHT_INIT_ARRAY : full.starts_with(".fini_array") ? SHT_FINI_ARRAY : full.starts_with(".note") ? SHT_NOTE : SHT_PROGBITS;
+        std::string full = given.empty() ? (own ? std::string(base) + "." + std::string(name) : std::string(base))
+                                         : std::string(given);
+        uint32_t type = nobits                            ? SHT_NOBITS
+                        : full.starts_with(".init_array") ? SHT_INIT_ARRAY
+                        : full.starts_with(".fini_array") ? SHT_FINI_ARRAY
+                        : full.starts_with(".note")       ? SHT_NOTE
+                                                          : SHT_PROGBITS;
         section = add_section(full, type, flags, x.size, x.align_log2, data, own);
       }
     }
@@ -188,7 +208,8 @@ class Reader {
     s_.sym_of.assign(m_.symbols.size(), 0);
     for (int pass = 0; pass < 2; pass++) {
       if (pass == 1) file_.first_global = uint32_t(s_.syms.size());
-      for (const ModuleFunction& f : s_.functions) add_text_symbol(f, m_.symbols[m_.functions[f.index.value].symbol.value], pass == 0);
+      for (const ModuleFunction& f : s_.functions)
+        add_text_symbol(f, m_.symbols[m_.functions[f.index.value].symbol.value], pass == 0);
       for (uint32_t i = 0; i < m_.symbols.size(); i++) {
         const air::Symbol& x = m_.symbols[i];
         bool local = x.linkage == air::Linkage::internal;
@@ -200,8 +221,8 @@ class Reader {
         s.name = name.empty() ? 0 : add_string(name);
         uint8_t bind = local ? STB_LOCAL : STB_GLOBAL;
         switch (x.linkage) {
-          case air::Linkage::weak_any: case air::Linkage::weak_odr: case air::Linkage::linkonce_any: case air::Linkage::linkonce_odr:
-          case air::Linkage::extern_weak:
+          case air::Linkage::weak_any: case air::Linkage::weak_odr: case air::Linkage::linkonce_any:
+          case air::Linkage::linkonce_odr: case air::Linkage::extern_weak:
             bind = STB_WEAK;
             break;
           default: break;
@@ -233,7 +254,9 @@ class Reader {
         }
         if (x.tls != air::TlsModel::none) type = STT_TLS;
         s.info = uint8_t(bind << 4 | type);
-        s.other = x.visibility == air::Visibility::hidden ? STV_HIDDEN : x.visibility == air::Visibility::protected_ ? STV_PROTECTED : STV_DEFAULT;
+        s.other = x.visibility == air::Visibility::hidden       ? STV_HIDDEN
+                  : x.visibility == air::Visibility::protected_ ? STV_PROTECTED
+                                                                : STV_DEFAULT;
         s_.sym_of[i] = uint32_t(s_.syms.size());
         s_.syms.push_back(s);
         file_.wide_sections.push_back(section);
@@ -246,7 +269,8 @@ class Reader {
     const air::Symbol& x = m_.symbols[i];
     if (!section_of_[i] || x.kind != air::SymbolKind::data || !x.reloc_count) return {};
     std::string_view name = m_.str(x.name);
-    if (x.relocs > m_.data_relocs.size() || x.reloc_count > m_.data_relocs.size() - x.relocs) return error("relocations of " + std::string(name) + " lie outside the module's");
+    if (x.relocs > m_.data_relocs.size() || x.reloc_count > m_.data_relocs.size() - x.relocs)
+      return error("relocations of " + std::string(name) + " lie outside the module's");
     auto& out = s_.relocs[section_of_[i]];
     out.reserve(x.reloc_count);
     for (uint32_t k = 0; k < x.reloc_count; k++) {
@@ -255,8 +279,10 @@ class Reader {
         LODE_TRY(block_reference(i, r));
         continue;
       }
-      if (!r.symbol.valid() || r.symbol.value >= s_.sym_of.size() || !s_.sym_of[r.symbol.value]) return error("initialiser of " + std::string(name) + " refers to a symbol that has no address");
-      uint32_t type = r.kind == air::DataRelocKind::absolute ? (r.size == 8 ? R_X86_64_64 : R_X86_64_32) : (r.size == 8 ? R_X86_64_PC64 : R_X86_64_PC32);
+      if (!r.symbol.valid() || r.symbol.value >= s_.sym_of.size() || !s_.sym_of[r.symbol.value])
+        return error("initialiser of " + std::string(name) + " refers to a symbol that has no address");
+      uint32_t type = r.kind == air::DataRelocKind::absolute ? (r.size == 8 ? R_X86_64_64 : R_X86_64_32)
+                                                             : (r.size == 8 ? R_X86_64_PC64 : R_X86_64_PC32);
       out.push_back({r.offset, type, s_.sym_of[r.symbol.value], r.addend});
     }
     return {};
@@ -268,7 +294,8 @@ class Reader {
     uint32_t section = r.function.valid() && r.function.value < section_of_.size() ? section_of_[r.function.value] : 0;
     if (s_.function_of_section.empty()) index_functions();
     uint32_t fn = section ? s_.function_of_section[section] : none;
-    if (fn == none || r.offset > m_.symbols[i].size || m_.symbols[i].size - r.offset < r.size) return error("initialiser of " + name + " refers to a label of no function here");
+    if (fn == none || r.offset > m_.symbols[i].size || m_.symbols[i].size - r.offset < r.size)
+      return error("initialiser of " + name + " refers to a label of no function here");
     auto slot = [&](uint32_t block) {
       auto& list = s_.functions[fn].blocks;
       auto [at, fresh] = block_slots_.insert({uint64_t{fn} << 32 | block, uint32_t(list.size())});
@@ -294,22 +321,24 @@ class Reader {
       s_.relocs[b.section].push_back({0, R_X86_64_NONE, s_.sym_of[r.function.value], 0});
     } else {
       b.reloc = uint32_t(s_.relocs[b.section].size());
-      s_.relocs[b.section].push_back({r.offset, r.size == 8 ? R_X86_64_64 : R_X86_64_32, s_.sym_of[r.function.value], 0});
+      s_.relocs[b.section].push_back(
+          {r.offset, r.size == 8 ? R_X86_64_64 : R_X86_64_32, s_.sym_of[r.function.value], 0});
     }
     s_.block_references.push_back(b);
     return {};
   }
 
-  // Functions whose entries may be patched at run time (-fpatchable-function-entry): a section that goes with the function lists the
-  // place, which is that of the nops in front of the entry if there are any, else of those at it. Where the entry stands in the text is
-  // known when the function has been measured.
+  // Functions whose entries may be patched at run time (-fpatchable-function-entry): a section that goes with the
+  // function lists the place, which is that of the nops in front of the entry if there are any, else of those at it.
+  // Where the entry stands in the text is known when the function has been measured.
   void make_patchable_lists() {
     static const uint8_t zeros[8] = {};
     for (ModuleFunction& f : s_.functions) {
       const air::FunctionDecl& d = m_.functions[f.index.value];
       if (!d.patchable_entry && !d.patchable_prefix) continue;
       std::string_view name = m_.str(d.patchable_section);
-      f.patchable = add_section(name.empty() ? "__patchable_function_entries" : name, SHT_PROGBITS, SHF_ALLOC | SHF_WRITE | SHF_LINK_ORDER, 8, 3, zeros);
+      f.patchable = add_section(name.empty() ? "__patchable_function_entries" : name, SHT_PROGBITS,
+                                SHF_ALLOC | SHF_WRITE | SHF_LINK_ORDER, 8, 3, zeros);
       s_.sections[f.patchable].link = f.section;
       f.patchable_place = d.patchable_prefix ? -int32_t(d.patchable_prefix) : marks_ && !d.no_cf_check ? 4 : 0;
       s_.relocs[f.patchable].push_back({0, R_X86_64_64, text_symbol_[f.section], 0});
@@ -335,7 +364,9 @@ class Reader {
     s.name = add_string("__cfi_" + std::string(m_.str(x.name)));
     const bool weak = x.linkage != air::Linkage::external && !local;
     s.info = uint8_t((local ? STB_LOCAL : weak ? STB_WEAK : STB_GLOBAL) << 4 | STT_FUNC);
-    s.other = x.visibility == air::Visibility::hidden ? STV_HIDDEN : x.visibility == air::Visibility::protected_ ? STV_PROTECTED : STV_DEFAULT;
+    s.other = x.visibility == air::Visibility::hidden       ? STV_HIDDEN
+              : x.visibility == air::Visibility::protected_ ? STV_PROTECTED
+                                                            : STV_DEFAULT;
     s.shndx = SHN_XINDEX;
     s_.start_syms.push_back(uint32_t(s_.syms.size()));
     s_.syms.push_back(s);
@@ -344,14 +375,16 @@ class Reader {
 
   Result<void> make_inits() {
     for (const air::InitEntry& e : m_.inits) {
-      if (!e.function.valid() || e.function.value >= s_.sym_of.size() || !s_.sym_of[e.function.value]) return error("a constructor that is not a function");
+      if (!e.function.valid() || e.function.value >= s_.sym_of.size() || !s_.sym_of[e.function.value])
+        return error("a constructor that is not a function");
       std::string name = e.destructor ? ".fini_array" : ".init_array";
       if (e.priority != 65535) {
         std::string digits = std::to_string(e.priority);
         name += "." + std::string(digits.size() < 5 ? 5 - digits.size() : 0, '0') + digits;
       }
       static const uint8_t zeros[8] = {};
-      uint32_t s = add_section(name, e.destructor ? SHT_FINI_ARRAY : SHT_INIT_ARRAY, SHF_ALLOC | SHF_WRITE, 8, 3, zeros);
+      uint32_t s =
+          add_section(name, e.destructor ? SHT_FINI_ARRAY : SHT_INIT_ARRAY, SHF_ALLOC | SHF_WRITE, 8, 3, zeros);
       s_.relocs[s].push_back({0, R_X86_64_64, s_.sym_of[e.function.value], 0});
       s_.roots[s] = 2;
       if (e.associated.valid() && e.associated.value < m_.symbols.size()) {
@@ -386,7 +419,8 @@ class Reader {
   bool marks_;  // the places that indirect branches reach
   std::vector<uint32_t> section_of_;  // by air::SymbolIndex
   air::AliasBases aliases_{m_, true};
-  std::unordered_map<uint32_t, uint32_t> text_symbol_;  // by section of a function's text: its section symbol, where one is needed
+  std::unordered_map<uint32_t, uint32_t>
+      text_symbol_;  // by section of a function's text: its section symbol, where one is needed
   std::vector<std::vector<formats::elf::Word>> groups_;
   std::unordered_map<uint64_t, uint32_t> block_slots_;  // function << 32 | block: its place in the function's list
   std::unordered_set<uint32_t> copied_;                 // sections whose data is a copy
@@ -400,8 +434,9 @@ bool is_ours(std::string_view triple) {
   if (triple.empty()) return true;
   std::string_view arch = triple.substr(0, triple.find('-'));
   if (arch != "x86_64" && arch != "amd64") return false;
-  static constexpr std::string_view others[] = {"apple", "windows", "win32", "cygwin", "msys", "mingw", "darwin", "macos", "ios", "tvos",
-                                                "watchos", "xros", "driverkit", "uefi", "gnux32", "muslx32", "msvc", "macho", "coff"};
+  static constexpr std::string_view others[] = {"apple",  "windows", "win32", "cygwin",  "msys", "mingw",     "darwin",
+                                                "macos",  "ios",     "tvos",  "watchos", "xros", "driverkit", "uefi",
+                                                "gnux32", "muslx32", "msvc",  "macho",   "coff"};
   for (std::string_view rest = triple.substr(arch.size()); !rest.empty();) {
     rest.remove_prefix(1);
     std::string_view part = rest.substr(0, rest.find('-'));
@@ -456,7 +491,8 @@ void patch_block_references(ModuleState& m) {
 void number_module_symbols(Link& link, ObjectFile& file) {
   ModuleState& s = *file.module;
   uint32_t first, unused, locals = file.first_global;
-  if (!link.symbols.append(locals, first) || !link.best.append(locals, unused) || !link.lazy_of.append(locals, unused)) {
+  if (!link.symbols.append(locals, first) || !link.best.append(locals, unused) ||
+      !link.lazy_of.append(locals, unused)) {
     link.diag.error(too_many_symbols);
     return;
   }

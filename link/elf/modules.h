@@ -1,11 +1,11 @@
 // IR modules as inputs of an ELF link.
 //
-// A module is read into the same shape as an object: one section (atom) for every function and data item it defines, a symbol
-// table, relocations for its initialisers. So resolution, liveness, layout and relocation treat both alike; what differs is
-// where a function's bytes come from.
+// A module is read into the same shape as an object: one section (atom) for every function and data item it defines, a
+// symbol table, relocations for its initialisers. So resolution, liveness, layout and relocation treat both alike; what
+// differs is where a function's bytes come from.
 //
-// Differences that remain: every symbol of a module has a SymbolId, also the internal ones, because MIR refers by SymbolId;
-// and what is internal or may be dropped by the language (linkonce) is live only when something refers to it.
+// Differences that remain: every symbol of a module has a SymbolId, also the internal ones, because MIR refers by
+// SymbolId; and what is internal or may be dropped by the language (linkonce) is live only when something refers to it.
 #pragma once
 
 #include <memory>

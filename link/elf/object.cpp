@@ -1,8 +1,8 @@
 // Reading a relocatable object: its sections become atoms, its groups and symbol names are noted. Nothing is copied.
 //
-// What an atom's contents mean (gABI chapter 4): SHF_MERGE sections are split later, .eh_frame is split into records, notes that
-// only speak to the linker (.note.GNU-stack, .note.gnu.property) are read here and dropped; relocation sections are attached to
-// the section they apply to.
+// What an atom's contents mean (gABI chapter 4): SHF_MERGE sections are split later, .eh_frame is split into records,
+// notes that only speak to the linker (.note.GNU-stack, .note.gnu.property) are read here and dropped; relocation
+// sections are attached to the section they apply to.
 #include <algorithm>
 #include <cstring>
 
@@ -18,7 +18,9 @@ Result<void> parse_object_header(Link& link, ObjectFile& file) {
   if (file.kind == FileKind::module) return read_module(file, link);
   LODE_ASSIGN(file.view, ElfView::open(file.data));
   if (file.view.header->type != ET_REL) return error("not a relocatable object");
-  if (file.view.header->machine != EM_X86_64) return error("incompatible file: machine " + std::to_string(uint16_t(file.view.header->machine)) + " is not x86-64");
+  if (file.view.header->machine != EM_X86_64)
+    return error("incompatible file: machine " + std::to_string(uint16_t(file.view.header->machine)) +
+                 " is not x86-64");
   file.sections = file.view.sections;
   file.syms = file.view.symbols;
   file.strtab = file.view.symbol_names;
@@ -31,10 +33,13 @@ namespace {
 // GCC marks an object that holds nothing but its intermediate language with a common symbol of this name.
 constexpr std::string_view slim_lto_mark = "__gnu_lto_slim";
 
-bool is_debug_section(std::string_view name) { return name.starts_with(".debug_") || name.starts_with(".zdebug_") || name == ".gdb_index" || name.starts_with(".stab"); }
+bool is_debug_section(std::string_view name) {
+  return name.starts_with(".debug_") || name.starts_with(".zdebug_") || name == ".gdb_index" ||
+         name.starts_with(".stab");
+}
 
-// Before COMDAT groups there were names: of all .gnu.linkonce.X.NAME one stays. Code goes by NAME, so that it also meets the
-// COMDAT group that newer objects have for the same function; other kinds go by the whole name.
+// Before COMDAT groups there were names: of all .gnu.linkonce.X.NAME one stays. Code goes by NAME, so that it also
+// meets the COMDAT group that newer objects have for the same function; other kinds go by the whole name.
 Group linkonce_group(ObjectFile& file, uint32_t section, std::string_view name) {
   auto member = std::make_unique<std::vector<uint8_t>>(4);
   store_le(member->data(), section);
@@ -142,7 +147,9 @@ void parse_object(Link& link, ObjectFile& file) {
         continue;
       case SHT_LLVM_DEPENDENT_LIBRARIES:
         if (link.relocatable) break;  // for the link that this output goes into
-        for (std::string_view names(reinterpret_cast<const char*>(file.view.section_data(i).data()), file.view.section_data(i).size()); !names.empty();) {
+        for (std::string_view names(reinterpret_cast<const char*>(file.view.section_data(i).data()),
+                                    file.view.section_data(i).size());
+             !names.empty();) {
           size_t end = std::min(names.find('\0'), names.size());
           if (end) file.dependent_libraries.push_back(names.substr(0, end));
           names.remove_prefix(std::min(end + 1, names.size()));
@@ -189,9 +196,13 @@ void parse_object(Link& link, ObjectFile& file) {
       file.exec_stack |= (s.flags & SHF_EXECINSTR) != 0;
       continue;
     }
-    if (name.starts_with(".gnu.lto_") || name.starts_with(".gnu.debuglto_")) continue;  // a fat object's; its code counts
+    if (name.starts_with(".gnu.lto_") || name.starts_with(".gnu.debuglto_"))
+      continue;  // a fat object's; its code counts
     if ((s.flags & SHF_EXCLUDE) && !link.relocatable) continue;
-    if (!link.opt.discard_sections.empty() && std::find(link.opt.discard_sections.begin(), link.opt.discard_sections.end(), name) != link.opt.discard_sections.end()) continue;
+    if (!link.opt.discard_sections.empty() &&
+        std::find(link.opt.discard_sections.begin(), link.opt.discard_sections.end(), name) !=
+            link.opt.discard_sections.end())
+      continue;
     if (name.starts_with(".gnu.linkonce.")) file.groups.push_back(linkonce_group(file, i, name));
     if (name == ".note.gnu.property" && s.type == SHT_NOTE) {
       read_properties(file, file.view.section_data(i));
@@ -223,7 +234,9 @@ void parse_object(Link& link, ObjectFile& file) {
       a.size = file.inflated.back()->size();
       a.p2align = uint8_t(std::countr_zero(align));
     }
-    if (s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || name.starts_with(".ctors") || name.starts_with(".dtors")) file.has_init_arrays = true;
+    if (s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || name.starts_with(".ctors") ||
+        name.starts_with(".dtors"))
+      file.has_init_arrays = true;
   }
   for (uint32_t i = 1; i < n; i++) {
     const Shdr& s = file.sections[i];
@@ -258,16 +271,23 @@ void parse_object(Link& link, ObjectFile& file) {
     if (a.kind != AtomKind::regular) continue;
     std::string_view name = file.view.section_name(i);
     if (link.relocatable && name != ".eh_frame") continue;
-    if ((name == ".ctors" || name.starts_with(".ctors.") || name == ".dtors" || name.starts_with(".dtors.")) && a.data) reverse_table(file, a);
+    if ((name == ".ctors" || name.starts_with(".ctors.") || name == ".dtors" || name.starts_with(".dtors.")) && a.data)
+      reverse_table(file, a);
     const Shdr& s = file.sections[i];
-    if (file.kind == FileKind::object && (s.flags & SHF_ALLOC) && name == ".eh_frame" && (a.data || !a.size)) a.kind = AtomKind::eh_frame;
-    else if ((s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && a.size && a.data && !a.reloc_count && s.entsize <= a.size) a.kind = AtomKind::merge;
+    if (file.kind == FileKind::object && (s.flags & SHF_ALLOC) && name == ".eh_frame" && (a.data || !a.size))
+      a.kind = AtomKind::eh_frame;
+    else if ((s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && a.size && a.data && !a.reloc_count &&
+             s.entsize <= a.size)
+      a.kind = AtomKind::merge;
   }
 
   read_global_names(link, file);
   for (const NameRef& name : file.globals.names)
     if (name.size == slim_lto_mark.size() && name.str() == slim_lto_mark)
-      link.diag.error(file.name + ": a GCC LTO object without machine code, which needs GCC's linker plugin; compile with -ffat-lto-objects or without -flto", uint64_t(file.priority) << 32);
+      link.diag.error(file.name +
+                          ": a GCC LTO object without machine code, which needs GCC's linker plugin; compile with "
+                          "-ffat-lto-objects or without -flto",
+                      uint64_t(file.priority) << 32);
   split_eh_frames(link, file);
 }
 

@@ -16,7 +16,9 @@ namespace {
 
 // In front of every message about a value: the option as it was written, without what follows '='.
 std::string name_of(const OptionReader& r) { return std::string(r.spelled.substr(0, r.spelled.find('='))); }
-void bad(OptionReader& r, const std::string& what, std::string_view v) { r.error = name_of(r) + ": " + what + " '" + std::string(v) + "'"; }
+void bad(OptionReader& r, const std::string& what, std::string_view v) {
+  r.error = name_of(r) + ": " + what + " '" + std::string(v) + "'";
+}
 
 bool parse(std::string_view s, int base, uint64_t& v) {
   if (s.starts_with("0x") || s.starts_with("0X")) {
@@ -36,7 +38,9 @@ void split(std::string_view text, const char* separators, std::vector<std::strin
   }
 }
 
-int hex_digit(char c) { return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1; }
+int hex_digit(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
 
 bool is_power_of_two(uint64_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
@@ -55,7 +59,8 @@ bool compression(OptionReader& r, std::string_view v, CompressRule& rule) {
   int low = zlib ? 0 : 1, high = zlib ? 9 : 22;
   auto [p, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), rule.level);
   if (ec == std::errc() && p == digits.data() + digits.size() && rule.level >= low && rule.level <= high) return true;
-  r.error = name_of(r) + ": " + (zlib ? "zlib level must be between 0 and 9" : "zstd level must be between 1 and 22") + ", got '" + std::string(digits) + "'";
+  r.error = name_of(r) + ": " + (zlib ? "zlib level must be between 0 and 9" : "zstd level must be between 1 and 22") +
+            ", got '" + std::string(digits) + "'";
   return false;
 }
 
@@ -144,10 +149,13 @@ void unresolved(OptionReader& r, std::string_view v) {
   if (v == "ignore-all" || v == "ignore-in-object-files") r.o.unresolved = Unresolved::ignore;
   else if (v == "report-all" || v == "ignore-in-shared-libs") r.o.unresolved = Unresolved::error;
   else return bad(r, "unknown value", v);
-  if (v == "ignore-all" || v == "ignore-in-shared-libs") r.o.allow_shlib_undefined = r.o.allow_shlib_undefined_given = true;
+  if (v == "ignore-all" || v == "ignore-in-shared-libs")
+    r.o.allow_shlib_undefined = r.o.allow_shlib_undefined_given = true;
 }
 
-void color(OptionReader& r, std::string_view v) { r.o.color = v == "always" || ((v.empty() || v == "auto") && isatty(2)); }
+void color(OptionReader& r, std::string_view v) {
+  r.o.color = v == "always" || ((v.empty() || v == "auto") && isatty(2));
+}
 
 void compress_debug(OptionReader& r, std::string_view v) {
   CompressRule rule{".debug_*", 0, -1};
@@ -179,8 +187,10 @@ void section_start(OptionReader& r, std::string_view v) {
 void section_align(OptionReader& r, std::string_view v) {
   size_t eq = v.rfind('=');
   uint64_t n = 0;
-  if (eq == std::string_view::npos || !parse(v.substr(eq + 1), 10, n)) r.error = "--section-align: expected SECTION=ALIGNMENT";
-  else if (!is_power_of_two(n) || n > (uint64_t{1} << 40)) r.error = "--section-align: alignment of " + std::string(v.substr(0, eq)) + " must be a power of 2";
+  if (eq == std::string_view::npos || !parse(v.substr(eq + 1), 10, n))
+    r.error = "--section-align: expected SECTION=ALIGNMENT";
+  else if (!is_power_of_two(n) || n > (uint64_t{1} << 40))
+    r.error = "--section-align: alignment of " + std::string(v.substr(0, eq)) + " must be a power of 2";
   else r.o.section_align[std::string(v.substr(0, eq))] = n;
 }
 
@@ -190,7 +200,8 @@ void mir_cache_size(OptionReader& r, std::string_view v) {
 }
 void max_page_size(OptionReader& r, std::string_view v) {
   r.o.max_page_size = need_number(r, v);
-  if (r.error.empty() && (!is_power_of_two(r.o.max_page_size) || r.o.max_page_size < 4096 || r.o.max_page_size > (uint64_t{1} << 30)))
+  if (r.error.empty() &&
+      (!is_power_of_two(r.o.max_page_size) || r.o.max_page_size < 4096 || r.o.max_page_size > (uint64_t{1} << 30)))
     r.error = "-z max-page-size: value must be a power of two from 4096 to 2^30";
 }
 
@@ -208,7 +219,8 @@ void physical_image_base(OptionReader& r, std::string_view v) {
 }
 
 void output_format(OptionReader& r, std::string_view v) {
-  if (v != "elf64-x86-64" && v != "elf" && v != "default") bad(r, "unsupported format (elf64-x86-64 and elf are supported)", v);
+  if (v != "elf64-x86-64" && v != "elf" && v != "default")
+    bad(r, "unsupported format (elf64-x86-64 and elf are supported)", v);
 }
 
 void help_format(OptionReader& r, std::string_view v) {
@@ -268,7 +280,8 @@ void chroot(OptionReader& r, std::string_view v) {
 
 void remap_inputs(OptionReader& r, std::string_view v) {
   size_t eq = v.find('=');
-  if (eq == std::string_view::npos || eq == 0 || eq + 1 == v.size()) r.error = name_of(r) + ": expected GLOB=FILE, got '" + std::string(v) + "'";
+  if (eq == std::string_view::npos || eq == 0 || eq + 1 == v.size())
+    r.error = name_of(r) + ": expected GLOB=FILE, got '" + std::string(v) + "'";
   else r.o.remap_inputs.emplace_back(v.substr(0, eq), v.substr(eq + 1));
 }
 
@@ -337,23 +350,27 @@ void cet_report(OptionReader& r, std::string_view v) {
 void dead_reloc(OptionReader& r, std::string_view v) {
   size_t eq = v.rfind('=');
   uint64_t n = 0;
-  if (eq == std::string_view::npos || eq == 0 || !parse(v.substr(eq + 1), 10, n)) bad(r, "expected GLOB=NUMBER, got", v);
+  if (eq == std::string_view::npos || eq == 0 || !parse(v.substr(eq + 1), 10, n))
+    bad(r, "expected GLOB=NUMBER, got", v);
   else r.o.tombstones.push_back({std::string(v.substr(0, eq)), n});
 }
 
 // KEYWORD or KEYWORD=VALUE. An unknown keyword of -z is another linker's and only worth a warning, as GNU ld has it.
-static bool keyword(OptionReader& r, std::string_view v, const OptionRow* (*find)(std::string_view), const std::string& prefix) {
+static bool keyword(OptionReader& r, std::string_view v, const OptionRow* (*find)(std::string_view),
+                    const std::string& prefix) {
   const OptionRow* row = find(v);
   std::string_view value;
   if (row && row->form == OptionForm::joined)
-    for (std::string_view names = row->names; !names.empty(); names.remove_prefix(std::min(names.find(' '), names.size() - 1) + 1)) {
+    for (std::string_view names = row->names; !names.empty();
+         names.remove_prefix(std::min(names.find(' '), names.size() - 1) + 1)) {
       std::string_view n = names.substr(0, names.find(' '));
       if (v.starts_with(n)) value = v.substr(n.size());
       if (names.find(' ') == std::string_view::npos) break;
     }
   size_t eq = v.find('=');
   if ((!row || row->form == OptionForm::joined) && eq != std::string_view::npos)
-    if (const OptionRow* other = find(v.substr(0, eq)); other && other->form != OptionForm::flag && other->form != OptionForm::joined) {
+    if (const OptionRow* other = find(v.substr(0, eq));
+        other && other->form != OptionForm::flag && other->form != OptionForm::joined) {
       row = other;
       value = v.substr(eq + 1);
     }
@@ -373,12 +390,14 @@ static bool keyword(OptionReader& r, std::string_view v, const OptionRow* (*find
 void z_keyword(OptionReader& r, std::string_view v) {
   if (keyword(r, v, find_z_keyword, "-z ")) return;
   std::string written = std::string(r.spelled) + (r.spelled == "-z" ? " " + std::string(v) : std::string());
-  r.warnings.push_back("unknown command line option: " + written + near_miss(z_keywords(), v.substr(0, v.find('=')), false));
+  r.warnings.push_back("unknown command line option: " + written +
+                       near_miss(z_keywords(), v.substr(0, v.find('=')), false));
 }
 
 void plugin_keyword(OptionReader& r, std::string_view v) {
   if (keyword(r, v, find_plugin_keyword, "-plugin-opt=")) return;
-  r.error = "unknown command line option: -plugin-opt=" + std::string(v) + near_miss(plugin_keywords(), v.substr(0, v.find('=')), false);
+  r.error = "unknown command line option: -plugin-opt=" + std::string(v) +
+            near_miss(plugin_keywords(), v.substr(0, v.find('=')), false);
 }
 
 }  // namespace lode::link::elf::option_action

@@ -1,5 +1,5 @@
-// What rows of the option tables do with their value. Flags and plain values are templates; values with a grammar of their own
-// are functions of option_actions.cpp.
+// What rows of the option tables do with their value. Flags and plain values are templates; values with a grammar of
+// their own are functions of option_actions.cpp.
 #pragma once
 
 #include <string>
@@ -24,7 +24,9 @@ struct OptionReader {
   std::string_view spelled = {};  // the argument that is read
   bool static_seen = false, shared_seen = false, pie_seen = false;
 
-  void input(InputArg::Kind kind, std::string_view name) { o.inputs.push_back({kind, std::string(name), as_needed, whole_archive, is_static, binary}); }
+  void input(InputArg::Kind kind, std::string_view name) {
+    o.inputs.push_back({kind, std::string(name), as_needed, whole_archive, is_static, binary});
+  }
 };
 
 namespace option_action {

@@ -47,7 +47,10 @@ void markdown_rows(std::string& out, std::span<const OptionRow> rows, OptionFate
     }
     if (row.fate != fate) continue;
     if (title && fate == OptionFate::effective) out += "\n### " + std::string(title->names) + "\n";
-    if (title || !open) out += fate == OptionFate::effective ? "\n| option | effect |\n|---|---|\n" : !open ? "\n| option | reason |\n|---|---|\n" : "";
+    if (title || !open)
+      out += fate == OptionFate::effective ? "\n| option | effect |\n|---|---|\n"
+             : !open                       ? "\n| option | reason |\n|---|---|\n"
+                                           : "";
     if (fate != OptionFate::effective || title) title = nullptr;
     open = true;
     out += "| `" + with_metavar(row, dashes) + "` | " + row.text + " |\n";
@@ -97,17 +100,22 @@ std::string help_text() {
   help_lines(out, effective_options(), true);
   out += "Keywords of -z:\n";
   help_lines(out, z_keywords(), false);
-  out += "Options of GNU ld, lld and mold that are not listed are accepted because they have no effect here, or refused by name:\n"
-         "docs/options.md has them all, with reasons.\n";
+  out +=
+      "Options of GNU ld, lld and mold that are not listed are accepted because they have no effect here, or refused "
+      "by name:\n"
+      "docs/options.md has them all, with reasons.\n";
   return out;
 }
 
 std::string options_document() {
   std::string out =
       "# Options of the ELF linker\n\n"
-      "What GNU ld 2.40, lld 19 and mold 2.42 take, and what becomes of it here: an effect, acceptance without effect because nothing that\n"
-      "is asked for can be missing from the output, or an error that says what would be missing. There is no fourth kind. This file is\n"
-      "printed by `lode --help=markdown` from the tables that the command line is read with (`link/elf/option_rows.cpp` and its\n"
+      "What GNU ld 2.40, lld 19 and mold 2.42 take, and what becomes of it here: an effect, acceptance without effect "
+      "because nothing that\n"
+      "is asked for can be missing from the output, or an error that says what would be missing. There is no fourth "
+      "kind. This file is\n"
+      "printed by `lode --help=markdown` from the tables that the command line is read with "
+      "(`link/elf/option_rows.cpp` and its\n"
       "neighbours), and a test holds that it is current. Options of the WebAssembly linker are wasm-ld's.\n\n"
       "Long options take one or two dashes, those that begin with `o` two.\n\n"
       "## Effective\n";
@@ -120,7 +128,8 @@ std::string options_document() {
     const char* title;
     OptionFate fate;
   };
-  for (const Part& part : {Part{"Accepted without effect", OptionFate::without_effect}, Part{"Refused", OptionFate::refused}}) {
+  for (const Part& part :
+       {Part{"Accepted without effect", OptionFate::without_effect}, Part{"Refused", OptionFate::refused}}) {
     out += std::string("\n## ") + part.title + "\n";
     markdown_rows(out, other_options(), part.fate, true);
     out += "\nKeywords of `-z`:\n";

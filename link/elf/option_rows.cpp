@@ -9,6 +9,7 @@ using namespace option_action;
 using O = Options;
 using R = OptionReader;
 
+// clang-format off
 constexpr OptionRow rows[] = {
     heading("Output"),
     effective("o output", "FILE", text<&O::output>, "Write the output to FILE"),
@@ -235,6 +236,7 @@ constexpr OptionRow rows[] = {
     effective("z", "KEYWORD", option_action::z_keyword, "See the keywords below"),
     effective("plugin-opt", "KEYWORD", option_action::plugin_keyword, "Requests to a compiler's plugin, see below"),
 };
+// clang-format on
 
 }  // namespace
 

@@ -4,8 +4,8 @@
 //   effective       it has an action, which writes into Options; --help says what it does
 //   without effect  it is accepted, because nothing that it asks for can be missing from the output; the row says why
 //   refused         it is an error, since the output would lack what was asked for; the row says what is missing
-// There is no fourth kind: an option that is read and forgotten cannot be written down. Three tables: options, keywords of -z, and
-// what -plugin-opt passes on. Adding an option is adding a row, its field in Options, and an example in
+// There is no fourth kind: an option that is read and forgotten cannot be written down. Three tables: options, keywords
+// of -z, and what -plugin-opt passes on. Adding an option is adding a row, its field in Options, and an example in
 // tests/link/elf_option_table_test.cpp, which links with and without it and wants to see a difference.
 #pragma once
 
@@ -29,22 +29,30 @@ enum class OptionFate : uint8_t { effective, without_effect, refused, heading };
 using OptionAction = void (*)(OptionReader&, std::string_view value);
 
 struct OptionRow {
-  const char* names;    // without dashes, separated by blanks; the first one is the one that lists show. A heading's title
+  const char*
+      names;  // without dashes, separated by blanks; the first one is the one that lists show. A heading's title
   const char* metavar;  // what lists call the value: "FILE"; "[=STYLE]" for an optional one; "" for a flag
   OptionAction action;  // effective: what it does. Others: a check of the value, or null
-  const char* text;     // effective: help. Without effect: why. Refused: what is not done. May hold no '|', which ends a cell
+  const char*
+      text;  // effective: help. Without effect: why. Refused: what is not done. May hold no '|', which ends a cell
   OptionFate fate;
   OptionForm form;
 };
 
 constexpr OptionForm form_of(const char* metavar) {
-  return !metavar[0] ? OptionForm::flag : metavar[0] == '[' ? OptionForm::optional_value : metavar[0] == '*' ? OptionForm::joined : OptionForm::value;
+  return !metavar[0]         ? OptionForm::flag
+         : metavar[0] == '[' ? OptionForm::optional_value
+         : metavar[0] == '*' ? OptionForm::joined
+                             : OptionForm::value;
 }
-constexpr OptionRow heading(const char* title) { return {title, "", nullptr, "", OptionFate::heading, OptionForm::flag}; }
+constexpr OptionRow heading(const char* title) {
+  return {title, "", nullptr, "", OptionFate::heading, OptionForm::flag};
+}
 constexpr OptionRow effective(const char* names, const char* metavar, OptionAction action, const char* help) {
   return {names, metavar, action, help, OptionFate::effective, form_of(metavar)};
 }
-constexpr OptionRow without_effect(const char* names, const char* metavar, const char* why, OptionAction check = nullptr) {
+constexpr OptionRow without_effect(const char* names, const char* metavar, const char* why,
+                                   OptionAction check = nullptr) {
   return {names, metavar, check, why, OptionFate::without_effect, form_of(metavar)};
 }
 constexpr OptionRow refused(const char* names, const char* metavar, const char* what) {

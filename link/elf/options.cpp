@@ -1,7 +1,9 @@
-// Reading the ELF command line, as GNU ld reads it: long options take one or two dashes (those that begin with 'o' two, as -o is an
-// option itself) and their value after '=' or as the next argument; one-letter options take it joined or as the next.
+// Reading the ELF command line, as GNU ld reads it: long options take one or two dashes (those that begin with 'o' two,
+// as -o is an option itself) and their value after '=' or as the next argument; one-letter options take it joined or as
+// the next.
 //
-// What there is to read, the tables say (option_table.h); so do the lists that are printed from them (option_lists.cpp).
+// What there is to read, the tables say (option_table.h); so do the lists that are printed from them
+// (option_lists.cpp).
 #include "link/elf/options.h"
 
 #include <sys/stat.h>
@@ -65,14 +67,17 @@ struct Match {
 Match match(std::string_view argument) {
   bool two = argument[1] == '-';
   std::string_view body = argument.substr(two ? 2 : 1);
-  auto long_name = [&](std::string_view name) { return two || (name.size() > 1 && name != "lto"); };  // -lto is a library
+  auto long_name = [&](std::string_view name) {
+    return two || (name.size() > 1 && name != "lto");
+  };  // -lto is a library
   // Long forms first; one dash and a leading 'o' is -o joined with its value.
   if (two || body.size() == 1 || body[0] != 'o') {
     const OptionRow* row = find_option(body);
     if (row && row->form != OptionForm::joined && (long_name(body) || body.size() == 1)) return {row, {}, false};
     size_t eq = body.find('=');
     if (eq != std::string_view::npos && eq > 0 && long_name(body.substr(0, eq)))
-      if (const OptionRow* r = find_option(body.substr(0, eq)); r && (r->form == OptionForm::value || r->form == OptionForm::optional_value))
+      if (const OptionRow* r = find_option(body.substr(0, eq));
+          r && (r->form == OptionForm::value || r->form == OptionForm::optional_value))
         return {r, body.substr(eq + 1), true};
     if (row) {
       Match m{row, {}, true};
@@ -100,7 +105,8 @@ Result<void> finish(OptionReader& r) {
   if (o.kind == OutputKind::shared) o.is_static = false;
   if (o.kind != OutputKind::shared && !(o.auxiliary.empty() && o.filter.empty()))
     return error(std::string(o.filter.empty() ? "-auxiliary" : "-filter") + " may not be used without -shared");
-  if (o.kind == OutputKind::relocatable && o.gdb_index) return error("--gdb-index may not be used with -r: the index speaks of final addresses");
+  if (o.kind == OutputKind::relocatable && o.gdb_index)
+    return error("--gdb-index may not be used with -r: the index speaks of final addresses");
   if (o.emulation.size() && o.emulation != "elf_x86_64" && o.emulation != "elf_x86_64_sol2")
     return error("unsupported emulation: -m " + o.emulation + " (supported: " + emulation_list() + ")");
   std::vector<std::string> unique;
@@ -151,7 +157,8 @@ void take_option(OptionReader& r, const OptionRow& row, const std::string& name,
     return;
   }
   if (row.action) row.action(r, value);
-  if (row.fate == OptionFate::without_effect && r.error.empty()) r.o.without_effect.push_back(name + " has no effect: " + row.text);
+  if (row.fate == OptionFate::without_effect && r.error.empty())
+    r.o.without_effect.push_back(name + " has no effect: " + row.text);
 }
 
 Result<std::vector<OptionUse>> match_arguments(const std::vector<std::string>& args) {

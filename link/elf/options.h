@@ -29,13 +29,13 @@ struct InputArg {
   bool operator==(const InputArg&) const = default;
 };
 
-// An input that is in memory: an `inputs` entry equal to `key` stands for these bytes, or for this module, and not for a file.
-// They outlive the link. `name` is for messages; what is neither ELF nor bitcode is AIR text.
+// An input that is in memory: an `inputs` entry equal to `key` stands for these bytes, or for this module, and not for
+// a file. They outlive the link. `name` is for messages; what is neither ELF nor bitcode is AIR text.
 struct MemoryInput {
   std::string key, name;
   std::span<const uint8_t> data;
   const air::Module* module = nullptr;  // if given, data is empty
-  std::string replaces;                 // a symbol of which this definition counts, if it is the first; later ones are no error
+  std::string replaces;  // a symbol of which this definition counts, if it is the first; later ones are no error
   bool operator==(const MemoryInput& other) const { return key == other.key && name == other.name; }
 };
 
@@ -91,7 +91,8 @@ struct Options {
   bool entry_given = false;
   std::string init = "_init", fini = "_fini";
   std::string sysroot, soname, dynamic_linker, map_file, dependency_file, chroot, directory;
-  std::vector<std::string> library_paths, rpaths, undefined, require_defined, wraps, exclude_libs, trace_symbols, why_live, auxiliary, filter;
+  std::vector<std::string> library_paths, rpaths, undefined, require_defined, wraps, exclude_libs, trace_symbols,
+      why_live, auxiliary, filter;
   std::string default_library_paths;  // -Y: in place of the usual ones
   std::vector<std::pair<std::string, std::string>> remap_inputs;  // (glob, file)
   std::vector<std::string> remap_inputs_files;
@@ -108,7 +109,8 @@ struct Options {
   std::string symbol_ordering_file;
   bool discard_none = false, execute_only = false, print_dependencies = false;
   bool print_icf_sections = false, ignore_data_address_equality = false;
-  bool warn_textrel = false, warn_shared_textrel = false, warn_execstack = true, warn_symbol_ordering = true, warn_rwx_segments = false;
+  bool warn_textrel = false, warn_shared_textrel = false, warn_execstack = true, warn_symbol_ordering = true,
+       warn_rwx_segments = false;
   bool warn_backrefs = false;
   std::vector<std::string> warn_backrefs_exclude;
   bool z_rodynamic = false, android_relr_tags = false, text_segment_given = false;
@@ -133,19 +135,21 @@ struct Options {
   bool hash_gnu = true, hash_sysv = true;
   bool gnu_unique = true, fortran_common = true;
   bool relro = true, now = false, text = true, text_given = false, defs = false, combreloc = true, copyreloc = true;
-  bool execstack = false, execstack_if_needed = false, gnu_stack = true, keep_text_prefix = false, start_stop_gc = false;
+  bool execstack = false, execstack_if_needed = false, gnu_stack = true, keep_text_prefix = false,
+       start_stop_gc = false;
   SeparateCode separate_code = SeparateCode::none;
   bool dynamic_undefined_weak = true;
-  bool z_nodefaultlib = false, z_nodelete = false, z_nodlopen = false, z_nodump = false, z_origin = false, z_initfirst = false,
-       z_interpose = false, z_global = false, z_ibt = false, z_shstk = false, z_ibtplt = false, z_sectionheader = true,
-       z_group = false, z_loadfltr = false, z_globalaudit = false, z_unique = false;
+  bool z_nodefaultlib = false, z_nodelete = false, z_nodlopen = false, z_nodump = false, z_origin = false,
+       z_initfirst = false, z_interpose = false, z_global = false, z_ibt = false, z_shstk = false, z_ibtplt = false,
+       z_sectionheader = true, z_group = false, z_loadfltr = false, z_globalaudit = false, z_unique = false;
   bool new_dtags = true;
   bool relax = true;
   bool apply_dynamic_relocs = false;
   bool gdb_index = false;
   std::string time_trace;  // file; "*": beside the output
   uint64_t time_trace_granularity = 0;  // microseconds
-  bool print_map = false, print_map_discarded = false, cref = false, trace = false, stats = false, verbose = false, print_memory_usage = false;
+  bool print_map = false, print_map_discarded = false, cref = false, trace = false, stats = false, verbose = false,
+       print_memory_usage = false;
   std::string why_extract, print_archive_stats, reproduce, error_handling_script;
   Answer answer = Answer::none;
   bool show_version = false, show_emulations = false;  // -v and -V: printed, and the link goes on if there are inputs
@@ -179,7 +183,8 @@ struct Options {
 // Appends what `@file` arguments contain; then reads the command line. args[0] is the program.
 Result<std::vector<std::string>> expand_response_files(std::span<const char* const> args);
 Result<void> parse_options(const std::vector<std::string>& args, Options& out, std::vector<std::string>& warnings);
-// What -m takes, the wasm linker's among it; not listed is elf_x86_64_sol2, which is the first one to other linkers, too.
+// What -m takes, the wasm linker's among it; not listed is elf_x86_64_sol2, which is the first one to other linkers,
+// too.
 inline constexpr const char* emulations[] = {"elf_x86_64", "wasm32", "wasm64"};
 std::string emulation_list();  // as one line
 

@@ -1,5 +1,6 @@
-// Write: every live atom copies itself into the mapped output and relocates itself there, in parallel; then the synthetic
-// sections, the symbol table, the headers, and the build id over all of it. The output appears when all is well, listings included.
+// Write: every live atom copies itself into the mapped output and relocates itself there, in parallel; then the
+// synthetic sections, the symbol table, the headers, and the build id over all of it. The output appears when all is
+// well, listings included.
 #include <tbb/parallel_for.h>
 #include <tbb/parallel_sort.h>
 #include <xxhash.h>
@@ -19,7 +20,8 @@ namespace lode::link::elf {
 void copy_body(Link& link, const OutputSection* s, const void* data, size_t size) {
   if (!s || s->gone) return;
   if (size != s->size) {
-    link.diag.error("internal error: section " + s->name + " has " + std::to_string(size) + " bytes where layout gave it " + std::to_string(s->size));
+    link.diag.error("internal error: section " + s->name + " has " + std::to_string(size) +
+                    " bytes where layout gave it " + std::to_string(s->size));
     return;
   }
   if (size) std::memcpy(link.image + s->offset, data, size);
@@ -52,7 +54,9 @@ void write_atoms(Link& link) {
       if (s.alloc()) link.target->apply(link, f, a, out, s.addr + a.offset, dynrels);
       else link.target->apply_nonalloc(link, f, a, out);
     }
-    if (!dynrels.complete()) link.diag.error(f.name + ": internal error: the dynamic relocations written are not those counted", uint64_t(f.priority) << 40);
+    if (!dynrels.complete())
+      link.diag.error(f.name + ": internal error: the dynamic relocations written are not those counted",
+                      uint64_t(f.priority) << 40);
   });
   for (auto& m : link.merged) {
     const Atom& body = link.atoms[m->body];
@@ -77,12 +81,16 @@ void write_dynamic_relocations(Link& link) {
   if (!link.reldyn->size) return;
   auto& rels = link.dynrels;
   const uint32_t relative = link.target->r_relative, irelative = link.target->r_irelative;
-  // What calls a resolver comes after all that the resolver may read. That is IRELATIVE, and every relocation by the name of a function
-  // with a resolver in this very output; in another library it has been relocated before.
+  // What calls a resolver comes after all that the resolver may read. That is IRELATIVE, and every relocation by the
+  // name of a function with a resolver in this very output; in another library it has been relocated before.
   std::vector<bool> has_resolver(link.dynamic_symbols.size() + 1);
-  for (size_t i = 0; i < link.dynamic_symbols.size(); i++) has_resolver[i + 1] = is_own_ifunc(link, link.symbols[link.dynamic_symbols[i]]);
-  auto calls_resolver = [&](const Rela& r) { return r.type == irelative || (r.sym < has_resolver.size() && has_resolver[r.sym]); };
-  if (!link.opt.combreloc) std::stable_partition(rels.begin(), rels.end(), [&](const Rela& r) { return !calls_resolver(r); });
+  for (size_t i = 0; i < link.dynamic_symbols.size(); i++)
+    has_resolver[i + 1] = is_own_ifunc(link, link.symbols[link.dynamic_symbols[i]]);
+  auto calls_resolver = [&](const Rela& r) {
+    return r.type == irelative || (r.sym < has_resolver.size() && has_resolver[r.sym]);
+  };
+  if (!link.opt.combreloc)
+    std::stable_partition(rels.begin(), rels.end(), [&](const Rela& r) { return !calls_resolver(r); });
   if (link.opt.combreloc) {
     auto rank = [&](const Rela& r) { return r.type == relative ? 0 : calls_resolver(r) ? 2 : 1; };
     tbb::parallel_sort(rels.begin(), rels.end(), [&](const Rela& a, const Rela& b) {
@@ -111,7 +119,8 @@ void write_headers(Link& link) {
   e.phoff = sizeof(Ehdr);
   e.phentsize = sizeof(Phdr);
   e.phnum = uint16_t(link.phdrs.size());
-  if (uint32_t id = link.names.find(link.entry_name); id != none && link.symbols[id].defined() && link.files[link.symbols[id].file]->is_object())
+  if (uint32_t id = link.names.find(link.entry_name);
+      id != none && link.symbols[id].defined() && link.files[link.symbols[id].file]->is_object())
     e.entry = link.symbols[id].address;
   else if (link.opt.entry_given) {
     char* end = nullptr;
@@ -213,7 +222,8 @@ bool write_output(Link& link) {
   fill_code_gaps(link);
   if (link.opt.rewrite_endbr) rewrite_endbr(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
-  if (link.eh_frame_hdr && link.eh_frame_hdr->index) write_eh_frame_hdr(link, *link.eh_frame_hdr, link.image + link.eh_frame_hdr->offset);
+  if (link.eh_frame_hdr && link.eh_frame_hdr->index)
+    write_eh_frame_hdr(link, *link.eh_frame_hdr, link.image + link.eh_frame_hdr->offset);
   for (OutputSection* s : {link.plt, link.pltgot, link.pltsec, link.property, link.package_note, link.gdb_index})
     if (s && s->index) s->write(link, *s, link.image + s->offset);
   write_got(link, link.image);

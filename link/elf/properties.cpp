@@ -1,8 +1,9 @@
-// .note.gnu.property: what an object was made for, as (type, value) pairs in one note (Linux gABI extension, "Program Property").
+// .note.gnu.property: what an object was made for, as (type, value) pairs in one note (Linux gABI extension, "Program
+// Property").
 //
-// The type's range says how values of several objects combine: AND (a property that one object lacks is gone), OR (what any
-// needs), OR_AND (the union, if all say something). Only 4-byte values of the processor's range are combined; others say nothing
-// that a link could keep true. Options add to the result: -z ibt, -z shstk, -z x86-64-v3.
+// The type's range says how values of several objects combine: AND (a property that one object lacks is gone), OR (what
+// any needs), OR_AND (the union, if all say something). Only 4-byte values of the processor's range are combined;
+// others say nothing that a link could keep true. Options add to the result: -z ibt, -z shstk, -z x86-64-v3.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -16,7 +17,8 @@ namespace {
 
 constexpr uint32_t and_low = 0xc0000000, and_high = 0xc0007fff, or_high = 0xc000ffff, or_and_high = 0xc0017fff;
 
-// An object may say the same thing in parts, in several notes (each from another source of the assembler): they are joined.
+// An object may say the same thing in parts, in several notes (each from another source of the assembler): they are
+// joined.
 void add_property(ObjectFile& file, uint32_t type, uint32_t value) {
   for (auto& [known, bits] : file.properties)
     if (known == type) {
@@ -39,7 +41,8 @@ void read_properties(ObjectFile& file, Bytes data) {
       while (desc.size() >= 8) {
         uint32_t type = load_le<uint32_t>(desc.data()), size = load_le<uint32_t>(desc.data() + 4);
         if (size > desc.size() - 8) return;
-        if (type >= and_low && type <= or_and_high && size == 4) add_property(file, type, load_le<uint32_t>(desc.data() + 8));
+        if (type >= and_low && type <= or_and_high && size == 4)
+          add_property(file, type, load_le<uint32_t>(desc.data() + 8));
         uint64_t step = 8 + align_up(size, 8);
         if (step > desc.size()) return;
         desc = desc.subspan(step);
@@ -70,11 +73,13 @@ std::vector<uint8_t> merge_properties(Link& link) {
     auto& [type, m] = entry;
     return m.value == 0 || ((type <= and_high || type > or_high) && m.files < files);
   });
-  uint32_t features = (link.opt.z_ibt ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_IBT) : 0) | (link.opt.z_shstk ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_SHSTK) : 0);
+  uint32_t features = (link.opt.z_ibt ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_IBT) : 0) |
+                      (link.opt.z_shstk ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_SHSTK) : 0);
   if (features) merged[GNU_PROPERTY_X86_FEATURE_1_AND].value |= features;
   if (link.opt.isa_needed) merged[GNU_PROPERTY_X86_ISA_1_NEEDED].value |= link.opt.isa_needed;
   const auto feature = merged.find(GNU_PROPERTY_X86_FEATURE_1_AND);
-  link.ibt_plt = link.opt.z_ibtplt || (feature != merged.end() && (feature->second.value & GNU_PROPERTY_X86_FEATURE_1_IBT));
+  link.ibt_plt =
+      link.opt.z_ibtplt || (feature != merged.end() && (feature->second.value & GNU_PROPERTY_X86_FEATURE_1_IBT));
   std::vector<uint8_t> note;
   if (merged.empty()) return note;
   append_le(note, uint32_t(4));

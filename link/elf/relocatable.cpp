@@ -1,9 +1,9 @@
 // -r: one relocatable object out of all inputs, IR modules included.
 //
-// Sections of the same name, type and flags are joined; members of a COMDAT group stay on their own, and the group is written
-// again. Relocations move along with their section; those against a section symbol get the distance the section moved.
-// .eh_frame is rebuilt record by record, so that no FDE describes a discarded function. Functions of modules get a section
-// each (.text.NAME), with the relocations that emit leaves, and their FDEs.
+// Sections of the same name, type and flags are joined; members of a COMDAT group stay on their own, and the group is
+// written again. Relocations move along with their section; those against a section symbol get the distance the section
+// moved. .eh_frame is rebuilt record by record, so that no FDE describes a discarded function. Functions of modules get
+// a section each (.text.NAME), with the relocations that emit leaves, and their FDEs.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -58,10 +58,12 @@ class Writer {
  private:
   std::string_view name_of(const ObjectFile& f, uint32_t i) { return section_name(f, i); }
 
-  OutSection& section(std::string_view name, uint32_t type, uint64_t flags, uint64_t entsize, uint32_t group, uint64_t unique) {
+  OutSection& section(std::string_view name, uint32_t type, uint64_t flags, uint64_t entsize, uint32_t group,
+                      uint64_t unique) {
     std::string key(name);
     key += '\0';
-    key += std::to_string(type) + "," + std::to_string(flags) + "," + std::to_string(entsize) + "," + std::to_string(group) + "," + std::to_string(unique);
+    key += std::to_string(type) + "," + std::to_string(flags) + "," + std::to_string(entsize) + "," +
+           std::to_string(group) + "," + std::to_string(unique);
     auto [it, fresh] = by_key_.try_emplace(key, uint32_t(sections_.size()));
     if (fresh) {
       sections_.push_back(std::make_unique<OutSection>());
@@ -89,7 +91,8 @@ class Writer {
   void make_sections() {
     out_of_.assign(link_.atoms.size(), none);
     if (link_.asm_sections)
-      for (const AsmSectionState::StandIn& s : link_.asm_sections->stand_ins) link_.atoms[link_.object(s.file).atom_base + s.section].kind = AtomKind::none;
+      for (const AsmSectionState::StandIn& s : link_.asm_sections->stand_ins)
+        link_.atoms[link_.object(s.file).atom_base + s.section].kind = AtomKind::none;
     for (ObjectFile* f : link_.objects) {
       std::vector<uint32_t> group_of(f->sections.size(), none);
       for (Group& g : f->groups) {
@@ -104,7 +107,8 @@ class Writer {
       for (uint32_t i = 1; i < f->sections.size(); i++) {
         uint32_t id = f->atom_base + i;
         Atom& a = link_.atoms[id];
-        if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.kind == AtomKind::eh_frame) continue;
+        if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.kind == AtomKind::eh_frame)
+          continue;
         if (a.kind == AtomKind::constants && !a.size) continue;
         const Shdr& s = f->sections[i];
         std::string_view name = name_of(*f, i);
@@ -128,13 +132,15 @@ class Writer {
       const Atom& a = link_.atoms[s->atoms[0]];
       ObjectFile& f = link_.object(a.file);
       uint32_t to = f.sections[a.section].link;
-      if (to && to < f.sections.size() && out_of_[f.atom_base + to] != none) s->ordered_after = sections_[out_of_[f.atom_base + to]].get();
+      if (to && to < f.sections.size() && out_of_[f.atom_base + to] != none)
+        s->ordered_after = sections_[out_of_[f.atom_base + to]].get();
       else s->flags &= ~uint64_t(SHF_LINK_ORDER);
     }
     // Exception tables and CIEs name typeinfos and personality routines through words that hold their addresses.
     if (link_.has_modules)
       for (uint32_t id : slot_symbols(link_)) {
-        OutSection& o = section(".data.rel.ro.DW.ref." + std::string(link_.symbols[id].str()), SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 0, none, uint64_t{1} << 32 | id);
+        OutSection& o = section(".data.rel.ro.DW.ref." + std::string(link_.symbols[id].str()), SHT_PROGBITS,
+                                SHF_ALLOC | SHF_WRITE, 0, none, uint64_t{1} << 32 | id);
         o.align = o.size = 8;
         o.body.resize(8);
         slots_.push_back({id, o.position, 0});
@@ -217,7 +223,8 @@ class Writer {
       for (uint32_t i = 1; i < f->first_global && i < f->syms.size(); i++) {
         const Sym& s = f->syms[i];
         uint32_t section = f->section_of(i);
-        if (section < f->sections.size() && link_.atoms[f->atom_base + section].kind == AtomKind::eh_frame && eh_frame_) {
+        if (section < f->sections.size() && link_.atoms[f->atom_base + section].kind == AtomKind::eh_frame &&
+            eh_frame_) {
           if (s.type() == STT_SECTION) {
             map[i] = eh_frame_->symbol;
             continue;
@@ -230,7 +237,8 @@ class Writer {
           continue;
         }
         if (s.type() == STT_SECTION) {
-          if (section && section < f->sections.size() && out_of_[f->atom_base + section] != none) map[i] = sections_[out_of_[f->atom_base + section]]->symbol;
+          if (section && section < f->sections.size() && out_of_[f->atom_base + section] != none)
+            map[i] = sections_[out_of_[f->atom_base + section]]->symbol;
           continue;
         }
         if (section == 0) continue;
@@ -330,9 +338,12 @@ class Writer {
       int64_t moved;
       uint32_t sym = map_symbol(f, r[i].sym, moved);
       if (r[i].sym != 0 && sym == 0) {
-        if (o.name.starts_with(".gcc_except_table")) continue;  // of a function whose group another file owns; no FDE leads there
+        if (o.name.starts_with(".gcc_except_table"))
+          continue;  // of a function whose group another file owns; no FDE leads there
         if (o.flags & SHF_ALLOC && &o != eh_frame_)
-          link_.diag.error(f.name + ": relocation in " + o.name + " refers to a discarded section: " + std::string(r[i].sym < f.syms.size() ? f.sym_name(f.syms[r[i].sym]) : std::string_view("?")));
+          link_.diag.error(
+              f.name + ": relocation in " + o.name + " refers to a discarded section: " +
+              std::string(r[i].sym < f.syms.size() ? f.sym_name(f.syms[r[i].sym]) : std::string_view("?")));
         continue;
       }
       o.relas.push_back({uint64_t(int64_t(r[i].offset) + shift), r[i].type, sym, r[i].addend + moved});
@@ -368,7 +379,9 @@ class Writer {
         }
         for (const codegen::Fixup& x : e.fixups) {
           if (x.in_exceptions) {
-            if (exceptions && x.reference < e.references.size()) exceptions->relas.push_back({table_offset + x.offset, x.type, slot_of_[e.references[x.reference].symbol.value], x.addend});
+            if (exceptions && x.reference < e.references.size())
+              exceptions->relas.push_back(
+                  {table_offset + x.offset, x.type, slot_of_[e.references[x.reference].symbol.value], x.addend});
             continue;
           }
           OutSection& o = x.in_constants ? *constants : text;
@@ -393,11 +406,14 @@ class Writer {
         if (eh_frame_ && e.frame_offset != none) {
           std::memcpy(eh_frame_->body.data() + e.frame_offset, e.frame.data(), e.frame.size());
           eh_frame_->relas.push_back({e.frame_offset + 8, R_X86_64_PC32, text.symbol, int64_t(uint64_t(t.offset))});
-          if (e.table_field != none && exceptions) eh_frame_->relas.push_back({e.table_field, R_X86_64_PC32, exceptions->symbol, int64_t(table_offset)});
+          if (e.table_field != none && exceptions)
+            eh_frame_->relas.push_back({e.table_field, R_X86_64_PC32, exceptions->symbol, int64_t(table_offset)});
         }
       });
       if (eh_frame_)
-        write_common_cies(link_, eh_frame_->body.data(), [&](uint32_t at, uint32_t id) { eh_frame_->relas.push_back({at, R_X86_64_PC32, slot_of_[id], 0}); });
+        write_common_cies(link_, eh_frame_->body.data(), [&](uint32_t at, uint32_t id) {
+          eh_frame_->relas.push_back({at, R_X86_64_PC32, slot_of_[id], 0});
+        });
       for (const Slot& slot : slots_) sections_[slot.section]->relas.push_back({0, R_X86_64_64, map_id(slot.id), 0});
     }
     for (auto& s : sections_) {
@@ -417,15 +433,18 @@ class Writer {
         add_relocs(*eh_frame_, *f, a.relocs + begin, end - begin, int64_t(out) - int64_t(in));
       };
       for (const Cie& c : f->cies)
-        if (c.out_offset != none) record(link_.atoms[c.atom], c.input_offset, c.size, c.out_offset, c.reloc_begin, c.reloc_end);
+        if (c.out_offset != none)
+          record(link_.atoms[c.atom], c.input_offset, c.size, c.out_offset, c.reloc_begin, c.reloc_end);
       for (const Fde& d : f->fdes) {
         if (d.out_offset == none) continue;
         record(link_.atoms[d.source], d.input_offset, d.size, d.out_offset, d.reloc_begin, d.reloc_end);
         const Cie& c = f->cies[d.cie];
-        store_le<uint32_t>(eh_frame_->body.data() + d.out_offset + 4, d.out_offset + 4 - link_.object(c.leader_file).cies[c.leader].out_offset);
+        store_le<uint32_t>(eh_frame_->body.data() + d.out_offset + 4,
+                           d.out_offset + 4 - link_.object(c.leader_file).cies[c.leader].out_offset);
       }
     }
-    std::stable_sort(eh_frame_->relas.begin(), eh_frame_->relas.end(), [](const Rela& a, const Rela& b) { return uint64_t(a.offset) < uint64_t(b.offset); });
+    std::stable_sort(eh_frame_->relas.begin(), eh_frame_->relas.end(),
+                     [](const Rela& a, const Rela& b) { return uint64_t(a.offset) < uint64_t(b.offset); });
   }
 
   bool write() {

@@ -34,7 +34,8 @@ void run_error_script(Link& link, const char* what, const std::string& name) {
   char* argv[] = {arguments[0].data(), arguments[1].data(), arguments[2].data(), nullptr};
   pid_t child = 0;
   int status = 0;
-  bool ran = posix_spawnp(&child, command.c_str(), nullptr, nullptr, argv, environ) == 0 && waitpid(child, &status, 0) == child && WIFEXITED(status);
+  bool ran = posix_spawnp(&child, command.c_str(), nullptr, nullptr, argv, environ) == 0 &&
+             waitpid(child, &status, 0) == child && WIFEXITED(status);
   if (!ran) link.diag.error("--error-handling-script: cannot run " + command);
 }
 
@@ -47,7 +48,8 @@ void print_map(Link& link) {
     if (s.atom != none && !s.local && s.defined()) by_atom[s.atom].push_back(&s);
   char columns[96];
   auto line = [&](uint64_t addr, uint64_t size, uint64_t align) -> std::string& {
-    std::snprintf(columns, sizeof columns, "%#18llx %11llu %5llu ", static_cast<unsigned long long>(addr), static_cast<unsigned long long>(size), static_cast<unsigned long long>(align));
+    std::snprintf(columns, sizeof columns, "%#18llx %11llu %5llu ", static_cast<unsigned long long>(addr),
+                  static_cast<unsigned long long>(size), static_cast<unsigned long long>(align));
     return text += columns;
   };
   std::snprintf(columns, sizeof columns, "%18s %11s %5s Out     In      Symbol\n", "VMA", "Size", "Align");
@@ -59,10 +61,13 @@ void print_map(Link& link) {
       const Atom& a = link.atoms[id];
       if (a.file == none || !a.size) continue;
       InputFile& f = *link.files[a.file];
-      std::string_view name = f.kind == FileKind::internal ? std::string_view("common") : section_name(static_cast<ObjectFile&>(f), a.section);
-      line(link.atom_address[id], a.size, uint64_t{1} << a.p2align) += "        " + f.name + ":(" + std::string(name) + ")\n";
+      std::string_view name = f.kind == FileKind::internal ? std::string_view("common")
+                                                           : section_name(static_cast<ObjectFile&>(f), a.section);
+      line(link.atom_address[id], a.size, uint64_t{1} << a.p2align) +=
+          "        " + f.name + ":(" + std::string(name) + ")\n";
       if (auto it = by_atom.find(id); it != by_atom.end()) {
-        std::sort(it->second.begin(), it->second.end(), [](auto* x, auto* y) { return x->value != y->value ? x->value < y->value : x->str() < y->str(); });
+        std::sort(it->second.begin(), it->second.end(),
+                  [](auto* x, auto* y) { return x->value != y->value ? x->value < y->value : x->str() < y->str(); });
         for (const Symbol* y : it->second) line(y->address, 0, 0) += "                " + link.display(*y) + "\n";
       }
     }
@@ -75,11 +80,13 @@ void print_map(Link& link) {
         if (a.kind == AtomKind::none || (a.live && a.kind != AtomKind::discarded) || !f->sections[i].size) continue;
         std::string_view name = section_name(*f, i);
         char size[64];
-        std::snprintf(size, sizeof size, "%18s %11llu %5s ", "", static_cast<unsigned long long>(f->sections[i].size), "");
+        std::snprintf(size, sizeof size, "%18s %11llu %5s ", "", static_cast<unsigned long long>(f->sections[i].size),
+                      "");
         text += size + std::string(8, ' ') + f->name + ":(" + std::string(name) + ")\n";
       }
   }
-  if (auto r = write_listing(link, link.opt.map_file.empty() ? "-" : link.opt.map_file, text); !r) link.diag.error(std::move(r.error()).at("map file"));
+  if (auto r = write_listing(link, link.opt.map_file.empty() ? "-" : link.opt.map_file, text); !r)
+    link.diag.error(std::move(r.error()).at("map file"));
 }
 
 // --cref: every symbol with the file that defines it, and below it those that refer to it.
@@ -130,7 +137,8 @@ void print_cross_references(Link& link) {
   if (!good) link.diag.error("cannot write " + link.opt.map_file);
 }
 
-// --print-memory-usage: the table of regions. They come from MEMORY in linker scripts, which are not taken, so that there is none.
+// --print-memory-usage: the table of regions. They come from MEMORY in linker scripts, which are not taken, so that
+// there is none.
 void print_memory_usage(Link& link) {
   if (link.opt.print_memory_usage) link.diag.print("Memory region         Used Size  Region Size  %%age Used\n");
 }
@@ -146,7 +154,9 @@ void trace_symbols(Link& link) {
       std::string_view full = f->sym_name(f->syms[f->first_global + i]), name = f->globals.names[i].str();
       for (const std::string& wanted : link.opt.trace_symbols)
         if (name == wanted || full == wanted)
-          link.diag.print("trace-symbol: %s: %s %s\n", f->name.c_str(), f->syms[f->first_global + i].shndx == SHN_UNDEF ? "reference to" : "definition of", wanted.c_str());
+          link.diag.print("trace-symbol: %s: %s %s\n", f->name.c_str(),
+                          f->syms[f->first_global + i].shndx == SHN_UNDEF ? "reference to" : "definition of",
+                          wanted.c_str());
     }
 }
 
@@ -156,7 +166,9 @@ void print_dependencies(Link& link) {
   for (ObjectFile* f : link.objects)
     for (uint32_t i = f->first_global; i < f->syms.size(); i++) {
       const Symbol& s = link.symbols[f->symbol_id(i)];
-      if (f->syms[i].shndx != SHN_UNDEF || !s.defined() || s.linker_defined || s.file == f->id || link.files[s.file]->kind == FileKind::internal) continue;
+      if (f->syms[i].shndx != SHN_UNDEF || !s.defined() || s.linker_defined || s.file == f->id ||
+          link.files[s.file]->kind == FileKind::internal)
+        continue;
       link.diag.print("%s\t%s\t%s\n", f->name.c_str(), link.files[s.file]->name.c_str(), link.display(s).c_str());
     }
 }
@@ -188,7 +200,8 @@ void why_live(Link& link) {
   std::stable_sort(edges.begin(), edges.end(), [](const Edge& a, const Edge& b) { return a.to < b.to; });
   auto describe = [&](uint32_t atom) {
     for (const Symbol& s : link.symbols)
-      if (s.atom == atom && s.name_size && s.defined()) return link.display(s) + " in " + link.files[link.atoms[atom].file]->name;
+      if (s.atom == atom && s.name_size && s.defined())
+        return link.display(s) + " in " + link.files[link.atoms[atom].file]->name;
     const Atom& a = link.atoms[atom];
     return link.files[a.file]->name + ":(" + std::string(section_name(link.object(a.file), a.section)) + ")";
   };

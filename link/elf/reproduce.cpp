@@ -1,8 +1,9 @@
-// --reproduce: a tar archive from which the link can be done again anywhere, with `lode @response.txt` in the folder it unpacks to.
+// --reproduce: a tar archive from which the link can be done again anywhere, with `lode @response.txt` in the folder it
+// unpacks to.
 //
-// Every file that was read is in it under its absolute path. The command line has absolute paths, too, and --chroot=. in front, so that
-// what linker scripts and search paths name is found in the archive as well. Outputs go to the folder itself. Nothing depends
-// on the time or the user: the same link gives the same archive.
+// Every file that was read is in it under its absolute path. The command line has absolute paths, too, and --chroot=.
+// in front, so that what linker scripts and search paths name is found in the archive as well. Outputs go to the folder
+// itself. Nothing depends on the time or the user: the same link gives the same archive.
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -16,11 +17,14 @@ namespace lode::link::elf {
 
 namespace {
 
-// By the first name of their row: options whose value is a file or folder to read, and those whose value is a file to write.
+// By the first name of their row: options whose value is a file or folder to read, and those whose value is a file to
+// write.
 constexpr std::string_view read_paths[] = {
-    "L", "T", "sysroot", "just-symbols", "version-script", "dynamic-list", "export-dynamic-symbol-list", "symbol-ordering-file", "retain-symbols-file", "remap-inputs-file",
+    "L", "T", "sysroot", "just-symbols", "version-script", "dynamic-list", "export-dynamic-symbol-list",
+    "symbol-ordering-file", "retain-symbols-file", "remap-inputs-file",
 };
-constexpr std::string_view written_paths[] = {"o", "Map", "dependency-file", "why-extract", "print-archive-stats", "time-trace"};
+constexpr std::string_view written_paths[] = {
+    "o", "Map", "dependency-file", "why-extract", "print-archive-stats", "time-trace"};
 
 bool is_one_of(std::span<const std::string_view> names, const OptionRow& row) {
   std::string_view name(row.names);
@@ -58,11 +62,13 @@ std::string response(const std::vector<std::string>& args) {
     std::string_view name = std::string_view(use.row->names).substr(0, std::string_view(use.row->names).find(' '));
     if (name == "reproduce" || name == "chroot" || name == "C") continue;
     std::string value(use.value), spelling = spelled(name);
-    if (is_one_of(read_paths, *use.row) || (name == "R" && !std::filesystem::is_directory(value))) value = absolute(value);
+    if (is_one_of(read_paths, *use.row) || (name == "R" && !std::filesystem::is_directory(value)))
+      value = absolute(value);
     if (is_one_of(written_paths, *use.row) && value != "-") value = file_name(value);
     if (use.row->form == OptionForm::flag) out += quote_word(use.argument) + "\n";
     else if (use.row->form == OptionForm::joined) out += quote_word(use.argument) + "\n";
-    else if (use.row->form == OptionForm::optional_value) out += quote_word(value.empty() ? spelling : spelling + "=" + value) + "\n";
+    else if (use.row->form == OptionForm::optional_value)
+      out += quote_word(value.empty() ? spelling : spelling + "=" + value) + "\n";
     else if (name == "l" || name == "z") out += quote_word("-" + std::string(name) + value) + "\n";
     else out += quote_word(spelling) + " " + quote_word(value) + "\n";
   }

@@ -1,15 +1,15 @@
 // Resolve: which definition every name means, and which archive members that takes.
 //
-// A definition's key is its class and its file's priority; the smallest key of a name wins, found by an atomic minimum over
-// all files in parallel. Classes: 0 strong, 1 weak, 2 common (all in objects), 3 in a shared library or an archive member
-// that is not taken yet. So a shared library and an archive compete by position, and any object beats both.
+// A definition's key is its class and its file's priority; the smallest key of a name wins, found by an atomic minimum
+// over all files in parallel. Classes: 0 strong, 1 weak, 2 common (all in objects), 3 in a shared library or an archive
+// member that is not taken yet. So a shared library and an archive compete by position, and any object beats both.
 //
-// Members are taken in rounds: all strong references of the files that came in with the last round, whose best definition
-// is a waiting member, bring that member in. The order in which members arrive therefore does not matter, and archives need
-// no --start-group.
+// Members are taken in rounds: all strong references of the files that came in with the last round, whose best
+// definition is a waiting member, bring that member in. The order in which members arrive therefore does not matter,
+// and archives need no --start-group.
 //
-// When nothing more arrives, COMDAT groups get their owners (the lowest priority), the other copies are discarded, and the
-// keys are computed anew without them.
+// When nothing more arrives, COMDAT groups get their owners (the lowest priority), the other copies are discarded, and
+// the keys are computed anew without them.
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -28,8 +28,8 @@ namespace {
 constexpr uint64_t shared_class = 3;
 constexpr uint64_t key(uint64_t cls, uint32_t priority) { return cls << 32 | priority; }
 
-// The class of symbol i of an object, or -1 when it defines nothing: undefined, or in a section that is no part of the output, be it
-// another file's copy of a group, a note to the linker, or a table of the file itself.
+// The class of symbol i of an object, or -1 when it defines nothing: undefined, or in a section that is no part of the
+// output, be it another file's copy of a group, a note to the linker, or a table of the file itself.
 int class_of(Link& link, const ObjectFile& file, uint32_t i) {
   const Sym& s = file.syms[i];
   if (s.shndx == SHN_UNDEF) return -1;
@@ -58,7 +58,8 @@ bool member_defines(Link& link, uint32_t lazy, std::string_view name) {
   auto view = ElfView::open(data);
   if (!view) return false;
   for (uint32_t i = view->first_global; i < view->symbols.size(); i++)
-    if (view->symbol_name(view->symbols[i]) == name) return view->symbols[i].shndx != SHN_UNDEF && view->symbols[i].shndx != SHN_COMMON;
+    if (view->symbol_name(view->symbols[i]) == name)
+      return view->symbols[i].shndx != SHN_UNDEF && view->symbols[i].shndx != SHN_COMMON;
   return false;
 }
 
@@ -75,7 +76,8 @@ void wanted_members(Link& link, InputFile& f, std::vector<uint32_t>& out) {
     const Sym& s = f.syms[i];
     if (s.shndx == SHN_UNDEF && s.bind() != STB_WEAK) want(f.symbol_id(i), s.visibility() == STV_DEFAULT);
     // A common symbol gives way to a member's definition, if the member has more than a common symbol itself.
-    if (s.shndx == SHN_COMMON && link.opt.fortran_common && link.lazy_of[f.symbol_id(i)] != none && member_defines(link, link.lazy_of[f.symbol_id(i)], f.sym_name(s)))
+    if (s.shndx == SHN_COMMON && link.opt.fortran_common && link.lazy_of[f.symbol_id(i)] != none &&
+        member_defines(link, link.lazy_of[f.symbol_id(i)], f.sym_name(s)))
       out.push_back(link.lazy_of[f.symbol_id(i)]);
   }
 }
@@ -140,7 +142,8 @@ void settle(Link& link, InputFile& f) {
     if (constraint < 3) atomic_min(sym.constraint, constraint);
     int c = class_of(link, obj, i);
     uint32_t flags = 0;
-    if (s.shndx == SHN_UNDEF || c < 0) flags = s.bind() != STB_WEAK ? uint32_t(referenced) | uint32_t(referenced_strong) : uint32_t(referenced);
+    if (s.shndx == SHN_UNDEF || c < 0)
+      flags = s.bind() != STB_WEAK ? uint32_t(referenced) | uint32_t(referenced_strong) : uint32_t(referenced);
     else if (c == 2) flags = referenced;
     if (obj.kind == FileKind::object) flags |= referenced_by_object;
     if (c < 0 && s.type() == STT_TLS) flags |= referenced_tls;
@@ -188,7 +191,8 @@ void resolve_versioned(Link& link) {
         InputFile& def = *link.files[t.file];
         bool matches = false;
         if (def.is_object())
-          for (auto& [k, v] : static_cast<ObjectFile&>(def).symvers) matches |= k == t.sym && std::string_view(v).ends_with("@" + std::string(wanted));
+          for (auto& [k, v] : static_cast<ObjectFile&>(def).symvers)
+            matches |= k == t.sym && std::string_view(v).ends_with("@" + std::string(wanted));
         if (matches) {
           s.file = t.file; s.sym = t.sym; s.atom = t.atom; s.value = t.value; s.type = t.type; s.bind = t.bind;
         }
@@ -221,7 +225,8 @@ static bool intern_archives(Link& link, size_t first) {
   std::vector<NameRef> fresh;
   link.names.intern(batches, uint32_t(link.symbols.size()), fresh);
   uint32_t at = 0, unused;
-  if (!link.symbols.append(fresh.size(), at) || !link.best.extend(fresh.size(), unused) || !link.lazy_of.extend(fresh.size(), unused)) {
+  if (!link.symbols.append(fresh.size(), at) || !link.best.extend(fresh.size(), unused) ||
+      !link.lazy_of.extend(fresh.size(), unused)) {
     link.diag.error(too_many_symbols);
     return false;
   }
@@ -245,8 +250,9 @@ static std::vector<InputFile*> unread_files(Link& link) {
   return out;
 }
 
-// Takes members until nothing is missing that one could supply. `fresh`: the files that came in since the last call. Libraries that these
-// ask for themselves join when all else is there; what such a library has, any file may have wanted.
+// Takes members until nothing is missing that one could supply. `fresh`: the files that came in since the last call.
+// Libraries that these ask for themselves join when all else is there; what such a library has, any file may have
+// wanted.
 static bool take_members(Link& link, std::vector<InputFile*> fresh) {
   bool roots_done = false;
   std::vector<InputFile*> asking = fresh;
@@ -264,7 +270,8 @@ static bool take_members(Link& link, std::vector<InputFile*> fresh) {
       for (uint32_t id = 0; id < link.symbols.size(); id++) {
         if (!(link.symbols[id].flags & is_root)) continue;
         uint32_t lazy = link.lazy_of[id];
-        if (lazy != none && !link.lazy[lazy].taken && key(shared_class, link.lazy[lazy].priority) < link.best[id]) wanted.back().push_back(lazy);
+        if (lazy != none && !link.lazy[lazy].taken && key(shared_class, link.lazy[lazy].priority) < link.best[id])
+          wanted.back().push_back(lazy);
       }
     }
     fresh.clear();
@@ -293,7 +300,9 @@ static void root_globs(Link& link) {
       if (formats::glob_match(glob, link.symbols[id].str())) link.symbols[id].flags |= is_root | referenced;
 }
 
-static void root(Link& link, std::string_view name) { link.symbols[link.intern(name)].flags |= is_root | referenced | referenced_strong; }
+static void root(Link& link, std::string_view name) {
+  link.symbols[link.intern(name)].flags |= is_root | referenced | referenced_strong;
+}
 
 // The first call reads all inputs; later ones only look at what `late_references` marked as roots since.
 bool resolve(Link& link) {
@@ -301,7 +310,8 @@ bool resolve(Link& link) {
   if (first) {
     // Names of archives first, so that references find them.
     // The entry is looked for, in archives too, but nothing is wrong if only a weak reference wants it besides.
-    if ((!link.relocatable && link.opt.kind != OutputKind::shared) || link.opt.entry_given) link.symbols[link.intern(link.opt.entry)].flags |= is_root | referenced;
+    if ((!link.relocatable && link.opt.kind != OutputKind::shared) || link.opt.entry_given)
+      link.symbols[link.intern(link.opt.entry)].flags |= is_root | referenced;
     for (const std::string& u : link.opt.undefined) root(link, u);
     for (const std::string& u : link.opt.require_defined) root(link, u);
     intern_runtime_names(link);
@@ -351,23 +361,29 @@ bool resolve(Link& link) {
   resolve_versioned(link);
   apply_assignments(link);
   for (const std::string& name : link.opt.require_defined)
-    if (!link.symbols[link.intern(name)].defined()) link.diag.recoverable("--require-defined: undefined symbol: " + name);
+    if (!link.symbols[link.intern(name)].defined())
+      link.diag.recoverable("--require-defined: undefined symbol: " + name);
   return !link.diag.has_errors();
 }
 
-// GNU ld makes an executable that starts at the beginning of its code and warns, and so does this linker (write_headers). Where
-// code is made from IR nothing would be made at all then, so that it is an error.
+// GNU ld makes an executable that starts at the beginning of its code and warns, and so does this linker
+// (write_headers). Where code is made from IR nothing would be made at all then, so that it is an error.
 void check_entry(Link& link) {
   if (link.relocatable || (link.shared && !link.opt.entry_given)) return;
   const uint32_t id = link.names.find(link.entry_name);
   if (id != none && link.symbols[id].defined() && link.files[link.symbols[id].file]->is_object()) return;
-  if (link.opt.entry_given && !link.entry_name.empty() && std::isdigit(uint8_t(link.entry_name[0]))) return;  // an address
+  if (link.opt.entry_given && !link.entry_name.empty() && std::isdigit(uint8_t(link.entry_name[0])))
+    return;  // an address
   const std::string name = demangle(link.entry_name);
-  if (link.shared || std::none_of(link.objects.begin(), link.objects.end(), [](const ObjectFile* f) { return f->kind == FileKind::module && f->alive; })) {
-    link.diag.warning("cannot find entry symbol " + name + (link.shared ? "; the output has no start address" : "; the output starts at the beginning of .text"));
+  if (link.shared || std::none_of(link.objects.begin(), link.objects.end(),
+                                  [](const ObjectFile* f) { return f->kind == FileKind::module && f->alive; })) {
+    link.diag.warning(
+        "cannot find entry symbol " + name +
+        (link.shared ? "; the output has no start address" : "; the output starts at the beginning of .text"));
     return;
   }
-  link.diag.error("no entry point: " + name + " is not defined (start-up files define _start; -e NAME starts elsewhere)");
+  link.diag.error("no entry point: " + name +
+                  " is not defined (start-up files define _start; -e NAME starts elsewhere)");
 }
 
 void report_duplicates(Link& link) {
@@ -382,7 +398,9 @@ void report_duplicates(Link& link) {
       if (f.syms[i].shndx == SHN_UNDEF || f.syms[i].bind() == STB_WEAK) continue;
       const Symbol& s = link.symbols[f.symbol_id(i)];
       if (std::binary_search(replaced.begin(), replaced.end(), f.symbol_id(i))) continue;
-      if (s.file == f.id && (s.sym == i || (f.syms[s.sym].value == f.syms[i].value && f.section_of(s.sym) == f.section_of(i)))) continue;
+      if (s.file == f.id &&
+          (s.sym == i || (f.syms[s.sym].value == f.syms[i].value && f.section_of(s.sym) == f.section_of(i))))
+        continue;
       if (s.file == none || s.linker_defined || class_of(link, f, i) != 0) continue;
       if (s.is_common || s.bind == STB_WEAK || !link.files[s.file]->is_object()) continue;
       // Two equal absolute values are one definition.
@@ -394,13 +412,15 @@ void report_duplicates(Link& link) {
         auto& obj = static_cast<ObjectFile&>(file);
         std::string line = source_line(obj, link.atoms[atom].section, value);
         if (!line.empty()) line += "\n>>>            ";
-        return line + file.name + ":(" + (obj.view.header ? std::string(obj.view.section_name(link.atoms[atom].section)) : std::string()) + hex;
+        return line + file.name + ":(" +
+               (obj.view.header ? std::string(obj.view.section_name(link.atoms[atom].section)) : std::string()) + hex;
       };
       uint32_t section = f.section_of(i);
       InputFile& first = *link.files[s.file];
-      link.diag.recoverable("duplicate symbol: " + first.name + ": " + f.name + ": " + link.display(s) + "\n>>> defined at " + place(first, s.atom, s.value) +
-                          "\n>>> defined at " + place(f, section < f.sections.size() ? f.atom_base + section : none, f.syms[i].value),
-                      uint64_t(f.priority) << 32 | i);
+      link.diag.recoverable("duplicate symbol: " + first.name + ": " + f.name + ": " + link.display(s) +
+                                "\n>>> defined at " + place(first, s.atom, s.value) + "\n>>> defined at " +
+                                place(f, section < f.sections.size() ? f.atom_base + section : none, f.syms[i].value),
+                            uint64_t(f.priority) << 32 | i);
     }
   });
 }

@@ -1,4 +1,5 @@
-// Response files: @FILE stands for the arguments in FILE, one after the other, blanks between them, quoted as a POSIX shell quotes.
+// Response files: @FILE stands for the arguments in FILE, one after the other, blanks between them, quoted as a POSIX
+// shell quotes.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>

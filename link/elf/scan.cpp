@@ -1,7 +1,7 @@
 // Scan: what the relocations of all live atoms ask for, and which names nobody defines.
 //
-// The target's scan runs over files in parallel; it sets flags on symbols, counts dynamic relocations per file, and notes locals
-// that need a slot. Those become symbols here, file by file in order.
+// The target's scan runs over files in parallel; it sets flags on symbols, counts dynamic relocations per file, and
+// notes locals that need a slot. Those become symbols here, file by file in order.
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -52,7 +52,8 @@ std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym) {
       if (m.value != section) continue;
       text += "\n>>> section group signature: " + link.demangled(g.signature.str());
       for (const ObjectFile* f : link.objects)
-        if (comdat_rank(*f) == link.comdat_owner[g.signature.id]) text += "\n>>> prevailing definition is in " + f->name;
+        if (comdat_rank(*f) == link.comdat_owner[g.signature.id])
+          text += "\n>>> prevailing definition is in " + f->name;
       return text;
     }
   }
@@ -68,16 +69,21 @@ static std::string similar_name(Link& link, std::string_view name) {
     std::string_view n = s.str();
     size_t a = 0, b = 0;
     while (a < n.size() && a < name.size() && n[a] == name[a]) a++;
-    while (b < n.size() - std::min(a, n.size()) && b < name.size() - a && n[n.size() - 1 - b] == name[name.size() - 1 - b]) b++;
+    while (b < n.size() - std::min(a, n.size()) && b < name.size() - a &&
+           n[n.size() - 1 - b] == name[name.size() - 1 - b])
+      b++;
     if (n.size() - a - b <= 1 && name.size() - a - b <= 1) return std::string(n);
-    if (n.size() == name.size() && std::equal(n.begin(), n.end(), name.begin(), [](char x, char y) { return (x | 32) == (y | 32); })) return std::string(n);
+    if (n.size() == name.size() &&
+        std::equal(n.begin(), n.end(), name.begin(), [](char x, char y) { return (x | 32) == (y | 32); }))
+      return std::string(n);
   }
   return {};
 }
 
 static std::string reference_place(Link& link, const Link::UndefinedReference& r) {
   const ObjectFile& f = link.object(r.file);
-  std::string line = source_line(f, r.section, r.offset), in = place_name(link, link.atoms[f.atom_base + r.section], r.offset);
+  std::string line = source_line(f, r.section, r.offset),
+              in = place_name(link, link.atoms[f.atom_base + r.section], r.offset);
   if (in.empty()) {
     char hex[32];
     std::snprintf(hex, sizeof hex, "+0x%llx", static_cast<unsigned long long>(r.offset));
@@ -88,7 +94,9 @@ static std::string reference_place(Link& link, const Link::UndefinedReference& r
 
 void report_undefined(Link& link) {
   auto& refs = link.undefined_references;
-  auto place_of = [&](const Link::UndefinedReference& r) { return std::tuple(link.files[r.file]->priority, r.section, r.offset); };
+  auto place_of = [&](const Link::UndefinedReference& r) {
+    return std::tuple(link.files[r.file]->priority, r.section, r.offset);
+  };
   std::sort(refs.begin(), refs.end(), [&](auto& a, auto& b) { return place_of(a) < place_of(b); });
   std::map<uint32_t, std::vector<const Link::UndefinedReference*>> by_symbol;
   std::vector<uint32_t> order;
@@ -103,11 +111,14 @@ void report_undefined(Link& link) {
     auto& list = by_symbol[id];
     std::string text = "undefined symbol: " + link.display(s);
     if (s.visibility() != STV_DEFAULT)
-      text += std::string(" (") + (s.visibility() == STV_PROTECTED ? "protected" : "hidden") + ": a shared library cannot define it)";
+      text += std::string(" (") + (s.visibility() == STV_PROTECTED ? "protected" : "hidden") +
+              ": a shared library cannot define it)";
     std::vector<std::string> shown;
     size_t i = 0;
     for (; i < list.size() && shown.size() < 3; i++)
-      if (std::string place = reference_place(link, *list[i]); std::find(shown.begin(), shown.end(), place) == shown.end()) shown.push_back(std::move(place));
+      if (std::string place = reference_place(link, *list[i]);
+          std::find(shown.begin(), shown.end(), place) == shown.end())
+        shown.push_back(std::move(place));
     for (const std::string& place : shown) text += "\n" + place;
     if (i < list.size()) text += "\n>>> referenced " + std::to_string(list.size() - i) + " more times";
     if (link.opt.unresolved == Unresolved::warn) {
@@ -117,8 +128,10 @@ void report_undefined(Link& link) {
     run_error_script(link, "undefined-symbol", std::string(s.str()));
     // Looked for while messages are still printed: it takes a walk over all names.
     const bool printed = link.opt.error_limit == 0 || k < link.opt.error_limit;
-    if (std::string n = printed ? similar_name(link, s.str()) : std::string(); !n.empty()) text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
-    if (s.str().starts_with("_ZTV")) text += "\n>>> the vtable symbol may be undefined because the class is missing its key function";
+    if (std::string n = printed ? similar_name(link, s.str()) : std::string(); !n.empty())
+      text += "\n>>> did you mean: " + (link.opt.demangle ? demangle(n) : n);
+    if (s.str().starts_with("_ZTV"))
+      text += "\n>>> the vtable symbol may be undefined because the class is missing its key function";
     link.diag.error(text, k++);
   }
   refs.clear();
@@ -148,11 +161,13 @@ void scan_relocations(Link& link) {
       uint32_t begin = fde.reloc_begin;
       if (relocs[begin].type == link.target->r_pcrel32) begin++;
       bool plain = true;
-      for (uint32_t r = begin; r < fde.reloc_end; r++) plain &= relocs[r].type == link.target->r_pcrel32 && relocs[r].sym < f.first_global;
+      for (uint32_t r = begin; r < fde.reloc_end; r++)
+        plain &= relocs[r].type == link.target->r_pcrel32 && relocs[r].sym < f.first_global;
       if (!plain) scan_record(fde.source, begin, fde.reloc_end);
     }
     for (size_t c = 0; c < f.cies.size(); c++)
-      if (used[c] && f.cies[c].reloc_begin != f.cies[c].reloc_end) scan_record(f.cies[c].atom, f.cies[c].reloc_begin, f.cies[c].reloc_end);
+      if (used[c] && f.cies[c].reloc_begin != f.cies[c].reloc_end)
+        scan_record(f.cies[c].atom, f.cies[c].reloc_begin, f.cies[c].reloc_end);
   });
   if (link.has_modules) scan_functions(link);
   // Locals with slots become symbols.

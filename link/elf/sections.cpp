@@ -1,10 +1,11 @@
 // Which output section every live atom goes to, and in what order it stands there.
 //
-// Input sections named after a function or object (-ffunction-sections: .text.main) join the section of their prefix. The
-// usual names are found in a table without a lock, in parallel; the others are few and looked up one after the other.
-// Objects that disagree whether a section of some name is loaded, or thread-local, each get what they ask for: two output sections
-// of that name, as with GNU ld and mold. So what is true of an input section in this is true of its output section.
-// Members stand in the order of the inputs; arrays of initialisers are sorted by their priority (.init_array.N, .ctors.N).
+// Input sections named after a function or object (-ffunction-sections: .text.main) join the section of their prefix.
+// The usual names are found in a table without a lock, in parallel; the others are few and looked up one after the
+// other. Objects that disagree whether a section of some name is loaded, or thread-local, each get what they ask for:
+// two output sections of that name, as with GNU ld and mold. So what is true of an input section in this is true of its
+// output section. Members stand in the order of the inputs; arrays of initialisers are sorted by their priority
+// (.init_array.N, .ctors.N).
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -24,15 +25,18 @@ namespace {
 
 // A prefix matches the name itself and anything that goes on with a dot.
 constexpr std::string_view prefixes[] = {
-    ".text", ".rodata", ".data.rel.ro", ".data", ".bss.rel.ro", ".bss", ".tdata", ".tbss", ".gcc_except_table", ".init_array", ".fini_array",
-    ".preinit_array", ".ldata", ".lrodata", ".lbss", ".ltext", ".sdata", ".sbss", ".srodata", ".eh_frame", ".comment", ".debug_info", ".debug_abbrev", ".debug_line", ".debug_str",
-    ".debug_line_str", ".debug_aranges", ".debug_rnglists", ".debug_loclists", ".debug_ranges", ".debug_loc", ".debug_addr", ".debug_str_offsets",
-    ".debug_frame", ".debug_pubnames", ".debug_pubtypes", ".debug_gnu_pubnames", ".debug_gnu_pubtypes", ".debug_types", ".debug_macro",
+    ".text", ".rodata", ".data.rel.ro", ".data", ".bss.rel.ro", ".bss", ".tdata", ".tbss", ".gcc_except_table",
+    ".init_array", ".fini_array", ".preinit_array", ".ldata", ".lrodata", ".lbss", ".ltext", ".sdata", ".sbss",
+    ".srodata", ".eh_frame", ".comment", ".debug_info", ".debug_abbrev", ".debug_line", ".debug_str", ".debug_line_str",
+    ".debug_aranges", ".debug_rnglists", ".debug_loclists", ".debug_ranges", ".debug_loc", ".debug_addr",
+    ".debug_str_offsets", ".debug_frame", ".debug_pubnames", ".debug_pubtypes", ".debug_gnu_pubnames",
+    ".debug_gnu_pubtypes", ".debug_types", ".debug_macro",
 };
 constexpr size_t prefix_count = std::size(prefixes);
 
 // Kinds of code that -z keep-text-section-prefix keeps apart.
-constexpr std::string_view text_prefixes[] = {".text.hot", ".text.unknown", ".text.unlikely", ".text.startup", ".text.exit"};
+constexpr std::string_view text_prefixes[] = {".text.hot", ".text.unknown", ".text.unlikely", ".text.startup",
+                                              ".text.exit"};
 std::string_view text_prefix_of(std::string_view name) {
   for (std::string_view p : text_prefixes)
     if (name.starts_with(p) && (name.size() == p.size() || name[p.size()] == '.')) return p;
@@ -44,7 +48,9 @@ size_t prefix_of(std::string_view name) {
   for (size_t i = 0; i < prefix_count; i++) {
     std::string_view p = prefixes[i];
     if (name.size() < p.size() || name[1] != p[1] || std::memcmp(name.data(), p.data(), p.size()) != 0) continue;
-    if (name.size() == p.size() || (name[p.size()] == '.' && !p.starts_with(".debug_") && p != ".comment" && p != ".eh_frame")) return i;
+    if (name.size() == p.size() ||
+        (name[p.size()] == '.' && !p.starts_with(".debug_") && p != ".comment" && p != ".eh_frame"))
+      return i;
   }
   if (name.starts_with(".ctors") && (name.size() == 6 || name[6] == '.')) return 9;
   if (name.starts_with(".dtors") && (name.size() == 6 || name[6] == '.')) return 10;
@@ -87,8 +93,8 @@ std::string_view atom_name(Link& link, uint32_t id) {
   return nameless ? std::string_view() : section_name(link.object(a.file), a.section);
 }
 
-// --shuffle-sections: an order that the seed fixes. --reverse-sections: what comes last comes first. Members that the rule does not
-// speak of keep their places.
+// --shuffle-sections: an order that the seed fixes. --reverse-sections: what comes last comes first. Members that the
+// rule does not speak of keep their places.
 void shuffle(Link& link, OutputSection& s, const ShuffleRule& rule) {
   if (s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY)
     if (rule.kind != SectionShuffle::reverse) return;
@@ -96,7 +102,8 @@ void shuffle(Link& link, OutputSection& s, const ShuffleRule& rule) {
   for (size_t i = 0; i < s.atoms.size(); i++)
     if (rule.glob == "*" || formats::glob_match(rule.glob, atom_name(link, s.atoms[i]))) places.push_back(i);
   if (rule.kind == SectionShuffle::reverse) {
-    for (size_t i = 0; i < places.size() / 2; i++) std::swap(s.atoms[places[i]], s.atoms[places[places.size() - 1 - i]]);
+    for (size_t i = 0; i < places.size() / 2; i++)
+      std::swap(s.atoms[places[i]], s.atoms[places[places.size() - 1 - i]]);
     return;
   }
   uint64_t state = rule.seed * 2 + 1;
@@ -109,15 +116,19 @@ void shuffle(Link& link, OutputSection& s, const ShuffleRule& rule) {
   }
 }
 
-// --sort-section: by name, or the most aligned first. .init and .fini are code that runs through its parts in their order.
+// --sort-section: by name, or the most aligned first. .init and .fini are code that runs through its parts in their
+// order.
 void sort_members(Link& link, OutputSection& s) {
   if (link.opt.sort_section == SectionSort::name)
-    std::stable_sort(s.atoms.begin(), s.atoms.end(), [&](uint32_t a, uint32_t b) { return atom_name(link, a) < atom_name(link, b); });
+    std::stable_sort(s.atoms.begin(), s.atoms.end(),
+                     [&](uint32_t a, uint32_t b) { return atom_name(link, a) < atom_name(link, b); });
   else
-    std::stable_sort(s.atoms.begin(), s.atoms.end(), [&](uint32_t a, uint32_t b) { return link.atoms[a].p2align > link.atoms[b].p2align; });
+    std::stable_sort(s.atoms.begin(), s.atoms.end(),
+                     [&](uint32_t a, uint32_t b) { return link.atoms[a].p2align > link.atoms[b].p2align; });
 }
 
-// --symbol-ordering-file: what the symbols of its lines are in comes first, in that order. By atom: 1 + line, 0 for the others.
+// --symbol-ordering-file: what the symbols of its lines are in comes first, in that order. By atom: 1 + line, 0 for the
+// others.
 std::vector<uint32_t> symbol_order(Link& link) {
   std::vector<uint32_t> rank;
   if (link.opt.symbol_ordering_file.empty()) return rank;
@@ -160,7 +171,8 @@ std::string_view output_name(std::string_view name) {
   return p == prefix_count ? name : prefixes[p];
 }
 
-OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align, SectionWriter write) {
+OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align,
+                            SectionWriter write) {
   auto s = std::make_unique<OutputSection>();
   s->name = std::string(name);
   s->type = type;
@@ -203,7 +215,8 @@ static void sign(Link& link, MergedIndex& index) {
     if (s->name == ".comment") out = s->id;
   if (out == none) out = make_section(link, ".comment", SHT_PROGBITS, SHF_MERGE | SHF_STRINGS, 1, nullptr)->id;
   uint32_t m = merged_section(link, index, out, 1, true);
-  if (m != none) link.merged[m]->own = std::string_view("Linker: lode " LODE_VERSION "\0", sizeof("Linker: lode " LODE_VERSION));
+  if (m != none)
+    link.merged[m]->own = std::string_view("Linker: lode " LODE_VERSION "\0", sizeof("Linker: lode " LODE_VERSION));
 }
 
 void assign_sections(Link& link) {
@@ -219,7 +232,9 @@ void assign_sections(Link& link) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = 1; i < f.sections.size(); i++) {
       Atom& a = link.atoms[f.atom_base + i];
-      if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.kind == AtomKind::eh_frame || a.folded) continue;
+      if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.kind == AtomKind::eh_frame ||
+          a.folded)
+        continue;
       const Shdr& s = f.sections[i];
       size_t p = prefix_of(section_name(f, i));
       if (p == 0 && link.opt.keep_text_prefix && !text_prefix_of(section_name(f, i)).empty()) p = prefix_count;
@@ -301,12 +316,16 @@ std::vector<CommonWant> gather_commons(Link& link) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = f.first_global; i < f.syms.size(); i++) {
       const Sym& s = f.syms[i];
-      if (s.shndx < SHN_LORESERVE || (f.section_of(i) != section_common && f.section_of(i) != section_lcommon)) continue;
+      if (s.shndx < SHN_LORESERVE || (f.section_of(i) != section_common && f.section_of(i) != section_lcommon))
+        continue;
       uint32_t id = f.symbol_id(i);
       uint64_t align = is_power_of_two(s.value) && s.value <= (1u << 30) ? uint64_t(s.value) : 1;
       uint64_t size = std::min(uint64_t{s.size}, uint64_t{1} << 46);
-      if (link.symbols[id].is_common) found[k].push_back({id, size, align, s.type() == STT_TLS, f.section_of(i) == section_lcommon});
-      else if (link.opt.warn_common) link.diag.warning(f.name + ": common definition of " + link.display(link.symbols[id]) + " overridden", uint64_t(f.priority) << 32 | i);
+      if (link.symbols[id].is_common)
+        found[k].push_back({id, size, align, s.type() == STT_TLS, f.section_of(i) == section_lcommon});
+      else if (link.opt.warn_common)
+        link.diag.warning(f.name + ": common definition of " + link.display(link.symbols[id]) + " overridden",
+                          uint64_t(f.priority) << 32 | i);
     }
   });
   std::vector<CommonWant> out;
@@ -318,7 +337,9 @@ std::vector<CommonWant> gather_commons(Link& link) {
         out.push_back(w);
         continue;
       }
-      if (link.opt.warn_common) link.diag.warning(link.objects[k]->name + ": multiple common symbols: " + link.display(link.symbols[w.symbol]), uint64_t(link.objects[k]->priority) << 32);
+      if (link.opt.warn_common)
+        link.diag.warning(link.objects[k]->name + ": multiple common symbols: " + link.display(link.symbols[w.symbol]),
+                          uint64_t(link.objects[k]->priority) << 32);
       CommonWant& sum = out[it->second];
       sum.size = std::max(sum.size, w.size);
       sum.align = std::max(sum.align, w.align);
@@ -330,8 +351,10 @@ std::vector<CommonWant> gather_commons(Link& link) {
     for (uint32_t i = 0; i < so->globals.names.size(); i++) {
       const Sym& s = so->syms[i];
       uint32_t id = so->globals.names[i].id;
-      if (!link.symbols[id].is_common || s.shndx == SHN_UNDEF || (s.type() != STT_OBJECT && s.type() != STT_COMMON)) continue;
-      if (auto it = at.find(id); it != at.end()) out[it->second].size = std::max(out[it->second].size, std::min(uint64_t{s.size}, uint64_t{1} << 46));
+      if (!link.symbols[id].is_common || s.shndx == SHN_UNDEF || (s.type() != STT_OBJECT && s.type() != STT_COMMON))
+        continue;
+      if (auto it = at.find(id); it != at.end())
+        out[it->second].size = std::max(out[it->second].size, std::min(uint64_t{s.size}, uint64_t{1} << 46));
     }
   return out;
 }
@@ -366,7 +389,9 @@ void allocate_commons(Link& link) {
 
 // --zero-to-bss: writable data that is all zero, and that no relocation fills, need not be in the file.
 static bool all_zero(Link& link, const OutputSection& s) {
-  if (s.type != SHT_PROGBITS || (s.flags & (SHF_ALLOC | SHF_WRITE | SHF_TLS)) != (SHF_ALLOC | SHF_WRITE) || s.atoms.empty()) return false;
+  if (s.type != SHT_PROGBITS || (s.flags & (SHF_ALLOC | SHF_WRITE | SHF_TLS)) != (SHF_ALLOC | SHF_WRITE) ||
+      s.atoms.empty())
+    return false;
   for (uint32_t id : s.atoms) {
     const Atom& a = link.atoms[id];
     if (a.kind != AtomKind::regular || a.reloc_count) return false;
@@ -401,11 +426,12 @@ static void sort_debug_sections(Link& link) {
   if (!any) return;
   for (auto& s : link.sections)
     if (!s->alloc() && s->name.starts_with(".debug_"))
-      std::stable_partition(s->atoms.begin(), s->atoms.end(), [&](uint32_t id) { return link.atoms[id].file == none || !wide[link.atoms[id].file]; });
+      std::stable_partition(s->atoms.begin(), s->atoms.end(),
+                            [&](uint32_t id) { return link.atoms[id].file == none || !wide[link.atoms[id].file]; });
 }
 
-// A symbol in a section that ends up empty stays defined: the section is output although it has no size. Section symbols do not
-// count; what refers to one of those finds the place where the section would have been (layout.cpp).
+// A symbol in a section that ends up empty stays defined: the section is output although it has no size. Section
+// symbols do not count; what refers to one of those finds the place where the section would have been (layout.cpp).
 static void keep_named_places(Link& link) {
   std::vector<bool> empty(link.sections.size());
   bool any = false;
@@ -425,7 +451,8 @@ static void keep_named_places(Link& link) {
       const Atom& a = link.atoms[s->atoms[k]];
       const ObjectFile& f = link.object(a.file);
       for (uint32_t i = 1; i < f.first_global && i < f.syms.size() && !s->keep; i++)
-        s->keep = f.syms[i].type() != STT_SECTION && f.syms[i].shndx != SHN_UNDEF && f.section_of(i) == a.section && !f.sym_name(f.syms[i]).empty();
+        s->keep = f.syms[i].type() != STT_SECTION && f.syms[i].shndx != SHN_UNDEF && f.section_of(i) == a.section &&
+                  !f.sym_name(f.syms[i]).empty();
     }
   }
 }
@@ -434,7 +461,8 @@ void collect_members(Link& link) {
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       const Atom& a = link.atoms[f->atom_base + i];
-      if (a.out != none && a.kind != AtomKind::merge && a.live && !a.folded) link.sections[a.out]->atoms.push_back(f->atom_base + i);
+      if (a.out != none && a.kind != AtomKind::merge && a.live && !a.folded)
+        link.sections[a.out]->atoms.push_back(f->atom_base + i);
     }
   for (auto& m : link.merged)
     if (m->out != none) link.sections[m->out]->atoms.push_back(m->body);
@@ -447,7 +475,8 @@ void collect_members(Link& link) {
     if (!ordered_code)
       for (const ShuffleRule& rule : link.opt.shuffles) shuffle(link, *s, rule);
     if (!order.empty())
-      std::stable_sort(s->atoms.begin(), s->atoms.end(), [&](uint32_t a, uint32_t b) { return order[a] - 1 < order[b] - 1; });  // 0 becomes the largest
+      std::stable_sort(s->atoms.begin(), s->atoms.end(),
+                       [&](uint32_t a, uint32_t b) { return order[a] - 1 < order[b] - 1; });  // 0 becomes the largest
     if (auto it = link.opt.section_align.find(s->name); it != link.opt.section_align.end()) s->align = it->second;
     if (s->type == SHT_INIT_ARRAY || s->type == SHT_FINI_ARRAY || s->type == SHT_PREINIT_ARRAY) {
       auto priority = [&](uint32_t a) {
@@ -455,7 +484,8 @@ void collect_members(Link& link) {
         if (link.files[x.file]->kind == FileKind::internal) return 65536u;
         return init_priority(section_name(link.object(x.file), x.section));
       };
-      std::stable_sort(s->atoms.begin(), s->atoms.end(), [&](uint32_t x, uint32_t y) { return priority(x) < priority(y); });
+      std::stable_sort(s->atoms.begin(), s->atoms.end(),
+                       [&](uint32_t x, uint32_t y) { return priority(x) < priority(y); });
     }
     // A section made of one merged body stays mergeable for later tools.
     if (s->atoms.size() == 1 && link.atoms[s->atoms[0]].kind == AtomKind::merged) {

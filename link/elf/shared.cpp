@@ -13,7 +13,8 @@ namespace lode::link::elf {
 Result<void> parse_shared(SharedFile& file) {
   LODE_ASSIGN(ElfView v, ElfView::open(file.data));
   if (v.header->type != ET_DYN) return error("not a shared library");
-  if (v.header->machine != EM_X86_64) return error("incompatible file: machine " + std::to_string(uint16_t(v.header->machine)) + " is not x86-64");
+  if (v.header->machine != EM_X86_64)
+    return error("incompatible file: machine " + std::to_string(uint16_t(v.header->machine)) + " is not x86-64");
   const Shdr *versym = nullptr, *verdef = nullptr, *dynamic = nullptr;
   for (const Shdr& s : v.sections) {
     if (s.type == SHT_GNU_VERSYM) versym = &s;
@@ -46,7 +47,8 @@ Result<void> parse_shared(SharedFile& file) {
   if (verdef) {
     Bytes b = v.section_data(*verdef);
     std::string_view strings = strings_of(*verdef);
-    for (uint64_t at = 0, guard = 0; b.size() >= sizeof(Verdef) && at <= b.size() - sizeof(Verdef) && guard < 65536; guard++) {
+    for (uint64_t at = 0, guard = 0; b.size() >= sizeof(Verdef) && at <= b.size() - sizeof(Verdef) && guard < 65536;
+         guard++) {
       Verdef d = load_le<Verdef>(b.data() + at);
       uint64_t aux = at + d.aux;
       uint16_t index = d.ndx & 0x7fff;
@@ -63,7 +65,8 @@ Result<void> parse_shared(SharedFile& file) {
   file.first_global = 0;
   uint32_t n = uint32_t(v.symbols.size());
   file.sym_storage.reserve(n);
-  std::vector<std::pair<Sym, uint16_t>> hidden;  // not the default version: found by `name@VERSION` only, so after the others
+  std::vector<std::pair<Sym, uint16_t>>
+      hidden;  // not the default version: found by `name@VERSION` only, so after the others
   for (uint32_t i = std::max(v.first_global, 1u); i < n; i++) {
     Sym s = v.symbols[i];
     uint16_t version = i < indices.size() ? indices[i] : uint16_t(VER_NDX_GLOBAL);

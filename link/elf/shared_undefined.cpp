@@ -1,10 +1,12 @@
-// What the shared libraries themselves leave undefined must be defined somewhere when an executable is made, which nothing completes at run
-// time; else the program ends with "symbol lookup error", perhaps not before it comes to the place.
+// What the shared libraries themselves leave undefined must be defined somewhere when an executable is made, which
+// nothing completes at run time; else the program ends with "symbol lookup error", perhaps not before it comes to the
+// place.
 //
-// Where "somewhere" is, the dynamic linker decides: it looks into the program and all libraries that it loads for it, those that are needed
-// by a library alone (DT_NEEDED of DT_NEEDED) included. Most of these take part in the link; the others are looked for where the dynamic
-// linker would: -rpath and the system's directories. If one is not there nobody can tell what it defines, and nothing is said. Other
-// libraries are opened only if a name is in doubt, so that a link without fault pays nothing.
+// Where "somewhere" is, the dynamic linker decides: it looks into the program and all libraries that it loads for it,
+// those that are needed by a library alone (DT_NEEDED of DT_NEEDED) included. Most of these take part in the link; the
+// others are looked for where the dynamic linker would: -rpath and the system's directories. If one is not there nobody
+// can tell what it defines, and nothing is said. Other libraries are opened only if a name is in doubt, so that a link
+// without fault pays nothing.
 #include <algorithm>
 #include <unordered_set>
 
@@ -16,7 +18,8 @@ namespace lode::link::elf {
 namespace {
 
 bool hidden_here(Link& link, const Symbol& s) {
-  return s.defined() && link.files[s.file]->is_object() && (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL);
+  return s.defined() && link.files[s.file]->is_object() &&
+         (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL);
 }
 
 class Check {
@@ -55,7 +58,8 @@ class Check {
   // One that --as-needed left out counts if another library needs it.
   SharedFile* in_link(std::string_view soname) {
     for (auto& f : link_.files)
-      if (f->kind == FileKind::shared && f->parsed && static_cast<SharedFile&>(*f).soname == soname) return static_cast<SharedFile*>(f.get());
+      if (f->kind == FileKind::shared && f->parsed && static_cast<SharedFile&>(*f).soname == soname)
+        return static_cast<SharedFile*>(f.get());
     return nullptr;
   }
 

@@ -1,8 +1,9 @@
-// Only messages ask for a source line, so nothing is read before there is an error, and then from the object as it is in its file:
-// the link may drop debug information (-S), or may not have looked at it yet.
+// Only messages ask for a source line, so nothing is read before there is an error, and then from the object as it is
+// in its file: the link may drop debug information (-S), or may not have looked at it yet.
 //
-// Code has its line in the line table; data has that of the variable's declaration. What the relocations of debug sections point to is taken
-// from the object's own symbols: they are local. -r leaves one section of a name; should there be several line tables, each is looked into.
+// Code has its line in the line table; data has that of the variable's declaration. What the relocations of debug
+// sections point to is taken from the object's own symbols: they are local. -r leaves one section of a name; should
+// there be several line tables, each is looked into.
 #include "link/elf/source_lines.h"
 
 #include <algorithm>
@@ -34,7 +35,8 @@ std::vector<formats::DwarfRelocation> relocations_of(const ObjectFile& f, uint32
     auto relas = relocation_records(f.view, s, unpacked);
     if (!relas) continue;
     for (const Rela& r : *relas)
-      if (r.sym < f.syms.size()) out.push_back({r.offset, f.section_of(r.sym), f.syms[r.sym].value + uint64_t(int64_t(r.addend))});
+      if (r.sym < f.syms.size())
+        out.push_back({r.offset, f.section_of(r.sym), f.syms[r.sym].value + uint64_t(int64_t(r.addend))});
   }
   std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
   return out;
@@ -50,7 +52,10 @@ class DebugSections {
 
   std::optional<formats::SourceLine> line_of_code(uint32_t section, uint64_t offset) {
     std::optional<formats::SourceLine> found;
-    for_each(".debug_line", [&] { found = formats::find_source_line(lines, section, offset); return found.has_value(); });
+    for_each(".debug_line", [&] {
+      found = formats::find_source_line(lines, section, offset);
+      return found.has_value();
+    });
     return found;
   }
 
@@ -61,7 +66,9 @@ class DebugSections {
     if (!info) return std::nullopt;
     v.info = body(".debug_info");
     v.addr = body(".debug_addr");
-    std::vector<formats::DwarfRelocation> info_relocations = relocations_of(f_, info), addr_relocations = addr ? relocations_of(f_, addr) : std::vector<formats::DwarfRelocation>();
+    std::vector<formats::DwarfRelocation> info_relocations = relocations_of(f_, info),
+                                          addr_relocations =
+                                              addr ? relocations_of(f_, addr) : std::vector<formats::DwarfRelocation>();
     v.info_relocations = info_relocations;
     v.addr_relocations = addr_relocations;
     std::optional<formats::SourceLine> found;
@@ -101,7 +108,9 @@ class DebugSections {
 std::optional<uint64_t> variable_at(const ObjectFile& f, uint32_t section, uint64_t offset) {
   for (uint32_t i = 1; i < f.syms.size(); i++) {
     const Sym& s = f.syms[i];
-    if (s.type() == STT_OBJECT && f.section_of(i) == section && s.value <= offset && offset - s.value < std::max(uint64_t{s.size}, uint64_t{1})) return uint64_t{s.value};
+    if (s.type() == STT_OBJECT && f.section_of(i) == section && s.value <= offset &&
+        offset - s.value < std::max(uint64_t{s.size}, uint64_t{1}))
+      return uint64_t{s.value};
   }
   return std::nullopt;
 }

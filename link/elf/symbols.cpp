@@ -1,8 +1,8 @@
 // Names to dense indices, filled by all threads at once and yet in a fixed order.
 //
-// The table is cut into shards by the top bits of a name's hash. A batch of files is interned shard by shard in parallel;
-// inside a shard the files come in their order, so which name is new, and its number in the shard, does not depend on the
-// threads. A prefix sum over the shards then turns those numbers into dense indices.
+// The table is cut into shards by the top bits of a name's hash. A batch of files is interned shard by shard in
+// parallel; inside a shard the files come in their order, so which name is new, and its number in the shard, does not
+// depend on the threads. A prefix sum over the shards then turns those numbers into dense indices.
 #include <tbb/parallel_for.h>
 #include <xxhash.h>
 
@@ -43,7 +43,8 @@ NameTable::Slot& NameTable::Shard::probe(uint64_t hash, std::string_view name) {
   size_t mask = slots.size() - 1;
   for (size_t i = hash & mask;; i = (i + 1) & mask) {
     Slot& s = slots[i];
-    if (s.id == none || (s.hash == hash && s.size == name.size() && std::memcmp(s.data, name.data(), name.size()) == 0)) return s;
+    if (s.id == none || (s.hash == hash && s.size == name.size() && std::memcmp(s.data, name.data(), name.size()) == 0))
+      return s;
   }
 }
 

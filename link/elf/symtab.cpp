@@ -17,7 +17,8 @@ bool keep_local(Link& link, const ObjectFile& f, uint32_t i) {
   const Sym& s = f.syms[i];
   if (s.type() == STT_SECTION) return false;
   std::string_view name = f.sym_name(s);
-  if (name.empty() || (name.starts_with(".L") && !link.opt.discard_none) || !link.opt.retain_symbols_files.empty()) return false;
+  if (name.empty() || (name.starts_with(".L") && !link.opt.discard_none) || !link.opt.retain_symbols_files.empty())
+    return false;
   if (s.type() == STT_FILE) return !link.opt.discard_all && !link.opt.strip_debug;
   if (link.opt.discard_all) return false;
   uint32_t section = f.section_of(i);
@@ -31,11 +32,15 @@ bool keep_local(Link& link, const ObjectFile& f, uint32_t i) {
 
 bool keep_global(Link& link, const Symbol& s) {
   if (s.local) return false;
-  if (s.name_size == 0 || (!link.opt.retain_symbols_files.empty() && !link.retained_symbols.count(s.str()))) return false;
-  if (!s.defined()) return (s.flags & referenced) && (s.imported ? s.aux != none && link.aux[s.aux].dynsym > 0 : (s.flags & needs_mask) != 0);
+  if (s.name_size == 0 || (!link.opt.retain_symbols_files.empty() && !link.retained_symbols.count(s.str())))
+    return false;
+  if (!s.defined())
+    return (s.flags & referenced) &&
+           (s.imported ? s.aux != none && link.aux[s.aux].dynsym > 0 : (s.flags & needs_mask) != 0);
   if (link.files[s.file]->kind == FileKind::shared) return s.imported && (s.flags & needs_mask);
   if (s.atom == none) return true;
-  return link.atoms[s.atom].live && link.atoms[s.atom].kind != AtomKind::none && link.atoms[s.atom].kind != AtomKind::discarded;
+  return link.atoms[s.atom].live && link.atoms[s.atom].kind != AtomKind::none &&
+         link.atoms[s.atom].kind != AtomKind::discarded;
 }
 
 void set_section(Sym& e, uint32_t index, uint32_t* wide) {
@@ -85,15 +90,19 @@ void size_symtab(Link& link) {
   globals.clear();
   for (uint32_t id = 0; id < link.symbols.size(); id++)
     if (keep_global(link, link.symbols[id])) globals.push_back(id);
-  // A version script's or visibility's locals still stand among the globals with their binding made local; those come first.
+  // A version script's or visibility's locals still stand among the globals with their binding made local; those come
+  // first.
   link.symtab_locals = at;
   std::stable_partition(globals.begin(), globals.end(), [&](uint32_t id) {
     const Symbol& s = link.symbols[id];
-    return s.defined() && link.files[s.file]->is_object() && (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local);
+    return s.defined() && link.files[s.file]->is_object() &&
+           (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local);
   });
   for (uint32_t id : globals) {
     const Symbol& s = link.symbols[id];
-    if (s.defined() && link.files[s.file]->is_object() && (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local)) link.symtab_locals++;
+    if (s.defined() && link.files[s.file]->is_object() &&
+        (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local))
+      link.symtab_locals++;
     strings += s.name_size + 1;
   }
   at += uint32_t(globals.size());
@@ -214,7 +223,8 @@ std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& f) {
 uint32_t section_at(Link& link, uint64_t address) {
   uint32_t best = SHN_ABS;
   for (OutputSection* s : link.order)
-    if (s->alloc() && s->index && s->index < SHN_LORESERVE && address >= s->addr && address <= s->addr + s->size) best = s->index;
+    if (s->alloc() && s->index && s->index < SHN_LORESERVE && address >= s->addr && address <= s->addr + s->size)
+      best = s->index;
   return best;
 }
 

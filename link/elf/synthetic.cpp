@@ -1,4 +1,5 @@
-// Sections that the linker makes for what relocations asked for: GOT, PLT, copied objects; and the symbols it defines itself.
+// Sections that the linker makes for what relocations asked for: GOT, PLT, copied objects; and the symbols it defines
+// itself.
 //
 // Slots are given in the order of symbol indices, which does not depend on the threads.
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace {
 
 enum GotKind : uint8_t { got_address_kind, got_tpoff, got_tlsgd, got_tlsdesc, got_tlsld };
 
-// Names with a meaning fixed by convention (GNU ld's default linker script and the psABI). Start and end of a section, or special.
+// Names with a meaning fixed by convention (GNU ld's default linker script and the psABI). Start and end of a section,
+// or special.
 struct SectionSymbols {
   const char* section;
   const char* start;
@@ -27,9 +29,10 @@ constexpr SectionSymbols section_symbols[] = {
     {".preinit_array", "__preinit_array_start", "__preinit_array_end"},
 };
 constexpr const char* special_symbols[] = {
-    "__ehdr_start", "__executable_start", "_DYNAMIC", "_GLOBAL_OFFSET_TABLE_", "_PROCEDURE_LINKAGE_TABLE_", "__rela_iplt_start", "__rela_iplt_end",
-    "__GNU_EH_FRAME_HDR", "_end", "end", "__end__", "_etext", "etext", "__etext", "_edata", "edata", "__bss_start", "_TLS_MODULE_BASE_", "__dso_handle",
-    "__init_array_start", "__init_array_end", "__fini_array_start", "__fini_array_end", "__preinit_array_start", "__preinit_array_end",
+    "__ehdr_start", "__executable_start", "_DYNAMIC", "_GLOBAL_OFFSET_TABLE_", "_PROCEDURE_LINKAGE_TABLE_",
+    "__rela_iplt_start", "__rela_iplt_end", "__GNU_EH_FRAME_HDR", "_end", "end", "__end__", "_etext", "etext",
+    "__etext", "_edata", "edata", "__bss_start", "_TLS_MODULE_BASE_", "__dso_handle", "__init_array_start",
+    "__init_array_end", "__fini_array_start", "__fini_array_end", "__preinit_array_start", "__preinit_array_end",
 };
 
 void define(Link& link, uint32_t id, uint8_t visibility) {
@@ -52,7 +55,9 @@ bool may_define(Link& link, const Symbol& s) {
 
 }  // namespace
 
-bool is_special_symbol(std::string_view name) { return std::find(std::begin(special_symbols), std::end(special_symbols), name) != std::end(special_symbols); }
+bool is_special_symbol(std::string_view name) {
+  return std::find(std::begin(special_symbols), std::end(special_symbols), name) != std::end(special_symbols);
+}
 
 void define_early_symbols(Link& link) {
   for (const char* name : special_symbols) {
@@ -60,13 +65,17 @@ void define_early_symbols(Link& link) {
     if (id == none || !may_define(link, link.symbols[id])) continue;
     std::string_view n = name;
     if (n == "__dso_handle" && link.symbols[id].defined()) continue;
-    define(link, id, n != "_end" && n != "end" && n != "_edata" && n != "edata" && n != "__bss_start" && n != "_etext" && n != "etext" ? STV_HIDDEN : STV_DEFAULT);
+    define(link, id,
+           n != "_end" && n != "end" && n != "_edata" && n != "edata" && n != "__bss_start" && n != "_etext" &&
+                   n != "etext"
+               ? STV_HIDDEN
+               : STV_DEFAULT);
     if (n == "_TLS_MODULE_BASE_") link.symbols[id].type = STT_TLS;
   }
 }
 
-// The sections that __start_NAME and __stop_NAME speak of, by NAME: the first loaded one of a name. With --start-stop a leading dot
-// does not count.
+// The sections that __start_NAME and __stop_NAME speak of, by NAME: the first loaded one of a name. With --start-stop a
+// leading dot does not count.
 static std::unordered_map<std::string_view, OutputSection*> sections_with_borders(Link& link, bool of_output) {
   std::unordered_map<std::string_view, OutputSection*> out;
   auto add = [&](OutputSection* s) {
@@ -82,8 +91,8 @@ static std::unordered_map<std::string_view, OutputSection*> sections_with_border
   return out;
 }
 
-// --start-stop, and a visibility that makes the borders of sections part of the output's interface, want them whether or not the
-// output itself refers to them.
+// --start-stop, and a visibility that makes the borders of sections part of the output's interface, want them whether
+// or not the output itself refers to them.
 static void define_all_borders(Link& link) {
   for (size_t i = 0, n = link.sections.size(); i < n; i++) {
     const OutputSection& o = *link.sections[i];
@@ -99,13 +108,16 @@ static void define_all_borders(Link& link) {
 }
 
 void define_linker_symbols(Link& link) {
-  if (link.opt.start_stop || link.opt.start_stop_visibility == STV_PROTECTED || link.opt.start_stop_visibility == STV_DEFAULT) define_all_borders(link);
+  if (link.opt.start_stop || link.opt.start_stop_visibility == STV_PROTECTED ||
+      link.opt.start_stop_visibility == STV_DEFAULT)
+    define_all_borders(link);
   const auto sections = sections_with_borders(link, false);
   for (uint32_t id = 0, n = uint32_t(link.symbols.size()); id < n; id++) {
     const Symbol& s = link.symbols[id];
     if (s.defined() || s.name_size < 8 || !(s.flags & referenced)) continue;
     std::string_view name = s.str();
-    if ((name.starts_with("__start_") && is_c_identifier(name.substr(8))) || (name.starts_with("__stop_") && is_c_identifier(name.substr(7)))) {
+    if ((name.starts_with("__start_") && is_c_identifier(name.substr(8))) ||
+        (name.starts_with("__stop_") && is_c_identifier(name.substr(7)))) {
       std::string_view section = name.substr(name[4] == 'a' ? 8 : 7);
       if (name.starts_with("__stop_")) section = name.substr(7);
       if (sections.count(section)) define(link, id, link.opt.start_stop_visibility);
@@ -115,7 +127,9 @@ void define_linker_symbols(Link& link) {
 
 uint64_t got_address(Link& link, int32_t slot) { return link.got->addr + uint64_t(int64_t(slot)) * 8; }
 
-static uint32_t pltgot_entry_size(const Link& link) { return link.ibt_plt ? link.target->pltgot_ibt_entry_size : link.target->pltgot_entry_size; }
+static uint32_t pltgot_entry_size(const Link& link) {
+  return link.ibt_plt ? link.target->pltgot_ibt_entry_size : link.target->pltgot_entry_size;
+}
 
 uint64_t plt_address(Link& link, const Symbol& s) {
   if (s.aux == none) return 0;
@@ -148,7 +162,8 @@ void add_copy(Link& link, uint32_t id) {
   auto view = ElfView::open(so.data);
   bool readonly = false;
   uint64_t align = 64;
-  if (view && view->header->phoff <= so.data.size() && uint64_t(view->header->phnum) * sizeof(Phdr) <= so.data.size() - view->header->phoff) {
+  if (view && view->header->phoff <= so.data.size() &&
+      uint64_t(view->header->phnum) * sizeof(Phdr) <= so.data.size() - view->header->phoff) {
     const auto* ph = reinterpret_cast<const Phdr*>(so.data.data() + view->header->phoff);
     bool load_writable = true, relro = false;
     for (unsigned i = 0; i < view->header->phnum; i++) {
@@ -157,13 +172,15 @@ void add_copy(Link& link, uint32_t id) {
       if (ph[i].type == PT_GNU_RELRO) relro = true;
     }
     readonly = !load_writable || relro;
-    if (def.shndx < view->sections.size()) align = std::max<uint64_t>(1, std::min<uint64_t>(view->sections[def.shndx].addralign, 4096));
+    if (def.shndx < view->sections.size())
+      align = std::max<uint64_t>(1, std::min<uint64_t>(view->sections[def.shndx].addralign, 4096));
   }
   if (def.value) align = std::min<uint64_t>(align, uint64_t{1} << std::countr_zero(uint64_t(def.value)));
   OutputSection*& section = readonly && link.opt.relro ? link.copyrel_ro : link.copyrel;
   if (!section) {
     bool ro = &section == &link.copyrel_ro;
-    section = make_section(link, ro ? ".copyrel.rel.ro" : ".copyrel", SHT_NOBITS, SHF_ALLOC | SHF_WRITE, 1, [](Link&, OutputSection&, uint8_t*) {});
+    section = make_section(link, ro ? ".copyrel.rel.ro" : ".copyrel", SHT_NOBITS, SHF_ALLOC | SHF_WRITE, 1,
+                           [](Link&, OutputSection&, uint8_t*) {});
     section->relro = ro;
   }
   section->align = std::max(section->align, align);
@@ -171,9 +188,11 @@ void add_copy(Link& link, uint32_t id) {
   if (so.by_address.empty()) {
     for (uint32_t i = 0; i < so.globals.names.size(); i++)
       if (so.syms[i].shndx != SHN_UNDEF) so.by_address.push_back(i);
-    std::stable_sort(so.by_address.begin(), so.by_address.end(), [&](uint32_t a, uint32_t b) { return uint64_t(so.syms[a].value) < uint64_t(so.syms[b].value); });
+    std::stable_sort(so.by_address.begin(), so.by_address.end(),
+                     [&](uint32_t a, uint32_t b) { return uint64_t(so.syms[a].value) < uint64_t(so.syms[b].value); });
   }
-  auto same = std::lower_bound(so.by_address.begin(), so.by_address.end(), uint64_t(def.value), [&](uint32_t i, uint64_t v) { return uint64_t(so.syms[i].value) < v; });
+  auto same = std::lower_bound(so.by_address.begin(), so.by_address.end(), uint64_t(def.value),
+                               [&](uint32_t i, uint64_t v) { return uint64_t(so.syms[i].value) < v; });
   for (; same != so.by_address.end() && so.syms[*same].value == def.value; ++same) {
     const uint32_t i = *same;
     uint32_t other = so.globals.names[i].id;
@@ -225,9 +244,12 @@ void create_synthetic_sections(Link& link) {
     }
     if (flags & needs_copy) add_copy(link, id);
   }
-  // Slots are filled in their order, and that of a function with a resolver by a call of it: what the resolver calls comes first.
-  std::stable_partition(link.plt_symbols.begin(), link.plt_symbols.end(), [&](uint32_t id) { return !is_own_ifunc(link, link.symbols[id]); });
-  for (uint32_t i = 0; i < link.plt_symbols.size(); i++) link.aux[link.symbols[link.plt_symbols[i]].aux].plt = int32_t(i);
+  // Slots are filled in their order, and that of a function with a resolver by a call of it: what the resolver calls
+  // comes first.
+  std::stable_partition(link.plt_symbols.begin(), link.plt_symbols.end(),
+                        [&](uint32_t id) { return !is_own_ifunc(link, link.symbols[id]); });
+  for (uint32_t i = 0; i < link.plt_symbols.size(); i++)
+    link.aux[link.symbols[link.plt_symbols[i]].aux].plt = int32_t(i);
   if (link.needs_tlsld) {
     link.tlsld_slot = int32_t(link.got_slots);
     link.got_entries.push_back({none, got_tlsld});
@@ -241,18 +263,24 @@ void create_synthetic_sections(Link& link) {
   link.gotplt = make_section(link, ".got.plt", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 8, nothing);
   link.gotplt->entsize = 8;
   bool dynamic = !link.is_static_output;
-  if (!link.plt_symbols.empty() || link.needs_got_base || dynamic) link.gotplt->size = (link.target->gotplt_header + link.plt_symbols.size()) * 8;
+  if (!link.plt_symbols.empty() || link.needs_got_base || dynamic)
+    link.gotplt->size = (link.target->gotplt_header + link.plt_symbols.size()) * 8;
   uint32_t got_base = link.names.find("_GLOBAL_OFFSET_TABLE_");
-  if (got_base != none && link.symbols[got_base].linker_defined) link.gotplt->size = std::max<uint64_t>(link.gotplt->size, 24);
-  link.plt = make_section(link, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16, [](Link& l, OutputSection&, uint8_t* p) { l.target->write_plt(l, p); });
-  if (!link.plt_symbols.empty()) link.plt->size = link.target->plt_header_size + link.plt_symbols.size() * link.target->plt_entry_size;
+  if (got_base != none && link.symbols[got_base].linker_defined)
+    link.gotplt->size = std::max<uint64_t>(link.gotplt->size, 24);
+  link.plt = make_section(link, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
+                          [](Link& l, OutputSection&, uint8_t* p) { l.target->write_plt(l, p); });
+  if (!link.plt_symbols.empty())
+    link.plt->size = link.target->plt_header_size + link.plt_symbols.size() * link.target->plt_entry_size;
   if (link.ibt_plt) {
-    link.pltsec = make_section(link, ".plt.sec", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16, [](Link& l, OutputSection&, uint8_t* p) { l.target->write_pltsec(l, p); });
+    link.pltsec = make_section(link, ".plt.sec", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
+                               [](Link& l, OutputSection&, uint8_t* p) { l.target->write_pltsec(l, p); });
     link.pltsec->entsize = link.target->plt_entry_size;
     link.pltsec->size = link.plt_symbols.size() * link.target->plt_entry_size;
   }
   link.plt->entsize = 16;
-  link.pltgot = make_section(link, ".plt.got", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16, [](Link& l, OutputSection&, uint8_t* p) { l.target->write_pltgot(l, p); });
+  link.pltgot = make_section(link, ".plt.got", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
+                             [](Link& l, OutputSection&, uint8_t* p) { l.target->write_pltgot(l, p); });
   link.pltgot->size = link.pltgot_symbols.size() * pltgot_entry_size(link);
   link.pltgot->entsize = pltgot_entry_size(link);
   link.relplt = make_section(link, ".rela.plt", SHT_RELA, SHF_ALLOC, 8, nothing);
@@ -263,15 +291,18 @@ void create_synthetic_sections(Link& link) {
   link.reldyn = make_section(link, ".rela.dyn", SHT_RELA, SHF_ALLOC, 8, nothing);
   link.reldyn->entsize = sizeof(Rela);
   link.eh_frame = make_section(link, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, 8, write_eh_frame);
-  if (link.opt.eh_frame_hdr) link.eh_frame_hdr = make_section(link, ".eh_frame_hdr", SHT_PROGBITS, SHF_ALLOC, 4, nothing);
+  if (link.opt.eh_frame_hdr)
+    link.eh_frame_hdr = make_section(link, ".eh_frame_hdr", SHT_PROGBITS, SHF_ALLOC, 4, nothing);
 
   if (!link.is_static_output && link.opt.kind != OutputKind::relocatable) {
-    bool with_interp = (!link.shared || link.opt.runnable_library) && !link.opt.no_dynamic_linker && !link.opt.is_static;
+    bool with_interp =
+        (!link.shared || link.opt.runnable_library) && !link.opt.no_dynamic_linker && !link.opt.is_static;
     if (with_interp) {
-      link.interp = make_section(link, ".interp", SHT_PROGBITS, SHF_ALLOC, 1, [](Link& l, OutputSection& s, uint8_t* p) {
-        const std::string& name = l.opt.dynamic_linker;
-        std::memcpy(p, name.c_str(), s.size);
-      });
+      link.interp =
+          make_section(link, ".interp", SHT_PROGBITS, SHF_ALLOC, 1, [](Link& l, OutputSection& s, uint8_t* p) {
+            const std::string& name = l.opt.dynamic_linker;
+            std::memcpy(p, name.c_str(), s.size);
+          });
       if (link.opt.dynamic_linker.empty()) link.opt.dynamic_linker = link.target->dynamic_linker;
       link.interp->size = link.opt.dynamic_linker.size() + 1;
     }
@@ -289,20 +320,21 @@ void create_synthetic_sections(Link& link) {
     link.build_id->size = 16 + align_up(n, 4);
   }
   if (!link.property_data.empty()) {
-    link.property = make_section(link, ".note.gnu.property", SHT_NOTE, SHF_ALLOC, 8, [](Link& l, OutputSection&, uint8_t* p) {
-      std::memcpy(p, l.property_data.data(), l.property_data.size());
-    });
+    link.property = make_section(
+        link, ".note.gnu.property", SHT_NOTE, SHF_ALLOC, 8,
+        [](Link& l, OutputSection&, uint8_t* p) { std::memcpy(p, l.property_data.data(), l.property_data.size()); });
     link.property->size = link.property_data.size();
   }
   if (!link.opt.package_metadata.empty()) {
-    link.package_note = make_section(link, ".note.package", SHT_NOTE, SHF_ALLOC, 4, [](Link& l, OutputSection&, uint8_t* p) {
-      const std::string& s = l.opt.package_metadata;
-      store_le(p, uint32_t(4));
-      store_le(p + 4, uint32_t(align_up(s.size() + 1, 4)));
-      store_le(p + 8, uint32_t(0xcafe1a7e));
-      std::memcpy(p + 12, "FDO", 4);
-      std::memcpy(p + 16, s.data(), s.size());
-    });
+    link.package_note =
+        make_section(link, ".note.package", SHT_NOTE, SHF_ALLOC, 4, [](Link& l, OutputSection&, uint8_t* p) {
+          const std::string& s = l.opt.package_metadata;
+          store_le(p, uint32_t(4));
+          store_le(p + 4, uint32_t(align_up(s.size() + 1, 4)));
+          store_le(p + 8, uint32_t(0xcafe1a7e));
+          std::memcpy(p + 12, "FDO", 4);
+          std::memcpy(p + 16, s.data(), s.size());
+        });
     link.package_note->size = 16 + align_up(link.opt.package_metadata.size() + 1, 4);
   }
 }
@@ -312,7 +344,8 @@ bool got_slot_is_relative(const Link& link, const Link::GotEntry& e) {
   const Symbol& s = link.symbols[e.symbol];
   if (s.imported) return false;
   if (s.type == STT_GNU_IFUNC || (s.flags & in_copied)) return true;
-  bool absolute = s.atom == none && (!s.linker_defined || link.files[s.file]->kind != FileKind::internal);  // or undefined and weak
+  bool absolute =
+      s.atom == none && (!s.linker_defined || link.files[s.file]->kind != FileKind::internal);  // or undefined and weak
   return !absolute;
 }
 
@@ -331,11 +364,13 @@ std::vector<Rela> got_relocations(Link& link) {
     switch (e.kind) {
       case got_address_kind:
         if (s.imported) out.push_back({got_address(link, x.got), t.r_glob_dat, dynsym, 0});
-        else if (got_slot_is_relative(link, e) && !link.opt.pack_relr) out.push_back({got_address(link, x.got), t.r_relative, 0, int64_t(s.address)});
+        else if (got_slot_is_relative(link, e) && !link.opt.pack_relr)
+          out.push_back({got_address(link, x.got), t.r_relative, 0, int64_t(s.address)});
         break;
       case got_tpoff:
         if (s.imported) out.push_back({got_address(link, x.gottp), t.r_tpoff, dynsym, 0});
-        else if (link.shared) out.push_back({got_address(link, x.gottp), t.r_tpoff, 0, int64_t(s.address - link.tls_begin)});
+        else if (link.shared)
+          out.push_back({got_address(link, x.gottp), t.r_tpoff, 0, int64_t(s.address - link.tls_begin)});
         break;
       case got_tlsgd:
         if (s.imported) {

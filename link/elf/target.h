@@ -1,7 +1,7 @@
 // What the ELF linker needs to know about a machine: one record of constants and functions for each.
 //
-// Relocations of the input are scanned once (what does each want: a GOT slot, a PLT entry, a dynamic relocation?) and applied
-// once at the end. Both consult the same classification, so what the scan reserved is what apply uses.
+// Relocations of the input are scanned once (what does each want: a GOT slot, a PLT entry, a dynamic relocation?) and
+// applied once at the end. Both consult the same classification, so what the scan reserved is what apply uses.
 #pragma once
 
 #include "codegen/target.h"
@@ -9,8 +9,9 @@
 
 namespace lode::link::elf {
 
-// The dynamic relocations of one file on their way into .rela.dyn. The scan counted them and apply makes them; both ask the same
-// questions, and if their answers ever differ, nothing is written past the share of the file and the link fails.
+// The dynamic relocations of one file on their way into .rela.dyn. The scan counted them and apply makes them; both ask
+// the same questions, and if their answers ever differ, nothing is written past the share of the file and the link
+// fails.
 class DynamicRelocations {
  public:
   DynamicRelocations(Rela* begin, size_t count) : at_(begin), left_(int64_t(count)) {}
@@ -57,7 +58,7 @@ struct Target {
 
 const Target& x86_64_target();
 
-// ---- shared by the targets: what a relocation refers to ------------------------------------------------------------------------
+// ---- shared by the targets: what a relocation refers to -------------------------------------------------------------
 
 // A relocation's symbol: a global (or promoted local) by id, or a plain local by place.
 struct Referent {
@@ -130,14 +131,18 @@ inline bool is_absolute(Link& link, const Symbol& s) {
 }
 
 // Resolved by a function of this output when it starts: what binds it calls that function.
-inline bool is_own_ifunc(Link& link, const Symbol& s) { return s.type == STT_GNU_IFUNC && s.defined() && link.files[s.file]->is_object(); }
+inline bool is_own_ifunc(Link& link, const Symbol& s) {
+  return s.type == STT_GNU_IFUNC && s.defined() && link.files[s.file]->is_object();
+}
 
 // A reference to an undefined symbol: true if it is an error, now noted (scan.cpp).
 bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const Atom& atom, uint64_t offset);
 
-// An executable's thread-local accesses become initial-exec or local-exec. In a static one they must: its module has no entry in
-// the thread vector before libc has made one.
-inline bool relaxes_tls(const Link& link) { return !link.shared && (link.opt.relax || link.is_static_output || link.opt.is_static); }
+// An executable's thread-local accesses become initial-exec or local-exec. In a static one they must: its module has no
+// entry in the thread vector before libc has made one.
+inline bool relaxes_tls(const Link& link) {
+  return !link.shared && (link.opt.relax || link.is_static_output || link.opt.is_static);
+}
 
 // For messages about a local in a discarded COMDAT member: where it is and which file's copy was kept.
 std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym);

@@ -1,7 +1,7 @@
 // Where a link's time went: --stats prints it, --time-trace writes it in the Trace Event format that browsers show.
 //
-// Passes are wall time, one after another. The stages of code generation run on all threads within a pass, so theirs is the time of
-// all threads together.
+// Passes are wall time, one after another. The stages of code generation run on all threads within a pass, so theirs is
+// the time of all threads together.
 #include <sys/resource.h>
 
 #include <chrono>
@@ -21,18 +21,22 @@ double clock_seconds() {
 namespace {
 
 void print_stats(Link& link) {
-  for (const Timer& t : link.timers) link.diag.print_aside("%-12s %9.3f ms\n", t.name.c_str(), (t.end - t.begin) * 1000);
+  for (const Timer& t : link.timers)
+    link.diag.print_aside("%-12s %9.3f ms\n", t.name.c_str(), (t.end - t.begin) * 1000);
   if (link.lower) {
     StageTimes stages = stage_times(link);
     link.diag.print_aside("code generation, all threads together\n");
-    for (size_t k = 0; k < stage_count; k++) link.diag.print_aside("  %-10s %9.3f ms\n", stage_names[k], double(stages.nanoseconds[k]) / 1e6);
+    for (size_t k = 0; k < stage_count; k++)
+      link.diag.print_aside("  %-10s %9.3f ms\n", stage_names[k], double(stages.nanoseconds[k]) / 1e6);
   }
   size_t sections = 0;
   for (ObjectFile* f : link.objects) sections += f->sections.size();
   struct rusage u;
   getrusage(RUSAGE_SELF, &u);
-  link.diag.print_aside("objects %zu, shared libraries %zu, sections %zu, symbols %zu, output %llu bytes, peak memory %ld KiB\n", link.objects.size(), link.shareds.size(), sections,
-               link.symbols.size(), static_cast<unsigned long long>(link.file_size), u.ru_maxrss);
+  link.diag.print_aside(
+      "objects %zu, shared libraries %zu, sections %zu, symbols %zu, output %llu bytes, peak memory %ld KiB\n",
+      link.objects.size(), link.shareds.size(), sections, link.symbols.size(),
+      static_cast<unsigned long long>(link.file_size), u.ru_maxrss);
 }
 
 // Complete events ("ph": "X") in microseconds; the stages stand on a line of their own, one behind the other.
@@ -46,17 +50,20 @@ void write_trace(Link& link) {
   };
   double start = link.timers.empty() ? 0 : link.timers.front().begin, end = start;
   for (const Timer& t : link.timers) end = std::max(end, t.end);
-  put("{\"traceEvents\":[\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"link\",\"ts\":0,\"dur\":%.1f}", (end - start) * 1e6);
+  put("{\"traceEvents\":[\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"link\",\"ts\":0,\"dur\":%.1f}",
+      (end - start) * 1e6);
   for (const Timer& t : link.timers) {
     if ((t.end - t.begin) * 1e6 < double(link.opt.time_trace_granularity)) continue;
-    put(",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f}", t.name.c_str(), (t.begin - start) * 1e6, (t.end - t.begin) * 1e6);
+    put(",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"name\":\"%s\",\"ts\":%.1f,\"dur\":%.1f}", t.name.c_str(),
+        (t.begin - start) * 1e6, (t.end - t.begin) * 1e6);
   }
   if (link.lower) {
     StageTimes stages = stage_times(link);
     double at = 0;
     for (size_t k = 0; k < stage_count; k++) {
       double microseconds = double(stages.nanoseconds[k]) / 1e3;
-      put(",\n{\"ph\":\"X\",\"pid\":1,\"tid\":2,\"name\":\"%s, all threads\",\"ts\":%.1f,\"dur\":%.1f}", stage_names[k], at, microseconds);
+      put(",\n{\"ph\":\"X\",\"pid\":1,\"tid\":2,\"name\":\"%s, all threads\",\"ts\":%.1f,\"dur\":%.1f}", stage_names[k],
+          at, microseconds);
       at += microseconds;
     }
   }

@@ -1,9 +1,9 @@
 // Symbol versions, and which symbols cross the border of the output.
 //
-// A version script gives exact names precedence over wildcards, and any wildcard over a lone "*"; among wildcards "global" wins
-// over "local", and the last one of a kind that matches (as GNU ld does it).
-// imported: the address is known at run time only. exported: in .dynsym as a definition. In a shared library a default-visible
-// definition is both (it can be preempted), unless -Bsymbolic or a dynamic list says otherwise.
+// A version script gives exact names precedence over wildcards, and any wildcard over a lone "*"; among wildcards
+// "global" wins over "local", and the last one of a kind that matches (as GNU ld does it).
+// imported: the address is known at run time only. exported: in .dynsym as a definition. In a shared library a
+// default-visible definition is both (it can be preempted), unless -Bsymbolic or a dynamic list says otherwise.
 #include <tbb/parallel_for.h>
 #include <unistd.h>
 
@@ -46,7 +46,9 @@ class Matcher {
       (version == VER_NDX_LOCAL ? local_globs_ : globs_).push_back({p, version});
     }
   }
-  bool empty() const { return exact_.empty() && exact_cpp_.empty() && globs_.empty() && local_globs_.empty() && !star_; }
+  bool empty() const {
+    return exact_.empty() && exact_cpp_.empty() && globs_.empty() && local_globs_.empty() && !star_;
+  }
   bool find(std::string_view name, uint16_t& version) const {
     if (auto it = exact_.find(name); it != exact_.end()) {
       version = it->second;
@@ -116,7 +118,8 @@ bool read_version_scripts(Link& link) {
     }
     link.dynamic_list.insert(link.dynamic_list.end(), list->begin(), list->end());
   }
-  for (const std::string& s : link.opt.export_symbols) link.dynamic_list.push_back({link.save(s), s.find_first_of("*?[") != std::string::npos, false});
+  for (const std::string& s : link.opt.export_symbols)
+    link.dynamic_list.push_back({link.save(s), s.find_first_of("*?[") != std::string::npos, false});
   for (const std::string& s : link.opt.dynamic_list_patterns) link.dynamic_list.push_back({link.save(s), true, true});
   return !link.diag.has_errors();
 }
@@ -131,9 +134,12 @@ static void assign_assembler_versions(Link& link, const std::unordered_map<std::
         if (is_default != default_pass) continue;
         Symbol& s = link.symbols[f->symbol_id(i)];
         const Sym& sym = f->syms[i];
-        if (s.file != f->id || sym.shndx == SHN_UNDEF || (s.sym != i && (f->syms[s.sym].value != sym.value || f->section_of(s.sym) != f->section_of(i)))) continue;
+        if (s.file != f->id || sym.shndx == SHN_UNDEF ||
+            (s.sym != i && (f->syms[s.sym].value != sym.value || f->section_of(s.sym) != f->section_of(i))))
+          continue;
         std::string_view name = std::string_view(text).substr(is_default ? 2 : 1);
-        if (name.empty()) {  // `foo@@`, `foo@`: exported without a version, whatever the script says; the latter for old programs only
+        if (name.empty()) {  // `foo@@`, `foo@`: exported without a version, whatever the script says; the latter for
+                             // old programs only
           s.version = uint16_t(VER_NDX_GLOBAL | (is_default ? 0 : VERSYM_HIDDEN));
           s.version_local = false;
           continue;
@@ -142,7 +148,9 @@ static void assign_assembler_versions(Link& link, const std::unordered_map<std::
         if (it == index.end()) {
           // An executable need not define versions, and what the script makes local has none.
           if (!link.shared) s.version = VER_NDX_GLOBAL;
-          else if (!s.version_local) link.diag.error(f->name + ": symbol " + std::string(f->sym_name(sym)) + " has undefined version " + std::string(name));
+          else if (!s.version_local)
+            link.diag.error(f->name + ": symbol " + std::string(f->sym_name(sym)) + " has undefined version " +
+                            std::string(name));
           continue;
         }
         s.version = uint16_t(it->second | (is_default ? 0 : VERSYM_HIDDEN));
@@ -155,8 +163,10 @@ static void assign_assembler_versions(Link& link, const std::unordered_map<std::
         uint32_t base = link.names.find(full.substr(0, full.find('@')));
         if (base == none) continue;
         if (auto d = defaults.find(base); d != defaults.end() && d->second == it->second) {
-          link.diag.error("duplicate symbol: " + link.files[link.symbols[base].file]->name + ": " + f->name + ": " + std::string(full));
-        } else if (d == defaults.end() && link.symbols[base].file == f->id && link.symbols[base].version == it->second) {
+          link.diag.error("duplicate symbol: " + link.files[link.symbols[base].file]->name + ": " + f->name + ": " +
+                          std::string(full));
+        } else if (d == defaults.end() && link.symbols[base].file == f->id &&
+                   link.symbols[base].version == it->second) {
           link.symbols[base].version_local = true;  // the script's version is taken by the assembler's symbol
         }
       }
@@ -169,7 +179,8 @@ void assign_versions(Link& link) {
   for (formats::VersionNode& n : nodes) {
     uint16_t v = VER_NDX_GLOBAL;
     if (!n.name.empty()) {
-      auto [it, fresh] = index.try_emplace(n.name, uint16_t(std::min<size_t>(link.version_defs.size() + 2, max_version)));
+      auto [it, fresh] =
+          index.try_emplace(n.name, uint16_t(std::min<size_t>(link.version_defs.size() + 2, max_version)));
       if (fresh) link.version_defs.emplace_back(n.name);
       v = it->second;
     }
@@ -177,12 +188,14 @@ void assign_versions(Link& link) {
     for (const auto& p : n.local) matcher.add(p, VER_NDX_LOCAL);
   }
   if (link.version_defs.size() > max_version - 2u) {
-    link.diag.error("the version scripts define " + std::to_string(link.version_defs.size()) + " versions; ELF has room for " + std::to_string(max_version - 2));
+    link.diag.error("the version scripts define " + std::to_string(link.version_defs.size()) +
+                    " versions; ELF has room for " + std::to_string(max_version - 2));
     link.version_defs.resize(max_version - 2u);
   }
   bool default_version = link.opt.default_symver && link.shared;
   if (default_version) {
-    std::string name = !link.opt.soname.empty() ? link.opt.soname : link.opt.output.substr(link.opt.output.rfind('/') + 1);
+    std::string name =
+        !link.opt.soname.empty() ? link.opt.soname : link.opt.output.substr(link.opt.output.rfind('/') + 1);
     index[link.save(name)] = uint16_t(link.version_defs.size() + 2);
     link.version_defs.push_back(name);
   }
@@ -204,8 +217,10 @@ void assign_versions(Link& link) {
         if (p.is_glob || p.is_cpp) continue;
         uint32_t id = link.names.find(p.text);
         if (id != none && link.symbols[id].defined() && link.files[link.symbols[id].file]->is_object()) continue;
-        std::string text = (k < link.version_sources.size() ? link.version_sources[k] + ": " : std::string()) + "cannot assign version `" +
-                           (nodes[k].name.empty() ? std::string("global") : std::string(nodes[k].name)) + "` to symbol `" + std::string(p.text) + "`: symbol not found";
+        std::string text = (k < link.version_sources.size() ? link.version_sources[k] + ": " : std::string()) +
+                           "cannot assign version `" +
+                           (nodes[k].name.empty() ? std::string("global") : std::string(nodes[k].name)) +
+                           "` to symbol `" + std::string(p.text) + "`: symbol not found";
         if (link.opt.undefined_version == UndefinedVersion::error) link.diag.error(text);
         else link.diag.warning(text);
       }
@@ -238,7 +253,9 @@ void compute_import_export(Link& link) {
     if (vis == STV_HIDDEN || vis == STV_INTERNAL || s.version_local) return;
     if (s.linker_defined && f.kind == FileKind::internal && !(s.flags & referenced_by_shared)) {
       // -z start-stop-visibility=protected: the borders of sections are part of the output's interface.
-      s.exported = (s.str().starts_with("__start_") || s.str().starts_with("__stop_")) && (link.opt.start_stop_visibility == STV_PROTECTED || (link.shared && link.opt.start_stop_visibility == STV_DEFAULT));
+      s.exported = (s.str().starts_with("__start_") || s.str().starts_with("__stop_")) &&
+                   (link.opt.start_stop_visibility == STV_PROTECTED ||
+                    (link.shared && link.opt.start_stop_visibility == STV_DEFAULT));
       return;
     }
     if (f.exclude_libs) return;
@@ -259,7 +276,8 @@ void compute_import_export(Link& link) {
       s.imported = !symbolic || listed;
     } else {
       bool is_data = link.opt.dynamic_list_data && (s.type == STT_OBJECT || s.type == STT_COMMON);
-      s.exported = link.opt.export_dynamic || listed || is_data || (s.flags & referenced_by_shared) || s.bind == STB_GNU_UNIQUE;
+      s.exported =
+          link.opt.export_dynamic || listed || is_data || (s.flags & referenced_by_shared) || s.bind == STB_GNU_UNIQUE;
       if (s.version != VER_NDX_GLOBAL && s.version >= 2) s.exported = true;
     }
   });

@@ -38,8 +38,8 @@ AddressRange::~AddressRange() {
   if (begin_) munmap(begin_, size_);
 }
 
-// Below where the kernel puts new mappings lie tens of terabytes of nothing, down to the heap. Each range takes a stretch of
-// them that is longer than it can get.
+// Below where the kernel puts new mappings lie tens of terabytes of nothing, down to the heap. Each range takes a
+// stretch of them that is longer than it can get.
 bool AddressRange::place(size_t bytes) {
   constexpr uintptr_t stretch = uintptr_t{32} << 30, distance = uintptr_t{4} << 40, stretches = 512;
   static std::atomic<unsigned> turn{0};

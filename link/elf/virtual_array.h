@@ -3,9 +3,10 @@
 // Passes hold pointers into such arrays while later inputs are still appended, and growing copies nothing. Elements are
 // constructed where they are appended; the array never destroys them (they are plain data).
 //
-// Address space is reserved once, pages appear when touched. Where address space is limited (ulimit -v) or memory must be backed
-// (strict overcommit), reserving much would take it from everything else: then the array starts small, far from all other
-// mappings, and more is mapped behind it as it grows. What the limit counts is what is mapped, not how far apart it is.
+// Address space is reserved once, pages appear when touched. Where address space is limited (ulimit -v) or memory must
+// be backed (strict overcommit), reserving much would take it from everything else: then the array starts small, far
+// from all other mappings, and more is mapped behind it as it grows. What the limit counts is what is mapped, not how
+// far apart it is.
 #pragma once
 
 #include <cstddef>

@@ -1,14 +1,14 @@
-// x86-64: what each relocation of the psABI (chapter 4.4 "Relocation", and the TLS chapter of Drepper's "ELF handling for
-// thread-local storage") asks for, and how it is applied.
+// x86-64: what each relocation of the psABI (chapter 4.4 "Relocation", and the TLS chapter of Drepper's "ELF handling
+// for thread-local storage") asks for, and how it is applied.
 //
-// A row of `table` gives a relocation's formula and field. `scan` asks only for what `apply` will use; both go through the same
-// small decision functions (abs_action, pcrel_action, tls_model, relaxes), so they cannot disagree.
+// A row of `table` gives a relocation's formula and field. `scan` asks only for what `apply` will use; both go through
+// the same small decision functions (abs_action, pcrel_action, tls_model, relaxes), so they cannot disagree.
 //
-// A function that is resolved at start-up (STT_GNU_IFUNC) and defined here has one address for all: its PLT entry, whose
-// .got.plt slot an IRELATIVE relocation fills.
+// A function that is resolved at start-up (STT_GNU_IFUNC) and defined here has one address for all: its PLT entry,
+// whose .got.plt slot an IRELATIVE relocation fills.
 //
-// Relaxations (psABI appendix B): GOTPCRELX and REX_GOTPCRELX loads of an address that is known become lea, mov imm or direct
-// branches; thread-local accesses of an executable become initial-exec or local-exec.
+// Relaxations (psABI appendix B): GOTPCRELX and REX_GOTPCRELX loads of an address that is known become lea, mov imm or
+// direct branches; thread-local accesses of an executable become initial-exec or local-exec.
 #include <cstring>
 
 #include "base/bytes.h"
@@ -19,7 +19,8 @@ namespace lode::link::elf {
 namespace {
 
 enum class Formula : uint8_t {
-  none, abs, pcrel, plt, pltoff, got, gotpcrel, gotpcrelx, gotoff, gotpc, size, tlsgd, tlsld, dtpoff, gottpoff, tpoff, tlsdesc, tlsdesc_call, bad,
+  none, abs, pcrel, plt, pltoff, got, gotpcrel, gotpcrelx, gotoff, gotpc, size, tlsgd, tlsld, dtpoff, gottpoff, tpoff,
+  tlsdesc, tlsdesc_call, bad,
 };
 enum Check : uint8_t { any, s8, s16, s32, u32, su8, su16 };
 
@@ -35,11 +36,12 @@ struct Row {
 constexpr Row rows[] = {
     R(NONE, 0, none, any), R(64, 8, abs, any), R(PC32, 4, pcrel, s32), R(GOT32, 4, got, s32), R(PLT32, 4, plt, s32),
     R(GOTPCREL, 4, gotpcrel, s32), R(32, 4, abs, u32), R(32S, 4, abs, s32), R(16, 2, abs, su16), R(PC16, 2, pcrel, s16),
-    R(8, 1, abs, su8), R(PC8, 1, pcrel, s8), R(TLSGD, 4, tlsgd, s32), R(TLSLD, 4, tlsld, s32), R(DTPOFF32, 4, dtpoff, s32),
-    R(DTPOFF64, 8, dtpoff, any), R(GOTTPOFF, 4, gottpoff, s32), R(TPOFF32, 4, tpoff, s32), R(TPOFF64, 8, tpoff, any),
-    R(PC64, 8, pcrel, any), R(GOTOFF64, 8, gotoff, any), R(GOTPC32, 4, gotpc, s32), R(GOT64, 8, got, any), R(GOTPCREL64, 8, gotpcrel, any),
-    R(GOTPC64, 8, gotpc, any), R(PLTOFF64, 8, pltoff, any), R(SIZE32, 4, size, u32), R(SIZE64, 8, size, any),
-    R(GOTPC32_TLSDESC, 4, tlsdesc, s32), R(TLSDESC_CALL, 0, tlsdesc_call, any), R(GOTPCRELX, 4, gotpcrelx, s32), R(REX_GOTPCRELX, 4, gotpcrelx, s32),
+    R(8, 1, abs, su8), R(PC8, 1, pcrel, s8), R(TLSGD, 4, tlsgd, s32), R(TLSLD, 4, tlsld, s32),
+    R(DTPOFF32, 4, dtpoff, s32), R(DTPOFF64, 8, dtpoff, any), R(GOTTPOFF, 4, gottpoff, s32), R(TPOFF32, 4, tpoff, s32),
+    R(TPOFF64, 8, tpoff, any), R(PC64, 8, pcrel, any), R(GOTOFF64, 8, gotoff, any), R(GOTPC32, 4, gotpc, s32),
+    R(GOT64, 8, got, any), R(GOTPCREL64, 8, gotpcrel, any), R(GOTPC64, 8, gotpc, any), R(PLTOFF64, 8, pltoff, any),
+    R(SIZE32, 4, size, u32), R(SIZE64, 8, size, any), R(GOTPC32_TLSDESC, 4, tlsdesc, s32),
+    R(TLSDESC_CALL, 0, tlsdesc_call, any), R(GOTPCRELX, 4, gotpcrelx, s32), R(REX_GOTPCRELX, 4, gotpcrelx, s32),
 };
 #undef R
 
@@ -54,7 +56,7 @@ constexpr Table table;
 constexpr Row unknown_row{0, "unknown", 0, Formula::bad, any};
 inline const Row& row_of(uint32_t type) { return type < 64 ? table.by_type[type] : unknown_row; }
 
-// ---- decisions ----------------------------------------------------------------------------------------------------------------
+// ---- decisions ------------------------------------------------------------------------------------------------------
 
 struct Target_ {  // what a relocation refers to, reduced to what decisions need
   Referent ref;
@@ -81,8 +83,9 @@ Target_ resolve_target(Link& link, ObjectFile& f, uint32_t sym) {
   return t;
 }
 
-// Most relocations are of this kind: the distance, or in an output with a known base the address, of something that has its place in
-// this output and is no IFUNC. Nothing has to be reserved or decided for them, so neither scan nor apply looks further.
+// Most relocations are of this kind: the distance, or in an output with a known base the address, of something that has
+// its place in this output and is no IFUNC. Nothing has to be reserved or decided for them, so neither scan nor apply
+// looks further.
 bool is_plain(const Link& link, const Row& row) {
   return row.formula == Formula::pcrel || row.formula == Formula::plt || (row.formula == Formula::abs && !link.pic);
 }
@@ -132,7 +135,8 @@ TlsModel tls_model(const Link& link, const Target_& t) {
 
 bool relaxes_got(const Link& link, const Target_& t) {
   // A static PIE's start-up code runs before anyone has filled the GOT, so there it is not a matter of choice.
-  return (link.opt.relax || (link.pic && link.opt.is_static)) && !link.large_image && !t.imported && !t.ifunc && !(t.absolute && link.pic) && !(t.absolute && t.sym && t.sym->value > 0x7fffffff);
+  return (link.opt.relax || (link.pic && link.opt.is_static)) && !link.large_image && !t.imported && !t.ifunc &&
+         !(t.absolute && link.pic) && !(t.absolute && t.sym && t.sym->value > 0x7fffffff);
 }
 
 // May the instruction around a GOTPCRELX field be rewritten? `p` points to the field, `before` bytes precede it.
@@ -159,7 +163,9 @@ std::string place(Link& link, const ObjectFile& f, const Atom& a, uint64_t offse
   std::string in = place_name(link, a, offset);
   return in.empty() ? s : s + " in " + in;
 }
-uint64_t key_of(const ObjectFile& f, const Atom& a, uint64_t i) { return uint64_t(f.priority) << 40 | uint64_t(a.section & 0xffff) << 24 | (i & 0xffffff); }
+uint64_t key_of(const ObjectFile& f, const Atom& a, uint64_t i) {
+  return uint64_t(f.priority) << 40 | uint64_t(a.section & 0xffff) << 24 | (i & 0xffffff);
+}
 
 std::string target_name(Link& link, const ObjectFile& f, const Target_& t, uint32_t sym) {
   if (t.sym) return link.display(*t.sym);
@@ -168,24 +174,30 @@ std::string target_name(Link& link, const ObjectFile& f, const Target_& t, uint3
   if (t.ref.atom != none) return std::string(section_name(f, link.atoms[t.ref.atom].section));
   return "*ABS*";
 }
-std::string quoted_target(Link& link, const ObjectFile& f, const Target_& t, uint32_t sym) { return "`" + target_name(link, f, t, sym) + "`"; }
+std::string quoted_target(Link& link, const ObjectFile& f, const Target_& t, uint32_t sym) {
+  return "`" + target_name(link, f, t, sym) + "`";
+}
 
-const char* output_kind(const Link& link) { return link.shared ? "shared object" : link.pic ? "position-independent executable" : "dynamically linked executable"; }
+const char* output_kind(const Link& link) {
+  return link.shared ? "shared object" : link.pic ? "position-independent executable" : "dynamically linked executable";
+}
 
 // DT_RELR describes places at even addresses only.
 bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable) {
-  if (!link.opt.pack_relr || !writable || (uint64_t(r.offset) & 1) || uint64_t(r.offset) >> 32 || a.p2align < 1) return false;
+  if (!link.opt.pack_relr || !writable || (uint64_t(r.offset) & 1) || uint64_t(r.offset) >> 32 || a.p2align < 1)
+    return false;
   auto start = link.opt.section_start.find(link.sections[a.out]->name);
   return start == link.opt.section_start.end() || !(start->second & 1);
 }
 
-// GCC may describe a function of a COMDAT group in a table outside of the group. Where the group is dropped nobody reads the entry.
+// GCC may describe a function of a COMDAT group in a table outside of the group. Where the group is dropped nobody
+// reads the entry.
 bool is_exception_table(Link&, const ObjectFile& f, const Atom& a) {
   std::string_view name = section_name(f, a.section);
   return name.starts_with(".gcc_except_table") && (name.size() == 17 || name[17] == '.');
 }
 
-// ---- scan -----------------------------------------------------------------------------------------------------------------------
+// ---- scan -----------------------------------------------------------------------------------------------------------
 
 void want(Link& link, ObjectFile& f, const Target_& t, uint32_t sym, uint32_t flags) {
   if (t.ref.id != none) atomic_or(link.symbols[t.ref.id].flags, flags);
@@ -195,21 +207,27 @@ void want(Link& link, ObjectFile& f, const Target_& t, uint32_t sym, uint32_t fl
 bool next_calls_tls_get_addr(Link& link, ObjectFile& f, const Atom& a, uint32_t i) {
   if (i + 1 >= a.reloc_count || a.relocs[i + 1].sym >= f.syms.size()) return false;
   switch (uint32_t(a.relocs[i + 1].type)) {
-    case R_X86_64_PLT32: case R_X86_64_PC32: case R_X86_64_GOTPCREL: case R_X86_64_GOTPCRELX: case R_X86_64_REX_GOTPCRELX: case R_X86_64_PLTOFF64: return true;
+    case R_X86_64_PLT32: case R_X86_64_PC32: case R_X86_64_GOTPCREL: case R_X86_64_GOTPCRELX:
+    case R_X86_64_REX_GOTPCRELX: case R_X86_64_PLTOFF64: return true;
     default: (void)link; return false;
   }
 }
 
 void scan(Link& link, ObjectFile& f, Atom& a) {
   const bool frame = a.kind == AtomKind::eh_frame;
-  const bool writable = f.sections[a.section].flags & SHF_WRITE || (a.out != none && link.sections[a.out]->flags & SHF_WRITE);
+  const bool writable =
+      f.sections[a.section].flags & SHF_WRITE || (a.out != none && link.sections[a.out]->flags & SHF_WRITE);
   for (uint32_t i = 0; i < a.reloc_count; i++) {
     const Rela r = a.relocs[i];
     const Row& row = row_of(r.type);
     if (row.formula == Formula::none) continue;
     // What apply could not take is an error for good; what it can, --noinhibit-exec lets pass.
-    auto reject = [&](const std::string& m) { link.diag.error(place(link, f, a, r.offset) + ": " + m, key_of(f, a, i)); };
-    auto fail = [&](const std::string& m) { link.diag.recoverable(place(link, f, a, r.offset) + ": " + m, key_of(f, a, i)); };
+    auto reject = [&](const std::string& m) {
+      link.diag.error(place(link, f, a, r.offset) + ": " + m, key_of(f, a, i));
+    };
+    auto fail = [&](const std::string& m) {
+      link.diag.recoverable(place(link, f, a, r.offset) + ": " + m, key_of(f, a, i));
+    };
     if (row.formula == Formula::bad) {
       reject("unknown relocation type " + std::to_string(uint32_t(r.type)));
       continue;
@@ -220,13 +238,16 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
     }
     if (is_plain(link, row) && is_plain_target(link, f, r.sym)) continue;
     Target_ t = resolve_target(link, f, r.sym);
-    if (t.ref.discarded && row.formula <= Formula::pcrel && (frame || is_exception_table(link, f, a))) continue;  // what went with another copy of its function: becomes 0
+    if (t.ref.discarded && row.formula <= Formula::pcrel && (frame || is_exception_table(link, f, a)))
+      continue;  // what went with another copy of its function: becomes 0
     if (t.ref.discarded && row.formula != Formula::size) {
-      reject("relocation refers to a symbol in a discarded section: " + link.demangled(f.sym_name(f.syms[r.sym])) + discarded_place(link, f, r.sym));
+      reject("relocation refers to a symbol in a discarded section: " + link.demangled(f.sym_name(f.syms[r.sym])) +
+             discarded_place(link, f, r.sym));
       continue;
     }
     if (t.sym && !t.sym->defined() && f.syms[r.sym].shndx != SHN_UNDEF) {
-      reject("relocation refers to a symbol in a discarded section: " + link.display(*t.sym) + discarded_place(link, f, r.sym));
+      reject("relocation refers to a symbol in a discarded section: " + link.display(*t.sym) +
+             discarded_place(link, f, r.sym));
       continue;
     }
     if (t.sym && !t.sym->defined() && !t.sym->imported && note_undefined(link, t.ref.id, f, a, r.offset)) continue;
@@ -242,22 +263,29 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
       switch (action) {
         case Action::none: break;
         case Action::error: {
-          fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) + " can not be used when making a " + output_kind(link) + "; recompile with -fPIC");
+          fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) +
+               " can not be used when making a " + output_kind(link) + "; recompile with -fPIC");
           break;
         }
         case Action::relative: case Action::dynamic:
           if (frame) {
-            fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) + " can not be used in .eh_frame when making a " + output_kind(link) + "; recompile with -fPIC");
+            fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) +
+                 " can not be used in .eh_frame when making a " + output_kind(link) + "; recompile with -fPIC");
             break;
           }
           if (!writable) {
             if (link.opt.text) {
-              fail(std::string("relocation ") + row.name + " against symbol " + quoted_target(link, f, t, r.sym) + " in read-only section `" + std::string(section_name(f, a.section)) + "' would be made at run time; recompile with -fPIC or pass -z notext");
+              fail(std::string("relocation ") + row.name + " against symbol " + quoted_target(link, f, t, r.sym) +
+                   " in read-only section `" + std::string(section_name(f, a.section)) +
+                   "' would be made at run time; recompile with -fPIC or pass -z notext");
               break;
             }
             std::atomic_ref<uint8_t>(link.has_textrel).store(1, std::memory_order_relaxed);
             if (link.opt.warn_textrel || (link.shared && link.opt.warn_shared_textrel))
-              link.diag.warning(place(link, f, a, r.offset) + ": relocation against symbol `" + target_name(link, f, t, r.sym) + "' in read-only section `" + std::string(section_name(f, a.section)) + "'", key_of(f, a, i));
+              link.diag.warning(place(link, f, a, r.offset) + ": relocation against symbol `" +
+                                    target_name(link, f, t, r.sym) + "' in read-only section `" +
+                                    std::string(section_name(f, a.section)) + "'",
+                                key_of(f, a, i));
           }
           if (action == Action::dynamic) {
             want(link, f, t, r.sym, needs_dynsym);
@@ -270,12 +298,15 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
           break;
         case Action::copy:
           if (!t.sym->defined()) {
-            fail("cannot create a copy relocation for " + link.display(*t.sym) + ", which is undefined; recompile with -fPIE or -fPIC");
+            fail("cannot create a copy relocation for " + link.display(*t.sym) +
+                 ", which is undefined; recompile with -fPIE or -fPIC");
           } else if (!link.opt.copyreloc || t.sym->visibility() == STV_PROTECTED) {
-            fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) + " would need a copy relocation, which -z nocopyreloc forbids; recompile with -fPIC");
+            fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) +
+                 " would need a copy relocation, which -z nocopyreloc forbids; recompile with -fPIC");
           } else if (link.files[t.sym->file]->kind == FileKind::shared &&
                      link.files[t.sym->file]->syms[t.sym->sym].visibility() == STV_PROTECTED) {
-            fail("cannot create a copy relocation for protected symbol '" + link.display(*t.sym) + "', defined in " + link.files[t.sym->file]->name + "; recompile with -fPIC");
+            fail("cannot create a copy relocation for protected symbol '" + link.display(*t.sym) + "', defined in " +
+                 link.files[t.sym->file]->name + "; recompile with -fPIC");
           } else {
             want(link, f, t, r.sym, needs_copy | needs_dynsym);
           }
@@ -294,12 +325,16 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
         break;
       case Formula::got: case Formula::gotpcrel:
         want(link, f, t, r.sym, needs_got);
-        if (row.formula == Formula::got) std::atomic_ref<uint8_t>(link.needs_got_base).store(1, std::memory_order_relaxed);
+        if (row.formula == Formula::got)
+          std::atomic_ref<uint8_t>(link.needs_got_base).store(1, std::memory_order_relaxed);
         break;
       case Formula::gotpcrelx:
-        if (!relaxes_got(link, t) || !relaxable_got_instruction(p, r.offset, r.type == R_X86_64_REX_GOTPCRELX) || r.addend != -4) want(link, f, t, r.sym, needs_got);
+        if (!relaxes_got(link, t) || !relaxable_got_instruction(p, r.offset, r.type == R_X86_64_REX_GOTPCRELX) ||
+            r.addend != -4)
+          want(link, f, t, r.sym, needs_got);
         break;
-      case Formula::gotoff: case Formula::gotpc: std::atomic_ref<uint8_t>(link.needs_got_base).store(1, std::memory_order_relaxed); break;
+      case Formula::gotoff:
+      case Formula::gotpc: std::atomic_ref<uint8_t>(link.needs_got_base).store(1, std::memory_order_relaxed); break;
       case Formula::tlsgd:
         if (!next_calls_tls_get_addr(link, f, a, i)) {
           reject("TLSGD relocation is not followed by a call of __tls_get_addr");
@@ -325,8 +360,12 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
         if (link.shared) std::atomic_ref<uint8_t>(link.has_static_tls).store(1, std::memory_order_relaxed);
         break;
       case Formula::tpoff:
-        if (link.shared) fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) + " can not be used when making a shared object; recompile with -fPIC");
-        else if (t.imported) fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) + ", which a shared library defines; recompile with -fPIE");
+        if (link.shared)
+          fail(std::string("relocation ") + row.name + " against " + quoted_target(link, f, t, r.sym) +
+               " can not be used when making a shared object; recompile with -fPIC");
+        else if (t.imported)
+          fail(std::string("relocation ") + row.name + " against " + target_name(link, f, t, r.sym) +
+               ", which a shared library defines; recompile with -fPIE");
         break;
       case Formula::tlsdesc:
         if (!relaxable_tlsdesc(p, r.offset)) {
@@ -339,12 +378,13 @@ void scan(Link& link, ObjectFile& f, Atom& a) {
           case TlsModel::local: break;
         }
         break;
-      case Formula::tlsdesc_call: case Formula::dtpoff: case Formula::size: case Formula::none: case Formula::bad: break;
+      case Formula::tlsdesc_call: case Formula::dtpoff: case Formula::size: case Formula::none:
+      case Formula::bad: break;
     }
   }
 }
 
-// ---- apply ----------------------------------------------------------------------------------------------------------------------
+// ---- apply ----------------------------------------------------------------------------------------------------------
 
 struct Applier {
   Link& link;
@@ -365,9 +405,10 @@ struct Applier {
     }
     if (!ok) {
       Target_ t = resolve_target(link, f, r.sym);
-      link.diag.recoverable(place(link, f, a, r.offset) + ": relocation " + row.name + " against " + target_name(link, f, t, r.sym) + " out of range: " + std::to_string(s) +
-                          " does not fit in " + std::to_string(row.bytes * 8) + " bits",
-                      key_of(f, a, r.offset));
+      link.diag.recoverable(place(link, f, a, r.offset) + ": relocation " + row.name + " against " +
+                                target_name(link, f, t, r.sym) + " out of range: " + std::to_string(s) +
+                                " does not fit in " + std::to_string(row.bytes * 8) + " bits",
+                            key_of(f, a, r.offset));
       return;
     }
     switch (row.bytes) {
@@ -384,7 +425,9 @@ uint64_t target_address(Link& link, const Target_& t, int64_t addend) {
   if (t.sym) return t.sym->address + uint64_t(addend);
   return local_address(link, t.ref, addend);
 }
-uint32_t target_id(const ObjectFile& f, const Target_& t, uint32_t sym) { return t.ref.id != none ? t.ref.id : promoted_id(f, sym); }
+uint32_t target_id(const ObjectFile& f, const Target_& t, uint32_t sym) {
+  return t.ref.id != none ? t.ref.id : promoted_id(f, sym);
+}
 
 const SymbolAux& aux_of(Link& link, const ObjectFile& f, const Target_& t, uint32_t sym) {
   static const SymbolAux empty{};
@@ -401,7 +444,8 @@ uint64_t address_or_plt(Link& link, ObjectFile& f, const Target_& t, uint32_t sy
 }
 
 void relax_gd_to_le(uint8_t* p, uint32_t next_type, uint64_t tpoff, bool& ok, uint64_t before, uint64_t after) {
-  // data16 lea foo@tlsgd(%rip),%rdi; data16 data16 rex.W call __tls_get_addr  =>  mov %fs:0,%rax; lea foo@tpoff(%rax),%rax
+  // data16 lea foo@tlsgd(%rip),%rdi; data16 data16 rex.W call __tls_get_addr  =>  mov %fs:0,%rax; lea
+  // foo@tpoff(%rax),%rax
   static const uint8_t code[] = {0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0x48, 0x8d, 0x80};
   static const uint8_t code_large[] = {0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0x48, 0x81, 0xc0};
   if (next_type == R_X86_64_PLTOFF64) {
@@ -444,7 +488,10 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
     const int64_t A = r.addend;
     auto S = [&](int64_t addend) { return address_or_plt(link, f, t, r.sym, addend); };
     auto aux = [&]() -> const SymbolAux& { return aux_of(link, f, t, r.sym); };
-    auto no_slot = [&](uint32_t n) { link.diag.error(place(link, f, a, r.offset) + ": internal error: nothing was reserved for relocation " + row.name, key_of(f, a, n)); };
+    auto no_slot = [&](uint32_t n) {
+      link.diag.error(place(link, f, a, r.offset) + ": internal error: nothing was reserved for relocation " + row.name,
+                      key_of(f, a, n));
+    };
     auto slot = [&](int32_t n) {
       if (n < 0) no_slot(i);
       return got_address(link, n);
@@ -478,13 +525,18 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
         break;
       case Formula::pcrel: case Formula::plt: {
         uint64_t v;
-        if (t.imported && (t.sym->flags & (needs_plt | needs_canonical_plt)) && (row.formula == Formula::plt || t.function || !(t.sym->flags & needs_copy))) v = plt_address(link, *t.sym) + uint64_t(A);
+        if (t.imported && (t.sym->flags & (needs_plt | needs_canonical_plt)) &&
+            (row.formula == Formula::plt || t.function || !(t.sym->flags & needs_copy)))
+          v = plt_address(link, *t.sym) + uint64_t(A);
         else v = S(A);
-        if (t.undefined_weak && row.formula == Formula::plt) v = P + uint64_t(A);  // a call of an undefined weak function goes nowhere
+        if (t.undefined_weak && row.formula == Formula::plt)
+          v = P + uint64_t(A);  // a call of an undefined weak function goes nowhere
         ap.put(p, r, row, v - P);
         break;
       }
-      case Formula::pltoff: ap.put(p, r, row, (t.imported ? plt_address(link, *t.sym) + uint64_t(A) : S(A)) - got); break;
+      case Formula::pltoff:
+        ap.put(p, r, row, (t.imported ? plt_address(link, *t.sym) + uint64_t(A) : S(A)) - got);
+        break;
       case Formula::got: ap.put(p, r, row, slot(aux().got) + uint64_t(A) - got); break;
       case Formula::gotpcrel: ap.put(p, r, row, slot(aux().got) + uint64_t(A) - P); break;
       case Formula::gotpcrelx: {
@@ -519,7 +571,10 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
       }
       case Formula::gotoff: ap.put(p, r, row, S(A) - got); break;
       case Formula::gotpc: ap.put(p, r, row, got + uint64_t(A) - P); break;
-      case Formula::size: ap.put(p, r, row, (t.sym ? (t.sym->defined() ? size_of(link, *t.sym) : 0) : uint64_t(f.syms[r.sym].size)) + uint64_t(A)); break;
+      case Formula::size:
+        ap.put(p, r, row,
+               (t.sym ? (t.sym->defined() ? size_of(link, *t.sym) : 0) : uint64_t(f.syms[r.sym].size)) + uint64_t(A));
+        break;
       case Formula::tlsgd: {
         TlsModel model = tls_model(link, t);
         if (model == TlsModel::general) {
@@ -549,7 +604,9 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
             }
           }
         }
-        if (!ok) link.diag.error(place(link, f, a, r.offset) + ": unexpected instructions around R_X86_64_TLSGD", key_of(f, a, i));
+        if (!ok)
+          link.diag.error(place(link, f, a, r.offset) + ": unexpected instructions around R_X86_64_TLSGD",
+                          key_of(f, a, i));
         i++;
         break;
       }
@@ -560,8 +617,10 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
         }
         // lea foo@tlsld(%rip),%rdi; call __tls_get_addr  =>  mov %fs:0,%rax, padded
         static const uint8_t direct[] = {0x31, 0xc0, 0x64, 0x48, 0x8b, 0x00, 0x66, 0x66, 0x66, 0x90, 0x66, 0x90};
-        static const uint8_t indirect[] = {0x31, 0xc0, 0x64, 0x48, 0x8b, 0x00, 0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00, 0x90};
-        static const uint8_t large[] = {0x31, 0xc0, 0x64, 0x48, 0x8b, 0x00, 0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0, 0x66, 0x0f, 0x1f, 0x44, 0, 0, 0x90};
+        static const uint8_t indirect[] = {0x31, 0xc0, 0x64, 0x48, 0x8b, 0x00, 0x66,
+                                           0x0f, 0x1f, 0x44, 0x00, 0x00, 0x90};
+        static const uint8_t large[] = {0x31, 0xc0, 0x64, 0x48, 0x8b, 0x00, 0x66, 0x0f, 0x1f, 0x84, 0,
+                                        0,    0,    0,    0,    0x66, 0x0f, 0x1f, 0x44, 0,    0,    0x90};
         uint32_t next = a.relocs[i + 1].type;
         const uint8_t* code = direct;
         uint64_t n = sizeof direct;
@@ -572,12 +631,16 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
           code = large;
           n = sizeof large;
         }
-        if (r.offset < 3 || a.size - r.offset + 3 < n) link.diag.error(place(link, f, a, r.offset) + ": unexpected instructions around R_X86_64_TLSLD", key_of(f, a, i));
+        if (r.offset < 3 || a.size - r.offset + 3 < n)
+          link.diag.error(place(link, f, a, r.offset) + ": unexpected instructions around R_X86_64_TLSLD",
+                          key_of(f, a, i));
         else std::memcpy(p - 3, code, n);
         i++;
         break;
       }
-      case Formula::dtpoff: ap.put(p, r, row, S(A) - (tls_model(link, Target_{}) == TlsModel::local ? link.tp : link.tls_begin)); break;
+      case Formula::dtpoff:
+        ap.put(p, r, row, S(A) - (tls_model(link, Target_{}) == TlsModel::local ? link.tp : link.tls_begin));
+        break;
       case Formula::gottpoff:
         if (relaxes_tls(link) && !t.imported && relaxable_ie_instruction(a.data + r.offset, r.offset)) {
           // mov/add foo@gottpoff(%rip), %reg  =>  mov/add $foo@tpoff, %reg
@@ -619,7 +682,8 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
   }
 }
 
-// Debug information of dead code points nowhere: 1 in the range lists of DWARF before 5 (where 0,0 ends a list), else 0.
+// Debug information of dead code points nowhere: 1 in the range lists of DWARF before 5 (where 0,0 ends a list), else
+// 0.
 void apply_nonalloc(Link& link, ObjectFile& f, Atom& a, uint8_t* out) {
   Applier ap{link, f, a};
   std::string_view section = section_name(f, a.section);
@@ -642,7 +706,8 @@ void apply_nonalloc(Link& link, ObjectFile& f, Atom& a, uint8_t* out) {
                 (atom != none && (!link.atoms[atom].live || link.atoms[atom].kind == AtomKind::discarded));
     if (!dead && atom != none && link.atoms[atom].folded && debug) dead = true;
     // A symbol whose copy here was discarded is described where it was kept.
-    if (!dead && t.sym && debug && t.sym->file != f.id && f.syms[r.sym].shndx != SHN_UNDEF && f.section_of(r.sym) < f.sections.size() &&
+    if (!dead && t.sym && debug && t.sym->file != f.id && f.syms[r.sym].shndx != SHN_UNDEF &&
+        f.section_of(r.sym) < f.sections.size() &&
         link.atoms[f.atom_base + f.section_of(r.sym)].kind == AtomKind::discarded)
       dead = true;
     switch (row.formula) {
@@ -655,22 +720,30 @@ void apply_nonalloc(Link& link, ObjectFile& f, Atom& a, uint8_t* out) {
         }
         break;
       case Formula::dtpoff: ap.put(p, r, row, dead ? 0 : target_address(link, t, r.addend) - link.tls_begin); break;
-      case Formula::pcrel: ap.put(p, r, row, dead ? 0 : target_address(link, t, r.addend) - (link.sections[a.out]->addr + a.offset + r.offset)); break;
+      case Formula::pcrel:
+        ap.put(p, r, row,
+               dead ? 0 : target_address(link, t, r.addend) - (link.sections[a.out]->addr + a.offset + r.offset));
+        break;
       case Formula::gotoff: ap.put(p, r, row, dead ? 0 : target_address(link, t, r.addend) - link.gotplt->addr); break;
       case Formula::size: ap.put(p, r, row, uint64_t(f.syms[r.sym].size) + uint64_t(int64_t(r.addend))); break;
       default:
-        link.diag.error(place(link, f, a, r.offset) + ": relocation " + row.name + " is not allowed in a section that is not loaded", key_of(f, a, i));
+        link.diag.error(place(link, f, a, r.offset) + ": relocation " + row.name +
+                            " is not allowed in a section that is not loaded",
+                        key_of(f, a, i));
     }
   }
 }
 
-void apply_data(Link& link, ObjectFile& f, const Atom& a, const Rela& rel, uint8_t* at, uint64_t room, uint64_t address) {
+void apply_data(Link& link, ObjectFile& f, const Atom& a, const Rela& rel, uint8_t* at, uint64_t room,
+                uint64_t address) {
   const Rela r = rel;
   const Row& row = row_of(r.type);
   if (row.formula == Formula::none) return;
   Applier ap{link, f, a};
-  if ((row.formula != Formula::abs && row.formula != Formula::pcrel && row.formula != Formula::gotpcrel) || row.bytes > room || r.sym >= f.syms.size()) {
-    link.diag.error(place(link, f, a, r.offset) + ": unexpected relocation " + row.name + " in .eh_frame", key_of(f, a, r.offset));
+  if ((row.formula != Formula::abs && row.formula != Formula::pcrel && row.formula != Formula::gotpcrel) ||
+      row.bytes > room || r.sym >= f.syms.size()) {
+    link.diag.error(place(link, f, a, r.offset) + ": unexpected relocation " + row.name + " in .eh_frame",
+                    key_of(f, a, r.offset));
     return;
   }
   Target_ t = resolve_target(link, f, r.sym);
@@ -690,7 +763,8 @@ void emitted_relocation(Link& link, ObjectFile& f, const Atom& a, uint32_t i, Re
   if (i > 0 && a.relocs[i - 1].sym < f.syms.size()) {
     Formula before = row_of(a.relocs[i - 1].type).formula;
     Target_ t = resolve_target(link, f, a.relocs[i - 1].sym);
-    if ((before == Formula::tlsgd && tls_model(link, t) != TlsModel::general) || (before == Formula::tlsld && tls_model(link, Target_{}) != TlsModel::general)) {
+    if ((before == Formula::tlsgd && tls_model(link, t) != TlsModel::general) ||
+        (before == Formula::tlsld && tls_model(link, Target_{}) != TlsModel::general)) {
       out = {uint64_t(out.offset), R_X86_64_NONE, 0, 0};
       return;
     }
@@ -698,7 +772,9 @@ void emitted_relocation(Link& link, ObjectFile& f, const Atom& a, uint32_t i, Re
   if (row_of(r.type).formula != Formula::gotpcrelx) return;
   Target_ t = resolve_target(link, f, r.sym);
   const uint8_t* p = a.data + r.offset;
-  if (!relaxes_got(link, t) || !relaxable_got_instruction(p, r.offset, r.type == R_X86_64_REX_GOTPCRELX) || r.addend != -4) return;
+  if (!relaxes_got(link, t) || !relaxable_got_instruction(p, r.offset, r.type == R_X86_64_REX_GOTPCRELX) ||
+      r.addend != -4)
+    return;
   if (p[-2] == 0x8b && t.absolute) {
     out.type = r.type == R_X86_64_REX_GOTPCRELX ? R_X86_64_32S : R_X86_64_32;
     out.addend += 4;
@@ -708,12 +784,13 @@ void emitted_relocation(Link& link, ObjectFile& f, const Atom& a, uint32_t i, Re
   }
 }
 
-// ---- PLT ------------------------------------------------------------------------------------------------------------------------
+// ---- PLT ------------------------------------------------------------------------------------------------------------
 
-// The instructions are those of psABI section 5.2 as GNU ld and lld write them, byte for byte: debuggers and disassemblers know PLT
-// entries by these bytes and name them (abort@plt). An entry jumps through its slot, which at first leads back to the push behind the
-// jump; that names the slot to the resolver. Under indirect-branch tracking the slot may only lead to an endbr64: the lazy half, in
-// .plt, starts with one, and callers enter by the other half, in .plt.sec (psABI, "Intel CET PLT").
+// The instructions are those of psABI section 5.2 as GNU ld and lld write them, byte for byte: debuggers and
+// disassemblers know PLT entries by these bytes and name them (abort@plt). An entry jumps through its slot, which at
+// first leads back to the push behind the jump; that names the slot to the resolver. Under indirect-branch tracking the
+// slot may only lead to an endbr64: the lazy half, in .plt, starts with one, and callers enter by the other half, in
+// .plt.sec (psABI, "Intel CET PLT").
 constexpr uint32_t plt_header_size = 16, plt_entry_size = 16;
 
 // endbr64; jmp *slot(%rip); nopw - of .plt.sec, and of .plt.got under indirect-branch tracking
@@ -763,7 +840,8 @@ void write_plt(Link& link, uint8_t* out) {
 }
 
 void write_pltsec(Link& link, uint8_t* out) {
-  for (size_t i = 0; i < link.plt_symbols.size(); i++) write_ibt_jump(out + plt_entry_size * i, link.pltsec->addr + plt_entry_size * i, plt_slot(link, i));
+  for (size_t i = 0; i < link.plt_symbols.size(); i++)
+    write_ibt_jump(out + plt_entry_size * i, link.pltsec->addr + plt_entry_size * i, plt_slot(link, i));
 }
 
 void write_pltgot(Link& link, uint8_t* out) {
@@ -787,13 +865,13 @@ constexpr Target x86_64{
     .dynamic_linker = "/lib64/ld-linux-x86-64.so.2",
     .page_size = 4096,
     .default_base = 0x200000,
-    .plt_header_size = plt_header_size, .plt_entry_size = plt_entry_size, .gotplt_header = 3, .pltgot_entry_size = 8, .pltgot_ibt_entry_size = 16,
-    .r_abs = R_X86_64_64, .r_relative = R_X86_64_RELATIVE, .r_glob_dat = R_X86_64_GLOB_DAT, .r_jump_slot = R_X86_64_JUMP_SLOT,
-    .r_copy = R_X86_64_COPY, .r_irelative = R_X86_64_IRELATIVE, .r_dtpmod = R_X86_64_DTPMOD64, .r_dtpoff = R_X86_64_DTPOFF64,
-    .r_tpoff = R_X86_64_TPOFF64, .r_tlsdesc = R_X86_64_TLSDESC, .r_pcrel32 = R_X86_64_PC32,
-    .tls_below_tp = true,
-    .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data, .emitted_relocation = emitted_relocation,
-    .is_call = [](uint32_t type) { return type == R_X86_64_PLT32; },
+    .plt_header_size = plt_header_size, .plt_entry_size = plt_entry_size, .gotplt_header = 3, .pltgot_entry_size = 8,
+    .pltgot_ibt_entry_size = 16, .r_abs = R_X86_64_64, .r_relative = R_X86_64_RELATIVE, .r_glob_dat = R_X86_64_GLOB_DAT,
+    .r_jump_slot = R_X86_64_JUMP_SLOT, .r_copy = R_X86_64_COPY, .r_irelative = R_X86_64_IRELATIVE,
+    .r_dtpmod = R_X86_64_DTPMOD64, .r_dtpoff = R_X86_64_DTPOFF64, .r_tpoff = R_X86_64_TPOFF64,
+    .r_tlsdesc = R_X86_64_TLSDESC, .r_pcrel32 = R_X86_64_PC32, .tls_below_tp = true,
+    .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data,
+    .emitted_relocation = emitted_relocation, .is_call = [](uint32_t type) { return type == R_X86_64_PLT32; },
     .write_plt = write_plt, .write_pltsec = write_pltsec, .lazy_address = lazy_address, .write_pltgot = write_pltgot,
     .code = [] { return &lode::x86_64::target(); },
 };

@@ -4,9 +4,11 @@
 //                                its parsing library would cost every link some 2 ms of loading
 //   lode air FILE --print ...    AIR text without a link: link/air_command.cpp
 //   ld.lode, lode                the ELF linker
-//   wasm-lode, lode -m wasm32    the WebAssembly linker; also chosen when the first object among the inputs is a wasm one
+//   wasm-lode, lode -m wasm32    the WebAssembly linker; also chosen when the first object among the inputs is a wasm
+//   one
 //
-// Compilers that know lld by one command for all formats (rustc) begin the line with -flavor NAME. It counts more than all else.
+// Compilers that know lld by one command for all formats (rustc) begin the line with -flavor NAME. It counts more than
+// all else.
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -45,7 +47,9 @@ bool means_wasm(int argc, char** argv) {
   if (name.starts_with("wasm-")) return true;
   for (int i = 1; i < argc; i++) {
     std::string_view a = argv[i];
-    std::string_view m = a == "-m" && i + 1 < argc ? std::string_view(argv[i + 1]) : a.starts_with("-mwasm") ? a.substr(2) : std::string_view();
+    std::string_view m = a == "-m" && i + 1 < argc ? std::string_view(argv[i + 1])
+                         : a.starts_with("-mwasm") ? a.substr(2)
+                                                   : std::string_view();
     if (m == "wasm32" || m == "wasm64") return true;
     if (!m.empty()) return false;
   }
@@ -84,7 +88,8 @@ int main(int argc, char** argv) {
   name = name.substr(name.rfind('/') + 1);
   lode::link::install_process_handlers(std::string(name));
   Linker linker = nullptr;
-  // A file named air is linked all the same: alone, as ./air, behind another argument, and by names that are only a linker's.
+  // A file named air is linked all the same: alone, as ./air, behind another argument, and by names that are only a
+  // linker's.
   const bool is_linker = name.starts_with("ld") || name.starts_with("wasm-");
   if (argc >= 3 && !is_linker && std::strcmp(argv[1], "air") == 0) linker = lode::link::air_main;
   if (argc >= 3 && std::strcmp(argv[1], "-flavor") == 0) {

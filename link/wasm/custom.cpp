@@ -1,11 +1,12 @@
-// Custom sections of objects in the output: those of one name are concatenated, and relocated. In object mode their relocations go
-// along, against symbols of the new sections where the input's are against sections.
+// Custom sections of objects in the output: those of one name are concatenated, and relocated. In object mode their
+// relocations go along, against symbols of the new sections where the input's are against sections.
 //
-// Left out: what the linker writes itself ("linking", "reloc.*", "name", "producers", "target_features") and the bitcode that clang
-// -fembed-bitcode and rustc put beside the code (".llvmbc", ".llvmcmd"), which is for the link and of no use after it.
+// Left out: what the linker writes itself ("linking", "reloc.*", "name", "producers", "target_features") and the
+// bitcode that clang -fembed-bitcode and rustc put beside the code (".llvmbc", ".llvmcmd"), which is for the link and
+// of no use after it.
 //
-// Debug information names functions, data and globals that are not linked, or whose comdat came from another object. In DWARF such
-// an address is -1, or -2 where -1 starts a base address entry (DWARF 4, section 2.17.3).
+// Debug information names functions, data and globals that are not linked, or whose comdat came from another object. In
+// DWARF such an address is -1, or -2 where -1 starts a base address entry (DWARF 4, section 2.17.3).
 #include <algorithm>
 #include <unordered_map>
 
@@ -21,8 +22,9 @@ struct Piece {
   std::vector<std::pair<uint32_t, uint32_t>> strings;
 };
 
-// Strings of debug information, each once and within another one where it is its end, as wasm-ld has it. Custom sections have no flag that says so: the name does.
-// False when a part does not end with a string's end: then nothing is merged.
+// Strings of debug information, each once and within another one where it is its end, as wasm-ld has it. Custom
+// sections have no flag that says so: the name does. False when a part does not end with a string's end: then nothing
+// is merged.
 bool merge_strings(const Link& l, std::vector<Piece>& pieces, Buffer& payload) {
   auto bytes_of = [&](const Piece& p) {
     const InputFile& f = l.files[p.file];
@@ -30,7 +32,8 @@ bool merge_strings(const Link& l, std::vector<Piece>& pieces, Buffer& payload) {
   };
   for (const Piece& p : pieces) {
     Bytes bytes = bytes_of(p);
-    if ((!bytes.empty() && bytes.back() != 0) || !l.files[p.file].object->sections[p.section].relocs.empty()) return false;
+    if ((!bytes.empty() && bytes.back() != 0) || !l.files[p.file].object->sections[p.section].relocs.empty())
+      return false;
   }
   auto each = [&](const Piece& p, auto&& f) {
     Bytes bytes = bytes_of(p);
@@ -60,7 +63,8 @@ bool merge_strings(const Link& l, std::vector<Piece>& pieces, Buffer& payload) {
     places[text] = uint32_t(payload.size());
     payload.insert(payload.end(), text.data(), text.data() + text.size() + 1);
   }
-  for (Piece& p : pieces) each(p, [&](uint32_t at, std::string_view text) { p.strings.emplace_back(at, places[text]); });
+  for (Piece& p : pieces)
+    each(p, [&](uint32_t at, std::string_view text) { p.strings.emplace_back(at, places[text]); });
   return true;
 }
 
@@ -69,7 +73,8 @@ bool is_copied(const Link& l, std::string_view name) {
     if (name == own) return false;
   if (name.starts_with("reloc.")) return false;
   if (name.starts_with(".debug_")) return l.debug_kept;
-  return !l.options.strip_all || std::find(l.options.keep_sections.begin(), l.options.keep_sections.end(), name) != l.options.keep_sections.end();
+  return !l.options.strip_all || std::find(l.options.keep_sections.begin(), l.options.keep_sections.end(), name) !=
+                                     l.options.keep_sections.end();
 }
 
 // Whether what a relocation of `file` names is not in the output.
@@ -77,8 +82,10 @@ bool is_gone(const Link& l, uint32_t file, const Symbol& s) {
   bool defined = s.state == State::defined;
   if (!defined && l.options.relocatable) return !s.live;
   switch (s.kind) {
-    case SymbolKind::function: return !defined || !l.functions[s.item].live || l.functions[s.item].discarded || s.file != file;
-    case SymbolKind::data: return !defined || (s.item != none && (!l.segments[s.item].live || l.segments[s.item].discarded));
+    case SymbolKind::function:
+      return !defined || !l.functions[s.item].live || l.functions[s.item].discarded || s.file != file;
+    case SymbolKind::data:
+      return !defined || (s.item != none && (!l.segments[s.item].live || l.segments[s.item].discarded));
     case SymbolKind::global: return defined ? !l.globals[s.item].live || l.globals[s.item].discarded : !s.imported;
     case SymbolKind::table: return defined ? !l.tables[s.item].live : !s.imported;
     case SymbolKind::tag: return defined ? !l.tags[s.item].live || l.tags[s.item].discarded : !s.imported;
@@ -115,12 +122,14 @@ std::vector<CustomSection> custom_sections(const Link& l) {
   std::unordered_map<uint64_t, Place> by_section;
   for (uint32_t i = 0; i < all.size(); i++) {
     auto& [name, pieces] = all[i];
-    if (name == ".debug_str" && l.options.optimize > 0 && !l.options.relocatable && !merge_strings(l, pieces, strings)) strings.clear();
+    if (name == ".debug_str" && l.options.optimize > 0 && !l.options.relocatable && !merge_strings(l, pieces, strings))
+      strings.clear();
     for (const Piece& p : pieces) by_section.emplace(uint64_t(p.file) << 32 | p.section, Place{&p, i});
   }
   auto offset_in = [](const Piece& p, uint64_t offset) -> uint64_t {
     if (p.strings.empty()) return p.offset + offset;
-    auto at = std::upper_bound(p.strings.begin(), p.strings.end(), offset, [](uint64_t v, const auto& s) { return v < s.first; });
+    auto at = std::upper_bound(p.strings.begin(), p.strings.end(), offset,
+                               [](uint64_t v, const auto& s) { return v < s.first; });
     --at;  // the first string begins at 0
     return at->second + (offset - at->first);
   };

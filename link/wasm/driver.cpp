@@ -74,11 +74,13 @@ std::string Link::map_text() const {
     out += std::string(line) + "CODE    " + file_name(f.file) + ":(" + std::string(f.name) + ")\n";
   }
   for (const OutputSegment& o : output_segments) {
-    std::snprintf(line, sizeof line, "%8llx %8s %8llx ", (unsigned long long)o.address, "-", (unsigned long long)o.size);
+    std::snprintf(line, sizeof line, "%8llx %8s %8llx ", (unsigned long long)o.address, "-",
+                  (unsigned long long)o.size);
     out += std::string(line) + std::string(o.name) + "\n";
     for (uint32_t i : o.members) {
       const Segment& s = segments[i];
-      std::snprintf(line, sizeof line, "%8llx %8s %8llx ", (unsigned long long)s.address, "-", (unsigned long long)s.size);
+      std::snprintf(line, sizeof line, "%8llx %8s %8llx ", (unsigned long long)s.address, "-",
+                    (unsigned long long)s.size);
       out += std::string(line) + "        " + file_name(s.file) + ":(" + std::string(s.name) + ")\n";
     }
   }
@@ -103,9 +105,12 @@ std::vector<uint8_t> Link::flush() {
     if (!options.strip_all && !options.strip_debug)
       for (const InputFile& f : files)
         if (f.object && f.live)
-          for (const fw::Section& s : f.object->sections) debug_kept |= s.id == fw::SectionId::custom && s.name.starts_with(".debug_");
+          for (const fw::Section& s : f.object->sections)
+            debug_kept |= s.id == fw::SectionId::custom && s.name.starts_with(".debug_");
     if (debug_kept && options.compress_given && !options.relocatable)
-      diagnostics.error("--compress-relocations is incompatible with output debug information. Please pass --strip-debug or --strip-all");
+      diagnostics.error(
+          "--compress-relocations is incompatible with output debug information. Please pass --strip-debug or "
+          "--strip-all");
     warn_of_modules(*this);
     make_variants();
     make_synthetic_functions();
@@ -129,11 +134,14 @@ std::vector<uint8_t> Link::flush() {
   passes();
   if (options.verbose) {
     mir::StoreSizes z = store.sizes();
-    uint64_t bytes = z.tag_bytes + z.operand_bytes + z.extra_bytes + z.local_bytes + z.reference_bytes + z.constant_bytes;
-    std::printf("%zu of %zu functions linked, %llu lowered so far; %llu MIR instructions of %.2f bytes (%.2f with function records)\n",
-                output_functions.size(), functions.size(), (unsigned long long)lowered, (unsigned long long)z.instructions,
-                z.instructions ? double(bytes) / double(z.instructions) : 0.0,
-                z.instructions ? double(bytes + z.record_bytes) / double(z.instructions) : 0.0);
+    uint64_t bytes =
+        z.tag_bytes + z.operand_bytes + z.extra_bytes + z.local_bytes + z.reference_bytes + z.constant_bytes;
+    std::printf(
+        "%zu of %zu functions linked, %llu lowered so far; %llu MIR instructions of %.2f bytes (%.2f with function "
+        "records)\n",
+        output_functions.size(), functions.size(), (unsigned long long)lowered, (unsigned long long)z.instructions,
+        z.instructions ? double(bytes) / double(z.instructions) : 0.0,
+        z.instructions ? double(bytes + z.record_bytes) / double(z.instructions) : 0.0);
   }
   reset();
   if (failed()) out.clear();
@@ -188,7 +196,8 @@ int wasm_main(std::span<const char* const> args) {
     return 1;
   }
   options->program = d.program;
-  size_t threads = options->threads ? options->threads : tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+  size_t threads = options->threads ? options->threads
+                                    : tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
   ThreadLimit limit(threads);
   Link link(std::move(*options));
   for (const std::string& w : link.options.warnings) link.diagnostics.warning(w);

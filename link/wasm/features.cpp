@@ -1,16 +1,18 @@
-// Target features: what the code of inputs uses, what an input forbids, what the output says (tool-conventions, Linking.md, "Target
-// Features Section").
+// Target features: what the code of inputs uses, what an input forbids, what the output says (tool-conventions,
+// Linking.md, "Target Features Section").
 //
-// An object says so itself, in its section target_features: '+' a feature that it uses, '-' one that must not be in the output.
-// (The pseudo-feature "shared-mem" is forbidden by code whose atomic operations and thread-local data became ordinary ones because
-// atomics or bulk-memory were missing.) A module of IR says what its functions were compiled for, "target-cpu" and
-// "target-features" in bitcode, `processor` in AIR text: it uses the union over its functions, as LLVM does. A module that says
-// nothing may use what LLVM's processor "generic" has, or what --features lists.
+// An object says so itself, in its section target_features: '+' a feature that it uses, '-' one that must not be in the
+// output. (The pseudo-feature "shared-mem" is forbidden by code whose atomic operations and thread-local data became
+// ordinary ones because atomics or bulk-memory were missing.) A module of IR says what its functions were compiled for,
+// "target-cpu" and "target-features" in bitcode, `processor` in AIR text: it uses the union over its functions, as LLVM
+// does. A module that says nothing may use what LLVM's processor "generic" has, or what --features lists.
 //
-// Which names there are, and which of them a module's code generation cares about, stands in the table below. A name in IR that is not
-// there is ignored with a warning, as LLVM does it; what stands in an object's section or on the command line is only compared.
+// Which names there are, and which of them a module's code generation cares about, stands in the table below. A name in
+// IR that is not there is ignored with a warning, as LLVM does it; what stands in an object's section or on the command
+// line is only compared.
 //
-// The output's features are those of all inputs, or exactly those of --features, and then every other used one is an error.
+// The output's features are those of all inputs, or exactly those of --features, and then every other used one is an
+// error.
 #include <algorithm>
 
 #include "codegen/air/air.h"
@@ -56,10 +58,15 @@ struct Processor {
   std::string_view name;
   std::span<const char* const> features;
 };
-constexpr const char* lime1_features[] = {"bulk-memory-opt", "call-indirect-overlong", "extended-const", "multivalue", "mutable-globals", "nontrapping-fptoint", "sign-ext"};
-constexpr const char* bleeding_edge_features[] = {"atomics", "bulk-memory", "extended-const", "multimemory", "multivalue", "mutable-globals",
-                                                  "nontrapping-fptoint", "reference-types", "relaxed-simd", "sign-ext", "simd128", "tail-call"};
-constexpr Processor processors[] = {{"mvp", {}}, {"generic", generic_features}, {"", generic_features}, {"lime1", lime1_features},
+constexpr const char* lime1_features[] = {"bulk-memory-opt", "call-indirect-overlong", "extended-const", "multivalue",
+                                          "mutable-globals", "nontrapping-fptoint",    "sign-ext"};
+constexpr const char* bleeding_edge_features[] = {
+    "atomics", "bulk-memory", "extended-const", "multimemory", "multivalue", "mutable-globals", "nontrapping-fptoint",
+    "reference-types", "relaxed-simd", "sign-ext", "simd128", "tail-call"};
+constexpr Processor processors[] = {{"mvp", {}},
+                                    {"generic", generic_features},
+                                    {"", generic_features},
+                                    {"lime1", lime1_features},
                                     {"bleeding-edge", bleeding_edge_features}};
 
 uint32_t bits_of(const std::vector<std::string>& names) {
@@ -72,14 +79,16 @@ uint32_t bits_of(const std::vector<std::string>& names) {
 }
 
 bool is_known(std::string_view name) {
-  return std::any_of(std::begin(known_features), std::end(known_features), [&](const Row& r) { return r.name == name; });
+  return std::any_of(std::begin(known_features), std::end(known_features),
+                     [&](const Row& r) { return r.name == name; });
 }
 
 void add(std::vector<std::string>& to, std::string_view name) {
   if (std::find(to.begin(), to.end(), name) == to.end()) to.emplace_back(name);
 }
 
-// The features of one combination of processor and list; later entries of the list count more. Names that nobody knows go to `unknown`.
+// The features of one combination of processor and list; later entries of the list count more. Names that nobody knows
+// go to `unknown`.
 std::vector<std::string> expand(const air::TargetAttributes& t, std::vector<std::string>& unknown) {
   std::vector<std::string> out;
   for (const Processor& p : processors)
@@ -114,7 +123,8 @@ void read_features(Link& l, InputFile& f, const air::Module& air) {
   std::vector<std::string> unknown;
   for (const air::TargetAttributes& t : air.processors)
     for (const std::string& name : expand(t, unknown)) add(f.used_features, name);
-  for (const std::string& name : unknown) l.diagnostics.warning(f.name + ": '" + name + "' is not a recognized feature for this target (ignoring feature)");
+  for (const std::string& name : unknown)
+    l.diagnostics.warning(f.name + ": '" + name + "' is not a recognized feature for this target (ignoring feature)");
   if (air.processors.empty())
     for (const std::string& name : default_features(l.options)) add(f.used_features, name);
   f.features = bits_of(f.used_features);
@@ -129,7 +139,8 @@ void Link::check_features() {
     for (const std::string& name : f.used_features) used.emplace_back(name, &f);
     if (f.one_thread) disallowed.emplace_back("shared-mem", &f);
     if (!f.object) continue;
-    for (const fw::FeatureEntry& e : f.object->features) (e.prefix == '-' ? disallowed : used).emplace_back(std::string(e.name), &f);
+    for (const fw::FeatureEntry& e : f.object->features)
+      (e.prefix == '-' ? disallowed : used).emplace_back(std::string(e.name), &f);
   }
   for (const Segment& s : segments) tls |= s.live && (s.flags & fw::segment_flags::tls);
   std::vector<std::string> allowed;
@@ -149,24 +160,29 @@ void Link::check_features() {
   if (!options.check_features || options.relocatable) return;
   if (options.features_given)
     for (auto& [name, file] : used)
-      if (!is_allowed(name)) diagnostics.error("Target feature '" + name + "' used by " + file->name + " is not allowed.");
+      if (!is_allowed(name))
+        diagnostics.error("Target feature '" + name + "' used by " + file->name + " is not allowed.");
   for (auto& [name, file] : disallowed) {
     if (name == "shared-mem") {
       if (options.shared_memory)
-        diagnostics.error("--shared-memory is disallowed by " + file->name + " because it was not compiled with 'atomics' or 'bulk-memory' features.");
+        diagnostics.error("--shared-memory is disallowed by " + file->name +
+                          " because it was not compiled with 'atomics' or 'bulk-memory' features.");
       continue;
     }
     if (!is_allowed(name)) continue;
     auto by = std::find_if(used.begin(), used.end(), [&, &name = name](auto& u) { return u.first == name; });
-    diagnostics.error("Target feature '" + name + "' used in " + (by == used.end() ? "the command line" : by->second->name) +
-                      " is disallowed by " + file->name + ". Use --no-check-features to suppress.");
+    diagnostics.error("Target feature '" + name + "' used in " +
+                      (by == used.end() ? "the command line" : by->second->name) + " is disallowed by " + file->name +
+                      ". Use --no-check-features to suppress.");
   }
   if (options.shared_memory)
     for (const char* name : {"atomics", "bulk-memory"})
-      if (!is_allowed(name)) diagnostics.error(std::string("'") + name + "' feature must be used in order to use shared memory");
+      if (!is_allowed(name))
+        diagnostics.error(std::string("'") + name + "' feature must be used in order to use shared memory");
   if (tls && options.shared_memory)
     for (const char* name : {"atomics", "bulk-memory"})
-      if (!is_allowed(name)) diagnostics.error(std::string("'") + name + "' feature must be used in order to use thread-local storage");
+      if (!is_allowed(name))
+        diagnostics.error(std::string("'") + name + "' feature must be used in order to use thread-local storage");
 }
 
 }  // namespace lode::link::wasm

@@ -1,5 +1,5 @@
-// Files, archives and objects. An object's tables are mapped into the link's: each function, segment, global, table and tag that
-// it defines becomes an item, whether used or not; what is used is decided by live.cpp.
+// Files, archives and objects. An object's tables are mapped into the link's: each function, segment, global, table and
+// tag that it defines becomes an item, whether used or not; what is used is decided by live.cpp.
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,7 +15,9 @@ namespace {
 
 bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-bool is_stub_library(Bytes bytes) { return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with("#STUB"); }
+bool is_stub_library(Bytes bytes) {
+  return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with("#STUB");
+}
 
 }  // namespace
 
@@ -103,7 +105,8 @@ void Link::add_file(const std::string& path, bool whole_archive) {
   extract_pending();
 }
 
-// A member's bytes. Those of a thin archive are files, named relative to it, which are mapped when they are first asked for.
+// A member's bytes. Those of a thin archive are files, named relative to it, which are mapped when they are first asked
+// for.
 Bytes Link::member_bytes(uint32_t archive, uint32_t member) {
   Archive& a = archives[archive];
   if (!a.thin || !a.members[member].empty()) return a.members[member];
@@ -156,7 +159,9 @@ void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whol
         if ((opened->has_index && fw::is_wasm(member)) || (opened->thin && member.empty())) continue;
         names.clear();
         if (!offered_names(member, name + "(" + std::string(opened->members[i].name) + ")", names)) {
-          if (!opened->has_index) diagnostics.error(name + ": the archive has no index, and member " + std::string(opened->members[i].name) + " is no wasm object or bitcode");
+          if (!opened->has_index)
+            diagnostics.error(name + ": the archive has no index, and member " + std::string(opened->members[i].name) +
+                              " is no wasm object or bitcode");
           continue;
         }
         for (std::string_view s : names) add_lazy(s, index, i);
@@ -177,12 +182,17 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
   if (read->has_dylink) return diagnostics.error(name + ": shared wasm libraries are not supported");
   for (const fw::DataSegment& d : read->segments)
     if (d.memory != 0) return diagnostics.error(name + ": more than one memory is not supported");
-  auto other_width = [&](const fw::Limits& memory) { return bool(memory.flags & fw::limits_flags::is_64) != options.memory64; };
+  auto other_width = [&](const fw::Limits& memory) {
+    return bool(memory.flags & fw::limits_flags::is_64) != options.memory64;
+  };
   bool other = std::any_of(read->memories.begin(), read->memories.end(), other_width) ||
-               std::any_of(read->imports.begin(), read->imports.end(), [&](const fw::Import& i) { return i.kind == fw::ExternalKind::memory && other_width(i.memory); });
+               std::any_of(read->imports.begin(), read->imports.end(), [&](const fw::Import& i) {
+                 return i.kind == fw::ExternalKind::memory && other_width(i.memory);
+               });
   if (other)
-    return diagnostics.error(name + (options.memory64 ? ": a wasm32 object cannot be linked in wasm64 mode (-m wasm64)"
-                                                      : ": a wasm64 object cannot be linked in wasm32 mode (-m wasm64 links it)"));
+    return diagnostics.error(name + (options.memory64
+                                         ? ": a wasm32 object cannot be linked in wasm64 mode (-m wasm64)"
+                                         : ": a wasm64 object cannot be linked in wasm32 mode (-m wasm64 links it)"));
   uint32_t number = uint32_t(files.size());
   InputFile& f = files.emplace_back();
   f.name = name;
@@ -222,7 +232,8 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
       while (r < relocs.size() && relocs[r].offset < m.bodies[i].end) r++;
     }
     f.body_relocs.push_back(uint32_t(r));
-    if (r < relocs.size()) return diagnostics.error(name + ": a relocation of the code section lies behind its functions");
+    if (r < relocs.size())
+      return diagnostics.error(name + ": a relocation of the code section lies behind its functions");
   }
   f.first_segment = uint32_t(segments.size());
   if (m.data_section != none) {
@@ -250,7 +261,8 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
         r++;
       }
       s.reloc_count = r - s.first_reloc;
-      s.mergeable = (s.flags & fw::segment_flags::strings) && !(s.flags & (fw::segment_flags::tls | fw::segment_flags::retain)) && !s.reloc_count;
+      s.mergeable = (s.flags & fw::segment_flags::strings) &&
+                    !(s.flags & (fw::segment_flags::tls | fw::segment_flags::retain)) && !s.reloc_count;
       segments.push_back(s);
     }
   }
@@ -351,7 +363,8 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
         break;
     }
     if (!defined && y.kind != SymbolKind::data && y.kind != SymbolKind::section) {
-      static constexpr fw::ExternalKind kinds[] = {fw::ExternalKind::function, {}, fw::ExternalKind::global, {}, fw::ExternalKind::tag, fw::ExternalKind::table};
+      static constexpr fw::ExternalKind kinds[] = {
+          fw::ExternalKind::function, {}, fw::ExternalKind::global, {}, fw::ExternalKind::tag, fw::ExternalKind::table};
       const fw::Import& im = m.import_of(kinds[unsigned(y.kind)], y.element);
       if ((y.flags & sf::explicit_name) || im.module != "env") {
         s.explicit_import = true;
@@ -371,7 +384,8 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
         functions[s.item].name = s.name;
         functions[s.item].symbol = id;
       }
-      if (s.kind == SymbolKind::data && s.item != none && !segments[s.item].symbol.valid()) segments[s.item].symbol = id;
+      if (s.kind == SymbolKind::data && s.item != none && !segments[s.item].symbol.valid())
+        segments[s.item].symbol = id;
     } else if (s.local) {
       diagnostics.error(name + ": symbol \"" + std::string(s.name) + "\" is local and undefined");
       id = refer(s);

@@ -1,10 +1,11 @@
 // Layout: every index space and every address, decided in one place and only after liveness.
 //
-// Executables: the indices and addresses that are named most often get the shortest encodings. A function index below 128 takes
-// one byte, below 16384 two; so the most called functions fill the first of these ranges, the next the second, and within a range
-// the order of the inputs stays, for locality. Types and globals, of which there are few, are simply sorted. Data items are sorted
-// by references per byte within their output segment: a small, often named item moves to an address of two bytes rather than a
-// large table. Relocatable output keeps the order of the inputs: its fields all have full width.
+// Executables: the indices and addresses that are named most often get the shortest encodings. A function index below
+// 128 takes one byte, below 16384 two; so the most called functions fill the first of these ranges, the next the
+// second, and within a range the order of the inputs stays, for locality. Types and globals, of which there are few,
+// are simply sorted. Data items are sorted by references per byte within their output segment: a small, often named
+// item moves to an address of two bytes rather than a large table. Relocatable output keeps the order of the inputs:
+// its fields all have full width.
 #include <algorithm>
 #include <cstring>
 #include <tuple>
@@ -16,7 +17,8 @@ namespace lode::link::wasm {
 
 namespace {
 
-// Moves the items with the highest counts to the front, `room` of them in each range of `limits`; stable within a range.
+// Moves the items with the highest counts to the front, `room` of them in each range of `limits`; stable within a
+// range.
 void by_width(std::vector<uint32_t>& items, const std::vector<uint32_t>& counts, size_t used) {
   auto begin = items.begin();
   for (size_t limit : {size_t(128), size_t(16384), size_t(2097152)}) {
@@ -35,7 +37,9 @@ void by_width(std::vector<uint32_t>& items, const std::vector<uint32_t>& counts,
 }  // namespace
 
 bool Link::becomes_import(const Symbol& s) const {
-  if (s.state == State::defined || !s.live || !s.kind_known || s.kind == SymbolKind::data || s.kind == SymbolKind::section) return false;
+  if (s.state == State::defined || !s.live || !s.kind_known || s.kind == SymbolKind::data ||
+      s.kind == SymbolKind::section)
+    return false;
   if (options.relocatable) return true;
   if (s.kind != SymbolKind::function) return true;
   if (s.explicit_import || s.allowed_undefined) return true;
@@ -79,8 +83,11 @@ uint64_t Link::address_of(SymbolId id) const {
 cg::ReferenceValue Link::reference_value(const mir::FunctionView& fn, const mir::Reference& r) const {
   switch (r.kind) {
     case mir::ReferenceKind::call:
-      return function_index(r.symbol, r.addend > 0 && !variants.empty() ? types.find(cg::signature_at(fn.constants, size_t(r.addend) - 1)) : none);
-    case mir::ReferenceKind::wasm_type: return type_index[types.find(cg::signature_at(fn.constants, uint32_t(r.addend)))];
+      return function_index(r.symbol, r.addend > 0 && !variants.empty()
+                                          ? types.find(cg::signature_at(fn.constants, size_t(r.addend) - 1))
+                                          : none);
+    case mir::ReferenceKind::wasm_type:
+      return type_index[types.find(cg::signature_at(fn.constants, uint32_t(r.addend)))];
     case mir::ReferenceKind::wasm_table_slot: return table_slot(r.symbol);
     case mir::ReferenceKind::wasm_global: {
       uint32_t index = global_index(r.symbol);
@@ -121,8 +128,9 @@ void Link::make_variants() {
       continue;
     }
     if (!s.local || s.state != State::defined)
-      diagnostics.warning("function signature mismatch: " + describe(id) + "\n>>> defined as " + types.text(s.type) + " in " +
-                          file_name(s.file) + "\n>>> defined as " + types.text(type) + " in " + file_name(file));
+      diagnostics.warning("function signature mismatch: " + describe(id) + "\n>>> defined as " + types.text(s.type) +
+                          " in " + file_name(s.file) + "\n>>> defined as " + types.text(type) + " in " +
+                          file_name(file));
     variants[key] = make_trap("signature_mismatch:" + describe(id), type);
   }
 }
@@ -132,7 +140,9 @@ void Link::assign_indices() {
   std::vector<SymbolId> undefined;
   for (uint32_t i = 0; i < symbols.size(); i++) {
     const Symbol& s = symbols[i];
-    if (s.live && s.state != State::defined && s.kind_known && s.kind != SymbolKind::data && s.kind != SymbolKind::section) undefined.push_back(SymbolId(i));
+    if (s.live && s.state != State::defined && s.kind_known && s.kind != SymbolKind::data &&
+        s.kind != SymbolKind::section)
+      undefined.push_back(SymbolId(i));
   }
   std::sort(undefined.begin(), undefined.end(), [&](SymbolId a, SymbolId b) {
     const Symbol &x = at(a), &y = at(b);
@@ -143,7 +153,8 @@ void Link::assign_indices() {
     Symbol& s = at(id);
     if (s.type == none) s.type = types.intern(cg::signature_bytes({}, {}));
     if (becomes_import(s)) s.imported = true;
-    else if (s.kind == SymbolKind::function) s.stub = make_trap((s.weak ? "undefined_weak:" : "undefined_stub:") + describe(id), s.type);
+    else if (s.kind == SymbolKind::function)
+      s.stub = make_trap((s.weak ? "undefined_weak:" : "undefined_stub:") + describe(id), s.type);
   }
   static constexpr SymbolKind kinds[] = {SymbolKind::function, SymbolKind::table, SymbolKind::global, SymbolKind::tag};
   uint32_t* counts[] = {&imported_functions, &imported_tables, &imported_globals, &imported_tags};
@@ -168,7 +179,8 @@ void Link::assign_indices() {
   for (uint32_t i = 0; i < globals.size(); i++)
     if (globals[i].live && !globals[i].discarded) output_globals.push_back(i);
   if (!options.relocatable)
-    std::stable_sort(output_globals.begin(), output_globals.end(), [&](uint32_t a, uint32_t b) { return globals[a].count > globals[b].count; });
+    std::stable_sort(output_globals.begin(), output_globals.end(),
+                     [&](uint32_t a, uint32_t b) { return globals[a].count > globals[b].count; });
   // A global whose initial value is another's must stand behind it; only imported ones may be named so.
   for (uint32_t i = 0; i < output_globals.size(); i++) globals[output_globals[i]].index = imported_globals + i;
   for (uint32_t i = 0; i < tables.size(); i++)
@@ -196,8 +208,8 @@ void Link::assign_indices() {
     table_functions.push_back(s.imported ? s.index : functions[s.stub].index);
   }
 
-  // Types: those that anything names, the most named first; equal counts by content, so that the order in which they were first
-  // seen does not matter.
+  // Types: those that anything names, the most named first; equal counts by content, so that the order in which they
+  // were first seen does not matter.
   type_count.resize(types.size());
   for (SymbolId id : imports)
     if (at(id).kind == SymbolKind::function || at(id).kind == SymbolKind::tag) type_count[at(id).type]++;
@@ -228,8 +240,8 @@ std::string_view output_name(const Segment& s, bool merge) {
 
 }  // namespace
 
-// Constants whose address does not matter share their bytes: equal ones, and those that are the end of another one, as "world" is of
-// "hello world". The one that stays takes over the alignment and the references of the others.
+// Constants whose address does not matter share their bytes: equal ones, and those that are the end of another one, as
+// "world" is of "hello world". The one that stays takes over the alignment and the references of the others.
 void Link::merge_constants() {
   constexpr uint64_t largest = 64 * 1024;  // so that comparing them stays cheap
   std::vector<uint32_t> constants;
@@ -237,8 +249,11 @@ void Link::merge_constants() {
     const Segment& s = segments[i];
     if (s.live && !s.discarded && s.mergeable && s.size && s.size <= largest) constants.push_back(i);
   }
-  auto from_end = [](const Segment& s, uint64_t k) { return s.size - 1 - k < s.bytes.size() ? s.bytes[s.size - 1 - k] : uint8_t(0); };
-  // In the order of the bytes read backwards, the longer first where one is the other's end: then all ends of a constant follow it.
+  auto from_end = [](const Segment& s, uint64_t k) {
+    return s.size - 1 - k < s.bytes.size() ? s.bytes[s.size - 1 - k] : uint8_t(0);
+  };
+  // In the order of the bytes read backwards, the longer first where one is the other's end: then all ends of a
+  // constant follow it.
   auto common_end = [&](const Segment& x, const Segment& y) {
     uint64_t k = 0, n = std::min(x.size, y.size);
     while (k < n && from_end(x, k) == from_end(y, k)) k++;
@@ -253,7 +268,8 @@ void Link::merge_constants() {
   uint32_t whole = none;  // the last one that stays
   for (uint32_t i : constants) {
     Segment& s = segments[i];
-    if (whole == none || segments[whole].size < s.size || (segments[whole].size - s.size) % (uint64_t{1} << s.align_log2) || common_end(segments[whole], s) < s.size) {
+    if (whole == none || segments[whole].size < s.size ||
+        (segments[whole].size - s.size) % (uint64_t{1} << s.align_log2) || common_end(segments[whole], s) < s.size) {
       whole = i;
       continue;
     }
@@ -296,7 +312,8 @@ void Link::assign_addresses() {
     return o.name == ".rodata" ? 1 : o.name == ".data" ? 2 : 3;
   };
   if (!options.relocatable) {
-    std::stable_sort(output_segments.begin(), output_segments.end(), [&](const OutputSegment& a, const OutputSegment& b) { return rank(a) < rank(b); });
+    std::stable_sort(output_segments.begin(), output_segments.end(),
+                     [&](const OutputSegment& a, const OutputSegment& b) { return rank(a) < rank(b); });
     for (OutputSegment& o : output_segments)
       std::stable_sort(o.members.begin(), o.members.end(), [&](uint32_t a, uint32_t b) {
         const Segment &x = segments[a], &y = segments[b];
@@ -317,7 +334,8 @@ void Link::assign_addresses() {
     if (options.stack_first) {
       stack();
       if (options.global_base_given) {
-        if (options.global_base < uint64_t(at)) diagnostics.error("--global-base cannot be less than stack size when --stack-first is used");
+        if (options.global_base < uint64_t(at))
+          diagnostics.error("--global-base cannot be less than stack size when --stack-first is used");
         at = options.global_base;
       }
     } else {
@@ -346,14 +364,15 @@ void Link::assign_addresses() {
         file_size = size - (s.size - s.bytes.size());
         content += s.size;
         if (!o.is_bss && file_size > content && file_size - content > uint64_t{1} << 28) {
-          diagnostics.error(file_name(s.file) + ": the alignment of " + std::string(s.name) + " leaves more than 256 MiB of padding in the file");
+          diagnostics.error(file_name(s.file) + ": the alignment of " + std::string(s.name) +
+                            " leaves more than 256 MiB of padding in the file");
           return;
         }
       }
       at = (unsigned __int128)o.address + size;
       if (at > limit) {
-        diagnostics.error("data does not fit into the address space: segment " + std::string(o.name) + " of " + file_name(s.file) + " ends at " +
-                          std::to_string(uint64_t(at)));
+        diagnostics.error("data does not fit into the address space: segment " + std::string(o.name) + " of " +
+                          file_name(s.file) + " ends at " + std::to_string(uint64_t(at)));
         return;
       }
     }
@@ -396,8 +415,10 @@ void Link::assign_addresses() {
   uint64_t max_bytes = options.memory64 ? uint64_t{1} << 48 : uint64_t{1} << 32;
   auto check = [&](const char* what, uint64_t bytes, unsigned __int128 least) {
     if (bytes % page) diagnostics.error(std::string(what) + " must be aligned to the page size (65536 bytes)");
-    if (bytes < least) diagnostics.error(std::string(what) + " too small, " + std::to_string(uint64_t(least)) + " bytes needed");
-    if (bytes > max_bytes) diagnostics.error(std::string(what) + " too large, cannot be greater than " + std::to_string(max_bytes));
+    if (bytes < least)
+      diagnostics.error(std::string(what) + " too small, " + std::to_string(uint64_t(least)) + " bytes needed");
+    if (bytes > max_bytes)
+      diagnostics.error(std::string(what) + " too large, cannot be greater than " + std::to_string(max_bytes));
   };
   if (options.initial_heap % page) diagnostics.error("initial heap must be aligned to the page size (65536 bytes)");
   needed += options.initial_heap;

@@ -2,14 +2,15 @@
 //
 //   inputs.cpp, modules.cpp   files -> symbols and items (functions, data segments, globals, tables, tags)
 //   symbols.cpp               one symbol table; who wins a name; archive members taken when a name needs them
-//   live.cpp                  from the roots to what is needed; functions that came as IR are lowered when they are reached
+//   live.cpp                  from the roots to what is needed; functions that came as IR are lowered when they are
+//                             reached
 //   layout.cpp                index spaces and addresses, which exist only after that
 //   synthetic.cpp             functions, globals and data that the linker makes
 //   write.cpp, relocatable.cpp  bytes
 //
-// State is of two kinds. What comes from inputs (symbols, items, MIR) stays from flush to flush and only grows. What a flush
-// decides (liveness, counts, indices, addresses, stubs, synthetic functions) is reset when the next begins, so that flushing
-// twice gives the same bytes, and so does adding an input between two flushes or before the first.
+// State is of two kinds. What comes from inputs (symbols, items, MIR) stays from flush to flush and only grows. What a
+// flush decides (liveness, counts, indices, addresses, stubs, synthetic functions) is reset when the next begins, so
+// that flushing twice gives the same bytes, and so does adding an input between two flushes or before the first.
 #pragma once
 
 #include <deque>
@@ -46,7 +47,7 @@ using fw::SymbolKind;
 
 inline constexpr uint32_t none = ~0u;
 
-// ---- function types -------------------------------------------------------------------------------------------------------
+// ---- function types -------------------------------------------------------------------------------------------------
 
 // All function types of the link, each once; the numbers are not those of the output.
 class TypeList {
@@ -62,7 +63,7 @@ class TypeList {
   std::unordered_map<std::string_view, uint32_t> index_;
 };
 
-// ---- symbols --------------------------------------------------------------------------------------------------------------
+// ---- symbols --------------------------------------------------------------------------------------------------------
 
 enum class State : uint8_t {
   undefined,  // referred to, or only mentioned
@@ -110,7 +111,7 @@ struct Symbol {
   uint32_t count = 0;          // references to an import
 };
 
-// ---- items ----------------------------------------------------------------------------------------------------------------
+// ---- items ----------------------------------------------------------------------------------------------------------
 
 struct Function {
   enum Source : uint8_t { object, module, draft, trap };
@@ -178,7 +179,7 @@ struct Tag {
   uint32_t index = none;
 };
 
-// ---- inputs ---------------------------------------------------------------------------------------------------------------
+// ---- inputs ---------------------------------------------------------------------------------------------------------
 
 // The parts of an input that is a module of IR; see modules.cpp.
 struct ModuleInput;
@@ -251,11 +252,12 @@ struct Link {
   uint64_t lowered = 0;             // functions lowered so far
   std::vector<SymbolId> runtime;    // by air::RuntimeFunction
   std::vector<uint32_t> runtime_types;
-  uint32_t features = 0;            // cg::Feature bits that modules use which do not say what their functions were compiled for
+  uint32_t features = 0;  // cg::Feature bits that modules use which do not say what their functions were compiled for
   bool table64 = false;             // an object takes the indirect function table to have 64-bit indices
 
   // Well-known symbols; looked up when the link starts.
-  SymbolId stack_pointer, tls_base, tls_size, tls_align, indirect_table, call_ctors, init_memory, init_tls, memory_base, table_base,
+  SymbolId stack_pointer, tls_base, tls_size, tls_align, indirect_table, call_ctors, init_memory, init_tls, memory_base,
+  table_base,
       exception_tag, stack_guard;
   std::vector<std::pair<SymbolId, SymbolId>> wraps;  // of names: applied when inputs intern
 
@@ -270,8 +272,10 @@ struct Link {
   std::vector<uint32_t> table_functions;         // function indices, from the table base on
   std::deque<OutputSegment> output_segments;
   std::vector<InputFile::Init> ctors;            // in the order of their calls
-  std::unordered_map<uint64_t, uint32_t> variants;  // symbol << 32 | type -> the file that wants it so; later the trap's item
-  uint64_t data_end = 0, heap_base = 0, memory_end = 0, stack_low = 0, stack_high = 0, data_start = 0, tls_start = 0, tls_bytes = 0,
+  std::unordered_map<uint64_t, uint32_t>
+      variants;  // symbol << 32 | type -> the file that wants it so; later the trap's item
+  uint64_t data_end = 0, heap_base = 0, memory_end = 0, stack_low = 0, stack_high = 0, data_start = 0, tls_start = 0,
+  tls_bytes = 0,
            tls_alignment = 1;
   uint64_t init_flag = 0;            // shared memory: address of the word that says who initialises
   uint64_t memory_pages = 0, memory_max_pages = 0;
@@ -308,7 +312,8 @@ struct Link {
   SymbolId intern(std::string_view name);                  // a global symbol; undefined when new
   SymbolId add_local(std::string_view name, SymbolKind kind);
   void mention(SymbolId s);                                // as if an input referred to it strongly
-  // An input defines or refers to a name. `wanted` carries everything; the result is the symbol that now stands for the name.
+  // An input defines or refers to a name. `wanted` carries everything; the result is the symbol that now stands for the
+  // name.
   SymbolId define(const Symbol& wanted);
   SymbolId refer(const Symbol& wanted);
   void add_lazy(std::string_view name, uint32_t archive, uint32_t member);
@@ -345,7 +350,7 @@ struct Link {
   uint32_t function_item(SymbolId s, uint32_t wanted_type = none) const;  // none: an import
   uint32_t table_slot(SymbolId s) const;                   // 0: null
   cg::ReferenceValue reference_value(const mir::FunctionView& fn, const mir::Reference& r) const;
-  void make_variants();                                    // traps for calls through a type that the callee does not have
+  void make_variants();  // traps for calls through a type that the callee does not have
   bool becomes_import(const Symbol& s) const;
   // synthetic.cpp
   void make_synthetic_symbols();     // once
@@ -371,10 +376,12 @@ struct Link {
   unsigned pointer_bytes() const { return options.memory64 ? 8 : 4; }
 };
 
-// The type that an object takes its function symbol `index` to have; none where only its own definition can stand for the name.
+// The type that an object takes its function symbol `index` to have; none where only its own definition can stand for
+// the name.
 inline uint32_t assumed_type(const InputFile& f, uint32_t index) {
   const fw::Symbol& own = f.object->symbols[index];
-  if (own.kind != SymbolKind::function || (own.flags & fw::symbol_flags::binding_mask) == fw::symbol_flags::local) return none;
+  if (own.kind != SymbolKind::function || (own.flags & fw::symbol_flags::binding_mask) == fw::symbol_flags::local)
+    return none;
   return f.types[f.object->function_type(own.element)];
 }
 

@@ -1,6 +1,7 @@
-// Liveness: from the roots along references. A function that came as IR is lowered when it is first reached, in waves: what one
-// round of the walk has reached is lowered together (on all threads, in the order of the inputs), and its references are the next
-// round's work. References are counted on the way, since the order of indices and of data depends on how often each is named.
+// Liveness: from the roots along references. A function that came as IR is lowered when it is first reached, in waves:
+// what one round of the walk has reached is lowered together (on all threads, in the order of the inputs), and its
+// references are the next round's work. References are counted on the way, since the order of indices and of data
+// depends on how often each is named.
 #include <algorithm>
 #include <tuple>
 
@@ -42,7 +43,8 @@ struct Marker {
   }
 
   void symbol(SymbolId id) {
-    // A name that only weak references have takes no archive member; one that nothing has named before is a runtime function.
+    // A name that only weak references have takes no archive member; one that nothing has named before is a runtime
+    // function.
     if (l.at(id).state == State::lazy && (l.at(id).referenced_strongly || !l.at(id).referenced)) l.extract(id);
     Symbol& s = l.at(id);
     bool first = !s.live;
@@ -80,7 +82,8 @@ struct Marker {
     if (g.file == none || g.init.kind != fw::ConstExpr::Kind::global_get) return;
     const InputFile& f = l.files[g.file];
     for (size_t i = 0; i < f.object->symbols.size(); i++)
-      if (f.object->symbols[i].kind == SymbolKind::global && f.object->symbols[i].element == g.init.value) symbol(f.symbols[i]);
+      if (f.object->symbols[i].kind == SymbolKind::global && f.object->symbols[i].element == g.init.value)
+        symbol(f.symbols[i]);
   }
 
   // __start_NAME and __stop_NAME keep all data segments called NAME.
@@ -162,7 +165,8 @@ struct Marker {
     std::vector<uint32_t> counts(fn.references.size());
     cg::count_references(fn, counts);
     type(l.types.intern(cg::signature_at(fn.constants, 0)));
-    l.type_count[l.types.find(cg::signature_at(fn.constants, 0))]--;  // known now; functions are counted by assign_indices()
+    l.type_count[l.types.find(
+        cg::signature_at(fn.constants, 0))]--;  // known now; functions are counted by assign_indices()
     for (size_t i = 0; i < fn.references.size(); i++) {
       const mir::Reference& r = fn.references[i];
       if (!counts[i]) continue;
@@ -180,7 +184,9 @@ struct Marker {
           break;
         case mir::ReferenceKind::call:
           symbol(r.symbol);
-          if (r.addend > 0) called(r.symbol, l.types.intern(cg::signature_at(fn.constants, size_t(r.addend) - 1)), l.functions[item].file);
+          if (r.addend > 0)
+            called(r.symbol, l.types.intern(cg::signature_at(fn.constants, size_t(r.addend) - 1)),
+                   l.functions[item].file);
           break;
         default: symbol(r.symbol);
       }
@@ -256,7 +262,9 @@ bool Link::is_exported(const Symbol& s) const {
   if (s.forced_export || s.exported) return true;
   if (s.synthetic && s.kind != SymbolKind::function && !options.export_all) return false;
   // Mutable globals of the linker's own would make every module need the feature mutable-globals.
-  if (s.synthetic && s.kind == SymbolKind::global && (s.global.is_mutable || (!options.shared_memory && s.name.starts_with("__tls_")))) return false;
+  if (s.synthetic && s.kind == SymbolKind::global &&
+      (s.global.is_mutable || (!options.shared_memory && s.name.starts_with("__tls_"))))
+    return false;
   return options.export_all || (options.export_dynamic && !s.hidden);
 }
 
@@ -264,7 +272,8 @@ bool Link::is_exported(const Symbol& s) const {
 bool Link::names_segments(std::string_view name) const {
   for (std::string_view prefix : {"__start_", "__stop_"})
     if (name.starts_with(prefix))
-      return std::any_of(segments.begin(), segments.end(), [&](const Segment& s) { return !s.discarded && s.name == name.substr(prefix.size()); });
+      return std::any_of(segments.begin(), segments.end(),
+                         [&](const Segment& s) { return !s.discarded && s.name == name.substr(prefix.size()); });
   return false;
 }
 
@@ -278,19 +287,23 @@ void Link::mark_live() {
   for (uint32_t i = 0; i < symbols.size(); i++) {
     Symbol& s = symbols[i];
     bool root = s.no_strip || (!options.relocatable && is_exported(s));
-    if (s.referenced_strongly && !s.referenced && !s.synthetic && s.kind_known && s.state == State::defined) root = true;  // entry, -u
+    if (s.referenced_strongly && !s.referenced && !s.synthetic && s.kind_known && s.state == State::defined)
+      root = true;  // entry, -u
     if (everything && s.state == State::defined && !s.synthetic && s.kind != SymbolKind::section) root = true;
-    if (s.forced_export && s.state == State::undefined && !options.relocatable && !s.referenced && names_segments(s.name)) {
+    if (s.forced_export && s.state == State::undefined && !options.relocatable && !s.referenced &&
+        names_segments(s.name)) {
       // An option asks for the ends of a section that exists: that is a reference.
       s.kind = SymbolKind::data;
       s.kind_known = true;
       root = true;
     }
-    if (root && (s.state == State::defined || (s.forced_export && s.kind_known && s.kind == SymbolKind::data))) m.symbol(SymbolId(i));
+    if (root && (s.state == State::defined || (s.forced_export && s.kind_known && s.kind == SymbolKind::data)))
+      m.symbol(SymbolId(i));
   }
   if (!options.relocatable && !options.no_entry && !options.entry.empty()) m.symbol(intern(options.entry));
   // A C library's exit code, for the wrappers of a command's exports; see make_synthetic_functions().
-  if (auto dtors = by_name.find("__wasm_call_dtors"); dtors != by_name.end() && !options.relocatable && !at(call_ctors).referenced) {
+  if (auto dtors = by_name.find("__wasm_call_dtors");
+      dtors != by_name.end() && !options.relocatable && !at(call_ctors).referenced) {
     if (at(dtors->second).state != State::undefined) m.symbol(dtors->second);
   }
   for (uint32_t i = 0; i < segments.size(); i++)
@@ -302,7 +315,8 @@ void Link::mark_live() {
   }
   m.run();
   std::sort(table_items.begin(), table_items.end());
-  std::sort(table_imports.begin(), table_imports.end(), [&](SymbolId a, SymbolId b) { return at(a).name < at(b).name; });
+  std::sort(table_imports.begin(), table_imports.end(),
+            [&](SymbolId a, SymbolId b) { return at(a).name < at(b).name; });
   std::sort(got_symbols.begin(), got_symbols.end(), [&](SymbolId a, SymbolId b) {
     const Symbol &x = at(a), &y = at(b);
     return std::tie(x.name, x.file, x.item, x.offset) < std::tie(y.name, y.file, y.item, y.offset);
@@ -310,9 +324,11 @@ void Link::mark_live() {
   type_count.resize(types.size());
   if (options.print_gc_sections) {
     for (const Function& f : functions)
-      if (!f.live && !f.discarded && f.file != none) std::printf("removing unused section %s:(%s)\n", file_name(f.file).c_str(), std::string(f.name).c_str());
+      if (!f.live && !f.discarded && f.file != none)
+        std::printf("removing unused section %s:(%s)\n", file_name(f.file).c_str(), std::string(f.name).c_str());
     for (const Segment& s : segments)
-      if (!s.live && !s.discarded) std::printf("removing unused section %s:(%s)\n", file_name(s.file).c_str(), std::string(s.name).c_str());
+      if (!s.live && !s.discarded)
+        std::printf("removing unused section %s:(%s)\n", file_name(s.file).c_str(), std::string(s.name).c_str());
   }
 }
 

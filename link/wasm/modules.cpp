@@ -1,7 +1,9 @@
-// Inputs of IR: bitcode and AIR text. A module's functions and data become items like an object's; a function's code comes into
-// being when liveness first reaches it: its body is read, lowered and put into the MIR store, where it stays from flush to flush.
+// Inputs of IR: bitcode and AIR text. A module's functions and data become items like an object's; a function's code
+// comes into being when liveness first reaches it: its body is read, lowered and put into the MIR store, where it stays
+// from flush to flush.
 //
-// Functions are lowered by all threads, each with its own scratch memory; the store takes them in the order of the inputs.
+// Functions are lowered by all threads, each with its own scratch memory; the store takes them in the order of the
+// inputs.
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 
@@ -66,8 +68,8 @@ struct Adder {
     s.file = number;
     s.local = y.linkage == air::Linkage::internal && y.defined;
     using L = air::Linkage;
-    s.weak = y.linkage == L::weak_any || y.linkage == L::weak_odr || y.linkage == L::linkonce_any || y.linkage == L::linkonce_odr ||
-             y.linkage == L::common || y.linkage == L::extern_weak;
+    s.weak = y.linkage == L::weak_any || y.linkage == L::weak_odr || y.linkage == L::linkonce_any ||
+             y.linkage == L::linkonce_odr || y.linkage == L::common || y.linkage == L::extern_weak;
     s.hidden = y.visibility == air::Visibility::hidden;
     s.no_strip = y.used || y.retain;
     s.tls = y.tls != air::TlsModel::none;
@@ -103,7 +105,8 @@ struct Adder {
     file.first_segment = uint32_t(l.segments.size());
     for (uint32_t i = 0; i < air.symbols.size(); i++) {
       air::Symbol& y = air.symbols[i];
-      if (y.tls != air::TlsModel::none && !(file.features & cg::bit(cg::Feature::atomics))) {  // one thread: ordinary data
+      if (y.tls != air::TlsModel::none &&
+          !(file.features & cg::bit(cg::Feature::atomics))) {  // one thread: ordinary data
         y.tls = air::TlsModel::none;
         file.one_thread = true;
       }
@@ -126,11 +129,13 @@ struct Adder {
         s.size = y.size;
         s.bytes = Bytes(air.data.data() + y.bytes_offset, y.bytes_size);
         s.align_log2 = y.align_log2;
-        s.flags = (y.tls != air::TlsModel::none ? fw::segment_flags::tls : 0) | (y.retain ? fw::segment_flags::retain : 0);
+        s.flags =
+            (y.tls != air::TlsModel::none ? fw::segment_flags::tls : 0) | (y.retain ? fw::segment_flags::retain : 0);
         s.first_reloc = y.relocs;
         s.reloc_count = y.reloc_count;
         s.discarded = drop;
-        s.mergeable = y.constant && y.unnamed_addr && !y.reloc_count && !y.section.size && !y.used && !y.retain && y.linkage == air::Linkage::internal && y.tls == air::TlsModel::none;
+        s.mergeable = y.constant && y.unnamed_addr && !y.reloc_count && !y.section.size && !y.used && !y.retain &&
+                      y.linkage == air::Linkage::internal && y.tls == air::TlsModel::none;
         if (y.comdat.valid()) s.comdat = text(air.comdats[y.comdat.value].name);
         items[i] = uint32_t(l.segments.size());
         l.segments.push_back(s);
@@ -141,8 +146,8 @@ struct Adder {
   ValueType pointer() const { return l.options.memory64 ? ValueType::i64 : ValueType::i32; }
 
   // A function that the linker makes for this module. `s` says name and binding.
-  SymbolId made_function(Symbol s, std::string_view comdat, std::span<const ValueType> params, std::span<const ValueType> results,
-                         const std::function<void(cg::Builder&)>& body) {
+  SymbolId made_function(Symbol s, std::string_view comdat, std::span<const ValueType> params,
+                         std::span<const ValueType> results, const std::function<void(cg::Builder&)>& body) {
     s.file = number;
     s.kind = SymbolKind::function;
     s.type = l.types.intern(cg::signature_bytes(params, results));
@@ -165,18 +170,21 @@ struct Adder {
     return id;
   }
 
-  // C's start-up code calls main(argc, argv). A main without parameters, as front ends other than clang leave it, becomes
-  // __original_main, and main calls that: what LLVM's back end makes of it. Defines both; returns the first.
+  // C's start-up code calls main(argc, argv). A main without parameters, as front ends other than clang leave it,
+  // becomes __original_main, and main calls that: what LLVM's back end makes of it. Defines both; returns the first.
   SymbolId split_main(Symbol s) {
     const ValueType params[] = {ValueType::i32, pointer()}, result[] = {ValueType::i32};
-    if (s.local || s.name != "main" || l.types[s.type].size() != 3 || s.type != l.types.intern(cg::signature_bytes({}, result))) return {};
+    if (s.local || s.name != "main" || l.types[s.type].size() != 3 ||
+        s.type != l.types.intern(cg::signature_bytes({}, result)))
+      return {};
     Symbol main = s;
     std::string_view comdat = l.functions[s.item].comdat;
     s.name = "__original_main";
     SymbolId original = l.define(s);
     main.exported = false;
     main.export_name = {};
-    made_function(main, comdat, params, result, [&](cg::Builder& b) { b.call(original, false, b.type(l.types[s.type])); });
+    made_function(main, comdat, params, result,
+                  [&](cg::Builder& b) { b.call(original, false, b.type(l.types[s.type])); });
     return original;
   }
 
@@ -187,13 +195,15 @@ struct Adder {
       int64_t offset = 0;
       uint32_t target = i;
       if (y.kind == air::SymbolKind::ifunc)
-        l.diagnostics.error(file.name + ": " + std::string(s.name) + ": indirect functions (ifunc) are not supported for wasm");
+        l.diagnostics.error(file.name + ": " + std::string(s.name) +
+                            ": indirect functions (ifunc) are not supported for wasm");
       if (y.kind == air::SymbolKind::alias) {
         const air::AliasBase base = aliases.of(air::SymbolIndex(i));
         target = base.symbol.valid() ? base.symbol.value : none;
         offset = base.offset;
         if (target == none || items[target] == none) {
-          l.diagnostics.error(file.name + ": alias " + std::string(s.name) + " stands for nothing that the module defines");
+          l.diagnostics.error(file.name + ": alias " + std::string(s.name) +
+                              " stands for nothing that the module defines");
           target = i;
         }
       }
@@ -235,7 +245,9 @@ struct Adder {
       if (e.associated.valid() && e.associated.value < items.size()) {
         uint32_t item = items[e.associated.value];
         const air::Symbol& a = air.symbols[e.associated.value];
-        if (item != none && (a.kind == air::SymbolKind::function ? l.functions[item].discarded : l.segments[item].discarded)) continue;
+        if (item != none &&
+            (a.kind == air::SymbolKind::function ? l.functions[item].discarded : l.segments[item].discarded))
+          continue;
       }
       SymbolId target = file.symbols[e.function.value];
       if (!e.destructor) {
@@ -256,7 +268,8 @@ struct Adder {
       uint32_t atexit_type = l.types.intern(cg::signature_bytes(three, result));
       SymbolId atexit = reference("__cxa_atexit", SymbolKind::function, atexit_type);
       SymbolId handle = reference("__dso_handle", SymbolKind::data, none);
-      auto function = [&](const std::string& function_name, std::span<const ValueType> params, const std::function<void(cg::Builder&)>& body) {
+      auto function = [&](const std::string& function_name, std::span<const ValueType> params,
+                          const std::function<void(cg::Builder&)>& body) {
         Symbol s;
         s.name = l.keep(function_name);
         s.local = true;
@@ -278,7 +291,11 @@ struct Adder {
 bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const std::string& name, bool eager) {
   air::Module& air = *input->air;
   if (air.types.layout().pointer_bytes != l.pointer_bytes()) {
-    l.diagnostics.error(name + ": was made for another target (" + (air.triple.empty() ? "pointers of " + std::to_string(air.types.layout().pointer_bytes) + " bytes" : air.triple) + ")");
+    l.diagnostics.error(name + ": was made for another target (" +
+                        (air.triple.empty()
+                             ? "pointers of " + std::to_string(air.types.layout().pointer_bytes) + " bytes"
+                             : air.triple) +
+                        ")");
     return true;
   }
   if (!air.triple.empty() && !air.triple.starts_with("wasm")) {
@@ -341,7 +358,8 @@ void warn_of_modules(Link& l) {
     if (!debug && f.module->air->debug_information) debug = &f;
   }
   if (debug && !l.options.strip_debug && !l.options.strip_all)
-    l.diagnostics.warning(debug->name + ": debug information of IR is left out of the output (--strip-debug: without this warning)");
+    l.diagnostics.warning(debug->name +
+                          ": debug information of IR is left out of the output (--strip-debug: without this warning)");
 }
 
 bool Link::add_module(Bytes bytes, const std::string& name, bool eager) {
@@ -362,7 +380,8 @@ bool Link::offered_names_of_module(Bytes bytes, const std::string& name, std::ve
   if (!*input) return false;
   const air::Module& air = *(*input)->air;
   for (const air::Symbol& y : air.symbols)
-    if (y.defined && y.name.size && y.linkage != air::Linkage::internal && y.linkage != air::Linkage::available_externally)
+    if (y.defined && y.name.size && y.linkage != air::Linkage::internal &&
+        y.linkage != air::Linkage::available_externally)
       out.push_back(keep(std::string(air.str(y.name))));
   return true;
 }
@@ -378,7 +397,8 @@ void Link::add_air(std::unique_ptr<air::Module> module, bool eager) {
 
 // The names of runtime functions, so that code from IR can call them. They are taken from archives when code does.
 void Link::prepare_lowering() {
-  if (!runtime.empty() || std::none_of(files.begin(), files.end(), [](const InputFile& f) { return bool(f.module); })) return;
+  if (!runtime.empty() || std::none_of(files.begin(), files.end(), [](const InputFile& f) { return bool(f.module); }))
+    return;
   const air::Module* any = nullptr;
   for (const InputFile& f : files)
     if (f.module) any = f.module->air;
@@ -422,7 +442,8 @@ void Link::lower(std::span<const uint32_t> wave) {
     for (uint32_t n : wave) {
       InputFile& f = files[functions[n].file];
       if (!f.module->cache)
-        f.module->cache = std::make_unique<ModuleCache>(*mir_cache, f.name, *f.module->air, f.module->bitcode.get(), options_of(f), cg::store_target);
+        f.module->cache = std::make_unique<ModuleCache>(*mir_cache, f.name, *f.module->air, f.module->bitcode.get(),
+                                                        options_of(f), cg::store_target);
     }
   auto work = [&](size_t i) {
     Worker& w = workers.local();
@@ -494,7 +515,9 @@ void data_references(const Link& link, uint32_t segment, std::vector<DataReferen
     d.addend = r.addend;
     d.size = r.size;
     switch (r.kind) {
-      case air::DataRelocKind::block_address: d.addend = int64_t(r.symbol.value) + 1; break;  // as select numbers blocks
+      case air::DataRelocKind::block_address:
+        d.addend = int64_t(r.symbol.value) + 1;
+        break;  // as select numbers blocks
       case air::DataRelocKind::block_difference: d.addend = int64_t(r.symbol.value) - r.addend; break;
       default:
         d.symbol = f.symbols[r.symbol.value];

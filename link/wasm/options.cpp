@@ -1,6 +1,6 @@
-// The options as a table: name, how its value is written, what it does. An option is accepted with one or two dashes; a joined
-// value stands behind "=", a separate one in the next argument (both for most, as in wasm-ld). What only concerns LLVM's own
-// optimiser is accepted and has no effect.
+// The options as a table: name, how its value is written, what it does. An option is accepted with one or two dashes; a
+// joined value stands behind "=", a separate one in the next argument (both for most, as in wasm-ld). What only
+// concerns LLVM's own optimiser is accepted and has no effect.
 #include "link/wasm/options.h"
 
 #include "link/mir_cache.h"
@@ -41,7 +41,8 @@ uint64_t number(State& s, const char* option, const std::string& text) {
     base = 16;
   }
   auto [at, code] = std::from_chars(begin, end, v, base);
-  if (code != std::errc() || at != end || begin == end) s.error = std::string("--") + option + ": not a number: " + text;
+  if (code != std::errc() || at != end || begin == end)
+    s.error = std::string("--") + option + ": not a number: " + text;
   return v;
 }
 void split(std::vector<std::string>& out, const std::string& text) {
@@ -57,15 +58,18 @@ void build_id(State& s, const std::string& v) {
   if (v.empty() || v == "fast") s.o.build_id = BuildId::fast;
   else if (v == "sha1" || v == "tree") s.o.build_id = BuildId::sha1;
   else if (v == "uuid") s.o.build_id = BuildId::uuid;
-  else if (v.starts_with("0x") && v.size() > 2 && v.size() % 2 == 0 && v.find_first_not_of("0123456789abcdefABCDEF", 2) == std::string::npos) {
+  else if (v.starts_with("0x") && v.size() > 2 && v.size() % 2 == 0 &&
+           v.find_first_not_of("0123456789abcdefABCDEF", 2) == std::string::npos) {
     s.o.build_id = BuildId::hex;
     s.o.build_id_bytes.clear();
-    for (size_t i = 2; i < v.size(); i += 2) s.o.build_id_bytes.push_back(uint8_t(std::stoul(v.substr(i, 2), nullptr, 16)));
+    for (size_t i = 2; i < v.size(); i += 2)
+      s.o.build_id_bytes.push_back(uint8_t(std::stoul(v.substr(i, 2), nullptr, 16)));
   } else if (v != "none") {
     s.error = "unknown --build-id style: " + v;
   }
 }
 
+// clang-format off
 const Row rows[] = {
     {"o", Value::required, [](State& s, const std::string& v) { s.o.output = v; }, "FILE: write the output to FILE"},
     {"m", Value::required, [](State& s, const std::string& v) {
@@ -216,6 +220,7 @@ const Row rows[] = {
     {"no-shlib-sigcheck", Value::none, ignore, nullptr},
     {"rsp-quoting", Value::required, ignore, nullptr},
 };
+// clang-format on
 
 const Row* find(std::string_view name) {
   for (const Row& r : rows)

@@ -19,8 +19,8 @@ struct InputArg {
   bool whole_archive = false;
 };
 
-// What happens to undefined names that nothing allows. Functions that are not imported trap when called; data has address 0.
-// import_dynamic: functions are imported; data would have to come from a dynamic linker, and is an error.
+// What happens to undefined names that nothing allows. Functions that are not imported trap when called; data has
+// address 0. import_dynamic: functions are imported; data would have to come from a dynamic linker, and is an error.
 enum class Unresolved : uint8_t { report, warn, ignore, import_dynamic };
 enum class BuildId : uint8_t { none, fast, sha1, uuid, hex };
 
@@ -32,14 +32,16 @@ struct Options {
   bool relocatable = false;
   std::string entry = "_start";
   bool entry_given = false, no_entry = false;
-  std::vector<std::string> library_paths, undefined, exports, required_exports, allow_undefined_files, trace_symbols, wraps, keep_sections;
+  std::vector<std::string> library_paths, undefined, exports, required_exports, allow_undefined_files, trace_symbols,
+      wraps, keep_sections;
   std::vector<std::pair<std::string, std::string>> defsyms;  // name, number
   bool export_all = false, export_dynamic = false;
   bool export_table = false, import_table = false, growable_table = false;
   bool import_memory = false, export_memory = false;
   std::string import_memory_module = "env", import_memory_name = "memory", export_memory_name = "memory";
   bool shared_memory = false, stack_first = false, growable_memory = true;
-  uint64_t stack_size = 64 * 1024, global_base = 0, initial_memory = 0, initial_heap = 0, max_memory = 0, table_base = 0;
+  uint64_t stack_size = 64 * 1024, global_base = 0, initial_memory = 0, initial_heap = 0, max_memory = 0,
+           table_base = 0;
   bool global_base_given = false;
   bool gc_sections = true, print_gc_sections = false;
   bool strip_all = false, strip_debug = false;

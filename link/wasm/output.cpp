@@ -1,5 +1,5 @@
-// The parts that executables and objects have in common. Code is written by all threads, in chunks of functions: each function
-// knows its indices and addresses by now, and no function's bytes depend on where another's lie.
+// The parts that executables and objects have in common. Code is written by all threads, in chunks of functions: each
+// function knows its indices and addresses by now, and no function's bytes depend on where another's lie.
 #include "base/version.h"
 #include "link/wasm/output.h"
 
@@ -62,7 +62,8 @@ uint64_t reloc_value(const Link& l, const InputFile& f, const fw::Reloc& r, uint
     case fw::RelocTarget::memory: {
       if (s.state != State::defined) return 0;
       uint64_t a = l.address_of(id) + uint64_t(r.addend);
-      if (r.type == fw::RelocType::memory_addr_tls_sleb || r.type == fw::RelocType::memory_addr_tls_sleb64) a -= l.tls_start;
+      if (r.type == fw::RelocType::memory_addr_tls_sleb || r.type == fw::RelocType::memory_addr_tls_sleb64)
+        a -= l.tls_start;
       if (r.type == fw::RelocType::memory_addr_locrel_i32) a -= place;
       return a;
     }
@@ -88,7 +89,8 @@ uint32_t trap_of(const Link& l, SymbolId id, uint32_t type) {
   return it == l.variants.end() ? none : it->second;
 }
 
-// A function of an object: its bytes, with new values in the fields of its relocations; shortest encodings when `compress`.
+// A function of an object: its bytes, with new values in the fields of its relocations; shortest encodings when
+// `compress`.
 void put_object_body(const Link& l, const Function& fn, bool compress, Buffer& out, std::vector<OutReloc>* relocs) {
   const InputFile& f = l.files[fn.file];
   const fw::Module& m = *f.object;
@@ -114,7 +116,8 @@ void put_object_body(const Link& l, const Function& fn, bool compress, Buffer& o
       else o.symbol = f.symbols[r.index];
       if (info.target == fw::RelocTarget::function) o.trap = trap_of(l, o.symbol, assumed_type(f, r.index));
       relocs->push_back(o);
-    } else if (info.target == fw::RelocTarget::global && l.global_index(f.symbols[r.index]) == none && r.offset > body.begin) {
+    } else if (info.target == fw::RelocTarget::global && l.global_index(f.symbols[r.index]) == none &&
+               r.offset > body.begin) {
       // The address of a symbol through a global: the address itself.
       out.back() = l.options.memory64 ? 0x42 : 0x41;
       field = fw::RelocField::sleb5;
@@ -132,7 +135,8 @@ void put_object_body(const Link& l, const Function& fn, bool compress, Buffer& o
   out.insert(out.end(), code + at, code + body.end);
 }
 
-void put_mir_body(const Link& l, const mir::FunctionView& view, uint32_t file, Buffer& out, std::vector<OutReloc>* relocs) {
+void put_mir_body(const Link& l, const mir::FunctionView& view, uint32_t file, Buffer& out,
+                  std::vector<OutReloc>* relocs) {
   thread_local std::vector<cg::ReferenceValue> values;
   thread_local std::vector<cg::Fixup> fixups;
   values.clear();
@@ -161,7 +165,8 @@ void put_mir_body(const Link& l, const mir::FunctionView& view, uint32_t file, B
       if (reference.kind == mir::ReferenceKind::wasm_type) r.type_index = uint32_t(values[x.reference]);
       else if (fw::info(x.type).has_addend) r.addend = reference.addend;
       if (reference.kind == mir::ReferenceKind::call && reference.addend > 0 && !l.variants.empty())
-        r.trap = trap_of(l, reference.symbol, l.types.find(cg::signature_at(view.constants, size_t(reference.addend) - 1)));
+        r.trap =
+            trap_of(l, reference.symbol, l.types.find(cg::signature_at(view.constants, size_t(reference.addend) - 1)));
     }
     relocs->push_back(r);
   }
@@ -206,7 +211,8 @@ std::vector<CodeChunk> write_code(Link& l, uint32_t first_offset) {
     tbb::parallel_for(size_t(0), chunks.size(), work);
   uint32_t at = first_offset;
   for (size_t c = 0; c < chunks.size(); c++) {
-    for (size_t i = c * chunk_functions; i < std::min(n, (c + 1) * chunk_functions); i++) l.functions[l.output_functions[i]].code_offset += at;
+    for (size_t i = c * chunk_functions; i < std::min(n, (c + 1) * chunk_functions); i++)
+      l.functions[l.output_functions[i]].code_offset += at;
     for (OutReloc& r : chunks[c].relocs) r.offset += at;
     at += uint32_t(chunks[c].bytes.size());
   }
@@ -254,7 +260,9 @@ void put_segment(const Link& l, const OutputSegment& o, Buffer& out, std::vector
           continue;
         }
         const Symbol& target = l.at(r.symbol);
-        uint64_t value = r.is_function ? l.table_slot(r.symbol) : target.state == State::defined ? l.address_of(r.symbol) + uint64_t(r.addend) : 0;
+        uint64_t value = r.is_function                    ? l.table_slot(r.symbol)
+                         : target.state == State::defined ? l.address_of(r.symbol) + uint64_t(r.addend)
+                                                          : 0;
         if (r.is_function && value == none) value = 0;
         fw::RelocType type;
         if (r.relative) {
@@ -267,27 +275,32 @@ void put_segment(const Link& l, const OutputSegment& o, Buffer& out, std::vector
         }
         if (r.size == 8) store_le<uint64_t>(to + r.offset, value);
         else store_le<uint32_t>(to + r.offset, uint32_t(value));
-        if (relocs) relocs->push_back({type, uint32_t(offset + r.offset), r.symbol, none, 0, r.is_function ? 0 : r.addend, none});
+        if (relocs)
+          relocs->push_back({type, uint32_t(offset + r.offset), r.symbol, none, 0, r.is_function ? 0 : r.addend, none});
       }
     }
   }
 }
 
 Buffer producers_payload(const Link& l) {
-  // Field by field, in the order of the inputs. A name stands once in a field (ProducersSection.md): the first version that is met stays.
+  // Field by field, in the order of the inputs. A name stands once in a field (ProducersSection.md): the first version
+  // that is met stays.
   struct Value {
     std::string_view name, version;
   };
-  std::vector<std::pair<std::string_view, std::vector<Value>>> fields = {{"language", {}}, {"processed-by", {}}, {"sdk", {}}};
+  std::vector<std::pair<std::string_view, std::vector<Value>>> fields = {
+      {"language", {}}, {"processed-by", {}}, {"sdk", {}}};
   for (const InputFile& f : l.files) {
     if (!f.object) continue;
     for (const fw::ProducerField& p : f.object->producers)
       for (auto& [field, values] : fields)
-        if (field == p.field && std::none_of(values.begin(), values.end(), [&](const Value& v) { return v.name == p.name; }))
+        if (field == p.field &&
+            std::none_of(values.begin(), values.end(), [&](const Value& v) { return v.name == p.name; }))
           values.push_back({p.name, p.version});
   }
   std::vector<Value>& tools = fields[1].second;
-  if (std::none_of(tools.begin(), tools.end(), [](const Value& v) { return v.name == "lode"; })) tools.push_back({"lode", LODE_VERSION});
+  if (std::none_of(tools.begin(), tools.end(), [](const Value& v) { return v.name == "lode"; }))
+    tools.push_back({"lode", LODE_VERSION});
   Buffer out;
   append_uleb(out, size_t(std::count_if(fields.begin(), fields.end(), [](auto& f) { return !f.second.empty(); })));
   for (auto& [field, values] : fields) {

@@ -1,11 +1,11 @@
 // Relocatable output (-r): a module with the sections that Linking.md adds, version 2.
 //
-// Every index and address that a linker may change is a field of full width with a relocation; the field holds the value that is
-// right for this file taken by itself, as a padded LEB128, so that tools that do not know relocations read it too. Offsets of
-// relocations count from the start of the section's payload, the vector's length and each body's size included. What is undefined
-// is imported: functions, globals, tables and tags by name; data symbols stand only in the symbol table. Each data item is a
-// segment of its own, with its zeroes written out. Custom sections of objects, debug information among them, stand before "linking",
-// which has a symbol for each that a relocation names.
+// Every index and address that a linker may change is a field of full width with a relocation; the field holds the
+// value that is right for this file taken by itself, as a padded LEB128, so that tools that do not know relocations
+// read it too. Offsets of relocations count from the start of the section's payload, the vector's length and each
+// body's size included. What is undefined is imported: functions, globals, tables and tags by name; data symbols stand
+// only in the symbol table. Each data item is a segment of its own, with its zeroes written out. Custom sections of
+// objects, debug information among them, stand before "linking", which has a symbol for each that a relocation names.
 #include <algorithm>
 #include <map>
 
@@ -66,7 +66,10 @@ struct Writer {
         case SymbolKind::table:
           p.push_back(1);
           p.push_back(s.table.element ? s.table.element : 0x70);
-          put_limits(p, l.table64 && id == l.indirect_table ? fw::limits_flags::is_64 : 0, id == l.indirect_table ? l.table_functions.size() + (l.table_functions.empty() ? 0 : 1) : s.table.limits.min, 0);
+          put_limits(p, l.table64 && id == l.indirect_table ? fw::limits_flags::is_64 : 0,
+                     id == l.indirect_table ? l.table_functions.size() + (l.table_functions.empty() ? 0 : 1)
+                                            : s.table.limits.min,
+                     0);
           break;
         case SymbolKind::global:
           p.push_back(3);
@@ -85,8 +88,11 @@ struct Writer {
   void symbol_entry(Buffer& p, const Symbol& s) {
     namespace sf = fw::symbol_flags;
     bool defined = s.state == State::defined;
-    uint32_t flags = (s.local ? sf::local : s.weak ? sf::weak : 0) | (s.hidden ? sf::hidden : 0) | (defined ? 0 : sf::undefined) |
-                     (s.exported ? sf::exported : 0) | (s.no_strip ? sf::no_strip : 0) | (s.absolute ? sf::absolute : 0);
+    uint32_t flags = (s.local  ? sf::local
+                      : s.weak ? sf::weak
+                               : 0) |
+                     (s.hidden ? sf::hidden : 0) | (defined ? 0 : sf::undefined) | (s.exported ? sf::exported : 0) |
+                     (s.no_strip ? sf::no_strip : 0) | (s.absolute ? sf::absolute : 0);
     if (s.kind == SymbolKind::data && s.tls) flags |= sf::tls;
     // wasm-ld takes a table without uses for absent, also where functions have slots in it.
     if (&s == &l.at(l.indirect_table)) flags |= sf::no_strip;
@@ -154,7 +160,8 @@ struct Writer {
     // Comdats by name; only what is written.
     std::map<std::string_view, std::vector<std::pair<fw::ComdatKind, uint32_t>>> groups;
     for (uint32_t i : l.output_functions)
-      if (!l.functions[i].comdat.empty()) groups[l.functions[i].comdat].emplace_back(fw::ComdatKind::function, l.functions[i].index);
+      if (!l.functions[i].comdat.empty())
+        groups[l.functions[i].comdat].emplace_back(fw::ComdatKind::function, l.functions[i].index);
     for (const OutputSegment& o : l.output_segments)
       for (uint32_t i : o.members)
         if (!l.segments[i].comdat.empty()) groups[l.segments[i].comdat].emplace_back(fw::ComdatKind::data, o.index);
@@ -250,7 +257,8 @@ struct Writer {
     }
     std::vector<SymbolId> exported;
     for (SymbolId id : table)
-      if (l.at(id).kind == SymbolKind::function && l.at(id).state == State::defined && !l.at(id).export_name.empty()) exported.push_back(id);
+      if (l.at(id).kind == SymbolKind::function && l.at(id).state == State::defined && !l.at(id).export_name.empty())
+        exported.push_back(id);
     if (!exported.empty()) {
       p.clear();
       append_uleb(p, exported.size());
@@ -315,7 +323,8 @@ struct Writer {
     custom("linking", linking());
     relocs("reloc.CODE", code_section, code_relocs);
     relocs("reloc.DATA", data_section, data_relocs);
-    for (size_t i = 0; i < customs.size(); i++) relocs("reloc." + std::string(customs[i].name), custom_place[i], customs[i].relocs);
+    for (size_t i = 0; i < customs.size(); i++)
+      relocs("reloc." + std::string(customs[i].name), custom_place[i], customs[i].relocs);
     custom("producers", producers_payload(l));
     if (!l.output_features.empty()) custom("target_features", features_payload(l));
   }

@@ -1,13 +1,14 @@
-// Stub libraries: text files that say what the surroundings of a module provide, as Emscripten's tools write them and wasm-ld reads
-// them. The first line begins with "#STUB"; each other line that is not empty and no comment ("#") is a name, and after a colon the
-// names, separated by commas, that the provider calls in turn:
+// Stub libraries: text files that say what the surroundings of a module provide, as Emscripten's tools write them and
+// wasm-ld reads them. The first line begins with "#STUB"; each other line that is not empty and no comment ("#") is a
+// name, and after a colon the names, separated by commas, that the provider calls in turn:
 //
 //     #STUB
 //     getaddrinfo: malloc, htons
 //     puts
 //
-// A name that is referred to and that nothing in the link defines becomes an import, and what it needs is exported; it is an error if
-// that is undefined. The first library that has a name counts. A name without a reference asks for nothing.
+// A name that is referred to and that nothing in the link defines becomes an import, and what it needs is exported; it
+// is an error if that is undefined. The first library that has a name counts. A name without a reference asks for
+// nothing.
 #include <unordered_set>
 
 #include "link/wasm/link.h"
@@ -69,7 +70,8 @@ void Link::use_stubs() {
           extract_pending();
         }
         if (needed == by_name.end() || at(needed->second).state != State::defined)
-          diagnostics.error(std::string(stub.library) + ": undefined symbol: " + std::string(name) + "\n>>> required by " + describe(found->second));
+          diagnostics.error(std::string(stub.library) + ": undefined symbol: " + std::string(name) +
+                            "\n>>> required by " + describe(found->second));
         else
           at(needed->second).forced_export = true;
       }

@@ -1,6 +1,6 @@
 // One symbol table. A name is resolved as inputs arrive, in the order of the command line, as wasm-ld does it: a strong
-// definition wins over a weak one, the first weak one stays, two strong ones are an error; an undefined name takes the archive
-// member that defines it, whichever of the two comes first; a weak reference takes none.
+// definition wins over a weak one, the first weak one stays, two strong ones are an error; an undefined name takes the
+// archive member that defines it, whichever of the two comes first; a weak reference takes none.
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -96,8 +96,9 @@ SymbolId Link::define(const Symbol& wanted) {
     return "\n>>> defined in " + file_name(s.file) + "\n>>> defined in " + file_name(wanted.file);
   };
   if (s.kind_known && s.kind != wanted.kind && !s.synthetic) {
-    diagnostics.error("symbol type mismatch: " + describe(id) + "\n>>> defined as " + kind_name(s.kind) + " in " + file_name(s.file) +
-                      "\n>>> defined as " + kind_name(wanted.kind) + " in " + file_name(wanted.file));
+    diagnostics.error("symbol type mismatch: " + describe(id) + "\n>>> defined as " + kind_name(s.kind) + " in " +
+                      file_name(s.file) + "\n>>> defined as " + kind_name(wanted.kind) + " in " +
+                      file_name(wanted.file));
     return id;
   }
   bool replace = s.state != State::defined || s.synthetic;
@@ -151,9 +152,9 @@ SymbolId Link::refer(const Symbol& wanted) {
   Symbol& s = at(id);
   if (s.traced) std::printf("%s: reference to %s\n", file_name(wanted.file).c_str(), std::string(s.name).c_str());
   if (s.kind_known && s.kind != wanted.kind) {
-    diagnostics.error("symbol type mismatch: " + describe(id) + "\n>>> " + (s.state == State::defined ? "defined" : "used") + " as " +
-                      kind_name(s.kind) + " in " + file_name(s.file) + "\n>>> used as " + kind_name(wanted.kind) + " in " +
-                      file_name(wanted.file));
+    diagnostics.error("symbol type mismatch: " + describe(id) + "\n>>> " +
+                      (s.state == State::defined ? "defined" : "used") + " as " + kind_name(s.kind) + " in " +
+                      file_name(s.file) + "\n>>> used as " + kind_name(wanted.kind) + " in " + file_name(wanted.file));
     return id;
   }
   bool first = !s.referenced;
@@ -161,10 +162,13 @@ SymbolId Link::refer(const Symbol& wanted) {
   s.no_strip |= wanted.no_strip;
   if (!wanted.weak) s.referenced_strongly = true;
   if (s.state == State::defined) {
-    if (s.kind == SymbolKind::global && !s.synthetic && (s.global.type != wanted.global.type || s.global.is_mutable != wanted.global.is_mutable))
-      diagnostics.error("global type mismatch: " + describe(id) + "\n>>> defined in " + file_name(s.file) + "\n>>> used in " + file_name(wanted.file));
+    if (s.kind == SymbolKind::global && !s.synthetic &&
+        (s.global.type != wanted.global.type || s.global.is_mutable != wanted.global.is_mutable))
+      diagnostics.error("global type mismatch: " + describe(id) + "\n>>> defined in " + file_name(s.file) +
+                        "\n>>> used in " + file_name(wanted.file));
     if (s.kind == SymbolKind::tag && s.type != none && wanted.type != none && s.type != wanted.type)
-      diagnostics.error("tag signature mismatch: " + describe(id) + "\n>>> defined in " + file_name(s.file) + "\n>>> used in " + file_name(wanted.file));
+      diagnostics.error("tag signature mismatch: " + describe(id) + "\n>>> defined in " + file_name(s.file) +
+                        "\n>>> used in " + file_name(wanted.file));
     return id;
   }
   if (s.state == State::lazy) {
@@ -189,9 +193,10 @@ SymbolId Link::refer(const Symbol& wanted) {
   if (s.type == none) s.type = wanted.type;
   if (wanted.explicit_import) {
     if (s.explicit_import && (s.import_module != wanted.import_module || s.import_name != wanted.import_name))
-      diagnostics.error("import name mismatch for symbol: " + describe(id) + "\n>>> imported as " + std::string(s.import_module) + "." +
-                        std::string(s.import_name) + " in " + file_name(s.file) + "\n>>> imported as " +
-                        std::string(wanted.import_module) + "." + std::string(wanted.import_name) + " in " + file_name(wanted.file));
+      diagnostics.error("import name mismatch for symbol: " + describe(id) + "\n>>> imported as " +
+                        std::string(s.import_module) + "." + std::string(s.import_name) + " in " + file_name(s.file) +
+                        "\n>>> imported as " + std::string(wanted.import_module) + "." +
+                        std::string(wanted.import_name) + " in " + file_name(wanted.file));
     s.explicit_import = true;
     s.import_module = wanted.import_module;
     s.import_name = wanted.import_name;
@@ -220,13 +225,15 @@ void Link::extract_pending() {
     Symbol& s = at(id);
     if (s.state != State::lazy) continue;
     uint32_t a = s.lazy_archive, m = s.lazy_member;
-    s.state = State::undefined;  // the member's definition replaces it; a second archive may offer it again if there is none
+    s.state =
+        State::undefined;  // the member's definition replaces it; a second archive may offer it again if there is none
     s.kind_known = s.kind_known && s.referenced;
     if (archives[a].taken[m]) continue;
     archives[a].taken[m] = true;
     std::string member(archives[a].member_names[m]);
     std::string name = archives[a].name.empty() ? member : archives[a].name + "(" + member + ")";
-    if (!options.why_extract_file.empty()) extractions.push_back(file_name(s.file) + "\t" + name + "\t" + describe(id) + "\n");
+    if (!options.why_extract_file.empty())
+      extractions.push_back(file_name(s.file) + "\t" + name + "\t" + describe(id) + "\n");
     Bytes bytes = member_bytes(a, m);
     if (archives[a].thin && bytes.empty()) continue;  // reported
     add_bytes(bytes, name, false, false);
@@ -272,7 +279,8 @@ void Link::report_unresolved() {
   auto user = [&](SymbolId id) -> std::string {
     for (const InputFile& f : files)
       if (f.live || f.eager)
-        if (std::find(f.symbols.begin(), f.symbols.end(), id) != f.symbols.end()) return "\n>>> referenced by " + f.name;
+        if (std::find(f.symbols.begin(), f.symbols.end(), id) != f.symbols.end())
+          return "\n>>> referenced by " + f.name;
     return "";
   };
   if (!options.no_entry && !options.entry.empty() && at(intern(options.entry)).state != State::defined) {
@@ -284,13 +292,15 @@ void Link::report_unresolved() {
     Symbol& s = at(id);
     if (s.forced_export && s.state != State::defined && !s.live)
       for (const std::string& name : options.required_exports)
-        if (name == s.name && options.unresolved == Unresolved::report) diagnostics.error("symbol exported via --export not found: " + describe(id), 1);
+        if (name == s.name && options.unresolved == Unresolved::report)
+          diagnostics.error("symbol exported via --export not found: " + describe(id), 1);
     if (!s.live || s.state == State::defined || s.weak || !s.kind_known) continue;
     if (s.explicit_import || s.allowed_undefined) continue;
     if (s.kind == SymbolKind::table && id == indirect_table) continue;
     if (s.kind == SymbolKind::data && (s.name.starts_with("__start_") || s.name.starts_with("__stop_"))) {
       std::string_view wanted = s.name.substr(s.name.starts_with("__start_") ? 8 : 7);
-      if (std::any_of(segments.begin(), segments.end(), [&](const Segment& g) { return g.live && g.name == wanted; })) continue;
+      if (std::any_of(segments.begin(), segments.end(), [&](const Segment& g) { return g.live && g.name == wanted; }))
+        continue;
     }
     bool function = s.kind == SymbolKind::function;
     if (function && options.import_undefined) continue;
@@ -298,7 +308,8 @@ void Link::report_unresolved() {
       case Unresolved::ignore: break;
       case Unresolved::warn: diagnostics.warning("undefined symbol: " + describe(id) + user(id), 1); break;
       case Unresolved::import_dynamic:
-        if (!function && s.kind == SymbolKind::data) diagnostics.error("undefined data symbol (its address is needed now): " + describe(id) + user(id), 1);
+        if (!function && s.kind == SymbolKind::data)
+          diagnostics.error("undefined data symbol (its address is needed now): " + describe(id) + user(id), 1);
         break;
       case Unresolved::report: diagnostics.error("undefined symbol: " + describe(id) + user(id), 1); break;
     }

@@ -1,14 +1,15 @@
 // What the linker makes itself.
 //
-// Symbols: the globals __stack_pointer, __tls_base, __tls_size, __tls_align, the indirect function table, __wasm_call_ctors and its
-// kin exist from the start, so that inputs refer to them like to anything else. Addresses that the layout decides (__heap_base,
-// __data_end ...) are defined where someone refers to them and no input defines them.
+// Symbols: the globals __stack_pointer, __tls_base, __tls_size, __tls_align, the indirect function table,
+// __wasm_call_ctors and its kin exist from the start, so that inputs refer to them like to anything else. Addresses
+// that the layout decides (__heap_base, __data_end ...) are defined where someone refers to them and no input defines
+// them.
 //
-// Functions are MIR like any other, made anew in each flush: __wasm_call_ctors calls the constructors by priority; the wrapper of
-// an exported function of a command runs the constructors first (and the destructors last) when nothing else does; in a shared
-// memory __wasm_init_memory lets the first thread copy the passive segments while the others wait, and __wasm_init_tls gives a
-// thread its block. The protocol of __wasm_init_memory is the one that tool-conventions' Linking.md describes: a word in memory is
-// 0 before, 1 during and 2 after the initialisation.
+// Functions are MIR like any other, made anew in each flush: __wasm_call_ctors calls the constructors by priority; the
+// wrapper of an exported function of a command runs the constructors first (and the destructors last) when nothing else
+// does; in a shared memory __wasm_init_memory lets the first thread copy the passive segments while the others wait,
+// and __wasm_init_tls gives a thread its block. The protocol of __wasm_init_memory is the one that tool-conventions'
+// Linking.md describes: a word in memory is 0 before, 1 during and 2 after the initialisation.
 #include <algorithm>
 
 #include "link/wasm/link.h"
@@ -53,7 +54,8 @@ void Link::make_synthetic_symbols() {
     s.name = "__indirect_function_table";
     s.kind = SymbolKind::table;
     s.table.element = 0x70;
-    // Objects have LLVM's ABI. Executables keep 32-bit indices, which more engines know, unless an object asks for the others.
+    // Objects have LLVM's ABI. Executables keep 32-bit indices, which more engines know, unless an object asks for the
+    // others.
     table64 = options.memory64 && options.relocatable;
     if (options.relocatable || options.import_table) {
       indirect_table = intern(s.name);
@@ -94,7 +96,8 @@ void Link::make_synthetic_symbols() {
 }
 
 namespace {
-const char* const layout_names[] = {"__heap_base", "__heap_end", "__data_end", "__global_base", "__dso_handle", "__stack_low", "__stack_high"};
+const char* const layout_names[] = {"__heap_base",  "__heap_end",  "__data_end",  "__global_base",
+                                    "__dso_handle", "__stack_low", "__stack_high"};
 }
 
 void Link::define_layout_symbols() {
@@ -120,7 +123,8 @@ void Link::define_layout_symbols() {
     bool number = value[0] >= '0' && value[0] <= '9';
     if (number) {
       if (Symbol* s = absolute(at(id).name)) s->offset = std::strtoull(value.c_str(), nullptr, 0);
-      else if (!at(id).synthetic) diagnostics.error("--defsym " + name + ": the symbol is defined in " + file_name(at(id).file));
+      else if (!at(id).synthetic)
+        diagnostics.error("--defsym " + name + ": the symbol is defined in " + file_name(at(id).file));
       continue;
     }
     auto it = by_name.find(value);
@@ -144,7 +148,8 @@ void Link::define_layout_symbols() {
     s.file = target.file;
     s.absolute = target.absolute;
   }
-  // __start_NAME, __stop_NAME of existing data segments. They stay undefined until fill_synthetic(): liveness looks at the name.
+  // __start_NAME, __stop_NAME of existing data segments. They stay undefined until fill_synthetic(): liveness looks at
+  // the name.
 }
 
 mir::FunctionDraft& Link::start_draft(uint32_t item) {
@@ -206,9 +211,12 @@ void Link::make_synthetic_functions() {
     }
   }
   // Exported functions of a command whose start code is not linked: each call is a run of the program.
-  bool called = at(call_ctors).referenced || at(call_ctors).forced_export || !at(call_ctors).synthetic || options.entry == "__wasm_call_ctors";
+  bool called = at(call_ctors).referenced || at(call_ctors).forced_export || !at(call_ctors).synthetic ||
+                options.entry == "__wasm_call_ctors";
   auto dtors = by_name.find("__wasm_call_dtors");
-  SymbolId call_dtors = dtors != by_name.end() && at(dtors->second).live && at(dtors->second).state == State::defined ? dtors->second : SymbolId{};
+  SymbolId call_dtors = dtors != by_name.end() && at(dtors->second).live && at(dtors->second).state == State::defined
+                            ? dtors->second
+                            : SymbolId{};
   if (!called && (!ctors.empty() || call_dtors)) {
     revive(call_ctors);
     for (uint32_t i = 0; i < symbols.size(); i++) {
@@ -278,7 +286,9 @@ void Link::fill_synthetic() {
     b.start(start_draft(item), functions[item].symbol, params, results, options.memory64);
     return params.size();
   };
-  auto is_live = [&](SymbolId id) { return at(id).synthetic && at(id).kind == SymbolKind::function && functions[at(id).item].live; };
+  auto is_live = [&](SymbolId id) {
+    return at(id).synthetic && at(id).kind == SymbolKind::function && functions[at(id).item].live;
+  };
   if (is_live(call_ctors)) {
     begin(at(call_ctors).item);
     for (const InputFile::Init& i : ctors) {
@@ -292,7 +302,8 @@ void Link::fill_synthetic() {
     for (uint32_t i = 0; i < params; i++) b.op(Op::local_get, i);
     b.call(SymbolId(symbol));
     auto dtors = by_name.find("__wasm_call_dtors");
-    if (dtors != by_name.end() && at(dtors->second).live && at(dtors->second).state == State::defined) b.call(dtors->second);
+    if (dtors != by_name.end() && at(dtors->second).live && at(dtors->second).state == State::defined)
+      b.call(dtors->second);
   }
   const OutputSegment* tls = nullptr;
   for (const OutputSegment& o : output_segments)
@@ -310,8 +321,10 @@ void Link::fill_synthetic() {
       for (const OutputSegment& o : output_segments) {
         if (o.is_tls && options.shared_memory) b.address_const(int64_t(o.address)), b.global_set(tls_base);
         if (o.index != none && o.passive)
-          b.address_const(int64_t(o.address)), b.i32_const(0), b.i32_const(int32_t(o.file_size)), b.op(Op::memory_init, o.index);
-        if (o.is_bss && fill_zeroes) b.address_const(int64_t(o.address)), b.i32_const(0), b.address_const(int64_t(o.size)), b.op(Op::memory_fill);
+          b.address_const(int64_t(o.address)), b.i32_const(0), b.i32_const(int32_t(o.file_size)),
+              b.op(Op::memory_init, o.index);
+        if (o.is_bss && fill_zeroes)
+          b.address_const(int64_t(o.address)), b.i32_const(0), b.address_const(int64_t(o.size)), b.op(Op::memory_fill);
       }
     };
     if (!options.shared_memory) return write();
@@ -324,7 +337,8 @@ void Link::fill_synthetic() {
     b.address_const(int64_t(init_flag)), b.i32_const(2), b.memory(Op::i32_atomic_store, 2, 0);
     b.address_const(int64_t(init_flag)), b.i32_const(-1), b.memory(Op::memory_atomic_notify, 2, 0), b.op(Op::drop);
     b.op(Op::br, 1), b.op(Op::end);
-    b.address_const(int64_t(init_flag)), b.i32_const(1), b.i64_const(-1), b.memory(Op::memory_atomic_wait32, 2, 0), b.op(Op::drop);
+    b.address_const(int64_t(init_flag)), b.i32_const(1), b.i64_const(-1), b.memory(Op::memory_atomic_wait32, 2, 0),
+        b.op(Op::drop);
     b.op(Op::end);
     for (const OutputSegment& o : output_segments)
       if (o.index != none && o.passive && !o.is_tls) b.op(Op::data_drop, o.index);

@@ -42,7 +42,8 @@ std::string_view import_module(const Symbol& s) { return s.explicit_import ? s.i
 std::string_view import_name(const Symbol& s) { return s.explicit_import ? s.import_name : s.name; }
 
 uint8_t memory_flags(const Link& l) {
-  return uint8_t((l.memory_has_max ? fw::limits_flags::has_max : 0) | (l.options.shared_memory ? fw::limits_flags::shared : 0) |
+  return uint8_t((l.memory_has_max ? fw::limits_flags::has_max : 0) |
+                 (l.options.shared_memory ? fw::limits_flags::shared : 0) |
                  (l.options.memory64 ? fw::limits_flags::is_64 : 0));
 }
 
@@ -52,7 +53,8 @@ void put_table_type(const Link& l, Buffer& out, const fw::TableType& t, bool ind
   if (!indirect) return put_limits(out, t.limits.flags, t.limits.min, t.limits.max);
   uint64_t n = (l.options.table_base ? l.options.table_base : 1) + l.table_functions.size();
   bool growable = l.options.growable_table || l.options.import_table;
-  put_limits(out, uint8_t((growable ? 0 : fw::limits_flags::has_max) | (l.table64 ? fw::limits_flags::is_64 : 0)), n, n);
+  put_limits(out, uint8_t((growable ? 0 : fw::limits_flags::has_max) | (l.table64 ? fw::limits_flags::is_64 : 0)), n,
+             n);
 }
 
 }  // namespace
@@ -94,7 +96,8 @@ static Buffer name_section(const Link& l) {
   return out;
 }
 
-// The section build_id: the length and the bytes of an identifier, of all that stands before it or as the command line says.
+// The section build_id: the length and the bytes of an identifier, of all that stands before it or as the command line
+// says.
 static void put_build_id(const Link& l, Buffer& out) {
   std::vector<uint8_t> id;
   switch (l.options.build_id) {
@@ -180,7 +183,8 @@ std::vector<uint8_t> Link::write_executable() {
   if (!output_tables.empty()) {
     p.clear();
     append_uleb(p, output_tables.size());
-    for (uint32_t i : output_tables) put_table_type(l, p, tables[i].type, at(indirect_table).state == State::defined && at(indirect_table).item == i);
+    for (uint32_t i : output_tables)
+      put_table_type(l, p, tables[i].type, at(indirect_table).state == State::defined && at(indirect_table).item == i);
     put_section(out, fw::SectionId::table, p);
   }
   if (!options.import_memory) {
@@ -203,7 +207,8 @@ std::vector<uint8_t> Link::write_executable() {
   std::vector<SymbolId> exported;
   for (uint32_t i = 0; i < symbols.size(); i++) {
     const Symbol& s = symbols[i];
-    bool is_entry = !options.no_entry && s.name == options.entry && s.kind == SymbolKind::function && s.state == State::defined && !s.local;
+    bool is_entry = !options.no_entry && s.name == options.entry && s.kind == SymbolKind::function &&
+                    s.state == State::defined && !s.local;
     if (!is_entry && !is_exported(s)) continue;
     if (s.kind == SymbolKind::function && !functions[s.item].live) continue;
     if (s.kind == SymbolKind::global && !globals[s.item].live) continue;
@@ -224,10 +229,12 @@ std::vector<uint8_t> Link::write_executable() {
     append_uleb(exports, index);
     export_count++;
   };
-  if (!options.import_memory || options.export_memory) put_export(options.export_memory_name, fw::ExternalKind::memory, 0);
+  if (!options.import_memory || options.export_memory)
+    put_export(options.export_memory_name, fw::ExternalKind::memory, 0);
   if (options.export_table) {
     const Symbol& t = at(indirect_table);
-    put_export("__indirect_function_table", fw::ExternalKind::table, t.state == State::defined ? tables[t.item].index : t.index);
+    put_export("__indirect_function_table", fw::ExternalKind::table,
+               t.state == State::defined ? tables[t.item].index : t.index);
   }
   for (SymbolId id : exported) {
     const Symbol& s = at(id);
@@ -235,16 +242,19 @@ std::vector<uint8_t> Link::write_executable() {
     switch (s.kind) {
       case SymbolKind::function: {
         auto wrapper = export_wrappers.find(id.value);
-        put_export(name, fw::ExternalKind::function, wrapper == export_wrappers.end() ? functions[s.item].index : functions[wrapper->second].index);
+        put_export(name, fw::ExternalKind::function,
+                   wrapper == export_wrappers.end() ? functions[s.item].index : functions[wrapper->second].index);
         break;
       }
       case SymbolKind::data:
-        put_export(name, fw::ExternalKind::global, imported_globals + uint32_t(output_globals.size() + address_globals.size()));
+        put_export(name, fw::ExternalKind::global,
+                   imported_globals + uint32_t(output_globals.size() + address_globals.size()));
         address_globals.push_back(address_of(id));
         break;
       case SymbolKind::global: put_export(name, fw::ExternalKind::global, globals[s.item].index); break;
       case SymbolKind::table:
-        if (id != indirect_table || !options.export_table) put_export(name, fw::ExternalKind::table, tables[s.item].index);
+        if (id != indirect_table || !options.export_table)
+          put_export(name, fw::ExternalKind::table, tables[s.item].index);
         break;
       case SymbolKind::tag: put_export(name, fw::ExternalKind::tag, tags[s.item].index); break;
       default: break;
@@ -324,7 +334,8 @@ std::vector<uint8_t> Link::write_executable() {
 
   for (const CustomSection& c : custom_sections(*this)) put_custom(out, c.name, c.payload);
   auto kept = [&](std::string_view name) {
-    return !options.strip_all || std::find(options.keep_sections.begin(), options.keep_sections.end(), name) != options.keep_sections.end();
+    return !options.strip_all ||
+           std::find(options.keep_sections.begin(), options.keep_sections.end(), name) != options.keep_sections.end();
   };
   if (kept("name")) put_custom(out, "name", name_section(l));
   if (kept("producers")) put_custom(out, "producers", producers_payload(l));

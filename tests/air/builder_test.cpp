@@ -62,7 +62,8 @@ TEST_CASE("AIR builder: hello, data, a loop over a slice") {
   ModuleBuilder m("example");
   SymbolIndex puts = m.declare_function("puts", m.function_type(m.i32(), {m.ptr()}));
   SymbolIndex text = m.define_bytes("text", "Hello", Linkage::internal, true);
-  SymbolIndex table = m.define_data("table", m.structure({m.ptr(), m.i64()}), std::string(16, '\0'), Linkage::external, false, 3);
+  SymbolIndex table =
+      m.define_data("table", m.structure({m.ptr(), m.i64()}), std::string(16, '\0'), Linkage::external, false, 3);
   m.add_address(table, 0, text, 1);
   {
     FunctionBuilder f(m, m.declare_function("main", m.function_type(m.i32(), {})));
@@ -82,7 +83,8 @@ TEST_CASE("AIR builder: hello, data, a loop over a slice") {
     f.cond_br(f.icmp(IntPredicate::ult, i, f.slice_length(slice)), body, done);
     f.switch_to(body);
     ValueId x = f.load(m.i64(), f.slice_element(m.i64(), slice, i));
-    f.br(head, {f.binary(Op::add, i, f.integer(m.i64(), 1)), f.checked(FunctionBuilder::Arithmetic::add, true, sum, x)});
+    f.br(head,
+         {f.binary(Op::add, i, f.integer(m.i64(), 1)), f.checked(FunctionBuilder::Arithmetic::add, true, sum, x)});
     f.switch_to(done);
     f.ret(sum);
     f.finish();
@@ -125,7 +127,8 @@ TEST_CASE("AIR builder: optionals, error unions, checked and saturating arithmet
     f.ret(f.select(odd, f.none(maybe), f.some(maybe, half)));
   });
   SymbolIndex half = m.declare_function("half", {});
-  define("half_or", m.i32(), {m.i32(), m.i32()}, [&](FunctionBuilder& f) { f.ret(f.value_or(f.call(half, {f.param(0)}), f.param(1))); });
+  define("half_or", m.i32(), {m.i32(), m.i32()},
+         [&](FunctionBuilder& f) { f.ret(f.value_or(f.call(half, {f.param(0)}), f.param(1))); });
   define("half_must", m.i32(), {m.i32()}, [&](FunctionBuilder& f) { f.ret(f.unwrap(f.call(half, {f.param(0)}))); });
   define("positive", fallible, {m.i32()}, [&](FunctionBuilder& f) {
     BlockId bad = f.add_block(), good = f.add_block();
@@ -144,9 +147,12 @@ TEST_CASE("AIR builder: optionals, error unions, checked and saturating arithmet
     std::string suffix = "_" + type_name(m.module().types, t);
     for (bool is_signed : {false, true}) {
       const std::string kind = is_signed ? "s" : "u";
-      define(("sat_mul_" + kind + suffix).c_str(), t, {t, t}, [&](FunctionBuilder& f) { f.ret(f.saturating(A::mul, is_signed, f.param(0), f.param(1))); });
-      define(("mul_" + kind + suffix).c_str(), t, {t, t}, [&](FunctionBuilder& f) { f.ret(f.checked(A::mul, is_signed, f.param(0), f.param(1))); });
-      define(("div_" + kind + suffix).c_str(), t, {t, t}, [&](FunctionBuilder& f) { f.ret(f.checked_divide(is_signed, false, f.param(0), f.param(1))); });
+      define(("sat_mul_" + kind + suffix).c_str(), t, {t, t},
+             [&](FunctionBuilder& f) { f.ret(f.saturating(A::mul, is_signed, f.param(0), f.param(1))); });
+      define(("mul_" + kind + suffix).c_str(), t, {t, t},
+             [&](FunctionBuilder& f) { f.ret(f.checked(A::mul, is_signed, f.param(0), f.param(1))); });
+      define(("div_" + kind + suffix).c_str(), t, {t, t},
+             [&](FunctionBuilder& f) { f.ret(f.checked_divide(is_signed, false, f.param(0), f.param(1))); });
     }
   }
   Module module = m.take();

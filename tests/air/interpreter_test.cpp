@@ -1,4 +1,5 @@
-// The interpreter: programs, memory errors, limits. Everything runs as written and after legalisation for both kinds of target.
+// The interpreter: programs, memory errors, limits. Everything runs as written and after legalisation for both kinds of
+// target.
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <sstream>
@@ -45,18 +46,29 @@ TEST_CASE("AIR interpreter: the examples run") {
 }
 
 TEST_CASE("AIR interpreter: what is undefined is an error with its place") {
-  auto program = [](const std::string& body) { return parse("declare func @exit(i32) -> void\ndeclare func @unknown() -> void\n"
-      "declare func @malloc(i64) -> ptr\ndeclare func @free(ptr) -> void\ninternal const data @c : i32 = 5\n"
-      "strong func @main() -> i32 {\n  slot s0 8\na:\n" + body + "  ret i32 0\n}\n"); };
-  CHECK(run(program("  %x = sdiv i32 1, 0\n"), false) == "error: division by zero in function main, block 0: %0 = sdiv i32 1, 0");
-  CHECK(run(program("  %x = load i32, ptr null\n"), false) == "error: read of 4 bytes at 0x0 in function main, block 0: %0 = load i32, ptr null");
-  CHECK(run(program("  %p = slot_addr s0\n  %q = ptr_add ptr %p + 5\n  store i32 1, ptr %q\n"), false).find("write of 4 bytes") != std::string::npos);
+  auto program = [](const std::string& body) {
+    return parse(
+        "declare func @exit(i32) -> void\ndeclare func @unknown() -> void\n"
+        "declare func @malloc(i64) -> ptr\ndeclare func @free(ptr) -> void\ninternal const data @c : i32 = 5\n"
+        "strong func @main() -> i32 {\n  slot s0 8\na:\n" +
+        body + "  ret i32 0\n}\n");
+  };
+  CHECK(run(program("  %x = sdiv i32 1, 0\n"), false) ==
+        "error: division by zero in function main, block 0: %0 = sdiv i32 1, 0");
+  CHECK(run(program("  %x = load i32, ptr null\n"), false) ==
+        "error: read of 4 bytes at 0x0 in function main, block 0: %0 = load i32, ptr null");
+  CHECK(run(program("  %p = slot_addr s0\n  %q = ptr_add ptr %p + 5\n  store i32 1, ptr %q\n"), false)
+            .find("write of 4 bytes") != std::string::npos);
   CHECK(run(program("  store i32 1, ptr @c\n"), false).find("write of 4 bytes") != std::string::npos);
-  CHECK(run(program("  %p = call ptr @malloc(i64 4)\n  call void @free(ptr %p)\n  %x = load i32, ptr %p\n"), false).find("read of 4") != std::string::npos);
-  CHECK(run(program("  call void @unknown()\n"), false).find("call of unknown, which the interpreter does not have") != std::string::npos);
+  CHECK(run(program("  %p = call ptr @malloc(i64 4)\n  call void @free(ptr %p)\n  %x = load i32, ptr %p\n"), false)
+            .find("read of 4") != std::string::npos);
+  CHECK(run(program("  call void @unknown()\n"), false).find("call of unknown, which the interpreter does not have") !=
+        std::string::npos);
   CHECK(run(program("  call void @exit(i32 7)\n"), false) == "=7");
-  CHECK(run(parse("strong func @main() -> i32 {\na:\n  br b\nb:\n  br b\n}\n"), false).find("too many steps") != std::string::npos);
-  CHECK(run(parse("strong func @main() -> i32 {\na:\n  %x = call i32 @main()\n  ret i32 %x\n}\n"), false).find("calls nested too deeply") != std::string::npos);
+  CHECK(run(parse("strong func @main() -> i32 {\na:\n  br b\nb:\n  br b\n}\n"), false).find("too many steps") !=
+        std::string::npos);
+  CHECK(run(parse("strong func @main() -> i32 {\na:\n  %x = call i32 @main()\n  ret i32 %x\n}\n"), false)
+            .find("calls nested too deeply") != std::string::npos);
 }
 
 TEST_CASE("AIR interpreter: calls of all kinds, before and after legalisation") {
@@ -147,7 +159,8 @@ s:
 }
 )";
   std::string text = source;
-  text.erase(text.find("internal const data @f :"), text.find("internal const data @t :") - text.find("internal const data @f :"));
+  text.erase(text.find("internal const data @f :"),
+             text.find("internal const data @t :") - text.find("internal const data @f :"));
   Module m = parse(text);
   std::string expected = "94 21.5 6 5\n-3 22 0 -63\n=0";
   CHECK(run(m, false) == expected);

@@ -1,5 +1,5 @@
-// Legalisation against the interpreter: every operation on every kind of type, on edge values and random ones, computes the same
-// before and after; what comes out passes the verifier and contains only what legalize.h promises.
+// Legalisation against the interpreter: every operation on every kind of type, on edge values and random ones, computes
+// the same before and after; what comes out passes the verifier and contains only what legalize.h promises.
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <random>
@@ -33,11 +33,13 @@ void check_legal(const Module& m, const LegalizeOptions& options) {
     if (!problems.empty()) FAIL(print_function(m, copy));
     for (const Value& v : copy.values) {
       uint32_t t = v.type.value;
-      bool aggregate = v.kind() == ValueKind::Inst && (m.types[v.type].kind == TypeKind::Struct || t == TypeTable::i128.value ||
-                                                       t == TypeTable::f128.value || m.types[v.type].kind == TypeKind::Vector);
-      bool legal = t == 1 || (t >= 2 && t <= 5) || t == 9 || t == 10 || (t == 11 && options.has_f80) || (t == 12 && !options.f128_as_pair) ||
-                   t == 13 || (t == 14 && options.vector_abi == VectorAbi::sse);
-      if (!legal && !aggregate) FAIL("type " << type_name(m.types, v.type) << " is left in\n" << print_function(m, copy));
+      bool aggregate =
+          v.kind() == ValueKind::Inst && (m.types[v.type].kind == TypeKind::Struct || t == TypeTable::i128.value ||
+                                          t == TypeTable::f128.value || m.types[v.type].kind == TypeKind::Vector);
+      bool legal = t == 1 || (t >= 2 && t <= 5) || t == 9 || t == 10 || (t == 11 && options.has_f80) ||
+                   (t == 12 && !options.f128_as_pair) || t == 13 || (t == 14 && options.vector_abi == VectorAbi::sse);
+      if (!legal && !aggregate)
+        FAIL("type " << type_name(m.types, v.type) << " is left in\n" << print_function(m, copy));
     }
   }
 }
@@ -102,19 +104,23 @@ void compare(const std::string& source, const LegalizeOptions& target, unsigned 
         for (size_t b = 0; b < 64; b++) std::snprintf(buf, 4, "%02x ", input[b]), bytes += buf;
         for (int which = 0; which < 2; which++) {
           bytes += which ? "\nafter:  " : "\nbefore: ";
-          for (size_t b = 0; b < 48 && b < (which ? y : x).size(); b++) std::snprintf(buf, 4, "%02x ", uint8_t((which ? y : x)[b])), bytes += buf;
+          for (size_t b = 0; b < 48 && b < (which ? y : x).size(); b++)
+            std::snprintf(buf, 4, "%02x ", uint8_t((which ? y : x)[b])), bytes += buf;
         }
         Function legal = m.in_memory[m.symbols[f.symbol.value].function.value];
         std::string text = print_function(m, legal);
         (void)legalize(legal, m, target);
-        FAIL(name << " on " << bytes << "\n" << x.substr(0, x.find('\0')) << " / " << y.substr(0, y.find('\0')) << "\n" << text << print_function(m, legal));
+        FAIL(name << " on " << bytes << "\n"
+                  << x.substr(0, x.find('\0')) << " / " << y.substr(0, y.find('\0')) << "\n"
+                  << text << print_function(m, legal));
       }
     }
   }
 }
 
 // A function that loads operands from the buffer at offsets 0, 64, 128, applies `line` and stores %r at 2048.
-std::string function(const std::string& name, const std::vector<std::string>& types, const std::string& line, const std::string& result) {
+std::string function(const std::string& name, const std::vector<std::string>& types, const std::string& line,
+                     const std::string& result) {
   std::string s = "strong func @" + name + "(%p: ptr) -> void {\na:\n";
   const char* names[] = {"%x", "%y", "%z"};
   for (size_t k = 0; k < types.size(); k++) {
@@ -124,11 +130,15 @@ std::string function(const std::string& name, const std::vector<std::string>& ty
   return s + "  " + line + "\n  %rp = ptr_add ptr %p + 2048\n  store " + result + " %r, ptr %rp\n  ret\n}\n";
 }
 // The same for a floating-point result, of which every NaN counts as zero: its sign and payload are nobody's promise.
-std::string float_function(const std::string& name, const std::vector<std::string>& types, const std::string& line, const std::string& result) {
+std::string float_function(const std::string& name, const std::vector<std::string>& types, const std::string& line,
+                           const std::string& result) {
   std::string flags = result[0] == '<' ? "<" + result.substr(1, 1) + " x i1>" : "i1";
   std::string renamed = line;
   renamed.replace(renamed.find("%r ="), 4, "%v =");
-  return function(name, types, renamed + "\n  %u = fcmp uno " + result + " %v, %v\n  %r = select " + flags + " %u, " + result + " zero, " + result + " %v", result);
+  return function(name, types,
+                  renamed + "\n  %u = fcmp uno " + result + " %v, %v\n  %r = select " + flags + " %u, " + result +
+                      " zero, " + result + " %v",
+                  result);
 }
 std::string identifier(std::string t) {
   for (char& c : t)
@@ -141,45 +151,59 @@ std::string prefix(bool small) { return small ? "layout pointer_bytes 4\n" : "";
 }  // namespace
 
 TEST_CASE("AIR legalisation: integers of all widths") {
-  const char* binary[] = {"add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "and", "or", "xor", "shl", "lshr", "ashr", "umulh", "smulh", "smin", "smax",
-                          "umin", "umax", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "ushl_sat", "sshl_sat"};
+  const char* binary[] = {"add",  "sub",      "mul",      "udiv",     "sdiv",     "urem",     "srem",    "and",  "or",
+                          "xor",  "shl",      "lshr",     "ashr",     "umulh",    "smulh",    "smin",    "smax", "umin",
+                          "umax", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "ushl_sat", "sshl_sat"};
   const char* unary[] = {"iabs", "ctlz", "cttz", "ctpop", "bitreverse"};
-  const char* overflow[] = {"uadd_overflow", "sadd_overflow", "usub_overflow", "ssub_overflow", "umul_overflow", "smul_overflow"};
+  const char* overflow[] = {"uadd_overflow", "sadd_overflow", "usub_overflow",
+                            "ssub_overflow", "umul_overflow", "smul_overflow"};
   const char* predicates[] = {"eq", "ne", "ugt", "uge", "ult", "ule", "sgt", "sge", "slt", "sle"};
   for (bool small : {false, true}) {
     std::string s = prefix(small);
-    for (const char* t : {"i1", "i3", "i8", "i13", "i16", "i24", "i32", "i33", "i48", "i64", "i65", "i100", "i127", "i128", "<3 x i8>", "<2 x i65>", "<4 x i1>", "<5 x i7>",
-                          "<16 x i8>", "<8 x i16>", "<4 x i32>", "<2 x i64>", "<8 x i8>", "<4 x i16>", "<2 x i32>", "<4 x i8>", "<2 x i16>"}) {
+    for (const char* t : {"i1",        "i3",        "i8",        "i13",       "i16",       "i24",       "i32",
+                          "i33",       "i48",       "i64",       "i65",       "i100",      "i127",      "i128",
+                          "<3 x i8>",  "<2 x i65>", "<4 x i1>",  "<5 x i7>",  "<16 x i8>", "<8 x i16>", "<4 x i32>",
+                          "<2 x i64>", "<8 x i8>",  "<4 x i16>", "<2 x i32>", "<4 x i8>",  "<2 x i16>"}) {
       std::string id = identifier(t), type = t;
       bool vector = type[0] == '<';
       std::string bits = vector ? type.substr(0, type.find(" x ")) + " x i1>" : "i1";
-      for (const char* op : binary) s += function(std::string(op) + "_" + id, {type, type}, "%r = " + std::string(op) + " " + type + " %x, %y", type);
-      for (const char* op : unary) s += function(std::string(op) + "_" + id, {type}, "%r = " + std::string(op) + " " + type + " %x", type);
+      for (const char* op : binary)
+        s += function(std::string(op) + "_" + id, {type, type}, "%r = " + std::string(op) + " " + type + " %x, %y",
+                      type);
+      for (const char* op : unary)
+        s += function(std::string(op) + "_" + id, {type}, "%r = " + std::string(op) + " " + type + " %x", type);
       for (const char* op : {"fshl", "fshr"})
-        s += function(std::string(op) + "_" + id, {type, type, type}, "%r = " + std::string(op) + " " + type + " %x, %y, %z", type) +
-             function(std::string(op) + "_rotate_" + id, {type, type}, "%r = " + std::string(op) + " " + type + " %x, %x, %y", type);
+        s += function(std::string(op) + "_" + id, {type, type, type},
+                      "%r = " + std::string(op) + " " + type + " %x, %y, %z", type) +
+             function(std::string(op) + "_rotate_" + id, {type, type},
+                      "%r = " + std::string(op) + " " + type + " %x, %x, %y", type);
       for (const char* op : overflow)
-        s += function(std::string(op) + "_" + id, {type, type}, "%r = " + std::string(op) + " " + type + " %x, %y", "{" + type + ", " + bits + "}");
+        s += function(std::string(op) + "_" + id, {type, type}, "%r = " + std::string(op) + " " + type + " %x, %y",
+                      "{" + type + ", " + bits + "}");
       for (const char* p : predicates)
-        s += function(std::string("icmp_") + p + "_" + id, {type, type}, "%r = icmp " + std::string(p) + " " + type + " %x, %y", bits);
-      s += function("select_" + id, {type, type, bits}, "%r = select " + bits + " %z, " + type + " %x, " + type + " %y", type);
+        s += function(std::string("icmp_") + p + "_" + id, {type, type},
+                      "%r = icmp " + std::string(p) + " " + type + " %x, %y", bits);
+      s += function("select_" + id, {type, type, bits}, "%r = select " + bits + " %z, " + type + " %x, " + type + " %y",
+                    type);
       s += function("freeze_" + id, {type}, "%r = freeze " + type + " %x", type);
     }
     for (const char* t : {"i16", "i32", "i48", "i64", "i80", "i112", "i128", "<2 x i32>"})
       s += function("bswap_" + identifier(t), {t}, "%r = bswap " + std::string(t) + " %x", t);
-    compare(s, small ? LegalizeOptions::wasm() : LegalizeOptions::x86_64(), 12, [](const std::string& name, std::vector<uint8_t>& in, std::mt19937& rng) {
-      // Shift counts below the width, divisors that are not zero.
-      size_t bits = 0;
-      if (size_t at = name.rfind("_i"); at != std::string::npos) bits = size_t(atoi(name.c_str() + at + 2));
-      bool shift = name.find("sh") == 0 || name.find("lsh") == 0 || name.find("ash") == 0 || name.find("ushl") == 0;
-      if (shift && name.find("_x_") == std::string::npos && bits) {
-        std::memset(&in[64], 0, 16);
-        in[64] = uint8_t(rng() % bits);
-      }
-      if (shift && name.find("_x_") != std::string::npos) std::memset(&in[64], 0, 64);
-      if (name.find("div") != std::string::npos || name.find("rem") != std::string::npos)
-        for (size_t k = 64; k < 128; k++) in[k] |= name.find("_x_") != std::string::npos ? 0x55 : k == 64;
-    });
+    compare(s, small ? LegalizeOptions::wasm() : LegalizeOptions::x86_64(), 12,
+            [](const std::string& name, std::vector<uint8_t>& in, std::mt19937& rng) {
+              // Shift counts below the width, divisors that are not zero.
+              size_t bits = 0;
+              if (size_t at = name.rfind("_i"); at != std::string::npos) bits = size_t(atoi(name.c_str() + at + 2));
+              bool shift =
+                  name.find("sh") == 0 || name.find("lsh") == 0 || name.find("ash") == 0 || name.find("ushl") == 0;
+              if (shift && name.find("_x_") == std::string::npos && bits) {
+                std::memset(&in[64], 0, 16);
+                in[64] = uint8_t(rng() % bits);
+              }
+              if (shift && name.find("_x_") != std::string::npos) std::memset(&in[64], 0, 64);
+              if (name.find("div") != std::string::npos || name.find("rem") != std::string::npos)
+                for (size_t k = 64; k < 128; k++) in[k] |= name.find("_x_") != std::string::npos ? 0x55 : k == 64;
+            });
   }
 }
 
@@ -192,7 +216,9 @@ TEST_CASE("AIR legalisation: conversions between integers") {
       for (const char* b : types) {
         std::string pair = std::string(a) + "_" + b, text = std::string(a) + " %x to " + b;
         if (width(a) > width(b)) s += function("trunc_" + pair, {a}, "%r = trunc " + text, b);
-        if (width(a) < width(b)) s += function("zext_" + pair, {a}, "%r = zext " + text, b) + function("sext_" + pair, {a}, "%r = sext " + text, b);
+        if (width(a) < width(b))
+          s += function("zext_" + pair, {a}, "%r = zext " + text, b) +
+               function("sext_" + pair, {a}, "%r = sext " + text, b);
       }
       s += function(std::string("inttoptr_") + a, {a}, "%r = inttoptr " + std::string(a) + " %x to ptr", "ptr");
       s += function(std::string("ptrtoint_") + a, {"ptr"}, "%r = ptrtoint ptr %x to " + std::string(a), a);
@@ -204,49 +230,67 @@ TEST_CASE("AIR legalisation: conversions between integers") {
 TEST_CASE("AIR legalisation: bit casts, vectors and aggregates") {
   for (bool small : {false, true}) {
     std::string s = prefix(small);
-    const char* of128[] = {"i128", "<2 x i64>", "<4 x i32>", "<8 x i16>", "<16 x i8>", "<4 x f32>", "<2 x f64>", "<8 x f16>", "<128 x i1>", "<32 x i4>", "f128"};
+    const char* of128[] = {"i128",      "<2 x i64>", "<4 x i32>",  "<8 x i16>", "<16 x i8>", "<4 x f32>",
+                           "<2 x f64>", "<8 x f16>", "<128 x i1>", "<32 x i4>", "f128"};
     for (const char* a : of128)
       for (const char* b : of128)
-        s += function("bitcast_" + identifier(a) + "_" + identifier(b), {a}, "%r = bitcast " + std::string(a) + " %x to " + b, b);
+        s += function("bitcast_" + identifier(a) + "_" + identifier(b), {a},
+                      "%r = bitcast " + std::string(a) + " %x to " + b, b);
     const char* of16[] = {"i16", "<2 x i8>", "<16 x i1>", "f16", "bf16", "<4 x i4>"};
     for (const char* a : of16)
       for (const char* b : of16)
-        s += function("bitcast_" + identifier(a) + "_" + identifier(b), {a}, "%r = bitcast " + std::string(a) + " %x to " + b, b);
+        s += function("bitcast_" + identifier(a) + "_" + identifier(b), {a},
+                      "%r = bitcast " + std::string(a) + " %x to " + b, b);
     s += function("lane_variable", {"<4 x i32>", "i32"}, "%r = extract_element <4 x i32> %x, i32 %y to i32", "i32");
     s += function("lane_variable3", {"<3 x i65>", "i8"}, "%r = insert_element <3 x i65> %x, i65 7, i8 %y", "<3 x i65>");
     s += function("lane_bits", {"<9 x i1>", "i64"}, "%r = insert_element <9 x i1> %x, i1 true, i64 %y", "<9 x i1>");
     s += function("lane_bit", {"<9 x i1>", "i64"}, "%r = extract_element <9 x i1> %x, i64 %y to i1", "i1");
     s += function("lane_wide", {"<2 x i128>", "i128"}, "%r = extract_element <2 x i128> %x, i128 %y to i128", "i128");
-    s += function("shuffle", {"<4 x i16>", "<4 x i16>"}, "%r = shuffle <4 x i16> %x, %y [7, 0, 3, 4, 4, 1]", "<6 x i16>");
+    s += function("shuffle", {"<4 x i16>", "<4 x i16>"}, "%r = shuffle <4 x i16> %x, %y [7, 0, 3, 4, 4, 1]",
+                  "<6 x i16>");
     s += function("shuffle_bits", {"<8 x i1>", "<8 x i1>"}, "%r = shuffle <8 x i1> %x, %y [15, 0, 3]", "<3 x i1>");
     for (const char* op : {"add", "mul", "and", "or", "xor", "smin", "smax", "umin", "umax"})
       for (const char* t : {"i8", "i32", "i65", "i1"})
-        s += function(std::string("reduce_") + op + "_" + t, {"<5 x " + std::string(t) + ">"}, "%r = reduce_" + std::string(op) + " <5 x " + t + "> %x to " + t, t);
+        s += function(std::string("reduce_") + op + "_" + t, {"<5 x " + std::string(t) + ">"},
+                      "%r = reduce_" + std::string(op) + " <5 x " + t + "> %x to " + t, t);
     s += function("reduce_fadd", {"f32", "<4 x f32>"}, "%r = reduce_fadd f32 %x, <4 x f32> %y to f32", "f32");
     s += function("reduce_fmax", {"<4 x f64>"}, "%r = reduce_fmax <4 x f64> %x to f64", "f64");
-    s += function("insert", {"{i8, [2 x {i16, i100}]}", "i100"}, "%r = insert {i8, [2 x {i16, i100}]} %x, i100 %y [1, 1, 1]", "{i8, [2 x {i16, i100}]}");
-    s += function("extract", {"{i8, [2 x {i16, i100}]}"}, "%r = extract {i8, [2 x {i16, i100}]} %x [1, 0] to {i16, i100}", "{i16, i100}");
-    s += function("select_struct", {"{i8, i64}", "{i8, i64}", "i1"}, "%r = select i1 %z, {i8, i64} %x, {i8, i64} %y", "{i8, i64}");
-    s += function("pointers", {"<2 x ptr>", "<2 x i32>"}, "%r = ptr_add <2 x ptr> %x, <2 x i32> %y * 12 + 3", "<2 x ptr>");
+    s += function("insert", {"{i8, [2 x {i16, i100}]}", "i100"},
+                  "%r = insert {i8, [2 x {i16, i100}]} %x, i100 %y [1, 1, 1]", "{i8, [2 x {i16, i100}]}");
+    s += function("extract", {"{i8, [2 x {i16, i100}]}"},
+                  "%r = extract {i8, [2 x {i16, i100}]} %x [1, 0] to {i16, i100}", "{i16, i100}");
+    s += function("select_struct", {"{i8, i64}", "{i8, i64}", "i1"}, "%r = select i1 %z, {i8, i64} %x, {i8, i64} %y",
+                  "{i8, i64}");
+    s += function("pointers", {"<2 x ptr>", "<2 x i32>"}, "%r = ptr_add <2 x ptr> %x, <2 x i32> %y * 12 + 3",
+                  "<2 x ptr>");
     s += function("compare_pointers", {"<2 x ptr>", "<2 x ptr>"}, "%r = icmp ult <2 x ptr> %x, %y", "<2 x i1>");
-    for (const char* t : {"<4 x i32>", "<3 x i24>", "<7 x i1>", "{i8, <2 x i4>, i33}", "[3 x i48]", "<2 x f16>", "i200", "<2 x f128>"}) {
+    for (const char* t : {"<4 x i32>", "<3 x i24>", "<7 x i1>", "{i8, <2 x i4>, i33}", "[3 x i48]", "<2 x f16>", "i200",
+                          "<2 x f128>"}) {
       if (std::string(t) == "i200") continue;
       s += function("copy_" + identifier(t), {t}, "%r = freeze " + std::string(t) + " %x", t);
     }
     // Vectors that stay whole, and a web of them that does not.
-    s += "strong func @whole(%p: ptr) -> void {\na:\n  %x = load <4 x i32>, ptr %p\n  %q = ptr_add ptr %p + 16\n  %y = load <2 x f64>, ptr %q\n  %c = load i1, ptr %q\n"
-         "  %yb = bitcast <2 x f64> %y to <4 x i32>\n  cond_br %c, b(%x), b(%yb)\nb(%z: <4 x i32>):\n  %s = select i1 %c, <4 x i32> %z, <4 x i32> (1, 2, 3, 4)\n"
-         "  %r = ptr_add ptr %p + 2048\n  store <4 x i32> %s, ptr %r\n  %r2 = ptr_add ptr %r + 16\n  store <4 x i32> zero, ptr %r2\n  %r3 = ptr_add ptr %r2 + 16\n"
+    s += "strong func @whole(%p: ptr) -> void {\na:\n  %x = load <4 x i32>, ptr %p\n  %q = ptr_add ptr %p + 16\n  %y = "
+         "load <2 x f64>, ptr %q\n  %c = load i1, ptr %q\n"
+         "  %yb = bitcast <2 x f64> %y to <4 x i32>\n  cond_br %c, b(%x), b(%yb)\nb(%z: <4 x i32>):\n  %s = select i1 "
+         "%c, <4 x i32> %z, <4 x i32> (1, 2, 3, 4)\n"
+         "  %r = ptr_add ptr %p + 2048\n  store <4 x i32> %s, ptr %r\n  %r2 = ptr_add ptr %r + 16\n  store <4 x i32> "
+         "zero, ptr %r2\n  %r3 = ptr_add ptr %r2 + 16\n"
          "  store <4 x f32> (1.0, 2.0, 3.0, 4.0), ptr %r3\n  ret\n}\n";
-    s += "strong func @loop(%p: ptr) -> void {\na:\n  br b(zero, 0)\nb(%sum: <4 x i32>, %i: i64):\n  %q = ptr_add ptr %p, i64 %i * 16\n  %x = load <4 x i32>, ptr %q\n"
-         "  %t = add <4 x i32> %sum, %x\n  %j = add i64 %i, 1\n  %c = icmp ult i64 %j, 8\n  cond_br %c, b(%t, %j), d(%t)\nd(%u: <4 x i32>):\n"
+    s += "strong func @loop(%p: ptr) -> void {\na:\n  br b(zero, 0)\nb(%sum: <4 x i32>, %i: i64):\n  %q = ptr_add ptr "
+         "%p, i64 %i * 16\n  %x = load <4 x i32>, ptr %q\n"
+         "  %t = add <4 x i32> %sum, %x\n  %j = add i64 %i, 1\n  %c = icmp ult i64 %j, 8\n  cond_br %c, b(%t, %j), "
+         "d(%t)\nd(%u: <4 x i32>):\n"
          "  %r = ptr_add ptr %p + 2048\n  store <4 x i32> %u, ptr %r\n  ret\n}\n";
-    if (small) s.replace(s.find("%q = ptr_add ptr %p, i64 %i"), 27, "%i4 = trunc i64 %i to i32\n  %q = ptr_add ptr %p, i32 %i4");
-    compare(s, small ? LegalizeOptions::wasm() : LegalizeOptions::x86_64(), 6, [](const std::string& name, std::vector<uint8_t>& in, std::mt19937& rng) {
-      if (name.find("lane") == 0) std::memset(&in[64], 0, 16), in[64] = uint8_t(rng() % (name == "lane_wide" ? 2 : 3));
-      if (name == "pointers") in[67] &= 15, in[71] &= 15;
-      if (name.find("compare_pointers") == 0 || name == "pointers") return;
-    });
+    if (small)
+      s.replace(s.find("%q = ptr_add ptr %p, i64 %i"), 27, "%i4 = trunc i64 %i to i32\n  %q = ptr_add ptr %p, i32 %i4");
+    compare(s, small ? LegalizeOptions::wasm() : LegalizeOptions::x86_64(), 6,
+            [](const std::string& name, std::vector<uint8_t>& in, std::mt19937& rng) {
+              if (name.find("lane") == 0)
+                std::memset(&in[64], 0, 16), in[64] = uint8_t(rng() % (name == "lane_wide" ? 2 : 3));
+              if (name == "pointers") in[67] &= 15, in[71] &= 15;
+              if (name.find("compare_pointers") == 0 || name == "pointers") return;
+            });
   }
 }
 
@@ -256,28 +300,37 @@ TEST_CASE("AIR legalisation: floating point") {
   const char* libm[] = {"fsqrt", "fceil", "ffloor", "ftrunc", "frint", "fround", "froundeven"};
   for (bool small : {false, true}) {
     std::string s = prefix(small);
-    std::vector<std::string> types = {"f16", "bf16", "f32", "f64", "f128", "<2 x f32>", "<3 x f16>", "<4 x f32>", "<2 x f64>"};
+    std::vector<std::string> types = {"f16",       "bf16",      "f32",       "f64",      "f128",
+                                      "<2 x f32>", "<3 x f16>", "<4 x f32>", "<2 x f64>"};
     if (!small) types.push_back("f80");
     auto lanes = [](const std::string& t) { return t[0] == '<' ? "<" + t.substr(1, 1) + " x " : std::string(); };
     for (const std::string& t : types) {
       std::string id = identifier(t), close = t[0] == '<' ? ">" : "";
-      for (const char* op : binary) s += float_function(std::string(op) + "_" + id, {t, t}, "%r = " + std::string(op) + " " + t + " %x, %y", t);
-      for (const char* op : unary) s += float_function(std::string(op) + "_" + id, {t}, "%r = " + std::string(op) + " " + t + " %x", t);
+      for (const char* op : binary)
+        s += float_function(std::string(op) + "_" + id, {t, t}, "%r = " + std::string(op) + " " + t + " %x, %y", t);
+      for (const char* op : unary)
+        s += float_function(std::string(op) + "_" + id, {t}, "%r = " + std::string(op) + " " + t + " %x", t);
       if (t != "f128") {
-        for (const char* op : libm) s += float_function(std::string(op) + "_" + id, {t}, "%r = " + std::string(op) + " " + t + " %x", t);
+        for (const char* op : libm)
+          s += float_function(std::string(op) + "_" + id, {t}, "%r = " + std::string(op) + " " + t + " %x", t);
         s += float_function("frem_" + id, {t, t}, "%r = frem " + t + " %x, %y", t);
         s += float_function("fma_" + id, {t, t, t}, "%r = fma " + t + " %x, %y, %z", t);
       }
-      for (const char* p : {"false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord", "uno", "ueq", "ugt", "uge", "ult", "ule", "une", "true"})
-        s += function(std::string("fcmp_") + p + "_" + id, {t, t}, "%r = fcmp " + std::string(p) + " " + t + " %x, %y", lanes(t) + "i1" + close);
+      for (const char* p : {"false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord", "uno", "ueq", "ugt", "uge", "ult",
+                            "ule", "une", "true"})
+        s += function(std::string("fcmp_") + p + "_" + id, {t, t}, "%r = fcmp " + std::string(p) + " " + t + " %x, %y",
+                      lanes(t) + "i1" + close);
       for (const char* i : {"i1", "i7", "i8", "i16", "i32", "i33", "i64", "i100", "i128"}) {
         std::string it = lanes(t) + i + close;
         for (const char* op : {"fptoui", "fptosi", "fptoui_sat", "fptosi_sat"})
-          s += function(std::string(op) + "_" + id + "_" + i, {t}, "%r = " + std::string(op) + " " + t + " %x to " + it, it);
+          s += function(std::string(op) + "_" + id + "_" + i, {t}, "%r = " + std::string(op) + " " + t + " %x to " + it,
+                        it);
         for (const char* op : {"uitofp", "sitofp"})
-          s += function(std::string(op) + "_" + id + "_" + i, {it}, "%r = " + std::string(op) + " " + it + " %x to " + t, t);
+          s += function(std::string(op) + "_" + id + "_" + i, {it},
+                        "%r = " + std::string(op) + " " + it + " %x to " + t, t);
       }
-      s += function("constant_" + id, {}, "%r = select i1 true, " + t + (t[0] == '<' ? " zero, " : " 1.5, ") + t + " zero", t);
+      s += function("constant_" + id, {},
+                    "%r = select i1 true, " + t + (t[0] == '<' ? " zero, " : " 1.5, ") + t + " zero", t);
     }
     const char* order[] = {"f16", "f32", "f64", "f80", "f128"};
     for (int a = 0; a < 5; a++)
@@ -287,13 +340,16 @@ TEST_CASE("AIR legalisation: floating point") {
         s += float_function("fpext_" + x + "_" + y, {x}, "%r = fpext " + x + " %x to " + y, y);
         s += float_function("fptrunc_" + y + "_" + x, {y}, "%r = fptrunc " + y + " %x to " + x, x);
       }
-    s += float_function("fptrunc_bf16", {"f64"}, "%r = fptrunc f64 %x to bf16", "bf16") + float_function("fpext_bf16", {"bf16"}, "%r = fpext bf16 %x to f64", "f64");
+    s += float_function("fptrunc_bf16", {"f64"}, "%r = fptrunc f64 %x to bf16", "bf16") +
+         float_function("fpext_bf16", {"bf16"}, "%r = fpext bf16 %x to f64", "f64");
     auto adjust = [](const std::string& name, std::vector<uint8_t>& in, std::mt19937& rng) {
-      // Numbers of moderate size most of the time, so that conversions are in range; encodings of every type agree on the first bytes.
+      // Numbers of moderate size most of the time, so that conversions are in range; encodings of every type agree on
+      // the first bytes.
       size_t at = name.find("_f");
       std::string t = at == std::string::npos ? "" : name.substr(at + 1, 4);
       if (name.find("f80") != std::string::npos)  // pseudo-numbers do not exist
-        for (size_t k = 0; k < 192; k += 16) in[k + 7] |= 0x80, in[k + 9] = in[k + 9] == 0x7f || in[k + 9] == 0xff ? 0x3f : in[k + 9] | (in[k + 8] == 0);
+        for (size_t k = 0; k < 192; k += 16)
+          in[k + 7] |= 0x80, in[k + 9] = in[k + 9] == 0x7f || in[k + 9] == 0xff ? 0x3f : in[k + 9] | (in[k + 8] == 0);
       if (name.find("f80") != std::string::npos)
         for (size_t k = 0; k < 192; k += 16)
           if (in[k + 8] == 0 && (in[k + 9] & 0x7f) == 0) in[k + 8] = 1;
@@ -302,9 +358,12 @@ TEST_CASE("AIR legalisation: floating point") {
       if (from_int) return;
       for (size_t k = 0; k < 192; k += 64) {
         double v = (double(rng() % 20001) - 10000) / double(1u << rng() % 8);
-        if (name.find("f64") != std::string::npos && name.find("fptrunc_f80") == std::string::npos && name.find("fptrunc_f128") == std::string::npos) std::memcpy(&in[k], &v, 8);
+        if (name.find("f64") != std::string::npos && name.find("fptrunc_f80") == std::string::npos &&
+            name.find("fptrunc_f128") == std::string::npos)
+          std::memcpy(&in[k], &v, 8);
         float f = float(v);
-        if (name.find("f32") != std::string::npos && name.find("fptrunc_f") == std::string::npos) std::memcpy(&in[k], &f, 4), std::memcpy(&in[k + 4], &f, 4);
+        if (name.find("f32") != std::string::npos && name.find("fptrunc_f") == std::string::npos)
+          std::memcpy(&in[k], &f, 4), std::memcpy(&in[k + 4], &f, 4);
       }
     };
     compare(s, small ? LegalizeOptions::wasm() : LegalizeOptions::x86_64(), 10, adjust);
@@ -315,7 +374,8 @@ TEST_CASE("AIR legalisation: random functions") {
   // Straight code over integers of random widths with a diamond in the middle, everything mixed into one result.
   std::mt19937 rng(7);
   const uint32_t widths[] = {1, 5, 8, 16, 23, 32, 37, 64, 65, 90, 128};
-  const char* ops[] = {"add", "sub", "mul", "and", "or", "xor", "smin", "smax", "umin", "umax", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "umulh"};
+  const char* ops[] = {"add",  "sub",  "mul",      "and",      "or",       "xor",      "smin", "smax",
+                       "umin", "umax", "uadd_sat", "sadd_sat", "usub_sat", "ssub_sat", "umulh"};
   const char* predicates[] = {"eq", "ne", "ugt", "uge", "ult", "ule", "sgt", "sge", "slt", "sle"};
   for (bool small : {false, true}) {
     std::string s = prefix(small);
@@ -326,7 +386,8 @@ TEST_CASE("AIR legalisation: random functions") {
       for (int k = 0; k < 6; k++) {
         uint32_t w = widths[rng() % 11];
         std::string n = std::to_string(k), t = "i" + std::to_string(w);
-        s += "  %p" + n + " = ptr_add ptr %p + " + std::to_string(16 * k) + "\n  %v" + n + " = load " + t + ", ptr %p" + n + "\n";
+        s += "  %p" + n + " = ptr_add ptr %p + " + std::to_string(16 * k) + "\n  %v" + n + " = load " + t + ", ptr %p" +
+             n + "\n";
         values.push_back({"%v" + n, w});
       }
       int next = 6;
@@ -334,7 +395,11 @@ TEST_CASE("AIR legalisation: random functions") {
         const Value v = values[rng() % values.size()];
         if (v.width == w) return v.name;
         std::string r = "%c" + std::to_string(next++);
-        s += "  " + r + " = " + (v.width > w ? "trunc" : rng() % 2 ? "zext" : "sext") + " i" + std::to_string(v.width) + " " + v.name + " to i" + std::to_string(w) + "\n";
+        s += "  " + r + " = " +
+             (v.width > w ? "trunc"
+              : rng() % 2 ? "zext"
+                          : "sext") +
+             " i" + std::to_string(v.width) + " " + v.name + " to i" + std::to_string(w) + "\n";
         return r;
       };
       auto step = [&] {
@@ -343,7 +408,8 @@ TEST_CASE("AIR legalisation: random functions") {
         switch (rng() % 5) {
           case 0: {
             std::string c = "%b" + std::to_string(next++);
-            s += "  " + c + " = icmp " + predicates[rng() % 10] + " " + t + " " + a + ", " + b + "\n  " + r + " = select i1 " + c + ", " + t + " " + b + ", " + t + " " + a + "\n";
+            s += "  " + c + " = icmp " + predicates[rng() % 10] + " " + t + " " + a + ", " + b + "\n  " + r +
+                 " = select i1 " + c + ", " + t + " " + b + ", " + t + " " + a + "\n";
             break;
           }
           case 1: {
@@ -354,7 +420,8 @@ TEST_CASE("AIR legalisation: random functions") {
           case 2: {
             std::string o = "%o" + std::to_string(next++);
             const char* kinds[] = {"uadd", "sadd", "usub", "ssub", "umul", "smul"};
-            s += "  " + o + " = " + kinds[rng() % 6] + "_overflow " + t + " " + a + ", " + b + "\n  " + r + " = extract {" + t + ", i1} " + o + " [0] to " + t + "\n";
+            s += "  " + o + " = " + kinds[rng() % 6] + "_overflow " + t + " " + a + ", " + b + "\n  " + r +
+                 " = extract {" + t + ", i1} " + o + " [0] to " + t + "\n";
             values.push_back({"%f" + r.substr(1), 1});
             s += "  %f" + r.substr(1) + " = extract {" + t + ", i1} " + o + " [1] to i1\n";
             break;
@@ -366,13 +433,14 @@ TEST_CASE("AIR legalisation: random functions") {
       for (int k = 0; k < 12; k++) step();
       uint32_t w1 = widths[rng() % 11], w2 = widths[rng() % 11];
       std::string c = as(1), x1 = as(w1), x2 = as(w2), y1 = as(w1), y2 = as(w2);
-      s += "  cond_br " + c + ", b(" + x1 + ", " + x2 + "), d\nd:\n  br b(" + y1 + ", " + y2 + ")\nb(%m1: i" + std::to_string(w1) + ", %m2: i" + std::to_string(w2) + "):\n";
+      s += "  cond_br " + c + ", b(" + x1 + ", " + x2 + "), d\nd:\n  br b(" + y1 + ", " + y2 + ")\nb(%m1: i" +
+           std::to_string(w1) + ", %m2: i" + std::to_string(w2) + "):\n";
       values.push_back({"%m1", w1});
       values.push_back({"%m2", w2});
       for (int k = 0; k < 12; k++) step();
       for (size_t k = values.size() - 12; k < values.size(); k++)
-        s += "  %r" + std::to_string(k) + " = ptr_add ptr %p + " + std::to_string(2048 + 16 * k) + "\n  store i" + std::to_string(values[k].width) + " " + values[k].name +
-             ", ptr %r" + std::to_string(k) + "\n";
+        s += "  %r" + std::to_string(k) + " = ptr_add ptr %p + " + std::to_string(2048 + 16 * k) + "\n  store i" +
+             std::to_string(values[k].width) + " " + values[k].name + ", ptr %r" + std::to_string(k) + "\n";
       s += "  ret\n}\n";
     }
     compare(s, small ? LegalizeOptions::wasm() : LegalizeOptions::x86_64(), 10);
@@ -382,20 +450,25 @@ TEST_CASE("AIR legalisation: random functions") {
 TEST_CASE("AIR legalisation: atomics") {
   for (bool small : {false, true}) {
     std::string s = prefix(small);
-    for (const char* op : {"xchg", "add", "sub", "and", "nand", "or", "xor", "smax", "smin", "umax", "umin", "uinc_wrap", "udec_wrap"})
+    for (const char* op :
+         {"xchg", "add", "sub", "and", "nand", "or", "xor", "smax", "smin", "umax", "umin", "uinc_wrap", "udec_wrap"})
       for (const char* t : {"i8", "i16", "i32", "i64", "i128"}) {
         std::string o = op, type = t;
         if (type == "i128" && (o.find("m") != std::string::npos || o.find("wrap") != std::string::npos)) continue;
-        s += "strong func @" + o + "_" + type + "(%p: ptr) -> void {\na:\n  %q = ptr_add ptr %p + 2048\n  %x = load " + type + ", ptr %p\n  store " + type +
-             " %x, ptr %q\n  %yp = ptr_add ptr %p + 64\n  %y = load " + type + ", ptr %yp\n  %old = atomic_rmw " + o + " ptr %q, " + type +
-             " %y seq_cst\n  %q2 = ptr_add ptr %q + 16\n  store " + type + " %old, ptr %q2\n  %pair = cmpxchg ptr %q, " + type + " %x, " + type +
-             " 5 acq_rel\n  %q3 = ptr_add ptr %q + 32\n  store {" + type + ", i1} %pair, ptr %q3\n  %now = load " + type + ", ptr %q seq_cst align 16\n  store " + type +
-             " %now, ptr %q3 release align 16\n  ret\n}\n";
+        s += "strong func @" + o + "_" + type + "(%p: ptr) -> void {\na:\n  %q = ptr_add ptr %p + 2048\n  %x = load " +
+             type + ", ptr %p\n  store " + type + " %x, ptr %q\n  %yp = ptr_add ptr %p + 64\n  %y = load " + type +
+             ", ptr %yp\n  %old = atomic_rmw " + o + " ptr %q, " + type +
+             " %y seq_cst\n  %q2 = ptr_add ptr %q + 16\n  store " + type +
+             " %old, ptr %q2\n  %pair = cmpxchg ptr %q, " + type + " %x, " + type +
+             " 5 acq_rel\n  %q3 = ptr_add ptr %q + 32\n  store {" + type + ", i1} %pair, ptr %q3\n  %now = load " +
+             type + ", ptr %q seq_cst align 16\n  store " + type + " %now, ptr %q3 release align 16\n  ret\n}\n";
       }
     for (const char* op : {"fadd", "fsub", "fmax", "fmin", "xchg"})
       for (const char* t : {"f32", "f64", "f16"})
-        s += "strong func @" + std::string(op) + "_" + t + "(%p: ptr) -> void {\na:\n  %q = ptr_add ptr %p + 2048\n  store " + t + " 2.5, ptr %q\n  %old = atomic_rmw " + op +
-             " ptr %q, " + t + " 1.25 seq_cst\n  %q2 = ptr_add ptr %q + 16\n  store " + t + " %old, ptr %q2\n  ret\n}\n";
+        s += "strong func @" + std::string(op) + "_" + t +
+             "(%p: ptr) -> void {\na:\n  %q = ptr_add ptr %p + 2048\n  store " + t +
+             " 2.5, ptr %q\n  %old = atomic_rmw " + op + " ptr %q, " + t +
+             " 1.25 seq_cst\n  %q2 = ptr_add ptr %q + 16\n  store " + t + " %old, ptr %q2\n  ret\n}\n";
     for (uint32_t ops : {0xffu, 0x1u}) {
       LegalizeOptions o = small ? LegalizeOptions::wasm() : LegalizeOptions::x86_64();
       o.rmw_ops = ops;
@@ -405,8 +478,10 @@ TEST_CASE("AIR legalisation: atomics") {
 }
 
 TEST_CASE("AIR legalisation: a legal function is left alone") {
-  Module m = parse("strong func @f(%a: i32, %p: ptr) -> i32 {\na:\n  %x = load i32, ptr %p\n  %y = add i32 %a, %x\n  %o = sadd_overflow i32 %y, 5\n"
-                   "  %v = extract {i32, i1} %o [0] to i32\n  ret i32 %v\n}\n");
+  Module m = parse(
+      "strong func @f(%a: i32, %p: ptr) -> i32 {\na:\n  %x = load i32, ptr %p\n  %y = add i32 %a, %x\n  %o = "
+      "sadd_overflow i32 %y, 5\n"
+      "  %v = extract {i32, i1} %o [0] to i32\n  ret i32 %v\n}\n");
   Function f = m.in_memory[0];
   std::string before = print_function(m, f);
   REQUIRE(legalize(f, m, {}).ok());
@@ -424,9 +499,13 @@ TEST_CASE("AIR legalisation: a function that never returns has the pointer to it
 }
 
 TEST_CASE("AIR legalisation: what cannot be done is an error with names") {
-  Module m = parse("strong func @f(%p: ptr) -> void {\na:\n  %x = load i200, ptr %p\n  %y = udiv i200 %x, 3\n  store i200 %y, ptr %p\n  ret\n}\n"
-                   "strong func @g(%p: ptr) -> void {\na:\n  %x = load [100000 x i8], ptr %p\n  store [100000 x i8] %x, ptr %p\n  ret\n}\n"
-                   "strong func @h(%p: ptr) -> void {\na:\n  %x = load <32 x i63>, ptr %p\n  store <32 x i63> %x, ptr %p\n  ret\n}\n");
+  Module m = parse(
+      "strong func @f(%p: ptr) -> void {\na:\n  %x = load i200, ptr %p\n  %y = udiv i200 %x, 3\n  store i200 %y, ptr "
+      "%p\n  ret\n}\n"
+      "strong func @g(%p: ptr) -> void {\na:\n  %x = load [100000 x i8], ptr %p\n  store [100000 x i8] %x, ptr %p\n  "
+      "ret\n}\n"
+      "strong func @h(%p: ptr) -> void {\na:\n  %x = load <32 x i63>, ptr %p\n  store <32 x i63> %x, ptr %p\n  "
+      "ret\n}\n");
   auto r = legalize(m.in_memory[0], m, {});
   REQUIRE(!r.ok());
   CHECK(r.error().text() == "f: udiv in block 0: division of integers of 200 bits");

@@ -23,7 +23,8 @@ static std::string errors_of(std::string_view source) {
   ParsedModule parsed;
   parse_text(source, "t.air", parsed);
   std::string all;
-  for (const Diagnostic& d : parsed.errors) all += std::to_string(d.line) + ":" + std::to_string(d.column) + " " + d.message + "\n";
+  for (const Diagnostic& d : parsed.errors)
+    all += std::to_string(d.line) + ":" + std::to_string(d.column) + " " + d.message + "\n";
   return all;
 }
 
@@ -49,37 +50,49 @@ TEST_CASE("AIR text: the examples print to a fix point") {
   }
 }
 
-TEST_CASE("AIR text: every instruction prints to a fix point") { fix_point(read(std::string(LODE_TEST_DIR) + "/air/all.air")); }
+TEST_CASE("AIR text: every instruction prints to a fix point") {
+  fix_point(read(std::string(LODE_TEST_DIR) + "/air/all.air"));
+}
 
 TEST_CASE("AIR text: errors have line and column and do not cascade") {
   CHECK(errors_of("strong func @f() -> i32 {\na:\n  ret i32 %x\n}\n") == "3:11 '%x' is not defined\n");
-  CHECK(errors_of("strong func @f(%x: i32) -> i32 {\na:\n  %y = add i32 %x, 1.5\n  %z = mul i32 %y, %y\n  ret i32 %z\n}\n") ==
+  CHECK(errors_of(
+            "strong func @f(%x: i32) -> i32 {\na:\n  %y = add i32 %x, 1.5\n  %z = mul i32 %y, %y\n  ret i32 %z\n}\n") ==
         "3:20 a floating-point number where a value of type i32 is expected\n");
   // One broken declaration hides nothing of the others, and may be used.
   CHECK(errors_of("strong func @f(%x: i3x) -> i32 {\na:\n  ret i32 0\n}\n"
                   "strong func @g() -> i32 {\na:\n  %n = call i32 @f(i32 1)\n  ret i64 0\n}\n") ==
         "1:20 'i3x' is not a type\n8:11 ret: the result has type i64, expected i32\n");
   CHECK(errors_of("data @x : i32 = {i32 5\nstrong func @g() -> void {\na:\n  ret\n}\n") != "");
-  CHECK(errors_of("declare func @f() -> void\ndeclare func @f() -> void\n") == "2:14 'f' is already declared in line 1\n");
+  CHECK(errors_of("declare func @f() -> void\ndeclare func @f() -> void\n") ==
+        "2:14 'f' is already declared in line 1\n");
   CHECK(errors_of("type a = {i32, b}\ntype b = [2 x a]\n") != "");
-  CHECK(errors_of("strong func @f(%x: i64) -> i32 {\na:\n  %y = trunc i64 %x to i32\n  %z = add i32 %x, %y\n  ret i32 %z\n}\n") ==
-        "4:16 '%x' has type i64, not i32\n");
-  CHECK(errors_of("strong func @f(%c: i1) -> i32 {\na:\n  cond_br %c, b, c\nb:\n  %y = add i32 1, 2\n  br c\nc:\n  ret i32 %y\n}\n") ==
-        "8:11 ret: '%y' is used where its definition is not known\n");
-  CHECK(errors_of("strong func @f() -> void {\na:\n  br b(1)\nb:\n  ret\n}\n") == "3:8 expected ')': the block has 0 parameters, found '1'\n");
-  CHECK(errors_of("strong func @f() -> void {\na:\n  frobnicate i32 1\n  call void @unknown()\n  call void @unknown()\n  ret\n}\n") ==
+  CHECK(errors_of("strong func @f(%x: i64) -> i32 {\na:\n  %y = trunc i64 %x to i32\n  %z = add i32 %x, %y\n  ret i32 "
+                  "%z\n}\n") == "4:16 '%x' has type i64, not i32\n");
+  CHECK(errors_of("strong func @f(%c: i1) -> i32 {\na:\n  cond_br %c, b, c\nb:\n  %y = add i32 1, 2\n  br c\nc:\n  ret "
+                  "i32 %y\n}\n") == "8:11 ret: '%y' is used where its definition is not known\n");
+  CHECK(errors_of("strong func @f() -> void {\na:\n  br b(1)\nb:\n  ret\n}\n") ==
+        "3:8 expected ')': the block has 0 parameters, found '1'\n");
+  CHECK(errors_of("strong func @f() -> void {\na:\n  frobnicate i32 1\n  call void @unknown()\n  call void "
+                  "@unknown()\n  ret\n}\n") ==
         "3:3 'frobnicate' is not an instruction\n4:13 '@unknown' is not declared\n");
 }
 
 TEST_CASE("AIR text: a message stands where its cause does, once, and says names") {
   const std::string head = "strong func @main() -> i32 {\nstart:\n";
-  CHECK(errors_of(head + "  ret i32 0\n  %x = add i32 1, 2\n  %y = add i32 %x, 2\n}\n") == "4:3 ret ends the block; what follows it begins another\n");
-  CHECK(errors_of("strong func @main() -> i32 {\n  %x = add i32 1, 2\n  ret i32 0\n}\n") == "2:3 expected the first block's label, as name:, found '%x'\n");
-  CHECK(errors_of("strong data @g : i32\n" + head + "  ret i32 0\n}\n") == "1:13 data without an initialiser: write = and one, or declare data\n");
+  CHECK(errors_of(head + "  ret i32 0\n  %x = add i32 1, 2\n  %y = add i32 %x, 2\n}\n") ==
+        "4:3 ret ends the block; what follows it begins another\n");
+  CHECK(errors_of("strong func @main() -> i32 {\n  %x = add i32 1, 2\n  ret i32 0\n}\n") ==
+        "2:3 expected the first block's label, as name:, found '%x'\n");
+  CHECK(errors_of("strong data @g : i32\n" + head + "  ret i32 0\n}\n") ==
+        "1:13 data without an initialiser: write = and one, or declare data\n");
   CHECK(errors_of(head + "  ret i32 0\ndead:\n  ret i32 1\n}\n") == "4:1 'dead' cannot be reached from the entry\n");
-  CHECK(errors_of(head + "  br b(1)\nb(%x: i32, %y: i32):\n  ret i32 %x\n}\n") == "3:3 br: 'b' takes 2 arguments, here are 1\n");
+  CHECK(errors_of(head + "  br b(1)\nb(%x: i32, %y: i32):\n  ret i32 %x\n}\n") ==
+        "3:3 br: 'b' takes 2 arguments, here are 1\n");
   CHECK(errors_of(head + "  br b\nb(%x: i32):\n  ret i32 %x\n}\n") == "3:3 br: 'b' takes 1 arguments, here are 0\n");
-  CHECK(errors_of(head + "  %c = icmp eq i32 1, 2\n  cond_br %c, a, b\na:\n  %x = add i32 1, 2\n  br b\nb:\n  ret i32 %x\n}\n") ==
+  CHECK(errors_of(
+            head +
+            "  %c = icmp eq i32 1, 2\n  cond_br %c, a, b\na:\n  %x = add i32 1, 2\n  br b\nb:\n  ret i32 %x\n}\n") ==
         "9:11 ret: '%x' is used where its definition is not known\n");
   CHECK(errors_of("declare func @f(i32) -> i32\n" + head + "  %r = call i32 @f(i64 1)\n  ret i32 %r\n}\n") ==
         "4:24 call: argument 0 has type i64, expected i32\n");
@@ -96,9 +109,11 @@ TEST_CASE("AIR text: a broken declaration hides nothing of the others, of whatev
       "internal data @fine : i32 = 7\n"
       "constructor @fine\n"
       "strong func @one(%x: bad) -> i32 {\na:\n  ret i32 0\n}\n"
-      "strong func @two() -> i32 {\na:\n  %r = call i32 @one(i32 5)\n  %s = add i32 %r, %undefined\n  %t = add i32 %s, %undefined\n  ret i64 %t\n}\n"
+      "strong func @two() -> i32 {\na:\n  %r = call i32 @one(i32 5)\n  %s = add i32 %r, %undefined\n  %t = add i32 %s, "
+      "%undefined\n  ret i64 %t\n}\n"
       "strong func @three() -> i32 {\na:\n  %x = icmp eq i32 1, 2\n  ret i32 %x\n}\n"
-      "strong func @four(%p: ptr) -> void {\na:\n  %x = load bad, ptr %p\n  store bad %x, ptr %p\n  br b(%x)\nb(%y: bad):\n  ret\n}\n";
+      "strong func @four(%p: ptr) -> void {\na:\n  %x = load bad, ptr %p\n  store bad %x, ptr %p\n  br b(%x)\nb(%y: "
+      "bad):\n  ret\n}\n";
   CHECK(errors_of(source) ==
         "1:18 'nothing' is not a type\n"
         "2:14 the alias leads to itself\n"
@@ -115,11 +130,14 @@ TEST_CASE("AIR text: types nest through names as well, and what nests too deeply
       const unsigned at = forward ? k : n - k;
       s += "type t" + std::to_string(at) + " = " + (at == n ? "i32" : "[1 x t" + std::to_string(at + 1) + "]") + "\n";
     }
-    return s + "internal data @x : t0 = zero\nstrong func @f(%p: ptr) -> void {\na:\n  %x = load t0, ptr %p\n  store t0 %x, ptr @x\n  ret\n}\n";
+    return s +
+           "internal data @x : t0 = zero\nstrong func @f(%p: ptr) -> void {\na:\n  %x = load t0, ptr %p\n  store t0 "
+           "%x, ptr @x\n  ret\n}\n";
   };
   for (bool forward : {false, true}) {
     fix_point(chain(200, forward));
-    for (unsigned n : {300u, 50000u}) CHECK(errors_of(chain(n, forward)).find("types are nested too deeply") != std::string::npos);
+    for (unsigned n : {300u, 50000u})
+      CHECK(errors_of(chain(n, forward)).find("types are nested too deeply") != std::string::npos);
   }
   // Constants follow their types; parentheses alone prove nothing.
   std::string type = "i8", value = "1";
@@ -128,8 +146,10 @@ TEST_CASE("AIR text: types nest through names as well, and what nests too deeply
 }
 
 TEST_CASE("AIR text: small texts do not ask for much memory") {
-  CHECK(errors_of("strong data @x : {[1000000000 x i8], i8} = (zero, 1)\n") == "1:44 the constants are too large for a text of this size\n");
-  CHECK(errors_of("strong data @x : i8 = {zero 200000000, i8 1, zero 200000000, i8 1}\n") == "1:51 the constants are too large for a text of this size\n");
+  CHECK(errors_of("strong data @x : {[1000000000 x i8], i8} = (zero, 1)\n") ==
+        "1:44 the constants are too large for a text of this size\n");
+  CHECK(errors_of("strong data @x : i8 = {zero 200000000, i8 1, zero 200000000, i8 1}\n") ==
+        "1:51 the constants are too large for a text of this size\n");
   std::string many = "strong data @x : {[100000000 x i8], i8} = (zero, 1)\n";
   for (int k = 0; k < 3; k++) many += "strong data @y" + std::to_string(k) + " : {[100000000 x i8], i8} = (zero, 1)\n";
   CHECK(errors_of(many).find("too large for a text of this size") != std::string::npos);
@@ -143,8 +163,10 @@ TEST_CASE("AIR text: small texts do not ask for much memory") {
 TEST_CASE("AIR text: wide integers print and parse") {
   std::string digits = "0x1";
   for (int k = 0; k < 32000; k++) digits += "0123456789abcdef"[(k * 7 + k / 5) % 16];
-  fix_point("strong data @x : i131072 = " + digits + "\nstrong func @f() -> i131072 {\na:\n  ret i131072 " + digits + "\n}\n");
-  CHECK(errors_of("strong data @x : i128 = " + std::string(500, '9') + "\n") == "1:25 the number is too long; write it in hexadecimal\n");
+  fix_point("strong data @x : i131072 = " + digits + "\nstrong func @f() -> i131072 {\na:\n  ret i131072 " + digits +
+            "\n}\n");
+  CHECK(errors_of("strong data @x : i128 = " + std::string(500, '9') + "\n") ==
+        "1:25 the number is too long; write it in hexadecimal\n");
 }
 
 TEST_CASE("AIR text: numbers are rounded once, to the nearest of their own type") {
@@ -196,7 +218,8 @@ TEST_CASE("AIR text: numbers are rounded once, to the nearest of their own type"
   for (int k = 0; k < 20000; k++) {
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
     char text[64];
-    std::snprintf(text, sizeof text, "%llu.%llue%d", static_cast<unsigned long long>(state >> 20), static_cast<unsigned long long>(state & 0xfffff), int(state % 700) - 350);
+    std::snprintf(text, sizeof text, "%llu.%llue%d", static_cast<unsigned long long>(state >> 20),
+                  static_cast<unsigned long long>(state & 0xfffff), int(state % 700) - 350);
     BinaryNumber n;
     REQUIRE(decimal_to_binary(text, binary64, n));
     const double d = std::strtod(text, nullptr);
@@ -213,8 +236,10 @@ TEST_CASE("AIR text: numbers are rounded once, to the nearest of their own type"
 
 TEST_CASE("AIR verifier: all problems of a function and a module are reported, each once") {
   ParsedModule parsed;
-  REQUIRE(parse_text("strong func @f(%x: i32) -> i32 {\na:\n  %a = add i32 %x, 1\n  %b = add i32 %a, 2\n  %c = add i32 %b, 3\n"
-                     "  %d = add i32 %c, 4\n  br e(%d)\ne(%p: i32):\n  ret i32 %p\n}\n", "t.air", parsed));
+  REQUIRE(parse_text(
+      "strong func @f(%x: i32) -> i32 {\na:\n  %a = add i32 %x, 1\n  %b = add i32 %a, 2\n  %c = add i32 %b, 3\n"
+      "  %d = add i32 %c, 4\n  br e(%d)\ne(%p: i32):\n  ret i32 %p\n}\n",
+      "t.air", parsed));
   Module& m = parsed.module;
   Function& f = m.in_memory[0];
   auto texts = [&] {
@@ -245,7 +270,8 @@ TEST_CASE("AIR verifier: all problems of a function and a module are reported, e
   std::string s = "strong func @g(%c: i1) -> void {\ns:\n  cond_br %c, b0, bad\n";
   const int n = 60000;
   for (int k = 0; k < n; k++)
-    s += "b" + std::to_string(k) + ":\n  cond_br %c, " + (k + 1 < n ? "b" + std::to_string(k + 1) : std::string("good")) + ", bad\n";
+    s += "b" + std::to_string(k) + ":\n  cond_br %c, " +
+         (k + 1 < n ? "b" + std::to_string(k + 1) : std::string("good")) + ", bad\n";
   s += "good:\n  ret\nbad:\n  trap\n}\n";
   CHECK(errors_of(s) == "");
   // So do chains of aliases.
@@ -271,7 +297,8 @@ TEST_CASE("AIR text: a diagnostic shows its line") {
   ParsedModule parsed;
   parse_text(source, "t.air", parsed);
   REQUIRE(parsed.errors.size() == 1);
-  CHECK(format_diagnostic("t.air", source, parsed.errors[0]) == "t.air:3:11: error: '%x' is not defined\n    ret i32 %x\n            ^");
+  CHECK(format_diagnostic("t.air", source, parsed.errors[0]) ==
+        "t.air:3:11: error: '%x' is not defined\n    ret i32 %x\n            ^");
 }
 
 TEST_CASE("AIR text: hostile input") {

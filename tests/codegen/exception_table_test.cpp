@@ -13,7 +13,8 @@ struct Call {
 constexpr uint32_t none = ~0u;
 
 std::vector<uint32_t> record(const std::vector<Call>& calls, const ExceptionActions& a, uint32_t personality = 0) {
-  std::vector<uint32_t> x{uint32_t(calls.size()), uint32_t(a.types.size()), uint32_t(a.actions.size()), uint32_t(a.filters.size()), personality};
+  std::vector<uint32_t> x{uint32_t(calls.size()), uint32_t(a.types.size()), uint32_t(a.actions.size()),
+                          uint32_t(a.filters.size()), personality};
   for (const Call& c : calls) x.insert(x.end(), {c.call, c.pad, c.action});
   x.insert(x.end(), a.types.begin(), a.types.end());
   for (const auto* bytes : {&a.actions, &a.filters})
@@ -94,7 +95,8 @@ TEST_CASE("exception table: damaged records are refused") {
   const auto good = record({{0, 2, 1}, {1, none, 0}}, a);
   ExceptionTable t;
   REQUIRE(build_exception_table(good, 0, 3, 1, tens, t));
-  for (size_t n = 0; n < good.size(); n++) CHECK_FALSE(build_exception_table(std::span(good).first(n), 0, 3, 1, tens, t));
+  for (size_t n = 0; n < good.size(); n++)
+    CHECK_FALSE(build_exception_table(std::span(good).first(n), 0, 3, 1, tens, t));
   auto with = [&](size_t at, uint32_t value) {
     auto x = good;
     x[at] = value;

@@ -21,7 +21,8 @@ TEST_CASE("Frame: random frames keep every slot aligned, apart and inside, whate
   std::mt19937 rng(1);
   for (int round = 0; round < 5000; round++) {
     std::vector<FrameSlot> slots(rng() % 8);
-    for (FrameSlot& s : slots) s = {rng() % 3 ? rng() % 40 : rng() % 400, 1u << rng() % (rng() % 4 ? 5 : 9), uint32_t(rng() % 4)};
+    for (FrameSlot& s : slots)
+      s = {rng() % 3 ? rng() % 40 : rng() % 400, 1u << rng() % (rng() % 4 ? 5 : 9), uint32_t(rng() % 4)};
     FrameInput in;
     in.slots = slots;
     in.saved_bytes = 8 * (rng() % 6);

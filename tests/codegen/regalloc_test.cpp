@@ -63,17 +63,23 @@ Reg phys(unsigned r) { return Reg{r}; }
 
 std::string show(const VCode& code, const Allocation* a) {
   std::string s;
-  auto loc = [](Location l) { return l.is_slot() ? "s" + std::to_string(l.slot_index()) : "r" + std::to_string(l.value); };
+  auto loc = [](Location l) {
+    return l.is_slot() ? "s" + std::to_string(l.slot_index()) : "r" + std::to_string(l.value);
+  };
   size_t e = 0;
   for (uint32_t b = 0; b < code.blocks.size(); b++) {
     s += "block " + std::to_string(b) + " ->";
-    for (uint32_t k = 0; k < code.blocks[b].succ_count; k++) s += " " + std::to_string(code.successors[code.blocks[b].succs + k]);
+    for (uint32_t k = 0; k < code.blocks[b].succ_count; k++)
+      s += " " + std::to_string(code.successors[code.blocks[b].succs + k]);
     s += "\n";
     for (uint32_t i = code.blocks[b].first_inst; i < code.blocks[b].first_inst + code.blocks[b].inst_count; i++) {
       for (; a && e < a->edits.size() && a->edits[e].before_inst == i; e++) {
         const Edit& x = a->edits[e];
-        s += "      " + std::string(x.kind == EditKind::move ? "move " : x.kind == EditKind::exchange ? "exchange " : "remat ") + loc(x.dst) + " " +
-             (x.kind == EditKind::remat ? std::to_string(x.src.value) : loc(x.src)) + "\n";
+        s += "      " +
+             std::string(x.kind == EditKind::move       ? "move "
+                         : x.kind == EditKind::exchange ? "exchange "
+                                                        : "remat ") +
+             loc(x.dst) + " " + (x.kind == EditKind::remat ? std::to_string(x.src.value) : loc(x.src)) + "\n";
       }
       s += "  " + std::to_string(i) + ": ";
       const VInst& inst = code.insts[i];
@@ -283,8 +289,8 @@ void check(RegisterAllocator& allocator, const VCode& code, const Machine& m) {
 }  // namespace
 
 TEST_CASE("regalloc: what lives across a call that ends its block survives on both ways out") {
-  // Six values live on in the landing pad, four registers are callee-saved: the others are in the frame, with nothing between the
-  // terminators. Registers 0 and 2 carry what the call gives into both successors.
+  // Six values live on in the landing pad, four registers are callee-saved: the others are in the frame, with nothing
+  // between the terminators. Registers 0 and 2 carry what the call gives into both successors.
   Machine m;
   Builder b;
   std::vector<Reg> values;
@@ -412,7 +418,8 @@ TEST_CASE("Register allocation: a value without a register has one in a loop") {
   INFO(show(b.code, &a));
   CHECK(check_allocation(b.code, m.info, a) == "");
   const VBlock& loop = b.code.blocks[1];
-  for (const Edit& e : a.edits) CHECK_FALSE((e.before_inst >= loop.first_inst && e.before_inst < loop.first_inst + loop.inst_count));
+  for (const Edit& e : a.edits)
+    CHECK_FALSE((e.before_inst >= loop.first_inst && e.before_inst < loop.first_inst + loop.inst_count));
 }
 
 TEST_CASE("Register allocation: spilled values that do not meet share a home, unless told not to") {
@@ -495,8 +502,8 @@ TEST_CASE("Register allocation: the oracle finds what is wrong") {
 }
 
 TEST_CASE("Register allocation: a cycle of values of several widths loses no part of one") {
-  // Registers 0, 1 and 2 rotate, as in a call that passes its own arguments on in another order. Whichever of them is the narrow one,
-  // and whichever move begins the cycle, the wide values arrive whole.
+  // Registers 0, 1 and 2 rotate, as in a call that passes its own arguments on in another order. Whichever of them is
+  // the narrow one, and whichever move begins the cycle, the wide values arrive whole.
   for (const bool exchange : {true, false}) {
     for (unsigned narrow = 0; narrow < 8; narrow++) {
       for (unsigned first = 0; first < 3; first++) {
@@ -512,7 +519,8 @@ TEST_CASE("Register allocation: a cycle of values of several widths loses no par
           ops.insert(ops.end(), {def(v[k]), use(phys(k))});
         }
         b.inst(ops, vflags::parallel_copy);
-        for (unsigned k = first; k < first + 3; k++) rotated.insert(rotated.end(), {def(phys(k % 3)), use(v[(k + 1) % 3])});
+        for (unsigned k = first; k < first + 3; k++)
+          rotated.insert(rotated.end(), {def(phys(k % 3)), use(v[(k + 1) % 3])});
         b.inst(rotated, vflags::parallel_copy);
         b.inst({use(phys(0)), use(phys(1)), use(phys(2))}, vflags::terminator);
         RegisterAllocator allocator;

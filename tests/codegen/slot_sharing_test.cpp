@@ -14,8 +14,11 @@ using codegen::SlotSharing;
 namespace {
 
 air::Module read(const std::string& body) {
-  auto module = air::read_text("target \"x86_64-unknown-linux-gnu\"\ndeclare func @use(ptr)\ndeclare func @setjmp(ptr) -> i32\n"
-                               "func @f(%c: i1, %p: ptr) {\n" + body + "}\n", "test.air");
+  auto module = air::read_text(
+      "target \"x86_64-unknown-linux-gnu\"\ndeclare func @use(ptr)\ndeclare func @setjmp(ptr) -> i32\n"
+      "func @f(%c: i1, %p: ptr) {\n" +
+          body + "}\n",
+      "test.air");
   if (!module.ok()) FAIL(module.error().text());
   return std::move(*module);
 }
@@ -45,7 +48,9 @@ bool meet(const air::Function& fn, uint32_t x, uint32_t y) {
     if (i.op == Op::lifetime_end) live &= ~bit;
     const unsigned after = live;
     if (!air::is_terminator(i.op)) work.push_back({k + 1, after});
-    else air::for_each_edge(fn, i, [&](air::EdgeIndex e) { work.push_back({fn.blocks[fn.edges[e].target.value].first_inst, after}); });
+    else
+      air::for_each_edge(
+          fn, i, [&](air::EdgeIndex e) { work.push_back({fn.blocks[fn.edges[e].target.value].first_inst, after}); });
   }
   return false;
 }
@@ -55,20 +60,24 @@ bool meet(const air::Function& fn, uint32_t x, uint32_t y) {
 TEST_CASE("Slot sharing: scopes one after the other share, nested ones do not") {
   CHECK(places("  slot a 100\n  slot b 200\n  slot c 100\nentry:\n"
                "  lifetime_start a\n  lifetime_end a\n"
-               "  lifetime_start b\n  lifetime_start c\n  lifetime_end c\n  lifetime_end b\n  ret\n") == Places{1, 1, 2});
+               "  lifetime_start b\n  lifetime_start c\n  lifetime_end c\n  lifetime_end b\n  ret\n") ==
+        Places{1, 1, 2});
   // Without marks a slot holds its value always.
   CHECK(places("  slot a 100\n  slot b 100\n  slot c 100\nentry:\n  lifetime_start a\n  lifetime_end a\n"
                "  lifetime_start b\n  lifetime_end b\n  ret\n") == Places{0, 0, 2});
   // An end without a start says nothing.
-  CHECK(places("  slot a 100\n  slot b 100\nentry:\n  lifetime_start a\n  lifetime_end a\n  lifetime_end b\n  ret\n") == Places{0, 1});
+  CHECK(places("  slot a 100\n  slot b 100\nentry:\n  lifetime_start a\n  lifetime_end a\n  lifetime_end b\n  ret\n") ==
+        Places{0, 1});
   // Small slots stay small.
-  CHECK(places("  slot a 8\n  slot b 4096\n  slot c 8\nentry:\n  lifetime_start a\n  lifetime_end a\n  lifetime_start b\n  lifetime_end b\n"
+  CHECK(places("  slot a 8\n  slot b 4096\n  slot c 8\nentry:\n  lifetime_start a\n  lifetime_end a\n  lifetime_start "
+               "b\n  lifetime_end b\n"
                "  lifetime_start c\n  lifetime_end c\n  ret\n") == Places{0, 1, 0});
 }
 
 TEST_CASE("Slot sharing: the place holds and aligns all of its slots") {
-  const air::Module m = read("  slot a 100 align 64\n  slot b 200 align 4\nentry:\n  lifetime_start a\n  lifetime_end a\n"
-                             "  lifetime_start b\n  lifetime_end b\n  ret\n");
+  const air::Module m = read(
+      "  slot a 100 align 64\n  slot b 200 align 4\nentry:\n  lifetime_start a\n  lifetime_end a\n"
+      "  lifetime_start b\n  lifetime_end b\n  ret\n");
   SlotSharing s;
   s.run(m.in_memory.at(0));
   REQUIRE(s.place == Places{1, 1});
@@ -82,15 +91,18 @@ TEST_CASE("Slot sharing: the place holds and aligns all of its slots") {
 TEST_CASE("Slot sharing: marks on some ways only, loops and second returns") {
   const std::string slots = "  slot a 100\n  slot b 100\n";
   // b starts where a may still hold a value.
-  CHECK(places(slots + "entry:\n  lifetime_start a\n  cond_br i1 %c, yes, no\nyes:\n  lifetime_end a\n  br join\nno:\n  br join\n"
-                       "join:\n  lifetime_start b\n  lifetime_end b\n  ret\n") == Places{0, 1});
+  CHECK(
+      places(slots +
+             "entry:\n  lifetime_start a\n  cond_br i1 %c, yes, no\nyes:\n  lifetime_end a\n  br join\nno:\n  br join\n"
+             "join:\n  lifetime_start b\n  lifetime_end b\n  ret\n") == Places{0, 1});
   CHECK(places(slots + "entry:\n  cond_br i1 %c, yes, no\nyes:\n  lifetime_start a\n  lifetime_end a\n  br join\nno:\n"
                        "  lifetime_start b\n  lifetime_end b\n  br join\njoin:\n  ret\n") == Places{0, 0});
   // a's value lives on in the next turn of the loop, though its start stands behind b's end.
   CHECK(places(slots + "entry:\n  br loop\nloop:\n  lifetime_start b\n  lifetime_end b\n  lifetime_start a\n"
                        "  cond_br i1 %c, loop, out\nout:\n  lifetime_end a\n  ret\n") == Places{0, 1});
-  CHECK(places(slots + "entry:\n  br loop\nloop:\n  lifetime_start b\n  lifetime_end b\n  lifetime_start a\n  lifetime_end a\n"
-                       "  cond_br i1 %c, loop, out\nout:\n  ret\n") == Places{0, 0});
+  CHECK(places(slots +
+               "entry:\n  br loop\nloop:\n  lifetime_start b\n  lifetime_end b\n  lifetime_start a\n  lifetime_end a\n"
+               "  cond_br i1 %c, loop, out\nout:\n  ret\n") == Places{0, 0});
   const std::string two = "  lifetime_start a\n  lifetime_end a\n  lifetime_start b\n  lifetime_end b\n  ret\n";
   CHECK(places(slots + "entry:\n" + two) == Places{0, 0});
   CHECK(places(slots + "entry:\n  %0 = call returns_twice i32 @setjmp(ptr %p)\n" + two) == Places{0, 1});
@@ -153,8 +165,10 @@ TEST_CASE("Slot sharing: the frame of code that runs") {
   text += "entry:\n";
   for (int k = 0; k < 8; k++) {
     const std::string n = std::to_string(k), before = k ? "%v" + std::to_string(k - 1) : "%x";
-    text += "  lifetime_start b" + n + "\n  %p" + n + " = slot_addr b" + n + "\n  store i64 " + before + ", ptr %p" + n + " volatile align 16\n";
-    text += "  %l" + n + " = load i64, ptr %p" + n + " volatile align 16\n  %v" + n + " = add i64 %l" + n + ", 1\n  lifetime_end b" + n + "\n";
+    text += "  lifetime_start b" + n + "\n  %p" + n + " = slot_addr b" + n + "\n  store i64 " + before + ", ptr %p" +
+            n + " volatile align 16\n";
+    text += "  %l" + n + " = load i64, ptr %p" + n + " volatile align 16\n  %v" + n + " = add i64 %l" + n +
+            ", 1\n  lifetime_end b" + n + "\n";
   }
   text += "  ret i64 %v7\n}\n";
   auto lowered = test::lowered("target \"x86_64-unknown-linux-gnu\"\n" + text);

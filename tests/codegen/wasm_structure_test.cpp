@@ -16,7 +16,10 @@ FlowGraph graph_of(const std::vector<std::vector<uint32_t>>& successors) {
     n.first_edge = uint32_t(g.edges.size());
     n.edge_count = uint32_t(s.size());
     n.payload = uint32_t(g.nodes.size());
-    n.end = s.empty() ? FlowEnd::exit : s.size() == 1 ? FlowEnd::jump : s.size() == 2 ? FlowEnd::branch : FlowEnd::table;
+    n.end = s.empty()       ? FlowEnd::exit
+            : s.size() == 1 ? FlowEnd::jump
+            : s.size() == 2 ? FlowEnd::branch
+                            : FlowEnd::table;
     g.edges.insert(g.edges.end(), s.begin(), s.end());
     g.nodes.push_back(n);
   }
@@ -52,8 +55,8 @@ std::vector<uint32_t> walk(const FlowGraph& g, uint32_t seed, size_t limit) {
 }
 
 // Runs the items as an engine would. An empty result with `ok` false: the items are not well formed.
-std::vector<uint32_t> run(const FlowGraph& g, std::span<const Item> items, std::span<const uint32_t> edge_labels, uint32_t labels,
-                          uint32_t seed, size_t limit, bool& ok) {
+std::vector<uint32_t> run(const FlowGraph& g, std::span<const Item> items, std::span<const uint32_t> edge_labels,
+                          uint32_t labels, uint32_t seed, size_t limit, bool& ok) {
   std::vector<uint32_t> open(labels, ~0u), close(labels, ~0u), otherwise(labels, ~0u), stack;
   ok = false;
   for (uint32_t i = 0; i < items.size(); i++) {
@@ -92,8 +95,9 @@ std::vector<uint32_t> run(const FlowGraph& g, std::span<const Item> items, std::
   std::vector<uint32_t> trace, variables(g.variables, 0), enclosing;  // item indices of open constructs
   uint32_t condition = 0;
   auto jump = [&](uint32_t label, uint32_t& pc) {
-    while (!enclosing.empty() && !(items[enclosing.back()].arg == label &&
-                                   (items[enclosing.back()].form == Form::block || items[enclosing.back()].form == Form::loop)))
+    while (!enclosing.empty() &&
+           !(items[enclosing.back()].arg == label &&
+             (items[enclosing.back()].form == Form::block || items[enclosing.back()].form == Form::loop)))
       enclosing.pop_back();
     if (enclosing.empty()) return false;
     if (items[enclosing.back()].form == Form::loop) {
@@ -183,7 +187,8 @@ std::string text(FlowGraph g) {
   s.make_reducible(g);
   std::string out;
   for (const Item& i : s.run(g)) {
-    static const char* names[] = {"none", "block", "loop", "if", "ifnot", "else", "end", "", "br", "br_if", "br_ifnot", "br_table"};
+    static const char* names[] = {"none", "block", "loop", "if",    "ifnot",    "else",
+                                  "end",  "",      "br",   "br_if", "br_ifnot", "br_table"};
     if (!out.empty()) out += ' ';
     out += names[unsigned(i.form)];
     if (i.form == Form::node) out += std::to_string(i.arg);

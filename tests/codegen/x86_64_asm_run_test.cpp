@@ -39,11 +39,12 @@ a:
   %t = add i32 %s, %y
   %u = sub i32 %t, %d
   ret i32 %u
-})air", [](Code& c) {
-    unsigned a = 0, b, cx = 0, d;
-    asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(cx), "=d"(d));
-    CHECK(c.as<unsigned(unsigned, unsigned)>()(7, 9) == b + 16 - d);
-  });
+})air",
+      [](Code& c) {
+        unsigned a = 0, b, cx = 0, d;
+        asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(cx), "=d"(d));
+        CHECK(c.as<unsigned(unsigned, unsigned)>()(7, 9) == b + 16 - d);
+      });
   // Everything that is clobbered survives elsewhere.
   run(R"air(strong func @f(%x: i64, %y: i64, %z: i64) -> i64 {
 a:
@@ -51,7 +52,8 @@ a:
   %s = add i64 %x, %y
   %t = mul i64 %s, %z
   ret i64 %t
-})air", [](Code& c) { CHECK(c.as<int64_t(int64_t, int64_t, int64_t)>()(3, 4, 5) == 35); });
+})air",
+      [](Code& c) { CHECK(c.as<int64_t(int64_t, int64_t, int64_t)>()(3, 4, 5) == 35); });
   run(R"air(strong func @f(%x: i64, %y: i64) -> i64 {
 a:
   %r = call {i64, i64} asm "mulq $3", "={ax},={dx},{ax},r,~{flags}"(i64 %x, i64 %y)
@@ -77,14 +79,15 @@ a:
   %r = call {i8, i64} asm sideeffect "lock; cmpxchgq $4, $2; sete $0", "=q,={ax},=*m,{ax},r,*m,~{memory},~{flags}"(ptr %p, i64 %old, i64 %new, ptr %p)
   %b = extract {i8, i64} %r [0] to i8
   ret i8 %b
-})air", [](Code& c) {
-    int64_t v = 5;
-    auto* f = c.as<uint8_t(int64_t*, int64_t, int64_t)>();
-    CHECK(f(&v, 4, 9) == 0);
-    CHECK(v == 5);
-    CHECK(f(&v, 5, 9) == 1);
-    CHECK(v == 9);
-  });
+})air",
+      [](Code& c) {
+        int64_t v = 5;
+        auto* f = c.as<uint8_t(int64_t*, int64_t, int64_t)>();
+        CHECK(f(&v, 4, 9) == 0);
+        CHECK(v == 5);
+        CHECK(f(&v, 5, 9) == 1);
+        CHECK(v == 9);
+      });
   run(R"air(strong func @f(%x: i32) -> i32 {
 a:
   %r = call i32 asm "movl $1, $0; addl $1, $0", "=&r,m"(i32 %x)
@@ -101,7 +104,8 @@ a:
   %v = load i64, ptr %p
   %r = call i64 asm sideeffect "pushq $2; popq %rcx; pushq $1; popq $0; addq %rcx, $0", "=r,r,*m,~{rcx},~{memory},~{flags}"(i64 %v, ptr %p)
   ret i64 %r
-})air", [](Code& c) { CHECK(c.as<int64_t(int64_t)>()(21) == 42); });
+})air",
+      [](Code& c) { CHECK(c.as<int64_t(int64_t)>()(21) == 42); });
   run(R"air(strong func @f(%x: i64) -> i64 {
 a:
   %r = call {i64, i64} asm "1: addq $1, $0; decq $1; jnz 1b", "=&r,=&r,0,1,~{flags}"(i64 0, i64 %x)
@@ -136,10 +140,12 @@ a:
 
 TEST_CASE("x86_64 select: offsets that a reference cannot carry are added", "[x86_64]") {
   constexpr uint64_t at = 0x200000;
-  for (int64_t offset : {int64_t{1000}, int64_t{-8}, int64_t{-1} << 21, int64_t{1} << 27, int64_t{1} << 40, -(int64_t{1} << 40), INT64_MAX - 7}) {
+  for (int64_t offset : {int64_t{1000}, int64_t{-8}, int64_t{-1} << 21, int64_t{1} << 27, int64_t{1} << 40,
+                         -(int64_t{1} << 40), INT64_MAX - 7}) {
     INFO(offset);
-    std::string text = "target \"x86_64-unknown-linux-gnu\"\ndeclare data @d : i8\nstrong func @f() -> ptr {\na:\n  ret ptr @d " +
-                       (offset < 0 ? "- " + std::to_string(-offset) : "+ " + std::to_string(offset)) + "\n}\n";
+    std::string text =
+        "target \"x86_64-unknown-linux-gnu\"\ndeclare data @d : i8\nstrong func @f() -> ptr {\na:\n  ret ptr @d " +
+        (offset < 0 ? "- " + std::to_string(-offset) : "+ " + std::to_string(offset)) + "\n}\n";
     Lowered l = lowered(text);
     REQUIRE(l.error == "");
     REQUIRE(l.draft.references.size() == 1);
@@ -149,7 +155,9 @@ TEST_CASE("x86_64 select: offsets that a reference cannot carry are added", "[x8
     CHECK(code.as<uint64_t()>()() == at + uint64_t(offset));
   }
   // What is left in a reference is checked: a negative address has no place in a zero-extended immediate.
-  Lowered l = lowered("target \"x86_64-unknown-linux-gnu\"\ndeclare data @d : i8\nstrong func @f() -> ptr {\na:\n  ret ptr @d - 8\n}\n");
+  Lowered l = lowered(
+      "target \"x86_64-unknown-linux-gnu\"\ndeclare data @d : i8\nstrong func @f() -> ptr {\na:\n  ret ptr @d - "
+      "8\n}\n");
   uint8_t text[64];
   codegen::ResolvedReference low{uint64_t(0) - 8, codegen::ReferenceForm::absolute};
   codegen::EmitPlace place;
@@ -201,7 +209,9 @@ TEST_CASE("x86_64 select: x87 values through block parameters and freeze", "[x86
   for (int k = 0; k < 10; k++) text += ", %v" + std::to_string(k) + ": f80";
   text += "):\n  %j = sub i32 %i, 1\n  %c = icmp sgt i32 %i, 0\n  cond_br %c, loop(i32 %j";
   for (int k = 0; k < 10; k++) text += ", f80 %v" + std::to_string((k + 1) % 10);
-  text += "), out\nout:\n  %x = fmul f80 %v0, 100.0\n  %s = fadd f80 %x, %v9\n  %r = fptrunc f80 %s to f64\n  ret f64 %r\n}\n";
+  text +=
+      "), out\nout:\n  %x = fmul f80 %v0, 100.0\n  %s = fadd f80 %x, %v9\n  %r = fptrunc f80 %s to f64\n  ret f64 "
+      "%r\n}\n";
   run(text, [](Code& c) {
     auto* f = c.as<double(int)>();
     CHECK(f(0) == 50 + 9.5);
@@ -220,7 +230,8 @@ a:
 
 TEST_CASE("x86_64 select: long chains are walked, not descended", "[x86_64]") {
   std::string text = "strong func @f(%x: i64, %y: i64) -> i32 {\na:\n  %c0 = icmp eq i64 %x, %y\n";
-  for (int k = 1; k <= 100001; k++) text += "  %c" + std::to_string(k) + " = xor i1 %c" + std::to_string(k - 1) + ", true\n";
+  for (int k = 1; k <= 100001; k++)
+    text += "  %c" + std::to_string(k) + " = xor i1 %c" + std::to_string(k - 1) + ", true\n";
   text += "  cond_br %c100001, yes, no\nyes:\n  ret i32 1\nno:\n  ret i32 2\n}\n";
   run(text, [](Code& c) {
     auto* f = c.as<int(int64_t, int64_t)>();
@@ -258,7 +269,8 @@ a:
 
 TEST_CASE("x86_64 atomics: the old value is computed only for those who read it", "[x86_64]") {
   auto text_of = [](const std::string& tail) {
-    Lowered l = lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%p: ptr, %x: i32) -> i32 {\na:\n" + tail + "}");
+    Lowered l =
+        lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%p: ptr, %x: i32) -> i32 {\na:\n" + tail + "}");
     if (!l.error.empty()) FAIL(l.error);
     return x86_64::print_function(x86_64::view_of(l.draft));
   };
@@ -333,9 +345,12 @@ a:
 
 TEST_CASE("x86_64 asm: what is refused says so", "[x86_64]") {
   auto refused = [](const std::string& call) {
-    return lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %y: i128) -> void {\na:\n  " + call + "\n  ret\n}").error;
+    return lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %y: i128) -> void {\na:\n  " + call +
+                   "\n  ret\n}")
+        .error;
   };
-  CHECK(refused(R"air(call void asm sideeffect "frobnicate $0", "r"(i32 %x))air").find("frobnicate") != std::string::npos);
+  CHECK(refused(R"air(call void asm sideeffect "frobnicate $0", "r"(i32 %x))air").find("frobnicate") !=
+        std::string::npos);
   CHECK(refused(R"air(call void asm sideeffect "nop", "y"(i32 %x))air").find("\"y\"") != std::string::npos);
   CHECK(refused(R"air(call void asm sideeffect "", "{rbp}"(i32 %x)
   %z = zext i32 %x to i64

@@ -1,5 +1,5 @@
-// Calls and returns as the other side of them sees it: which registers come back changed, where results are, and that functions of
-// other conventions understand those that a C++ compiler makes.
+// Calls and returns as the other side of them sees it: which registers come back changed, where results are, and that
+// functions of other conventions understand those that a C++ compiler makes.
 #include <cstdarg>
 
 #include "codegen/x86_64/abi.h"
@@ -104,7 +104,8 @@ Called call(const Code& code, uint64_t rdi = 0, uint64_t rcx = 0) {
 }
 
 // Assembly that destroys all registers but rsp and those whose names are not given.
-const char* const destroy_all = R"(call void asm sideeffect "xorl %eax, %eax; xorl %ecx, %ecx; xorl %edx, %edx; xorl %esi, %esi; xorl %edi, %edi; xorl %r8d, %r8d; xorl %r9d, %r9d; xorl %r10d, %r10d; xorl %r11d, %r11d; xorps %xmm0, %xmm0; xorps %xmm5, %xmm5; xorps %xmm6, %xmm6; xorps %xmm15, %xmm15", "~{rax},~{rcx},~{rdx},~{rsi},~{rdi},~{r8},~{r9},~{r10},~{r11},~{xmm0},~{xmm5},~{xmm6},~{xmm15},~{flags}"())";
+const char* const destroy_all =
+    R"(call void asm sideeffect "xorl %eax, %eax; xorl %ecx, %ecx; xorl %edx, %edx; xorl %esi, %esi; xorl %edi, %edi; xorl %r8d, %r8d; xorl %r9d, %r9d; xorl %r10d, %r10d; xorl %r11d, %r11d; xorps %xmm0, %xmm0; xorps %xmm5, %xmm5; xorps %xmm6, %xmm6; xorps %xmm15, %xmm15", "~{rax},~{rcx},~{rdx},~{rsi},~{rdi},~{r8},~{r9},~{r10},~{r11},~{xmm0},~{xmm5},~{xmm6},~{xmm15},~{flags}"())";
 
 uint64_t changed_by(const std::string& suffix, const std::string& body) {
   uint64_t changed = 0;
@@ -124,7 +125,8 @@ void destroy() {
 }  // namespace
 
 TEST_CASE("x86_64 calls: each convention keeps the registers that it says", "[x86_64]") {
-  const uint64_t given = x86_64::gp_set({0, 1, 2, 6, 7, 8, 9, 10, 11}) | x86_64::xmm_set(0, 0) | x86_64::xmm_set(5, 6) | x86_64::xmm_set(15, 15);
+  const uint64_t given = x86_64::gp_set({0, 1, 2, 6, 7, 8, 9, 10, 11}) | x86_64::xmm_set(0, 0) | x86_64::xmm_set(5, 6) |
+                         x86_64::xmm_set(15, 15);
   struct Row {
     const char* suffix;
     uint64_t kept;
@@ -143,12 +145,15 @@ TEST_CASE("x86_64 calls: each convention keeps the registers that it says", "[x8
     const std::string address = std::to_string(reinterpret_cast<uint64_t>(&destroy));
     CHECK((changed_by(row.suffix, "  %p = inttoptr i64 " + address + " to ptr\n  call void %p()") & row.kept) == 0);
     // And when one of its own convention does, in a frame of no more than the alignment.
-    run(std::string("strong func @g() -> void ") + row.suffix + " {\na:\n" + destroy_all + "\n  ret\n}\n", [&](Code& callee) {
-      const std::string word = std::string(row.suffix).find("no_caller_saved") == std::string::npos ? "" : "no_caller_saved_registers ";
-      const std::string conv = std::string(row.suffix).substr(0, std::string(row.suffix).find("no_caller_saved"));
-      const std::string g = std::to_string(reinterpret_cast<uint64_t>(callee.text()));
-      CHECK((changed_by(row.suffix, "  %p = inttoptr i64 " + g + " to ptr\n  call " + word + conv + " void %p()") & row.kept) == 0);
-    });
+    run(std::string("strong func @g() -> void ") + row.suffix + " {\na:\n" + destroy_all + "\n  ret\n}\n",
+        [&](Code& callee) {
+          const std::string word =
+              std::string(row.suffix).find("no_caller_saved") == std::string::npos ? "" : "no_caller_saved_registers ";
+          const std::string conv = std::string(row.suffix).substr(0, std::string(row.suffix).find("no_caller_saved"));
+          const std::string g = std::to_string(reinterpret_cast<uint64_t>(callee.text()));
+          CHECK((changed_by(row.suffix, "  %p = inttoptr i64 " + g + " to ptr\n  call " + word + conv + " void %p()") &
+                 row.kept) == 0);
+        });
     // Nothing is saved in vain.
     CHECK((changed_by(row.suffix, "") & ~uint64_t{1}) == 0);
   }
@@ -157,10 +162,11 @@ TEST_CASE("x86_64 calls: each convention keeps the registers that it says", "[x8
 TEST_CASE("x86_64 calls: a value stays in a register that the callee keeps", "[x86_64]") {
   for (const char* conv : {"cc(preserve_most)", "cc(preserve_all)", "no_caller_saved_registers"}) {
     INFO(conv);
-    run(std::string("strong func @f(%p: ptr, %x: i64) -> i64 {\na:\n  call ") + conv + " void %p()\n  ret i64 %x\n}\n", [&](Code& c) {
-      // push, mov, call through the argument, mov, pop, ret: nothing is stored.
-      CHECK(c.size < 24);
-    });
+    run(std::string("strong func @f(%p: ptr, %x: i64) -> i64 {\na:\n  call ") + conv + " void %p()\n  ret i64 %x\n}\n",
+        [&](Code& c) {
+          // push, mov, call through the argument, mov, pop, ret: nothing is stored.
+          CHECK(c.size < 24);
+        });
   }
 }
 
@@ -168,10 +174,12 @@ TEST_CASE("x86_64 returns: three words in rax, rdx and rcx, whatever the frame",
   static uint64_t source[3];
   source[0] = 0x1122334455667788, source[1] = 0x99aabbccddeeff00, source[2] = 0x123456789abcdef0;
   auto where = +[]() -> void* { return source; };
-  for (const char* frame : {"", "  %room = slot_addr room\n  store i64 5, ptr %room volatile align 8\n", "  %room = alloca i64 %n align 16 to ptr\n  store i64 5, ptr %room align 8 volatile\n"}) {
+  for (const char* frame : {"", "  %room = slot_addr room\n  store i64 5, ptr %room volatile align 8\n",
+                            "  %room = alloca i64 %n align 16 to ptr\n  store i64 5, ptr %room align 8 volatile\n"}) {
     INFO(frame);
     const bool slot = std::string(frame).find("slot_addr") != std::string::npos;
-    run("strong func @f(%where: ptr) -> {i64, i64, i64} {\n" + std::string(slot ? "  slot room 8 align 8\n" : "") + "a:\n  %n = add i64 32, 32\n" + frame +
+    run("strong func @f(%where: ptr) -> {i64, i64, i64} {\n" + std::string(slot ? "  slot room 8 align 8\n" : "") +
+            "a:\n  %n = add i64 32, 32\n" + frame +
             "  %p = call ptr %where()\n  %x = load {i64, i64, i64}, ptr %p align 8\n  ret {i64, i64, i64} %x\n}\n",
         [&](Code& c) {
           const Called x = call(c, reinterpret_cast<uint64_t>(where));
@@ -183,18 +191,21 @@ TEST_CASE("x86_64 returns: three words in rax, rdx and rcx, whatever the frame",
   }
 }
 
-TEST_CASE("x86_64 returns: the address of a result in memory is handed back, but where the convention keeps rax", "[x86_64]") {
+TEST_CASE("x86_64 returns: the address of a result in memory is handed back, but where the convention keeps rax",
+          "[x86_64]") {
   for (const char* conv : {"", "cc(win64)", "cc(preserve_most)", "cc(preserve_all)"}) {
     INFO(conv);
-    run(std::string("strong func @f(%to: ptr sret(24)) -> void ") + conv + " {\na:\n  store i64 5, ptr %to align 8\n  ret\n}\n", [&](Code& c) {
-      static uint64_t to[3];
-      to[0] = 0;
-      const Called x = call(c, reinterpret_cast<uint64_t>(to), reinterpret_cast<uint64_t>(to));
-      CHECK(to[0] == 5);
-      const bool changed = x.changed & 1;
-      CHECK(changed == (std::string(conv).find("preserve") == std::string::npos));
-      if (changed) CHECK(x.after.gp[0] == reinterpret_cast<uint64_t>(to));
-    });
+    run(std::string("strong func @f(%to: ptr sret(24)) -> void ") + conv +
+            " {\na:\n  store i64 5, ptr %to align 8\n  ret\n}\n",
+        [&](Code& c) {
+          static uint64_t to[3];
+          to[0] = 0;
+          const Called x = call(c, reinterpret_cast<uint64_t>(to), reinterpret_cast<uint64_t>(to));
+          CHECK(to[0] == 5);
+          const bool changed = x.changed & 1;
+          CHECK(changed == (std::string(conv).find("preserve") == std::string::npos));
+          if (changed) CHECK(x.after.gp[0] == reinterpret_cast<uint64_t>(to));
+        });
   }
 }
 
@@ -202,39 +213,56 @@ TEST_CASE("x86_64 returns: LLVM's result registers, and memory for what does not
   struct Row {
     const char* type;
     bool memory;
-  } rows[] = {{"{i32, ptr, i32}", false}, {"{i64, i64, i64, i64}", true}, {"{i128, i64}", false}, {"{i128, i128}", true}, {"{f64, f64}", false},
-              {"{f64, f64, f64}", true},  {"{f32, f32, f32}", true},      {"{f80, f80}", false},  {"{f80, f80, f80}", true}, {"{<4 x f32>, <4 x f32>, <2 x f64>, <4 x i32>}", false},
-              {"{<4 x f32>, f64}", false}, {"{<4 x f32>, <4 x f32>, f64}", true}, {"{f64, f64, <4 x f32>}", false}, {"{<2 x f32>, <2 x f32>, <2 x f32>}", false},
-              {"{i64, f64, i64, f64, i64}", false}, {"{f128, f128}", false}, {"{f128, f128, f128}", true},
+  } rows[] = {{"{i32, ptr, i32}", false},
+              {"{i64, i64, i64, i64}", true},
+              {"{i128, i64}", false},
+              {"{i128, i128}", true},
+              {"{f64, f64}", false},
+              {"{f64, f64, f64}", true},
+              {"{f32, f32, f32}", true},
+              {"{f80, f80}", false},
+              {"{f80, f80, f80}", true},
+              {"{<4 x f32>, <4 x f32>, <2 x f64>, <4 x i32>}", false},
+              {"{<4 x f32>, f64}", false},
+              {"{<4 x f32>, <4 x f32>, f64}", true},
+              {"{f64, f64, <4 x f32>}", false},
+              {"{<2 x f32>, <2 x f32>, <2 x f32>}", false},
+              {"{i64, f64, i64, f64, i64}", false},
+              {"{f128, f128}", false},
+              {"{f128, f128, f128}", true},
               {"{i64, i64, i64, f64, f64, <4 x i32>, <4 x i32>, f80, f80}", false}};
   for (const Row& row : rows) {
     INFO(row.type);
     const std::string t = row.type;
-    run("strong func @f(%p: ptr) -> " + t + " {\na:\n  %x = load " + t + ", ptr %p align 16\n  ret " + t + " %x\n}\n", [&](Code& c) {
-      // With a pointer to the result in front, %p is the second argument; both are memory here, and rax returns the first.
-      alignas(64) static uint8_t from[256], to[256];
-      for (unsigned k = 0; k < 256; k++) from[k] = uint8_t(k + 1);
-      std::memset(to, 0, sizeof to);
-      Called x;
-      std::memset(&x.before, 0, sizeof x.before);
-      x.before.gp[7] = reinterpret_cast<uint64_t>(row.memory ? to : from);
-      x.before.gp[6] = reinterpret_cast<uint64_t>(from);
-      x.after = x.before;
-      lode_test_call_with_registers(c.text(), &x.before, &x.after);
-      asm volatile("fninit");
-      CHECK((x.after.gp[0] == reinterpret_cast<uint64_t>(to)) == row.memory);
-      CHECK((to[0] != 0) == row.memory);
-    });
+    run("strong func @f(%p: ptr) -> " + t + " {\na:\n  %x = load " + t + ", ptr %p align 16\n  ret " + t + " %x\n}\n",
+        [&](Code& c) {
+          // With a pointer to the result in front, %p is the second argument; both are memory here, and rax returns the
+          // first.
+          alignas(64) static uint8_t from[256], to[256];
+          for (unsigned k = 0; k < 256; k++) from[k] = uint8_t(k + 1);
+          std::memset(to, 0, sizeof to);
+          Called x;
+          std::memset(&x.before, 0, sizeof x.before);
+          x.before.gp[7] = reinterpret_cast<uint64_t>(row.memory ? to : from);
+          x.before.gp[6] = reinterpret_cast<uint64_t>(from);
+          x.after = x.before;
+          lode_test_call_with_registers(c.text(), &x.before, &x.after);
+          asm volatile("fninit");
+          CHECK((x.after.gp[0] == reinterpret_cast<uint64_t>(to)) == row.memory);
+          CHECK((to[0] != 0) == row.memory);
+        });
   }
 }
 
 TEST_CASE("x86_64 returns: a tail call hands on a result of any type as it came", "[x86_64]") {
-  for (const char* type : {"i64", "i17", "f80", "{f80, f80}", "{i64, <2 x f32>}", "<2 x f32>", "<4 x i32>", "{i1, i7, f16}", "{i64, i64, i64, i64}", "{f64, f64, f64}"}) {
+  for (const char* type : {"i64", "i17", "f80", "{f80, f80}", "{i64, <2 x f32>}", "<2 x f32>", "<4 x i32>",
+                           "{i1, i7, f16}", "{i64, i64, i64, i64}", "{f64, f64, f64}"}) {
     const std::string t = type;
     INFO(t);
     // A musttail call that cannot be a jump is an error.
-    const test::Lowered l = lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %p: ptr) -> " + t +
-                                    " {\na:\n  %r = call musttail " + t + " %p(i32 %x, ptr %p)\n  ret " + t + " %r\n}\n");
+    const test::Lowered l =
+        lowered("target \"x86_64-unknown-linux-gnu\"\nstrong func @f(%x: i32, %p: ptr) -> " + t +
+                " {\na:\n  %r = call musttail " + t + " %p(i32 %x, ptr %p)\n  ret " + t + " %r\n}\n");
     CHECK(l.error == "");
   }
 }
@@ -290,7 +318,8 @@ TEST_CASE("x86_64 win64: functions that a C++ compiler made read what is passed"
 a:
   %r = call cc(win64) f64 %p(i32 3, f64 2.0, i32 4, f64 5.0, i64 6, f64 7.0) as func(i32, f64, ...) -> f64
   ret f64 %r
-})air", [](Code& c) { CHECK(c.as<double(void*)>()(reinterpret_cast<void*>(&variadic)) == 6 + 40 + 500 + 6000 + 70000); });
+})air",
+      [](Code& c) { CHECK(c.as<double(void*)>()(reinterpret_cast<void*>(&variadic)) == 6 + 40 + 500 + 6000 + 70000); });
   run(R"air(strong func @f(%p: ptr, %s: ptr) -> i64 {
 a:
   %r = call cc(win64) i64 %p(i32 1, f64 2.0, i64 3, f32 4.0, i8 zext 5, ptr byval(24) align 8 %s, f64 7.0)
@@ -315,16 +344,20 @@ a:
   %u = fmul f64 %t, %v
   %r = fadd f64 %u, %w
   ret f64 %r
-})air", [](Code& callee) {
-    run(R"air(strong func @f(%p: ptr, %a: f64, %b: f64) -> f64 {
+})air",
+      [](Code& callee) {
+        run(R"air(strong func @f(%p: ptr, %a: f64, %b: f64) -> f64 {
 a:
   %x = fpext f64 %a to f80
   %v = insert_element <2 x f64> undef, f64 %b, i32 1
   %w = insert_element <2 x f64> %v, f64 %a, i32 0
   %r = call cc(win64) f64 %p(f80 %x, <2 x f64> %w, i32 7, f80 %x, <2 x f64> %w)
   ret f64 %r
-})air", [&](Code& c) { CHECK(c.as<double(const void*, double, double)>()(callee.text(), 3, 5) == (3 * 5 + 7) * 3 + 3); });
-  });
+})air",
+            [&](Code& c) {
+              CHECK(c.as<double(const void*, double, double)>()(callee.text(), 3, 5) == (3 * 5 + 7) * 3 + 3);
+            });
+      });
 }
 
 TEST_CASE("x86_64 switch: a dense run at the end of the operand's range", "[x86_64]") {
@@ -332,9 +365,11 @@ TEST_CASE("x86_64 switch: a dense run at the end of the operand's range", "[x86_
   struct Row {
     const char* type;
     int64_t base;
-  } rows[] = {{"i8", -128}, {"i8", 120}, {"i16", -32768}, {"i16", 32760}, {"i32", INT32_MIN}, {"i32", INT32_MIN + 1}, {"i32", INT32_MAX - 7},
-              {"i64", INT64_MIN}, {"i64", INT64_MIN + 1}, {"i64", INT64_MAX - 7}, {"i64", INT32_MIN}, {"i64", 0x80000000}, {"i64", 0xfffffffc},
-              {"i64", -0x80000001ll}};
+  } rows[] = {{"i8", -128},           {"i8", 120},           {"i16", -32768},
+              {"i16", 32760},         {"i32", INT32_MIN},    {"i32", INT32_MIN + 1},
+              {"i32", INT32_MAX - 7}, {"i64", INT64_MIN},    {"i64", INT64_MIN + 1},
+              {"i64", INT64_MAX - 7}, {"i64", INT32_MIN},    {"i64", 0x80000000},
+              {"i64", 0xfffffffc},    {"i64", -0x80000001ll}};
   for (const Row& row : rows) {
     INFO(row.type << " " << row.base);
     std::string cases, blocks;
@@ -343,13 +378,15 @@ TEST_CASE("x86_64 switch: a dense run at the end of the operand's range", "[x86_
       blocks += "c" + std::to_string(k) + ":\n  ret i32 " + std::to_string(k * k + 100) + "\n";
     }
     const std::string t = row.type;
-    run("strong func @f(%x: " + t + ") -> i32 {\na:\n  switch " + t + " %x, none [" + cases + "]\nnone:\n  ret i32 1\n" + blocks + "}\n", [&](Code& c) {
-      auto* f = c.as<int(int64_t)>();
-      for (uint64_t k = 0; k < 8; k++) CHECK(f(int64_t(uint64_t(row.base) + k)) == int(k * k + 100));
-      CHECK(f(int64_t(uint64_t(row.base) + 8)) == 1);
-      CHECK(f(int64_t(uint64_t(row.base) - 1)) == 1);
-      CHECK(f(0) == 1);
-    });
+    run("strong func @f(%x: " + t + ") -> i32 {\na:\n  switch " + t + " %x, none [" + cases +
+            "]\nnone:\n  ret i32 1\n" + blocks + "}\n",
+        [&](Code& c) {
+          auto* f = c.as<int(int64_t)>();
+          for (uint64_t k = 0; k < 8; k++) CHECK(f(int64_t(uint64_t(row.base) + k)) == int(k * k + 100));
+          CHECK(f(int64_t(uint64_t(row.base) + 8)) == 1);
+          CHECK(f(int64_t(uint64_t(row.base) - 1)) == 1);
+          CHECK(f(0) == 1);
+        });
   }
 }
 

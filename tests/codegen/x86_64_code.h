@@ -83,7 +83,8 @@ inline std::vector<UnwindRule> unwind_table(const std::vector<uint8_t>& cfi, uin
 // Code in executable memory: constants behind the text.
 class Code {
  public:
-  explicit Code(const mir::FunctionDraft& draft, std::vector<codegen::ResolvedReference> refs = {}, codegen::TargetOptions options = {}) {
+  explicit Code(const mir::FunctionDraft& draft, std::vector<codegen::ResolvedReference> refs = {},
+                codegen::TargetOptions options = {}) {
     mir::FunctionView view = x86_64::view_of(draft);
     refs.resize(draft.references.size());
     auto sizes = x86_64::measure(view, refs, options);

@@ -1,4 +1,5 @@
-// Emitted functions: branches at their smallest, jump tables, references in all forms, relocations of object mode, damaged words.
+// Emitted functions: branches at their smallest, jump tables, references in all forms, relocations of object mode,
+// damaged words.
 #include <algorithm>
 #include <random>
 
@@ -19,21 +20,30 @@ struct Made {
   std::vector<codegen::Fixup> fixups;
 };
 
-Made make(const mir::FunctionDraft& draft, const std::vector<ResolvedReference>& refs, codegen::TargetOptions options = {},
-          uint64_t text_address = 0x401000, uint64_t constants_address = 0x500000) {
+Made make(const mir::FunctionDraft& draft, const std::vector<ResolvedReference>& refs,
+          codegen::TargetOptions options = {}, uint64_t text_address = 0x401000,
+          uint64_t constants_address = 0x500000) {
   Made m;
   mir::FunctionView view = view_of(draft);
   auto sizes = measure(view, refs, options);
   if (!sizes.ok()) FAIL(sizes.error().text());
   m.text.resize(sizes->text);
   m.constants.resize(sizes->constants);
-  codegen::EmitPlace place{m.text.data(), m.constants.data(), nullptr, text_address, constants_address, 0, options.object ? &m.fixups : nullptr, &m.cfi};
+  codegen::EmitPlace place{m.text.data(),
+                           m.constants.data(),
+                           nullptr,
+                           text_address,
+                           constants_address,
+                           0,
+                           options.object ? &m.fixups : nullptr,
+                           &m.cfi};
   auto done = emit(view, refs, options, place);
   if (!done.ok()) FAIL(done.error().text());
   return m;
 }
 
-std::string emit_error(const mir::FunctionDraft& draft, const std::vector<ResolvedReference>& refs, codegen::TargetOptions options = {}) {
+std::string emit_error(const mir::FunctionDraft& draft, const std::vector<ResolvedReference>& refs,
+                       codegen::TargetOptions options = {}) {
   mir::FunctionView view = view_of(draft);
   auto sizes = measure(view, refs, options);
   if (!sizes.ok()) return sizes.error().message;
@@ -83,7 +93,8 @@ TEST_CASE("x86_64 emit: branches are as short as they can be and land where they
       uint8_t b = m.text[i];
       if (b == 0xb8) starts.push_back(i), i += 5;
       else if (b == 0x90) i++;
-      else if (b == 0xeb || (b & 0xf0) == 0x70) i += 2, found.push_back({i, int64_t(i) + int8_t(m.text[i - 1]), true, b == 0xeb});
+      else if (b == 0xeb || (b & 0xf0) == 0x70)
+        i += 2, found.push_back({i, int64_t(i) + int8_t(m.text[i - 1]), true, b == 0xeb});
       else if (b == 0xe9) i += 5, found.push_back({i, int64_t(i) + load_le<int32_t>(&m.text[i - 4]), false, true});
       else if (b == 0x0f) i += 6, found.push_back({i, int64_t(i) + load_le<int32_t>(&m.text[i - 4]), false, false});
       else FAIL("byte " << int(b));
@@ -215,7 +226,8 @@ TEST_CASE("x86_64 emit: references in the forms of an executable", "[x86_64]") {
   REQUIRE(w.finish().ok());
   auto field = [](const Bytes& text, size_t at) { return load_le<int32_t>(&text[at]); };
 
-  Made m = make(draft, {{0x402000, ReferenceForm::direct}, {0x403000, ReferenceForm::got}, {0x404000, ReferenceForm::direct}});
+  Made m = make(draft,
+                {{0x402000, ReferenceForm::direct}, {0x403000, ReferenceForm::got}, {0x404000, ReferenceForm::direct}});
   const Bytes& t = m.text;
   REQUIRE(t.size() == 7 + 7 + 6 + 7 + 5);
   CHECK(Bytes(t.begin(), t.begin() + 3) == Bytes{0x4c, 0x8d, 0x25});
@@ -229,17 +241,21 @@ TEST_CASE("x86_64 emit: references in the forms of an executable", "[x86_64]") {
   CHECK(field(t, 28) == 0x404000 - 0x401020);
 
   // Absolute: the address is an immediate of 5 or 6 bytes; the GOT load becomes one too.
-  m = make(draft, {{0x402000, ReferenceForm::absolute}, {0x403000, ReferenceForm::absolute}, {0x404000, ReferenceForm::direct}});
+  m = make(
+      draft,
+      {{0x402000, ReferenceForm::absolute}, {0x403000, ReferenceForm::absolute}, {0x404000, ReferenceForm::direct}});
   CHECK(m.text.size() == 6 + 5 + 6 + 7 + 5);
   CHECK(Bytes(m.text.begin(), m.text.begin() + 6) == Bytes{0x41, 0xbc, 0x00, 0x20, 0x40, 0x00});
   // In position-independent code an absolute memory operand is not relative to rip.
   codegen::TargetOptions pic;
   pic.pic = true;
-  m = make(draft, {{0, ReferenceForm::absolute}, {0x403000, ReferenceForm::direct}, {0x404000, ReferenceForm::direct}}, pic);
+  m = make(draft, {{0, ReferenceForm::absolute}, {0x403000, ReferenceForm::direct}, {0x404000, ReferenceForm::direct}},
+           pic);
   CHECK(m.text.size() == 6 + 7 + 7 + 8 + 5);
-  CHECK(emit_error(draft, {{1ull << 40, ReferenceForm::direct}, {0, ReferenceForm::got}, {0, ReferenceForm::direct}}).find("out of the reach") !=
+  CHECK(emit_error(draft, {{1ull << 40, ReferenceForm::direct}, {0, ReferenceForm::got}, {0, ReferenceForm::direct}})
+            .find("out of the reach") != std::string::npos);
+  CHECK(emit_error(draft, {{0, ReferenceForm::got}, {0, ReferenceForm::got}, {0, ReferenceForm::direct}}).find("GOT") !=
         std::string::npos);
-  CHECK(emit_error(draft, {{0, ReferenceForm::got}, {0, ReferenceForm::got}, {0, ReferenceForm::direct}}).find("GOT") != std::string::npos);
   CHECK(emit_error(draft, {}).find("damaged") != std::string::npos);
 }
 
@@ -252,7 +268,8 @@ TEST_CASE("x86_64 emit: symbol addresses with registers", "[x86_64]") {
   CHECK(make(draft, {{0x402000, ReferenceForm::absolute}}).text == Bytes{0x8b, 0x04, 0xfd, 0x10, 0x20, 0x40, 0x00});
   codegen::TargetOptions options;
   options.pic = true;
-  CHECK(emit_error(draft, {{0x402000, ReferenceForm::direct}}, options).find("position-independent") != std::string::npos);
+  CHECK(emit_error(draft, {{0x402000, ReferenceForm::direct}}, options).find("position-independent") !=
+        std::string::npos);
   options.pic = false;
   options.object = true;
   Made m = make(draft, {{0, ReferenceForm::relocation}}, options);
@@ -266,7 +283,8 @@ TEST_CASE("x86_64 emit: relocations of object mode", "[x86_64]") {
   namespace elf = formats::elf;
   mir::FunctionDraft draft;
   MirWriter w(draft);
-  uint32_t direct = w.add_reference(SymbolId(1), 8, ReferenceKind::direct), got = w.add_reference(SymbolId(2), 0, ReferenceKind::got);
+  uint32_t direct = w.add_reference(SymbolId(1), 8, ReferenceKind::direct),
+           got = w.add_reference(SymbolId(2), 0, ReferenceKind::got);
   uint32_t call = w.add_reference(SymbolId(3), 0, ReferenceKind::call);
   uint32_t le = w.add_reference(SymbolId(4), 12, ReferenceKind::tls_local_exec);
   uint32_t ie = w.add_reference(SymbolId(5), 0, ReferenceKind::tls_initial_exec);
@@ -287,7 +305,8 @@ TEST_CASE("x86_64 emit: relocations of object mode", "[x86_64]") {
   REQUIRE(w.finish().ok());
   codegen::TargetOptions options;
   options.object = options.pic = true;
-  Made m = make(draft, std::vector<ResolvedReference>(draft.references.size(), {0, ReferenceForm::relocation}), options);
+  Made m =
+      make(draft, std::vector<ResolvedReference>(draft.references.size(), {0, ReferenceForm::relocation}), options);
   struct Want {
     uint32_t type, reference;
     int64_t addend;
@@ -321,7 +340,8 @@ TEST_CASE("x86_64 emit: relocations of object mode", "[x86_64]") {
 TEST_CASE("x86_64 emit: thread-local forms of an executable", "[x86_64]") {
   mir::FunctionDraft draft;
   MirWriter w(draft);
-  uint32_t var = w.add_reference(SymbolId(6), 0, ReferenceKind::tls_general_dynamic), get = w.add_reference(SymbolId(7), 0, ReferenceKind::call);
+  uint32_t var = w.add_reference(SymbolId(6), 0, ReferenceKind::tls_general_dynamic),
+           get = w.add_reference(SymbolId(7), 0, ReferenceKind::call);
   w.tls_gd(var, get);
   REQUIRE(w.finish().ok());
   draft.frame[frame::word_flags] = 0;
@@ -343,7 +363,8 @@ TEST_CASE("x86_64 emit: damaged words are an error, never a crash", "[x86_64]") 
       draft.tags.push_back(uint16_t(random() % (op_count + 2) | (random() % 16) << 12));
       draft.operands.push_back(random() % 2 ? uint32_t(random()) : uint32_t(random()) & 0x3ff);
     }
-    for (unsigned i = random() % 8; i; i--) draft.extra.push_back(random() % 2 ? uint32_t(random()) : uint32_t(random()) % 8);
+    for (unsigned i = random() % 8; i; i--)
+      draft.extra.push_back(random() % 2 ? uint32_t(random()) : uint32_t(random()) % 8);
     for (unsigned i = random() % 3; i; i--) {
       append_le(draft.locals, uint32_t(random() % 4 ? random() % 100 : random()));
       append_le(draft.locals, uint32_t(random() % 6));
@@ -354,7 +375,8 @@ TEST_CASE("x86_64 emit: damaged words are an error, never a crash", "[x86_64]") 
     draft.frame[1] = random() % 4 ? 0 : uint32_t(random());
     draft.frame[2] = random() % 32;
     std::vector<ResolvedReference> refs;
-    for (size_t i = 0; i < draft.references.size(); i++) refs.push_back({random() % 0x800000, ReferenceForm(random() % 8)});
+    for (size_t i = 0; i < draft.references.size(); i++)
+      refs.push_back({random() % 0x800000, ReferenceForm(random() % 8)});
     codegen::TargetOptions options;
     options.pic = random() % 2;
     options.object = random() % 2;
@@ -397,7 +419,8 @@ TEST_CASE("x86_64 emit: alignments between branches of both widths", "[x86_64]")
     Bytes text = m.text;
     // Where the blocks are: by their marks.
     for (size_t i = 0; i + 5 <= text.size(); i++)
-      if (text[i] == 0xb8 && load_le<uint16_t>(&text[i + 3]) == 0x1122) place.at(load_le<uint16_t>(&text[i + 1])) = unsigned(i);
+      if (text[i] == 0xb8 && load_le<uint16_t>(&text[i + 3]) == 0x1122)
+        place.at(load_le<uint16_t>(&text[i + 1])) = unsigned(i);
     for (unsigned b = 0; b < blocks; b++) {
       if (!log2[b]) continue;
       INFO("block " << b << " at " << place[b]);
@@ -410,7 +433,8 @@ TEST_CASE("x86_64 emit: alignments between branches of both widths", "[x86_64]")
       if (text[i] == 0xb8) i += 5;
       else if (text[i] == 0x90 || text[i] == 0xcc) i++;
       else if (text[i] == 0x74) i += 2, to = int64_t(i) + int8_t(text[i - 1]);
-      else if (text[i] == 0x0f && text[i + 1] == 0x84) i += 6, to = int64_t(i) + int32_t(load_le<uint32_t>(&text[i - 4]));
+      else if (text[i] == 0x0f && text[i + 1] == 0x84)
+        i += 6, to = int64_t(i) + int32_t(load_le<uint32_t>(&text[i - 4]));
       else if (text[i] == 0x66 && text[i + 1] == 0x90) i += 2;
       else {
         if (text[i] == 0x66) i++;

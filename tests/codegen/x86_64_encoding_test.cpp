@@ -1,5 +1,5 @@
-// Every row of the instruction table, with operands that reach every case of modrm, sib, REX, displacement and immediate, against
-// the bytes that LLVM's assembler makes of the printed text.
+// Every row of the instruction table, with operands that reach every case of modrm, sib, REX, displacement and
+// immediate, against the bytes that LLVM's assembler makes of the printed text.
 #include <catch2/catch.hpp>
 
 #include <cstdlib>
@@ -55,7 +55,8 @@ std::vector<Mem> memories() {
     for (int32_t disp : {0, 1, -1, 127, 128, -128, -129, 0x12345678}) out.push_back(Mem::at(base, disp));
   for (uint8_t base : {0, 4, 5, 11, 12, 13})
     for (uint8_t index : {0, 5, 12, 13, 15})
-      for (int32_t disp : {0, 127, 128, -128, -129, -70000}) out.push_back(Mem::indexed(base, index, (base + index + disp) & 3, disp));
+      for (int32_t disp : {0, 127, 128, -128, -129, -70000})
+        out.push_back(Mem::indexed(base, index, (base + index + disp) & 3, disp));
   for (uint8_t index : {0, 3, 5, 12, 13}) out.push_back(Mem::scaled(index, index & 3, index * 1000 - 128));
   out.push_back(Mem::absolute(0x1234));
   out.push_back(Mem::absolute(-8));
@@ -75,7 +76,15 @@ std::vector<int64_t> immediates(Imm kind) {
     case Imm::iw:
     case Imm::zw: return {0, 1, 127, 128, -128, -129, 32767, -32768};
     case Imm::id:
-    case Imm::zd: return {0, 1, 12, 13, -2, -3, 127, 128, -128, -129, 1000000, INT32_MAX, INT32_MIN, (1 << 26) - 1, 1 << 26, -(1 << 26) - 1};
+    case Imm::zd:
+      return {0,         1,
+              12,        13,
+              -2,        -3,
+              127,       128,
+              -128,      -129,
+              1000000,   INT32_MAX,
+              INT32_MIN, (1 << 26) - 1,
+              1 << 26,   -(1 << 26) - 1};
     case Imm::iq: return {0, -1, 0x123456789abcdef0, INT64_MIN};
   }
   return v;
@@ -106,7 +115,8 @@ void cases_of(Op op, const std::vector<Mem>& all_memories, std::vector<Case>& ou
     std::string text = m && m->kind == Mem::Kind::constants ? "" : print_instruction(view_of(draft), 0);
     std::string bytes;
     if (text.empty()) {
-      // rip-relative: the constants lie where the displacement comes out as 0x01020304 whatever the instruction's length
+      // rip-relative: the constants lie where the displacement comes out as 0x01020304 whatever the instruction's
+      // length
       constants = text_address + 0x01020304;
       size_t length = bytes_of(draft, constants).size();
       constants += length;
@@ -194,8 +204,8 @@ TEST_CASE("x86_64 encoding: every row agrees with LLVM's assembler", "[x86_64]")
     if (at >= cases.size()) break;
     const Case& c = cases[at];
     if (c.bytes != expected && ++wrong && reported[unsigned(c.op)]++ < 2 && report.size() < 20000)
-      report += c.text + "\n  ours " + (c.bytes.substr(0, 5) == "error" ? c.bytes : hex(c.bytes)) + "\n  llvm " + hex(expected) +
-                line + "\n";
+      report += c.text + "\n  ours " + (c.bytes.substr(0, 5) == "error" ? c.bytes : hex(c.bytes)) + "\n  llvm " +
+                hex(expected) + line + "\n";
     at++;
     expected.clear();
   }

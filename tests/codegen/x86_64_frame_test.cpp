@@ -1,5 +1,5 @@
-// Frames by running them one instruction at a time: at every instruction the unwind rules must find the caller's frame and the
-// caller's registers, whatever the shape of the frame.
+// Frames by running them one instruction at a time: at every instruction the unwind rules must find the caller's frame
+// and the caller's registers, whatever the shape of the frame.
 #include <csignal>
 #include <random>
 #include <ucontext.h>
@@ -42,7 +42,8 @@ void on_trap(int, siginfo_t*, void* context) {
   constexpr uint8_t touch[] = {0x48, 0x83, 0x0c, 0x24, 0x00};
   if (rsp < watch.touched) {
     watch.largest_gap = std::max(watch.largest_gap, watch.touched - rsp);
-    if (watch.touched - rsp <= 8 || (at + 5 <= watch.size && std::memcmp(watch.text + at, touch, 5) == 0)) watch.touched = rsp;
+    if (watch.touched - rsp <= 8 || (at + 5 <= watch.size && std::memcmp(watch.text + at, touch, 5) == 0))
+      watch.touched = rsp;
   }
   const test::UnwindRule& rule = watch.rules[at];
   const int base = rule.cfa_register == 6 ? REG_RBP : rule.cfa_register == 11 ? REG_R11 : REG_RSP;
@@ -51,7 +52,8 @@ void on_trap(int, siginfo_t*, void* context) {
   if (good) {
     for (int i = 0; i < 6; i++) {
       int64_t saved = rule.saved[saved_registers[i]];
-      uint64_t value = saved ? *reinterpret_cast<const uint64_t*>(cfa - uint64_t(saved)) : uint64_t(regs[saved_gregs[i]]);
+      uint64_t value =
+          saved ? *reinterpret_cast<const uint64_t*>(cfa - uint64_t(saved)) : uint64_t(regs[saved_gregs[i]]);
       good &= value == watch.registers[i];
     }
   }
@@ -198,17 +200,30 @@ TEST_CASE("x86_64 frame: every shape runs, and can be unwound at every instructi
   std::mt19937 random(11);
   uint16_t all = callee_saved_gp;
   using Slots = std::vector<std::pair<uint32_t, uint32_t>>;
-  std::vector<Slots> slot_sets = {{}, {{4, 4}}, {{8, 8}, {4, 4}, {1, 1}}, {{16, 16}}, {{100, 1}, {8, 8}}, {{120, 8}}, {{136, 8}},
-                                  {{4096, 16}, {8, 8}}, {{64, 64}, {8, 8}}, {{32, 32}, {1, 1}, {256, 128}}, {{0, 1}, {4, 4}}};
+  std::vector<Slots> slot_sets = {{},
+                                  {{4, 4}},
+                                  {{8, 8}, {4, 4}, {1, 1}},
+                                  {{16, 16}},
+                                  {{100, 1}, {8, 8}},
+                                  {{120, 8}},
+                                  {{136, 8}},
+                                  {{4096, 16}, {8, 8}},
+                                  {{64, 64}, {8, 8}},
+                                  {{32, 32}, {1, 1}, {256, 128}},
+                                  {{0, 1}, {4, 4}}};
   for (const Slots& slots : slot_sets)
-    for (uint16_t saved : {uint16_t(0), uint16_t(1 << reg::rbx), uint16_t(1 << reg::rbp), uint16_t(1 << reg::rbx | 1 << reg::r15), all})
-      for (uint32_t flags : {0u, uint32_t(frame::has_calls), uint32_t(frame::frame_pointer), uint32_t(frame::has_calls | frame::frame_pointer),
-                             uint32_t(frame::dynamic | frame::frame_pointer | frame::has_calls), uint32_t(frame::no_red_zone)})
+    for (uint16_t saved :
+         {uint16_t(0), uint16_t(1 << reg::rbx), uint16_t(1 << reg::rbp), uint16_t(1 << reg::rbx | 1 << reg::r15), all})
+      for (uint32_t flags :
+           {0u, uint32_t(frame::has_calls), uint32_t(frame::frame_pointer),
+            uint32_t(frame::has_calls | frame::frame_pointer),
+            uint32_t(frame::dynamic | frame::frame_pointer | frame::has_calls), uint32_t(frame::no_red_zone)})
         run_shape({saved, slots, flags & frame::has_calls ? uint32_t(random() % 4) * 8 : 0, flags});
   for (int i = 0; i < 200; i++) {
     Shape s;
     s.saved = uint16_t(random()) & all;
-    for (unsigned n = random() % 6; n; n--) s.slots.push_back({random() % 200, 1u << random() % (random() % 4 ? 4 : 7)});
+    for (unsigned n = random() % 6; n; n--)
+      s.slots.push_back({random() % 200, 1u << random() % (random() % 4 ? 4 : 7)});
     s.flags = random() % 2 ? uint32_t(frame::has_calls) : 0;
     if (random() % 4 == 0) s.flags |= frame::frame_pointer;
     if (random() % 5 == 0) s.flags |= frame::frame_pointer | frame::dynamic;
@@ -238,7 +253,8 @@ TEST_CASE("x86_64 frame: probes by a loop, by steps and by a call", "[x86_64]") 
     else w.probe_inline(4096);
     w.ret();
     REQUIRE(w.finish().ok());
-    const std::vector<codegen::ResolvedReference> refs(draft.references.size(), {0, codegen::ReferenceForm::relocation});
+    const std::vector<codegen::ResolvedReference> refs(draft.references.size(),
+                                                       {0, codegen::ReferenceForm::relocation});
     codegen::TargetOptions object;
     object.object = true;
     auto sizes = measure(view_of(draft), refs, object);
@@ -260,7 +276,9 @@ TEST_CASE("x86_64 frame: probes by a loop, by steps and by a call", "[x86_64]") 
   };
   CHECK(text(4088, false).substr(0, 21) == "48 81 ec f8 0f 00 00 ");
   CHECK(text(5000, false).substr(0, 57) == "48 81 ec 00 10 00 00 48 83 0c 24 00 48 81 ec 88 03 00 00 ");
-  CHECK(text(40952, false).find("4c 8d 9c 24 00 70 ff ff 48 81 ec 00 10 00 00 48 83 0c 24 00 4c 39 dc 75 ef 48 81 ec f8 0f 00 00 ") == 0);
+  CHECK(text(40952, false)
+            .find("4c 8d 9c 24 00 70 ff ff 48 81 ec 00 10 00 00 48 83 0c 24 00 4c 39 dc 75 ef 48 81 ec f8 0f 00 00 ") ==
+        0);
   CHECK(text(40952, true).substr(0, 18) == "b8 f8 9f 00 00 e8 ");
   CHECK(text(40952, true).substr(30, 9) == "48 29 c4 ");
   CHECK(text(1000, true).substr(0, 12) == "48 81 ec e8 ");

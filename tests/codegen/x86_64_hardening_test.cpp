@@ -80,7 +80,8 @@ TEST_CASE("Stack protection: which functions") {
     CHECK(protection("stack_protect_req", body).needed);
     CHECK_FALSE(protection("stack_protect_req naked", body).needed);
   }
-  const std::string few = "entry:\n  %0 = alloca i64 4 align 1 to ptr\n  ret\n", many = "entry:\n  %0 = alloca i64 %n align 1 to ptr\n  ret\n";
+  const std::string few = "entry:\n  %0 = alloca i64 4 align 1 to ptr\n  ret\n",
+                    many = "entry:\n  %0 = alloca i64 %n align 1 to ptr\n  ret\n";
   CHECK_FALSE(protection("stack_protect", few).needed);
   CHECK(protection("stack_protect_strong", few).needed);
   CHECK(protection("stack_protect", many).needed);
@@ -107,10 +108,12 @@ TEST_CASE("x86_64 hardening: the canary is set, lies highest and is checked on e
       "declare func @throw()\n"
       "func @f(%c: i1, %n: i64) -> i64 stack_protect_strong {\n"
       "  slot plain 8\n  slot buffer 100 char_array\n  slot few 4 small_array\n  slot taken 8\n"
-      "entry:\n  %0 = slot_addr plain\n  store i64 %n, ptr %0 align 8\n  %1 = slot_addr taken\n  call void @use(ptr %1)\n"
+      "entry:\n  %0 = slot_addr plain\n  store i64 %n, ptr %0 align 8\n  %1 = slot_addr taken\n  call void @use(ptr "
+      "%1)\n"
       "  %2 = slot_addr buffer\n  call void @use(ptr %2)\n  %3 = slot_addr few\n  call void @use(ptr %3)\n"
       "  cond_br %c, one, two\none:\n  %4 = load i64, ptr %0 align 8\n  ret i64 %4\n"
-      "two:\n  %5 = icmp eq i64 %n, 3\n  cond_br %5, three, four\nthree:\n  call noreturn void @throw()\n  unreachable\n"
+      "two:\n  %5 = icmp eq i64 %n, 3\n  cond_br %5, three, four\nthree:\n  call noreturn void @throw()\n  "
+      "unreachable\n"
       "four:\n  %6 = call tail i64 @f(i1 %c, i64 %n)\n  ret i64 %6\n}\n");
   INFO(text);
   CHECK(count(text, "%fs:40") == 4);  // set; checked at the return, the throw and the tail call
@@ -118,15 +121,19 @@ TEST_CASE("x86_64 hardening: the canary is set, lies highest and is checked on e
   const std::string slots[] = {"zone 4", "zone 3", "zone 2", "zone 1"};
   for (const std::string& s : slots) CHECK(count(text, s) == 1);
   // A call that ends the process is not one that unwinds.
-  CHECK(count(code("declare func @exit()\nfunc @f() stack_protect_req {\nentry:\n  call noreturn nounwind void @exit()\n"
-                   "  unreachable\n}\n"), "%fs:40") == 1);
+  CHECK(
+      count(code("declare func @exit()\nfunc @f() stack_protect_req {\nentry:\n  call noreturn nounwind void @exit()\n"
+                 "  unreachable\n}\n"),
+            "%fs:40") == 1);
 }
 
 TEST_CASE("x86_64 hardening: the canary stands between arrays and the return address", "[x86_64]") {
-  const test::Lowered l = test::lowered(target + "func @f(%n: i64) stack_protect_strong {\n  slot plain 200\n  slot buffer 16 char_array\n"
-                                                 "  slot few 4 small_array\n  slot taken 8\nentry:\n  %0 = slot_addr plain\n"
-                                                 "  store i64 %n, ptr %0 volatile align 8\n  %1 = slot_addr taken\n"
-                                                 "  call void @use(ptr %1)\n  ret\n}\n");
+  const test::Lowered l =
+      test::lowered(target +
+                    "func @f(%n: i64) stack_protect_strong {\n  slot plain 200\n  slot buffer 16 char_array\n"
+                    "  slot few 4 small_array\n  slot taken 8\nentry:\n  %0 = slot_addr plain\n"
+                    "  store i64 %n, ptr %0 volatile align 8\n  %1 = slot_addr taken\n"
+                    "  call void @use(ptr %1)\n  ret\n}\n");
   REQUIRE(l.error == "");
   std::vector<int32_t> at;
   REQUIRE(x86_64::plan_frame(x86_64::view_of(l.draft), at).ok());
@@ -144,7 +151,8 @@ TEST_CASE("x86_64 hardening: frame pointers", "[x86_64]") {
     const size_t at = text.find("flags ") + 6;
     return (std::stoul(text.substr(at)) & x86_64::frame::frame_pointer) != 0;
   };
-  const std::string call = "  call void @use(ptr %p)\n  store i8 0, ptr %p align 1\n", leaf = "  store i8 0, ptr %p align 1\n";
+  const std::string call = "  call void @use(ptr %p)\n  store i8 0, ptr %p align 1\n",
+                    leaf = "  store i8 0, ptr %p align 1\n";
   CHECK_FALSE(has("", call));
   CHECK(has("frame_pointer", call));
   CHECK(has("frame_pointer", leaf));
@@ -154,8 +162,9 @@ TEST_CASE("x86_64 hardening: frame pointers", "[x86_64]") {
 
 TEST_CASE("x86_64 hardening: code without SSE registers", "[x86_64]") {
   // Copies and fills, a variadic function's entry, and values that change their places in the frame.
-  std::string pressure = "func @f(%p: ptr, ...) FLAGS {\n  slot list 24 align 8\nentry:\n  %l = slot_addr list\n  va_start ptr %l\n"
-                         "  memset ptr %p, i8 0, i64 64 align 8\n  %q = ptr_add ptr %p + 64\n  memcpy ptr %q, ptr %p, i64 100 align 1\n";
+  std::string pressure =
+      "func @f(%p: ptr, ...) FLAGS {\n  slot list 24 align 8\nentry:\n  %l = slot_addr list\n  va_start ptr %l\n"
+      "  memset ptr %p, i8 0, i64 64 align 8\n  %q = ptr_add ptr %p + 64\n  memcpy ptr %q, ptr %p, i64 100 align 1\n";
   const int n = 20;
   std::string first, next, sum;
   for (int k = 0; k < n; k++) {
@@ -165,8 +174,11 @@ TEST_CASE("x86_64 hardening: code without SSE registers", "[x86_64]") {
   }
   pressure += "  br loop(" + first + ")\nloop(";
   for (int k = 0; k < n; k++) pressure += (k ? ", %w" : "%w") + std::to_string(k) + ": i64";
-  pressure += "):\n  store i64 %w0, ptr %p volatile align 8\n  call void @use(ptr %p)\n  %x = load i64, ptr %p volatile align 8\n"
-              "  %c = icmp eq i64 %x, 0\n  cond_br %c, out, loop(" + next + ")\nout:\n";
+  pressure +=
+      "):\n  store i64 %w0, ptr %p volatile align 8\n  call void @use(ptr %p)\n  %x = load i64, ptr %p volatile align "
+      "8\n"
+      "  %c = icmp eq i64 %x, 0\n  cond_br %c, out, loop(" +
+      next + ")\nout:\n";
   for (int k = 0; k < n; k++) pressure += "  store i64 %w" + std::to_string(k) + ", ptr %p volatile align 8\n";
   pressure += "  ret\n}\n";
   auto with = [&](const std::string& flags) {
@@ -181,23 +193,28 @@ TEST_CASE("x86_64 hardening: code without SSE registers", "[x86_64]") {
     CHECK(text.find("error") == std::string::npos);
     CHECK(count(text, "%xmm") == 0);
   }
-  CHECK(code("func @f(%a: f64) -> f64 no_sse {\nentry:\n  %0 = fadd f64 %a, %a\n  ret f64 %0\n}\n").find("floating point in a function compiled without SSE") !=
-        std::string::npos);
-  CHECK(code("func @f(%a: f64) -> f64 no_implicit_float {\nentry:\n  %0 = fadd f64 %a, %a\n  ret f64 %0\n}\n").find("addsd") != std::string::npos);
+  CHECK(code("func @f(%a: f64) -> f64 no_sse {\nentry:\n  %0 = fadd f64 %a, %a\n  ret f64 %0\n}\n")
+            .find("floating point in a function compiled without SSE") != std::string::npos);
+  CHECK(code("func @f(%a: f64) -> f64 no_implicit_float {\nentry:\n  %0 = fadd f64 %a, %a\n  ret f64 %0\n}\n")
+            .find("addsd") != std::string::npos);
 }
 
 TEST_CASE("x86_64 hardening: registers are zeroed where a function leaves", "[x86_64]") {
   using Z = air::ZeroRegisters;
-  const std::string add = "func @f(%a: i32, %b: i32) -> i32 {\nentry:\n  %0 = mul i32 %a, %b\n  %1 = add i32 %0, %b\n  ret i32 %1\n}\n";
+  const std::string add =
+      "func @f(%a: i32, %b: i32) -> i32 {\nentry:\n  %0 = mul i32 %a, %b\n  %1 = add i32 %0, %b\n  ret i32 %1\n}\n";
   const std::string leaves = "func @f(%a: ptr) {\nentry:\n  call tail void @use(ptr %a)\n  ret\n}\n";
   const std::string wide = "func @f(%a: f80) -> f80 {\nentry:\n  ret f80 %a\n}\n";
-  auto with = [](const std::string& text, Z mode) { return code(text, [&](air::Function& f) { f.requests.zero_registers = mode; }); };
+  auto with = [](const std::string& text, Z mode) {
+    return code(text, [&](air::Function& f) { f.requests.zero_registers = mode; });
+  };
   struct Case {
     Z mode;
     size_t gp, fp, gp_tail;  // how many, of `add` at least, of `leaves`
   };
   // add returns in eax and uses edi and esi at most; all: eax is the result. The tail call's argument is edi.
-  const Case cases[] = {{Z::none, 0, 0, 0},    {Z::all_gpr_arg, 6, 0, 5}, {Z::all_gpr, 8, 0, 8}, {Z::all_arg, 6, 8, 5}, {Z::all, 8, 16, 8}};
+  const Case cases[] = {
+      {Z::none, 0, 0, 0}, {Z::all_gpr_arg, 6, 0, 5}, {Z::all_gpr, 8, 0, 8}, {Z::all_arg, 6, 8, 5}, {Z::all, 8, 16, 8}};
   for (const Case& c : cases) {
     const std::string text = with(add, c.mode), tail = with(leaves, c.mode);
     INFO(text << tail);
@@ -218,15 +235,18 @@ TEST_CASE("x86_64 hardening: registers are zeroed where a function leaves", "[x8
 }
 
 TEST_CASE("x86_64 hardening: thunks instead of indirect branches and returns", "[x86_64]") {
-  const std::string text = "func @f(%p: ptr, %n: i32, %t: ptr) -> i32 FLAGS {\nentry:\n  %0 = load ptr, ptr %p align 8\n  call void %0(ptr %p)\n"
-                           "  switch i32 %n, other [0: a, 1: b, 2: c, 3: d, 4: a, 5: b, 6: c, 7: d]\n"
-                           "a:\n  ret i32 4\nb:\n  ret i32 7\nc:\n  ret i32 9\nd:\n  indirect_br ptr %t [a, b]\nother:\n  ret i32 8\n}\n";
+  const std::string text =
+      "func @f(%p: ptr, %n: i32, %t: ptr) -> i32 FLAGS {\nentry:\n  %0 = load ptr, ptr %p align 8\n  call void %0(ptr "
+      "%p)\n"
+      "  switch i32 %n, other [0: a, 1: b, 2: c, 3: d, 4: a, 5: b, 6: c, 7: d]\n"
+      "a:\n  ret i32 4\nb:\n  ret i32 7\nc:\n  ret i32 9\nd:\n  indirect_br ptr %t [a, b]\nother:\n  ret i32 8\n}\n";
   auto with = [&](const std::string& flags) {
     std::string s = text;
     s.replace(s.find("FLAGS"), 5, flags);
     return code(s);
   };
-  const std::string inner = runtime_symbol(air::RuntimeFunction::indirect_thunk), outer = runtime_symbol(air::RuntimeFunction::external_indirect_thunk),
+  const std::string inner = runtime_symbol(air::RuntimeFunction::indirect_thunk),
+                    outer = runtime_symbol(air::RuntimeFunction::external_indirect_thunk),
                     back = runtime_symbol(air::RuntimeFunction::return_thunk);
   const std::string plain = with("");
   INFO(plain);

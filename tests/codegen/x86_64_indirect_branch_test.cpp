@@ -6,7 +6,8 @@ using test::Code;
 
 #ifdef __x86_64__
 TEST_CASE("x86_64 indirect branches: one branch, its targets reached by other edges as well", "[x86_64]") {
-  // Sums %n, %n-1, ... in two blocks that jump to each other by address and directly, each with the sum and a second value swapped.
+  // Sums %n, %n-1, ... in two blocks that jump to each other by address and directly, each with the sum and a second
+  // value swapped.
   test::run(R"air(strong func @f(%n: i64, %k: i64) -> i64 {
 entry:
   %odd = and i64 %n, 1

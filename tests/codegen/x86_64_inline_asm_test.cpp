@@ -107,7 +107,9 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {"mulq $3", {gp(reg::rax, 8), gp(reg::rdx, 8), gp(reg::rax, 8), gp(reg::rcx, 8)}, "mulq %rcx"},
       {"divq $2", {gp(reg::rax, 8), gp(reg::rdx, 8), mem(m, 8)}, "divq 8(%rdi)"},
       {"imul $$10, $0", {gp(reg::rax)}, "imull $10, %eax, %eax"},
-      {"addq $2,$0; adcq $3,$1", {gp(reg::rax, 8), gp(reg::rdx, 8), imm(7), gp(reg::rcx, 8)}, "addq $7, %rax; adcq %rcx, %rdx"},
+      {"addq $2,$0; adcq $3,$1",
+       {gp(reg::rax, 8), gp(reg::rdx, 8), imm(7), gp(reg::rcx, 8)},
+       "addq $7, %rax; adcq %rcx, %rdx"},
       {"cld; rep; movsq", {}, "cld; rep movsq"},
       {"rep stosb", {}, "rep stosb"},
       {"rep\n\tmovsb", {}, "rep movsb"},
@@ -144,15 +146,23 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {"leal ($1,$2), $0", {gp(reg::rax), gp(reg::rcx), gp(reg::rdx)}, "leal (%rcx,%rdx,1), %eax"},
       {"movl ($1), $0", {gp(reg::rax), gp(reg::rcx)}, "error: inline assembly \"movl (%ecx), %eax\" is not supported"},
       {"xchgb ${0:b}, ${0:h}", {gp(reg::rdx)}, "bytes 134 242"},  // of either order
-      {"movb ${0:h}, ${1:b}; movzbl ${0:h}, ${1:k}; movb $2, ${0:h}", {gp(reg::rbx), gp(reg::rax), mem(Mem::at(reg::rcx, 4))},
+      {"movb ${0:h}, ${1:b}; movzbl ${0:h}, ${1:k}; movb $2, ${0:h}",
+       {gp(reg::rbx), gp(reg::rax), mem(Mem::at(reg::rcx, 4))},
        "bytes 136 248; bytes 15 182 199; bytes 138 121 4"},
-      {"movb ${0:h}, ${1:b}", {gp(reg::rbx), gp(reg::rsi)}, "error: inline assembly \"movb %bh, %sil\" is not supported"},
-      {"movb ${0:h}, %al", {gp(reg::rsi)}, "error: inline assembly \"movb ${0:h}, %al\" is not supported: this register has no high byte"},
-      {"crc32q $1, $0; pcmpistri $$12, $2, $3", {gp(reg::rax, 8), gp(reg::rcx, 8), fp(1), fp(9)}, "crc32q %rcx, %rax; pcmpistri $12, %xmm1, %xmm9"},
+      {"movb ${0:h}, ${1:b}",
+       {gp(reg::rbx), gp(reg::rsi)},
+       "error: inline assembly \"movb %bh, %sil\" is not supported"},
+      {"movb ${0:h}, %al",
+       {gp(reg::rsi)},
+       "error: inline assembly \"movb ${0:h}, %al\" is not supported: this register has no high byte"},
+      {"crc32q $1, $0; pcmpistri $$12, $2, $3",
+       {gp(reg::rax, 8), gp(reg::rcx, 8), fp(1), fp(9)},
+       "crc32q %rcx, %rax; pcmpistri $12, %xmm1, %xmm9"},
       {"fld1; fxch %st(1)", {}, "fld1; fxch %st(1)"},
       {"fpatan", {}, "fpatan"},
       {"fxch; fucompp; faddp", {}, "fxch %st(1); fucompp; faddp %st, %st(1)"},
-      {"fmul %st(2)\n\tfsubrp %st, %st(3)\n\tfadd %st(1), %st\n\tfadd %st, %st(1)", {},
+      {"fmul %st(2)\n\tfsubrp %st, %st(3)\n\tfadd %st(1), %st\n\tfadd %st, %st(1)",
+       {},
        "fmul %st(2), %st; fsubrp %st, %st(3); fadd %st(1), %st; fadd %st, %st(1)"},
       {"fcomip %st(1), %st; fcmovnbe %st(2), %st", {}, "fcompi %st(1), %st; fcmovnbe %st(2), %st"},
       {"fildq $0; fmull $0; fistpl $0", {mem(m, 8)}, "fildll 8(%rdi); fmull 8(%rdi); fistpl 8(%rdi)"},
@@ -160,15 +170,24 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       // conditions of the assembler's
       {".if 1\n nop\n .else\n pause\n .endif", {}, "nop"},
       {".if 2 * 3 == 6 && (1 << 4) > 0x0f\n nop\n .endif", {}, "nop"},
-      {".if 0\n frobnicate\n 1: .if 1\n nop\n .endif\n .elseif ${0:c} - 8\n pause\n .elseif 1\n mfence\n .endif; sfence", {imm(9)}, "pause; sfence"},
+      {".if 0\n frobnicate\n 1: .if 1\n nop\n .endif\n .elseif ${0:c} - 8\n pause\n .elseif 1\n mfence\n .endif; "
+       "sfence",
+       {imm(9)},
+       "pause; sfence"},
       {".ifeq 0; nop; .else; pause; .endif; .iflt 1; mfence; .endif", {}, "nop"},
       {"movl $$(1 + 2) * -4, %eax; .byte 0x90 | 1, 'a", {}, "movl $-12, %eax; bytes 145 97"},
       // VEX; modifiers of vector registers
-      {"vcvtph2ps $1, ${0:t}; vcvtps2ph $$4, $1, $0", {fp(9), fp(2)}, "vcvtph2ps %xmm2, %ymm9; vcvtps2ph $4, %xmm2, %xmm9"},
+      {"vcvtph2ps $1, ${0:t}; vcvtps2ph $$4, $1, $0",
+       {fp(9), fp(2)},
+       "vcvtph2ps %xmm2, %ymm9; vcvtps2ph $4, %xmm2, %xmm9"},
       {"vzeroupper; ret", {}, "vzeroupper; bytes 195"},
       // refused, by name
-      {"movaps ${0:g}, %xmm1", {fp(1)}, "error: inline assembly \"movaps ${0:g}, %xmm1\" is not supported: unknown operand modifier"},
-      {".if foo\n nop\n .endif", {}, "error: inline assembly \".if foo\" is not supported: the condition is not a constant"},
+      {"movaps ${0:g}, %xmm1",
+       {fp(1)},
+       "error: inline assembly \"movaps ${0:g}, %xmm1\" is not supported: unknown operand modifier"},
+      {".if foo\n nop\n .endif",
+       {},
+       "error: inline assembly \".if foo\" is not supported: the condition is not a constant"},
       {".ifdef foo\n nop\n .endif", {}, "error: inline assembly \".ifdef foo\" is not supported"},
       {".if 1", {}, "error: inline assembly \".if 1\" is not supported: an .if without .endif"},
       {".endif", {}, "error: inline assembly \".endif\" is not supported: there is no .if"},
@@ -257,9 +276,14 @@ TEST_CASE("x86_64 asm: constant expressions", "[x86_64]") {
     const char* text;
     int64_t value;
   };
-  const Row rows[] = {{"1+2*3", 7}, {"(1+2)*3", 9}, {"1<<4|1", 17}, {"~0", -1}, {"!0", 1}, {"!5", 0}, {"- - 3", 3}, {"7 == 7", -1},
-                      {"7<>7", 0}, {"2 == 1 + 1", -1}, {"1 && 2", 1}, {"0 || 0", 0}, {"0x10-010", 8}, {"0b101", 5}, {"'a", 97}, {"-1 >> 60", 15},
-                      {"-7 / 2", -3}, {"-7 % 2", -1}, {"1 << 64", 0}, {"6 ! 1", -2}, {"0x8000000000000000 / -1", INT64_MIN}, {"3 & 6 ^ 1", 3}};
+  const Row rows[] = {{"1+2*3", 7},       {"(1+2)*3", 9}, {"1<<4|1", 17},
+                      {"~0", -1},         {"!0", 1},      {"!5", 0},
+                      {"- - 3", 3},       {"7 == 7", -1}, {"7<>7", 0},
+                      {"2 == 1 + 1", -1}, {"1 && 2", 1},  {"0 || 0", 0},
+                      {"0x10-010", 8},    {"0b101", 5},   {"'a", 97},
+                      {"-1 >> 60", 15},   {"-7 / 2", -3}, {"-7 % 2", -1},
+                      {"1 << 64", 0},     {"6 ! 1", -2},  {"0x8000000000000000 / -1", INT64_MIN},
+                      {"3 & 6 ^ 1", 3}};
   for (const Row& r : rows) {
     INFO(r.text);
     int64_t v = 0;

@@ -1,5 +1,6 @@
-// Vectors stay in SSE registers, and what the program says about caches reaches the processor. That vector code computes the right
-// things is shown elsewhere: tests/air/legalize_test.cpp for what operations are made of, tests/sweeps/vectors.py for whole programs.
+// Vectors stay in SSE registers, and what the program says about caches reaches the processor. That vector code
+// computes the right things is shown elsewhere: tests/air/legalize_test.cpp for what operations are made of,
+// tests/sweeps/vectors.py for whole programs.
 #include "tests/codegen/x86_64_air.h"
 
 using namespace lode;
@@ -78,5 +79,7 @@ a:
   ret
 })air");
   INFO(s);
-  for (const char* instruction : {"prefetcht0 (%rdi)", "prefetcht1 (%rdi)", "prefetcht2 (%rdi)", "prefetchnta 64(%rdi)"}) CHECK(has(s, instruction));
+  for (const char* instruction :
+       {"prefetcht0 (%rdi)", "prefetcht1 (%rdi)", "prefetcht2 (%rdi)", "prefetchnta 64(%rdi)"})
+    CHECK(has(s, instruction));
 }

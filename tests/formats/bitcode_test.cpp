@@ -1,5 +1,5 @@
-// The bitstream cursor on streams written here bit by bit, the module and body reader on small files made by clang 14 and
-// clang 19 from inputs/sample.c, on what the compilers at hand make of it now, and on damaged files.
+// The bitstream cursor on streams written here bit by bit, the module and body reader on small files made by clang 14
+// and clang 19 from inputs/sample.c, on what the compilers at hand make of it now, and on damaged files.
 #include "formats/bitcode/body.h"
 
 #include <catch2/catch.hpp>
@@ -159,7 +159,8 @@ void check_sample(const Module& m, bool typed_pointers) {
       CHECK(cases == std::vector<int64_t>{1, -2, 300});
     }
   }
-  for (Op op : {Op::Ret, Op::Switch, Op::IndirectBr, Op::Gep, Op::Load, Op::Call, Op::AtomicRmw, Op::CmpXchg, Op::Binop})
+  for (Op op :
+       {Op::Ret, Op::Switch, Op::IndirectBr, Op::Gep, Op::Load, Op::Call, Op::AtomicRmw, Op::CmpXchg, Op::Binop})
     CHECK(seen.count(op));
 }
 
@@ -320,7 +321,8 @@ TEST_CASE("Bitcode: types that nest too deeply are refused, in whatever order th
   };
   for (bool forward : {false, true}) {
     CHECK(message(200, forward) == "");
-    for (uint32_t n : {260u, 200000u}) CHECK(message(n, forward).find("type that contains itself or nests too deeply") != std::string::npos);
+    for (uint32_t n : {260u, 200000u})
+      CHECK(message(n, forward).find("type that contains itself or nests too deeply") != std::string::npos);
   }
 }
 
@@ -334,19 +336,24 @@ TEST_CASE("Bitcode: modules of clang 14 and clang 19") {
   }
 }
 
-TEST_CASE("Bitcode: what the installed compilers make, also as LTO objects, with a wrapper and with debug information") {
+TEST_CASE(
+    "Bitcode: what the installed compilers make, also as LTO objects, with a wrapper and with debug information") {
   test::TempDir dir;
   for (std::string clang : {"clang-14", "clang-19"}) {
     if (!test::have_tool(clang)) {
       std::printf("skipped: %s is not installed\n", clang.c_str());
       continue;
     }
-    const std::vector<std::vector<std::string>> variants = {
-        {"-O0", "-emit-llvm"}, {"-O0", "-flto"}, {"-O0", "-flto=thin"}, {"-O2", "-g", "-emit-llvm"}, {"-O3", "-g", "-flto"}};
+    const std::vector<std::vector<std::string>> variants = {{"-O0", "-emit-llvm"},
+                                                            {"-O0", "-flto"},
+                                                            {"-O0", "-flto=thin"},
+                                                            {"-O2", "-g", "-emit-llvm"},
+                                                            {"-O3", "-g", "-flto"}};
     for (const auto& options : variants) {
       INFO(clang << " " << options[0] << " " << options[1]);
       std::string out = dir.file("x.o");
-      std::vector<std::string> argv{clang, "-w", "-c", std::string(LODE_TEST_DIR) + "/formats/inputs/sample.c", "-o", out};
+      std::vector<std::string> argv{clang, "-w", "-c", std::string(LODE_TEST_DIR) + "/formats/inputs/sample.c",
+                                    "-o",  out};
       argv.insert(argv.end(), options.begin(), options.end());
       auto r = test::run(argv);
       INFO(r.describe());

@@ -173,7 +173,8 @@ TEST_CASE("Archive reader: thin archives keep paths and no data") {
 TEST_CASE("Linker script: the scripts that stand for libraries") {
   auto s = parse_linker_script(
       "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nSEARCH_DIR(\"=/opt/lib\");\n"
-      "GROUP ( /lib/libc.so.6 /usr/lib/libc_nonshared.a  AS_NEEDED ( /lib64/ld.so -lm ) )\nfoo = bar + 4; PROVIDE(x = 0x10);");
+      "GROUP ( /lib/libc.so.6 /usr/lib/libc_nonshared.a  AS_NEEDED ( /lib64/ld.so -lm ) )\nfoo = bar + 4; PROVIDE(x = "
+      "0x10);");
   REQUIRE(s.ok());
   REQUIRE(s->inputs.size() == 4);
   CHECK(s->inputs[0].name == "/lib/libc.so.6");
@@ -203,7 +204,8 @@ TEST_CASE("Linker script: errors name the line") {
 }
 
 TEST_CASE("Version script: nodes, wildcards, extern blocks") {
-  auto v = parse_version_script("V1 { global: foo; b*r; extern \"C++\" { ns::f*; \"ns::g(int)\" }; local: *; };\nV2 { global: baz; } V1;");
+  auto v = parse_version_script(
+      "V1 { global: foo; b*r; extern \"C++\" { ns::f*; \"ns::g(int)\" }; local: *; };\nV2 { global: baz; } V1;");
   REQUIRE(v.ok());
   REQUIRE(v->nodes.size() == 2);
   CHECK(v->nodes[0].global.size() == 4);

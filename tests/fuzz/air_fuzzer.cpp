@@ -1,5 +1,6 @@
-// The AIR text form: parses, verifies and, what passes, prints; the print must parse again to the same print. Then every function
-// is legalised for both kinds of target: what legalisation accepts must verify again, and print and parse as well.
+// The AIR text form: parses, verifies and, what passes, prints; the print must parse again to the same print. Then
+// every function is legalised for both kinds of target: what legalisation accepts must verify again, and print and
+// parse as well.
 #include "codegen/air/interpreter.h"
 #include "codegen/air/legalize.h"
 #include "codegen/air/text.h"
@@ -37,8 +38,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::vector<air::Problem> problems;
       air::verify_function(first.module, legal, problems);
       if (!problems.empty()) {
-        std::fprintf(stderr, "legalised code does not verify: %s\n%s----\n%s", air::problem_text(first.module, problems[0]).c_str(),
-                     air::print_function(first.module, f).c_str(), air::print_function(first.module, legal).c_str());
+        std::fprintf(stderr, "legalised code does not verify: %s\n%s----\n%s",
+                     air::problem_text(first.module, problems[0]).c_str(), air::print_function(first.module, f).c_str(),
+                     air::print_function(first.module, legal).c_str());
         __builtin_trap();
       }
     }

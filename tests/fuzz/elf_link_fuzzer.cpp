@@ -1,8 +1,10 @@
-// Whole ELF links in the process, from the command line to the last byte of the output: a relocatable object, a shared library or an
-// archive, changed by the mutator of mutate/elf.h, is linked with an object and a library that are in order.
+// Whole ELF links in the process, from the command line to the last byte of the output: a relocatable object, a shared
+// library or an archive, changed by the mutator of mutate/elf.h, is linked with an object and a library that are in
+// order.
 //
-// The options are chosen by the trailer of the input (mutate/input.h). What -r makes is linked once more, into a program: an output of ours is as hostile an input as any other, and must be a
-// better one. The status of a link means nothing here; a crash, a sanitizer's report or a link that does not end is what counts.
+// The options are chosen by the trailer of the input (mutate/input.h). What -r makes is linked once more, into a
+// program: an output of ours is as hostile an input as any other, and must be a better one. The status of a link means
+// nothing here; a crash, a sanitizer's report or a link that does not end is what counts.
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,19 +53,34 @@ void write_file(const std::string& path, std::span<const uint8_t> data) {
 }
 
 // The first choice is what output is made; of the others each is taken once in so many times.
-constexpr const char* kinds[][3] = {{"-pie", nullptr}, {"-shared", nullptr}, {"-static", nullptr}, {"-r", nullptr}, {"--no-dynamic-linker", nullptr}, {"-static", "-pie", "--no-dynamic-linker"}, {"-shared", "-Bsymbolic", nullptr}, {"-r", "--gc-sections", nullptr}};
+constexpr const char* kinds[][3] = {{"-pie", nullptr},
+                                    {"-shared", nullptr},
+                                    {"-static", nullptr},
+                                    {"-r", nullptr},
+                                    {"--no-dynamic-linker", nullptr},
+                                    {"-static", "-pie", "--no-dynamic-linker"},
+                                    {"-shared", "-Bsymbolic", nullptr},
+                                    {"-r", "--gc-sections", nullptr}};
 struct Option {
   const char* text;
   unsigned one_in;
 };
 constexpr Option options[] = {
-    {"--gc-sections", 3}, {"--icf=all", 3}, {"--icf=safe", 8}, {"--emit-relocs", 3}, {"--export-dynamic", 4}, {"--pack-dyn-relocs=relr", 4}, {"--compress-debug-sections=zlib", 12}, {"-s", 10}, {"-S", 10}, {"-x", 10},
-    {"--discard-locals", 10}, {"--build-id", 20}, {"-znow", 6}, {"-znorelro", 8}, {"-znotext", 2}, {"-znosectionheader", 12}, {"-zibt", 8}, {"-zshstk", 12}, {"-zrewrite-endbr", 8}, {"--no-relax", 6},
-    {"--hash-style=sysv", 12}, {"-Bsymbolic-functions", 12}, {"--omagic", 16}, {"--nmagic", 16}, {"--shuffle-sections=1", 12}, {"--zero-to-bss", 16}, {"--start-stop", 10}, {"-zstart-stop-gc", 10},
-    {"--no-eh-frame-hdr", 8}, {"--relocatable-merge-sections", 6}, {"--default-symver", 16}, {"--wrap=callee", 12}, {"--defsym=absolute_too=callee+4", 12}, {"-zkeep-text-section-prefix", 12}, {"-zseparate-loadable-segments", 12},
-    {"-znoseparate-code", 12}, {"-znocopyreloc", 12}, {"--unresolved-symbols=ignore-all", 1}, {"--error-unresolved-symbols", 10}, {"--allow-multiple-definition", 2}, {"-znocombreloc", 12}, {"--whole-archive", 2},
-    {"--as-needed", 4}, {"--fatal-warnings", 20}, {"--execute-only", 16}, {"--no-rosegment", 16}, {"--unique", 16}, {"-Ttext=0x10000", 16}, {"--section-start=.data=0x7fff0000", 16}, {"-zcet-report=warning", 16}, {"--warn-common", 16},
-    {"-zundefs", 16}, {"-Map=/dev/null", 10}, {"--retain-symbols-file=/dev/null", 24}, {"--no-dynamic-undefined-weak", 12}, {"--discard-section=.data", 24}, {"--image-base=0x100000000", 24}, {"--tail-merge", 24},
+    {"--gc-sections", 3}, {"--icf=all", 3}, {"--icf=safe", 8}, {"--emit-relocs", 3}, {"--export-dynamic", 4},
+    {"--pack-dyn-relocs=relr", 4}, {"--compress-debug-sections=zlib", 12}, {"-s", 10}, {"-S", 10}, {"-x", 10},
+    {"--discard-locals", 10}, {"--build-id", 20}, {"-znow", 6}, {"-znorelro", 8}, {"-znotext", 2},
+    {"-znosectionheader", 12}, {"-zibt", 8}, {"-zshstk", 12}, {"-zrewrite-endbr", 8}, {"--no-relax", 6},
+    {"--hash-style=sysv", 12}, {"-Bsymbolic-functions", 12}, {"--omagic", 16}, {"--nmagic", 16},
+    {"--shuffle-sections=1", 12}, {"--zero-to-bss", 16}, {"--start-stop", 10}, {"-zstart-stop-gc", 10},
+    {"--no-eh-frame-hdr", 8}, {"--relocatable-merge-sections", 6}, {"--default-symver", 16}, {"--wrap=callee", 12},
+    {"--defsym=absolute_too=callee+4", 12}, {"-zkeep-text-section-prefix", 12}, {"-zseparate-loadable-segments", 12},
+    {"-znoseparate-code", 12}, {"-znocopyreloc", 12}, {"--unresolved-symbols=ignore-all", 1},
+    {"--error-unresolved-symbols", 10}, {"--allow-multiple-definition", 2}, {"-znocombreloc", 12},
+    {"--whole-archive", 2}, {"--as-needed", 4}, {"--fatal-warnings", 20}, {"--execute-only", 16},
+    {"--no-rosegment", 16}, {"--unique", 16}, {"-Ttext=0x10000", 16}, {"--section-start=.data=0x7fff0000", 16},
+    {"-zcet-report=warning", 16}, {"--warn-common", 16}, {"-zundefs", 16}, {"-Map=/dev/null", 10},
+    {"--retain-symbols-file=/dev/null", 24}, {"--no-dynamic-undefined-weak", 12}, {"--discard-section=.data", 24},
+    {"--image-base=0x100000000", 24}, {"--tail-merge", 24},
 };
 
 std::vector<std::string> chosen_options(uint64_t seed) {
@@ -79,7 +96,8 @@ std::vector<std::string> chosen_options(uint64_t seed) {
 }
 
 struct Companions {
-  std::vector<uint8_t> object = read_file(LODE_FUZZ_CORPUS "/elf_link/companion-static"), pic = read_file(LODE_FUZZ_CORPUS "/elf_link/companion-pic");
+  std::vector<uint8_t> object = read_file(LODE_FUZZ_CORPUS "/elf_link/companion-static"),
+                       pic = read_file(LODE_FUZZ_CORPUS "/elf_link/companion-pic");
   std::string library = LODE_FUZZ_CORPUS "/elf_link/library.so";
 };
 
@@ -88,7 +106,8 @@ void link_one(std::span<const uint8_t> file, const std::vector<std::string>& cho
   static const Companions companions;
   auto given = [&](const char* o) { return std::find(chosen.begin(), chosen.end(), o) != chosen.end(); };
   std::vector<std::string> args = chosen;
-  const bool relocatable = given("-r"), shared_object = file.size() > 18 && formats::elf::is_elf(file) && load_le<uint16_t>(file.data() + 16) == formats::elf::ET_DYN;
+  const bool relocatable = given("-r"), shared_object = file.size() > 18 && formats::elf::is_elf(file) &&
+                                                        load_le<uint16_t>(file.data() + 16) == formats::elf::ET_DYN;
   std::vector<link::elf::MemoryInput> memory;
   memory.push_back({"second", "second.o", given("-static") ? companions.object : companions.pic});
   if (shared_object || formats::Archive::is_archive(file)) {

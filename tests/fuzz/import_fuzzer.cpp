@@ -1,4 +1,5 @@
-// Bitcode all the way to machine IR: import, verification, and for functions that pass, lowering for x86_64 as the linker does.
+// Bitcode all the way to machine IR: import, verification, and for functions that pass, lowering for x86_64 as the
+// linker does.
 #include "codegen/air/legalize.h"
 #include "codegen/air/verifier.h"
 #include "codegen/import/import.h"

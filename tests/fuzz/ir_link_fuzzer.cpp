@@ -1,8 +1,9 @@
-// Bitcode through whole links, as ir_sweep.py and the mutator of mutate/bitcode.h make it: for x86_64 into an object and a shared
-// library, for wasm into an object and a module. A module is for one of the two machines; the other's link refuses it.
+// Bitcode through whole links, as ir_sweep.py and the mutator of mutate/bitcode.h make it: for x86_64 into an object
+// and a shared library, for wasm into an object and a module. A module is for one of the two machines; the other's link
+// refuses it.
 //
-// For ir_sweep.py: with LODE_FUZZ_OUT in the environment, wasm modules are written to that folder under the name of the input, for a
-// validator, and every link that succeeds is told on standard output.
+// For ir_sweep.py: with LODE_FUZZ_OUT in the environment, wasm modules are written to that folder under the name of the
+// input, for a validator, and every link that succeeds is told on standard output.
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -20,7 +21,8 @@ extern "C" const char* fuzz_input_name __attribute__((weak));  // replay.cpp
 namespace {
 
 bool names_wasm(std::span<const uint8_t> file) {
-  return std::string_view(reinterpret_cast<const char*>(file.data()), file.size()).find("wasm") != std::string_view::npos;
+  return std::string_view(reinterpret_cast<const char*>(file.data()), file.size()).find("wasm") !=
+         std::string_view::npos;
 }
 
 void done() {
@@ -28,7 +30,9 @@ void done() {
 }
 
 void link_native(std::span<const uint8_t> file, bool relocatable, uint64_t options) {
-  std::vector<std::string> args{"ld.lode", "--threads=1", relocatable ? "-r" : "-shared", "-znotext", "--unresolved-symbols=ignore-all", "--no-warnings"};
+  std::vector<std::string> args{
+      "ld.lode",      "--threads=1", relocatable ? "-r" : "-shared", "-znotext", "--unresolved-symbols=ignore-all",
+      "--no-warnings"};
   if (options & 1) args.push_back("--gc-sections");
   if (options & 2) args.push_back("--icf=all");
   args.insert(args.end(), {"module", "-o", "/dev/null"});
@@ -62,7 +66,8 @@ void link_wasm(std::span<const uint8_t> file, bool relocatable, uint64_t options
   }
   done();
   if (const char* folder = std::getenv("LODE_FUZZ_OUT"); folder && &fuzz_input_name && !relocatable)
-    std::ofstream(folder + ("/" + std::string(fuzz_input_name)) + ".wasm", std::ios::binary).write(reinterpret_cast<const char*>(out.data()), std::streamsize(out.size()));
+    std::ofstream(folder + ("/" + std::string(fuzz_input_name)) + ".wasm", std::ios::binary)
+        .write(reinterpret_cast<const char*>(out.data()), std::streamsize(out.size()));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Packs of functions. The checksums are put right first, or nothing but them would be tested; the bytes as they came are read too.
+// Packs of functions. The checksums are put right first, or nothing but them would be tested; the bytes as they came
+// are read too.
 #include <xxhash.h>
 
 #include <cstring>
@@ -41,7 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<uint8_t> fixed(data, data + size);
   uint32_t counts[5];
   std::memcpy(counts, data + 12, sizeof counts);
-  const uint64_t tables = uint64_t{counts[2]} * 16 + uint64_t{counts[0]} * 100 + uint64_t{counts[1]} * 4 + uint64_t{counts[3]} * 24;
+  const uint64_t tables =
+      uint64_t{counts[2]} * 16 + uint64_t{counts[0]} * 100 + uint64_t{counts[1]} * 4 + uint64_t{counts[3]} * 24;
   if (tables > size - 56) return 0;
   const uint64_t chunk_table = 56 + tables - uint64_t{counts[3]} * 24;
   for (uint32_t k = 0; k < counts[3]; k++) {

@@ -1,10 +1,11 @@
-// The fuzzers without libFuzzer: runs one over every file of the folders that are given, and, where it brings a mutator of its own,
-// over changed copies of them.
+// The fuzzers without libFuzzer: runs one over every file of the folders that are given, and, where it brings a mutator
+// of its own, over changed copies of them.
 //
 //   NAME_fuzzer [--mutations=N] [--seed=S] FOLDER-OR-FILE...
 //
-// N changed copies are made in all, each from a file and a seed, S + 0, S + 1, ..., so that a run does the same everywhere. What
-// crashes or takes longer than 20 s of processor time is written to crash-NAME in the working folder, and its seed is printed.
+// N changed copies are made in all, each from a file and a seed, S + 0, S + 1, ..., so that a run does the same
+// everywhere. What crashes or takes longer than 20 s of processor time is written to crash-NAME in the working folder,
+// and its seed is printed.
 #include <fcntl.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -118,10 +119,12 @@ int main(int argc, char** argv) {
     bytes.resize(std::max(size, max_size));
     // One change of the file in two cases of three, else several one after the other.
     const unsigned rounds = i % 3 == 2 ? 1 + unsigned(i / 3 % 4) : 1;
-    for (unsigned r = 0; r < rounds; r++) size = LLVMFuzzerCustomMutator(bytes.data(), size, bytes.size(), unsigned((seed + i) * 8 + r));
+    for (unsigned r = 0; r < rounds; r++)
+      size = LLVMFuzzerCustomMutator(bytes.data(), size, bytes.size(), unsigned((seed + i) * 8 + r));
     bytes.resize(size);
     bytes.shrink_to_fit();
-    run(bytes, files[which].filename().string() + ", mutation " + std::to_string(i) + " from seed " + std::to_string(seed));
+    run(bytes,
+        files[which].filename().string() + ", mutation " + std::to_string(i) + " from seed " + std::to_string(seed));
   }
   return seeds.empty() ? 1 : 0;
 }

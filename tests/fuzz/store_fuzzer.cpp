@@ -1,5 +1,5 @@
-// The stored form of MIR. The checksum is put right first, or nothing but the checksum would ever be tested; the bytes as
-// they came are loaded too.
+// The stored form of MIR. The checksum is put right first, or nothing but the checksum would ever be tested; the bytes
+// as they came are loaded too.
 #include "mir_store/mir_store.h"
 
 #include <cstddef>

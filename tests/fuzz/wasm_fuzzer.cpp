@@ -1,5 +1,5 @@
-// Any bytes as a wasm object: the reader takes them apart or says why not; what it accepts is linked and relinked, which must end
-// in a module that the reader accepts, or in messages.
+// Any bytes as a wasm object: the reader takes them apart or says why not; what it accepts is linked and relinked,
+// which must end in a module that the reader accepts, or in messages.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

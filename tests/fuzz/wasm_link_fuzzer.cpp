@@ -1,5 +1,6 @@
-// Whole links of wasm objects in the process: an object, changed by the mutator of mutate/wasm.h, is linked with one that is in
-// order. What comes out is empty or a module that the reader accepts; what -r makes is linked once more, into a program.
+// Whole links of wasm objects in the process: an object, changed by the mutator of mutate/wasm.h, is linked with one
+// that is in order. What comes out is empty or a module that the reader accepts; what -r makes is linked once more,
+// into a program.
 //
 // The options are chosen by the trailer of the input (mutate/input.h).
 #include <cstdlib>
@@ -33,7 +34,9 @@ link::wasm::Options chosen_options(uint64_t seed) {
   o.gc_sections = random.one_in(2);
   o.export_all = random.one_in(3);
   o.export_dynamic = random.one_in(3);
-  o.unresolved = random.one_in(8) ? link::wasm::Unresolved::report : random.one_in(2) ? link::wasm::Unresolved::import_dynamic : link::wasm::Unresolved::ignore;
+  o.unresolved = random.one_in(8)   ? link::wasm::Unresolved::report
+                 : random.one_in(2) ? link::wasm::Unresolved::import_dynamic
+                                    : link::wasm::Unresolved::ignore;
   o.import_undefined = random.one_in(4);
   o.strip_all = random.one_in(8);
   o.strip_debug = random.one_in(4);
@@ -58,7 +61,8 @@ link::wasm::Options chosen_options(uint64_t seed) {
 }
 
 std::vector<uint8_t> link_one(std::span<const uint8_t> file, const link::wasm::Options& options, bool with_companion) {
-  static const std::vector<uint8_t> companion = read_file(LODE_FUZZ_CORPUS "/wasm_link/companion"), companion64 = read_file(LODE_FUZZ_CORPUS "/wasm_link/companion-64");
+  static const std::vector<uint8_t> companion = read_file(LODE_FUZZ_CORPUS "/wasm_link/companion"),
+                                    companion64 = read_file(LODE_FUZZ_CORPUS "/wasm_link/companion-64");
   link::wasm::Link link(options);
   link.diagnostics.quiet = true;
   if (with_companion) link.add_bytes(options.memory64 ? companion64 : companion, "second.o", true, false);

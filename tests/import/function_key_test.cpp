@@ -1,5 +1,5 @@
-// Keys of functions: equal for functions of which equal code is made, whatever their modules number otherwise; different as soon as
-// anything that code generation reads differs.
+// Keys of functions: equal for functions of which equal code is made, whatever their modules number otherwise;
+// different as soon as anything that code generation reads differs.
 #include <catch2/catch.hpp>
 
 #include "codegen/import/import.h"
@@ -19,7 +19,9 @@ struct Key {
 
 Key key_of(const std::string& ir, const std::string& name = "m.c") {
   TempDir dir;
-  const std::string in = dir.write("m.ll", "source_filename = \"" + name + "\"\ntarget triple = \"x86_64-pc-linux-gnu\"\n" + ir), out = dir.file("m.bc");
+  const std::string in = dir.write(
+                        "m.ll", "source_filename = \"" + name + "\"\ntarget triple = \"x86_64-pc-linux-gnu\"\n" + ir),
+                    out = dir.file("m.bc");
   RunResult r = run({"llvm-as-19", in, "-o", out});
   INFO(r.describe());
   REQUIRE(r.ok());
@@ -78,7 +80,9 @@ TEST_CASE("function keys: numbering, names of locals, other functions and data o
   const Key k = key_of(body);
   CHECK(k.symbols == std::vector<std::string>{"f", "g", "text", "data"});
   const std::vector<std::string> same = {
-      "@more = global [9 x i16] zeroinitializer\n%T = type { i8, ptr, [3 x i64] }\n@t = global %T zeroinitializer\ndeclare void @h(%T)\n" + body,
+      "@more = global [9 x i16] zeroinitializer\n%T = type { i8, ptr, [3 x i64] }\n@t = global %T "
+      "zeroinitializer\ndeclare void @h(%T)\n" +
+          body,
       body + "define float @other(float %x) noinline {\n  %y = fadd float %x, 2.0\n  ret float %y\n}\n",
       with(with(body, "@text = private", "@renamed = private"), "ptr @text", "ptr @renamed"),
       with(body, "c\"abc\\00\"", "c\"xyz\\00\""),
@@ -99,12 +103,30 @@ TEST_CASE("function keys: all that code is made from is part") {
     return;
   }
   const std::vector<std::pair<const char*, const char*>> changes = {
-      {"i32 %x, 7", "i32 %x, 8"}, {"add nsw", "add nuw"}, {"add nsw", "sub nsw"}, {"slt i32", "ult i32"}, {"i64 1, i32 1", "i64 2, i32 1"}, {"{i32, i64}, ptr %p", "<{i32, i64}>, ptr %p"},
-      {"load i64", "load volatile i64"}, {"align 8", "align 4"}, {"i32 10, label", "i32 11, label"}, {"label %yes i32 20", "label %no2 i32 20"}, {"ret i32 2", "ret i32 3"},
-      {"call i32 @g", "tail call i32 @g"}, {"call i32 @g", "call fastcc i32 @g"}, {"define i32 @f", "define fastcc i32 @f"}, {"i32 %a)", "i32 signext %a)"}, {"%p) {", "%p) noinline {"},
-      {"%p) {", "%p) align 64 {"}, {"%p) {", "%p) \"frame-pointer\"=\"all\" {"}, {"define i32 @f(i32 %x", "define i32 @f(i32 zeroext %x"}, {"@data = internal global", "@data = internal thread_local global"},
-      {"@data = internal global", "@data = global"}, {"declare i32 @g(ptr, i32)", "declare i32 @g(ptr, i32) nounwind"},
-      {"declare i32 @g(ptr, i32)", "!llvm.module.flags = !{!0}\n!0 = !{i32 8, !\"cf-protection-branch\", i32 1}\ndeclare i32 @g(ptr, i32)"},
+      {"i32 %x, 7", "i32 %x, 8"},
+      {"add nsw", "add nuw"},
+      {"add nsw", "sub nsw"},
+      {"slt i32", "ult i32"},
+      {"i64 1, i32 1", "i64 2, i32 1"},
+      {"{i32, i64}, ptr %p", "<{i32, i64}>, ptr %p"},
+      {"load i64", "load volatile i64"},
+      {"align 8", "align 4"},
+      {"i32 10, label", "i32 11, label"},
+      {"label %yes i32 20", "label %no2 i32 20"},
+      {"ret i32 2", "ret i32 3"},
+      {"call i32 @g", "tail call i32 @g"},
+      {"call i32 @g", "call fastcc i32 @g"},
+      {"define i32 @f", "define fastcc i32 @f"},
+      {"i32 %a)", "i32 signext %a)"},
+      {"%p) {", "%p) noinline {"},
+      {"%p) {", "%p) align 64 {"},
+      {"%p) {", "%p) \"frame-pointer\"=\"all\" {"},
+      {"define i32 @f(i32 %x", "define i32 @f(i32 zeroext %x"},
+      {"@data = internal global", "@data = internal thread_local global"},
+      {"@data = internal global", "@data = global"},
+      {"declare i32 @g(ptr, i32)", "declare i32 @g(ptr, i32) nounwind"},
+      {"declare i32 @g(ptr, i32)",
+       "!llvm.module.flags = !{!0}\n!0 = !{i32 8, !\"cf-protection-branch\", i32 1}\ndeclare i32 @g(ptr, i32)"},
   };
   std::vector<mir::Hash128> seen{key_of(body).hash};
   for (const auto& [from, to] : changes) {

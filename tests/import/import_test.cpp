@@ -1,5 +1,5 @@
-// The importer on small files made by clang 14 and 19 from formats/inputs/sample.c, on what the compilers at hand make of
-// snippets, and on damaged files. Everything imported must pass the AIR verifier.
+// The importer on small files made by clang 14 and 19 from formats/inputs/sample.c, on what the compilers at hand make
+// of snippets, and on damaged files. Everything imported must pass the AIR verifier.
 #include "codegen/import/import.h"
 
 #include <catch2/catch.hpp>
@@ -26,7 +26,8 @@ Bytes input(const std::string& name) {
 }
 
 // Compiles a snippet; empty when the compiler is not there (printed) or refuses (the test fails).
-Bytes compile(const std::string& clang, const std::vector<std::string>& options, const std::string& name, const std::string& source) {
+Bytes compile(const std::string& clang, const std::vector<std::string>& options, const std::string& name,
+              const std::string& source) {
   if (!test::have_tool(clang)) {
     std::printf("skipped: %s is not installed\n", clang.c_str());
     return {};
@@ -144,7 +145,8 @@ void check_sample(const BitcodeModule& b) {
     if (i.op != air::Op::switch_) continue;
     REQUIRE(pick.extra[i.c] == 3);
     std::vector<uint64_t> cases;
-    for (uint32_t k = 0; k < 3; k++) cases.push_back(pick.extra[i.c + 1 + 3 * k] | uint64_t(pick.extra[i.c + 2 + 3 * k]) << 32);
+    for (uint32_t k = 0; k < 3; k++)
+      cases.push_back(pick.extra[i.c + 1 + 3 * k] | uint64_t(pick.extra[i.c + 2 + 3 * k]) << 32);
     CHECK(cases == std::vector<uint64_t>{1, 0xfffffffe, 300});
   }
   CHECK(count(pick, air::Op::switch_) == 1);
@@ -199,7 +201,8 @@ TEST_CASE("Import: allocas of the entry block are slots, others are dynamic") {
     air::Function fixed = body(*m, "fixed");
     CHECK(count(fixed, air::Op::slot_addr) == 2);
     CHECK(count(fixed, air::Op::alloca) == 0);
-    CHECK(std::any_of(fixed.slots.begin(), fixed.slots.end(), [](auto& s) { return s.size == 40 && s.align_log2 == 4; }));
+    CHECK(
+        std::any_of(fixed.slots.begin(), fixed.slots.end(), [](auto& s) { return s.size == 40 && s.align_log2 == 4; }));
     air::Function dynamic = body(*m, "dynamic");
     CHECK(count(dynamic, air::Op::alloca) == 1);
     CHECK(count(dynamic, air::Op::stack_save) == 1);
@@ -208,7 +211,9 @@ TEST_CASE("Import: allocas of the entry block are slots, others are dynamic") {
 }
 
 TEST_CASE("Import: the lifetimes of slots") {
-  const std::string source = "void use(char*); void f(int n) { { char a[100]; use(a); } { char b[100]; use(b); } if (n) { char c[n]; use(c); } }";
+  const std::string source =
+      "void use(char*); void f(int n) { { char a[100]; use(a); } { char b[100]; use(b); } if (n) { char c[n]; use(c); "
+      "} }";
   for (const char* clang : {"clang-14", "clang-19"}) {
     for (const char* level : {"-O0", "-O1"}) {
       INFO(clang << level);
@@ -582,10 +587,11 @@ TEST_CASE("Import: bodies read by several threads are the same") {
         for (uint32_t i = 0; i < n; i++) {
           same = same && m->read(air::FunctionIndex((i + t) % n), f).ok();
           const air::Function& r = reference[(i + t) % n];
-          same = same && f.insts.size() == r.insts.size() && f.extra == r.extra && f.edges.size() == r.edges.size() &&
-                 std::equal(f.insts.begin(), f.insts.end(), r.insts.begin(), [](const air::Inst& a, const air::Inst& b) {
-                   return a.op == b.op && a.a == b.a && a.b == b.b && a.c == b.c && a.aux == b.aux && a.type == b.type;
-                 });
+          same =
+              same && f.insts.size() == r.insts.size() && f.extra == r.extra && f.edges.size() == r.edges.size() &&
+              std::equal(f.insts.begin(), f.insts.end(), r.insts.begin(), [](const air::Inst& a, const air::Inst& b) {
+                return a.op == b.op && a.a == b.a && a.b == b.b && a.c == b.c && a.aux == b.aux && a.type == b.type;
+              });
         }
       equal[t] = same;
     });

@@ -22,7 +22,8 @@ int main(void) { function("%d\n", counter + table[3]); return 0; }
 TEST_CASE("ELF check: files of the system's linker have no problems") {
   TempDir dir;
   std::string c = dir.write("a.c", source);
-  for (std::vector<std::string> flags : {std::vector<std::string>{"-c"}, {"-static"}, {"-pie", "-fPIE"}, {"-no-pie"}, {"-shared", "-fPIC"}}) {
+  for (std::vector<std::string> flags :
+       {std::vector<std::string>{"-c"}, {"-static"}, {"-pie", "-fPIE"}, {"-no-pie"}, {"-shared", "-fPIC"}}) {
     std::string out = dir.file("out");
     std::vector<std::string> command = {"cc", c, "-o", out};
     command.insert(command.end(), flags.begin(), flags.end());

@@ -1,5 +1,6 @@
-// What is counted before layout is what is written after it: dynamic relocations in sections whose parts disagree about their
-// flags, and in .eh_frame. Inputs are made by the assembler; compilers rarely write them, but a file may hold anything.
+// What is counted before layout is what is written after it: dynamic relocations in sections whose parts disagree about
+// their flags, and in .eh_frame. Inputs are made by the assembler; compilers rarely write them, but a file may hold
+// anything.
 #include <catch2/catch.hpp>
 
 #include "tests/link/elf_link_support.h"
@@ -64,7 +65,8 @@ TEST_CASE("ELF counts: sections of one name of which only some are loaded stay a
 TEST_CASE("ELF counts: .eh_frame has no place for dynamic relocations") {
   TempDir dir;
   // A CIE and an FDE made by hand: the personality, or the start of the code, as a word of 8 bytes.
-  auto frame = [&](const std::string& name, const std::string& flags, const std::string& personality, const std::string& start, const std::string& pointers) {
+  auto frame = [&](const std::string& name, const std::string& flags, const std::string& personality,
+                   const std::string& start, const std::string& pointers) {
     return assemble(dir, name, R"(
 .text
 .globl f
@@ -93,9 +95,11 @@ p: ret
 )");
   };
   std::string out = dir.file("out");
-  std::string by_cie = frame("c", "aw", ".quad p", ".long f-.\n.long 1", "0x1b"), by_fde = frame("d", "a", ".quad 0", ".quad .text\n.quad 1", "0");
+  std::string by_cie = frame("c", "aw", ".quad p", ".long f-.\n.long 1", "0x1b"),
+              by_fde = frame("d", "a", ".quad 0", ".quad .text\n.quad 1", "0");
   for (const std::string& o : {by_cie, by_fde})
-    for (const Args& kind : {Args{"-shared"}, Args{"-pie", "-e", "f"}, Args{"-shared", "-z", "pack-relative-relocs"}, Args{"-shared", "-z", "notext"}}) {
+    for (const Args& kind : {Args{"-shared"}, Args{"-pie", "-e", "f"}, Args{"-shared", "-z", "pack-relative-relocs"},
+                             Args{"-shared", "-z", "notext"}}) {
       std::string e = error_of(kind + Args{o, "-o", out});
       CHECK(has(e, "relocation R_X86_64_64 against"));
       CHECK(has(e, "can not be used in .eh_frame"));
@@ -142,5 +146,6 @@ g: ret
 .balign 8
 5:
 )");
-  CHECK(has(error_of({"-shared", o, broken, "-o", dir.file("out")}), ":(.eh_frame): a relocation lies outside of the records"));
+  CHECK(has(error_of({"-shared", o, broken, "-o", dir.file("out")}),
+            ":(.eh_frame): a relocation lies outside of the records"));
 }

@@ -1,5 +1,5 @@
-// Damaged objects: fields with values that no assembler writes, found by the mutator of tests/fuzz/mutate/elf.cpp. Each is refused by
-// the name of the file and the section, whatever options there are.
+// Damaged objects: fields with values that no assembler writes, found by the mutator of tests/fuzz/mutate/elf.cpp. Each
+// is refused by the name of the file and the section, whatever options there are.
 #include <catch2/catch.hpp>
 
 #include <cstring>
@@ -17,7 +17,8 @@ namespace fe = lode::formats::elf;
 namespace {
 
 // A copy of an object in which the first relocation was changed.
-std::string with_relocation(const TempDir& dir, const std::string& object, const std::string& name, const std::function<void(fe::Rela&)>& change) {
+std::string with_relocation(const TempDir& dir, const std::string& object, const std::string& name,
+                            const std::function<void(fe::Rela&)>& change) {
   std::string bytes = read_file(object);
   auto header = lode::load_le<fe::Ehdr>(bytes.data());
   for (unsigned i = 1; i < header.shnum; i++) {
@@ -53,8 +54,10 @@ TEST_CASE("ELF damaged: --noinhibit-exec lets pass what can be output, not a rel
       {"unknown relocation type 200", [](fe::Rela& x) { x.type = 200; }},
       {"malformed relocation R_X86_64_PLT32", [](fe::Rela& x) { x.sym = 0x7fffffff; }},
       {"malformed relocation R_X86_64_PLT32", [](fe::Rela& x) { x.offset = uint64_t{1} << 40; }},
-      {"TLSGD relocation is not followed by a call of __tls_get_addr", [](fe::Rela& x) { x.type = fe::R_X86_64_TLSGD; }},
-      {"GOTPC32_TLSDESC relocation is not in a lea instruction", [](fe::Rela& x) { x.type = fe::R_X86_64_GOTPC32_TLSDESC; }},
+      {"TLSGD relocation is not followed by a call of __tls_get_addr",
+       [](fe::Rela& x) { x.type = fe::R_X86_64_TLSGD; }},
+      {"GOTPC32_TLSDESC relocation is not in a lea instruction",
+       [](fe::Rela& x) { x.type = fe::R_X86_64_GOTPC32_TLSDESC; }},
   };
   for (const Damage& d : damages)
     for (const char* kind : {"--noinhibit-exec", "-pie", "-shared"}) {

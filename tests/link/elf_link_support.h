@@ -12,7 +12,8 @@ namespace lode::test::elf {
 
 inline const std::string lode = LODE_BINARY;
 
-inline std::string compile(const TempDir& dir, const std::string& name, const std::string& source, const Args& flags = {}, const std::string& compiler = "gcc") {
+inline std::string compile(const TempDir& dir, const std::string& name, const std::string& source,
+                           const Args& flags = {}, const std::string& compiler = "gcc") {
   std::string c = dir.write(name + ".c", source), o = dir.file(name + ".o");
   RunResult r = run(Args{compiler, "-c", "-O1", "-w", c, "-o", o} + flags);
   INFO(r.describe());
@@ -48,7 +49,9 @@ inline std::string error_of(const Args& args) {
   return l.err;
 }
 
-inline std::string readelf(const Args& flags, const std::string& file) { return run(Args{"readelf", "-W"} + flags + Args{file}).out; }
+inline std::string readelf(const Args& flags, const std::string& file) {
+  return run(Args{"readelf", "-W"} + flags + Args{file}).out;
+}
 inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace lode::test::elf

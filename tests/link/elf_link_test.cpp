@@ -31,14 +31,16 @@ int main(int argc, char** argv) {
 
 TEST_CASE("ELF link: a program with libc, static, position-independent and not") {
   TempDir dir;
-  std::string pic = compile(dir, "pic", libc_program, {"-fPIE"}), plain = compile(dir, "plain", libc_program, {"-fno-pie"});
+  std::string pic = compile(dir, "pic", libc_program, {"-fPIE"}),
+              plain = compile(dir, "plain", libc_program, {"-fno-pie"});
   std::string out = dir.file("out"), expected = "6 7 abc 0 =y\n";
   CHECK(output_of(static_link({plain}, out), out) == expected);
   CHECK(output_of(static_link({pic}, out), out) == expected);
   CHECK(output_of(dynamic_link({pic}, out), out) == expected);
   CHECK(output_of(dynamic_link({plain}, out) + Args{"-no-pie"}, out) == expected);
   CHECK(output_of(dynamic_link({pic}, out) + Args{"-z", "now", "--hash-style=sysv"}, out) == expected);
-  CHECK(output_of(dynamic_link({pic}, out) + Args{"--pack-dyn-relocs=relr", "--hash-style=gnu", "--build-id"}, out) == expected);
+  CHECK(output_of(dynamic_link({pic}, out) + Args{"--pack-dyn-relocs=relr", "--hash-style=gnu", "--build-id"}, out) ==
+        expected);
   CHECK(output_of(dynamic_link({pic}, out) + Args{"--gc-sections", "-s"}, out) == expected);
   CHECK(output_of(static_link({pic}, out) + Args{"--gc-sections", "--build-id=md5"}, out) == expected);
 }
@@ -61,7 +63,8 @@ int main(void) { printf("%d %d\n", *places[0], *places[1]); return values[3]; }
   REQUIRE(link(dynamic_link({compact}, b)).ok());
   CHECK(run({b}).out == "4 3\n");
   auto contents = [](const std::string& file) {
-    const std::string dump = run({"objdump", "-s", "-j", ".text", "-j", ".data", "-j", ".debug_info", "-j", ".debug_addr", file}).out;
+    const std::string dump =
+        run({"objdump", "-s", "-j", ".text", "-j", ".data", "-j", ".debug_info", "-j", ".debug_addr", file}).out;
     return dump.substr(std::min(dump.find("Contents"), dump.size()));
   };
   CHECK(contents(a) != "");
@@ -69,7 +72,8 @@ int main(void) { printf("%d %d\n", *places[0], *places[1]); return values[3]; }
   REQUIRE(link({"-r", compact, "-o", joined}).ok());
   REQUIRE(link(dynamic_link({joined}, b)).ok());
   CHECK(run({b}).out == "4 3\n");
-  const std::string lacking = compile(dir, "lacking", "int nobody(void);\nint main(void) {\n  return nobody();\n}\n", compactly, "clang-19");
+  const std::string lacking =
+      compile(dir, "lacking", "int nobody(void);\nint main(void) {\n  return nobody();\n}\n", compactly, "clang-19");
   CHECK(has(error_of({lacking, "-e", "main", "-o", b}), "lacking.c:3"));
 }
 
@@ -104,7 +108,10 @@ int main() { try { f(1); } catch (std::exception& e) { std::puts(e.what()); } }
 
 TEST_CASE("ELF link: a shared library, its versions, copies and canonical addresses") {
   TempDir dir;
-  std::string lib = compile(dir, "lib", "int data = 5; int* where(void) { return &data; } int f(void) { return 1; } int (*address(void))(void) { return f; } int internal(void) { return 2; }", {"-fPIC"});
+  std::string lib = compile(dir, "lib",
+                            "int data = 5; int* where(void) { return &data; } int f(void) { return 1; } int "
+                            "(*address(void))(void) { return f; } int internal(void) { return 2; }",
+                            {"-fPIC"});
   std::string script = dir.write("v.map", "V1 { global: data; where; f; address; local: *; };");
   std::string so = dir.file("liblib.so");
   RunResult l = link({"-shared", lib, "-o", so, "-soname", "liblib.so", "--version-script", script});
@@ -140,7 +147,8 @@ int main(void) { printf("%d %d %d\n", f(1), pointer(2), pointer == f); return 0;
 
 TEST_CASE("ELF link: undefined symbols are named with their place and a suggestion, and the old output stays") {
   TempDir dir;
-  std::string o = compile(dir, "a", "int defined_here; int defined_her(void); int main(void) { return defined_her(); }");
+  std::string o =
+      compile(dir, "a", "int defined_here; int defined_her(void); int main(void) { return defined_her(); }");
   std::string out = dir.write("out", "old");
   RunResult r = link(static_link({o}, out));
   CHECK(r.status == 1);
@@ -153,7 +161,8 @@ TEST_CASE("ELF link: undefined symbols are named with their place and a suggesti
 
 TEST_CASE("ELF link: duplicate definitions") {
   TempDir dir;
-  std::string a = compile(dir, "a", "int f(void) { return 1; } int main(void) { return f(); }"), b = compile(dir, "b", "int f(void) { return 2; }");
+  std::string a = compile(dir, "a", "int f(void) { return 1; } int main(void) { return f(); }"),
+              b = compile(dir, "b", "int f(void) { return 2; }");
   std::string out = dir.file("out");
   RunResult r = link(static_link({a, b}, out));
   CHECK(r.status == 1);
@@ -166,7 +175,8 @@ TEST_CASE("ELF link: duplicate definitions") {
 TEST_CASE("ELF link: archives give members when asked, in any order, with and without an index") {
   TempDir dir;
   std::string main = compile(dir, "main", "int f(void); int main(void) { return f(); }");
-  std::string f = compile(dir, "f", "int g(void); int f(void) { return g(); }"), g = compile(dir, "g", "int g(void) { return 3; }");
+  std::string f = compile(dir, "f", "int g(void); int f(void) { return g(); }"),
+              g = compile(dir, "g", "int g(void) { return 3; }");
   std::string unused = compile(dir, "unused", "int unused(void) { return missing(); }");
   for (std::string flags : {"rcs", "rcS", "rcsT"}) {
     std::string ar = dir.file("lib" + flags + ".a"), out = dir.file("out");
@@ -208,7 +218,8 @@ int common; extern int alias, absent __attribute__((weak));
 int* volatile one = &alias; int* volatile other = &common; int* volatile nothing = &absent;
 int main(void) { return g() * 10 + (one == other) * 2 + (nothing == 0); }
 )", {"-fcommon"});
-  std::string b = compile(dir, "b", "int common; int __real_g(void); int __wrap_g(void) { return __real_g() + 1; }", {"-fcommon"});
+  std::string b =
+      compile(dir, "b", "int common; int __real_g(void); int __wrap_g(void) { return __real_g() + 1; }", {"-fcommon"});
   std::string c = compile(dir, "c", "int g(void) { return 1; }");
   std::string out = dir.file("out");
   std::string rsp = dir.write("args", "--wrap g '--defsym=alias=common' \"" + b + "\"\n");

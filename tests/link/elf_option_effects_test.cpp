@@ -1,5 +1,6 @@
-// What options make, by value: expressions of --defsym, files as data, addresses of another program, indices, lists of reasons, archives
-// to reproduce a link from. That every option does something at all, elf_option_table_test.cpp sees to.
+// What options make, by value: expressions of --defsym, files as data, addresses of another program, indices, lists of
+// reasons, archives to reproduce a link from. That every option does something at all, elf_option_table_test.cpp sees
+// to.
 #include <catch2/catch.hpp>
 #include <regex>
 
@@ -12,10 +13,13 @@ using namespace lode::test::elf;
 
 namespace {
 
-const char* start_source = "int d = 42; const int c = 3; int b[100]; void _start(void) { __asm__ volatile(\"syscall\" :: \"a\"(60), \"D\"(d + c + b[0] - 3)); }";
+const char* start_source =
+    "int d = 42; const int c = 3; int b[100]; void _start(void) { __asm__ volatile(\"syscall\" :: \"a\"(60), \"D\"(d + "
+    "c + b[0] - 3)); }";
 
 // The value of the symbol x, and the letter that nm gives it: "8 A".
-std::string value_of(const TempDir& dir, const std::string& o, const std::string& expression, const Args& more = {"-static"}) {
+std::string value_of(const TempDir& dir, const std::string& o, const std::string& expression,
+                     const Args& more = {"-static"}) {
   std::string out = dir.file("value");
   RunResult l = link(Args{o, "-o", out, "--defsym", "x=" + expression} + more);
   if (!l.ok()) return l.err;
@@ -40,18 +44,23 @@ TEST_CASE("ELF defsym: constants, operators and functions of GNU ld's expression
   std::string o = compile(dir, "a", start_source, {"-ffreestanding", "-fno-pic"});
   // As GNU ld 2.40 computes them.
   const std::pair<const char*, const char*> numbers[] = {
-      {"~0", "ffffffffffffffff A"}, {"0x10K", "4000 A"}, {"ah", "a A"}, {"10h", "10 A"}, {"010", "8 A"}, {"1M", "100000 A"}, {"$ff", "ff A"}, {"101b", "5 A"}, {"17o", "f A"}, {"12d", "c A"},
-      {"-1", "ffffffffffffffff A"}, {"7/2", "3 A"}, {"-7/2", "fffffffffffffffd A"}, {"-7%3", "ffffffffffffffff A"}, {"-8>>1", "7ffffffffffffffc A"}, {"1<<3+1", "10 A"}, {"1<2<3", "1 A"},
-      {"-1<1", "0 A"}, {"(1<2)?3:4", "3 A"}, {"!3", "0 A"}, {"1||0", "1 A"}, {"6&3|8^1", "b A"}, {"MAX(1,2)", "2 A"}, {"MIN(1,2)", "1 A"}, {"ALIGN(5,4)", "8 A"}, {"LOG2CEIL(5)", "3 A"},
-      {"DEFINED(_start)", "1 A"}, {"DEFINED(nope)", "0 A"}, {"DEFINED(nope)?nope:7", "7 A"}, {"CONSTANT(MAXPAGESIZE)", "1000 A"}, {" 2 * ( 3 + 4 ) ", "e A"},
+      {"~0", "ffffffffffffffff A"}, {"0x10K", "4000 A"}, {"ah", "a A"}, {"10h", "10 A"}, {"010", "8 A"},
+      {"1M", "100000 A"}, {"$ff", "ff A"}, {"101b", "5 A"}, {"17o", "f A"}, {"12d", "c A"},
+      {"-1", "ffffffffffffffff A"}, {"7/2", "3 A"}, {"-7/2", "fffffffffffffffd A"}, {"-7%3", "ffffffffffffffff A"},
+      {"-8>>1", "7ffffffffffffffc A"}, {"1<<3+1", "10 A"}, {"1<2<3", "1 A"}, {"-1<1", "0 A"}, {"(1<2)?3:4", "3 A"},
+      {"!3", "0 A"}, {"1||0", "1 A"}, {"6&3|8^1", "b A"}, {"MAX(1,2)", "2 A"}, {"MIN(1,2)", "1 A"},
+      {"ALIGN(5,4)", "8 A"}, {"LOG2CEIL(5)", "3 A"}, {"DEFINED(_start)", "1 A"}, {"DEFINED(nope)", "0 A"},
+      {"DEFINED(nope)?nope:7", "7 A"}, {"CONSTANT(MAXPAGESIZE)", "1000 A"}, {" 2 * ( 3 + 4 ) ", "e A"},
   };
   for (auto& [expression, value] : numbers) {
     INFO(expression);
     CHECK(value_of(dir, o, expression) == value);
   }
   const std::pair<const char*, const char*> wrong[] = {
-      {"bad", "undefined symbol: bad"}, {"nope+1", "undefined symbol: nope"}, {"5%0", "division by zero"}, {"0779", "'0779' is not a number"}, {".", "the location counter has no value"},
-      {"ALIGN(8)", "the location counter has no value"}, {"SIZEOF(.nosuch)", "undefined section: .nosuch"}, {"1+", "something is missing"}, {"(1", "expected ')'"}, {"BLOCK(8)", "BLOCK is not supported"},
+      {"bad", "undefined symbol: bad"}, {"nope+1", "undefined symbol: nope"}, {"5%0", "division by zero"},
+      {"0779", "'0779' is not a number"}, {".", "the location counter has no value"},
+      {"ALIGN(8)", "the location counter has no value"}, {"SIZEOF(.nosuch)", "undefined section: .nosuch"},
+      {"1+", "something is missing"}, {"(1", "expected ')'"}, {"BLOCK(8)", "BLOCK is not supported"},
       {"x", "defined in terms of itself"}, {"x*2", "defined in terms of itself"},
   };
   for (auto& [expression, message] : wrong) {
@@ -82,12 +91,14 @@ int here; extern char aligned[], twice[], size[];
 int main(void) { printf("%d %d\n", aligned <= (char*)&here && (char*)&here - aligned < 64, (long)size > 0); return 0; }
 )", {"-fPIC"});
   std::string out = dir.file("p");
-  CHECK(output_of(dynamic_link({p}, out) + Args{"--defsym", "aligned=here&~63", "--defsym", "size=SIZEOF(.text)"}, out) == "1 1\n");
+  CHECK(output_of(dynamic_link({p}, out) + Args{"--defsym", "aligned=here&~63", "--defsym", "size=SIZEOF(.text)"},
+                  out) == "1 1\n");
 }
 
 TEST_CASE("ELF defsym: expressions may name each other in any order; PROVIDE defines what is missing") {
   TempDir dir;
-  std::string o = compile(dir, "a", "extern char second[], given[]; char* p = second; char* q = given; void _start(void) {}", {"-fno-pic"});
+  std::string o = compile(
+      dir, "a", "extern char second[], given[]; char* p = second; char* q = given; void _start(void) {}", {"-fno-pic"});
   std::string out = dir.file("a");
   std::string script = dir.write("s.ld", "PROVIDE(given = 0x30 + 2); PROVIDE(unused = nowhere); PROVIDE(second = 1);");
   RunResult l = link({o, script, "-o", out, "--defsym=second=first+1", "--defsym=first=0x40"});
@@ -155,7 +166,8 @@ TEST_CASE("ELF options: -b binary makes data of a file, up to the next -b") {
 #include <stdio.h>
 extern const char _binary_data_txt_start[], _binary_data_txt_end[], _binary_data_txt_size[];
 int main(void) { printf("%.*s %d\n", (int)(_binary_data_txt_end - _binary_data_txt_start), _binary_data_txt_start, (int)(long)_binary_data_txt_size); return 0; }
-)", {"-fno-pie"});
+)",
+                          {"-fno-pie"});
   std::string d = dir.file("d.o"), out = dir.file("a");
   REQUIRE(link_in(dir, {"-r", "-b", "binary", "data.txt", "-o", d}).ok());
   std::string nm = run({"nm", d}).out;
@@ -169,9 +181,12 @@ int main(void) { printf("%.*s %d\n", (int)(_binary_data_txt_end - _binary_data_t
 
 TEST_CASE("ELF options: --just-symbols takes addresses from another program") {
   TempDir dir;
-  std::string base = compile(dir, "base", "int shared_value = 7; void _start(void) {}", {"-fno-pic"}), program = dir.file("base");
+  std::string base = compile(dir, "base", "int shared_value = 7; void _start(void) {}", {"-fno-pic"}),
+              program = dir.file("base");
   REQUIRE(link({base, "-o", program, "--image-base=0x10000000"}).ok());
-  std::string o = compile(dir, "a", "extern int shared_value; int* p = &shared_value; int main(void) { return 0; }", {"-fno-pic"}), out = dir.file("a");
+  std::string o = compile(dir, "a", "extern int shared_value; int* p = &shared_value; int main(void) { return 0; }",
+                          {"-fno-pic"}),
+              out = dir.file("a");
   for (const Args& args : {Args{"--just-symbols=" + program}, Args{"-R", program}}) {
     REQUIRE(link(Args{o, "-o", out, "-e", "main"} + args).ok());
     std::string there = run({"nm", program}).out, here = run({"nm", out}).out;
@@ -191,8 +206,12 @@ TEST_CASE("ELF options: --reproduce packs what another folder can link again") {
   in_dir.cwd = dir.path();
   REQUIRE(run({"ar", "rcs", "libs/libm1.a", "m.o"}, in_dir).ok());
   dir.write("order", "member\n");
-  REQUIRE(link_in(dir, {"a.o", "-o", "out/../first", "-Llibs", "-l", "m1", "--symbol-ordering-file", "order", "--reproduce=r.tar", "-z", "now"}).status == 1);  // no folder "out"
-  REQUIRE(link_in(dir, {"a.o", "-o", "first", "-Llibs", "-l", "m1", "--symbol-ordering-file", "order", "--reproduce=r.tar", "-z", "now"}).ok());
+  REQUIRE(link_in(dir, {"a.o", "-o", "out/../first", "-Llibs", "-l", "m1", "--symbol-ordering-file", "order",
+                        "--reproduce=r.tar", "-z", "now"})
+              .status == 1);  // no folder "out"
+  REQUIRE(link_in(dir, {"a.o", "-o", "first", "-Llibs", "-l", "m1", "--symbol-ordering-file", "order",
+                        "--reproduce=r.tar", "-z", "now"})
+              .ok());
   TempDir other;
   REQUIRE(run({"tar", "xf", dir.file("r.tar"), "-C", other.path()}).ok());
   std::filesystem::rename(dir.file("a.o"), dir.file("gone.o"));
@@ -214,8 +233,11 @@ TEST_CASE("ELF options: reasons for archive members, and their order") {
   RunOptions in_dir;
   in_dir.cwd = dir.path();
   REQUIRE(run({"ar", "rcs", "lib.a", "one.o", "two.o", "three.o"}, in_dir).ok());
-  REQUIRE(link_in(dir, {"a.o", "lib.a", "-o", "out", "--why-extract=why", "--print-archive-stats=stats", "--cref", "--warn-backrefs", "--fatal-warnings"}).ok());
-  CHECK(read_file(dir.file("why")) == "reference\textracted\tsymbol\na.o\tlib.a(one.o)\tone\nlib.a(one.o)\tlib.a(two.o)\ttwo\n");
+  REQUIRE(link_in(dir, {"a.o", "lib.a", "-o", "out", "--why-extract=why", "--print-archive-stats=stats", "--cref",
+                        "--warn-backrefs", "--fatal-warnings"})
+              .ok());
+  CHECK(read_file(dir.file("why")) ==
+        "reference\textracted\tsymbol\na.o\tlib.a(one.o)\tone\nlib.a(one.o)\tlib.a(two.o)\ttwo\n");
   CHECK(read_file(dir.file("stats")) == "members\textracted\tarchive\n3\t2\tlib.a\n");
   RunResult back = link_in(dir, {"lib.a", "a.o", "-o", "out", "--warn-backrefs"});
   CHECK(has(back.err, "warning: backward reference detected: one in a.o refers to lib.a(one.o)"));
@@ -223,7 +245,9 @@ TEST_CASE("ELF options: reasons for archive members, and their order") {
   CHECK(link_in(dir, {"--start-group", "lib.a", "a.o", "--end-group", "-o", "out", "--warn-backrefs"}).err == "");
   RunResult cref = link_in(dir, {"a.o", "lib.a", "-o", "out", "--cref"});
   CHECK(has(cref.out, "Cross Reference Table"));
-  CHECK(has(cref.out, "one                                               lib.a(one.o)\n                                                  a.o\n"));
+  CHECK(has(cref.out,
+            "one                                               lib.a(one.o)\n                                          "
+            "        a.o\n"));
 }
 
 TEST_CASE("ELF options: addresses that let sections overlap are an error") {
@@ -251,8 +275,12 @@ TEST_CASE("ELF options: --gdb-index lists units, addresses and names; without li
     for (const Args& version : {Args{"-gdwarf-4"}, Args{"-gdwarf-5"}, Args{"-gdwarf-5", "-gdwarf64"}}) {
       INFO(compiler << " " << version[0] << " " << version.back());
       const Args flags = version + Args{"-ggnu-pubnames", "-fno-pic", "-ffunction-sections"};
-      std::string a = compile(dir, "a", "struct node { int x; }; struct node global_node; int helper(int); static int inner(int x) { return helper(x) + 1; } void _start(void) { inner(global_node.x); }", flags, compiler);
-      std::string b = compile(dir, "b", "int helper(int x) { return x * 2; } int dropped(int x) { return x; }", flags, compiler);
+      std::string a = compile(dir, "a",
+                              "struct node { int x; }; struct node global_node; int helper(int); static int inner(int "
+                              "x) { return helper(x) + 1; } void _start(void) { inner(global_node.x); }",
+                              flags, compiler);
+      std::string b =
+          compile(dir, "b", "int helper(int x) { return x * 2; } int dropped(int x) { return x; }", flags, compiler);
       std::string out = dir.file("out");
       RunResult l = link({a, b, "-o", out, "--gdb-index", "--gc-sections"});
       INFO(l.describe());
@@ -279,8 +307,11 @@ TEST_CASE("ELF options: --gdb-index lists units, addresses and names; without li
 TEST_CASE("ELF options: build ids have 16 bytes at least, as rpm wants them") {
   TempDir dir;
   const std::string o = compile(dir, "a", start_source), out = dir.file("out");
-  const std::pair<const char*, const char*> lengths[] = {
-      {"fast", "0x00000020"}, {"md5", "0x00000010"}, {"sha1", "0x00000014"}, {"sha256", "0x00000020"}, {"uuid", "0x00000010"}};
+  const std::pair<const char*, const char*> lengths[] = {{"fast", "0x00000020"},
+                                                         {"md5", "0x00000010"},
+                                                         {"sha1", "0x00000014"},
+                                                         {"sha256", "0x00000020"},
+                                                         {"uuid", "0x00000010"}};
   for (auto& [style, length] : lengths) {
     INFO(style);
     REQUIRE(link({o, "-o", out, std::string("--build-id=") + style}).ok());
@@ -290,7 +321,8 @@ TEST_CASE("ELF options: build ids have 16 bytes at least, as rpm wants them") {
 
 TEST_CASE("ELF options: --gdb-index lists the type units of DWARF 5, once each") {
   TempDir dir;
-  const std::string types = "struct point { int x, y; }; struct shape { struct point a, b; double area; };\nint use(struct shape *s);\n";
+  const std::string types =
+      "struct point { int x, y; }; struct shape { struct point a, b; double area; };\nint use(struct shape *s);\n";
   const Args flags = {"-gdwarf-5", "-ggnu-pubnames", "-fdebug-types-section"};
   const std::string a = compile(dir, "a", types + "int use(struct shape *s) { return s->a.x + s->b.y; }", flags);
   const std::string b = compile(dir, "b", types + "struct shape one; int main(void) { return use(&one); }", flags);

@@ -37,7 +37,9 @@ int call(const std::string& path, const char* name) {
   return value;
 }
 
-std::span<const uint8_t> span_of(const std::string& s) { return {reinterpret_cast<const uint8_t*>(s.data()), s.size()}; }
+std::span<const uint8_t> span_of(const std::string& s) {
+  return {reinterpret_cast<const uint8_t*>(s.data()), s.size()};
+}
 
 const char* sum = "declare func @one() -> i32\ndeclare func @two() -> i32\nstrong func @sum() -> i32 {\na:\n"
                   "  %x = call i32 @one()\n  %y = call i32 @two()\n  %z = add i32 %x, %y\n  ret i32 %z\n}\n";
@@ -69,13 +71,15 @@ TEST_CASE("Linker: AIR text, built modules, bitcode and objects from memory; eac
   const std::string plain = test::read_file(dir.file("0.so"));
   CHECK(text(linker.replace_function("one", returns("one", 3))) == "");
   CHECK(result() == 23);
-  CHECK(text(linker.replace_function("one", two)) == "the replacement does not define a function one that others can see");
+  CHECK(text(linker.replace_function("one", two)) ==
+        "the replacement does not define a function one that others can see");
   CHECK(text(linker.replace_function("one", returns("one", 4))) == "");
   CHECK(result() == 24);
   if (test::have_tool("clang-19")) {
     for (const std::string kind : {"-emit-llvm", "-fPIC"}) {
       const std::string out = dir.file("x" + kind);
-      REQUIRE(test::run({"clang-19", "-O1", "-c", kind, dir.write("x.c", "int two(void) { return 50; }"), "-o", out}).ok());
+      REQUIRE(
+          test::run({"clang-19", "-O1", "-c", kind, dir.write("x.c", "int two(void) { return 50; }"), "-o", out}).ok());
       const std::string contents = test::read_file(out);
       CHECK(text(linker.replace_function("two", span_of(contents))) == "");
       CHECK(result() == 54);
@@ -98,7 +102,8 @@ TEST_CASE("Linker: what is wrong is an error value, and the linker goes on") {
   Linker linker({"-shared", "-Bsymbolic", "--no-undefined"});
   CHECK(text(linker.add_module("", returns("f", 1))) == "a module needs a name");
   CHECK(text(linker.add_module("m", "")) == "m: the module is empty");
-  CHECK(text(linker.add_module("m", "strong func @f() -> i32 {\na:\n  ret i32 %x\n}\n")) == "m:3:11: error: '%x' is not defined\n    ret i32 %x\n            ^");
+  CHECK(text(linker.add_module("m", "strong func @f() -> i32 {\na:\n  ret i32 %x\n}\n")) ==
+        "m:3:11: error: '%x' is not defined\n    ret i32 %x\n            ^");
   CHECK(text(linker.add_module("m", "\x7f" "ELF and so on")) != "");
   CHECK(text(linker.add_module("m", "BC\xc0\xde and so on")) != "");
   air::ModuleBuilder b("broken");
@@ -107,7 +112,8 @@ TEST_CASE("Linker: what is wrong is an error value, and the linker goes on") {
     f.ret(f.integer(b.i64(), 1));
     f.finish();
   }
-  CHECK(text(linker.add_module("m", b.take())) == "m: error: f, block 0, instruction 0: ret: the result has type i64, expected i32");
+  CHECK(text(linker.add_module("m", b.take())) ==
+        "m: error: f, block 0, instruction 0: ret: the result has type i64, expected i32");
   // Nothing of all this is in the link.
   REQUIRE(text(linker.add_module("sum", sum)) == "");
   const std::string path = dir.write("out.so", "as it was");
@@ -156,7 +162,7 @@ TEST_CASE("Linker: a program of modules needs an entry point") {
   CHECK(text(linker.flush(dir.file("program"))) == "");
 }
 
-// ---- the process stays its owner's ------------------------------------------------------------------------------------------
+// ---- the process stays its owner's ----------------------------------------------------------------------------------
 
 // Counts what nothing in a link may call: this definition is found before the C library's.
 static int umask_calls = 0;
@@ -346,7 +352,8 @@ TEST_CASE("Linker: two at once, each on a thread of its own") {
   }
 }
 
-// What a Linker keeps between flushes is not seen in what it writes: after every edit the output is that of a new Linker.
+// What a Linker keeps between flushes is not seen in what it writes: after every edit the output is that of a new
+// Linker.
 TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker writes") {
   if (!test::have_tool("clang-19")) {
     WARN("skipped: clang-19 is not installed");
@@ -362,11 +369,14 @@ TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker 
   };
   const std::string shapes =
       "extern int edited(int); extern int other(int); static const char* names[] = {\"one\", \"two\", \"three\"};\n"
-      "int pick(int x) { switch (x) { case 1: return 5; case 2: return 7; case 3: return 11; case 4: return edited(x); case 5: return 2; } return names[x & 1][0]; }\n"
+      "int pick(int x) { switch (x) { case 1: return 5; case 2: return 7; case 3: return 11; case 4: return edited(x); "
+      "case 5: return 2; } return names[x & 1][0]; }\n"
       "int loop(int n) { int s = 0; for (int i = 0; i < n; i++) s += other(i) * pick(i); return s; }\n"
-      "int jump(int n) { static void* where[] = {&&a, &&b}; goto *where[n & 1]; a: return edited(1); b: return other(2); }\n";
-  const std::vector<std::string> variants = {bitcode("v0", shapes), bitcode("v1", "int first(void) { return 4; }\n" + shapes),
-                                             bitcode("v2", shapes + "const char* more(void) { return \"a string\"; }\n")};
+      "int jump(int n) { static void* where[] = {&&a, &&b}; goto *where[n & 1]; a: return edited(1); b: return "
+      "other(2); }\n";
+  const std::vector<std::string> variants = {
+      bitcode("v0", shapes), bitcode("v1", "int first(void) { return 4; }\n" + shapes),
+      bitcode("v2", shapes + "const char* more(void) { return \"a string\"; }\n")};
   std::map<std::string, std::string> modules, replacements;
   auto fill = [&](Linker& l) {
     for (auto& [name, contents] : modules) REQUIRE(text(l.add_module(name, span_of(contents))) == "");
@@ -377,12 +387,21 @@ TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker 
   uint32_t seed = 7;
   auto next = [&](uint32_t n) { return seed = seed * 1664525 + 1013904223, (seed >> 10) % n; };
   modules["m"] = variants[0];
-  modules["n"] = "strong func @edited(%x: i32) -> i32 {\na:\n  ret i32 %x\n}\nstrong func @other(%x: i32) -> i32 {\na:\n  %y = mul i32 %x, %x\n  ret i32 %y\n}\n";
+  modules["n"] =
+      "strong func @edited(%x: i32) -> i32 {\na:\n  ret i32 %x\n}\nstrong func @other(%x: i32) -> i32 {\na:\n  %y = "
+      "mul i32 %x, %x\n  ret i32 %y\n}\n";
   for (int step = 0; step < 40; step++) {
     switch (next(6)) {
       case 0: modules["m"] = variants[next(3)]; break;
-      case 1: replacements["edited"] = "strong func @edited(%x: i32) -> i32 {\na:\n  %y = add i32 %x, " + std::to_string(next(3) * 100000) + "\n  ret i32 %y\n}\n"; break;
-      case 2: replacements["pick"] = "declare func @edited(i32) -> i32\nstrong func @pick(%x: i32) -> i32 {\na:\n  %y = call i32 @edited(i32 " + std::to_string(next(2)) + ")\n  ret i32 %y\n}\n"; break;
+      case 1:
+        replacements["edited"] = "strong func @edited(%x: i32) -> i32 {\na:\n  %y = add i32 %x, " +
+                                 std::to_string(next(3) * 100000) + "\n  ret i32 %y\n}\n";
+        break;
+      case 2:
+        replacements["pick"] =
+            "declare func @edited(i32) -> i32\nstrong func @pick(%x: i32) -> i32 {\na:\n  %y = call i32 @edited(i32 " +
+            std::to_string(next(2)) + ")\n  ret i32 %y\n}\n";
+        break;
       case 3:
         if (replacements.empty()) break;
         kept.restore_function(replacements.begin()->first);

@@ -13,8 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// C++ with what a function can refer to: strings, statics, thread-local data, virtual tables, exceptions, labels, functions of the
-// run-time library (128-bit division), assembly that names a symbol, weak and undefined weak symbols, a switch by table.
+// C++ with what a function can refer to: strings, statics, thread-local data, virtual tables, exceptions, labels,
+// functions of the run-time library (128-bit division), assembly that names a symbol, weak and undefined weak symbols,
+// a switch by table.
 const char* source = R"(
 #include <stdexcept>
 #include <string>
@@ -65,7 +66,8 @@ struct Program {
 
   // Links `object` as `kind` says, through the C++ driver.
   RunResult link(const std::string& object, const std::string& out, const Args& kind, const Args& more = {}) {
-    return run(Args{"clang++-19", "-flto", std::string("--ld-path=") + LODE_BINARY, object, "-o", dir.file(out)} + kind + more);
+    return run(Args{"clang++-19", "-flto", std::string("--ld-path=") + LODE_BINARY, object, "-o", dir.file(out)} +
+               kind + more);
   }
   std::string plain(const std::string& object, const Args& kind) {
     RunResult r = link(object, "plain", kind);
@@ -103,7 +105,8 @@ TEST_CASE("MIR cache: cold, warm and after a change the output is that of a link
   if (!have_compiler()) return;
   Program p;
   for (const char* level : {"-O0", "-O2"}) {
-    const std::string object = compile_module(p.dir, std::string("m") + level, {level}), changed = compile_module(p.dir, std::string("c") + level, {level, "-DCHANGED"});
+    const std::string object = compile_module(p.dir, std::string("m") + level, {level}),
+                      changed = compile_module(p.dir, std::string("c") + level, {level, "-DCHANGED"});
     // The same name, as after an edit.
     const std::string edited = p.dir.file("edited/m" + std::string(level) + ".o");
     fs::create_directories(p.dir.file("edited"));
@@ -140,11 +143,14 @@ TEST_CASE("MIR cache: what the link decides about symbols is part of what is loo
   Program p;
   const std::string user = p.dir.file("user.o"), inside = p.dir.file("inside.o"), library = p.dir.file("liboutside.so");
   auto clang = [&](const Args& args) { REQUIRE(run(Args{"clang-19"} + args).ok()); };
-  clang({"-c", "-flto", "-O1", "-fPIC", "-x", "c", p.dir.write("user.c", "extern int value; int main(void) { return value; }"), "-o", user});
+  clang({"-c", "-flto", "-O1", "-fPIC", "-x", "c",
+         p.dir.write("user.c", "extern int value; int main(void) { return value; }"), "-o", user});
   clang({"-c", "-flto", "-O1", "-fPIC", "-x", "c", p.dir.write("inside.c", "int value = 4;"), "-o", inside});
   clang({"-shared", "-fPIC", "-x", "c", p.dir.write("outside.c", "int value = 9;"), "-o", library});
   for (const Args& order : {Args{inside}, Args{library}, Args{inside}, Args{library}}) {
-    RunResult r = run(Args{"clang-19", "-flto", std::string("--ld-path=") + LODE_BINARY, "-pie", user, "-o", p.dir.file("out"), "-Wl,--mir-cache=" + p.cache, "-Wl,-rpath," + p.dir.path()} + order);
+    RunResult r = run(Args{"clang-19", "-flto", std::string("--ld-path=") + LODE_BINARY, "-pie", user, "-o",
+                           p.dir.file("out"), "-Wl,--mir-cache=" + p.cache, "-Wl,-rpath," + p.dir.path()} +
+                      order);
     INFO(r.describe());
     REQUIRE(r.ok());
     CHECK(run({p.dir.file("out")}).status == (order[0] == inside ? 4 : 9));
@@ -192,7 +198,8 @@ TEST_CASE("MIR cache: damaged, cut, exchanged and foreign files are misses") {
   }
 }
 
-TEST_CASE("MIR cache: a folder that others can write to is not used, one that cannot be made is said, and the link goes on") {
+TEST_CASE(
+    "MIR cache: a folder that others can write to is not used, one that cannot be made is said, and the link goes on") {
   if (!have_compiler()) return;
   Program p;
   const std::string object = compile_module(p.dir, "m", {"-O1"});
@@ -220,7 +227,8 @@ TEST_CASE("MIR cache: the folder stays within its limit, and several links may s
     return sum;
   };
   std::vector<std::string> objects;
-  for (int k = 0; k < 6; k++) objects.push_back(compile_module(p.dir, "m" + std::to_string(k), {"-O1", "-DTEXT=\"" + std::to_string(k) + "\""}));
+  for (int k = 0; k < 6; k++)
+    objects.push_back(compile_module(p.dir, "m" + std::to_string(k), {"-O1", "-DTEXT=\"" + std::to_string(k) + "\""}));
   const Args kind{"-r", "-nostdlib"};
   p.cached(objects[0], kind);
   const uint64_t one = size();
@@ -235,7 +243,8 @@ TEST_CASE("MIR cache: the folder stays within its limit, and several links may s
     threads.emplace_back([&, k] {
       const std::string out = "shared" + std::to_string(k);
       for (int again = 0; again < 3; again++)
-        if (p.link(objects[k % 2], out, kind, {"-Wl,--mir-cache=" + p.cache}).ok()) outputs[k] = read_file(p.dir.file(out));
+        if (p.link(objects[k % 2], out, kind, {"-Wl,--mir-cache=" + p.cache}).ok())
+          outputs[k] = read_file(p.dir.file(out));
     });
   for (std::thread& t : threads) t.join();
   for (size_t k = 0; k < outputs.size(); k++) CHECK((outputs[k] == p.plain(objects[k % 2], kind)));

@@ -12,7 +12,8 @@ TEST_CASE("Rust names: paths, instances, impls") {
   CHECK(demangle("_RNvCs1234_7mycrate3foo") == "mycrate::foo");
   CHECK(demangle("__RNvCs1234_7mycrate3foo") == "mycrate::foo");
   CHECK(demangle("_RNvNtCs1234_7mycrate3bar3baz") == "mycrate::bar::baz");
-  CHECK(demangle("_RINvNtC3std3mem8align_ofNtNtC3std3mem12DiscriminantE") == "std::mem::align_of::<std::mem::Discriminant>");
+  CHECK(demangle("_RINvNtC3std3mem8align_ofNtNtC3std3mem12DiscriminantE") ==
+        "std::mem::align_of::<std::mem::Discriminant>");
   CHECK(demangle("_RNvINvC1a1fhE1g") == "a::f::<u8>::g");
   CHECK(demangle("_RNvMs_C1aNtB4_1S1f") == "<a::S>::f");
   CHECK(demangle("_RNvXs0_C1aNtB5_1SNtB5_1T1f") == "<a::S as a::T>::f");
@@ -21,8 +22,10 @@ TEST_CASE("Rust names: paths, instances, impls") {
   CHECK(demangle("_RNCNvC1a1fs_0") == "a::f::{closure#1}");
   CHECK(demangle("_RNCNvC1a1fs0_4name") == "a::f::{closure:name#2}");
   CHECK(demangle("_RNSNvC1a1f0") == "a::f::{shim#0}");
-  CHECK(demangle("_RNCINkXs25_NgCsbmNqQUJIY6D_4core5sliceINyB9_4IterhENuNgNoBb_4iter8iterator8Iterator9rpositionNCNgNpB9_6memchr7memrchrs_0E0Bb_") ==
-        "<core::slice::Iter<u8> as core::iter::iterator::Iterator>::rposition::<core::slice::memchr::memrchr::{closure#1}>::{closure#0}");
+  CHECK(demangle("_RNCINkXs25_NgCsbmNqQUJIY6D_4core5sliceINyB9_4IterhENuNgNoBb_"
+                 "4iter8iterator8Iterator9rpositionNCNgNpB9_6memchr7memrchrs_0E0Bb_") ==
+        "<core::slice::Iter<u8> as "
+        "core::iter::iterator::Iterator>::rposition::<core::slice::memchr::memrchr::{closure#1}>::{closure#0}");
   CHECK(demangle("_RNvC1a1fCs9_5other") == "a::f");  // the crate that made the instance is not shown
 }
 
@@ -33,7 +36,8 @@ TEST_CASE("Rust names: types") {
   CHECK(demangle("_RINvC1a1fRL_lE") == "a::f::<&i32>");
   CHECK(demangle("_RINvC1a1fTElThEThhEE") == "a::f::<(), i32, (u8,), (u8, u8)>");
   CHECK(demangle("_RINvC1a1fAhj4_SlE") == "a::f::<[u8; 4], [i32]>");
-  CHECK(demangle("_RINvC1a1fFEuFUKClEzFK8rust_abiEhE") == "a::f::<fn(), unsafe extern \"C\" fn(i32) -> !, extern \"rust-abi\" fn() -> u8>");
+  CHECK(demangle("_RINvC1a1fFEuFUKClEzFK8rust_abiEhE") ==
+        "a::f::<fn(), unsafe extern \"C\" fn(i32) -> !, extern \"rust-abi\" fn() -> u8>");
   CHECK(demangle("_RINvC1a1fFG_RL0_hEuE") == "a::f::<for<'a> fn(&'a u8)>");
   CHECK(demangle("_RINvC1a1fDNtC1a1TEL_E") == "a::f::<dyn a::T>");
   CHECK(demangle("_RINvC1a1fDINtC1a1ThEp4ItemlNtC1a1SEL_E") == "a::f::<dyn a::T<u8, Item = i32> + a::S>");
@@ -55,24 +59,29 @@ TEST_CASE("Rust names: constants") {
 }
 
 TEST_CASE("Rust names: identifiers beyond ASCII, and what an optimiser appends") {
-  CHECK(demangle("_RNqCs4fqI2P2rA04_11utf8_identsu30____7hkackfecea1cbdathfdh9hlq6y") == "utf8_idents::\xe1\x83\xa1\xe1\x83\x90\xe1\x83\xad\xe1\x83\x9b\xe1\x83\x94\xe1\x83\x9a\xe1\x83\x90\xe1\x83\x93_"
-                                                                                       "\xe1\x83\x92\xe1\x83\x94\xe1\x83\x9b\xe1\x83\xa0\xe1\x83\x98\xe1\x83\x94\xe1\x83\x9a\xe1\x83\x98_"
-                                                                                       "\xe1\x83\xa1\xe1\x83\x90\xe1\x83\x93\xe1\x83\x98\xe1\x83\x9a\xe1\x83\x98");
+  CHECK(demangle("_RNqCs4fqI2P2rA04_11utf8_identsu30____7hkackfecea1cbdathfdh9hlq6y") ==
+        "utf8_idents::\xe1\x83\xa1\xe1\x83\x90\xe1\x83\xad\xe1\x83\x9b\xe1\x83\x94\xe1\x83\x9a\xe1\x83\x90\xe1\x83\x93_"
+        "\xe1\x83\x92\xe1\x83\x94\xe1\x83\x9b\xe1\x83\xa0\xe1\x83\x98\xe1\x83\x94\xe1\x83\x9a\xe1\x83\x98_"
+        "\xe1\x83\xa1\xe1\x83\x90\xe1\x83\x93\xe1\x83\x98\xe1\x83\x9a\xe1\x83\x98");
   CHECK(demangle("_RNvC1a1f.llvm.123456") == "a::f");
   CHECK(demangle("_RNvC1a1f.cold") == "a::f.cold");
 }
 
 TEST_CASE("Rust names: the legacy scheme") {
   CHECK(demangle("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE") == "core::fmt::Formatter::pad");
-  CHECK(demangle("_ZN71_$LT$Test$u20$$u2b$$u20$$u27$static$u20$as$u20$foo..Bar$LT$Test$GT$$GT$3bar17h930b740aa94f1d3aE") == "<Test + 'static as foo::Bar<Test>>::bar");
+  CHECK(demangle(
+            "_ZN71_$LT$Test$u20$$u2b$$u20$$u27$static$u20$as$u20$foo..Bar$LT$Test$GT$$GT$3bar17h930b740aa94f1d3aE") ==
+        "<Test + 'static as foo::Bar<Test>>::bar");
   CHECK(demangle("_ZN3foo17h0123456789abcdefE.llvm.42") == "foo");
   CHECK(demangle("_ZN3foo3barEv") == "foo::bar()");  // C++
   CHECK(demangle("_ZN3foo17h0123456789abcdegE") == "foo::h0123456789abcdeg");
 }
 
 TEST_CASE("Rust names: what is none stays as it is") {
-  for (const char* name : {"_R", "_RN", "_RNvC1a", "_RNvC1a9f", "_RNvC99999999999999999999a", "_RB_", "_RNvB_1f", "_RINvC1a1fB6_", "_RINvC1a1fKz0_E", "_RINvC1a1fKb2_E", "_RNvC1a1f!",
-                           "_RINvC1a1fL1_E", "_RINvC1a1fDNtC1a1TEE", "_RNvC1a1fu", "_RINvC1a1fKRe61626_E", "_RINvC1a1fKcd800_E", "foo", "main", "", "_Z", "_ZN"}) {
+  for (const char* name : {
+      "_R", "_RN", "_RNvC1a", "_RNvC1a9f", "_RNvC99999999999999999999a", "_RB_", "_RNvB_1f", "_RINvC1a1fB6_",
+      "_RINvC1a1fKz0_E", "_RINvC1a1fKb2_E", "_RNvC1a1f!", "_RINvC1a1fL1_E", "_RINvC1a1fDNtC1a1TEE", "_RNvC1a1fu",
+      "_RINvC1a1fKRe61626_E", "_RINvC1a1fKcd800_E", "foo", "main", "", "_Z", "_ZN"}) {
     INFO(name);
     CHECK(demangle(name) == std::string(name));
   }

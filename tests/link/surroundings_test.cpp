@@ -1,5 +1,6 @@
-// What surrounds a link: disks that are full, files that change, inputs from pipes, limits on address space, threads and open
-// files, signals. Whatever happens, the link works or says what is wrong, and leaves nothing behind but its output.
+// What surrounds a link: disks that are full, files that change, inputs from pipes, limits on address space, threads
+// and open files, signals. Whatever happens, the link works or says what is wrong, and leaves nothing behind but its
+// output.
 //
 // Some of it cannot be had for asking; a library in front of libc (LD_PRELOAD) then plays the system's part.
 #include <catch2/catch.hpp>
@@ -14,7 +15,8 @@ namespace {
 const std::string& command = lode::test::elf::lode;
 
 #if defined(__SANITIZE_ADDRESS__)
-constexpr bool sanitized = true;  // AddressSanitizer takes terabytes of address space, and comes before any other library
+constexpr bool sanitized =
+    true;  // AddressSanitizer takes terabytes of address space, and comes before any other library
 #else
 constexpr bool sanitized = false;
 #endif
@@ -113,7 +115,13 @@ struct Linker {
 };
 std::vector<Linker> linkers(const TempDir& dir) {
   std::string o = object(dir), w = wasm_object(dir);
-  return {{"ELF", "-m elf_x86_64 " + o, "\x7f" "ELF"}, {"ELF -r", "-m elf_x86_64 -r " + o, "\x7f" "ELF"}, {"wasm", "-m wasm32 --no-entry --export-all --strip-all " + w, std::string("\0asm", 4)}};
+  return {{"ELF", "-m elf_x86_64 " + o,
+           "\x7f"
+           "ELF"},
+          {"ELF -r", "-m elf_x86_64 -r " + o,
+           "\x7f"
+           "ELF"},
+          {"wasm", "-m wasm32 --no-entry --export-all --strip-all " + w, std::string("\0asm", 4)}};
 }
 
 }  // namespace
@@ -122,7 +130,8 @@ TEST_CASE("surroundings: what cannot be written is an error") {
   TempDir dir;
   for (const Linker& l : linkers(dir)) {
     INFO(l.name);
-    for (std::string output : {"-o /dev/full", "-o - > /dev/full", "-o x --Map=/dev/full", "-o x --Map=/nowhere/map", "-o x --dependency-file=/dev/full", "-o x --why-extract=/dev/full",
+    for (std::string output : {"-o /dev/full", "-o - > /dev/full", "-o x --Map=/dev/full", "-o x --Map=/nowhere/map",
+                               "-o x --dependency-file=/dev/full", "-o x --why-extract=/dev/full",
                                "-o x --time-trace=/dev/full", "-o /nowhere/x"}) {
       bool wasm = std::string(l.name) == "wasm", partial = std::string(l.name) == "ELF -r";
       if (wasm && (has(output, "dependency") || has(output, "time-trace"))) continue;  // not its options
@@ -146,7 +155,8 @@ TEST_CASE("surroundings: the command is built with what protects it") {
 
 TEST_CASE("surroundings: what is said on standard output arrives or is an error") {
   TempDir dir;
-  for (const char* asked : {"--version", "--help", "-m wasm32 --version"}) CHECK(shell(dir, std::string("\"$LODE\" ") + asked + " > /dev/full").status == 1);
+  for (const char* asked : {"--version", "--help", "-m wasm32 --version"})
+    CHECK(shell(dir, std::string("\"$LODE\" ") + asked + " > /dev/full").status == 1);
 }
 
 TEST_CASE("surroundings: an output that is too large for its place is an error, and the old one stays") {
@@ -164,8 +174,10 @@ TEST_CASE("surroundings: an output that is too large for its place is an error, 
   CHECK(has(r.err, "cannot write x: No space left on device"));
   CHECK(read_file(dir.file("x")) == "old\n");
   // Where space cannot be reserved, the output is put together in memory.
-  r = shell(dir, "LD_PRELOAD=" + so + " PRELOAD=no-fallocate \"$LODE\" a.o big.o -o y --allow-multiple-definition 2>&1; \"$LODE\" big.o -o x && LD_PRELOAD=" + so +
-                     " PRELOAD=no-fallocate,no-tmpfile \"$LODE\" big.o -o y && cmp x y && rm y");
+  r = shell(dir, "LD_PRELOAD=" + so +
+                     " PRELOAD=no-fallocate \"$LODE\" a.o big.o -o y --allow-multiple-definition 2>&1; \"$LODE\" big.o "
+                     "-o x && LD_PRELOAD=" +
+                     so + " PRELOAD=no-fallocate,no-tmpfile \"$LODE\" big.o -o y && cmp x y && rm y");
   CHECK(r.status == 0);
   CHECK(listing(dir) == before);
 }
@@ -175,7 +187,8 @@ TEST_CASE("surroundings: a full disk") {
   assemble(dir, "big", ".globl _start\n_start: ret\n.data\n.fill 1000000, 1, 7\n");
   RunResult r = shell(dir, R"(mkdir m; unshare -rm bash -c "mount -t tmpfs -o size=64k none m || exit 77
 echo old > m/x; '$LODE' big.o -o m/x; status=\$?; cat m/x; ls -A m; exit \$status")");
-  if ((r.status == 77 || has(r.err, "unshare")) && skipped("a file system of a fixed size cannot be mounted here")) return;
+  if ((r.status == 77 || has(r.err, "unshare")) && skipped("a file system of a fixed size cannot be mounted here"))
+    return;
   INFO(r.describe());
   CHECK(r.status == 1);
   CHECK(has(r.err, "cannot write m/x: No space left on device"));
@@ -186,7 +199,8 @@ TEST_CASE("surroundings: the output may be standard output, a FIFO or a device")
   TempDir dir;
   for (const Linker& l : linkers(dir)) {
     INFO(l.name);
-    RunResult r = shell(dir, "\"$LODE\" " + l.link + " -o x && \"$LODE\" " + l.link + " -o - > y && cmp x y && mkfifo f && (cat f > z &) && \"$LODE\" " + l.link +
+    RunResult r = shell(dir, "\"$LODE\" " + l.link + " -o x && \"$LODE\" " + l.link +
+                                 " -o - > y && cmp x y && mkfifo f && (cat f > z &) && \"$LODE\" " + l.link +
                                  " -o f && sleep 0.2 && \"$LODE\" " + l.link + " -o /dev/null && test -p f && rm f");
     INFO(r.describe());
     CHECK(r.ok());
@@ -199,12 +213,16 @@ TEST_CASE("surroundings: inputs may come from pipes") {
   TempDir dir;
   object(dir);
   wasm_object(dir);
-  REQUIRE(shell(dir, "ar rcs liba.a a.o; \"$LODE\" a.o -o x; \"$LODE\" -m wasm32 --no-entry --export-all --strip-all w.o -o w.wasm").ok());
-  for (const char* script : {
-           "cat a.o | \"$LODE\" /dev/stdin -o y", "mkfifo f; (cat a.o > f &); \"$LODE\" f -o y; status=$?; rm f; (exit $status)",
-           "\"$LODE\" <(cat a.o) -o y", "\"$LODE\" -m elf_x86_64 <(cat a.o) -o y", "\"$LODE\" -u _start <(cat liba.a) -o y",
-           "cat w.o | \"$LODE\" -m wasm32 --no-entry --export-all --strip-all /dev/stdin -o w2.wasm && cmp w.wasm w2.wasm",
-           "cat w.o | \"$LODE\" --no-entry --export-all --strip-all /dev/stdin -o w2.wasm && cmp w.wasm w2.wasm"}) {
+  REQUIRE(shell(dir,
+                "ar rcs liba.a a.o; \"$LODE\" a.o -o x; \"$LODE\" -m wasm32 --no-entry --export-all --strip-all w.o -o "
+                "w.wasm")
+              .ok());
+  for (const char* script :
+       {"cat a.o | \"$LODE\" /dev/stdin -o y",
+        "mkfifo f; (cat a.o > f &); \"$LODE\" f -o y; status=$?; rm f; (exit $status)", "\"$LODE\" <(cat a.o) -o y",
+        "\"$LODE\" -m elf_x86_64 <(cat a.o) -o y", "\"$LODE\" -u _start <(cat liba.a) -o y",
+        "cat w.o | \"$LODE\" -m wasm32 --no-entry --export-all --strip-all /dev/stdin -o w2.wasm && cmp w.wasm w2.wasm",
+        "cat w.o | \"$LODE\" --no-entry --export-all --strip-all /dev/stdin -o w2.wasm && cmp w.wasm w2.wasm"}) {
     RunResult r = shell(dir, std::string("rm -f y; ") + script + " && { [ ! -e y ] || ./y; }");
     INFO(script << "\n" << r.describe());
     CHECK(r.ok());
@@ -224,7 +242,8 @@ TEST_CASE("surroundings: the output does not go through anybody's link, and no o
   for (const Linker& l : linkers(dir)) {
     INFO(l.name);
     RunResult r = shell(dir, R"(rm -f x*; echo VICTIM > victim
-bash -c 'for s in .tmp .lode .; do ln -s victim x$s$$; done; exec "$0" )" + l.link + R"( -o x' "$LODE" && cat victim && find . -maxdepth 1 -type l -delete)");
+bash -c 'for s in .tmp .lode .; do ln -s victim x$s$$; done; exec "$0" )" +
+                                 l.link + R"( -o x' "$LODE" && cat victim && find . -maxdepth 1 -type l -delete)");
     INFO(r.describe());
     CHECK(r.out == "VICTIM\n");
   }
@@ -254,8 +273,9 @@ TEST_CASE("surroundings: an input that is truncated while it is read is named") 
     INFO(l.name);
     std::string victim = l.link.substr(l.link.rfind(' ') + 1);
     for (const char* play : {"all", "tail"}) {
-      RunResult r = shell(dir, "cp " + victim + " kept; echo old > x; LD_PRELOAD=" + so + " TRUNCATED=" + victim + " PRELOAD=" + play + " \"$LODE\" " + l.link + " -o x; status=$?; cp kept " +
-                                   victim + "; exit $status");
+      RunResult r = shell(dir, "cp " + victim + " kept; echo old > x; LD_PRELOAD=" + so + " TRUNCATED=" + victim +
+                                   " PRELOAD=" + play + " \"$LODE\" " + l.link + " -o x; status=$?; cp kept " + victim +
+                                   "; exit $status");
       INFO(r.describe());
       CHECK(r.status == 1);
       CHECK((has(r.err, victim) && has(r.err, "error: ")));
@@ -275,7 +295,8 @@ TEST_CASE("surroundings: a link does with little address space, few files and no
   CHECK(r.out == "hello\n");
   if (sanitized && skipped("limits on address space, under AddressSanitizer")) return;
   for (const char* kib : {"120000", "150000", "1000000", "5000000", "7000000", "18000000", "34000000"}) {
-    r = shell(dir, "rm -f out; ulimit -v " + std::string(kib) + "; \"$LODE\"" + line + " && ulimit -v unlimited; ./out");
+    r = shell(dir,
+              "rm -f out; ulimit -v " + std::string(kib) + "; \"$LODE\"" + line + " && ulimit -v unlimited; ./out");
     INFO(kib << " KiB: " << r.describe());
     CHECK(r.out == "hello\n");
   }
@@ -286,7 +307,8 @@ TEST_CASE("surroundings: a link does with little address space, few files and no
   INFO(r.describe());
   CHECK(r.out == "hello\n");
   wasm_object(dir);
-  r = shell(dir, "ulimit -v 200000; LD_PRELOAD=" + so + " PRELOAD=no-threads \"$LODE\" -m wasm32 --no-entry --export-all --strip-all w.o -o w.wasm");
+  r = shell(dir, "ulimit -v 200000; LD_PRELOAD=" + so +
+                     " PRELOAD=no-threads \"$LODE\" -m wasm32 --no-entry --export-all --strip-all w.o -o w.wasm");
   INFO(r.describe());
   CHECK(r.ok());
 }

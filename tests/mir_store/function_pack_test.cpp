@@ -100,7 +100,8 @@ TEST_CASE("function packs: what goes in comes out, by number and by key") {
   }
 }
 
-TEST_CASE("function packs: of another generator, cut short or changed anywhere they are errors, or have no such bytes") {
+TEST_CASE(
+    "function packs: of another generator, cut short or changed anywhere they are errors, or have no such bytes") {
   const std::vector<uint8_t> file = writer_of(3000, true).finish(generator);
   CHECK(!FunctionPack::open(file, {1, 3}).ok());
   CHECK(!FunctionPack::open({}, generator).ok());

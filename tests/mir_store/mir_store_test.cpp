@@ -44,9 +44,10 @@ bool same(const FunctionView& v, const FunctionDraft& d) {
     if ((v.tag_bytes == 1 ? v.tag8(i) : v.tag16(i)) != d.tags[i] || v.operands[i] != d.operands[i]) return false;
   }
   auto equal = [](const auto& a, const auto& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end()); };
-  return equal(v.extra, d.extra) && equal(v.locals, d.locals) && equal(v.references, d.references) && equal(v.constants, d.constants) &&
-         std::memcmp(v.frame, d.frame, sizeof d.frame) == 0 && v.text_align_log2 == d.text_align_log2 &&
-         v.constants_align_log2 == d.constants_align_log2 && v.flags == d.flags;
+  return equal(v.extra, d.extra) && equal(v.locals, d.locals) && equal(v.references, d.references) &&
+         equal(v.constants, d.constants) && std::memcmp(v.frame, d.frame, sizeof d.frame) == 0 &&
+         v.text_align_log2 == d.text_align_log2 && v.constants_align_log2 == d.constants_align_log2 &&
+         v.flags == d.flags;
 }
 
 void seal(std::vector<uint8_t>& file) {
@@ -237,7 +238,8 @@ TEST_CASE("MIR store: foreign, damaged, other version and other target are told 
 TEST_CASE("MIR store: every kind of reference is stored and read back") {
   MirStore store(1, target);
   FunctionDraft d;
-  for (uint32_t kind = 0; kind < reference_kinds; kind++) d.references.push_back({SymbolId(kind), int32_t(kind), ReferenceKind(kind)});
+  for (uint32_t kind = 0; kind < reference_kinds; kind++)
+    d.references.push_back({SymbolId(kind), int32_t(kind), ReferenceKind(kind)});
   REQUIRE(store.append(d).ok());
   auto loaded = MirStore::load(store.save(), target);
   if (!loaded.ok()) FAIL(loaded.error().text());

@@ -1,10 +1,11 @@
-// Random AIR programs from the builder, with the sugar of front ends in them, mean the same everywhere: to the interpreter, as x86_64
-// programs (static and PIE) and as wasm modules in node, with 32-bit and (where node knows them) 64-bit addresses.
+// Random AIR programs from the builder, with the sugar of front ends in them, mean the same everywhere: to the
+// interpreter, as x86_64 programs (static and PIE) and as wasm modules in node, with 32-bit and (where node knows them)
+// 64-bit addresses.
 //
-// A program is a list of functions (i64, i64) -> i64 that call earlier ones. Their values are integers of odd and even widths to 128
-// bits, floating point, vectors, optionals, error unions and slices; they go through diamonds, switches, loops with block parameters and
-// memory. Nothing in them is undefined: divisors are odd, counts are masked, indices in bounds; a failed check ends in a function that
-// the program defines, which is never reached.
+// A program is a list of functions (i64, i64) -> i64 that call earlier ones. Their values are integers of odd and even
+// widths to 128 bits, floating point, vectors, optionals, error unions and slices; they go through diamonds, switches,
+// loops with block parameters and memory. Nothing in them is undefined: divisors are odd, counts are masked, indices in
+// bounds; a failed check ends in a function that the program defines, which is never reached.
 #include <catch2/catch.hpp>
 
 #include <random>
@@ -25,7 +26,8 @@ using namespace lode::test;
 namespace {
 
 constexpr int function_count = 12;
-const uint64_t inputs[][2] = {{0, 0}, {1, ~uint64_t{0}}, {0x0123456789abcdef, 42}, {uint64_t{1} << 63, 7}, {1000, 0xfffffffe80000001}};
+const uint64_t inputs[][2] = {
+    {0, 0}, {1, ~uint64_t{0}}, {0x0123456789abcdef, 42}, {uint64_t{1} << 63, 7}, {1000, 0xfffffffe80000001}};
 
 class Generator {
  public:
@@ -73,7 +75,10 @@ class Generator {
   ValueId array_, array_slice_;
 
   unsigned pick(unsigned n) { return unsigned(random_() % n); }
-  ValueId any() { return pick(8) ? pool_[pick(unsigned(pool_.size()))] : f_->integer(m_.i64(), pick(2) ? pick(100) : random_() * 0x9e3779b97f4a7c15u); }
+  ValueId any() {
+    return pick(8) ? pool_[pick(unsigned(pool_.size()))]
+                   : f_->integer(m_.i64(), pick(2) ? pick(100) : random_() * 0x9e3779b97f4a7c15u);
+  }
   ValueId word(uint64_t n) { return f_->integer(m_.i64(), n); }
 
   ValueId narrow(TypeId t) {
@@ -81,7 +86,8 @@ class Generator {
     if (bits == 64) return any();
     if (bits < 64) return f_->convert(Op::trunc, any(), t);
     ValueId high = f_->convert(pick(2) ? Op::zext : Op::sext, any(), t);
-    return f_->binary(Op::xor_, f_->binary(Op::shl, high, f_->integer(t, pick(uint32_t(bits)))), f_->convert(Op::zext, any(), t));
+    return f_->binary(Op::xor_, f_->binary(Op::shl, high, f_->integer(t, pick(uint32_t(bits)))),
+                      f_->convert(Op::zext, any(), t));
   }
   ValueId widen(ValueId v) {
     TypeId t = f_->type_of(v);
@@ -98,8 +104,10 @@ class Generator {
     uint64_t bits = m_.module().types[t].bits;
     ValueId a = narrow(t), b = narrow(t);
     // Division of more than 64 bits is a library's.
-    ValueId count = bits > 64 ? f_->binary(Op::and_, b, f_->integer(t, 63)) : f_->binary(Op::urem, b, f_->integer(t, bits == 1 ? 1 : bits));
-    ValueId odd = f_->binary(Op::or_, f_->binary(Op::lshr, b, f_->integer(t, bits > 1 ? 1 : 0)), f_->integer(t, 1));  // not -1, not 0
+    ValueId count = bits > 64 ? f_->binary(Op::and_, b, f_->integer(t, 63))
+                              : f_->binary(Op::urem, b, f_->integer(t, bits == 1 ? 1 : bits));
+    ValueId odd = f_->binary(Op::or_, f_->binary(Op::lshr, b, f_->integer(t, bits > 1 ? 1 : 0)),
+                             f_->integer(t, 1));  // not -1, not 0
     switch (pick(22)) {
       case 0: return f_->binary(Op::add, a, b);
       case 1: return f_->binary(Op::sub, a, b);
@@ -115,20 +123,29 @@ class Generator {
       case 11: return f_->unary(pick(2) ? Op::ctlz : Op::cttz, a);
       case 12: return f_->unary(Op::ctpop, a);
       case 13: return bits % 16 == 0 ? f_->unary(Op::bswap, a) : f_->unary(Op::bitreverse, a);
-      case 14: return bits == 65 ? b : f_->ternary(pick(2) ? Op::fshl : Op::fshr, a, narrow(t), bits == 1 ? f_->integer(t, 0) : count);
+      case 14:
+        return bits == 65
+                   ? b
+                   : f_->ternary(pick(2) ? Op::fshl : Op::fshr, a, narrow(t), bits == 1 ? f_->integer(t, 0) : count);
       case 15: return f_->binary(Op(unsigned(Op::uadd_sat) + pick(4)), a, b);
       case 16: {
         ValueId pair = f_->binary(Op(unsigned(Op::uadd_overflow) + pick(4)), a, b);
         return f_->select(f_->extract(pair, {1}), f_->extract(pair, {0}), b);
       }
       case 17: return bits > 64 ? a : f_->saturating(FunctionBuilder::Arithmetic::mul, pick(2), a, b);
-      case 18: return f_->saturating(pick(2) ? FunctionBuilder::Arithmetic::add : FunctionBuilder::Arithmetic::sub, pick(2), a, b);
+      case 18:
+        return f_->saturating(pick(2) ? FunctionBuilder::Arithmetic::add : FunctionBuilder::Arithmetic::sub, pick(2), a,
+                              b);
       case 19: {  // halves cannot overflow
         if (bits < 4) return a;
         ValueId two = f_->integer(t, 2);
-        return f_->checked(FunctionBuilder::Arithmetic::add, false, f_->binary(Op::lshr, a, two), f_->binary(Op::lshr, b, two));
+        return f_->checked(FunctionBuilder::Arithmetic::add, false, f_->binary(Op::lshr, a, two),
+                           f_->binary(Op::lshr, b, two));
       }
-      case 20: return bits > 64 || bits == 1 ? b : f_->checked_divide(true, pick(2), f_->binary(Op::lshr, a, f_->integer(t, 1)), odd);
+      case 20:
+        return bits > 64 || bits == 1
+                   ? b
+                   : f_->checked_divide(true, pick(2), f_->binary(Op::lshr, a, f_->integer(t, 1)), odd);
       default: {
         TypeId optional = m_.optional(t);
         ValueId o = f_->select(f_->icmp(IntPredicate::ult, a, b), f_->some(optional, a), f_->none(optional));
@@ -140,7 +157,10 @@ class Generator {
   ValueId floats() {
     bool wide = pick(2);
     TypeId t = wide ? m_.f64() : m_.f32();
-    auto make = [&] { return f_->convert(pick(2) ? Op::sitofp : Op::uitofp, f_->convert(Op::trunc, any(), m_.int_type(pick(2) ? 32 : 16)), t); };
+    auto make = [&] {
+      return f_->convert(pick(2) ? Op::sitofp : Op::uitofp,
+                         f_->convert(Op::trunc, any(), m_.int_type(pick(2) ? 32 : 16)), t);
+    };
     ValueId a = make(), b = make(), r = a;
     switch (pick(9)) {
       case 0: r = f_->binary(Op::fadd, a, b); break;
@@ -150,8 +170,12 @@ class Generator {
       case 4: r = f_->unary(Op::fsqrt, f_->unary(Op::fabs, a)); break;
       case 5: r = f_->unary(Op::fneg, a); break;
       case 6: r = f_->binary(Op::fcopysign, a, b); break;
-      case 7: r = wide ? f_->convert(Op::fpext, f_->convert(Op::fptrunc, a, m_.f32()), t) : f_->convert(Op::fptrunc, f_->convert(Op::fpext, a, m_.f64()), t); break;
-      default: return f_->convert(Op::zext, f_->fcmp(FloatPredicate(pick(16)), f_->binary(Op::fdiv, a, b), b), m_.i64());
+      case 7:
+        r = wide ? f_->convert(Op::fpext, f_->convert(Op::fptrunc, a, m_.f32()), t)
+                 : f_->convert(Op::fptrunc, f_->convert(Op::fpext, a, m_.f64()), t);
+        break;
+      default:
+        return f_->convert(Op::zext, f_->fcmp(FloatPredicate(pick(16)), f_->binary(Op::fdiv, a, b), b), m_.i64());
     }
     return f_->convert(pick(2) ? Op::fptosi_sat : Op::fptoui_sat, r, pick(2) ? m_.i64() : m_.i32());
   }
@@ -161,7 +185,9 @@ class Generator {
     TypeId e = pick(2) ? m_.i32() : m_.i16(), t = m_.vector(e, lanes);
     auto make = [&] {
       ValueId v = f_->zero(t);
-      for (unsigned k = 0; k < lanes; k++) v = f_->insert_element(v, f_->convert(Op::trunc, any(), e), pick(2) ? word(k) : f_->binary(Op::urem, any(), word(lanes)));
+      for (unsigned k = 0; k < lanes; k++)
+        v = f_->insert_element(v, f_->convert(Op::trunc, any(), e),
+                               pick(2) ? word(k) : f_->binary(Op::urem, any(), word(lanes)));
       return v;
     };
     ValueId v = f_->binary(pick(2) ? Op::add : pick(2) ? Op::xor_ : Op::mul, make(), make());
@@ -170,7 +196,9 @@ class Generator {
       for (unsigned k = 0; k < lanes; k++) order.push_back(pick(2 * lanes));
       v = f_->shuffle(v, make(), order);
     }
-    return f_->convert(Op::zext, f_->extract_element(v, pick(2) ? word(pick(lanes)) : f_->binary(Op::and_, any(), word(lanes - 1))), m_.i64());
+    return f_->convert(
+        Op::zext, f_->extract_element(v, pick(2) ? word(pick(lanes)) : f_->binary(Op::and_, any(), word(lanes - 1))),
+        m_.i64());
   }
 
   ValueId memory() {
@@ -180,7 +208,9 @@ class Generator {
     ValueId place = f_->slice_element(m_.i64(), array_slice_, index);
     switch (pick(4)) {
       case 0: f_->store(any(), place); return f_->load(m_.i64(), f_->offset(array_, int64_t(8 * pick(16))));
-      case 1: f_->store(f_->convert(Op::trunc, any(), m_.i16()), f_->offset(place, 3 * 2)); return f_->load(m_.i64(), place);
+      case 1:
+        f_->store(f_->convert(Op::trunc, any(), m_.i16()), f_->offset(place, 3 * 2));
+        return f_->load(m_.i64(), place);
       case 2: {
         TypeId t = m_.int_type(pick(2) ? 24 : 48);
         f_->store(narrow(t), place);
@@ -300,19 +330,25 @@ std::string interpret(const Module& module, bool legal) {
 
 std::string driver() {
   std::string c = "#include <stdio.h>\n";
-  for (int k = 0; k < function_count; k++) c += "unsigned long long " + name_of(k) + "(unsigned long long, unsigned long long);\n";
+  for (int k = 0; k < function_count; k++)
+    c += "unsigned long long " + name_of(k) + "(unsigned long long, unsigned long long);\n";
   c += "int main(void) {\n";
   for (int k = 0; k < function_count; k++)
     for (auto& in : inputs)
-      c += "  printf(\"" + name_of(k) + " %016llx\\n\", " + name_of(k) + "(" + std::to_string(in[0]) + "u, " + std::to_string(in[1]) + "u));\n";
+      c += "  printf(\"" + name_of(k) + " %016llx\\n\", " + name_of(k) + "(" + std::to_string(in[0]) + "u, " +
+           std::to_string(in[1]) + "u));\n";
   return c + "}\n";
 }
 
 std::string node_script() {
-  std::string s = "const e = new WebAssembly.Instance(new WebAssembly.Module(require('fs').readFileSync(process.argv[2]))).exports;\nlet out = '';\n"
-                  "const call = (f, a, b) => { out += f + ' ' + BigInt.asUintN(64, e[f](a, b)).toString(16).padStart(16, '0') + '\\n'; };\n";
+  std::string s =
+      "const e = new WebAssembly.Instance(new "
+      "WebAssembly.Module(require('fs').readFileSync(process.argv[2]))).exports;\nlet out = '';\n"
+      "const call = (f, a, b) => { out += f + ' ' + BigInt.asUintN(64, e[f](a, b)).toString(16).padStart(16, '0') + "
+      "'\\n'; };\n";
   for (int k = 0; k < function_count; k++)
-    for (auto& in : inputs) s += "call('" + name_of(k) + "', " + std::to_string(in[0]) + "n, " + std::to_string(in[1]) + "n);\n";
+    for (auto& in : inputs)
+      s += "call('" + name_of(k) + "', " + std::to_string(in[0]) + "n, " + std::to_string(in[1]) + "n);\n";
   return s + "process.stdout.write(out);\n";
 }
 
@@ -332,7 +368,8 @@ TEST_CASE("random AIR programs mean the same to the interpreter, as x86_64 and a
   uint32_t first = 1, last = 40;
   if (const char* range = std::getenv("LODE_AIR_SEEDS")) std::sscanf(range, "%u-%u", &first, &last);
   for (uint32_t seed = first; seed <= last; seed++) {
-    INFO("seed " << seed << "; LODE_AIR_SEEDS=" << seed << "-" << seed << " runs it alone, LODE_KEEP_TEMP=1 keeps its files");
+    INFO("seed " << seed << "; LODE_AIR_SEEDS=" << seed << "-" << seed
+                 << " runs it alone, LODE_KEEP_TEMP=1 keeps its files");
     Module native = Generator(seed, {}).run();
     check_module(native);
     const std::string expected = interpret(native, false);
@@ -342,7 +379,8 @@ TEST_CASE("random AIR programs mean the same to the interpreter, as x86_64 and a
     REQUIRE(text.ok());
     std::string air = dir.write("native.air", *text), program = dir.file("program");
     for (bool is_static : {true, false}) {
-      RunResult linked = run(Args{LODE_BINARY} + (is_static ? static_link({object, air}, program) : dynamic_link({object, air}, program)));
+      RunResult linked = run(Args{LODE_BINARY} +
+                             (is_static ? static_link({object, air}, program) : dynamic_link({object, air}, program)));
       INFO(linked.describe());
       REQUIRE(linked.ok());
       RunResult r = run({program});
@@ -358,7 +396,8 @@ TEST_CASE("random AIR programs mean the same to the interpreter, as x86_64 and a
     text = print_module(wasm);
     REQUIRE(text.ok());
     std::string module = dir.file("program.wasm");
-    Args command = {LODE_BINARY, "-m", "wasm32", "--no-entry", "--features=bulk-memory", dir.write("wasm.air", *text), "-o", module};
+    Args command = {LODE_BINARY, "-m",  "wasm32", "--no-entry", "--features=bulk-memory", dir.write("wasm.air", *text),
+                    "-o",        module};
     for (int k = 0; k < function_count; k++) command.push_back("--export=" + name_of(k));
     RunResult linked = run(command);
     INFO(linked.describe());

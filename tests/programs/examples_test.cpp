@@ -1,5 +1,5 @@
-// The examples written in AIR link with libc, statically and as PIE, and as objects that another linker finishes, and print
-// what they say they print.
+// The examples written in AIR link with libc, statically and as PIE, and as objects that another linker finishes, and
+// print what they say they print.
 #include "tests/support/elf_check.h"
 #include "tests/support/run.h"
 #include "tests/support/toolchain.h"
@@ -45,7 +45,8 @@ TEST_CASE("examples: AIR programs run") {
 
 TEST_CASE("examples: an error in AIR names line and column") {
   TempDir dir;
-  std::string air = dir.write("wrong.air", "strong func @main() -> i32 {\nstart:\n  %x = add i32 1, %nothing\n  ret i32 %x\n}\n");
+  std::string air =
+      dir.write("wrong.air", "strong func @main() -> i32 {\nstart:\n  %x = add i32 1, %nothing\n  ret i32 %x\n}\n");
   RunResult r = run({LODE_BINARY, "-e", "main", air, "-o", dir.file("program")});
   INFO(r.describe());
   CHECK(r.status == 1);

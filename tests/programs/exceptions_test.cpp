@@ -1,5 +1,5 @@
-// C++ exceptions and Rust panics from bitcode: the programs say what clang's own build of them says, in every kind of output and by
-// way of objects that other linkers finish.
+// C++ exceptions and Rust panics from bitcode: the programs say what clang's own build of them says, in every kind of
+// output and by way of objects that other linkers finish.
 #include <catch2/catch.hpp>
 
 #include "tests/support/elf_check.h"
@@ -46,7 +46,15 @@ void suite(const std::string& level) {
   const std::string ld = std::string("--ld-path=") + LODE_BINARY, native = dir.file("native.o");
   auto compile = [&](const char* name, bool bitcode) {
     const std::string out = dir.file(std::string(name) + (bitcode ? ".o" : "-machine.o"));
-    Args command{"clang++-19", level, "-w", "-fPIC", std::string(name) == "specification" ? "-std=c++14" : "-std=c++17", "-c", sources + name + ".cpp", "-o", out};
+    Args command{"clang++-19",
+                 level,
+                 "-w",
+                 "-fPIC",
+                 std::string(name) == "specification" ? "-std=c++14" : "-std=c++17",
+                 "-c",
+                 sources + name + ".cpp",
+                 "-o",
+                 out};
     if (bitcode) command.push_back("-emit-llvm");
     build(command);
     return out;
@@ -58,14 +66,16 @@ void suite(const std::string& level) {
     bitcode.push_back(compile(n.c_str(), true));
     machine.push_back(compile(n.c_str(), false));
   }
-  // n: noexcept, u: uncaught, s: specification, d, b: destructors, r: rethrow of nothing, o: a destructor's exception caught
+  // n: noexcept, u: uncaught, s: specification, d, b: destructors, r: rethrow of nothing, o: a destructor's exception
+  // caught
   const std::vector<const char*> ways{"", "n", "u", "s", "d", "b", "r", "o"};
   const std::string reference = dir.file("reference"), program = dir.file("program");
   build(Args{"clang++-19", native, "-o", reference} + machine);
   const std::string expected = outcome(reference, ways);
   REQUIRE(expected.find("several bad\n-> 7 0\n") != std::string::npos);
 
-  for (const Args& kind : {Args{"-pie"}, Args{"-no-pie"}, Args{"-static"}, Args{"-static-pie"}, Args{"-pie", "-Wl,--gc-sections", "-Wl,--icf=all"}}) {
+  for (const Args& kind : {Args{"-pie"}, Args{"-no-pie"}, Args{"-static"}, Args{"-static-pie"},
+                           Args{"-pie", "-Wl,--gc-sections", "-Wl,--icf=all"}}) {
     INFO(level << " " << kind.back());
     build(Args{"clang++-19", ld, native, "-o", program} + kind + bitcode);
     CHECK(elf_report(program) == "");
@@ -109,8 +119,9 @@ TEST_CASE("exceptions: C++ at -O0") { suite("-O0"); }
 TEST_CASE("exceptions: C++ at -O1") { suite("-O1"); }
 TEST_CASE("exceptions: C++ at -O2") { suite("-O2"); }
 
-// What a handler reads must lie where libgcc's unwinder gives it back: in what the platform's convention preserves, or in the frame. A
-// callee that preserves more does so on its returns alone (findings/clang-exception-through-preserve-most.sh).
+// What a handler reads must lie where libgcc's unwinder gives it back: in what the platform's convention preserves, or
+// in the frame. A callee that preserves more does so on its returns alone
+// (findings/clang-exception-through-preserve-most.sh).
 TEST_CASE("exceptions: through callees that preserve more registers than the platform's convention") {
   if (skipped({"clang++-19"})) return;
   TempDir dir;
@@ -134,7 +145,8 @@ int main() { return use(5, 6, 7, 8, 9, 10, 2.5, 1.5) != 15 + 60 + 147 + 352 + 58
     for (const char* level : {"-O0", "-O1", "-O2"}) {
       INFO(convention << " " << level);
       const std::string program = dir.file("through"), ld = std::string("--ld-path=") + LODE_BINARY;
-      build({"clang++-19", level, "-flto", "-w", std::string("-DCONVENTION=") + convention, "-c", through, "-o", dir.file("through.o")});
+      build({"clang++-19", level, "-flto", "-w", std::string("-DCONVENTION=") + convention, "-c", through, "-o",
+             dir.file("through.o")});
       build({"clang++-19", "-O1", "-c", next, "-o", dir.file("next.o")});
       build({"clang++-19", "-flto", ld, dir.file("through.o"), dir.file("next.o"), "-o", program});
       CHECK(run({program}).status == 0);
@@ -144,7 +156,8 @@ int main() { return use(5, 6, 7, 8, 9, 10, 2.5, 1.5) != 15 + 60 + 147 + 352 + 58
 TEST_CASE("exceptions: Rust panics") {
   if (skipped({"rustc", "clang-19", "cc"})) return;
   TempDir dir;
-  const std::string source = LODE_TEST_DIR "/programs/rust/panics.rs", reference = dir.file("reference"), program = dir.file("program");
+  const std::string source = LODE_TEST_DIR "/programs/rust/panics.rs", reference = dir.file("reference"),
+                    program = dir.file("program");
   const std::vector<const char*> ways{"", "panic"};
   RunOptions here;
   here.cwd = dir.path();
@@ -158,7 +171,10 @@ TEST_CASE("exceptions: Rust panics") {
   REQUIRE(expected.find("nested string number 1\n") != std::string::npos);
   for (const Args& level : {Args{"-g"}, Args{"-O"}, Args{"-Copt-level=1", "-Crelocation-model=static"}}) {
     INFO(level.back());
-    RunResult r = run(Args{"rustc", "-Clinker-plugin-lto", "-Clinker=clang-19", std::string("-Clink-arg=--ld-path=") + LODE_BINARY, source, "-o", program} + level, here);
+    RunResult r = run(Args{"rustc", "-Clinker-plugin-lto", "-Clinker=clang-19",
+                           std::string("-Clink-arg=--ld-path=") + LODE_BINARY, source, "-o", program} +
+                          level,
+                      here);
     INFO(r.describe());
     REQUIRE(r.ok());
     CHECK(outcome(program, ways) == expected);

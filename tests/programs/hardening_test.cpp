@@ -17,10 +17,12 @@ struct Built {
 void build(Built& b, const std::string& source, const Args& options, bool is_static = false) {
   const std::string bitcode = b.dir.file("a.o");
   b.program = b.dir.file("program");
-  RunResult made = run(Args{"clang-19", "-w", "-c", "-emit-llvm", "-fPIE", b.dir.write("a.c", source), "-o", bitcode} + options);
+  RunResult made =
+      run(Args{"clang-19", "-w", "-c", "-emit-llvm", "-fPIE", b.dir.write("a.c", source), "-o", bitcode} + options);
   INFO(made.describe());
   REQUIRE(made.ok());
-  RunResult linked = run(Args{LODE_BINARY} + (is_static ? static_link({bitcode}, b.program) : dynamic_link({bitcode}, b.program)));
+  RunResult linked =
+      run(Args{LODE_BINARY} + (is_static ? static_link({bitcode}, b.program) : dynamic_link({bitcode}, b.program)));
   INFO(linked.describe());
   REQUIRE(linked.ok());
 }
@@ -141,8 +143,9 @@ TEST_CASE("Hardening: retpolines and zeroed registers in a program that runs") {
       return s & 127;
     })";
   int expected = -1;
-  for (const Args& options : {Args{}, Args{"-mretpoline"}, Args{"-fzero-call-used-regs=all"}, Args{"-fzero-call-used-regs=used-gpr"},
-                              Args{"-fno-jump-tables"}, Args{"-fstack-protector-all", "-fstack-clash-protection"}}) {
+  for (const Args& options :
+       {Args{}, Args{"-mretpoline"}, Args{"-fzero-call-used-regs=all"}, Args{"-fzero-call-used-regs=used-gpr"},
+        Args{"-fno-jump-tables"}, Args{"-fstack-protector-all", "-fstack-clash-protection"}}) {
     Built b;
     build(b, source, Args{"-O2"} + options);
     INFO((options.empty() ? std::string("plain") : options[0]));

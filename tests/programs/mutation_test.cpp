@@ -29,7 +29,8 @@ struct Random {
 };
 
 std::string mutate(std::string s, Random& random) {
-  static constexpr uint32_t words[] = {0, 1, 0x7fffffff, 0x80000000, 0xffffffff, 0xfffffff0, 0x10000, 0x1000000, 64, 0xff00};
+  static constexpr uint32_t words[] = {0,          1,       0x7fffffff, 0x80000000, 0xffffffff,
+                                       0xfffffff0, 0x10000, 0x1000000,  64,         0xff00};
   for (size_t edits = 1 + random.below(4); edits > 0 && !s.empty(); edits--) {
     size_t at = random.below(s.size());
     switch (random.below(7)) {
@@ -60,7 +61,9 @@ void mutations(const std::string& name, const std::string& content, const Args& 
     RunResult r = run(Args{LODE_BINARY} + more + modes[i % 3] + Args{input, "-o", dir.file("out")}, {.seconds = 20});
     if (r.signal != 0 || (r.status != 0 && r.status != 1)) {
       INFO("mutation " << i << " of " << name << ": " << r.describe());
-      if (const char* keep = std::getenv("LODE_KEEP_MUTATIONS")) std::filesystem::copy_file(input, std::string(keep) + "/" + std::to_string(i) + "." + name, std::filesystem::copy_options::overwrite_existing);
+      if (const char* keep = std::getenv("LODE_KEEP_MUTATIONS"))
+        std::filesystem::copy_file(input, std::string(keep) + "/" + std::to_string(i) + "." + name,
+                                   std::filesystem::copy_options::overwrite_existing);
       CHECK(r.signal == 0);
       CHECK((r.status == 0 || r.status == 1));
     }
@@ -80,7 +83,9 @@ std::string compiled(const Args& command) {
 }  // namespace
 
 TEST_CASE("damaged input: objects") { mutations("a.o", compiled({"gcc", "-O1"}), {}); }
-TEST_CASE("damaged input: objects with debug information") { mutations("g.o", compiled({"gcc", "-g", "-gz=zlib", "-ffunction-sections"}), {}); }
+TEST_CASE("damaged input: objects with debug information") {
+  mutations("g.o", compiled({"gcc", "-g", "-gz=zlib", "-ffunction-sections"}), {});
+}
 TEST_CASE("damaged input: archives") {
   TempDir dir;
   std::string o = dir.write("an-object-with-a-long-name.o", compiled({"gcc", "-O1"})), a = dir.file("a.a");
@@ -105,7 +110,8 @@ TEST_CASE("damaged input: bitcode") {
 TEST_CASE("damaged input: AIR text") {
   std::string largest;
   for (const auto& e : std::filesystem::recursive_directory_iterator(LODE_SOURCE_DIR "/examples")) {
-    if (e.path().extension() == ".air" && e.file_size() > largest.size() && e.file_size() < 8000) largest = read_file(e.path());
+    if (e.path().extension() == ".air" && e.file_size() > largest.size() && e.file_size() < 8000)
+      largest = read_file(e.path());
   }
   if (largest.empty()) {
     WARN("skipped: no AIR example");

@@ -1,4 +1,5 @@
-// What is not supported is an error that names the function and the place, and leaves no output; and where the border lies.
+// What is not supported is an error that names the function and the place, and leaves no output; and where the border
+// lies.
 #include <catch2/catch.hpp>
 
 #include <filesystem>
@@ -42,13 +43,17 @@ v8 numbers;
 
 TEST_CASE("refused: AVX vectors that cross a module's border") {
   const std::string head = vectors;
-  CHECK(says(refusal(head + "__attribute__((target(\"avx2\"))) v8 twice(v8 x) { return x + x; }\nint main(void) { v8 (*volatile p)(v8) = twice; return p != 0; }\n"),
+  CHECK(says(refusal(head + "__attribute__((target(\"avx2\"))) v8 twice(v8 x) { return x + x; }\nint main(void) { v8 "
+                            "(*volatile p)(v8) = twice; return p != 0; }\n"),
              {"'twice'", "AVX vectors"}));
-  CHECK(says(refusal(head + "__attribute__((target(\"avx2\"))) v8 outside(v8);\n__attribute__((target(\"avx2\"))) int main(void) { numbers = outside(numbers); return 0; }\n"), {"'main'", "AVX vectors"}));
+  CHECK(says(refusal(head + "__attribute__((target(\"avx2\"))) v8 outside(v8);\n__attribute__((target(\"avx2\"))) int "
+                            "main(void) { numbers = outside(numbers); return 0; }\n"),
+             {"'main'", "AVX vectors"}));
 }
 
 TEST_CASE("refused: module-level assembly that makes code or data") {
-  CHECK(says(refusal("__asm__(\".globl f\\nf: ret\");\nint main(void) { return 0; }\n"), {"module-level inline assembly, line 2", "f: ret"}));
+  CHECK(says(refusal("__asm__(\".globl f\\nf: ret\");\nint main(void) { return 0; }\n"),
+             {"module-level inline assembly, line 2", "f: ret"}));
   CHECK(says(refusal("__asm__(\".section x; .long 5\");\nint main(void) { return 0; }\n"), {"line 1", ".long 5"}));
 }
 
@@ -58,7 +63,8 @@ TEST_CASE("module-level assembly: .symver gives functions of a module versions")
 int foo_new(void) { return 2; }
 __asm__(".symver foo_old,foo@V1\n.symver foo_new,foo@@@V2");
 )c");
-  std::string map = dir.write("v.map", "V1 { global: foo; local: *; }; V2 { global: foo; } V1;\n"), bitcode = dir.file("v.o"), library = dir.file("libv.so");
+  std::string map = dir.write("v.map", "V1 { global: foo; local: *; }; V2 { global: foo; } V1;\n"),
+              bitcode = dir.file("v.o"), library = dir.file("libv.so");
   RunResult made = run({"clang-19", "-w", "-c", "-emit-llvm", "-fPIC", "-O1", c, "-o", bitcode});
   INFO(made.describe());
   REQUIRE(made.ok());

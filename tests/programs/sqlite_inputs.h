@@ -14,8 +14,8 @@ namespace lode::test::sqlite_inputs {
 inline const std::string sqlite = LODE_INPUTS "/sqlite";
 inline const std::string work = LODE_WORK "/sqlite";
 inline const Args flags = {"-w", "-I" + sqlite, "-DSQLITE_ENABLE_MATH_FUNCTIONS", "-DSQLITE_OMIT_LOAD_EXTENSION"};
-inline const Args wasi_flags = {"--target=wasm32-wasi", "-DSQLITE_THREADSAFE=0", "-D_WASI_EMULATED_GETPID", "-D_WASI_EMULATED_MMAN",
-                         "-D_WASI_EMULATED_SIGNAL"};
+inline const Args wasi_flags = {"--target=wasm32-wasi", "-DSQLITE_THREADSAFE=0", "-D_WASI_EMULATED_GETPID",
+                                "-D_WASI_EMULATED_MMAN", "-D_WASI_EMULATED_SIGNAL"};
 
 inline bool available(const Args& tools) {
   if (!std::filesystem::exists(sqlite + "/sqlite3.c")) {

@@ -1,6 +1,6 @@
-// SQLite's machine IR in the store: how many bytes an instruction takes, on both targets; that what was stored and read back
-// emits the same bytes; that a damaged file is refused. And SQLite's AIR in the text form: print, parse, print is a fix point.
-// Skipped, saying so, where SQLite has not been fetched.
+// SQLite's machine IR in the store: how many bytes an instruction takes, on both targets; that what was stored and read
+// back emits the same bytes; that a damaged file is refused. And SQLite's AIR in the text form: print, parse, print is
+// a fix point. Skipped, saying so, where SQLite has not been fetched.
 #include <random>
 
 #include "codegen/air/legalize.h"
@@ -68,7 +68,8 @@ std::string emit_all(const mir::MirStore& store) {
       options.object = object;
       std::vector<codegen::ResolvedReference> references;
       for (size_t k = 0; k < view.references.size(); k++)
-        references.push_back({0x400000 + k * 0x1010, object ? codegen::ReferenceForm::relocation : codegen::ReferenceForm::direct});
+        references.push_back(
+            {0x400000 + k * 0x1010, object ? codegen::ReferenceForm::relocation : codegen::ReferenceForm::direct});
       auto sizes = target.measure(view, references, options);
       REQUIRE(sizes.ok());
       std::string text(sizes->text, 0), constants(sizes->constants, 0);
@@ -85,7 +86,8 @@ std::string emit_all(const mir::MirStore& store) {
       if (!emitted.ok()) FAIL(emitted.error().text());
       all += text + constants + std::string(cfi.begin(), cfi.end());
       for (const codegen::Fixup& x : fixups)
-        all += std::to_string(x.offset) + " " + std::to_string(x.type) + " " + std::to_string(x.reference) + " " + std::to_string(x.addend) + ";";
+        all += std::to_string(x.offset) + " " + std::to_string(x.type) + " " + std::to_string(x.reference) + " " +
+               std::to_string(x.addend) + ";";
     }
   }
   return all;
@@ -113,7 +115,8 @@ void native(const std::string& level) {
   mir::MirStore store(2, x86_64::target().elf_machine);
   lower_all(bytes_of(bitcode(level)[1]), store);
   const mir::StoreSizes sizes = store.sizes();
-  INFO(sizes.functions << " functions, " << sizes.instructions << " instructions, " << bytes_per_instruction(sizes) << " bytes each");
+  INFO(sizes.functions << " functions, " << sizes.instructions << " instructions, " << bytes_per_instruction(sizes)
+                       << " bytes each");
   CHECK(sizes.functions > 1000);
   CHECK(sizes.instructions > 100000);
   CHECK(bytes_per_instruction(sizes) <= 12);
@@ -121,7 +124,8 @@ void native(const std::string& level) {
   auto loaded = mir::MirStore::load(saved, store.target());
   REQUIRE(loaded.ok());
   CHECK(loaded->save() == saved);
-  for (uint32_t f = 0; f < store.function_count(); f++) REQUIRE(loaded->record(FunctionId(f)).hash == store.record(FunctionId(f)).hash);
+  for (uint32_t f = 0; f < store.function_count(); f++)
+    REQUIRE(loaded->record(FunctionId(f)).hash == store.record(FunctionId(f)).hash);
   const std::string before = emit_all(store);
   CHECK(before.size() > 1000000);
   CHECK((emit_all(*loaded) == before));
@@ -142,7 +146,8 @@ void web(const std::string& level) {
   link.add_bytes(bytes, "sqlite3.bc", true, false);
   REQUIRE(!link.flush().empty());
   const mir::StoreSizes sizes = link.store.sizes();
-  INFO(sizes.functions << " functions, " << sizes.instructions << " instructions, " << bytes_per_instruction(sizes) << " bytes each");
+  INFO(sizes.functions << " functions, " << sizes.instructions << " instructions, " << bytes_per_instruction(sizes)
+                       << " bytes each");
   CHECK(sizes.functions > 1000);
   CHECK(bytes_per_instruction(sizes) <= 6);
   const std::vector<uint8_t> saved = link.store.save();
@@ -174,7 +179,8 @@ void text(const std::string& path) {
   auto printed = air::print_module((*opened)->module());
   REQUIRE(printed.ok());
   air::ParsedModule parsed;
-  if (!air::parse_text(*printed, "sqlite3.air", parsed)) FAIL(air::format_diagnostic("sqlite3.air", *printed, parsed.errors[0]));
+  if (!air::parse_text(*printed, "sqlite3.air", parsed))
+    FAIL(air::format_diagnostic("sqlite3.air", *printed, parsed.errors[0]));
   auto again = air::print_module(parsed.module);
   REQUIRE(again.ok());
   CHECK((*again == *printed));

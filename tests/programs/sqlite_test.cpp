@@ -11,7 +11,9 @@ namespace {
 
 const std::string& expected() {
   static const std::string text = [] {
-    std::string program = kept("reference", Args{"clang-19", "-O1", LODE_SOURCE_DIR "/examples/sqlite/driver.c", sqlite + "/sqlite3.c", "-lm"} + flags);
+    std::string program = kept(
+        "reference",
+        Args{"clang-19", "-O1", LODE_SOURCE_DIR "/examples/sqlite/driver.c", sqlite + "/sqlite3.c", "-lm"} + flags);
     return run({program}).out;
   }();
   return text;

@@ -1,5 +1,5 @@
-// C++ exceptions and backtrace() pass through functions that came as bitcode: their .eh_frame rows are right for every shape of
-// frame, in executables and by way of objects that another linker finishes.
+// C++ exceptions and backtrace() pass through functions that came as bitcode: their .eh_frame rows are right for every
+// shape of frame, in executables and by way of objects that another linker finishes.
 #include <catch2/catch.hpp>
 
 #include "tests/support/run.h"
@@ -24,15 +24,17 @@ TEST_CASE("unwinding: exceptions and backtraces pass through frames of every sha
       "caught 6, alive 0, total 101, found frames\n";
   for (const char* level : {"-O0", "-O1"}) {
     const std::string frames = dir.file("frames.o"), object = dir.file("object.o"), program = dir.file("program");
-    REQUIRE(run({"clang-19", level, "-w", "-c", "-emit-llvm", "-fexceptions", sources + "frames.c", "-o", frames}).ok());
+    REQUIRE(
+        run({"clang-19", level, "-w", "-c", "-emit-llvm", "-fexceptions", sources + "frames.c", "-o", frames}).ok());
     REQUIRE(run({LODE_BINARY, "-r", frames, "-o", object}).ok());
     struct Way {
       const char* name;
       Args command;
     };
     const std::string lode = "-B" + dir.file("bin");
-    for (const Way& way : {Way{"static", {"g++", lode, "-static", "-no-pie", main, frames}}, Way{"pie", {"g++", lode, "-pie", main, frames}},
-                           Way{"object", {"g++", "-pie", main, object}}}) {
+    for (const Way& way :
+         {Way{"static", {"g++", lode, "-static", "-no-pie", main, frames}},
+          Way{"pie", {"g++", lode, "-pie", main, frames}}, Way{"object", {"g++", "-pie", main, object}}}) {
       INFO(level << " " << way.name);
       RunResult linked = run(way.command + Args{"-o", program});
       INFO(linked.describe());

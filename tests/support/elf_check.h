@@ -93,7 +93,8 @@ struct Checker {
     }
     for (const elf::Segment& s : b.segments()) {
       auto type = s.type();
-      if (type == elf::SEGMENT_TYPES::PT_LOAD || type == elf::SEGMENT_TYPES::PT_GNU_STACK || s.virtual_size() == 0) continue;
+      if (type == elf::SEGMENT_TYPES::PT_LOAD || type == elf::SEGMENT_TYPES::PT_GNU_STACK || s.virtual_size() == 0)
+        continue;
       std::string at = std::string("segment ") + elf::to_string(type) + ": ";
       const elf::Segment* l = load_at(s.virtual_address());
       bool is_tls = type == elf::SEGMENT_TYPES::PT_TLS;
@@ -123,7 +124,8 @@ struct Checker {
       require((align & (align - 1)) == 0, at + "alignment is not a power of two");
       require(s->link() < sections.size(), at + "sh_link is out of range");
       if (!nobits(*s)) {
-        require(s->file_offset() <= file_size && s->size() <= file_size - s->file_offset(), at + "reaches past the end of the file");
+        require(s->file_offset() <= file_size && s->size() <= file_size - s->file_offset(),
+                at + "reaches past the end of the file");
         if (s->size()) in_file.push_back(s);
       }
       if (relocatable || !allocated(*s)) continue;
@@ -139,7 +141,8 @@ struct Checker {
       if (!nobits(*s)) {
         require(s->file_offset() - l->file_offset() == s->virtual_address() - l->virtual_address(),
                 at + "offset and address disagree");
-        require(s->virtual_address() + s->size() <= l->virtual_address() + l->physical_size(), at + "content beyond the file's part");
+        require(s->virtual_address() + s->size() <= l->virtual_address() + l->physical_size(),
+                at + "content beyond the file's part");
       }
       require(!(s->flags() & 0x1) || l->has(elf::ELF_SEGMENT_FLAGS::PF_W), at + "writable in a segment that is not");
       require(!(s->flags() & 0x4) || l->has(elf::ELF_SEGMENT_FLAGS::PF_X), at + "executable in a segment that is not");
@@ -187,7 +190,8 @@ struct Checker {
     }
     for (auto* s : sections) {
       if (s->type() == elf::ELF_SECTION_TYPES::SHT_SYMTAB) {
-        require(s->information() == locals, ".symtab: sh_info is " + std::to_string(s->information()) + ", local symbols are " + std::to_string(locals));
+        require(s->information() == locals, ".symtab: sh_info is " + std::to_string(s->information()) +
+                                                ", local symbols are " + std::to_string(locals));
       }
     }
     for (const elf::Symbol& s : b.dynamic_symbols()) check_symbol(s);
@@ -222,13 +226,17 @@ struct Checker {
         bad(std::string("a dynamic entry for ") + name + " without the section");
         continue;
       }
-      require(it->second == s->virtual_address(), std::string(name) + ": dynamic entry says " + hex(it->second) + ", the section is at " + hex(s->virtual_address()));
+      require(it->second == s->virtual_address(), std::string(name) + ": dynamic entry says " + hex(it->second) +
+                                                      ", the section is at " + hex(s->virtual_address()));
       // Producers may count .rela.plt into DT_RELASZ when the two adjoin.
       if (size && name != std::string_view(".rela.dyn")) {
-        require(tags.contains(size) && tags[size] == s->size(), std::string(name) + ": dynamic entry for its size says " + hex(tags[size]) + ", it has " + hex(s->size()));
+        require(
+            tags.contains(size) && tags[size] == s->size(),
+            std::string(name) + ": dynamic entry for its size says " + hex(tags[size]) + ", it has " + hex(s->size()));
       }
     }
-    if (tags.contains(7)) require(tags.contains(8) && tags[9] == 24, "DT_RELA without DT_RELASZ or with a wrong DT_RELAENT");
+    if (tags.contains(7))
+      require(tags.contains(8) && tags[9] == 24, "DT_RELA without DT_RELASZ or with a wrong DT_RELAENT");
     if (tags.contains(6)) require(tags[11] == 24, "DT_SYMENT is not 24");
     uint64_t relative_expected = tags.contains(0x6ffffff9) ? tags[0x6ffffff9] : 0;
     check_dynamic_relocations(relative_expected, tags.contains(22));
@@ -247,7 +255,8 @@ struct Checker {
     bool other_seen = false;
     auto one = [&](const elf::Relocation& r, bool counts) {
       std::string at = "dynamic relocation at " + hex(r.address()) + ": ";
-      require((x86_64 ? x86_64_types : riscv64_types).contains(r.type()), at + "type " + std::to_string(r.type()) + " is not a dynamic one");
+      require((x86_64 ? x86_64_types : riscv64_types).contains(r.type()),
+              at + "type " + std::to_string(r.type()) + " is not a dynamic one");
       const elf::Segment* l = load_at(r.address());
       require(l && (text_relocations || l->has(elf::ELF_SEGMENT_FLAGS::PF_W)), at + "not at a writable place");
       if (!counts) return;
@@ -256,7 +265,8 @@ struct Checker {
     };
     for (const elf::Relocation& r : b.dynamic_relocations()) one(r, true);
     for (const elf::Relocation& r : b.pltgot_relocations()) one(r, false);
-    require(relative_expected <= leading, "DT_RELACOUNT is " + std::to_string(relative_expected) + ", leading relative ones are " + std::to_string(leading));
+    require(relative_expected <= leading, "DT_RELACOUNT is " + std::to_string(relative_expected) +
+                                              ", leading relative ones are " + std::to_string(leading));
   }
 
   // Looks every defined dynamic symbol up in the GNU hash table as the dynamic loader does.
@@ -304,7 +314,8 @@ struct Checker {
     if (!relocatable) {
       for (auto* s : sections) {
         bool is_reloc = s->type() == elf::ELF_SECTION_TYPES::SHT_RELA || s->type() == elf::ELF_SECTION_TYPES::SHT_REL;
-        require(!is_reloc || allocated(*s), "section " + s->name() + ": static relocations are left in a finished file");
+        require(!is_reloc || allocated(*s),
+                "section " + s->name() + ": static relocations are left in a finished file");
       }
       return;
     }
@@ -339,7 +350,8 @@ struct Checker {
     };
     if (c.size() < 8 || c[0] != 1 || c[1] != 0x1b) return bad(".eh_frame_hdr: unknown header");
     const elf::Section* frame = section(".eh_frame");
-    require(frame && s->virtual_address() + 4 + int64_t(word(4)) == frame->virtual_address(), ".eh_frame_hdr does not point at .eh_frame");
+    require(frame && s->virtual_address() + 4 + int64_t(word(4)) == frame->virtual_address(),
+            ".eh_frame_hdr does not point at .eh_frame");
     if (c.size() < 12 || c[2] != 0x03 || c[3] != 0x3b) return;
     uint64_t count = uint32_t(word(8));
     require(12 + count * 8 <= c.size(), ".eh_frame_hdr: table is longer than the section");
@@ -349,7 +361,8 @@ struct Checker {
       require(pc > before, ".eh_frame_hdr is not sorted at entry " + std::to_string(i));
       before = pc;
       const elf::Segment* l = load_at(s->virtual_address() + pc);
-      require(l && l->has(elf::ELF_SEGMENT_FLAGS::PF_X), ".eh_frame_hdr entry " + std::to_string(i) + " is not at code");
+      require(l && l->has(elf::ELF_SEGMENT_FLAGS::PF_X),
+              ".eh_frame_hdr entry " + std::to_string(i) + " is not at code");
     }
   }
 
@@ -372,7 +385,8 @@ struct Checker {
     check_eh_frame_hdr();
     if (interpreter || b.header().file_type() == elf::E_TYPE::ET_EXEC) {
       const elf::Segment* l = load_at(b.header().entrypoint());
-      require(l && l->has(elf::ELF_SEGMENT_FLAGS::PF_X), "the entry point " + hex(b.header().entrypoint()) + " is not code");
+      require(l && l->has(elf::ELF_SEGMENT_FLAGS::PF_X),
+              "the entry point " + hex(b.header().entrypoint()) + " is not code");
     }
   }
 };

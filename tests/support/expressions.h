@@ -1,7 +1,7 @@
-// Random functions of one block, (i64) -> i64, as AIR text: expressions over the parameter, constants at the edges of encodings and of
-// signs, and addresses: of slots, of the frame and of data, moved far below and above their objects and back again. What depends on
-// where things lie is a difference of two addresses in one object, and memory is read and written inside of it only; so a function
-// means the same to the interpreter and on every target.
+// Random functions of one block, (i64) -> i64, as AIR text: expressions over the parameter, constants at the edges of
+// encodings and of signs, and addresses: of slots, of the frame and of data, moved far below and above their objects
+// and back again. What depends on where things lie is a difference of two addresses in one object, and memory is read
+// and written inside of it only; so a function means the same to the interpreter and on every target.
 #pragma once
 
 #include <random>
@@ -12,7 +12,8 @@ namespace lode::test {
 
 class Expressions {
  public:
-  Expressions(uint32_t seed, unsigned pointer_bytes, bool data = true) : rng_(seed), word_(int(pointer_bytes) * 8), data_(data) {}
+  Expressions(uint32_t seed, unsigned pointer_bytes, bool data = true)
+      : rng_(seed), word_(int(pointer_bytes) * 8), data_(data) {}
 
   // A module of functions f0 .. f(n - 1).
   std::string module(int functions) {
@@ -28,12 +29,14 @@ class Expressions {
     ints_.clear();
     places_.clear();
     std::string head = "strong func @f" + std::to_string(number) + "(%x: i64) -> i64 {\n";
-    for (int k = 0; k < slots_; k++) head += "  slot s" + std::to_string(k) + " " + std::to_string(object_bytes_) + " align 8\n";
+    for (int k = 0; k < slots_; k++)
+      head += "  slot s" + std::to_string(k) + " " + std::to_string(object_bytes_) + " align 8\n";
     head += "entry:\n";
     ints_.push_back({"%x", 64});
     for (int k = 0; k < slots_; k++) {
       std::string p = line("slot_addr s" + std::to_string(k));
-      for (int at = 0; at < object_bytes_; at += 8) store("i64 %x", line("ptr_add ptr " + p + " + " + std::to_string(at)));
+      for (int at = 0; at < object_bytes_; at += 8)
+        store("i64 %x", line("ptr_add ptr " + p + " + " + std::to_string(at)));
       places_.push_back({p, p, 0, true});
     }
     if (data_) places_.push_back({"@datum", "@datum", 0, true});
@@ -42,7 +45,9 @@ class Expressions {
     for (int k = 12 + int(rng_() % 24); k > 0; k--) step();
     std::string sum = ints_[0].name;
     for (const Int& i : ints_) {
-      std::string wide = i.width == 64 ? i.name : line(std::string(rng_() % 2 ? "zext" : "sext") + " i" + std::to_string(i.width) + " " + i.name + " to i64");
+      std::string wide = i.width == 64 ? i.name
+                                       : line(std::string(rng_() % 2 ? "zext" : "sext") + " i" +
+                                              std::to_string(i.width) + " " + i.name + " to i64");
       sum = line("mul i64 " + sum + ", 31");
       sum = line("xor i64 " + sum + ", " + wide);
     }
@@ -72,12 +77,25 @@ class Expressions {
     text_ += "  " + r + " = " + instruction + "\n";
     return r;
   }
-  void store(const std::string& value, const std::string& place) { text_ += "  store " + value + ", ptr " + place + " align 1\n"; }
+  void store(const std::string& value, const std::string& place) {
+    text_ += "  store " + value + ", ptr " + place + " align 1\n";
+  }
   static std::string offset(int64_t by) { return (by < 0 ? " - " : " + ") + std::to_string(by < 0 ? -by : by); }
   static std::string type(int width) { return "i" + std::to_string(width); }
 
   int64_t constant(int width) {
-    static constexpr int64_t edges[] = {0, 1, 2, 3, 7, 8, 63, 64, 65, 127, 128, 129, 255, 256, 1000, 8191, 8192, 32767, 32768, 65535, 65536, (1ll << 31) - 1, 1ll << 31, (1ll << 32) - 1};
+    static constexpr int64_t edges[] = {0,         1,
+                                        2,         3,
+                                        7,         8,
+                                        63,        64,
+                                        65,        127,
+                                        128,       129,
+                                        255,       256,
+                                        1000,      8191,
+                                        8192,      32767,
+                                        32768,     65535,
+                                        65536,     (1ll << 31) - 1,
+                                        1ll << 31, (1ll << 32) - 1};
     int64_t v = edges[rng_() % std::size(edges)];
     if (rng_() % 2) v = -v;
     if (width == 64 && rng_() % 8 == 0) v = int64_t(rng_()) << 32 | int64_t(rng_());
@@ -140,7 +158,8 @@ class Expressions {
       }
       default: {  // as an integer
         std::string i = line("ptrtoint ptr " + p.name + " to " + type(word_));
-        i = rng_() % 2 ? line("add " + type(word_) + " " + i + ", " + std::to_string(by)) : line("sub " + type(word_) + " " + i + ", " + std::to_string(-by));
+        i = rng_() % 2 ? line("add " + type(word_) + " " + i + ", " + std::to_string(by))
+                       : line("sub " + type(word_) + " " + i + ", " + std::to_string(-by));
         p.name = line("inttoptr " + type(word_) + " " + i + " to ptr");
       }
     }
@@ -148,8 +167,10 @@ class Expressions {
   }
   void distance() {
     const Place p = places_[rng_() % places_.size()];
-    std::string a = line("ptrtoint ptr " + p.name + " to " + type(word_)), b = line("ptrtoint ptr " + p.object + " to " + type(word_));
-    for (int k = int(rng_() % 3); k > 0; k--) a = line(std::string(rng_() % 2 ? "add " : "sub ") + type(word_) + " " + a + ", " + std::to_string(constant(32)));
+    std::string a = line("ptrtoint ptr " + p.name + " to " + type(word_)),
+                b = line("ptrtoint ptr " + p.object + " to " + type(word_));
+    for (int k = int(rng_() % 3); k > 0; k--)
+      a = line(std::string(rng_() % 2 ? "add " : "sub ") + type(word_) + " " + a + ", " + std::to_string(constant(32)));
     ints_.push_back({line("sub " + type(word_) + " " + (rng_() % 2 ? a + ", " + b : b + ", " + a)), word_});
   }
   void access() {
@@ -174,7 +195,10 @@ class Expressions {
     std::string c = line(std::string("icmp ") + predicates[rng_() % 10] + " " + type(width) + " " + a + ", " + b);
     int result = 8 << rng_() % 4;
     if (rng_() % 2) ints_.push_back({line("zext i1 " + c + " to " + type(result)), result});
-    else ints_.push_back({line("select i1 " + c + ", " + type(result) + " " + as(result) + ", " + type(result) + " " + as(result)), result});
+    else
+      ints_.push_back(
+          {line("select i1 " + c + ", " + type(result) + " " + as(result) + ", " + type(result) + " " + as(result)),
+           result});
   }
 };
 

@@ -9,8 +9,9 @@
 
 namespace lode::test {
 
-// The command that runs JavaScript with a feature: node alone, or node with the flag. `probe`: the bytes, as a JavaScript list, of a
-// module that is valid only with the feature. Empty when there is no node that knows it, with the reason on standard error.
+// The command that runs JavaScript with a feature: node alone, or node with the flag. `probe`: the bytes, as a
+// JavaScript list, of a module that is valid only with the feature. Empty when there is no node that knows it, with the
+// reason on standard error.
 inline std::vector<std::string> node_with(const char* feature, const std::string& flag, const std::string& probe) {
   if (!have_tool("node")) return {};
   for (std::vector<std::string> c : {std::vector<std::string>{"node"}, {"node", flag}}) {
@@ -30,7 +31,8 @@ inline const std::vector<std::string>& node_with_memory64() {
 
 // A function that calls itself by return_call.
 inline const std::vector<std::string>& node_with_tail_calls() {
-  static const std::vector<std::string> command = node_with("tail calls", "--experimental-wasm-return_call", "1,4,1,96,0,0,3,2,1,0,10,6,1,4,0,18,0,11");
+  static const std::vector<std::string> command =
+      node_with("tail calls", "--experimental-wasm-return_call", "1,4,1,96,0,0,3,2,1,0,10,6,1,4,0,18,0,11");
   return command;
 }
 

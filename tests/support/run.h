@@ -65,7 +65,9 @@ struct RunResult {
   bool ok() const { return status == 0; }
   // For a test's INFO: how it ended and what it complained about.
   std::string describe() const {
-    std::string how = timed_out ? "timed out" : signal ? "signal " + std::to_string(signal) : "status " + std::to_string(status);
+    std::string how = timed_out ? "timed out"
+                      : signal  ? "signal " + std::to_string(signal)
+                                : "status " + std::to_string(status);
     return how + "\n" + err.substr(0, 4000) + out.substr(0, 1000);
   }
 };

@@ -1,5 +1,5 @@
-// The wasm linker on what clang makes: objects, archives and bitcode, with wasi-libc, run under node's WASI; and lode's objects
-// linked by wasm-ld. Skipped where the tools are absent.
+// The wasm linker on what clang makes: objects, archives and bitcode, with wasi-libc, run under node's WASI; and lode's
+// objects linked by wasm-ld. Skipped where the tools are absent.
 #include <catch2/catch.hpp>
 
 #include <array>
@@ -18,7 +18,8 @@ const char* hello =
     "__attribute__((constructor)) static void first(void){puts(\"constructed\");}\n"
     "__attribute__((destructor)) static void last(void){puts(\"destructed\");}\n"
     "int table[1000]; const char*names[]={\"b\",\"c\",\"a\"};\n"
-    "int main(void){qsort(names,3,sizeof*names,cmp);table[999]=4;printf(\"%s%s%s %g %d\\n\",names[0],names[1],names[2],3.25,table[999]);return 3;}\n";
+    "int main(void){qsort(names,3,sizeof*names,cmp);table[999]=4;printf(\"%s%s%s %g "
+    "%d\\n\",names[0],names[1],names[2],3.25,table[999]);return 3;}\n";
 const char* hello_says = "constructed\nabc 3.25 4\ndestructed\n";
 
 }  // namespace
@@ -26,10 +27,15 @@ const char* hello_says = "constructed\nabc 3.25 4\ndestructed\n";
 TEST_CASE("wasm link: C with wasi-libc, from objects and from bitcode, linked directly and through an object") {
   if (!have_tools()) return;
   Project p;
-  for (std::vector<std::string> flags : std::vector<std::vector<std::string>>{{"-O1"}, {"-O0"}, {"-O1", "-emit-llvm"}, {"-O0", "-emit-llvm"}}) {
+  for (std::vector<std::string> flags :
+       std::vector<std::vector<std::string>>{{"-O1"}, {"-O0"}, {"-O1", "-emit-llvm"}, {"-O0", "-emit-llvm"}}) {
     std::string o = p.compile("hello.c", hello, flags);
-    for (std::vector<std::string> options : std::vector<std::vector<std::string>>{
-             {}, {"--stack-first", "-z", "stack-size=1048576"}, {"--export-all"}, {"--no-gc-sections", "--allow-undefined"}, {"--no-merge-data-segments"}}) {
+    for (std::vector<std::string> options :
+         std::vector<std::vector<std::string>>{{},
+                                               {"--stack-first", "-z", "stack-size=1048576"},
+                                               {"--export-all"},
+                                               {"--no-gc-sections", "--allow-undefined"},
+                                               {"--no-merge-data-segments"}}) {
       std::vector<std::string> args = p.with_libc({o});
       args.insert(args.end(), options.begin(), options.end());
       RunResult r = p.lode(args, "direct.wasm");
@@ -93,8 +99,10 @@ TEST_CASE("wasm link: debug information keeps the code of objects as it is") {
 TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats come once") {
   if (!have_tools()) return;
   Project p;
-  std::string main = p.compile("main.c", "int strong(void); __attribute__((weak)) int maybe(void); __attribute__((weak)) int chosen(void){return 1;}\n"
-                                         "int run(void){return strong()*100+(maybe?maybe():7)*10+chosen();}");
+  std::string main = p.compile(
+      "main.c",
+      "int strong(void); __attribute__((weak)) int maybe(void); __attribute__((weak)) int chosen(void){return 1;}\n"
+      "int run(void){return strong()*100+(maybe?maybe():7)*10+chosen();}");
   std::string a = p.compile("a.c", "int strong(void){return 4;} int chosen(void){return 2;}");
   std::string b = p.compile("b.c", "int maybe(void){return 9;} int unused(void){return 1;}");
   std::string archive = p.dir.file("lib.a");
@@ -110,7 +118,8 @@ TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats
   REQUIRE(p.lode({main, "--start-lib", a, b, "--end-lib", "--no-entry", "--export=run"}, "t.wasm").ok());
   CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");
 
-  // Bitcode between the two, and in archives: an index that was made without knowing of it lacks its names, or there is none.
+  // Bitcode between the two, and in archives: an index that was made without knowing of it lacks its names, or there is
+  // none.
   std::string ab = p.compile("a.c", "int strong(void){return 4;} int chosen(void){return 2;}", {"-O1", "-emit-llvm"});
   std::string bb = p.compile("b.c", "int maybe(void){return 9;} int unused(void){return 1;}", {"-O1", "-emit-llvm"});
   r = p.lode({main, "--start-lib", ab, bb, "--end-lib", "--no-entry", "--export=run"}, "t.wasm");
@@ -129,7 +138,9 @@ TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats
       REQUIRE(r.ok());
       CHECK(node(p.bytes("t.wasm"), "e.run()") == "472\n");
     }
-  r = p.lode({main, "--start-lib", p.dir.write("cut.bc", read_file(ab).substr(0, 200)), "--end-lib", "--no-entry", "--export=run"}, "t.wasm");
+  r = p.lode({main, "--start-lib", p.dir.write("cut.bc", read_file(ab).substr(0, 200)), "--end-lib", "--no-entry",
+              "--export=run"},
+             "t.wasm");
   CHECK(r.status == 1);
   CHECK(r.err.find("cut.bc") != std::string::npos);
 
@@ -149,10 +160,19 @@ TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats
     std::filesystem::rename(ab + ".away", ab);
   }
 
-  const char* inline_source = "struct C { int v; C(int x):v(x){} virtual int f(){ return v; } }; template<class T> T twice(T x){return x+x;}\n";
-  for (std::vector<std::string> flags : std::vector<std::vector<std::string>>{{"-O0", "-fno-exceptions", "-fno-rtti"}, {"-O0", "-fno-exceptions", "-fno-rtti", "-emit-llvm"}}) {
-    std::string x = p.compile("x.cc", std::string(inline_source) + "C first(5); extern \"C\" int x(){ C c(3); C* q=&c; return twice(q->f()); }", flags);
-    std::string y = p.compile("y.cc", std::string(inline_source) + "extern C first; extern \"C\" int x(); extern \"C\" int y(){ return twice(x())+first.f(); }", flags);
+  const char* inline_source =
+      "struct C { int v; C(int x):v(x){} virtual int f(){ return v; } }; template<class T> T twice(T x){return x+x;}\n";
+  for (std::vector<std::string> flags : std::vector<std::vector<std::string>>{
+           {"-O0", "-fno-exceptions", "-fno-rtti"}, {"-O0", "-fno-exceptions", "-fno-rtti", "-emit-llvm"}}) {
+    std::string x = p.compile(
+        "x.cc",
+        std::string(inline_source) + "C first(5); extern \"C\" int x(){ C c(3); C* q=&c; return twice(q->f()); }",
+        flags);
+    std::string y =
+        p.compile("y.cc",
+                  std::string(inline_source) +
+                      "extern C first; extern \"C\" int x(); extern \"C\" int y(){ return twice(x())+first.f(); }",
+                  flags);
     r = p.lode({x, y, "--no-entry", "--export=y"}, "t.wasm");
     INFO(r.describe());
     REQUIRE(r.ok());
@@ -170,7 +190,8 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
   if (!have_tools()) return;
   Project p;
   SECTION("an undefined function") {
-    RunResult r = p.lode({p.compile("a.c", "int gone(void); int f(void){return gone();}"), "--no-entry", "--export=f"}, "t.wasm");
+    RunResult r =
+        p.lode({p.compile("a.c", "int gone(void); int f(void){return gone();}"), "--no-entry", "--export=f"}, "t.wasm");
     CHECK(r.status == 1);
     CHECK(r.err.find("undefined symbol: gone") != std::string::npos);
     CHECK(r.err.find("a.c.o") != std::string::npos);
@@ -182,7 +203,8 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
     CHECK(r.err.find("_start") != std::string::npos);
   }
   SECTION("a signature that does not fit") {
-    std::string a = p.compile("a.c", "int f(int x){return x;}"), b = p.compile("b.c", "int f(void); int g(void){return f();}");
+    std::string a = p.compile("a.c", "int f(int x){return x;}"),
+                b = p.compile("b.c", "int f(void); int g(void){return f();}");
     RunResult r = p.lode({a, b, "--no-entry", "--export=g"}, "t.wasm");
     CHECK(r.ok());
     CHECK(r.err.find("function signature mismatch: f") != std::string::npos);
@@ -198,17 +220,22 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
     CHECK(r.err.find("b.c.o") != std::string::npos);
   }
   SECTION("a feature that is not allowed") {
-    RunResult r = p.lode({p.compile("a.c", "int f(double x){return x;}", {"-mnontrapping-fptoint"}), "--no-entry", "--export=f", "--features=mutable-globals"}, "t.wasm");
+    RunResult r = p.lode({p.compile("a.c", "int f(double x){return x;}", {"-mnontrapping-fptoint"}), "--no-entry",
+                          "--export=f", "--features=mutable-globals"},
+                         "t.wasm");
     CHECK(r.status == 1);
     CHECK(r.err.find("'nontrapping-fptoint'") != std::string::npos);
     CHECK(r.err.find("a.c.o") != std::string::npos);
   }
   SECTION("a feature that is not allowed, in bitcode") {
-    for (auto [source, flag, feature] : {std::array{"int f(double x){return x;}", "-mnontrapping-fptoint", "nontrapping-fptoint"},
-                                         {"typedef int v __attribute__((vector_size(16))); void f(v*p){*p=*p+*p;}", "-msimd128", "simd128"},
-                                         {"int g(int); int f(int x){__attribute__((musttail)) return g(x);} int g(int x){return x;}", "-mtail-call", "tail-call"}}) {
+    for (auto [source, flag, feature] :
+         {std::array{"int f(double x){return x;}", "-mnontrapping-fptoint", "nontrapping-fptoint"},
+          {"typedef int v __attribute__((vector_size(16))); void f(v*p){*p=*p+*p;}", "-msimd128", "simd128"},
+          {"int g(int); int f(int x){__attribute__((musttail)) return g(x);} int g(int x){return x;}", "-mtail-call",
+           "tail-call"}}) {
       std::string o = p.compile("a.c", source, {"-O1", flag, "-emit-llvm"});
-      RunResult r = p.lode({o, "--no-entry", "--export=f", "--features=mutable-globals,sign-ext,multivalue,reference-types"}, "t.wasm");
+      RunResult r = p.lode(
+          {o, "--no-entry", "--export=f", "--features=mutable-globals,sign-ext,multivalue,reference-types"}, "t.wasm");
       CHECK(r.status == 1);
       CHECK(r.err.find("Target feature '" + std::string(feature) + "' used by") != std::string::npos);
       CHECK(r.err.find("a.c.o") != std::string::npos);
@@ -218,7 +245,10 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
     }
     // Thread-local data without atomics became ordinary: such code forbids a shared memory.
     std::string tls = p.compile("tls.c", "_Thread_local int u=3; int f(void){return u;}", {"-O1", "-emit-llvm"});
-    RunResult r = p.lode({tls, "--no-entry", "--export=f", "--shared-memory", "--features=atomics,bulk-memory,mutable-globals,sign-ext,multivalue,reference-types", "--max-memory=1048576"}, "t.wasm");
+    RunResult r = p.lode(
+        {tls, "--no-entry", "--export=f", "--shared-memory",
+         "--features=atomics,bulk-memory,mutable-globals,sign-ext,multivalue,reference-types", "--max-memory=1048576"},
+        "t.wasm");
     CHECK(r.status == 1);
     CHECK(r.err.find("--shared-memory is disallowed by") != std::string::npos);
     CHECK(r.err.find("tls.c.o") != std::string::npos);
@@ -226,7 +256,9 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
   SECTION("an import without a module, and a function without either") {
     for (const char* kind : {"-c", "-emit-llvm"}) {
       // A name alone is imported from env, as wasm-ld has it; nothing at all is undefined.
-      std::string named = p.compile("a.c", "__attribute__((import_name(\"outer\"))) int inner(int); int f(int x){return inner(x);}", {"-O1", kind});
+      std::string named =
+          p.compile("a.c", "__attribute__((import_name(\"outer\"))) int inner(int); int f(int x){return inner(x);}",
+                    {"-O1", kind});
       RunResult r = p.lode({named, "--no-entry", "--export=f"}, "t.wasm");
       INFO(r.describe());
       REQUIRE(r.ok());
@@ -235,7 +267,9 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
       REQUIRE(m.imports.size() == 1);
       CHECK(m.imports[0].module == "env");
       CHECK(m.imports[0].name == "outer");
-      r = p.lode({p.compile("b.c", "int nowhere(int); int f(int x){return nowhere(x);}", {"-O1", kind}), "--no-entry", "--export=f"}, "t.wasm");
+      r = p.lode({p.compile("b.c", "int nowhere(int); int f(int x){return nowhere(x);}", {"-O1", kind}), "--no-entry",
+                  "--export=f"},
+                 "t.wasm");
       CHECK(r.status == 1);
       CHECK(r.err.find("undefined symbol: nowhere") != std::string::npos);
       CHECK(r.err.find("b.c.o") != std::string::npos);
@@ -244,7 +278,10 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
   SECTION("a call through a type that nothing has") {
     // The table has functions, none of this type: the module is valid and the call traps.
     for (const char* kind : {"-c", "-emit-llvm"}) {
-      std::string o = p.compile("a.c", "void h(void){} void (*volatile table)(void)=h; double f(void){return ((double(*)(float,long long))table)(1,2);}", {"-O1", kind});
+      std::string o = p.compile("a.c",
+                                "void h(void){} void (*volatile table)(void)=h; double f(void){return "
+                                "((double(*)(float,long long))table)(1,2);}",
+                                {"-O1", kind});
       RunResult r = p.lode({o, "--no-entry", "--export=f"}, "t.wasm");
       INFO(r.describe());
       REQUIRE(r.ok());
@@ -253,24 +290,34 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
     }
   }
   SECTION("exceptions and setjmp, in bitcode") {
-    std::string o = p.compile("a.cc", "int g(int); extern \"C\" int f(int x){try{return g(x);}catch(int e){return e;}}", {"-O1", "-fexceptions", "-fwasm-exceptions", "-emit-llvm"});
+    std::string o = p.compile("a.cc", "int g(int); extern \"C\" int f(int x){try{return g(x);}catch(int e){return e;}}",
+                              {"-O1", "-fexceptions", "-fwasm-exceptions", "-emit-llvm"});
     RunResult r = p.lode({o, "--no-entry", "--export=f", "--allow-undefined"}, "t.wasm");
     CHECK(r.status == 1);
     CHECK(r.err.find("'f'") != std::string::npos);
     CHECK(r.err.find("a.cc.o") != std::string::npos);
   }
   SECTION("shared memory without atomics") {
-    RunResult r = p.lode({p.compile("a.c", "int f(void){return 1;}"), "--no-entry", "--export=f", "--shared-memory"}, "t.wasm");
+    RunResult r =
+        p.lode({p.compile("a.c", "int f(void){return 1;}"), "--no-entry", "--export=f", "--shared-memory"}, "t.wasm");
     CHECK(r.status == 1);
     CHECK(r.err.find("'atomics'") != std::string::npos);
   }
   SECTION("a memory that is too small for its data") {
-    RunResult r = p.lode({p.compile("a.c", "int a[100000]={1}; int f(int i){return a[i];}"), "--no-entry", "--export=f", "--initial-memory=65536"}, "t.wasm");
+    RunResult r = p.lode({p.compile("a.c", "int a[100000]={1}; int f(int i){return a[i];}"), "--no-entry", "--export=f",
+                          "--initial-memory=65536"},
+                         "t.wasm");
     CHECK(r.status == 1);
     CHECK(r.err.find("initial memory too small") != std::string::npos);
   }
   SECTION("data beyond the address space") {
-    RunResult r = p.lode({p.compile("a.c", "int f(void){return 1;} extern char*p; char a[4000000000u], b[4000000000u]; char*g(int i){return i?a:b;}", {"-emit-llvm"}), "--no-entry", "--export=g"}, "t.wasm");
+    RunResult r = p.lode(
+        {p.compile(
+             "a.c",
+             "int f(void){return 1;} extern char*p; char a[4000000000u], b[4000000000u]; char*g(int i){return i?a:b;}",
+             {"-emit-llvm"}),
+         "--no-entry", "--export=g"},
+        "t.wasm");
     CHECK(r.status == 1);
     CHECK(r.err.find("address space") != std::string::npos);
   }
@@ -296,7 +343,8 @@ TEST_CASE("wasm link: wrapping, imports and exports") {
       "__attribute__((export_name(\"public\"))) int f(int x){return host_log(x);}\n"
       "int datum=42; int *address(void){return &datum;}");
   std::string b = p.compile("b.c", "int inner(int); int g(int x){return inner(x);}");
-  RunResult r = p.lode({a, b, "--no-entry", "--wrap=inner", "--export=g", "--export=datum", "--export=address"}, "t.wasm");
+  RunResult r =
+      p.lode({a, b, "--no-entry", "--wrap=inner", "--export=g", "--export=datum", "--export=address"}, "t.wasm");
   INFO(r.describe());
   REQUIRE(r.ok());
   fw::Module m;
@@ -307,16 +355,19 @@ TEST_CASE("wasm link: wrapping, imports and exports") {
   CHECK(m.imports[0].name == "log");
   TempDir dir;
   std::string path = dir.write("m.wasm", std::string(bytes.begin(), bytes.end()));
-  r = run({"node", "-e", "const e=new WebAssembly.Instance(new WebAssembly.Module(require('fs').readFileSync('" + path +
-                             "')),{host:{log:x=>x*2}}).exports;console.log(e.public(4),e.g(1),e.datum.value===e.address())"});
+  r = run({"node", "-e",
+           "const e=new WebAssembly.Instance(new WebAssembly.Module(require('fs').readFileSync('" + path +
+               "')),{host:{log:x=>x*2}}).exports;console.log(e.public(4),e.g(1),e.datum.value===e.address())"});
   CHECK(r.out == "8 20 true\n");
 }
 
 TEST_CASE("wasm link: thread-local data in a shared memory") {
   if (!have_tools()) return;
   Project p;
-  std::string o = p.compile("t.c", "_Thread_local int t=5; int g=7; int z[100]; int f(void){return t+g+z[3];}", {"-O1", "-matomics", "-mbulk-memory"});
-  RunResult r = p.lode({o, "--no-entry", "--export=f", "--export=__wasm_init_tls", "--shared-memory", "--max-memory=1048576"}, "t.wasm");
+  std::string o = p.compile("t.c", "_Thread_local int t=5; int g=7; int z[100]; int f(void){return t+g+z[3];}",
+                            {"-O1", "-matomics", "-mbulk-memory"});
+  RunResult r = p.lode(
+      {o, "--no-entry", "--export=f", "--export=__wasm_init_tls", "--shared-memory", "--max-memory=1048576"}, "t.wasm");
   INFO(r.describe());
   REQUIRE(r.ok());
   CHECK(node(p.bytes("t.wasm"), "e.f()") == "12\n");
@@ -326,9 +377,11 @@ TEST_CASE("wasm link: tail calls use no stack, and are an error where the code m
   if (!have_tools()) return;
   Project p;
   const char* source =
-      "int odd(unsigned n,int x); int even(unsigned n,int x){if(!n)return x;__attribute__((musttail))return odd(n-1,x+1);}\n"
+      "int odd(unsigned n,int x); int even(unsigned n,int x){if(!n)return x;__attribute__((musttail))return "
+      "odd(n-1,x+1);}\n"
       "int odd(unsigned n,int x){if(!n)return -x;__attribute__((musttail))return even(n-1,x+1);}\n"
-      "typedef int (*fn)(unsigned,int); fn volatile fp=even; int indirect(unsigned n,int x){__attribute__((musttail))return fp(n,x);} int f(int n){return indirect(n,0);}";
+      "typedef int (*fn)(unsigned,int); fn volatile fp=even; int indirect(unsigned n,int "
+      "x){__attribute__((musttail))return fp(n,x);} int f(int n){return indirect(n,0);}";
   for (const char* level : {"-O0", "-O2"}) {
     INFO(level);
     std::string bitcode = p.compile("a.c", source, {level, "-mtail-call", "-emit-llvm"});

@@ -1,5 +1,5 @@
-// Debug information of clang's objects, relocated: what llvm-dwarfdump reads from it must agree with the module that it is about, and
-// with what it reads from wasm-ld's.
+// Debug information of clang's objects, relocated: what llvm-dwarfdump reads from it must agree with the module that it
+// is about, and with what it reads from wasm-ld's.
 #include <catch2/catch.hpp>
 
 #include <cstdio>
@@ -16,7 +16,9 @@ namespace {
 const char* first_source =
     "int shared(int x);\nstatic int twice(int x) {\n  return x * 2;\n}\nint unused(int x) {\n  return x + 1;\n}\n"
     "int one(int x) {\n  int t = 0;\n  for (int i = 0; i < x; i++)\n    t += twice(shared(i));\n  return t;\n}\n";
-const char* second_source = "int data[4] = {1, 2, 3, 4};\nint shared(int x) {\n  if (x > 3)\n    return -1;\n  return data[x];\n}\nint two(int x) {\n  return shared(x + 1);\n}\n";
+const char* second_source =
+    "int data[4] = {1, 2, 3, 4};\nint shared(int x) {\n  if (x > 3)\n    return -1;\n  return data[x];\n}\nint two(int "
+    "x) {\n  return shared(x + 1);\n}\n";
 
 uint64_t section_size(const fw::Module& m, std::string_view name) {
   for (const fw::Section& s : m.sections)
@@ -67,7 +69,8 @@ Debug read_debug(const std::string& path, const std::vector<uint8_t>& bytes) {
     name = name.substr(1, name.size() - 2);
     size_t body = body_at(std::stoull(low, nullptr, 16));
     if (body == m.bodies.size()) continue;  // left out
-    d.functions.insert(name + (name_of(body) == name ? " fits" : " does not fit") + (m.bodies[body].end == std::stoull(high, nullptr, 16) ? "" : " and has another end"));
+    d.functions.insert(name + (name_of(body) == name ? " fits" : " does not fit") +
+                       (m.bodies[body].end == std::stoull(high, nullptr, 16) ? "" : " and has another end"));
   }
   RunResult line = run({"llvm-dwarfdump-19", "--debug-line", path});
   REQUIRE(line.ok());
@@ -80,7 +83,8 @@ Debug read_debug(const std::string& path, const std::vector<uint8_t>& bytes) {
     size_t body = body_at(address);
     // The end of a sequence is where another function may begin.
     if (body == m.bodies.size() || l.find("end_sequence") != std::string::npos) continue;
-    d.lines.insert(name_of(body) + "+" + std::to_string(address - m.bodies[body].offset) + ": " + std::to_string(number) + ", " + std::to_string(column));
+    d.lines.insert(name_of(body) + "+" + std::to_string(address - m.bodies[body].offset) + ": " +
+                   std::to_string(number) + ", " + std::to_string(column));
   }
   return d;
 }
@@ -93,14 +97,17 @@ TEST_CASE("wasm link: debug information fits the module, as wasm-ld's does") {
   for (const char* version : {"-gdwarf-4", "-gdwarf-5"})
     for (const char* level : {"-O0", "-O2"}) {
       INFO(version << " " << level);
-      std::vector<std::string> inputs{p.compile("first.c", first_source, {level, version}), p.compile("second.c", second_source, {level, version}), "--no-entry", "--export=one", "--export=two"};
+      std::vector<std::string> inputs{p.compile("first.c", first_source, {level, version}),
+                                      p.compile("second.c", second_source, {level, version}), "--no-entry",
+                                      "--export=one", "--export=two"};
       RunResult ours = p.lode(inputs, "ours.wasm"), theirs = p.wasm_ld(inputs, "theirs.wasm");
       INFO(ours.describe());
       REQUIRE(ours.ok());
       REQUIRE(theirs.ok());
-      // Version 5: the verifier wants every string of .debug_str_offsets to begin behind another one's end, which strings that share
-      // their ends do not, wasm-ld's neither.
-      RunResult verified = run({"llvm-dwarfdump-19", "--verify", p.dir.file("ours.wasm")}), their_verified = run({"llvm-dwarfdump-19", "--verify", p.dir.file("theirs.wasm")});
+      // Version 5: the verifier wants every string of .debug_str_offsets to begin behind another one's end, which
+      // strings that share their ends do not, wasm-ld's neither.
+      RunResult verified = run({"llvm-dwarfdump-19", "--verify", p.dir.file("ours.wasm")}),
+                their_verified = run({"llvm-dwarfdump-19", "--verify", p.dir.file("theirs.wasm")});
       INFO(verified.out << their_verified.out);
       CHECK(verified.ok() == their_verified.ok());
       std::vector<uint8_t> our_bytes = p.bytes("ours.wasm"), their_bytes = p.bytes("theirs.wasm");
@@ -111,14 +118,16 @@ TEST_CASE("wasm link: debug information fits the module, as wasm-ld's does") {
       CHECK(a.lines == b.lines);
       CHECK(a.lines.size() > 10);
       fw::Module our = read_back(our_bytes), their = read_back(their_bytes);
-      for (const char* name : {".debug_info", ".debug_line", ".debug_str", ".debug_abbrev"}) CHECK(section_size(our, name) == section_size(their, name));
+      for (const char* name : {".debug_info", ".debug_line", ".debug_str", ".debug_abbrev"})
+        CHECK(section_size(our, name) == section_size(their, name));
 
       // Shorter code would not fit; strings stay as they are at -O0.
       std::vector<std::string> more = inputs;
       more.push_back("--compress-relocations");
       RunResult refused = p.lode(more, "refused.wasm");
       CHECK(refused.status == 1);
-      CHECK(refused.err.find("--compress-relocations is incompatible with output debug information") != std::string::npos);
+      CHECK(refused.err.find("--compress-relocations is incompatible with output debug information") !=
+            std::string::npos);
       more.push_back("--strip-debug");
       CHECK(p.lode(more, "stripped.wasm").ok());
       more = inputs;

@@ -12,7 +12,8 @@ namespace fw = lode::formats::wasm;
 
 namespace {
 
-std::vector<uint8_t> emit(const mir::FunctionDraft& d, std::vector<ReferenceValue> values, bool object = false, std::vector<Fixup>* fixups = nullptr) {
+std::vector<uint8_t> emit(const mir::FunctionDraft& d, std::vector<ReferenceValue> values, bool object = false,
+                          std::vector<Fixup>* fixups = nullptr) {
   std::vector<uint8_t> tags, out;
   mir::FunctionView v = view_of(d, tags);
   out.resize(body_bound(v));
@@ -46,8 +47,16 @@ int64_t decode_sleb(const std::vector<uint8_t>& b, size_t at, size_t* end = null
 TEST_CASE("wasm emit: indices take the fewest bytes in executables and five in objects") {
   mir::FunctionDraft d;
   Builder b;
-  for (auto [index, width] : {std::pair<uint64_t, size_t>{0, 1}, {127, 1}, {128, 2}, {129, 2}, {16383, 2}, {16384, 3}, {16385, 3},
-                              {2097151, 3}, {2097152, 4}, {0xffffffff, 5}}) {
+  for (auto [index, width] : {std::pair<uint64_t, size_t>{0, 1},
+                              {127, 1},
+                              {128, 2},
+                              {129, 2},
+                              {16383, 2},
+                              {16384, 3},
+                              {16385, 3},
+                              {2097151, 3},
+                              {2097152, 4},
+                              {0xffffffff, 5}}) {
     // call, global.get, call_indirect: 1 (locals) + (1 + w) + (1 + w) + (1 + w + 1) + end
     b.start(d, SymbolId(0), {}, {});
     b.call(SymbolId(1));
@@ -166,15 +175,16 @@ TEST_CASE("wasm emit: prologue and epilogue") {
   using V = std::vector<uint8_t>;
   // local.get 0, i32.const 8, i32.add, drop
   SECTION("a leaf does not store the stack pointer") {
-    CHECK(make(false, 4, 32, false) == V{1, 1, 0x7f, 0x23, 0, 0x41, 32, 0x6b, 0x21, 0, 0x20, 0, 0x41, 8, 0x6a, 0x1a, 0x0b});
+    CHECK(make(false, 4, 32, false) ==
+          V{1, 1, 0x7f, 0x23, 0, 0x41, 32, 0x6b, 0x21, 0, 0x20, 0, 0x41, 8, 0x6a, 0x1a, 0x0b});
   }
   SECTION("others do, and give it back") {
-    CHECK(make(true, 4, 32, false) ==
-          V{1, 1, 0x7f, 0x23, 0, 0x41, 32, 0x6b, 0x22, 0, 0x24, 0, 0x20, 0, 0x41, 8, 0x6a, 0x1a, 0x20, 0, 0x41, 32, 0x6a, 0x24, 0, 0x0b});
+    CHECK(make(true, 4, 32, false) == V{1, 1,    0x7f, 0x23, 0,    0x41, 32, 0x6b, 0x22, 0,    0x24, 0, 0x20,
+                                        0, 0x41, 8,    0x6a, 0x1a, 0x20, 0,  0x41, 32,   0x6a, 0x24, 0, 0x0b});
   }
   SECTION("over-aligned frames restore what was saved") {
-    CHECK(make(true, 6, 64, true) == V{1, 2, 0x7f, 0x23, 0, 0x22, 1, 0x41, 0xc0, 0, 0x6b, 0x41, 0x40, 0x71, 0x22, 0, 0x24, 0,
-                                       0x20, 0, 0x41, 8, 0x6a, 0x1a, 0x20, 1, 0x24, 0, 0x0b});
+    CHECK(make(true, 6, 64, true) == V{1, 2,    0x7f, 0x23, 0, 0x22, 1, 0x41, 0xc0, 0,    0x6b, 0x41, 0x40, 0x71, 0x22,
+                                       0, 0x24, 0,    0x20, 0, 0x41, 8, 0x6a, 0x1a, 0x20, 1,    0x24, 0,    0x0b});
   }
   SECTION("every access to the stack pointer is relocated in objects") {
     make(true, 4, 32, false);

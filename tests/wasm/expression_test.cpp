@@ -1,4 +1,5 @@
-// Random expressions: selection ends (what does not is an error of its own), and the code means what the interpreter says.
+// Random expressions: selection ends (what does not is an error of its own), and the code means what the interpreter
+// says.
 #include "tests/support/expressions.h"
 #include "tests/support/node.h"
 #include "tests/wasm/unary_support.h"
@@ -10,7 +11,8 @@ TEST_CASE("wasm select: random expressions of constants, addresses and distances
   if (!have_tool("node")) return;
   const std::vector<uint64_t> inputs{0, 1, ~uint64_t{0}, 0x0123456789abcdef, uint64_t{1} << 63, 0x80000000};
   for (uint32_t seed : {1u, 2u}) compare_module(Expressions(seed, 4).module(150), 150, inputs);
-  if (!node_with_memory64().empty()) compare_module(Expressions(3, 8).module(150), 150, inputs, {"-m", "wasm64"}, node_with_memory64());
+  if (!node_with_memory64().empty())
+    compare_module(Expressions(3, 8).module(150), 150, inputs, {"-m", "wasm64"}, node_with_memory64());
 }
 
 TEST_CASE("wasm select: a place in front of an object in the frame or of a datum") {

@@ -38,8 +38,8 @@ class HandLink {
     f.name = name;
     return uint32_t(link.files.size() - 1);
   }
-  SymbolId function(uint32_t file, const std::string& name, std::span<const cg::ValueType> params, std::span<const cg::ValueType> results,
-                    const std::function<void()>& body, bool exported = false) {
+  SymbolId function(uint32_t file, const std::string& name, std::span<const cg::ValueType> params,
+                    std::span<const cg::ValueType> results, const std::function<void()>& body, bool exported = false) {
     lw::Symbol s;
     s.name = link.keep(name);
     s.kind = lw::SymbolKind::function;
@@ -91,13 +91,16 @@ inline std::vector<uint8_t> flush(lw::Link& link) {
 inline std::vector<uint8_t> HandLink::flush() { return test::flush(link); }
 
 // Evaluates a JavaScript expression over the instance's exports `e`; what it prints, or "" when there is no node.
-inline std::string node(const std::vector<uint8_t>& bytes, const std::string& expression, const std::vector<std::string>& command = {"node"}) {
+inline std::string node(const std::vector<uint8_t>& bytes, const std::string& expression,
+                        const std::vector<std::string>& command = {"node"}) {
   TempDir dir;
   std::string path = dir.write("m.wasm", std::string(bytes.begin(), bytes.end()));
   std::vector<std::string> args = command;
   args.insert(args.end(), {"-e", "const m=new WebAssembly.Module(require('fs').readFileSync('" + path +
-                                     "'));const e=new WebAssembly.Instance(m,{env:new Proxy({},{get:(t,n)=>(...a)=>(console.log(n,...a),7)})}).exports;"
-                                     "console.log(" + expression + ")"});
+                                     "'));const e=new WebAssembly.Instance(m,{env:new "
+                                     "Proxy({},{get:(t,n)=>(...a)=>(console.log(n,...a),7)})}).exports;"
+                                     "console.log(" +
+                                     expression + ")"});
   RunResult r = run(args);
   return r.ok() ? r.out : "error: " + r.err;
 }

@@ -1,5 +1,5 @@
-// The wasm linker on inputs made by hand: index spaces and their boundaries, repeated and incremental flushes, layouts, and what
-// is wrong with inputs.
+// The wasm linker on inputs made by hand: index spaces and their boundaries, repeated and incremental flushes, layouts,
+// and what is wrong with inputs.
 #include <catch2/catch.hpp>
 
 #include "base/bytes.h"
@@ -21,8 +21,10 @@ lw::Options library() {
   return o;
 }
 
-// n functions f0 .. f(n-1); each returns its number, and `caller` calls all of them once in order and adds the results up.
-void add_functions(HandLink& h, uint32_t file, uint32_t n, const std::string& stem = "f", const std::string& caller = "caller") {
+// n functions f0 .. f(n-1); each returns its number, and `caller` calls all of them once in order and adds the results
+// up.
+void add_functions(HandLink& h, uint32_t file, uint32_t n, const std::string& stem = "f",
+                   const std::string& caller = "caller") {
   std::vector<SymbolId> all;
   for (uint32_t i = 0; i < n; i++)
     all.push_back(h.function(file, stem + std::to_string(i), {}, i32_list, [&] { h.b.i32_const(int32_t(i)); }));
@@ -43,7 +45,8 @@ uint64_t padded_field(std::span<const uint8_t> code, uint32_t at) {
 }
 
 // An object linked by wasm-ld, and an expression over the result's exports.
-std::string through_wasm_ld(const std::vector<uint8_t>& object, std::vector<std::string> options, const std::string& expression) {
+std::string through_wasm_ld(const std::vector<uint8_t>& object, std::vector<std::string> options,
+                            const std::string& expression) {
   TempDir dir;
   std::string path = dir.write("a.o", std::string(object.begin(), object.end()));
   options.insert(options.begin(), {"wasm-ld-19", "--no-entry", path, "-o", dir.file("a.wasm")});
@@ -64,7 +67,8 @@ TEST_CASE("wasm link: function indices at the boundaries") {
     REQUIRE_FALSE(out.empty());
     fw::Module m = read_back(out);
     REQUIRE(m.functions.size() == n + 1);
-    // What the calls of `caller` take: one byte below 128, two below 16384. The caller, called by nobody, has no small index.
+    // What the calls of `caller` take: one byte below 128, two below 16384. The caller, called by nobody, has no small
+    // index.
     uint64_t calls = 0;
     for (uint32_t i = 0; i < n; i++) calls += 2 + (i < 128 ? 1 : i < 16384 ? 2 : 3);
     uint64_t caller_size = 0;
@@ -96,7 +100,9 @@ TEST_CASE("wasm link: object mode has full width at the same boundaries") {
       good = good && r.type == fw::RelocType::function_index_leb && code[r.offset - 1] == 0x10 &&
              padded_field(code, r.offset) == m.symbols[r.index].element;  // right as it stands
     CHECK(good);
-    if (have_peers()) CHECK(through_wasm_ld(out, {"--export=caller"}, "e.caller()") == std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
+    if (have_peers())
+      CHECK(through_wasm_ld(out, {"--export=caller"}, "e.caller()") ==
+            std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
   }
 }
 
@@ -165,15 +171,16 @@ TEST_CASE("wasm link: many types and globals") {
     fw::Module m = read_back(out);
     CHECK(m.types.size() == n + 2);
     CHECK(m.globals.size() == n);
-    // Minimal: block end, 16 constants of two bytes, call_indirect with a table of one byte; all but the types' own indices.
-    // The three equal counts of types are ordered by content, so that the n have any indices but two.
+    // Minimal: block end, 16 constants of two bytes, call_indirect with a table of one byte; all but the types' own
+    // indices. The three equal counts of types are ordered by content, so that the n have any indices but two.
     uint64_t body = largest_body(m), fixed = 1 + uint64_t(n) * (2 + 16 * 2 + 1 + 1 + 1) + 1;
     CHECK(body >= fixed + index_bytes(0, n));
     CHECK(body <= fixed + index_bytes(2, n));
     uint64_t other = ~uint64_t{0};
     for (const fw::Body& b : m.bodies) other = std::min<uint64_t>(other, b.end - b.begin);
     CHECK(other == 1 + 2 + uint64_t(n) * 2 + index_bytes(0, n) + 1);
-    if (n == 16385 && have_tool("node")) CHECK(node(out, "e.globals()") == std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
+    if (n == 16385 && have_tool("node"))
+      CHECK(node(out, "e.globals()") == std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
   }
 }
 
@@ -197,7 +204,9 @@ TEST_CASE("wasm link: many types and globals in an object") {
     CHECK(types == n);
     CHECK(globals == n);
     CHECK(good == 2 * n);
-    if (have_peers()) CHECK(through_wasm_ld(out, {"--export=globals", "--export=types"}, "e.globals()") == std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
+    if (have_peers())
+      CHECK(through_wasm_ld(out, {"--export=globals", "--export=types"}, "e.globals()") ==
+            std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
   }
 }
 
@@ -275,7 +284,8 @@ TEST_CASE("wasm link: data addresses read back as written, wherever the data lie
     add_datum(h);
     std::vector<uint8_t> out = h.flush();
     REQUIRE_FALSE(out.empty());
-    if (have_tool("node")) CHECK(node(out, "[e.address()>>>0,e.load(),e.load2()].join()") == std::to_string(address) + ",5,6\n");
+    if (have_tool("node"))
+      CHECK(node(out, "[e.address()>>>0,e.load(),e.load2()].join()") == std::to_string(address) + ",5,6\n");
   }
 }
 
@@ -292,14 +302,19 @@ TEST_CASE("wasm link: data addresses in an object are right wherever another lin
   CHECK(relocs[0].type == fw::RelocType::memory_addr_sleb);
   CHECK(relocs[1].type == fw::RelocType::memory_addr_leb);
   CHECK(relocs[2].type == fw::RelocType::memory_addr_sleb);
-  for (const fw::Reloc& r : relocs) CHECK(padded_field(m.payload(m.sections[m.code_section]), r.offset) == uint64_t(r.addend));
+  for (const fw::Reloc& r : relocs)
+    CHECK(padded_field(m.payload(m.sections[m.code_section]), r.offset) == uint64_t(r.addend));
   if (!have_peers()) return;
   for (uint64_t address : boundary_addresses()) {
     INFO(address);
-    CHECK(through_wasm_ld(out, {"--export=address", "--export=load", "--export=load2", "--global-base=" + std::to_string(address - 4)}, "[e.address()>>>0,e.load(),e.load2()].join()") ==
-          std::to_string(address) + ",5,6\n");
+    CHECK(through_wasm_ld(
+              out,
+              {"--export=address", "--export=load", "--export=load2", "--global-base=" + std::to_string(address - 4)},
+              "[e.address()>>>0,e.load(),e.load2()].join()") == std::to_string(address) + ",5,6\n");
   }
-  CHECK(through_wasm_ld(out, {"--export=address", "--export=load", "--export=load2", "--stack-first", "-z", "stack-size=1048576"}, "[e.address(),e.load(),e.load2()].join()") == "1048580,5,6\n");
+  CHECK(through_wasm_ld(
+            out, {"--export=address", "--export=load", "--export=load2", "--stack-first", "-z", "stack-size=1048576"},
+            "[e.address(),e.load(),e.load2()].join()") == "1048580,5,6\n");
 }
 
 TEST_CASE("wasm link: flushing twice gives the same bytes") {
@@ -307,7 +322,9 @@ TEST_CASE("wasm link: flushing twice gives the same bytes") {
   add_functions(h, h.file("a"), 300);
   uint32_t file = h.file("b");
   SymbolId weak = h.used(file, "absent", lw::SymbolKind::function, i32_list, i32_list, true);
-  h.function(file, "calls_weak", {}, i32_list, [&] { h.b.i32_const(1), h.b.call(weak, false, h.b.type(i32_list, i32_list)); }, true);
+  h.function(
+      file, "calls_weak", {}, i32_list, [&] { h.b.i32_const(1), h.b.call(weak, false, h.b.type(i32_list, i32_list)); },
+      true);
   h.function(file, "slot", {}, i32_list, [&] { h.b.function_address(h.link.intern("f7")); }, true);
   std::vector<uint8_t> first = h.flush(), second = h.flush();
   REQUIRE_FALSE(first.empty());
@@ -345,8 +362,11 @@ TEST_CASE("wasm link: functions that are inserted later are the only ones to be 
     if (!other.empty()) s += "declare func @" + other + "0(i32) -> i32\n";
     s += "strong data @" + stem + "data : i32 = 5\n";
     for (int i = 0; i < n; i++) {
-      std::string me = stem + std::to_string(i), callee = i ? stem + std::to_string(i - 1) : other.empty() ? "" : other + "0";
-      s += "strong func @" + me + "(%x: i32) -> i32 {\ns:\n  %d = load i32, ptr @" + stem + "data\n  %y = add i32 %x, %d\n";
+      std::string me = stem + std::to_string(i), callee = i               ? stem + std::to_string(i - 1)
+                                                          : other.empty() ? ""
+                                                                          : other + "0";
+      s += "strong func @" + me + "(%x: i32) -> i32 {\ns:\n  %d = load i32, ptr @" + stem +
+           "data\n  %y = add i32 %x, %d\n";
       if (!callee.empty()) s += "  %z = call i32 @" + callee + "(i32 %y)\n  ret i32 %z\n}\n";
       else s += "  ret i32 %y\n}\n";
     }
@@ -453,7 +473,8 @@ TEST_CASE("wasm link: undefined names") {
     h.function(file, "address", {}, i32_list, [&] { h.b.function_address(gone); }, true);
     std::vector<uint8_t> out = h.flush();
     REQUIRE_FALSE(out.empty());
-    if (have_tool("node")) CHECK(node(out, "(()=>{try{e.call()}catch(x){return e.address()+x.message}})()") == "0unreachable\n");
+    if (have_tool("node"))
+      CHECK(node(out, "(()=>{try{e.call()}catch(x){return e.address()+x.message}})()") == "0unreachable\n");
   }
 }
 
@@ -461,7 +482,9 @@ TEST_CASE("wasm link: a call through a type that the callee does not have gets a
   HandLink h(library());
   uint32_t file = h.file("a");
   SymbolId callee = h.function(file, "callee", i32_list, i32_list, [&] { h.b.op(Op::local_get, 0); });
-  h.function(file, "good", {}, i32_list, [&] { h.b.i32_const(5), h.b.call(callee, false, h.b.type(i32_list, i32_list)); }, true);
+  h.function(
+      file, "good", {}, i32_list, [&] { h.b.i32_const(5), h.b.call(callee, false, h.b.type(i32_list, i32_list)); },
+      true);
   h.function(file, "bad", {}, {}, [&] { h.b.call(callee, false, h.b.type({}, {})); }, true);
   std::vector<uint8_t> out = h.flush();
   REQUIRE_FALSE(out.empty());
@@ -469,7 +492,8 @@ TEST_CASE("wasm link: a call through a type that the callee does not have gets a
   bool named = false;
   for (const fw::NamedIndex& n : m.function_names) named |= n.name == "signature_mismatch:callee";
   CHECK(named);
-  if (have_tool("node")) CHECK(node(out, "(()=>{try{e.bad()}catch(x){return e.good()+x.message}})()") == "5unreachable\n");
+  if (have_tool("node"))
+    CHECK(node(out, "(()=>{try{e.bad()}catch(x){return e.good()+x.message}})()") == "5unreachable\n");
 }
 
 TEST_CASE("wasm link: two definitions, and definitions of two kinds") {
@@ -536,7 +560,8 @@ TEST_CASE("wasm link: options") {
   CHECK(lw::parse_options(std::vector<const char*>{"x", "-o"}).ok() == false);
   CHECK(lw::parse_options(std::vector<const char*>{"x", "--shared"}).ok() == false);
   CHECK(lw::parse_options(std::vector<const char*>{"x", "-m", "elf_x86_64"}).ok() == false);
-  lw::Options o = wasm_options({"-lc", "-L/x", "-O2", "--lto-O3", "-mllvm", "-x", "a.o", "--import-memory=m,n", "--export", "f", "-zstack-size=0x100"});
+  lw::Options o = wasm_options({"-lc", "-L/x", "-O2", "--lto-O3", "-mllvm", "-x", "a.o", "--import-memory=m,n",
+                                "--export", "f", "-zstack-size=0x100"});
   REQUIRE(o.inputs.size() == 2);
   CHECK(o.inputs[0].name == "c");
   CHECK(o.library_paths == std::vector<std::string>{"/x"});

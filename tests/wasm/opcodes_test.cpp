@@ -1,6 +1,7 @@
-// Every row of the instruction table against an independent assembler and an independent disassembler: the text of each instruction
-// goes through wat2wasm, and the body's bytes must be those that emit makes from MIR; a module of the bodies that emit made must
-// please wasm-validate, and wasm-objdump must read back the instructions' names and all of the bytes.
+// Every row of the instruction table against an independent assembler and an independent disassembler: the text of each
+// instruction goes through wat2wasm, and the body's bytes must be those that emit makes from MIR; a module of the
+// bodies that emit made must please wasm-validate, and wasm-objdump must read back the instructions' names and all of
+// the bytes.
 #include <catch2/catch.hpp>
 
 #include <functional>
@@ -112,7 +113,8 @@ void compare(std::vector<Case>& cases, const std::string& prelude) {
   text += ")";
   test::TempDir dir;
   std::string wat = dir.write("t.wat", text), wasm = dir.file("t.wasm");
-  test::RunResult r = test::run({"wat2wasm", "--enable-threads", "--enable-tail-call", "--enable-exceptions", wat, "-o", wasm});
+  test::RunResult r =
+      test::run({"wat2wasm", "--enable-threads", "--enable-tail-call", "--enable-exceptions", wat, "-o", wasm});
   INFO(r.describe());
   REQUIRE(r.ok());
   std::string bytes = test::read_file(wasm);
@@ -210,9 +212,8 @@ TEST_CASE("wasm instructions: every fixed-signature row as wat2wasm encodes it")
     wat += " " + name;
     static const uint8_t lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 30, 11, 12, 13, 14, 31};
     switch (row.immediate) {
-      case Immediate::None: case Immediate::Memory: case Immediate::MemoryCopy: case Immediate::MemoryFill: case Immediate::Fence:
-        b.op(op);
-        break;
+      case Immediate::None: case Immediate::Memory: case Immediate::MemoryCopy: case Immediate::MemoryFill:
+      case Immediate::Fence: b.op(op); break;
       case Immediate::Memarg: case Immediate::MemargLane: {
         unsigned align = row.prefix == 0xfe ? natural_align_log2(name) : 0;
         bool lane = row.immediate == Immediate::MemargLane;
@@ -265,7 +266,8 @@ TEST_CASE("wasm instructions: every fixed-signature row as wat2wasm encodes it")
       }
       case Immediate::TableCopy: {
         c.values = {1, 0};
-        uint32_t to = b.reference(mir::ReferenceKind::wasm_table, SymbolId(9)), from = b.reference(mir::ReferenceKind::wasm_table, SymbolId(8));
+        uint32_t to = b.reference(mir::ReferenceKind::wasm_table, SymbolId(9)),
+                 from = b.reference(mir::ReferenceKind::wasm_table, SymbolId(8));
         uint32_t at = uint32_t(c.draft.extra.size());
         c.draft.extra.insert(c.draft.extra.end(), {to, from});
         b.op(op, at);
@@ -282,14 +284,17 @@ TEST_CASE("wasm instructions: every fixed-signature row as wat2wasm encodes it")
     c.wat = wat + ")";
   }
   CHECK(special == 36);  // the next test's
-  compare(cases, "(memory 1 1 shared) (table 1 funcref) (table 1 funcref) (data \"a\") (data \"b\") (elem func 0) (elem func 0) (func)");
+  compare(cases,
+          "(memory 1 1 shared) (table 1 funcref) (table 1 funcref) (data \"a\") (data \"b\") (elem func 0) (elem func "
+          "0) (func)");
 }
 
 TEST_CASE("wasm instructions: rows whose signature depends on the immediate") {
-  // The module has: function 0 (no type), 1 (i32 -> i32), table 0, tag 0 (i32), mutable global 0, types 0 (none), 1 (i32 -> i32),
-  // 2 (i32) and 3 (i32 i32 -> i32 i32).
+  // The module has: function 0 (no type), 1 (i32 -> i32), table 0, tag 0 (i32), mutable global 0, types 0 (none), 1
+  // (i32 -> i32), 2 (i32) and 3 (i32 i32 -> i32 i32).
   std::string prelude =
-      "(type (func)) (type (func (param i32) (result i32))) (type (func (param i32))) (type (func (param i32 i32) (result i32 i32)))"
+      "(type (func)) (type (func (param i32) (result i32))) (type (func (param i32))) (type (func (param i32 i32) "
+      "(result i32 i32)))"
       "(table 1 funcref) (table 1 externref) (tag (param i32)) (global (mut i32) (i32.const 0)) (func (type 0))"
       "(func (type 1) local.get 0)";
   std::vector<Case> cases;
@@ -323,27 +328,34 @@ TEST_CASE("wasm instructions: rows whose signature depends on the immediate") {
   });
   add("block block local.get 0 br_table 0 1 0 1 end br 0 end local.get 0 return", {}, [&] {
     std::vector<uint32_t> depths{0, 1, 0};
-    b.block(Op::block), b.block(Op::block), get(), b.br_table(depths, 1), b.op(Op::end), b.op(Op::br, 0), b.op(Op::end), get(),
+    b.block(Op::block), b.block(Op::block), get(), b.br_table(depths, 1), b.op(Op::end), b.op(Op::br, 0), b.op(Op::end),
+    get(),
         b.op(Op::return_);
   });
   add("local.get 0 call 1", {1}, [&] { get(), b.call(SymbolId(1)); });
   add("local.get 0 return_call 1", {1}, [&] { get(), b.call(SymbolId(1), true); });
   add("local.get 0 local.get 0 call_indirect (type 1)", {1}, [&] { get(), get(), b.call_indirect(i32_i32()); });
-  add("local.get 0 local.get 0 return_call_indirect (type 1)", {1}, [&] { get(), get(), b.call_indirect(i32_i32(), true); });
+  add("local.get 0 local.get 0 return_call_indirect (type 1)", {1},
+      [&] { get(), get(), b.call_indirect(i32_i32(), true); });
   add("local.get 0 local.get 1 local.get 2 select", {}, [&] { get(), get(1), get(2), b.op(Op::select); });
-  add("local.get 0 local.get 1 local.get 2 select (result i32)", {}, [&] { get(), get(1), get(2), b.op(Op::select_typed, 0x7f); });
-  add("local.get 0 local.tee 1 local.set 2 local.get 2", {}, [&] { get(), b.op(Op::local_tee, 1), b.op(Op::local_set, 2), get(2); });
-  add("local.get 0 global.set 0 global.get 0", {0}, [&] { get(), b.global_set(SymbolId(5)), b.global_get(SymbolId(5)); });
+  add("local.get 0 local.get 1 local.get 2 select (result i32)", {},
+      [&] { get(), get(1), get(2), b.op(Op::select_typed, 0x7f); });
+  add("local.get 0 local.tee 1 local.set 2 local.get 2", {},
+      [&] { get(), b.op(Op::local_tee, 1), b.op(Op::local_set, 2), get(2); });
+  add("local.get 0 global.set 0 global.get 0", {0},
+      [&] { get(), b.global_set(SymbolId(5)), b.global_get(SymbolId(5)); });
   add("local.get 0 local.get 0 table.get 0 table.set 0 local.get 0", {0}, [&] {
     get(), get(), b.op(Op::table_get, table_ref()), b.op(Op::table_set, table_ref()), get();
   });
-  add("ref.null func local.get 0 table.grow 0", {0}, [&] { b.op(Op::ref_null, 0x70), get(), b.op(Op::table_grow, table_ref()); });
+  add("ref.null func local.get 0 table.grow 0", {0},
+      [&] { b.op(Op::ref_null, 0x70), get(), b.op(Op::table_grow, table_ref()); });
   add("local.get 0 ref.null extern local.get 0 table.fill 1 local.get 0", {1}, [&] {
     get(), b.op(Op::ref_null, 0x6f), get(), b.op(Op::table_fill, table_ref()), get();
   });
   add("ref.null func ref.is_null", {}, [&] { b.op(Op::ref_null, 0x70), b.op(Op::ref_is_null); });
   add("try local.get 0 throw 0 catch 0 drop rethrow 0 catch_all rethrow 0 end local.get 0", {0}, [&] {
-    b.block(Op::try_), get(), b.op(Op::throw_, tag_ref()), b.op(Op::catch_, tag_ref()), b.op(Op::drop), b.op(Op::rethrow, 0),
+    b.block(Op::try_), get(), b.op(Op::throw_, tag_ref()), b.op(Op::catch_, tag_ref()), b.op(Op::drop),
+    b.op(Op::rethrow, 0),
         b.op(Op::catch_all), b.op(Op::rethrow, 0), b.op(Op::end), get();
   });
   add("try try delegate 0 end local.get 0", {}, [&] {
@@ -353,7 +365,8 @@ TEST_CASE("wasm instructions: rows whose signature depends on the immediate") {
     for (int32_t v : {63, 64, -64, -65, INT32_MIN}) b.i32_const(v);
     for (int i = 0; i < 4; i++) b.op(Op::drop);
   });
-  add("i64.const 9223372036854775807 drop i64.const -9223372036854775808 drop i64.const 63 drop f64.const 1.5 drop f64.const -0 drop "
+  add("i64.const 9223372036854775807 drop i64.const -9223372036854775808 drop i64.const 63 drop f64.const 1.5 drop "
+      "f64.const -0 drop "
       "f64.const nan:0x4000000000001 drop f64.const inf drop local.get 0",
       {}, [&] {
         b.i64_const(INT64_MAX), b.op(Op::drop), b.i64_const(INT64_MIN), b.op(Op::drop), b.i64_const(63), b.op(Op::drop);

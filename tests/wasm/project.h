@@ -1,4 +1,5 @@
-// For tests on what clang makes: sources compiled for wasm32-wasi, linked by lode and by wasm-ld, run under node's WASI.
+// For tests on what clang makes: sources compiled for wasm32-wasi, linked by lode and by wasm-ld, run under node's
+// WASI.
 #pragma once
 
 #include "tests/wasm/link_support.h"
@@ -8,8 +9,8 @@ namespace lode::test {
 inline const std::string lib = "/usr/lib/wasm32-wasi";
 
 inline bool have_tools() {
-  return have_tool("clang-19") && have_tool("wasm-ld-19") && have_tool("node") && std::filesystem::exists(lib + "/libc.a") &&
-         std::filesystem::exists(LODE_BINARY);
+  return have_tool("clang-19") && have_tool("wasm-ld-19") && have_tool("node") &&
+         std::filesystem::exists(lib + "/libc.a") && std::filesystem::exists(LODE_BINARY);
 }
 
 struct Project {
@@ -44,11 +45,13 @@ struct Project {
     return inputs;
   }
   RunResult wasi(const std::string& output) {
-    std::string runner = dir.write("run.mjs",
-        "import {WASI} from 'node:wasi'; import fs from 'node:fs';\n"
-        "const wasi=new WASI({version:'preview1',args:['p'],env:{},returnOnExit:true});\n"
-        "const i=await WebAssembly.instantiate(await WebAssembly.compile(fs.readFileSync(process.argv[2])),{wasi_snapshot_preview1:wasi.wasiImport});\n"
-        "process.exitCode=wasi.start(i);\n");
+    std::string runner =
+        dir.write("run.mjs",
+                  "import {WASI} from 'node:wasi'; import fs from 'node:fs';\n"
+                  "const wasi=new WASI({version:'preview1',args:['p'],env:{},returnOnExit:true});\n"
+                  "const i=await WebAssembly.instantiate(await "
+                  "WebAssembly.compile(fs.readFileSync(process.argv[2])),{wasi_snapshot_preview1:wasi.wasiImport});\n"
+                  "process.exitCode=wasi.start(i);\n");
     return run({"node", "--no-warnings", runner, dir.file(output)});
   }
   std::vector<uint8_t> bytes(const std::string& output) {

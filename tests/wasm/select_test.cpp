@@ -1,5 +1,6 @@
-// AIR through select, link and node against the AIR interpreter: random functions with loops, switches, irreducible control flow,
-// memory whose order matters, calls and block parameters that swap; and the code of small functions, instruction by instruction.
+// AIR through select, link and node against the AIR interpreter: random functions with loops, switches, irreducible
+// control flow, memory whose order matters, calls and block parameters that swap; and the code of small functions,
+// instruction by instruction.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -19,7 +20,8 @@ using namespace lode::test;
 namespace {
 
 // The MIR of one function as text, without a link: symbol k of the module has the SymbolId k.
-std::string code(const std::string& source, const std::string& name, uint32_t features = cg::bit(cg::Feature::sign_ext)) {
+std::string code(const std::string& source, const std::string& name,
+                 uint32_t features = cg::bit(cg::Feature::sign_ext)) {
   air::Module m = parse("layout pointer_bytes 4\n" + source);
   std::vector<SymbolId> symbols, runtime;
   for (uint32_t i = 0; i < m.symbols.size(); i++) symbols.push_back(SymbolId(i));
@@ -45,11 +47,13 @@ std::string code(const std::string& source, const std::string& name, uint32_t fe
   return text;
 }
 
-// A random function: blocks of work over three parameters, values of the entry block and memory; a counter in memory ends it.
+// A random function: blocks of work over three parameters, values of the entry block and memory; a counter in memory
+// ends it.
 std::string random_function(std::mt19937& rng, int number) {
   int next = 0;
   auto fresh = [&] { return "%v" + std::to_string(next++); };
-  std::string s = "strong func @f" + std::to_string(number) + "(%p: ptr) -> void {\n  slot s 64 align 8\nentry:\n  %slot = slot_addr s\n  store i64 0, ptr %slot\n";
+  std::string s = "strong func @f" + std::to_string(number) +
+                  "(%p: ptr) -> void {\n  slot s 64 align 8\nentry:\n  %slot = slot_addr s\n  store i64 0, ptr %slot\n";
   struct Value {
     std::string name;
     int width;
@@ -69,11 +73,17 @@ std::string random_function(std::mt19937& rng, int number) {
   }
   std::vector<Value> values = base;
   auto as = [&](int w) {
-    if (rng() % 6 == 0) return std::to_string(int64_t(rng() % 300) - 150 + (w == 8 ? 0 : 0) > 127 || w > 8 ? int64_t(rng() % 200) - 100 : 5);
+    if (rng() % 6 == 0)
+      return std::to_string(int64_t(rng() % 300) - 150 + (w == 8 ? 0 : 0) > 127 || w > 8 ? int64_t(rng() % 200) - 100
+                                                                                         : 5);
     const Value v = values[rng() % values.size()];
     if (v.width == w) return v.name;
     std::string r = fresh();
-    s += "  " + r + " = " + (v.width > w ? "trunc" : rng() % 2 ? "zext" : "sext") + " i" + std::to_string(v.width) + " " + v.name + " to i" + std::to_string(w) + "\n";
+    s += "  " + r + " = " +
+         (v.width > w ? "trunc"
+          : rng() % 2 ? "zext"
+                      : "sext") +
+         " i" + std::to_string(v.width) + " " + v.name + " to i" + std::to_string(w) + "\n";
     return r;
   };
   auto type = [](int w) { return "i" + std::to_string(w); };
@@ -105,13 +115,15 @@ std::string random_function(std::mt19937& rng, int number) {
         case 3: {
           std::string a = as(w), b = as(w), c = fresh();
           r = fresh();
-          s += "  " + c + " = icmp " + predicates[rng() % 10] + " " + type(w) + " " + a + ", " + b + "\n  " + r + " = select i1 " + c + ", " + type(w) + " " + b + ", " + type(w) + " " + as(w) + "\n";
+          s += "  " + c + " = icmp " + predicates[rng() % 10] + " " + type(w) + " " + a + ", " + b + "\n  " + r +
+               " = select i1 " + c + ", " + type(w) + " " + b + ", " + type(w) + " " + as(w) + "\n";
           break;
         }
         case 4: {
           std::string a = as(32), i = fresh(), p = fresh();
           r = fresh();
-          s += "  " + i + " = and i32 " + a + ", 31\n  " + p + " = ptr_add nuw ptr %p, i32 " + i + " * 8 + 2064\n  " + r + " = load " + type(w) + ", ptr " + p + " align 1\n";
+          s += "  " + i + " = and i32 " + a + ", 31\n  " + p + " = ptr_add nuw ptr %p, i32 " + i + " * 8 + 2064\n  " +
+               r + " = load " + type(w) + ", ptr " + p + " align 1\n";
           break;
         }
         default: {
@@ -140,11 +152,12 @@ std::string random_function(std::mt19937& rng, int number) {
     std::string n = std::to_string(b);
     s += "b" + n + "(%a" + n + ": i32, %b" + n + ": i64, %c" + n + ": i8, %d" + n + ": i32):\n";
     values = base;
-    for (int k = 0; k < 2; k++) values.insert(values.end(), {{"%a" + n, 32}, {"%b" + n, 64}, {"%c" + n, 8}, {"%d" + n, 32}});
+    for (int k = 0; k < 2; k++)
+      values.insert(values.end(), {{"%a" + n, 32}, {"%b" + n, 64}, {"%c" + n, 8}, {"%d" + n, 32}});
     work(int(rng() % 10));
     std::string fuel = at("%p", 4000), f = fresh(), g = fresh(), c = fresh();
-    s += "  " + f + " = load i32, ptr " + fuel + "\n  " + g + " = sub i32 " + f + ", 1\n  store i32 " + g + ", ptr " + fuel + "\n  " + c + " = icmp eq i32 " + f + ", 0\n  cond_br " + c +
-         ", done, g" + n + "\ng" + n + ":\n";
+    s += "  " + f + " = load i32, ptr " + fuel + "\n  " + g + " = sub i32 " + f + ", 1\n  store i32 " + g + ", ptr " +
+         fuel + "\n  " + c + " = icmp eq i32 " + f + ", 0\n  cond_br " + c + ", done, g" + n + "\ng" + n + ":\n";
     work(int(rng() % 6));
     switch (rng() % 5) {
       case 0: {
@@ -167,7 +180,8 @@ std::string random_function(std::mt19937& rng, int number) {
       }
       default: {
         std::string x = as(32), y = as(32), d = fresh(), t = target(), e = target();
-        s += "  " + d + " = icmp " + predicates[rng() % 10] + " i32 " + x + ", " + y + "\n  cond_br " + d + ", " + t + ", " + e + "\n";
+        s += "  " + d + " = icmp " + predicates[rng() % 10] + " i32 " + x + ", " + y + "\n  cond_br " + d + ", " + t +
+             ", " + e + "\n";
       }
     }
   }
@@ -177,7 +191,8 @@ std::string random_function(std::mt19937& rng, int number) {
 
 const char* helper =
     "internal func @helper(%p: ptr, %a: i32, %b: i64) -> i64 {\nstart:\n"
-    "  %q = ptr_add nuw ptr %p + 2048\n  %x = load i64, ptr %q align 1\n  %y = zext i32 %a to i64\n  %z = add i64 %x, %y\n"
+    "  %q = ptr_add nuw ptr %p + 2048\n  %x = load i64, ptr %q align 1\n  %y = zext i32 %a to i64\n  %z = add i64 %x, "
+    "%y\n"
     "  store i64 %z, ptr %q align 1\n  %r = xor i64 %z, %b\n  ret i64 %r\n}\n";
 
 }  // namespace
@@ -227,7 +242,8 @@ TEST_CASE("wasm select: random functions run as the interpreter says") {
     js += "',";
   }
   js += "].map(h=>Uint8Array.from(h.match(/../g),x=>parseInt(x,16)));for(let f=0;f<" + std::to_string(functions) +
-        ";f++)for(const i of inputs){m.set(i,base);e['f'+f](base);let h=1;for(let k=0;k<4096;k++)h=(Math.imul(h,31)+m[base+k])>>>0;s+=h+' '}return s})()";
+        ";f++)for(const i of inputs){m.set(i,base);e['f'+f](base);let h=1;for(let "
+        "k=0;k<4096;k++)h=(Math.imul(h,31)+m[base+k])>>>0;s+=h+' '}return s})()";
   std::string got = node(out, js);
   if (got != expected + "\n") {
     size_t k = 0, word = 0;
@@ -262,7 +278,8 @@ TEST_CASE("wasm select: switches of every shape") {
           for (unsigned n = 1 + rng() % 12; n && at <= most; n--) cases[at] = target, at += 1 + int64_t(rng() % 6);
           break;
         case 2:
-          for (unsigned n = 1 + rng() % 12; n && at <= most; n--) cases[at] = int(rng() % unsigned(targets)), at += 1 + int64_t(rng() % 3);
+          for (unsigned n = 1 + rng() % 12; n && at <= most; n--)
+            cases[at] = int(rng() % unsigned(targets)), at += 1 + int64_t(rng() % 3);
           break;
         default: cases[at++] = target;
       }
@@ -272,14 +289,16 @@ TEST_CASE("wasm select: switches of every shape") {
     std::string n = std::to_string(f), type = "i" + std::to_string(width), list;
     for (auto [v, t] : cases) {
       std::string k = std::to_string(std::abs(t) % targets);
-      list += (list.empty() ? "" : ", ") + std::to_string(v) + ": " + (f % 3 ? "t" + k : "d(" + std::to_string(7 + std::abs(t) % targets) + ")");
+      list += (list.empty() ? "" : ", ") + std::to_string(v) + ": " +
+              (f % 3 ? "t" + k : "d(" + std::to_string(7 + std::abs(t) % targets) + ")");
     }
     source += "strong func @f" + n + "(%x: i64) -> i64 {\ns:\n";
     if (width < 64) source += "  %y = trunc i64 %x to " + type + "\n";
     source += "  switch " + type + " " + (width < 64 ? "%y" : "%x") + ", d(3) [" + list + "]\n";
     if (f % 3)
       for (int t = 0; t < targets; t++)
-        if (list.find("t" + std::to_string(t)) != std::string::npos) source += "t" + std::to_string(t) + ":\n  br d(" + std::to_string(100 + t) + ")\n";
+        if (list.find("t" + std::to_string(t)) != std::string::npos)
+          source += "t" + std::to_string(t) + ":\n  br d(" + std::to_string(100 + t) + ")\n";
     // Some functions only return what they got, others do something with it.
     source += f % 2 ? "d(%r: i64):\n  ret i64 %r\n}\n" : "d(%r: i64):\n  %q = mul i64 %r, 3\n  ret i64 %q\n}\n";
   }
@@ -303,7 +322,8 @@ TEST_CASE("wasm select: integers put together from bytes") {
     };
     bool big = rng() % 2, indexed = rng() % 2, broken = rng() % 4 == 0;
     std::string base = "@bytes";
-    if (indexed) base = line("ptr_add nuw ptr @bytes, i32 " + line("and i32 " + line("trunc i64 %x to i32") + ", 28") + " * 1");
+    if (indexed)
+      base = line("ptr_add nuw ptr @bytes, i32 " + line("and i32 " + line("trunc i64 %x to i32") + ", 28") + " * 1");
     std::vector<int> order;
     for (int i = 0; i < n; i++) order.push_back(i);
     if (rng() % 2) std::shuffle(order.begin(), order.end(), rng);
@@ -326,8 +346,12 @@ TEST_CASE("wasm select: integers put together from bytes") {
 
 TEST_CASE("wasm select: a load in four pieces is one, unless something is written in between") {
   auto body = [](const char* between) {
-    std::string s = "strong func @f(%p: ptr) -> i32 {\ns:\n  %a = load i8, ptr %p\n  %x = zext i8 %a to i32\n  %q = ptr_add nuw ptr %p + 1\n" + std::string(between) +
-                    "  %b = load i8, ptr %q\n  %y = zext i8 %b to i32\n  %z = shl i32 %y, 8\n  %r = or i32 %z, %x\n  ret i32 %r\n}\n";
+    std::string s =
+        "strong func @f(%p: ptr) -> i32 {\ns:\n  %a = load i8, ptr %p\n  %x = zext i8 %a to i32\n  %q = ptr_add nuw "
+        "ptr %p + 1\n" +
+        std::string(between) +
+        "  %b = load i8, ptr %q\n  %y = zext i8 %b to i32\n  %z = shl i32 %y, 8\n  %r = or i32 %z, %x\n  ret i32 "
+        "%r\n}\n";
     return code(s, "f");
   };
   CHECK(body("") == "local.get 0;i32.load16_u offset=0 align=1;");
@@ -336,57 +360,80 @@ TEST_CASE("wasm select: a load in four pieces is one, unless something is writte
 
 TEST_CASE("wasm select: edges that assign the same share the assignment, and what only returns is returned at once") {
   // Three ways to the same block with the same value, one of them by a jump.
-  std::string s = code("declare func @g(i32) -> void\nstrong func @f(%a: i32, %b: i32) -> i32 {\ns:\n  %c = icmp eq i32 %a, 5\n  cond_br %c, d(70000), t\n"
-                       "t:\n  call void @g(i32 %a)\n  %e = icmp eq i32 %b, 5\n  cond_br %e, d(70000), u\nu:\n  call void @g(i32 %b)\n  br d(70000)\n"
-                       "d(%r: i32):\n  call void @g(i32 %r)\n  ret i32 %r\n}\n", "f");
+  std::string s = code(
+      "declare func @g(i32) -> void\nstrong func @f(%a: i32, %b: i32) -> i32 {\ns:\n  %c = icmp eq i32 %a, 5\n  "
+      "cond_br %c, d(70000), t\n"
+      "t:\n  call void @g(i32 %a)\n  %e = icmp eq i32 %b, 5\n  cond_br %e, d(70000), u\nu:\n  call void @g(i32 %b)\n  "
+      "br d(70000)\n"
+      "d(%r: i32):\n  call void @g(i32 %r)\n  ret i32 %r\n}\n",
+      "f");
   size_t first = s.find("i32.const 70000");
   CHECK(first != std::string::npos);
   CHECK(s.find("i32.const 70000", first + 1) == std::string::npos);
-  s = code("strong func @f(%a: i32, %b: i32) -> i32 {\ns:\n  %c = icmp eq i32 %a, 5\n  cond_br %c, t, u\nt:\n  %x = mul i32 %b, %b\n  br d(%x)\n"
-           "u:\n  %y = mul i32 %a, %a\n  br d(%y)\nd(%r: i32):\n  ret i32 %r\n}\n", "f");
+  s = code(
+      "strong func @f(%a: i32, %b: i32) -> i32 {\ns:\n  %c = icmp eq i32 %a, 5\n  cond_br %c, t, u\nt:\n  %x = mul i32 "
+      "%b, %b\n  br d(%x)\n"
+      "u:\n  %y = mul i32 %a, %a\n  br d(%y)\nd(%r: i32):\n  ret i32 %r\n}\n",
+      "f");
   CHECK(s.find("local.set") == std::string::npos);
 }
 
 TEST_CASE("wasm select: the address of a datum, and a place in the frame, are the offset of an indexed access") {
-  CHECK(code("declare data @t : [9 x i32]\nstrong func @f(%i: i32) -> i32 {\ns:\n  %p = ptr_add nuw ptr @t, i32 %i * 4\n  %x = load i32, ptr %p align 4\n  ret i32 %x\n}\n", "f")
+  CHECK(code("declare data @t : [9 x i32]\nstrong func @f(%i: i32) -> i32 {\ns:\n  %p = ptr_add nuw ptr @t, i32 %i * "
+             "4\n  %x = load i32, ptr %p align 4\n  ret i32 %x\n}\n",
+             "f")
             .find("i32.add") == std::string::npos);
   // Without the promise, index and address may wrap.
-  CHECK(code("declare data @t : [9 x i32]\nstrong func @f(%i: i32) -> i32 {\ns:\n  %p = ptr_add ptr @t, i32 %i * 4\n  %x = load i32, ptr %p align 4\n  ret i32 %x\n}\n", "f")
+  CHECK(code("declare data @t : [9 x i32]\nstrong func @f(%i: i32) -> i32 {\ns:\n  %p = ptr_add ptr @t, i32 %i * 4\n  "
+             "%x = load i32, ptr %p align 4\n  ret i32 %x\n}\n",
+             "f")
             .find("i32.add") != std::string::npos);
 }
 
 TEST_CASE("wasm select: values stay on the operand stack") {
-  CHECK(code("strong func @f(%a: i32, %b: i32) -> i32 {\ns:\n  %x = mul i32 %a, %b\n  %y = add i32 %x, 1\n  ret i32 %y\n}\n", "f") ==
-        "local.get 0;local.get 1;i32.mul;i32.const 1;i32.add;");
+  CHECK(code("strong func @f(%a: i32, %b: i32) -> i32 {\ns:\n  %x = mul i32 %a, %b\n  %y = add i32 %x, 1\n  ret i32 "
+             "%y\n}\n",
+             "f") == "local.get 0;local.get 1;i32.mul;i32.const 1;i32.add;");
   // A value that is used twice: tee.
-  CHECK(code("strong func @f(%a: i32) -> i32 {\ns:\n  %x = mul i32 %a, %a\n  %y = add i32 %x, 7\n  %z = xor i32 %y, %x\n  ret i32 %z\n}\n", "f") ==
-        "local.get 0;local.get 0;i32.mul;local.tee 0;i32.const 7;i32.add;local.get 0;i32.xor;");
+  CHECK(code("strong func @f(%a: i32) -> i32 {\ns:\n  %x = mul i32 %a, %a\n  %y = add i32 %x, 7\n  %z = xor i32 %y, "
+             "%x\n  ret i32 %z\n}\n",
+             "f") == "local.get 0;local.get 0;i32.mul;local.tee 0;i32.const 7;i32.add;local.get 0;i32.xor;");
   // A load may not pass a store behind it.
-  CHECK(code("strong func @f(%a: ptr, %b: ptr) -> i32 {\ns:\n  %x = load i32, ptr %a align 4\n  store i32 0, ptr %b align 4\n  ret i32 %x\n}\n", "f") ==
-        "local.get 0;i32.load offset=0 align=4;local.set 0;local.get 1;i32.const 0;i32.store offset=0 align=4;local.get 0;");
+  CHECK(code("strong func @f(%a: ptr, %b: ptr) -> i32 {\ns:\n  %x = load i32, ptr %a align 4\n  store i32 0, ptr %b "
+             "align 4\n  ret i32 %x\n}\n",
+             "f") ==
+        "local.get 0;i32.load offset=0 align=4;local.set 0;local.get 1;i32.const 0;i32.store offset=0 "
+        "align=4;local.get 0;");
 }
 
 TEST_CASE("wasm select: offsets fold only where the sum does not wrap") {
   auto body = [](const char* flag) {
-    return std::string("strong func @f(%a: ptr) -> i32 {\ns:\n  %q = ptr_add") + flag + " ptr %a + 12\n  %x = load i32, ptr %q align 4\n  ret i32 %x\n}\n";
+    return std::string("strong func @f(%a: ptr) -> i32 {\ns:\n  %q = ptr_add") + flag +
+           " ptr %a + 12\n  %x = load i32, ptr %q align 4\n  ret i32 %x\n}\n";
   };
   CHECK(code(body(" nuw"), "f") == "local.get 0;i32.load offset=12 align=4;");
   CHECK(code(body(""), "f") == "local.get 0;i32.const 12;i32.add;i32.load offset=0 align=4;");
 }
 
 TEST_CASE("wasm select: narrow integers are extended where it matters") {
-  CHECK(code("strong func @f(%a: ptr) -> i32 {\ns:\n  %x = load i8, ptr %a\n  %y = sext i8 %x to i32\n  ret i32 %y\n}\n", "f") ==
-        "local.get 0;i32.load8_s offset=0 align=1;");
-  CHECK(code("strong func @f(%a: ptr) -> i64 {\ns:\n  %x = load i16, ptr %a align 2\n  %y = zext i16 %x to i64\n  ret i64 %y\n}\n", "f") ==
-        "local.get 0;i64.load16_u offset=0 align=2;");
-  CHECK(code("strong func @f(%a: i8, %b: i8) -> i32 {\ns:\n  %x = add i8 %a, %b\n  %y = zext i8 %x to i32\n  ret i32 %y\n}\n", "f") ==
-        "local.get 0;local.get 1;i32.add;i32.const 255;i32.and;");
+  CHECK(
+      code("strong func @f(%a: ptr) -> i32 {\ns:\n  %x = load i8, ptr %a\n  %y = sext i8 %x to i32\n  ret i32 %y\n}\n",
+           "f") == "local.get 0;i32.load8_s offset=0 align=1;");
+  CHECK(code("strong func @f(%a: ptr) -> i64 {\ns:\n  %x = load i16, ptr %a align 2\n  %y = zext i16 %x to i64\n  ret "
+             "i64 %y\n}\n",
+             "f") == "local.get 0;i64.load16_u offset=0 align=2;");
+  CHECK(code("strong func @f(%a: i8, %b: i8) -> i32 {\ns:\n  %x = add i8 %a, %b\n  %y = zext i8 %x to i32\n  ret i32 "
+             "%y\n}\n",
+             "f") == "local.get 0;local.get 1;i32.add;i32.const 255;i32.and;");
 }
 
 TEST_CASE("wasm select: loops keep their variables in one local each") {
-  CHECK(code("strong func @f(%n: i32) -> i32 {\ns:\n  br l(0, 0)\nl(%i: i32, %t: i32):\n  %u = add i32 %t, %i\n  %j = add i32 %i, 1\n"
-             "  %c = icmp slt i32 %j, %n\n  cond_br %c, l(%j, %u), e\ne:\n  ret i32 %u\n}\n", "f") ==
-        "i32.const 0;i32.const 0;local.set 2;local.set 1;loop ;local.get 2;local.get 1;i32.add;local.set 2;local.get 1;i32.const 1;"
+  CHECK(code("strong func @f(%n: i32) -> i32 {\ns:\n  br l(0, 0)\nl(%i: i32, %t: i32):\n  %u = add i32 %t, %i\n  %j = "
+             "add i32 %i, 1\n"
+             "  %c = icmp slt i32 %j, %n\n  cond_br %c, l(%j, %u), e\ne:\n  ret i32 %u\n}\n",
+             "f") ==
+        "i32.const 0;i32.const 0;local.set 2;local.set 1;loop ;local.get 2;local.get 1;i32.add;local.set 2;local.get "
+        "1;i32.const 1;"
         "i32.add;local.tee 1;local.get 0;i32.lt_s;br_if 0;end;local.get 2;");
 }
 
@@ -402,7 +449,8 @@ TEST_CASE("wasm select: deep expressions and many blocks need no stack") {
   s = "strong func @f(%a: i32) -> i32 {\nb0:\n  br b1(%a)\n";
   for (int i = 1; i < 5000; i++) {
     std::string n = std::to_string(i), m = std::to_string(i + 1);
-    s += "b" + n + "(%x" + n + ": i32):\n  %y" + n + " = add i32 %x" + n + ", 1\n  %c" + n + " = icmp eq i32 %y" + n + ", " + n + "\n  cond_br %c" + n + ", b" + m + "(%y" + n + "), b" + m + "(%x" + n + ")\n";
+    s += "b" + n + "(%x" + n + ": i32):\n  %y" + n + " = add i32 %x" + n + ", 1\n  %c" + n + " = icmp eq i32 %y" + n +
+         ", " + n + "\n  cond_br %c" + n + ", b" + m + "(%y" + n + "), b" + m + "(%x" + n + ")\n";
   }
   CHECK(code(s + "b5000(%x5000: i32):\n  ret i32 %x5000\n}\n", "f").size() > 5000);
 }

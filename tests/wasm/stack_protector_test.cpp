@@ -22,8 +22,10 @@ const char* source =
     "int several(int n){ char b[64]; if(n==1) return 1; use(b); if(n==2) return sum(b); use(b); return b[n]; }\n"
     "int passed(int n){ char b[64]; use(b); return sum(b); }\n";
 const char* library =
-    "unsigned long __stack_chk_guard=0x5a17c0de; int failed; void __stack_chk_fail(void){ failed=1; __builtin_trap(); }\n"
-    "int writes; void use(void*p){ for(int i=0;i<writes;i++) ((volatile char*)p)[i]=1; } int sum(const char*s){ return s[0]; }\n"
+    "unsigned long __stack_chk_guard=0x5a17c0de; int failed; void __stack_chk_fail(void){ failed=1; __builtin_trap(); "
+    "}\n"
+    "int writes; void use(void*p){ for(int i=0;i<writes;i++) ((volatile char*)p)[i]=1; } int sum(const char*s){ return "
+    "s[0]; }\n"
     "int set(int n){ writes=n; return 0; } int has_failed(void){ return failed; }\n";
 
 // Names of the functions that call __stack_chk_fail.
@@ -35,8 +37,10 @@ std::set<std::string> guarded(const std::string& module) {
     std::string line = text.substr(at, end - at);
     at = end + 1;
     size_t open = line.find(" <");
-    if (line.find("func[") != std::string::npos && line.find('|') == std::string::npos && open != std::string::npos) name = line.substr(open + 2, line.find('>') - open - 2);
-    if (line.find("call ") != std::string::npos && line.find("<__stack_chk_fail>") != std::string::npos) out.insert(name);
+    if (line.find("func[") != std::string::npos && line.find('|') == std::string::npos && open != std::string::npos)
+      name = line.substr(open + 2, line.find('>') - open - 2);
+    if (line.find("call ") != std::string::npos && line.find("<__stack_chk_fail>") != std::string::npos)
+      out.insert(name);
   }
   return out;
 }
@@ -68,7 +72,9 @@ TEST_CASE("wasm: the stack protector guards what clang guards") {
       for (const char* call : {"chars(3)", "several(5)", "several(2)", "passed(1)"}) {
         INFO(call);
         CHECK(node(p.bytes("ours.wasm"), "e.set(16)+e." + std::string(call)) == "1\n");
-        CHECK(node(p.bytes("ours.wasm"), "(()=>{e.set(200);try{e." + std::string(call) + ";return 'returned'}catch(x){return x.message+e.has_failed()}})()") == "unreachable1\n");
+        CHECK(node(p.bytes("ours.wasm"), "(()=>{e.set(200);try{e." + std::string(call) +
+                                             ";return 'returned'}catch(x){return x.message+e.has_failed()}})()") ==
+              "unreachable1\n");
       }
     }
 }

@@ -20,7 +20,8 @@ inline air::Module parse(const std::string& source) {
 }
 
 // A module whose functions f0 .. take one i64 and give one, against the interpreter.
-inline void compare_module(const std::string& source, int count, const std::vector<uint64_t>& inputs, const std::vector<std::string>& options = {},
+inline void compare_module(const std::string& source, int count, const std::vector<uint64_t>& inputs,
+                           const std::vector<std::string>& options = {},
                            const std::vector<std::string>& command = {"node"}) {
   auto owned = std::make_unique<air::Module>(parse(source));
   std::string expected;
@@ -55,7 +56,8 @@ inline void compare_module(const std::string& source, int count, const std::vect
 }
 
 // The same for functions alone, with 64 bytes of data that all of them may read.
-inline void compare_unary(const std::string& functions, int count, const std::vector<uint64_t>& inputs, const std::vector<std::string>& options = {}) {
+inline void compare_unary(const std::string& functions, int count, const std::vector<uint64_t>& inputs,
+                          const std::vector<std::string>& options = {}) {
   std::string source = "layout pointer_bytes 4\nstrong data @bytes : [64 x i8] = \"";
   const char digits[] = "0123456789abcdef";
   for (unsigned i = 0; i < 64; i++) {

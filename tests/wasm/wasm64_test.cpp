@@ -1,10 +1,10 @@
-// 64-bit addresses: what clang makes for wasm64, as bitcode and as objects, by the executable route and by the object route through
-// wasm-ld. Validated by wabt, run by node where it knows memory64, otherwise by wabt's interpreter; the results must be those of the
-// same source compiled for wasm32 by clang and linked by wasm-ld.
+// 64-bit addresses: what clang makes for wasm64, as bitcode and as objects, by the executable route and by the object
+// route through wasm-ld. Validated by wabt, run by node where it knows memory64, otherwise by wabt's interpreter; the
+// results must be those of the same source compiled for wasm32 by clang and linked by wasm-ld.
 //
-// Tables. LLVM's wasm64 objects take the indirect function table to have 64-bit indices, which neither wabt nor node 20 know. So the
-// modules that wasm-ld makes are only run for sources that need no table; lode's own executables have a 32-bit table unless an object
-// asks for the other kind.
+// Tables. LLVM's wasm64 objects take the indirect function table to have 64-bit indices, which neither wabt nor node 20
+// know. So the modules that wasm-ld makes are only run for sources that need no table; lode's own executables have a
+// 32-bit table unless an object asks for the other kind.
 #include <catch2/catch.hpp>
 
 #include "tests/support/node.h"
@@ -73,7 +73,9 @@ struct Project64 : Project {
   std::string node64(const std::string& output, const std::string& expression) {
     std::vector<std::string> args = node_with_memory64();
     if (args.empty()) return "";
-    args.insert(args.end(), {"-e", "const e=new WebAssembly.Instance(new WebAssembly.Module(require('fs').readFileSync('" + dir.file(output) + "'))).exports;console.log(" + expression + ")"});
+    args.insert(args.end(),
+                {"-e", "const e=new WebAssembly.Instance(new WebAssembly.Module(require('fs').readFileSync('" +
+                           dir.file(output) + "'))).exports;console.log(" + expression + ")"});
     RunResult r = run(args);
     return r.ok() ? r.out : "error: " + r.err;
   }
@@ -86,7 +88,9 @@ const char* all_runs = "[0,1,2,3,4,5,1000].map(x=>e.run(x)).join()";
 TEST_CASE("wasm64: bitcode as executables and as objects for wasm-ld") {
   if (!have_tools()) return;
   Project64 p;
-  REQUIRE(p.wasm_ld({p.compile("a.c", without_table, {"-O1", "-fno-builtin"}), "--no-entry", "--export=run"}, "reference.wasm").ok());
+  REQUIRE(p.wasm_ld({p.compile("a.c", without_table, {"-O1", "-fno-builtin"}), "--no-entry", "--export=run"},
+                    "reference.wasm")
+              .ok());
   const std::string expected = node(p.bytes("reference.wasm"), all_runs);
   REQUIRE_FALSE(expected.starts_with("error"));
   for (const char* level : {"-O0", "-O1", "-O2"}) {
@@ -106,7 +110,8 @@ TEST_CASE("wasm64: bitcode as executables and as objects for wasm-ld") {
     INFO(r.describe());
     REQUIRE(r.ok());
 
-    // Data above 4 GiB, where addresses need more than 32 bits: a machine may not have that much, so it is validated only.
+    // Data above 4 GiB, where addresses need more than 32 bits: a machine may not have that much, so it is validated
+    // only.
     REQUIRE(p.lode64({bitcode, "--no-entry", "--export=run", "--global-base=8589934592"}, "high.wasm").ok());
 
     // clang's own objects.
@@ -127,21 +132,27 @@ TEST_CASE("wasm64: calls through the table") {
     INFO(level);
     std::string bitcode = p.compile64(with_table, {level, "-emit-llvm"});
     REQUIRE(p.lode64({bitcode, "--no-entry", "--export=call"}, "exe.wasm").ok());
-    if (!node_with_memory64().empty()) CHECK(p.node64("exe.wasm", "[e.call(0,10),e.call(0,10),e.call(1,10)].join()") == "20,12,12\n");
+    if (!node_with_memory64().empty())
+      CHECK(p.node64("exe.wasm", "[e.call(0,10),e.call(0,10),e.call(1,10)].join()") == "20,12,12\n");
 
     // With LLVM's objects, and as an object, the table has 64-bit indices, and nothing narrows them.
     std::string own = p.dir.file("own.o");
     REQUIRE(p.lode64({bitcode, "-r"}, "own.o").ok());
-    std::string object = p.compile64("int call(int, int); int other(int x) { return call(0, x); } int (*address(void))(int, int) { return call; }", {level});
+    std::string object = p.compile64(
+        "int call(int, int); int other(int x) { return call(0, x); } int (*address(void))(int, int) { return call; }",
+        {level});
     std::vector<uint8_t> bytes = p.bytes("own.o");
     fw::Module m = read_back(bytes);
     bool found = false;
-    for (const fw::Import& i : m.imports) found |= i.kind == fw::ExternalKind::table && (i.table.limits.flags & fw::limits_flags::is_64);
+    for (const fw::Import& i : m.imports)
+      found |= i.kind == fw::ExternalKind::table && (i.table.limits.flags & fw::limits_flags::is_64);
     CHECK(found);
     std::span<const uint8_t> code = m.payload(m.sections[m.code_section]);
     for (const fw::Reloc& r : m.sections[m.code_section].relocs)
       if (r.type == fw::RelocType::type_index_leb) CHECK(code[r.offset - 2] != uint8_t(cg::Op::i32_wrap_i64));
-    RunResult r = p.wasm_ld({"-m", "wasm64", own, object, "--no-entry", "--export=call", "--export=other", "--export=address"}, "linked.wasm");
+    RunResult r =
+        p.wasm_ld({"-m", "wasm64", own, object, "--no-entry", "--export=call", "--export=other", "--export=address"},
+                  "linked.wasm");
     INFO(r.describe());
     REQUIRE(r.ok());
     r = p.lode64({own, object, "--no-entry", "--export=call", "--export=other", "--export=address"}, "linked.wasm");

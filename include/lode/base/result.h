@@ -15,7 +15,8 @@ namespace lode {
 struct Error {
   std::string place;    // "libfoo.a(bar.o):(.text)", "main.air:3:14", "a.bc"; empty when not known yet
   std::string message;  // one sentence, no trailing newline
-  bool complete = false;  // the message is what the user sees, "file:line:column: error: ..." and more lines: nothing goes in front
+  bool complete =
+      false;  // the message is what the user sees, "file:line:column: error: ..." and more lines: nothing goes in front
 
   // The same error with an outer place in front: "liba.a" + "(b.o)" etc. are joined with ": ".
   Error at(const std::string& outer) && {
@@ -26,7 +27,9 @@ struct Error {
 };
 
 inline Error error(std::string message) { return Error{{}, std::move(message), false}; }
-inline Error error_at(std::string place, std::string message) { return Error{std::move(place), std::move(message), false}; }
+inline Error error_at(std::string place, std::string message) {
+  return Error{std::move(place), std::move(message), false};
+}
 
 template <class T>
 class [[nodiscard]] Result {

@@ -1,15 +1,17 @@
 // The linker as a library: a compiler keeps one in its process, adds modules, replaces functions, and flushes.
 //
 //   lode::link::Linker linker({"-static"});
-//   linker.add_module("main", air_text);                       // AIR text, LLVM bitcode, an ELF object, or an air::Module
+//   linker.add_module("main", air_text);                       // AIR text, LLVM bitcode, an ELF object, or an
+//                                                              air::Module
 //   linker.add_file("/usr/lib/x86_64-linux-gnu/libc.a");       // or any option with its argument: add_option("-lm")
 //   if (auto r = linker.flush("prog"); !r.ok()) ...            // the output appears whole or not at all
 //   linker.replace_function("answer", new_air_text);
 //   linker.flush("prog");
 //
 // Every flush is a whole link of what there is then, in the order in which it was added: the same inputs give the same
-// bytes, whatever was flushed before. Functions are kept from flush to flush: those that are as they were in the last one
-// are not compiled again, and their code is copied where nothing that it refers to has moved. What is added is copied. Names of modules are the caller's; messages use them, and no two modules share one.
+// bytes, whatever was flushed before. Functions are kept from flush to flush: those that are as they were in the last
+// one are not compiled again, and their code is copied where nothing that it refers to has moved. What is added is
+// copied. Names of modules are the caller's; messages use them, and no two modules share one.
 //
 // Nothing throws or ends the process: what goes wrong is an Error, whose text holds all messages, a line each (those of
 // AIR text with the line and a caret). A Linker that reported an error is as it was before the call, and can go on. One

@@ -8,7 +8,8 @@ namespace lode::fuzz {
 
 namespace {
 
-// One operand as it stands in the file: `width` bits, in chunks of `chunk` bits with a continuation bit each when it is variable.
+// One operand as it stands in the file: `width` bits, in chunks of `chunk` bits with a continuation bit each when it is
+// variable.
 struct Field {
   uint64_t at;
   uint32_t width;
@@ -21,7 +22,8 @@ struct Operand {
 };
 using Abbreviation = std::vector<Operand>;
 
-// Walks the stream and notes where every operand is. Whatever makes no sense ends the walk; what was found by then counts.
+// Walks the stream and notes where every operand is. Whatever makes no sense ends the walk; what was found by then
+// counts.
 class Walk {
  public:
   explicit Walk(const std::vector<uint8_t>& file) : file_(file), end_(uint64_t(file.size()) * 8) {}
@@ -195,7 +197,8 @@ void mutate_bitcode(std::vector<uint8_t>& file, Random& random) {
   Walk walk(file);
   walk.run();
   if (walk.records.empty() || random.one_in(24)) {
-    const Field f = walk.structure.empty() ? Field{random.below(uint64_t(file.size()) * 8), 1, 0} : random.pick(walk.structure);
+    const Field f =
+        walk.structure.empty() ? Field{random.below(uint64_t(file.size()) * 8), 1, 0} : random.pick(walk.structure);
     return set(file, f, random.one_in(2) ? random.below(16) : random.next());
   }
   std::vector<uint32_t> blocks;

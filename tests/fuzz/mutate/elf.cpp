@@ -1,7 +1,8 @@
 // See elf.h.
 //
-// The mutator trusts nothing about the file, which earlier changes may have damaged: every table is looked up anew, and an access
-// that would leave the file is no access. Tables grow by being copied to the end of the file, where their section header then points.
+// The mutator trusts nothing about the file, which earlier changes may have damaged: every table is looked up anew, and
+// an access that would leave the file is no access. Tables grow by being copied to the end of the file, where their
+// section header then points.
 #include "tests/fuzz/mutate/elf.h"
 
 #include <algorithm>
@@ -22,27 +23,40 @@ using namespace formats::elf;
 struct Field {
   uint8_t offset, size;
 };
-constexpr Field header_fields[] = {{4, 1}, {5, 1}, {7, 1}, {16, 2}, {18, 2}, {20, 4}, {24, 8}, {32, 8}, {40, 8}, {48, 4}, {52, 2}, {54, 2}, {56, 2}, {58, 2}, {60, 2}, {62, 2}};
+constexpr Field header_fields[] = {{4, 1},  {5, 1},  {7, 1},  {16, 2}, {18, 2}, {20, 4}, {24, 8}, {32, 8},
+                                   {40, 8}, {48, 4}, {52, 2}, {54, 2}, {56, 2}, {58, 2}, {60, 2}, {62, 2}};
 constexpr Field note_fields[] = {{0, 4}, {4, 4}, {8, 4}, {12, 4}, {16, 4}, {20, 4}, {24, 4}, {28, 4}};
 constexpr Field dyn_fields[] = {{0, 8}, {8, 8}};
 constexpr Field verdef_fields[] = {{0, 2}, {2, 2}, {4, 2}, {6, 2}, {8, 4}, {12, 4}, {16, 4}, {20, 4}, {24, 4}};
-constexpr Field verneed_fields[] = {{0, 2}, {2, 2}, {4, 4}, {8, 4}, {12, 4}, {16, 4}, {20, 2}, {22, 2}, {24, 4}, {28, 4}};
+constexpr Field verneed_fields[] = {{0, 2},  {2, 2},  {4, 4},  {8, 4},  {12, 4},
+                                    {16, 4}, {20, 2}, {22, 2}, {24, 4}, {28, 4}};
 constexpr Field compression_fields[] = {{0, 4}, {4, 4}, {8, 8}, {16, 8}};
 
-constexpr uint32_t section_types[] = {SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_HASH, SHT_DYNAMIC, SHT_NOTE, SHT_NOBITS, SHT_REL, 10, SHT_DYNSYM,
-                                      SHT_INIT_ARRAY, SHT_FINI_ARRAY, SHT_PREINIT_ARRAY, SHT_GROUP, SHT_SYMTAB_SHNDX, SHT_RELR, SHT_CREL, SHT_GNU_ATTRIBUTES, SHT_GNU_HASH,
-                                      SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_GNU_VERSYM, SHT_LLVM_ADDRSIG, SHT_LLVM_DEPENDENT_LIBRARIES, SHT_X86_64_UNWIND, SHT_LOUSER, 0x6fff4c09, 0x6fff4c0a, 0xffffffff};
-constexpr uint64_t section_flags[] = {SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_MERGE | SHF_STRINGS, SHF_INFO_LINK, SHF_LINK_ORDER, 0x100, SHF_GROUP,
-                                      SHF_TLS, SHF_COMPRESSED, SHF_GNU_RETAIN, SHF_X86_64_LARGE, SHF_EXCLUDE, 0x40000000};
+constexpr uint32_t section_types[] = {
+    SHT_NULL, SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_HASH, SHT_DYNAMIC, SHT_NOTE, SHT_NOBITS, SHT_REL,
+    10, SHT_DYNSYM, SHT_INIT_ARRAY, SHT_FINI_ARRAY, SHT_PREINIT_ARRAY, SHT_GROUP, SHT_SYMTAB_SHNDX, SHT_RELR,
+    SHT_CREL, SHT_GNU_ATTRIBUTES, SHT_GNU_HASH, SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_GNU_VERSYM, SHT_LLVM_ADDRSIG,
+    SHT_LLVM_DEPENDENT_LIBRARIES, SHT_X86_64_UNWIND, SHT_LOUSER, 0x6fff4c09, 0x6fff4c0a, 0xffffffff};
+constexpr uint64_t section_flags[] = {
+    SHF_WRITE,      SHF_ALLOC,        SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_MERGE | SHF_STRINGS,
+    SHF_INFO_LINK,  SHF_LINK_ORDER,   0x100,         SHF_GROUP, SHF_TLS,     SHF_COMPRESSED,
+    SHF_GNU_RETAIN, SHF_X86_64_LARGE, SHF_EXCLUDE,   0x40000000};
 // Names that a linker knows something about.
-constexpr const char* section_names[] = {".text", ".data", ".bss", ".rodata", ".eh_frame", ".init_array", ".fini_array", ".preinit_array", ".ctors", ".dtors.00001", ".init_array.5",
-                                         ".note.gnu.property", ".note.GNU-stack", ".note.gnu.build-id", ".gnu.warning.callee", ".gnu.linkonce.t.callee", ".gcc_except_table", ".tbss", ".tdata", ".comment",
-                                         ".debug_info", ".debug_str", ".debug_line", ".zdebug_info", ".eh_frame_hdr", ".dynamic", ".got", ".got.plt", ".plt", ".dynsym", ".interp", ".relro_padding", ".gnu.version",
-                                         ".data.rel.ro", ".init", ".fini", ".jcr", ".ldata", ".lbss", ".lrodata", ".text.hot.x", ".text.startup", "set_of_things", ".llvmbc", ".llvm_addrsig", ".gnu.lto_x",
-                                         ".symtab", ".strtab", ".shstrtab", ".rela.text", ".copyrel", ".tm_clone_table", ".stapsdt.base", ".gnu_debuglink", ".llvm.call-graph-profile", ".deplibs"};
-constexpr const char* symbol_names[] = {"_start", "main", "callee", "_GLOBAL_OFFSET_TABLE_", "__tls_get_addr", "_DYNAMIC", "__ehdr_start", "_end", "end", "__bss_start", "__init_array_start", "__start_set_of_things",
-                                        "__stop_set_of_things", "x@V1", "x@@V1", "x@", "x@@", "@V1", "callee@@V2", "__wrap_callee", "__real_callee", "_TLS_MODULE_BASE_", "__dso_handle", "_init", "_fini",
-                                        "__rela_iplt_start", "__GNU_EH_FRAME_HDR", "__executable_start", "etext", "_edata", "__start_", "__start_a-b", "_ZN3fooEv", "_R", "_ZZZ", "__gmon_start__", "__cxa_finalize"};
+constexpr const char* section_names[] = {
+    ".text", ".data", ".bss", ".rodata", ".eh_frame", ".init_array", ".fini_array", ".preinit_array", ".ctors",
+    ".dtors.00001", ".init_array.5", ".note.gnu.property", ".note.GNU-stack", ".note.gnu.build-id",
+    ".gnu.warning.callee", ".gnu.linkonce.t.callee", ".gcc_except_table", ".tbss", ".tdata", ".comment",
+    ".debug_info", ".debug_str", ".debug_line", ".zdebug_info", ".eh_frame_hdr", ".dynamic", ".got", ".got.plt",
+    ".plt", ".dynsym", ".interp", ".relro_padding", ".gnu.version", ".data.rel.ro", ".init", ".fini", ".jcr",
+    ".ldata", ".lbss", ".lrodata", ".text.hot.x", ".text.startup", "set_of_things", ".llvmbc", ".llvm_addrsig",
+    ".gnu.lto_x", ".symtab", ".strtab", ".shstrtab", ".rela.text", ".copyrel", ".tm_clone_table", ".stapsdt.base",
+    ".gnu_debuglink", ".llvm.call-graph-profile", ".deplibs"};
+constexpr const char* symbol_names[] = {
+    "_start", "main", "callee", "_GLOBAL_OFFSET_TABLE_", "__tls_get_addr", "_DYNAMIC", "__ehdr_start", "_end", "end",
+    "__bss_start", "__init_array_start", "__start_set_of_things", "__stop_set_of_things", "x@V1", "x@@V1", "x@",
+    "x@@", "@V1", "callee@@V2", "__wrap_callee", "__real_callee", "_TLS_MODULE_BASE_", "__dso_handle", "_init",
+    "_fini", "__rela_iplt_start", "__GNU_EH_FRAME_HDR", "__executable_start", "etext", "_edata", "__start_",
+    "__start_a-b", "_ZN3fooEv", "_R", "_ZZZ", "__gmon_start__", "__cxa_finalize"};
 
 uint64_t load_bytes(const uint8_t* p, unsigned n) {
   uint64_t v = 0;
@@ -54,7 +68,8 @@ void store_bytes(uint8_t* p, unsigned n, uint64_t v) { std::memcpy(p, &v, n); }
 // One object or shared library, which is the whole buffer or a member of an archive.
 class Elf {
  public:
-  Elf(std::vector<uint8_t>& buffer, size_t at, size_t size, Random& random) : buffer_(buffer), at_(at), size_(size), random_(random) {}
+  Elf(std::vector<uint8_t>& buffer, size_t at, size_t size, Random& random)
+      : buffer_(buffer), at_(at), size_(size), random_(random) {}
 
   bool valid() const { return size_ >= sizeof(Ehdr) && std::memcmp(bytes(), "\177ELF", 4) == 0 && shnum() > 1; }
 
@@ -65,10 +80,12 @@ class Elf {
       unsigned weight;
     };
     static constexpr Kind kinds[] = {
-        {&Elf::change_header, 1}, {&Elf::change_section, 16}, {&Elf::change_symbol, 12}, {&Elf::change_relocation, 12}, {&Elf::change_group, 2}, {&Elf::change_eh_frame, 5},
-        {&Elf::change_note, 3}, {&Elf::change_dynamic, 2}, {&Elf::change_version, 3}, {&Elf::change_string_table, 2}, {&Elf::change_merge, 2}, {&Elf::change_compression, 1},
-        {&Elf::copy_field, 5}, {&Elf::swap_records, 4}, {&Elf::rename_section, 4}, {&Elf::rename_symbol, 3}, {&Elf::append_section, 2}, {&Elf::append_symbol, 3},
-        {&Elf::append_relocation, 5}, {&Elf::use_extended_index, 1}, {&Elf::change_contents, 1}, {&Elf::append_init_array_entries, 1},
+        {&Elf::change_header, 1}, {&Elf::change_section, 16}, {&Elf::change_symbol, 12}, {&Elf::change_relocation, 12},
+        {&Elf::change_group, 2}, {&Elf::change_eh_frame, 5}, {&Elf::change_note, 3}, {&Elf::change_dynamic, 2},
+        {&Elf::change_version, 3}, {&Elf::change_string_table, 2}, {&Elf::change_merge, 2},
+        {&Elf::change_compression, 1}, {&Elf::copy_field, 5}, {&Elf::swap_records, 4}, {&Elf::rename_section, 4},
+        {&Elf::rename_symbol, 3}, {&Elf::append_section, 2}, {&Elf::append_symbol, 3}, {&Elf::append_relocation, 5},
+        {&Elf::use_extended_index, 1}, {&Elf::change_contents, 1}, {&Elf::append_init_array_entries, 1},
     };
     unsigned total = 0;
     for (const Kind& k : kinds) total += k.weight;
@@ -129,7 +146,8 @@ class Elf {
     return i ? uint32_t(section(i).size / sizeof(Sym)) : 0;
   }
 
-  // Copies the contents of section `i` to the end of the file with room for `more` bytes; where those begin, if that can be.
+  // Copies the contents of section `i` to the end of the file with room for `more` bytes; where those begin, if that
+  // can be.
   std::optional<uint64_t> grow(uint32_t i, uint64_t more) {
     Shdr s = section(i);
     if (!can_grow() || !inside(s)) return {};
@@ -187,7 +205,8 @@ class Elf {
     switch (random_.below(12)) {
       case 0: s.name = uint32_t(value(s.name)); break;
       case 1: case 2: s.type = random_.one_in(8) ? uint32_t(value(s.type)) : random_.pick(section_types); break;
-      case 3: case 4: case 5: s.flags = random_.one_in(8) ? value(s.flags) : s.flags ^ random_.pick(section_flags); break;
+      case 3: case 4:
+      case 5: s.flags = random_.one_in(8) ? value(s.flags) : s.flags ^ random_.pick(section_flags); break;
       case 6: s.offset = value(s.offset); break;
       case 7: s.size = value(s.size); break;
       case 8: s.link = uint32_t(value(s.link)); break;
@@ -205,7 +224,8 @@ class Elf {
       case 2: s.info = uint8_t((s.info & 0x0f) | random_.below(16) << 4); break;
       case 3: s.other = uint8_t(random_.one_in(4) ? random_.below(256) : random_.below(4)); break;
       case 4: case 5: {
-        static constexpr uint16_t special[] = {SHN_UNDEF, SHN_LORESERVE, SHN_X86_64_LCOMMON, SHN_ABS, SHN_COMMON, SHN_XINDEX, 0xfeff, 0xff01};
+        static constexpr uint16_t special[] = {
+            SHN_UNDEF, SHN_LORESERVE, SHN_X86_64_LCOMMON, SHN_ABS, SHN_COMMON, SHN_XINDEX, 0xfeff, 0xff01};
         s.shndx = random_.one_in(2) ? random_.pick(special) : uint16_t(random_.below(shnum() + 2));
         break;
       }
@@ -223,7 +243,11 @@ class Elf {
 
   Rela changed(Rela r, const Shdr& target) {
     switch (random_.below(5)) {
-      case 0: r.offset = random_.one_in(2) ? target.size + random_.below(20) - 10 : random_.one_in(2) ? random_.below(target.size) : value(r.offset); break;
+      case 0:
+        r.offset = random_.one_in(2)   ? target.size + random_.below(20) - 10
+                   : random_.one_in(2) ? random_.below(target.size)
+                                       : value(r.offset);
+        break;
       case 1: case 2: r.type = random_.one_in(10) ? uint32_t(value(r.type)) : uint32_t(random_.below(52)); break;
       case 3: r.sym = random_.one_in(4) ? uint32_t(value(r.sym)) : uint32_t(random_.below(symbol_count() + 1)); break;
       default: r.addend = int64_t(random_.one_in(2) ? random_.boundary() : value(uint64_t(r.addend))); break;
@@ -246,7 +270,8 @@ class Elf {
     Shdr s = section(*i);
     uint64_t at = s.offset + random_.below(s.size / 4) * 4;
     if (s.size < 4) return;
-    store_le(bytes() + at, uint32_t(random_.one_in(4) ? value(load_le<uint32_t>(bytes() + at)) : random_.below(shnum() + 1)));
+    store_le(bytes() + at,
+             uint32_t(random_.one_in(4) ? value(load_le<uint32_t>(bytes() + at)) : random_.below(shnum() + 1)));
   }
 
   // A record is length (4 or, after 0xffffffff, 8 bytes), CIE id or distance to the CIE, then what its kind has.
@@ -287,7 +312,9 @@ class Elf {
     if (auto i = find_type(SHT_GNU_VERSYM); i && random_.one_in(2)) {
       Shdr s = section(*i);
       uint64_t at = s.offset + random_.below(s.size / 2) * 2;
-      if (s.size >= 2) store_le(bytes() + at, uint16_t(random_.one_in(2) ? random_.below(8) | (random_.one_in(2) ? VERSYM_HIDDEN : 0) : value(0)));
+      if (s.size >= 2)
+        store_le(bytes() + at,
+                 uint16_t(random_.one_in(2) ? random_.below(8) | (random_.one_in(2) ? VERSYM_HIDDEN : 0) : value(0)));
     } else if (auto d = find_type(SHT_GNU_VERDEF); d && random_.one_in(2)) {
       change_one_of(section(*d).offset + random_.below(section(*d).size / 28 + 1) * 28, verdef_fields);
     } else if (auto n = find_type(SHT_GNU_VERNEED)) {
@@ -312,11 +339,13 @@ class Elf {
       s.entsize = random_.one_in(2) ? random_.below(20) : value(s.entsize);
       put_section(*i, s);
     } else {
-      bytes()[s.offset + (random_.one_in(2) ? s.size - 1 : random_.below(s.size))] = random_.one_in(2) ? 0 : uint8_t(random_.next());
+      bytes()[s.offset + (random_.one_in(2) ? s.size - 1 : random_.below(s.size))] =
+          random_.one_in(2) ? 0 : uint8_t(random_.next());
     }
   }
   void change_compression() {
-    if (auto i = find_section([](const Shdr& s) { return (s.flags & SHF_COMPRESSED) != 0; })) change_one_of(section(*i).offset, compression_fields);
+    if (auto i = find_section([](const Shdr& s) { return (s.flags & SHF_COMPRESSED) != 0; }))
+      change_one_of(section(*i).offset, compression_fields);
   }
 
   // What one record has in a field, another of its kind gets too.
@@ -443,7 +472,8 @@ class Elf {
     if (!i) return;
     uint64_t words = random_.one_in(4) ? random_.below(count) : count;
     if (auto at = grow(*i, words * 4))
-      for (uint64_t k = 0; k < words; k++) store_le(bytes() + *at + k * 4, uint32_t(random_.one_in(8) ? value(0) : random_.below(shnum() + 1)));
+      for (uint64_t k = 0; k < words; k++)
+        store_le(bytes() + *at + k * 4, uint32_t(random_.one_in(8) ? value(0) : random_.below(shnum() + 1)));
     for (uint64_t n = 1 + random_.below(3); n > 0; n--) {
       uint64_t place = section(table).offset + (1 + random_.below(count - 1)) * sizeof(Sym) + 6;
       store_le(bytes() + place, uint16_t(SHN_XINDEX));
@@ -454,7 +484,8 @@ class Elf {
     auto i = find_section([](const Shdr&) { return true; });
     if (!i) return;
     Shdr s = section(*i);
-    for (uint64_t n = 1 + random_.below(4); n > 0; n--) bytes()[s.offset + random_.below(s.size)] = uint8_t(random_.next());
+    for (uint64_t n = 1 + random_.below(4); n > 0; n--)
+      bytes()[s.offset + random_.below(s.size)] = uint8_t(random_.next());
   }
 
   // Sizes that are no multiple of a pointer's, in sections that are tables of pointers.
@@ -484,7 +515,8 @@ void mutate_archive(std::vector<uint8_t>& file, Random& random) {
   if (members.empty()) return;
   Member m = random.pick(members);
   if (random.one_in(12)) {
-    file[m.header + random.below(60)] = random.one_in(2) ? uint8_t('0' + random.below(10)) : uint8_t(random.pick("/ #`\n9\0"));
+    file[m.header + random.below(60)] =
+        random.one_in(2) ? uint8_t('0' + random.below(10)) : uint8_t(random.pick("/ #`\n9\0"));
   } else if (Elf elf(file, m.body, m.size, random); elf.valid()) {
     elf.mutate();
   } else if (m.size) {
@@ -495,7 +527,9 @@ void mutate_archive(std::vector<uint8_t>& file, Random& random) {
 }  // namespace
 
 void mutate_elf(std::vector<uint8_t>& file, Random& random) {
-  if (file.size() >= 8 && (std::memcmp(file.data(), "!<arch>\n", 8) == 0 || std::memcmp(file.data(), "!<thin>\n", 8) == 0)) return mutate_archive(file, random);
+  if (file.size() >= 8 &&
+      (std::memcmp(file.data(), "!<arch>\n", 8) == 0 || std::memcmp(file.data(), "!<thin>\n", 8) == 0))
+    return mutate_archive(file, random);
   if (Elf elf(file, 0, file.size(), random); elf.valid()) return elf.mutate();
   if (!file.empty()) file[random.below(file.size())] = uint8_t(random.next());
 }

@@ -1,5 +1,6 @@
-// The input of a fuzzer that links: a file, then a trailer, the word "LINK" and 8 bytes that choose the options. Without a trailer
-// the choice is 0. The corpus is then plain files, and what the fuzzer keeps says all that it takes to run it again.
+// The input of a fuzzer that links: a file, then a trailer, the word "LINK" and 8 bytes that choose the options.
+// Without a trailer the choice is 0. The corpus is then plain files, and what the fuzzer keeps says all that it takes
+// to run it again.
 #pragma once
 
 #include <algorithm>

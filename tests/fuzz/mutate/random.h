@@ -1,5 +1,5 @@
-// The source of chance of the mutators: SplitMix64, so that a seed means the same input on every machine, and the values at
-// which checks of sizes, counts and signs go wrong.
+// The source of chance of the mutators: SplitMix64, so that a seed means the same input on every machine, and the
+// values at which checks of sizes, counts and signs go wrong.
 #pragma once
 
 #include <cstddef>

@@ -195,7 +195,8 @@ void standard_section(SectionId id, Parser& p, Node& n) {
     case SectionId::type:
       n.children.push_back(p.vector([&](Node& t) {
         t.children.push_back(p.byte());
-        for (int list = 0; list < 2; list++) t.children.push_back(p.vector([&](Node& v) { v.children.push_back(p.byte()); }));
+        for (int list = 0; list < 2; list++)
+          t.children.push_back(p.vector([&](Node& v) { v.children.push_back(p.byte()); }));
       }));
       break;
     case SectionId::import:
@@ -293,7 +294,8 @@ void symbol(Parser& p, Node& s) {
       for (int i = 0; i < 3; i++) s.children.push_back(p.number());
   } else {
     s.children.push_back(p.number());
-    if (SymbolKind(k) != SymbolKind::section && (!(f & symbol_flags::undefined) || (f & symbol_flags::explicit_name))) s.children.push_back(p.name());
+    if (SymbolKind(k) != SymbolKind::section && (!(f & symbol_flags::undefined) || (f & symbol_flags::explicit_name)))
+      s.children.push_back(p.name());
   }
 }
 void linking_subsection(uint64_t id, Parser& p, Node& n) {
@@ -461,10 +463,13 @@ void mutate_wasm(std::vector<uint8_t>& file, Random& random) {
     uint64_t kind = random.below(16);
     if (kind < 10 && !all.scalars.empty()) change_scalar(*all.scalars[random.below(all.scalars.size())], all, random);
     else if (kind < 13 && !all.vectors.empty()) change_vector(*all.vectors[random.below(all.vectors.size())], random);
-    else if (kind == 13 && !all.blocks.empty()) all.blocks[random.below(all.blocks.size())]->lie = int64_t(random.one_in(2) ? random.boundary() : random.below(9) - 4);
+    else if (kind == 13 && !all.blocks.empty())
+      all.blocks[random.below(all.blocks.size())]->lie =
+          int64_t(random.one_in(2) ? random.boundary() : random.below(9) - 4);
     else if (!all.raws.empty()) {
       Node& n = *all.raws[random.below(all.raws.size())];
-      n.raw[random.below(n.raw.size())] = uint8_t(random.one_in(3) ? random.next() : random.pick(std::string_view("\0\x0b\x80\xff@._", 7)));
+      n.raw[random.below(n.raw.size())] =
+          uint8_t(random.one_in(3) ? random.next() : random.pick(std::string_view("\0\x0b\x80\xff@._", 7)));
     }
   }
   std::vector<uint8_t> out(file.begin(), file.begin() + 8);

@@ -1,5 +1,6 @@
-// C++ as native objects: streams, exceptions through several frames and out of threads, thread_local objects with constructors,
-// run-time type information, static initialisation order within a file, inline functions in COMDAT groups.
+// C++ as native objects: streams, exceptions through several frames and out of threads, thread_local objects with
+// constructors, run-time type information, static initialisation order within a file, inline functions in COMDAT
+// groups.
 #include <exception>
 #include <iostream>
 #include <map>
@@ -61,7 +62,8 @@ int main() {
   shapes.push_back(std::make_unique<Disc>());
   for (auto& s : shapes) {
     try {
-      std::cout << s->area() << ' ' << (dynamic_cast<Square*>(s.get()) ? "square" : "other") << ' ' << (typeid(*s) == typeid(Disc)) << '\n';
+      std::cout << s->area() << ' ' << (dynamic_cast<Square*>(s.get()) ? "square" : "other") << ' '
+                << (typeid(*s) == typeid(Disc)) << '\n';
     } catch (const std::logic_error& e) {
       std::cout << "caught " << e.what() << '\n';
     }
@@ -88,7 +90,8 @@ int main() {
   try {
     std::rethrow_exception(problem);
   } catch (int v) {
-    std::cout << "from a thread: " << v << ", here " << counter.value << ' ' << name << ", ended " << Counter::ended << '\n';
+    std::cout << "from a thread: " << v << ", here " << counter.value << ' ' << name << ", ended " << Counter::ended
+              << '\n';
   }
   std::cout << first << ' ' << second << std::endl;
   return 0;

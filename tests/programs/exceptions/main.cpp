@@ -1,4 +1,5 @@
-// What exceptions have to do, each piece printing what happened. The output is compared with that of the compiler's own program.
+// What exceptions have to do, each piece printing what happened. The output is compared with that of the compiler's own
+// program.
 #include <csetjmp>
 #include <exception>
 #include <functional>
@@ -238,7 +239,8 @@ NOINLINE static void registers(long a, long b, long c, double x, double y) {
       sum += maybe(i, 9);
     }
   } catch (int n) {
-    std::printf("registers: %d %d %ld %ld %ld %ld %ld %ld %ld %ld %ld %g %g %g\n", n, i, sum, a, b, c, d, e, f, g, h, x, y, z);
+    std::printf("registers: %d %d %ld %ld %ld %ld %ld %ld %ld %ld %ld %g %g %g\n", n, i, sum, a, b, c, d, e, f, g, h, x,
+                y, z);
   }
 }
 struct Big {

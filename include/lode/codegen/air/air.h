@@ -1,15 +1,17 @@
 // AIR: the typed SSA IR that code generation starts from.
 //
-// A Module holds types, symbols with their data initialisers, and functions. A Function is basic blocks over typed values; a
-// value is a block parameter, an instruction's result or a constant; there are no phis: a branch passes arguments to the
-// parameters of its target. The parameters of block 0, the entry, are the function's parameters; no edge leads to block 0.
+// A Module holds types, symbols with their data initialisers, and functions. A Function is basic blocks over typed
+// values; a value is a block parameter, an instruction's result or a constant; there are no phis: a branch passes
+// arguments to the parameters of its target. The parameters of block 0, the entry, are the function's parameters; no
+// edge leads to block 0.
 //
-// Everything is flat: indices are 32 bits, operand lists lie in Function::extra, names in Module::strings. Nothing points.
-// Symbols are module-local here (SymbolIndex); the linker maps them to SymbolIds and hands the map to code generation.
+// Everything is flat: indices are 32 bits, operand lists lie in Function::extra, names in Module::strings. Nothing
+// points. Symbols are module-local here (SymbolIndex); the linker maps them to SymbolIds and hands the map to code
+// generation.
 //
 // Invariants (the verifier checks them):
-//  1. Block k owns insts [first_inst, first_inst + inst_count), blocks in order, without gaps; the last instruction of each block,
-//     and no other, is a terminator.
+//  1. Block k owns insts [first_inst, first_inst + inst_count), blocks in order, without gaps; the last instruction of
+//     each block, and no other, is a terminator.
 //  2. A definition dominates its uses. Constants are defined everywhere.
 //  3. An edge's arguments match its target's parameters in number and type.
 //  4. Types obey each row of opcodes.def.
@@ -33,7 +35,7 @@ using SymbolIndex = Index<struct ModuleSymbolTag>;  // in a module
 using FunctionIndex = Index<struct ModuleFunctionTag>;  // in Module::functions
 using EdgeIndex = uint32_t;                  // in Function::edges
 
-// ---- types ----------------------------------------------------------------------------------------------------------------
+// ---- types ----------------------------------------------------------------------------------------------------------
 
 enum class TypeKind : uint8_t { Void, Int, F16, BF16, F32, F64, F80, F128, Ptr, Vector, Array, Struct, Function };
 
@@ -63,9 +65,11 @@ struct DataLayout {
 class TypeTable {
  public:
   TypeTable();
-  static constexpr TypeId void_type{0}, i1{1}, i8{2}, i16{3}, i32{4}, i64{5}, i128{6}, f16{7}, bf16{8}, f32{9}, f64{10}, f80{11},
-      f128{12}, ptr{13}, v128{14},  // v128 = <16 x i8>: the opaque 128-bit vector that legal code passes, loads and stores
-      pair_i8{15}, pair_i16{16}, pair_i32{17}, pair_i64{18}, pair_ptr{19};  // {iN, i1}, {ptr, i1}: of cmpxchg and *_overflow
+  static constexpr TypeId void_type{0}, i1{1}, i8{2}, i16{3}, i32{4}, i64{5}, i128{6}, f16{7}, bf16{8}, f32{9}, f64{10},
+      f80{11}, f128{12}, ptr{13},
+      v128{14},  // v128 = <16 x i8>: the opaque 128-bit vector that legal code passes, loads and stores
+      pair_i8{15}, pair_i16{16}, pair_i32{17}, pair_i64{18},
+      pair_ptr{19};  // {iN, i1}, {ptr, i1}: of cmpxchg and *_overflow
 
   TypeId int_type(uint32_t bits);
   TypeId vector_type(TypeId element, uint64_t count);
@@ -77,14 +81,17 @@ class TypeTable {
   TypeId member(const Type& t, uint32_t i) const { return members_[t.fields + i]; }
   size_t size() const { return types_.size(); }
 
-  // In bytes. size_of() is a multiple of the alignment (LLVM's "alloc size"); store_size_of() is without tail padding. All are
-  // computed once, when a type is made; saturated at 2^62, which oversized() reports and readers refuse.
+  // In bytes. size_of() is a multiple of the alignment (LLVM's "alloc size"); store_size_of() is without tail padding.
+  // All are computed once, when a type is made; saturated at 2^62, which oversized() reports and readers refuse.
   uint64_t size_of(TypeId t) const { return measures_[t.value].size; }
   uint64_t store_size_of(TypeId t) const { return measures_[t.value].store_size; }
   uint64_t align_of(TypeId t) const { return uint64_t{1} << measures_[t.value].align_log2; }
-  uint64_t field_offset(TypeId struct_type, uint32_t field) const { return offsets_[types_[struct_type.value].fields + field]; }
+  uint64_t field_offset(TypeId struct_type, uint32_t field) const {
+    return offsets_[types_[struct_type.value].fields + field];
+  }
   bool oversized(TypeId t) const { return measures_[t.value].size > uint64_t{1} << 61; }
-  // How deep a type nests: 0 for scalars. Readers refuse what is deeper than max_nesting, so that walks over types may recurse.
+  // How deep a type nests: 0 for scalars. Readers refuse what is deeper than max_nesting, so that walks over types may
+  // recurse.
   static constexpr unsigned max_nesting = 256;
   unsigned nesting(TypeId t) const { return depths_[t.value]; }
 
@@ -107,7 +114,7 @@ class TypeTable {
   std::vector<uint32_t> buckets_;  // open addressing, index + 1
 };
 
-// ---- instructions ---------------------------------------------------------------------------------------------------------
+// ---- instructions ---------------------------------------------------------------------------------------------------
 
 enum class Op : uint8_t {
 #define AIR_OP(name, shape, result, traits) name,
@@ -116,7 +123,8 @@ enum class Op : uint8_t {
 };
 
 enum class Shape : uint8_t {
-  None, Unary, Binary, Ternary, Compare, Load, Store, PtrAdd, Block3, Rmw, Cmpxchg, Call, Path, InsertPath, List, Shuffle, Slot,
+  None, Unary, Binary, Ternary, Compare, Load, Store, PtrAdd, Block3, Rmw, Cmpxchg, Call, Path, InsertPath, List,
+  Shuffle, Slot,
   Fixed, Br, CondBr, Switch, IndirectBr, Invoke
 };
 enum class ResultRule : uint8_t { None, Same, Bool, Explicit, Pair };
@@ -136,9 +144,13 @@ inline bool is_terminator(Op op) { return info(op).traits & traits::Term; }
 
 enum class IntPredicate : uint8_t { eq, ne, ugt, uge, ult, ule, sgt, sge, slt, sle };
 // Bits: 1 equal, 2 greater, 4 less, 8 unordered (LLVM's numbering: false=0 .. true=15).
-enum class FloatPredicate : uint8_t { false_, oeq, ogt, oge, olt, ole, one, ord, uno, ueq, ugt, uge, ult, ule, une, true_ };
+enum class FloatPredicate : uint8_t {
+  false_, oeq, ogt, oge, olt, ole, one, ord, uno, ueq, ugt, uge, ult, ule, une, true_,
+};
 enum class AtomicOrdering : uint8_t { not_atomic, unordered, relaxed, acquire, release, acq_rel, seq_cst };
-enum class RmwOp : uint8_t { xchg, add, sub, and_, nand, or_, xor_, smax, smin, umax, umin, fadd, fsub, fmax, fmin, uinc_wrap, udec_wrap };
+enum class RmwOp : uint8_t {
+  xchg, add, sub, and_, nand, or_, xor_, smax, smin, umax, umin, fadd, fsub, fmax, fmin, uinc_wrap, udec_wrap,
+};
 
 // Inst::aux of memory instructions. Alignment is of the address (the destination's for memcpy and memmove).
 struct MemoryFlags {
@@ -171,7 +183,7 @@ struct Inst {
 };
 static_assert(sizeof(Inst) == 24);
 
-// ---- values and constants -------------------------------------------------------------------------------------------------
+// ---- values and constants -------------------------------------------------------------------------------------------
 
 enum class ValueKind : uint8_t { Inst, Param, Const };
 struct Value {
@@ -188,12 +200,13 @@ enum class ConstantKind : uint8_t {
   WideInt,    // iN, N > 64: bits = offset in Function::extra of ceil(N/32) words, least significant first
   Float,      // f16 bf16 f32 f64: bits = the encoding
   WideFloat,  // f80 f128: bits = offset in Function::extra of 3 or 4 words of the encoding, least significant first
-  Zero,       // all-zero value of any type: null pointer, zeroed aggregate or vector (also integers and floats are written Int/Float)
-  Undef,      // undef or poison of any type
-  Symbol,     // ptr: address of `symbol` plus addend (int64 in bits)
+  Zero,    // all-zero value of any type: null pointer, zeroed aggregate or vector (also integers and floats are written
+           // Int/Float)
+  Undef,   // undef or poison of any type
+  Symbol,  // ptr: address of `symbol` plus addend (int64 in bits)
   BlockAddress,  // ptr: address of block `symbol` (a BlockId value) of this function
-  Aggregate,  // struct, array or vector: bits = offset in Function::extra of one ValueId (a constant's) a member
-  Runtime,    // ptr: address of a function of runtime_functions.def, `symbol` is its number; made by legalisation only
+  Aggregate,     // struct, array or vector: bits = offset in Function::extra of one ValueId (a constant's) a member
+  Runtime,  // ptr: address of a function of runtime_functions.def, `symbol` is its number; made by legalisation only
 };
 struct Constant {
   ConstantKind kind;
@@ -205,7 +218,8 @@ static_assert(sizeof(Constant) == 24);
 
 struct Block {
   uint32_t first_inst = 0, inst_count = 0;
-  uint32_t first_param = 0, param_count = 0;  // the parameters are the values first_param .. first_param + param_count - 1
+  uint32_t first_param = 0,
+           param_count = 0;  // the parameters are the values first_param .. first_param + param_count - 1
 };
 
 struct Edge {
@@ -216,8 +230,9 @@ struct Edge {
 // Parameter and argument attributes that change how a value is passed.
 namespace attr {
 inline constexpr uint16_t zext = 1, sext = 2, byval = 4, sret = 8, nest = 16, inreg = 32,
-    split_first = 64,  // after legalisation: this leaf starts a value of several leaves that are passed together or not in registers (i128)
-    element = 128;     // an address that stands for the memory there: operand `*` of inline assembly
+                          split_first = 64,  // after legalisation: this leaf starts a value of several leaves that are
+                                             // passed together or not in registers (i128)
+    element = 128;  // an address that stands for the memory there: operand `*` of inline assembly
 }
 struct ParamAttr {
   uint16_t bits = 0;
@@ -234,7 +249,8 @@ struct InlineAsm {
 };
 
 namespace callflags {
-inline constexpr uint16_t tail = 1, musttail = 2, noreturn = 4, returns_twice = 8, nounwind = 16, notail = 32, read_none = 64,
+inline constexpr uint16_t tail = 1, musttail = 2, noreturn = 4, returns_twice = 8, nounwind = 16, notail = 32,
+read_none = 64,
     no_cf_check = 128,               // indirect: the target need not be marked (x86_64: notrack)
     no_caller_saved_registers = 256, // the callee leaves all registers as they were but those of its results
     type_id = 512;                   // CallSite::type_id is compared with the callee's before the call: KCFI
@@ -249,11 +265,11 @@ struct CallSite {
   uint16_t result_attrs = 0;
   CallConv conv = CallConv::c;
   uint32_t type_id = 0;
-  uint32_t fixed_args = ~0u;              // after legalisation: how many leading args are not variadic; ~0: as function_type says
+  uint32_t fixed_args = ~0u;  // after legalisation: how many leading args are not variadic; ~0: as function_type says
 };
 
-// The largest array in a slot, as stack protectors see it: smaller than Requests::protect_buffer_size, at least as large, and at least
-// as large and of characters.
+// The largest array in a slot, as stack protectors see it: smaller than Requests::protect_buffer_size, at least as
+// large, and at least as large and of characters.
 enum class SlotArray : uint8_t { none, small, large, chars };
 struct StackSlot {
   uint64_t size = 0;      // bytes
@@ -261,22 +277,30 @@ struct StackSlot {
   SlotArray array = SlotArray::none;
 };
 
-// Itanium C++ ABI landing pad: clauses in order; typeinfo none + is_filter false = catch-all; filters list several typeinfos.
+// Itanium C++ ABI landing pad: clauses in order; typeinfo none + is_filter false = catch-all; filters list several
+// typeinfos.
 struct LandingPad {
   bool cleanup = false;
   uint32_t clauses = 0, clause_count = 0;  // in Function::extra: per clause [kind 0 catch/1 filter, n, ValueId...]
 };
 
 namespace function_flags {
-inline constexpr uint32_t naked = 1, nounwind = 2, noreturn = 4, uwtable = 8, optnone = 16, returns_twice_call = 32 /* calls setjmp-like */,
-    cold = 64, vararg = 128, no_red_zone = 256, no_implicit_float = 512, minsize = 1024, has_dynamic_alloca = 2048, stack_protect = 4096,
-    legal = 8192 /* has been legalised */, stack_protect_strong = 1 << 14, stack_protect_req = 1 << 15, frame_pointer = 1 << 16,
-    frame_pointer_non_leaf = 1 << 17 /* a frame pointer in functions that call */, async_uwtable = 1 << 18 /* exact at every instruction */,
-    probe_stack = 1 << 19 /* see Requests */, no_jump_tables = 1 << 20, no_cf_check = 1 << 21 /* not marked as an indirect branch's target */,
-    return_thunk = 1 << 22 /* returns by a jump to __x86_return_thunk */, retpoline_calls = 1 << 23, retpoline_branches = 1 << 24,
-    external_thunk = 1 << 25 /* retpolines of the program's own */, no_sse = 1 << 26, no_caller_saved_registers = 1 << 27,
-    no_tail_calls = 1 << 28, type_id = 1 << 29 /* Requests::type_id stands before the entry: KCFI */,
-    indirect_tls = 1 << 30 /* the thread pointer is read into a register, not used as a segment */;
+inline constexpr uint32_t naked = 1, nounwind = 2, noreturn = 4, uwtable = 8, optnone = 16,
+                          returns_twice_call = 32 /* calls setjmp-like */, cold = 64, vararg = 128, no_red_zone = 256,
+                          no_implicit_float = 512, minsize = 1024, has_dynamic_alloca = 2048, stack_protect = 4096,
+                          legal = 8192 /* has been legalised */, stack_protect_strong = 1 << 14,
+                          stack_protect_req = 1 << 15, frame_pointer = 1 << 16,
+                          frame_pointer_non_leaf = 1 << 17 /* a frame pointer in functions that call */,
+                          async_uwtable = 1 << 18 /* exact at every instruction */,
+                          probe_stack = 1 << 19 /* see Requests */, no_jump_tables = 1 << 20,
+                          no_cf_check = 1 << 21 /* not marked as an indirect branch's target */,
+                          return_thunk = 1 << 22 /* returns by a jump to __x86_return_thunk */,
+                          retpoline_calls = 1 << 23, retpoline_branches = 1 << 24,
+                          external_thunk = 1 << 25 /* retpolines of the program's own */, no_sse = 1 << 26,
+                          no_caller_saved_registers = 1 << 27, no_tail_calls = 1 << 28,
+                          type_id = 1 << 29 /* Requests::type_id stands before the entry: KCFI */,
+                          indirect_tls = 1
+                                         << 30 /* the thread pointer is read into a register, not used as a segment */;
 }
 
 struct StringRef {
@@ -322,7 +346,8 @@ struct Function {
   std::vector<LandingPad> landing_pads;
   std::vector<InlineAsm> inline_asms;
   std::string strings;
-  bool lifetime_markers = false;  // there are lifetime_start instructions, and all that is known of slots' lifetimes is among them
+  bool lifetime_markers =
+      false;  // there are lifetime_start instructions, and all that is known of slots' lifetimes is among them
   std::vector<uint32_t> inst_locations;   // empty, or per instruction an index in `locations` (0: none)
   std::vector<SourceLocation> locations;  // [0] is unknown; empty when nothing is known
 
@@ -333,10 +358,11 @@ struct Function {
   }
 };
 
-// ---- modules --------------------------------------------------------------------------------------------------------------
+// ---- modules --------------------------------------------------------------------------------------------------------
 
 enum class Linkage : uint8_t {
-  external, internal, weak_any, weak_odr, linkonce_any, linkonce_odr, common, appending, extern_weak, available_externally
+  external, internal, weak_any, weak_odr, linkonce_any, linkonce_odr, common, appending, extern_weak,
+  available_externally
 };
 enum class Visibility : uint8_t { default_, hidden, protected_ };
 enum class TlsModel : uint8_t { none, general_dynamic, local_dynamic, initial_exec, local_exec };
@@ -375,7 +401,8 @@ struct Symbol {
   bool defined = false;
   bool dso_local = false;
   bool constant = false;        // data: never written
-  bool unnamed_addr = false;    // the address is not significant (local_unnamed_addr counts too when nothing leaves the module)
+  bool unnamed_addr =
+      false;  // the address is not significant (local_unnamed_addr counts too when nothing leaves the module)
   bool used = false;            // llvm.used, llvm.compiler.used, __attribute__((retain))
   bool retain = false;
   StringRef section;            // empty: the default one
@@ -428,8 +455,8 @@ struct TargetAttributes {
 
 // What a producer asks of a whole module's code: LLVM's module flags, as far as they change code.
 struct ModuleRequests {
-  bool branch_targets = false;        // "cf-protection-branch": places that indirect branches may reach are marked (IBT)
-  bool shadow_stack = false;          // "cf-protection-return": the code bears a shadow stack (SHSTK), as all code here does
+  bool branch_targets = false;  // "cf-protection-branch": places that indirect branches may reach are marked (IBT)
+  bool shadow_stack = false;    // "cf-protection-return": the code bears a shadow stack (SHSTK), as all code here does
   bool runtime_by_got = false;        // "RtLibUseGOT": functions that only lowering names are called through the GOT
   bool indirect_branch_prefix = false;  // "indirect_branch_cs_prefix": a cs prefix at jumps to thunks by r8 to r15
   bool type_ids = false;              // "kcfi"
@@ -491,7 +518,8 @@ void for_each_operand(FunctionT& fn, InstT& inst, F&& f) {
   switch (info(inst.op).shape) {
     case Shape::None: case Shape::Slot: case Shape::Fixed: break;
     case Shape::Unary: case Shape::Load: case Shape::Path: value(inst.a); break;
-    case Shape::Binary: case Shape::Compare: case Shape::Store: case Shape::Rmw: case Shape::InsertPath: case Shape::Shuffle:
+    case Shape::Binary: case Shape::Compare: case Shape::Store: case Shape::Rmw: case Shape::InsertPath:
+    case Shape::Shuffle:
       value(inst.a); value(inst.b); break;
     case Shape::Ternary: case Shape::Block3: case Shape::Cmpxchg: value(inst.a); value(inst.b); value(inst.c); break;
     case Shape::PtrAdd: value(inst.a); if (inst.b != ~0u) value(inst.b); break;

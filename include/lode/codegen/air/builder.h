@@ -1,11 +1,12 @@
 // Building AIR from a program: the interface for front ends.
 //
-// ModuleBuilder makes types, symbols and data; FunctionBuilder makes one function. Instructions go to the current block; blocks
-// may be filled in any order and several at a time by turns, finish() puts them in order. A builder does not check types beyond
-// what it needs: run verify_module() on the result.
+// ModuleBuilder makes types, symbols and data; FunctionBuilder makes one function. Instructions go to the current
+// block; blocks may be filled in any order and several at a time by turns, finish() puts them in order. A builder does
+// not check types beyond what it needs: run verify_module() on the result.
 //
 // The sugar of front ends becomes core AIR when it is built:
-//   optional T      {T, i1}: the value and whether it is there. A pointer that cannot be null is its own optional: null is none.
+//   optional T      {T, i1}: the value and whether it is there. A pointer that cannot be null is its own optional: null
+//                   is none.
 //   error union T   {T, i16}: the value and the error's code, 0 for success
 //   slice           {ptr, iP}: address and length, P the pointer's width
 //   checked         arithmetic that calls a handler, or traps, when the result does not fit
@@ -46,7 +47,9 @@ class ModuleBuilder {
   TypeId f64() const { return TypeTable::f64; }
   TypeId ptr() const { return TypeTable::ptr; }
   TypeId int_type(uint32_t bits) { return module_.types.int_type(bits); }
-  TypeId size_type() { return int_type(module_.types.layout().pointer_bytes * 8u); }  // the integer of the pointer's width
+  TypeId size_type() {
+    return int_type(module_.types.layout().pointer_bytes * 8u);
+  }  // the integer of the pointer's width
   TypeId array(TypeId element, uint64_t n) { return module_.types.array_type(element, n); }
   TypeId vector(TypeId element, uint64_t n) { return module_.types.vector_type(element, n); }
   TypeId structure(const std::vector<TypeId>& fields, bool packed = false) {
@@ -62,10 +65,14 @@ class ModuleBuilder {
   // ---- symbols. A name that is known gives the same symbol; an empty name makes a new internal one.
   SymbolIndex declare_function(std::string_view name, TypeId type, Linkage linkage = Linkage::external);
   SymbolIndex declare_data(std::string_view name, TypeId type, Linkage linkage = Linkage::external);
-  // Data with an initialiser; relocations are added by add_address(). The size is that of the type or of the bytes, if larger.
-  SymbolIndex define_data(std::string_view name, TypeId type, std::string_view bytes, Linkage linkage, bool constant, uint32_t align_log2);
-  SymbolIndex define_bytes(std::string_view name, std::string_view text, Linkage linkage, bool constant, bool zero_terminated = true);
-  // The address of target + addend at `offset` of `data`. In ascending order of offsets, all for one symbol before the next.
+  // Data with an initialiser; relocations are added by add_address(). The size is that of the type or of the bytes, if
+  // larger.
+  SymbolIndex define_data(std::string_view name, TypeId type, std::string_view bytes, Linkage linkage, bool constant,
+                          uint32_t align_log2);
+  SymbolIndex define_bytes(std::string_view name, std::string_view text, Linkage linkage, bool constant,
+                           bool zero_terminated = true);
+  // The address of target + addend at `offset` of `data`. In ascending order of offsets, all for one symbol before the
+  // next.
   void add_address(SymbolIndex data, uint64_t offset, SymbolIndex target, int64_t addend = 0);
   SymbolIndex define_alias(std::string_view name, SymbolIndex target, int64_t offset, Linkage linkage);
   ComdatIndex comdat(std::string_view name, ComdatKind kind = ComdatKind::any);
@@ -100,7 +107,8 @@ class FunctionBuilder {
   void location(uint32_t file, uint32_t line, uint32_t column);  // of what follows
 
   // ---- constants
-  ValueId integer(TypeId t, uint64_t value);  // truncated to the width; sign-extend wide ones with integer(t, low, high)
+  ValueId integer(TypeId t,
+                  uint64_t value);  // truncated to the width; sign-extend wide ones with integer(t, low, high)
   ValueId integer(TypeId t, uint64_t low, uint64_t high);
   ValueId boolean(bool b) { return integer(TypeTable::i1, b); }
   ValueId floating(TypeId t, double value);   // f32, f64
@@ -141,13 +149,14 @@ class FunctionBuilder {
   static constexpr uint32_t undefined_lane = 0xffffffff;
   ValueId shuffle(ValueId a, ValueId b, const std::vector<uint32_t>& lanes);  // of a, then of b; or undefined_lane
   ValueId call(SymbolIndex callee, const std::vector<ValueId>& args);   // none for a void function
-  ValueId call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args, const std::vector<ParamAttr>& attrs = {},
-               uint16_t call_flags = 0);
+  ValueId call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args,
+               const std::vector<ParamAttr>& attrs = {}, uint16_t call_flags = 0);
   ValueId fixed(Op op, uint32_t immediate, TypeId t);
 
   void br(BlockId target, const std::vector<ValueId>& args = {});
   void cond_br(ValueId c, BlockId if_true, BlockId if_false) { cond_br(c, if_true, {}, if_false, {}); }
-  void cond_br(ValueId c, BlockId if_true, const std::vector<ValueId>& true_args, BlockId if_false, const std::vector<ValueId>& false_args);
+  void cond_br(ValueId c, BlockId if_true, const std::vector<ValueId>& true_args, BlockId if_false,
+               const std::vector<ValueId>& false_args);
   struct Case {
     uint64_t value;
     BlockId target;
@@ -170,12 +179,13 @@ class FunctionBuilder {
   ValueId error_code(ValueId error_union);                // i16
   ValueId is_error(ValueId error_union);                  // i1
   ValueId error_value(ValueId error_union);               // the value; undefined on an error
-  // Returns from the function with the error, as an error union of the function's result type, or goes on with the value.
+  // Returns from the function with the error, as an error union of the function's result type, or goes on with the
+  // value.
   ValueId try_(ValueId error_union);
   ValueId make_slice(ValueId pointer, ValueId length);
   ValueId slice_pointer(ValueId slice) { return extract(slice, {0}); }
   ValueId slice_length(ValueId slice) { return extract(slice, {1}); }
-  ValueId slice_element(TypeId element_type, ValueId slice, ValueId index);             // its address; traps when out of bounds
+  ValueId slice_element(TypeId element_type, ValueId slice, ValueId index);  // its address; traps when out of bounds
   ValueId sub_slice(TypeId element_type, ValueId slice, ValueId from, ValueId to);      // traps when out of bounds
   enum class Arithmetic : uint8_t { add, sub, mul };
   ValueId checked(Arithmetic op, bool is_signed, ValueId a, ValueId b);                 // traps on overflow

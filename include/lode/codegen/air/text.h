@@ -1,9 +1,11 @@
 // The text form of AIR (`.air`): docs/air.md is its reference.
 //
-// Parsing never stops at the first error. A declaration that is broken hides nothing of the others: its name stays known, so
-// that uses of it are not errors, and functions with syntax errors are not verified. Every error carries line and column.
+// Parsing never stops at the first error. A declaration that is broken hides nothing of the others: its name stays
+// known, so that uses of it are not errors, and functions with syntax errors are not verified. Every error carries line
+// and column.
 //
-// Declarations are kept by the 128-bit XXH3 hash of their qualified name, "<kind>:<name>", where kind is symbol, type or comdat.
+// Declarations are kept by the 128-bit XXH3 hash of their qualified name, "<kind>:<name>", where kind is symbol, type
+// or comdat.
 #pragma once
 
 #include <string>
@@ -20,7 +22,7 @@ struct Diagnostic {
 };
 
 struct ParsedModule {
-  Module module;                    // complete only if there are no errors; `bodies` is null, in_memory holds the functions
+  Module module;  // complete only if there are no errors; `bodies` is null, in_memory holds the functions
   std::vector<Diagnostic> errors;   // in the order of the text
 };
 
