@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "codegen/air/interpreter.h"
-#include "link/diagnostics.h"
+#include "link/common/diagnostics.h"
 #include "link/driver.h"
 #include "lode/codegen/air/text.h"
 

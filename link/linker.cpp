@@ -10,8 +10,8 @@
 #include "codegen/import/import.h"
 #include "formats/elf/reader.h"
 #include "link/elf/elf_main.h"
-#include "link/mir_cache.h"
-#include "link/message_place.h"
+#include "link/cache/mir_cache.h"
+#include "link/common/message_place.h"
 
 namespace lode::link {
 

@@ -25,7 +25,7 @@
 namespace lode::mir {
 
 // What an instruction wants from a symbol. The linker decides before layout which form serves it (a GOT slot, a PLT
-// entry, a relaxed TLS model ...) and hands emit the answer; see codegen/target.h.
+// entry, a relaxed TLS model ...) and hands emit the answer; see codegen/native/target.h.
 enum class ReferenceKind : uint8_t {
   call,             // branch target of a call or a tail call; a PLT entry serves
   direct,           // the symbol's own address, pc-relative or absolute: the select pass knows that it binds locally

@@ -1,5 +1,5 @@
 // The skeleton of a control-flow graph: reverse postorder, predecessors and the dominator tree. The importer and the
-// verifier ask it whether definitions dominate their uses; codegen/analysis.h builds loops and a layout on it.
+// verifier ask it whether definitions dominate their uses; codegen/native/analysis.h builds loops and a layout on it.
 //
 // Dominators by semi-NCA (L. Georgiadis, "Linear-Time Algorithms for Dominators and Related Problems", 2005):
 // semidominators with path compression, then each node's dominator is found by walking up from its parent in the

@@ -24,7 +24,7 @@
 #include <string>
 #include <vector>
 
-#include "codegen/slot_sharing.h"
+#include "codegen/native/slot_sharing.h"
 #include "codegen/wasm/abi.h"
 #include "codegen/wasm/structure.h"
 #include "codegen/wasm/target.h"

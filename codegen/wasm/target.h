@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "codegen/air/legalize.h"
-#include "codegen/target.h"
+#include "codegen/native/target.h"
 #include "codegen/wasm/mir.h"
 
 namespace lode::wasm {

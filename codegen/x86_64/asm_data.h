@@ -2,10 +2,10 @@
 // everywhere.
 //
 // A statement starts and ends in the function's text. Data of other sections is collected in AsmSections
-// (codegen/asm_sections.h), joined by name with what other statements of the function put there. Expressions of data
-// are sums: constants, labels of the text or of those sections, symbols, and '.', so that what is left is a constant,
-// an address, or a distance from the place or between two labels. They are worked out when the statement ends, because
-// labels may follow. Source: GNU as manual, "Pseudo Ops"; LLVM's ELFAsmParser.
+// (codegen/native/asm_sections.h), joined by name with what other statements of the function put there. Expressions of
+// data are sums: constants, labels of the text or of those sections, symbols, and '.', so that what is left is a
+// constant, an address, or a distance from the place or between two labels. They are worked out when the statement
+// ends, because labels may follow. Source: GNU as manual, "Pseudo Ops"; LLVM's ELFAsmParser.
 //
 // Not here, and refused by name: instructions in another section, symbols that are defined in the text, subsections.
 #pragma once

@@ -16,7 +16,7 @@
 #include <cstring>
 #include <string>
 
-#include "codegen/exception_table.h"
+#include "codegen/native/exception_table.h"
 #include "codegen/x86_64/cfi.h"
 #include "codegen/x86_64/encode.h"
 #include "codegen/x86_64/lower_frame.h"

@@ -1,7 +1,7 @@
-// MIR of x86_64 to bytes: the measure and emit of codegen/target.h. See emit.cpp.
+// MIR of x86_64 to bytes: the measure and emit of codegen/native/target.h. See emit.cpp.
 #pragma once
 
-#include "codegen/target.h"
+#include "codegen/native/target.h"
 
 namespace lode::x86_64 {
 

@@ -37,7 +37,7 @@ class Finalizer {
     codegen::RegisterInfo info;
     bool dynamic = s_.dynamic_frame_, base_pointer = dynamic && s_.max_slot_align_log2_ > 4;
     // Slots of more than the stack's own alignment are laid out behind a masked rsp: rbp then reaches the arguments
-    // (codegen/frame.h).
+    // (codegen/native/frame.h).
     bool frame_pointer =
         dynamic || s_.max_slot_align_log2_ > 4 || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
     // One that only profilers and debuggers want gives way to a statement that names rbp.

@@ -6,7 +6,7 @@
 
 #include <bit>
 
-#include "codegen/frame.h"
+#include "codegen/native/frame.h"
 #include "codegen/x86_64/encode.h"
 
 namespace lode::x86_64 {

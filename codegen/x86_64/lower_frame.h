@@ -1,8 +1,8 @@
 // The frame of an x86_64 function, laid out when its MIR is emitted: prologue, epilogue, and where slots and arguments
 // are.
 //
-// codegen/frame.h decides the layout; here are the registers and the bytes of it. rsp is the base of everything, but
-// where a frame pointer is used: then rbp is the base of the incoming arguments, and of the slots while a dynamic
+// codegen/native/frame.h decides the layout; here are the registers and the bytes of it. rsp is the base of everything,
+// but where a frame pointer is used: then rbp is the base of the incoming arguments, and of the slots while a dynamic
 // alloca moves rsp; slots of such a function that need more than 16 bytes of alignment are reached from rbx. Saved
 // registers are pushed, rbp first. The layout is a pure function of the record: laying out twice gives the same answer.
 #pragma once

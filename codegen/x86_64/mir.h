@@ -163,7 +163,7 @@ enum : unsigned {
 };
 // word_saved: mask of general registers to save (bit = hardware number, only callee-saved ones)
 // word_outgoing: bytes of the outgoing argument area
-// word_exceptions: 1 + index in extra of the exception table's record (codegen/exception_table.h), or 0
+// word_exceptions: 1 + index in extra of the exception table's record (codegen/native/exception_table.h), or 0
 // word_probe: how a large frame is touched while it grows. 0: not at all; below 2^31: at least once in so many bytes, a
 // multiple of 16; from 2^31 on: by the function that is the reference in the low 31 bits, which gets the size in rax
 // and changes no register word_entry: 1 + index in extra of what stands around the entry (namespace entry), or 0

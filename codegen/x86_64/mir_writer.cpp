@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "codegen/target.h"
+#include "codegen/native/target.h"
 
 namespace lode::x86_64 {
 

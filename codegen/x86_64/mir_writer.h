@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "codegen/asm_sections.h"
-#include "codegen/exception_table.h"
-#include "codegen/frame.h"
+#include "codegen/native/asm_sections.h"
+#include "codegen/native/exception_table.h"
+#include "codegen/native/frame.h"
 #include "codegen/x86_64/mir.h"
 
 namespace lode::x86_64 {

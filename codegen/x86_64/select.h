@@ -1,7 +1,7 @@
 // AIR -> MIR for x86_64: legalise, select, allocate registers, finalise.
 #pragma once
 
-#include "codegen/target.h"
+#include "codegen/native/target.h"
 
 namespace lode::x86_64 {
 

@@ -1,4 +1,4 @@
-// Invokes and landing pads. See selector.h and codegen/exception_table.h.
+// Invokes and landing pads. See selector.h and codegen/native/exception_table.h.
 //
 // The call of an invoke ends its block: what follows (copies of the result and of the normal edge's arguments) stands
 // in a block of its own on the normal edge. So what lives on in the landing pad lives across the call as the allocator

@@ -1,5 +1,5 @@
 // x86_64 as the linker sees it.
-#include "codegen/target.h"
+#include "codegen/native/target.h"
 
 #include "codegen/x86_64/cfi.h"
 #include "codegen/x86_64/emit.h"

@@ -15,13 +15,13 @@
 #include "base/version.h"
 #include "formats/linker_script.h"
 #include "link/driver.h"
-#include "link/elf/asm_sections.h"
+#include "link/elf/code/asm_sections.h"
 #include "link/elf/elf_main.h"
-#include "link/elf/lower.h"
-#include "link/elf/target.h"
-#include "link/mir_cache.h"
-#include "link/output_file.h"
-#include "link/process.h"
+#include "link/elf/code/lower.h"
+#include "link/elf/machines/machine.h"
+#include "link/cache/mir_cache.h"
+#include "link/common/output_file.h"
+#include "link/common/process.h"
 
 namespace lode::link::elf {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "link/elf/options.h"
+#include "link/elf/options/options.h"
 #include "lode/link/diagnostic.h"
 
 namespace lode::link {

@@ -34,10 +34,10 @@
 #include "formats/elf/elf.h"
 #include "formats/elf/reader.h"
 #include "formats/linker_expression.h"
-#include "link/diagnostics.h"
-#include "link/elf/options.h"
+#include "link/common/diagnostics.h"
+#include "link/elf/options/options.h"
 #include "link/elf/virtual_array.h"
-#include "link/input_files.h"
+#include "link/common/input_files.h"
 #include "lode/link/diagnostic.h"
 
 namespace lode::link {
@@ -198,9 +198,9 @@ class NameTable {
 
 enum class FileKind : uint8_t { object, shared, module, internal };
 
-struct ModuleState;  // link/elf/modules.h
-struct LowerState;   // link/elf/lower.cpp
-struct AsmSectionState;  // link/elf/asm_sections.h
+struct ModuleState;  // link/elf/code/modules.h
+struct LowerState;   // link/elf/code/lower.cpp
+struct AsmSectionState;  // link/elf/code/asm_sections.h
 
 struct Group {
   NameRef signature;             // id: index in Link::comdat_owner

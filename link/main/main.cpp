@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "link/driver.h"
-#include "link/input_files.h"
-#include "link/process.h"
+#include "link/common/input_files.h"
+#include "link/common/process.h"
 
 namespace {
 

@@ -9,8 +9,8 @@
 
 #include "base/version.h"
 #include "link/driver.h"
-#include "link/mir_cache.h"
-#include "link/output_file.h"
+#include "link/cache/mir_cache.h"
+#include "link/common/output_file.h"
 #include "link/wasm/link.h"
 
 namespace lode::link::wasm {

@@ -25,8 +25,8 @@
 #include "codegen/wasm/emit.h"
 #include "codegen/wasm/mir.h"
 #include "formats/wasm/reader.h"
-#include "link/diagnostics.h"
-#include "link/input_files.h"
+#include "link/common/diagnostics.h"
+#include "link/common/input_files.h"
 #include "link/wasm/options.h"
 #include "mir_store/mir_store.h"
 

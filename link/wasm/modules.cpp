@@ -18,7 +18,7 @@
 #include "codegen/import/import.h"
 #include "codegen/wasm/target.h"
 #include "codegen/wasm/mir.h"
-#include "link/cached_functions.h"
+#include "link/cache/cached_functions.h"
 #include "link/wasm/link.h"
 
 namespace lode::link::wasm {

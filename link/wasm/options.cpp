@@ -3,7 +3,7 @@
 // concerns LLVM's own optimiser is accepted and has no effect.
 #include "link/wasm/options.h"
 
-#include "link/mir_cache.h"
+#include "link/cache/mir_cache.h"
 
 #include <charconv>
 #include <cstdio>

@@ -7,7 +7,7 @@
 #include <unordered_set>
 
 #include "base/bytes.h"
-#include "link/digest.h"
+#include "link/common/digest.h"
 #include "link/wasm/output.h"
 
 namespace lode::link::wasm {

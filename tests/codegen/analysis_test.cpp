@@ -1,4 +1,4 @@
-#include "codegen/analysis.h"
+#include "codegen/native/analysis.h"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -1,5 +1,5 @@
 // The LSDA by bytes, and a reading of it as the Itanium ABI's personality routine does.
-#include "codegen/exception_table.h"
+#include "codegen/native/exception_table.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "codegen/frame.h"
+#include "codegen/native/frame.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

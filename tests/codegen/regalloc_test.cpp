@@ -1,4 +1,4 @@
-#include "codegen/regalloc.h"
+#include "codegen/native/regalloc.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

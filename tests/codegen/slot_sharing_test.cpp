@@ -1,5 +1,5 @@
 // Which slots may share memory, from lifetime marks: shapes one by one, and random graphs against a walk over all ways.
-#include "codegen/slot_sharing.h"
+#include "codegen/native/slot_sharing.h"
 
 #include <catch2/catch.hpp>
 #include <random>

@@ -1,6 +1,6 @@
 // What functions are asked to do for safety's sake: stack protectors, frame pointers, no SSE registers, zeroed
 // registers, thunks.
-#include "codegen/stack_protection.h"
+#include "codegen/native/stack_protection.h"
 
 #include <functional>
 

@@ -3,7 +3,7 @@
 #include "codegen/air/legalize.h"
 #include "codegen/air/verifier.h"
 #include "codegen/import/import.h"
-#include "codegen/target.h"
+#include "codegen/native/target.h"
 
 #include <cstddef>
 

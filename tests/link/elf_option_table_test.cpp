@@ -7,7 +7,7 @@
 #include <regex>
 #include <set>
 
-#include "link/elf/option_actions.h"
+#include "link/elf/options/option_actions.h"
 #include "tests/link/elf_link_support.h"
 
 using namespace lode::test;

@@ -1,7 +1,7 @@
 // File and place in the text of messages.
 #include <catch2/catch.hpp>
 
-#include "link/message_place.h"
+#include "link/common/message_place.h"
 
 using namespace lode::link;
 

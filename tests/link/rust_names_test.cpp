@@ -2,8 +2,8 @@
 #include <catch2/catch.hpp>
 #include <string>
 
-#include "link/diagnostics.h"
-#include "link/rust_names.h"
+#include "link/common/diagnostics.h"
+#include "link/common/rust_names.h"
 
 using lode::link::demangle;
 using lode::link::demangle_rust;

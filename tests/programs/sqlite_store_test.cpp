@@ -6,7 +6,7 @@
 #include "codegen/air/legalize.h"
 #include "codegen/air/text.h"
 #include "codegen/import/import.h"
-#include "codegen/target.h"
+#include "codegen/native/target.h"
 #include "codegen/wasm/emit.h"
 #include "link/wasm/link.h"
 #include "tests/programs/sqlite_inputs.h"

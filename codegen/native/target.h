@@ -1,0 +1,144 @@
+// What the linker and a target's code generator say to each other.
+//
+//   lower    one AIR function -> one mir::FunctionDraft. Any thread; reads the module, asks for no address and no
+//            index.
+//   measure  the exact size of a function's text, once the linker has chosen a form for each of its references.
+//   emit     the bytes at their final place, from MIR + resolved references. Pure: twice gives the same bytes.
+//
+// The same emit serves executables (final values, no relocations) and object files (fixed-width fields and Fixups).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/index.h"
+#include "base/result.h"
+#include "codegen/air/air.h"
+#include "codegen/native/asm_sections.h"
+#include "mir_store/mir_store.h"
+
+namespace lode::codegen {
+
+// How code may reach a module's symbol, decided by the linker (or, in object mode, from dso_local and visibility).
+enum class SymbolReach : uint8_t {
+  direct,  // binds inside the output: pc-relative or absolute
+  got,     // may bind elsewhere: through the GOT or PLT
+};
+
+struct TargetOptions {
+  bool pic = false;  // the output's address is not known at link time (PIE, shared library, object for either)
+  bool shared = false;         // TLS models: a shared library cannot use the executable's
+  bool object = false;         // object mode
+  bool force_frame_pointer = false;
+  bool branch_targets = false; // mark what indirect branches may reach, also in modules that do not ask for it
+  uint32_t features = 0;       // the target's own bits (wasm: simd128, bulk-memory, ...)
+};
+
+struct LowerContext {
+  const air::Module* module = nullptr;
+  std::span<const SymbolId> symbols;       // by air::SymbolIndex
+  std::span<const SymbolReach> reach;      // by air::SymbolIndex
+  std::span<const SymbolId> runtime;       // by air::RuntimeFunction
+  // Blocks of the function (AIR BlockIds) whose addresses the module's data holds. Lowering ends the function's
+  // constants with one 32-bit word for each: the distance from the start of these words to the block's text, filled in
+  // by emit.
+  std::span<const uint32_t> exported_blocks;
+  TargetOptions options;
+};
+
+// Working memory of one thread, kept between functions; each target derives its own.
+class LowerScratch {
+ public:
+  virtual ~LowerScratch() = default;
+};
+
+// Bits of mir::FunctionDraft::flags that native targets share.
+namespace draft_flags {
+inline constexpr uint16_t has_type_checks = 1;  // there will be FunctionSizes::traps
+inline constexpr uint16_t has_asm_sections = 2;  // its assembly writes into other sections: codegen/native/asm_sections.h
+}
+
+// How the linker answers one Reference of a function. Emit gets an array of these, parallel to the function's
+// references.
+enum class ReferenceForm : uint8_t {
+  relocation,  // object mode: leave a Fixup
+  direct,      // address = S + A, pc-relative reachable
+  absolute,    // address = S + A, a link-time constant below 2^31 (non-PIC, or an absolute or undefined weak symbol)
+  got,         // address = of the GOT slot (A is 0)
+  tls_local_exec,       // address = offset from the thread pointer, as int64
+  tls_initial_exec,     // address = of the GOT slot that holds that offset
+  tls_general_dynamic,  // address = of the GOT pair {module, offset}
+  tls_local_dynamic,    // address = of the GOT pair {module, 0}
+};
+struct ResolvedReference {
+  uint64_t address = 0;
+  ReferenceForm form = ReferenceForm::direct;
+};
+
+// Object mode: one relocation of the text or of the constants. `type` is the target's ELF relocation number.
+struct Fixup {
+  uint32_t offset = 0;  // in the function's text, or in its constants when in_constants
+  uint32_t type = 0;
+  uint32_t reference = 0;  // index of the function's reference; in_constants: unused
+  int64_t addend = 0;      // complete: includes the reference's addend and the -4 of pc-relative fields
+  bool in_constants = false;
+  bool to_text =
+      false;  // target is this function's own text (jump tables): symbol = the function, addend = offset in it
+  bool in_exceptions = false;  // the place is in the exception table; `offset` counts from its start
+};
+
+struct FunctionSizes {
+  uint32_t text = 0, constants = 0;
+  uint32_t cfi = 0;  // bytes that emit appends to EmitPlace::cfi: layout places .eh_frame before emit runs
+  uint32_t exceptions = 0;       // bytes of the exception table (LSDA), aligned to 4; 0: the function has none
+  uint32_t personality = ~0u;    // with an exception table: the function's reference to its personality routine
+  uint32_t entry = 0;  // where in the text the function's symbol stands: behind what the entry's neighbours read
+  uint32_t traps = 0;            // checks of type ids (KCFI): the places that EmitPlace::traps gets
+  bool operator==(const FunctionSizes&) const = default;
+};
+
+// Where emit writes. text, constants and exceptions point to memory of exactly the measured sizes.
+struct EmitPlace {
+  uint8_t* text = nullptr;
+  uint8_t* constants = nullptr;
+  uint8_t* exceptions = nullptr;
+  uint64_t text_address = 0, constants_address = 0, exceptions_address = 0;
+  std::vector<Fixup>* fixups = nullptr;  // appended to in object mode; null otherwise
+  std::vector<uint8_t>* cfi =
+      nullptr;  // if given: the FDE's call frame instructions are appended (DWARF 5 section 6.4.2),
+                // to be used with the target's common CIE
+  std::vector<uint32_t>* traps = nullptr;  // if given: the offsets in the text of the traps of type checks are appended
+  // If given: what the memory was sized by. Emit compares before it writes: sizes may come from where they can be
+  // damaged.
+  const FunctionSizes* sizes = nullptr;
+};
+
+// A native target as a table of functions: no virtual call per instruction, one indirect call per function.
+struct NativeTarget {
+  uint16_t elf_machine;
+  std::unique_ptr<LowerScratch> (*make_scratch)();
+  // `fn` is consumed: legalisation rewrites it in place.
+  Result<void> (*lower)(air::Function& fn, const LowerContext& context, LowerScratch& scratch, mir::FunctionDraft& out);
+  Result<FunctionSizes> (*measure)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                                   const TargetOptions& options);
+  Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                       const TargetOptions& options, const EmitPlace& place);
+  // Of a function with the flag has_asm_sections: its record; false when it is damaged.
+  bool (*asm_sections)(const mir::FunctionView& fn, std::vector<AsmSection>& out);
+  // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.
+  Result<void> (*label_offsets)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
+                                const TargetOptions& options, std::span<uint32_t> labels);
+  // The CIE's initial instructions, code and data alignment factors and return address column.
+  std::span<const uint8_t> cie_instructions;
+  uint32_t cie_code_align;
+  int32_t cie_data_align;
+  uint32_t cie_return_register;
+};
+
+}  // namespace lode::codegen
+
+namespace lode::x86_64 {
+const codegen::NativeTarget& target();
+}

@@ -1,0 +1,271 @@
+// .eh_frame: input sections are cut into CIEs and FDEs, FDEs of dead code are dropped, equal CIEs are merged, and
+// .eh_frame_hdr gets its sorted table (LSB core 10.6; DWARF 5 section 6.4.1 for the records).
+//
+// A record is a 32-bit length, a 32-bit id (0: CIE; FDE: distance back to its CIE) and a body. An FDE's first
+// relocation, at offset 8, is the start of the code it describes; the others (the LSDA) are references of that code.
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+#include <tbb/parallel_for.h>
+#include <tbb/parallel_sort.h>
+
+#include "base/bytes.h"
+#include "link/elf/link.h"
+#include "link/elf/code/lower.h"
+#include "link/elf/machines/machine.h"
+
+namespace lode::link::elf {
+
+void split_eh_frames(Link& link, ObjectFile& file) {
+  if (file.kind != FileKind::object) return;
+  for (uint32_t i = 1; i < file.sections.size(); i++) {
+    uint32_t id = file.atom_base + i;
+    Atom& a = link.atoms[id];
+    if (a.kind != AtomKind::eh_frame) continue;
+    auto fail = [&](const char* m) {
+      link.diag.error(file.name + ":(.eh_frame): " + m, uint64_t(file.priority) << 32 | i);
+      a.kind = AtomKind::none;
+    };
+    bool sorted = true;
+    for (uint32_t k = 1; k < a.reloc_count; k++)
+      sorted &= uint64_t(a.relocs[k - 1].offset) <= uint64_t(a.relocs[k].offset);
+    if (!sorted) {
+      auto copy = std::make_unique<std::vector<uint8_t>>(a.reloc_count * sizeof(Rela));
+      auto* r = reinterpret_cast<Rela*>(copy->data());
+      std::memcpy(r, a.relocs, copy->size());
+      std::stable_sort(r, r + a.reloc_count,
+                       [](const Rela& x, const Rela& y) { return uint64_t(x.offset) < uint64_t(y.offset); });
+      a.relocs = r;
+      file.inflated.push_back(std::move(copy));
+    }
+    uint32_t reloc = 0;
+    size_t first_cie = file.cies.size();
+    bool bad = false;
+    for (uint64_t at = 0; at + 4 <= a.size;) {
+      uint32_t length = load_le<uint32_t>(a.data + at);
+      if (length == 0) {  // a terminator; some objects go on after it
+        at += 4;
+        continue;
+      }
+      if (length == 0xffffffff || length < 4 || length > a.size - at - 4) {
+        fail("malformed record");
+        bad = true;
+        break;
+      }
+      uint64_t end = at + 4 + length;
+      for (; reloc < a.reloc_count && uint64_t(a.relocs[reloc].offset) < at; reloc++) bad |= a.relocs[reloc].type != 0;
+      if (bad) {
+        fail("a relocation lies outside of the records");
+        break;
+      }
+      uint32_t begin = reloc;
+      while (reloc < a.reloc_count && uint64_t(a.relocs[reloc].offset) < end) reloc++;
+      uint32_t cie_pointer = load_le<uint32_t>(a.data + at + 4);
+      if (cie_pointer == 0) {
+        Cie c;
+        c.input_offset = uint32_t(at);
+        c.size = uint32_t(end - at);
+        c.reloc_begin = begin;
+        c.reloc_end = reloc;
+        c.atom = id;
+        file.cies.push_back(c);
+      } else {
+        uint64_t cie_at = at + 4 - cie_pointer;
+        uint32_t cie = none;
+        auto found = std::lower_bound(file.cies.begin() + ptrdiff_t(first_cie), file.cies.end(), cie_at,
+                                      [](const Cie& c, uint64_t at) { return c.input_offset < at; });
+        if (found != file.cies.end() && found->input_offset == cie_at) cie = uint32_t(found - file.cies.begin());
+        if (cie == none) {
+          fail("an FDE refers to no CIE");
+          bad = true;
+          break;
+        }
+        // Without a relocation for its start an FDE describes nothing (a discarded function, or padding by ld -r).
+        if (begin < reloc && uint64_t(a.relocs[begin].offset) == at + 8) {
+          uint32_t sym = a.relocs[begin].sym;
+          uint32_t section = sym < file.syms.size() ? file.section_of(sym) : 0;
+          if (section != 0 && section < file.sections.size()) {
+            Fde f;
+            f.input_offset = uint32_t(at);
+            f.size = uint32_t(end - at);
+            f.reloc_begin = begin;
+            f.reloc_end = reloc;
+            f.cie = cie;
+            f.atom = file.atom_base + section;
+            f.source = id;
+            file.fdes.push_back(f);
+          }
+        }
+      }
+      at = end;
+    }
+    if (bad) continue;
+  }
+  if (file.fdes.empty()) return;
+  std::stable_sort(file.fdes.begin(), file.fdes.end(), [](const Fde& x, const Fde& y) { return x.atom < y.atom; });
+  for (uint32_t i = 0; i < file.fdes.size(); i++) {
+    Atom& a = link.atoms[file.fdes[i].atom];
+    if (a.fde_count++ == 0) a.fde_begin = i;
+  }
+}
+
+namespace {
+
+bool fde_live(Link& link, const Fde& f) {
+  const Atom& a = link.atoms[f.atom];
+  return a.live && !a.folded && a.kind == AtomKind::regular && link.atoms[f.source].kind == AtomKind::eh_frame;
+}
+
+}  // namespace
+
+// Two CIEs are one if their bytes are, and their relocations name the same targets.
+std::string cie_identity(Link& link, const ObjectFile& file, const Cie& c) {
+  const Atom& a = link.atoms[c.atom];
+  std::string k(reinterpret_cast<const char*>(a.data + c.input_offset), c.size);
+  for (uint32_t r = c.reloc_begin; r < c.reloc_end; r++) {
+    const Rela& rel = a.relocs[r];
+    uint64_t words[4] = {uint64_t(rel.offset) - c.input_offset, rel.type, uint64_t(rel.addend), 0};
+    if (rel.sym >= file.first_global && rel.sym < file.syms.size()) {
+      words[3] = uint64_t{1} << 63 | file.symbol_id(rel.sym);
+    } else if (rel.sym < file.syms.size()) {
+      uint32_t section = file.section_of(rel.sym);
+      words[3] = section < file.sections.size() ? file.atom_base + section : section;
+      words[2] += file.syms[rel.sym].value;
+    }
+    k.append(reinterpret_cast<const char*>(words), sizeof words);
+  }
+  return k;
+}
+
+// Start-up code may name the section although there is no record (__EH_FRAME_BEGIN__): then it finds the terminator.
+static bool any_frame_symbol(Link& link) {
+  for (const ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::object) continue;
+    for (uint32_t i = 1; i < f->syms.size(); i++) {
+      if (f->syms[i].type() == STT_SECTION || f->syms[i].shndx == SHN_UNDEF) continue;
+      uint32_t section = f->section_of(i);
+      if (section < f->sections.size() && link.atoms[f->atom_base + section].kind == AtomKind::eh_frame) return true;
+    }
+  }
+  return false;
+}
+
+// Records move, so that a place goes by the record that covers it, or else by the next one of its section that is kept;
+// a section without any has its place where its file's records begin, the end of one where they end.
+uint64_t eh_frame_offset(Link& link, const Atom& a, uint64_t offset) {
+  const ObjectFile& f = link.object(a.file);
+  const uint32_t id = f.atom_base + a.section;
+  bool any = false;
+  uint64_t next = ~uint64_t{0}, out = 0;
+  auto look = [&](uint64_t in, uint64_t size, uint32_t at) {
+    if (at == none) return;
+    any = true;
+    if (in + size <= offset || in >= next) return;
+    next = in;
+    out = in <= offset ? at + (offset - in) : at;
+  };
+  for (const Cie& c : f.cies)
+    if (c.atom == id) look(c.input_offset, c.size, c.out_offset);
+  for (const Fde& d : f.fdes)
+    if (d.source == id) look(d.input_offset, d.size, d.out_offset);
+  if (next != ~uint64_t{0}) return out;
+  return any ? f.frame_end : f.frame_begin;
+}
+
+void layout_eh_frame(Link& link) {
+  std::map<std::string, std::pair<uint32_t, uint32_t>> leaders;
+  uint64_t offset = 0, count = 0;
+  for (ObjectFile* f : link.objects) {
+    f->frame_begin = uint32_t(offset);
+    for (const Fde& fde : f->fdes)
+      if (fde_live(link, fde)) f->cies[fde.cie].live = true;
+    for (uint32_t i = 0; i < f->cies.size(); i++) {
+      Cie& c = f->cies[i];
+      if (!c.live) continue;
+      auto [it, fresh] = leaders.try_emplace(cie_identity(link, *f, c), f->id, i);
+      c.leader_file = it->second.first;
+      c.leader = it->second.second;
+      if (fresh) {
+        c.out_offset = uint32_t(offset);
+        offset += c.size;
+      }
+    }
+    for (Fde& fde : f->fdes) {
+      if (!fde_live(link, fde)) continue;
+      fde.out_offset = uint32_t(offset);
+      offset += fde.size;
+      count++;
+    }
+    f->frame_end = uint32_t(offset);
+  }
+  layout_function_frames(link, offset, count);
+  link.eh_frame_fde_count = count;
+  if (offset == 0 && !any_frame_symbol(link)) {
+    link.eh_frame->size = 0;
+    return;
+  }
+  if (offset >= uint64_t{1} << 31) link.diag.error("the output's .eh_frame exceeds 2 GiB");
+  link.eh_frame->size = offset + 4;  // the terminator
+}
+
+void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
+  std::vector<size_t> table_base(link.objects.size() + 1);
+  for (size_t i = 0; i < link.objects.size(); i++) {
+    size_t n = 0;
+    for (const Fde& f : link.objects[i]->fdes) n += f.out_offset != none;
+    table_base[i + 1] = table_base[i] + n;
+  }
+  link.eh_frame_table.resize(table_base.back());
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+    ObjectFile& f = *link.objects[k];
+    size_t entry = table_base[k];
+    for (const Cie& c : f.cies) {
+      if (c.out_offset == none) continue;
+      const Atom& a = link.atoms[c.atom];
+      std::memcpy(out + c.out_offset, a.data + c.input_offset, c.size);
+      for (uint32_t r = c.reloc_begin; r < c.reloc_end; r++) {
+        uint64_t at = uint64_t(a.relocs[r].offset) - c.input_offset;
+        link.target->apply_data(link, f, a, a.relocs[r], out + c.out_offset + at, c.size - at,
+                                section.addr + c.out_offset + at);
+      }
+    }
+    for (const Fde& fde : f.fdes) {
+      if (fde.out_offset == none) continue;
+      const Atom& a = link.atoms[fde.source];
+      const Cie& c = f.cies[fde.cie];
+      uint32_t cie_offset = link.object(c.leader_file).cies[c.leader].out_offset;
+      uint8_t* p = out + fde.out_offset;
+      std::memcpy(p, a.data + fde.input_offset, fde.size);
+      store_le<uint32_t>(p + 4, fde.out_offset + 4 - cie_offset);
+      for (uint32_t r = fde.reloc_begin; r < fde.reloc_end; r++) {
+        uint64_t at = uint64_t(a.relocs[r].offset) - fde.input_offset;
+        link.target->apply_data(link, f, a, a.relocs[r], p + at, fde.size - at, section.addr + fde.out_offset + at);
+      }
+      const Rela& start = a.relocs[fde.reloc_begin];
+      const Sym& s = f.syms[start.sym];
+      link.eh_frame_table[entry++] = {link.atom_address[fde.atom] + s.value + uint64_t(start.addend),
+                                      section.addr + fde.out_offset};
+    }
+  });
+  write_function_frames(link, section, out);
+  store_le<uint32_t>(out + section.size - 4, 0);
+}
+
+// Version 1, pointers: eh_frame pc-relative sdata4, count udata4, table data-relative sdata4.
+void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out) {
+  auto& table = link.eh_frame_table;
+  tbb::parallel_sort(table.begin(), table.end());
+  out[0] = 1;
+  out[1] = 0x1b;
+  out[2] = 0x03;
+  out[3] = 0x3b;
+  store_le<uint32_t>(out + 4, uint32_t(link.eh_frame->addr - section.addr - 4));
+  store_le<uint32_t>(out + 8, uint32_t(table.size()));
+  for (size_t i = 0; i < table.size(); i++) {
+    store_le<int32_t>(out + 12 + 8 * i, int32_t(table[i].first - section.addr));
+    store_le<int32_t>(out + 16 + 8 * i, int32_t(table[i].second - section.addr));
+  }
+}
+
+}  // namespace lode::link::elf
