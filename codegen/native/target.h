@@ -57,7 +57,8 @@ class LowerScratch {
 // Bits of mir::FunctionDraft::flags that native targets share.
 namespace draft_flags {
 inline constexpr uint16_t has_type_checks = 1;  // there will be FunctionSizes::traps
-inline constexpr uint16_t has_asm_sections = 2;  // its assembly writes into other sections: codegen/native/asm_sections.h
+inline constexpr uint16_t has_asm_sections =
+    2;  // its assembly writes into other sections: codegen/native/asm_sections.h
 }
 
 // How the linker answers one Reference of a function. Emit gets an array of these, parallel to the function's

@@ -257,7 +257,7 @@ void Selector::select_block(uint32_t b) {
   pending_[b].end = uint32_t(buffer_.size());
 }
 
-// ---- stack protector: codegen/native/stack_protection.h --------------------------------------------------------------------
+// ---- stack protector: codegen/native/stack_protection.h -------------------------------------------------------------
 //
 // The canary is checked before each return and each tail call, and before calls that do not return but may unwind (a
 // throw), because unwinding trusts what lies above the canary. Not before calls that end the process: that is LLVM's
