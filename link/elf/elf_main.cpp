@@ -19,6 +19,7 @@
 #include "link/elf/elf_main.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/actions.h"
 #include "link/cache/mir_cache.h"
 #include "link/common/output_file.h"
 #include "link/common/process.h"
@@ -42,7 +43,7 @@ struct Pass {
 
 void set_up(Link& link) {
   Options& o = link.opt;
-  link.target = &x86_64_target();
+  link.machine = o.emulation.empty() ? machines().front() : machine_of_emulation(o.emulation);
   link.relocatable = o.kind == OutputKind::relocatable;
   link.shared = o.kind == OutputKind::shared;
   link.pic = link.shared || o.kind == OutputKind::pie;
@@ -211,7 +212,7 @@ bool compress_sections(Link& link) {
         write_merged(*link.merged[a.extra], body.data() + a.offset);
       } else if (a.data) {
         std::memcpy(body.data() + a.offset, a.data, a.size);
-        link.target->apply_nonalloc(link, link.object(a.file), a, body.data() + a.offset);
+        apply_nonalloc(link, link.object(a.file), a, body.data() + a.offset);
       }
     }
     std::vector<uint8_t> packed = compress(body, rule.type, s.align,
@@ -319,7 +320,7 @@ bool run(Link& link) {
     uint64_t total = 0;
     for (auto& s : link.sections) total += s->alloc() ? s->size : 0;
     link.large_image = total >= uint64_t{1} << 30;
-    report_missing_cet(link);
+    if (link.machine->report_properties) link.machine->report_properties(link);
     warn_execstack(link);
   }
   {
@@ -407,7 +408,7 @@ static bool greet(Link& link) {
   link.diag.print("%s\n", version_text);
   if (o.show_emulations) {
     link.diag.print("  Supported emulations:\n");
-    for (const char* name : emulations) link.diag.print("   %s\n", name);
+    for (const char* name : listed_emulations()) link.diag.print("   %s\n", name);
   }
   if (o.verbose)
     for (const std::string& why : o.without_effect) link.diag.print("%s\n", why.c_str());

@@ -234,6 +234,24 @@ struct PromotedLocal {
   uint32_t sym, id;
 };
 
+// What a rewritten place does instead.
+enum class Rewrite : uint8_t {
+  none,
+  distance,       // GOT: the address itself, by its distance
+  absolute,       // GOT: the address itself, as a number
+  initial_exec,   // TLS
+  local_exec,     // TLS
+};
+
+// The decision of scan (relocations/scan.cpp) about relocation `index` of the section; `span` relocations behind it belong to the sequence.
+struct KeptRewrite {
+  uint32_t section;     // of the file
+  uint32_t index;
+  Rewrite to;
+  uint8_t span;
+};
+static_assert(sizeof(KeptRewrite) == 12);
+
 struct InputFile {
   FileKind kind = FileKind::object;
   std::string name;              // as messages show it: "libc.a(printf.o)"
@@ -269,6 +287,7 @@ struct ObjectFile : InputFile {
   std::vector<Cie> cies;
   std::vector<Fde> fdes;
   std::vector<PromotedLocal> promoted;      // sorted by sym
+  std::vector<KeptRewrite> rewrites;        // by section and index
   std::vector<std::unique_ptr<std::vector<uint8_t>>> inflated;  // bodies of SHF_COMPRESSED sections
   std::deque<std::vector<Rela>> unpacked_relocs;  // of SHT_CREL sections; atoms point into them
   std::vector<std::pair<uint32_t, std::string>> symvers;  // symbols named a@V, a@@V: (sym, version with @s)
@@ -400,7 +419,7 @@ struct MergedSection {
   uint64_t align = 1;
 };
 
-struct Target;
+struct Machine;  // link/elf/machines/machine.h
 
 // What opening of inputs goes on from: libraries that an object asks for come when it is read.
 struct OpenState {
@@ -428,7 +447,7 @@ struct Timer {
 struct Link {
   Options opt;
   Diagnostics diag;
-  const Target* target = nullptr;
+  const Machine* machine = nullptr;
 
   // Inputs
   InputFiles inputs;
@@ -579,13 +598,13 @@ void parse_files(Link& link, std::span<InputFile* const> files);
 // object.cpp, shared.cpp
 Result<void> parse_object_header(Link& link, ObjectFile& file);
 void parse_object(Link& link, ObjectFile& file);
-Result<void> parse_shared(SharedFile& file);
+Result<void> parse_shared(const Link& link, SharedFile& file);
 std::string rooted_path(const Link& link, const std::string& path);  // --chroot applied
 bool read_file(const std::string& path, std::string& text);
 bool read_whole_file(Link& link, const std::string& path, std::string& text);  // an input beside the others
 // made_object.cpp
-std::vector<uint8_t> make_binary_object(const std::string& path, Bytes data);
-Result<std::vector<uint8_t>> make_symbols_object(Bytes file);
+std::vector<uint8_t> make_binary_object(const Machine& machine, const std::string& path, Bytes data);
+Result<std::vector<uint8_t>> make_symbols_object(const Machine& machine, Bytes file);
 // resolve.cpp
 bool resolve(Link& link);
 void bind_again(Link& link);                // what is undefined now, to the shared libraries that are left
@@ -636,8 +655,6 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
 // properties.cpp
 void read_properties(ObjectFile& file, Bytes note);
-std::vector<uint8_t> merge_properties(Link& link);  // the output's note; empty: none
-void report_missing_cet(Link& link);
 // scan.cpp
 void scan_relocations(Link& link);
 void report_undefined(Link& link);
@@ -661,8 +678,6 @@ uint32_t section_at(Link& link, uint64_t address);
 uint32_t output_section_index(Link& link, uint32_t atom);  // of what a symbol there is said to be in
 std::vector<uint32_t> local_symtab_indices(Link& link,
                                            const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
-// endbr.cpp
-void rewrite_endbr(Link& link);
 // icf.cpp
 void fold_identical(Link& link);
 // emit_relocs.cpp

@@ -56,7 +56,7 @@ TEST_CASE("ELF damaged: --noinhibit-exec lets pass what can be output, not a rel
       {"malformed relocation R_X86_64_PLT32", [](fe::Rela& x) { x.offset = uint64_t{1} << 40; }},
       {"TLSGD relocation is not followed by a call of __tls_get_addr",
        [](fe::Rela& x) { x.type = fe::R_X86_64_TLSGD; }},
-      {"GOTPC32_TLSDESC relocation is not in a lea instruction",
+      {"GOTPC32_TLSDESC relocation is not in the instruction that the psABI prescribes",
        [](fe::Rela& x) { x.type = fe::R_X86_64_GOTPC32_TLSDESC; }},
   };
   for (const Damage& d : damages)

@@ -36,15 +36,6 @@ struct AsmFunction {
   std::span<const mir::Reference> references;
 };
 
-uint32_t relocation_type(const AsmPlace& p) {
-  switch (p.bytes) {
-    case 1: return p.pc_relative ? R_X86_64_PC8 : R_X86_64_8;
-    case 2: return p.pc_relative ? R_X86_64_PC16 : R_X86_64_16;
-    case 4: return p.pc_relative ? R_X86_64_PC32 : R_X86_64_32;
-    default: return p.pc_relative ? R_X86_64_PC64 : R_X86_64_64;
-  }
-}
-
 // The object of one module's functions, from sections to bytes.
 class Maker {
  public:
@@ -119,7 +110,7 @@ class Maker {
       differences_.push_back({section, p.offset, fn.atom, p.index, p.minus, p.bytes, p.addend});
       return;
     }
-    Relocation r{p.offset, relocation_type(p), 0, p.name, p.addend};
+    Relocation r{p.offset, link_.machine->r_word(p.bytes, p.pc_relative), 0, p.name, p.addend};
     switch (p.target) {
       case AsmPlace::Target::text:
         r.section = stand_in(fn.atom, 0);
@@ -285,7 +276,7 @@ void Maker::finish(AsmSectionState& state) {
   e.ident[5] = ELFDATA2LSB;
   e.ident[6] = 1;
   e.type = ET_REL;
-  e.machine = link_.target->machine;
+  e.machine = link_.machine->elf_machine;
   e.version = 1;
   e.ehsize = sizeof(Ehdr);
   e.shentsize = sizeof(Shdr);

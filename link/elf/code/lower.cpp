@@ -21,6 +21,7 @@
 #include "link/cache/cached_functions.h"
 #include "link/elf/code/modules.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
 
@@ -63,7 +64,7 @@ LowerState& state(Link& link) {
   if (!link.lower) {
     link.lower = std::make_shared<LowerState>();
     LowerState& s = *link.lower;
-    s.target = link.target->code();
+    s.target = link.machine->code();
     s.store = std::make_unique<mir::MirStore>(2, s.target->elf_machine);
     s.options.pic = link.pic;
     s.options.shared = link.shared;

@@ -6,6 +6,8 @@
 // become mergeable. COMDATs become groups.
 #include "link/elf/code/modules.h"
 
+#include "link/elf/machines/machine.h"
+
 #include <cstring>
 #include <unordered_map>
 #include <unordered_set>
@@ -32,8 +34,8 @@ namespace {
 class Reader {
  public:
   Reader(ObjectFile& file, const Link& link)
-      : file_(file), s_(*file.module), m_(*s_.module), pic_(link.pic || link.relocatable),
-      relocatable_(link.relocatable),
+      : file_(file), machine_(*link.machine), s_(*file.module), m_(*s_.module),
+        pic_(link.pic || link.relocatable), relocatable_(link.relocatable),
         marks_(m_.requests.branch_targets || link.opt.z_ibt) {}
 
   Result<void> run() {
@@ -281,8 +283,7 @@ class Reader {
       }
       if (!r.symbol.valid() || r.symbol.value >= s_.sym_of.size() || !s_.sym_of[r.symbol.value])
         return error("initialiser of " + std::string(name) + " refers to a symbol that has no address");
-      uint32_t type = r.kind == air::DataRelocKind::absolute ? (r.size == 8 ? R_X86_64_64 : R_X86_64_32)
-                                                             : (r.size == 8 ? R_X86_64_PC64 : R_X86_64_PC32);
+      const uint32_t type = machine_.r_word(r.size == 8 ? 8 : 4, r.kind != air::DataRelocKind::absolute);
       out.push_back({r.offset, type, s_.sym_of[r.symbol.value], r.addend});
     }
     return {};
@@ -318,11 +319,11 @@ class Reader {
         s_.owned.push_back(std::move(copy));
       }
       // Whoever reads the distance knows the function; it must exist.
-      s_.relocs[b.section].push_back({0, R_X86_64_NONE, s_.sym_of[r.function.value], 0});
+      s_.relocs[b.section].push_back({0, machine_.r_none, s_.sym_of[r.function.value], 0});
     } else {
       b.reloc = uint32_t(s_.relocs[b.section].size());
       s_.relocs[b.section].push_back(
-          {r.offset, r.size == 8 ? R_X86_64_64 : R_X86_64_32, s_.sym_of[r.function.value], 0});
+          {r.offset, machine_.r_word(r.size == 8 ? 8 : 4, false), s_.sym_of[r.function.value], 0});
     }
     s_.block_references.push_back(b);
     return {};
@@ -341,7 +342,7 @@ class Reader {
                                 SHF_ALLOC | SHF_WRITE | SHF_LINK_ORDER, 8, 3, zeros);
       s_.sections[f.patchable].link = f.section;
       f.patchable_place = d.patchable_prefix ? -int32_t(d.patchable_prefix) : marks_ && !d.no_cf_check ? 4 : 0;
-      s_.relocs[f.patchable].push_back({0, R_X86_64_64, text_symbol_[f.section], 0});
+      s_.relocs[f.patchable].push_back({0, machine_.r_word(8, false), text_symbol_[f.section], 0});
       if (const air::Symbol& x = m_.symbols[d.symbol.value]; x.comdat.valid() && x.comdat.value < groups_.size())
         groups_[x.comdat.value].push_back({f.patchable});
     }
@@ -385,7 +386,7 @@ class Reader {
       static const uint8_t zeros[8] = {};
       uint32_t s =
           add_section(name, e.destructor ? SHT_FINI_ARRAY : SHT_INIT_ARRAY, SHF_ALLOC | SHF_WRITE, 8, 3, zeros);
-      s_.relocs[s].push_back({0, R_X86_64_64, s_.sym_of[e.function.value], 0});
+      s_.relocs[s].push_back({0, machine_.r_word(8, false), s_.sym_of[e.function.value], 0});
       s_.roots[s] = 2;
       if (e.associated.valid() && e.associated.value < m_.symbols.size()) {
         const air::Symbol& a = m_.symbols[e.associated.value];
@@ -413,6 +414,7 @@ class Reader {
   }
 
   ObjectFile& file_;
+  const Machine& machine_;
   ModuleState& s_;
   const air::Module& m_;
   bool pic_, relocatable_;
@@ -428,24 +430,6 @@ class Reader {
 };
 
 }  // namespace
-
-// Whether code for the triple is code for this linker's x86_64 ELF output. Nothing said is taken as that.
-bool is_ours(std::string_view triple) {
-  if (triple.empty()) return true;
-  std::string_view arch = triple.substr(0, triple.find('-'));
-  if (arch != "x86_64" && arch != "amd64") return false;
-  static constexpr std::string_view others[] = {"apple",  "windows", "win32", "cygwin",  "msys", "mingw",     "darwin",
-                                                "macos",  "ios",     "tvos",  "watchos", "xros", "driverkit", "uefi",
-                                                "gnux32", "muslx32", "msvc",  "macho",   "coff"};
-  for (std::string_view rest = triple.substr(arch.size()); !rest.empty();) {
-    rest.remove_prefix(1);
-    std::string_view part = rest.substr(0, rest.find('-'));
-    rest.remove_prefix(part.size());
-    for (std::string_view other : others)
-      if (part.starts_with(other)) return false;
-  }
-  return true;
-}
 
 Result<void> read_module(ObjectFile& file, const Link& link) {
   auto state = std::make_shared<ModuleState>();
@@ -469,7 +453,7 @@ Result<void> read_module(ObjectFile& file, const Link& link) {
     state->text = std::make_unique<air::Module>(std::move(*m));
     state->module = state->text.get();
   }
-  if (!is_ours(state->module->triple)) return error("was made for another target (" + state->module->triple + ")");
+  if (!accepts_triple(*link.machine, state->module->triple)) return error("was made for another target (" + state->module->triple + ")");
   if (state->module->types.layout().pointer_bytes != 8) return error("was made for a target with pointers of 4 bytes");
   file.module = state;
   return Reader(file, link).run();

@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/referent.h"
 
 namespace lode::link::elf {
 
@@ -56,7 +57,7 @@ class Evaluator {
       case Op::headers_size: return {final_ && link_.ehdr ? link_.ehdr->size : 0, 0, true};
       case Op::constant:
         if (n.name == "MAXPAGESIZE") return {link_.opt.max_page_size};
-        if (n.name == "COMMONPAGESIZE") return {link_.target->page_size};
+        if (n.name == "COMMONPAGESIZE") return {link_.machine->page_size};
         return failed("unknown CONSTANT(" + std::string(n.name) + ")");
       case Op::choose: return choose(values[n.a], values[n.b], values[n.c]);
       case Op::logical_and: case Op::logical_or: {
@@ -122,7 +123,7 @@ class Evaluator {
     const uint64_t x = a.v, y = b.v;
     const bool late = a.late || b.late;
     // A mask of low bits, or for them, leaves an address an address: the image moves by whole pages.
-    const uint64_t page = link_.target->page_size;
+    const uint64_t page = link_.machine->page_size;
     switch (op) {
       case Op::add: return {x + y, a.base + b.base, late};
       case Op::subtract: return {x - y, a.base - b.base, late};

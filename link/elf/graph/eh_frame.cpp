@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "link/elf/link.h"
 #include "link/elf/code/lower.h"
-#include "link/elf/machines/machine.h"
+#include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
 
@@ -226,7 +226,7 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
       std::memcpy(out + c.out_offset, a.data + c.input_offset, c.size);
       for (uint32_t r = c.reloc_begin; r < c.reloc_end; r++) {
         uint64_t at = uint64_t(a.relocs[r].offset) - c.input_offset;
-        link.target->apply_data(link, f, a, a.relocs[r], out + c.out_offset + at, c.size - at,
+        apply_record(link, f, a, a.relocs[r], out + c.out_offset + at, c.size - at,
                                 section.addr + c.out_offset + at);
       }
     }
@@ -240,7 +240,7 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
       store_le<uint32_t>(p + 4, fde.out_offset + 4 - cie_offset);
       for (uint32_t r = fde.reloc_begin; r < fde.reloc_end; r++) {
         uint64_t at = uint64_t(a.relocs[r].offset) - fde.input_offset;
-        link.target->apply_data(link, f, a, a.relocs[r], p + at, fde.size - at, section.addr + fde.out_offset + at);
+        apply_record(link, f, a, a.relocs[r], p + at, fde.size - at, section.addr + fde.out_offset + at);
       }
       const Rela& start = a.relocs[fde.reloc_begin];
       const Sym& s = f.syms[start.sym];

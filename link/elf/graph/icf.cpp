@@ -25,6 +25,7 @@
 #include "base/bytes.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/referent.h"
 
 namespace lode::link::elf {
 
@@ -116,7 +117,7 @@ class Folder {
         const Atom& a = link_.atoms[f.atom_base + i];
         if (!a.live || a.kind != AtomKind::regular || !is_loaded(link_, a)) continue;
         for (uint32_t r = 0; r < a.reloc_count; r++)
-          if (!link_.target->is_call(a.relocs[r].type)) mark_symbol(f, a.relocs[r].sym);
+          if (!link_.machine->is_call(a.relocs[r].type)) mark_symbol(f, a.relocs[r].sym);
       }
     });
     for (Symbol& s : link_.symbols)

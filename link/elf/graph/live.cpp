@@ -19,6 +19,7 @@
 #include "link/elf/link.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/referent.h"
 
 namespace lode::link::elf {
 

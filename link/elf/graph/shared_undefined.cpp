@@ -10,8 +10,7 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "link/elf/inputs/library_paths.h"
-#include "link/elf/link.h"
+#include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
@@ -75,7 +74,7 @@ class Check {
   bool search(std::string_view soname) {
     if (seen_.count(soname)) return true;
     std::vector<std::string> directories = link_.opt.rpaths;
-    for (const char* d : system_library_directories()) directories.push_back(link_.opt.sysroot + d);
+    for (const char* d : link_.machine->library_directories) directories.push_back(link_.opt.sysroot + d);
     for (const std::string& d : directories) {
       std::string text;
       if (!read_file(d + "/" + std::string(soname), text)) continue;
@@ -84,7 +83,7 @@ class Check {
       so->kind = FileKind::shared;
       so->data = {reinterpret_cast<const uint8_t*>(kept.data()), kept.size()};
       so->soname = soname;
-      if (!is_elf(so->data) || !parse_shared(*so)) continue;
+      if (!is_elf(so->data) || !parse_shared(link_, *so)) continue;
       for (std::string_view name : so->needed)
         if (SharedFile* known = in_link(name)) add(known);
         else missing_.push_back(name);

@@ -16,8 +16,7 @@
 #include <set>
 
 #include "formats/linker_script.h"
-#include "link/elf/inputs/library_paths.h"
-#include "link/elf/link.h"
+#include "link/elf/machines/machine.h"
 #include "link/elf/code/modules.h"
 
 namespace lode::link::elf {
@@ -45,7 +44,7 @@ class Opener {
     for (const std::string& p : opt_.library_paths) dirs_.push_back(rooted(with_sysroot(p)));
     if (opt_.no_stdlib_paths) return;
     if (opt_.default_library_paths.empty()) {
-      for (const char* p : system_library_directories()) dirs_.push_back(rooted(opt_.sysroot + p));
+      for (const char* p : link.machine->library_directories) dirs_.push_back(rooted(opt_.sysroot + p));
       return;
     }
     std::string_view list = opt_.default_library_paths;
@@ -136,7 +135,7 @@ class Opener {
       return;
     }
     link_.linked_names.push_back(path);
-    add_made(make_symbols_object(m->data), path);
+    add_made(make_symbols_object(*link_.machine, m->data), path);
   }
 
   std::string find_library(const std::string& name, bool is_static) {
@@ -205,7 +204,7 @@ class Opener {
     if (opt_.trace) link_.diag.print("%s\n", path.c_str());
     Bytes data = m->data;
     if (state.binary) {
-      add_made(make_binary_object(path, data), path);
+      add_made(make_binary_object(*link_.machine, path, data), path);
     } else if (formats::Archive::is_archive(data)) {
       if (!state.whole_archive && is_again(seen_archives_, *m)) return;
       open_archive(path, data, state);
@@ -445,13 +444,6 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
 
 }  // namespace
 
-std::span<const char* const> system_library_directories() {
-  static constexpr const char* directories[] = {
-      "/usr/local/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64",
-      "/usr/local/lib", "/lib", "/usr/lib"};
-  return directories;
-}
-
 InputFile* take_lazy(Link& link, uint32_t lazy_index) {
   LazyMember& lazy = link.lazy[lazy_index];
   if (lazy.taken) return nullptr;
@@ -543,7 +535,7 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
   tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
     InputFile& f = *files[i];
     if (f.kind == FileKind::shared) {
-      if (auto r = parse_shared(static_cast<SharedFile&>(f)); !r) fail(f, r.take_error());
+      if (auto r = parse_shared(link, static_cast<SharedFile&>(f)); !r) fail(f, r.take_error());
     } else {
       if (auto r = parse_object_header(link, static_cast<ObjectFile&>(f)); !r) fail(f, r.take_error());
     }

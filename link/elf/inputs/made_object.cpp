@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "link/elf/link.h"
+#include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
@@ -15,7 +15,7 @@ namespace {
 
 class Writer {
  public:
-  Writer() : names_(1, '\0') {
+  explicit Writer(const Machine& machine) : machine_(machine), names_(1, '\0') {
     symbols_.push_back(Sym{});
   }
 
@@ -66,7 +66,7 @@ class Writer {
     e.ident[5] = ELFDATA2LSB;
     e.ident[6] = 1;
     e.type = ET_REL;
-    e.machine = EM_X86_64;
+    e.machine = machine_.elf_machine;
     e.version = 1;
     e.ehsize = sizeof(Ehdr);
     e.shentsize = sizeof(Shdr);
@@ -83,6 +83,7 @@ class Writer {
   }
 
  private:
+  const Machine& machine_;
   std::vector<Sym> symbols_;
   std::string names_;
 };
@@ -90,11 +91,11 @@ class Writer {
 }  // namespace
 
 // As GNU ld names them: the path, with '_' for all but letters and digits.
-std::vector<uint8_t> make_binary_object(const std::string& path, Bytes data) {
+std::vector<uint8_t> make_binary_object(const Machine& machine, const std::string& path, Bytes data) {
   std::string prefix = "_binary_" + path;
   for (char& c : prefix)
     if (!std::isalnum(uint8_t(c))) c = '_';
-  Writer w;
+  Writer w(machine);
   w.add(prefix + "_start", STB_GLOBAL, STT_OBJECT, 1, 0, data.size());
   w.add(prefix + "_end", STB_GLOBAL, STT_NOTYPE, 1, data.size(), 0);
   w.add(prefix + "_size", STB_GLOBAL, STT_NOTYPE, SHN_ABS, data.size(), 0);
@@ -102,12 +103,11 @@ std::vector<uint8_t> make_binary_object(const std::string& path, Bytes data) {
 }
 
 // Thread-local symbols have no address that another program could use.
-Result<std::vector<uint8_t>> make_symbols_object(Bytes file) {
+Result<std::vector<uint8_t>> make_symbols_object(const Machine& machine, Bytes file) {
   LODE_ASSIGN(ElfView view, ElfView::open(file));
-  if (view.header->machine != EM_X86_64)
-    return error("incompatible file: machine " + std::to_string(uint16_t(view.header->machine)) + " is not x86-64");
+  if (view.header->machine != machine.elf_machine) return wrong_machine(machine, view.header->machine);
   if (view.symbols.empty()) return error("the file has no symbol table");
-  Writer w;
+  Writer w(machine);
   for (uint32_t i = view.first_global; i < view.symbols.size(); i++) {
     const Sym& s = view.symbols[i];
     if (s.shndx == SHN_UNDEF || s.shndx == SHN_COMMON || s.type() == STT_TLS || s.type() == STT_SECTION ||

@@ -10,6 +10,7 @@
 
 #include "link/elf/link.h"
 #include "link/elf/code/modules.h"
+#include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
@@ -18,9 +19,8 @@ Result<void> parse_object_header(Link& link, ObjectFile& file) {
   if (file.kind == FileKind::module) return read_module(file, link);
   LODE_ASSIGN(file.view, ElfView::open(file.data));
   if (file.view.header->type != ET_REL) return error("not a relocatable object");
-  if (file.view.header->machine != EM_X86_64)
-    return error("incompatible file: machine " + std::to_string(uint16_t(file.view.header->machine)) +
-                 " is not x86-64");
+  if (file.view.header->machine != link.machine->elf_machine)
+    return wrong_machine(*link.machine, file.view.header->machine);
   file.sections = file.view.sections;
   file.syms = file.view.symbols;
   file.strtab = file.view.symbol_names;

@@ -1,12 +1,8 @@
-// .note.gnu.property: what an object was made for, as (type, value) pairs in one note (Linux gABI extension, "Program
-// Property").
+// .note.gnu.property of an object: (type, value) pairs in notes (Linux gABI extension, "Program Property").
 //
-// The type's range says how values of several objects combine: AND (a property that one object lacks is gone), OR (what
-// any needs), OR_AND (the union, if all say something). Only 4-byte values of the processor's range are combined;
-// others say nothing that a link could keep true. Options add to the result: -z ibt, -z shstk, -z x86-64-v3.
-#include <algorithm>
+// Only 4-byte values of the processor's ranges are read: those are what links combine, each machine by its rules
+// (Machine::merge_properties); others say nothing that a link could keep true.
 #include <cstring>
-#include <map>
 
 #include "base/bytes.h"
 #include "link/elf/link.h"
@@ -15,7 +11,7 @@ namespace lode::link::elf {
 
 namespace {
 
-constexpr uint32_t and_low = 0xc0000000, and_high = 0xc0007fff, or_high = 0xc000ffff, or_and_high = 0xc0017fff;
+constexpr uint32_t processor_low = 0xc0000000, processor_high = 0xc0017fff;
 
 // An object may say the same thing in parts, in several notes (each from another source of the assembler): they are
 // joined.
@@ -41,7 +37,7 @@ void read_properties(ObjectFile& file, Bytes data) {
       while (desc.size() >= 8) {
         uint32_t type = load_le<uint32_t>(desc.data()), size = load_le<uint32_t>(desc.data() + 4);
         if (size > desc.size() - 8) return;
-        if (type >= and_low && type <= or_and_high && size == 4)
+        if (type >= processor_low && type <= processor_high && size == 4)
           add_property(file, type, load_le<uint32_t>(desc.data() + 8));
         uint64_t step = 8 + align_up(size, 8);
         if (step > desc.size()) return;
@@ -50,68 +46,6 @@ void read_properties(ObjectFile& file, Bytes data) {
     }
     if (end > data.size()) return;
     data = data.subspan(end);
-  }
-}
-
-std::vector<uint8_t> merge_properties(Link& link) {
-  struct Merged {
-    uint32_t value = 0;
-    size_t files = 0;
-  };
-  std::map<uint32_t, Merged> merged;
-  size_t files = 0;
-  for (ObjectFile* f : link.objects) {
-    if (f->kind == FileKind::internal || f->made) continue;
-    files++;
-    for (auto& [type, value] : f->properties) {
-      Merged& m = merged[type];
-      m.value = m.files == 0 ? value : type <= and_high ? m.value & value : m.value | value;
-      m.files++;
-    }
-  }
-  std::erase_if(merged, [&](auto& entry) {
-    auto& [type, m] = entry;
-    return m.value == 0 || ((type <= and_high || type > or_high) && m.files < files);
-  });
-  uint32_t features = (link.opt.z_ibt ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_IBT) : 0) |
-                      (link.opt.z_shstk ? uint32_t(GNU_PROPERTY_X86_FEATURE_1_SHSTK) : 0);
-  if (features) merged[GNU_PROPERTY_X86_FEATURE_1_AND].value |= features;
-  if (link.opt.isa_needed) merged[GNU_PROPERTY_X86_ISA_1_NEEDED].value |= link.opt.isa_needed;
-  const auto feature = merged.find(GNU_PROPERTY_X86_FEATURE_1_AND);
-  link.ibt_plt =
-      link.opt.z_ibtplt || (feature != merged.end() && (feature->second.value & GNU_PROPERTY_X86_FEATURE_1_IBT));
-  std::vector<uint8_t> note;
-  if (merged.empty()) return note;
-  append_le(note, uint32_t(4));
-  append_le(note, uint32_t(merged.size() * 16));
-  append_le(note, uint32_t(NT_GNU_PROPERTY_TYPE_0));
-  for (char c : {'G', 'N', 'U', '\0'}) note.push_back(uint8_t(c));
-  for (auto& [type, m] : merged) {
-    append_le(note, type);
-    append_le(note, uint32_t(4));
-    append_le(note, m.value);
-    append_le(note, uint32_t(0));
-  }
-  return note;
-}
-
-// -z cet-report: which objects keep the output from being marked for control-flow enforcement.
-void report_missing_cet(Link& link) {
-  if (link.opt.cet_report == CetReport::none) return;
-  bool is_error = link.opt.cet_report == CetReport::error;
-  for (ObjectFile* f : link.objects) {
-    if ((f->kind != FileKind::object && f->kind != FileKind::module) || f->made) continue;
-    uint32_t features = 0;
-    for (auto& [type, value] : f->properties)
-      if (type == GNU_PROPERTY_X86_FEATURE_1_AND) features |= value;
-    auto report = [&](uint32_t bit, const char* name) {
-      if (features & bit) return;
-      std::string text = f->name + ": -cet-report=" + (is_error ? "error" : "warning") + ": missing " + name;
-      if (is_error) link.diag.error(text, uint64_t(f->priority) << 32 | bit);
-      else link.diag.warning(text, uint64_t(f->priority) << 32 | bit);
-    };
-    report(GNU_PROPERTY_X86_FEATURE_1_IBT, "GNU_PROPERTY_X86_FEATURE_1_IBT");
-    report(GNU_PROPERTY_X86_FEATURE_1_SHSTK, "GNU_PROPERTY_X86_FEATURE_1_SHSTK");
   }
 }
 

@@ -6,15 +6,14 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "link/elf/link.h"
+#include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
-Result<void> parse_shared(SharedFile& file) {
+Result<void> parse_shared(const Link& link, SharedFile& file) {
   LODE_ASSIGN(ElfView v, ElfView::open(file.data));
   if (v.header->type != ET_DYN) return error("not a shared library");
-  if (v.header->machine != EM_X86_64)
-    return error("incompatible file: machine " + std::to_string(uint16_t(v.header->machine)) + " is not x86-64");
+  if (v.header->machine != link.machine->elf_machine) return wrong_machine(*link.machine, v.header->machine);
   const Shdr *versym = nullptr, *verdef = nullptr, *dynamic = nullptr;
   for (const Shdr& s : v.sections) {
     if (s.type == SHT_GNU_VERSYM) versym = &s;

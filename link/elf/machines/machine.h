@@ -1,156 +1,137 @@
-// What the ELF linker needs to know about a machine: one record of constants and functions for each.
+// A machine, as the ELF linker sees it: tables of constants and a handful of functions. Everything else about linking
+// is the same for all of them and stands in the other folders of link/elf.
 //
-// Relocations of the input are scanned once (what does each want: a GOT slot, a PLT entry, a dynamic relocation?) and
-// applied once at the end. Both consult the same classification, so what the scan reserved is what apply uses.
+// Relocations. A row of the machine's table says what a relocation type wants (Want: its formula, in the psABIs' letters
+// S, A, P, G, L) and which field it fills. From the wants alone the linker knows what has to be reserved
+// (relocations/scan.cpp with the action tables of relocations/actions.cpp) and what value goes where
+// (relocations/apply.cpp). Plain words of 1 to 8 bytes are stored by the linker; fields that lie inside instructions
+// are the machine's to store.
+//
+// Rewriting. Whether an access by the GOT, or to thread-local storage, could take a shorter way is decided by the link
+// (a symbol bound here, an executable); whether the instructions at the place can be rewritten for it is for the machine
+// to say. Scan asks once and keeps the answer (KeptRewrite); apply and --emit-relocs read it. So what was reserved is
+// what is used.
 #pragma once
+
+#include <span>
+#include <string_view>
 
 #include "codegen/native/target.h"
 #include "link/elf/link.h"
 
 namespace lode::link::elf {
 
-// The dynamic relocations of one file on their way into .rela.dyn. The scan counted them and apply makes them; both ask
-// the same questions, and if their answers ever differ, nothing is written past the share of the file and the link
-// fails.
-class DynamicRelocations {
- public:
-  DynamicRelocations(Rela* begin, size_t count) : at_(begin), left_(int64_t(count)) {}
-  void put(const Rela& r) {
-    if (left_-- > 0) *at_++ = r;
-  }
-  bool complete() const { return left_ == 0; }
-
- private:
-  Rela* at_;
-  int64_t left_;  // negative: so many too many
+enum class Want : uint8_t {
+  nothing,        // says something about the place, or nothing at all
+  address,        // S + A
+  distance,       // S + A - P
+  call,           // the same, but by the PLT where the symbol may bind elsewhere: L + A - P
+  plt_offset,     // L + A - GOT
+  got_offset,     // G + A: of the slot in the GOT
+  got_distance,   // GOT + G + A - P
+  got_distance_relaxable,  // the same, in an instruction that may be made to do without the slot
+  offset_in_got,  // S + A - GOT
+  got_base,       // GOT + A - P
+  size,           // of the symbol, + A
+  tls_general,    // the distance to the slots of (module, offset)
+  tls_module,     // that of the slots of this module
+  tls_offset,     // in the module's block
+  tls_initial,    // the distance to the slot with the offset from the thread pointer
+  tls_local,      // the offset from the thread pointer itself
+  tls_descriptor, // the distance to the slots of a TLS descriptor
+  tls_descriptor_call,  // the call through it
+  unknown,
 };
 
-struct Target {
-  uint16_t machine;
+// A little-endian word and what fits in it; `instruction`: the machine stores it.
+enum class Field : uint8_t { none, any, s8, s16, s32, u32, su8, su16, instruction };
+
+struct RelocationRow {
+  uint32_t type;
+  const char* name;
+  uint8_t bytes;        // that the field occupies at the place
+  Want want;
+  Field field;
+};
+
+// A place in an input section, with everything around it.
+struct InputPlace {
+  const Rela* relocs;
+  uint32_t index, count;          // relocs[index] is the one in question
+  std::span<const uint8_t> data;  // of the section, as the input has it
+  size_t symbol_count;            // of the file: relocations beyond it are malformed
+  const Rela& rel() const { return relocs[index]; }
+};
+
+struct RewriteValues {
+  uint64_t target = 0;   // Rewrite::distance, absolute: S; local_exec: S + A, from the thread pointer;
+                         // initial_exec: the address of the slot
+  uint64_t place = 0;    // P
+  int64_t addend = 0;    // A
+  bool undefined_weak = false;
+  int64_t misfit = 0;    // out: the value that did not fit
+};
+
+struct Machine {
+  const char* name;                             // as messages say it
+  uint16_t elf_machine;
+  std::span<const char* const> emulations;      // of -m; the first is the one that is listed
+  std::span<const char* const> architectures;   // first parts of the triples whose code this is
+  std::span<const char* const> library_directories;  // where the system's libraries are, below --sysroot; in order
   const char* dynamic_linker;
   uint64_t page_size;
-  uint64_t default_base;           // of a position-dependent executable
-  uint32_t plt_header_size, plt_entry_size, gotplt_header;  // bytes; the last in slots
-  uint32_t pltgot_entry_size, pltgot_ibt_entry_size;
-  uint32_t r_abs, r_relative, r_glob_dat, r_jump_slot, r_copy, r_irelative, r_dtpmod, r_dtpoff, r_tpoff, r_tlsdesc;
-  uint32_t r_pcrel32;              // what FDEs of this machine are made of; against a local symbol it asks for nothing
-  bool tls_below_tp;               // variant II: the TLS image ends at the thread pointer
+  uint64_t default_base;                        // of a position-dependent executable
+  uint8_t trap_fill;                            // between pieces of code
+  uint64_t large_section;                       // section flag of the large code model; 0: there is none
+  uint32_t unwind_section_type;                 // of .eh_frame in objects
+  bool tls_below_tp;                            // variant II: the TLS image ends at the thread pointer
+  // PLT and GOT: bytes; gotplt_header in slots.
+  uint32_t plt_header_size, plt_entry_size, gotplt_header, pltgot_entry_size, pltgot_ibt_entry_size;
+  // Relocation types by their meaning.
+  uint32_t r_none, r_relative, r_glob_dat, r_jump_slot, r_copy, r_irelative, r_dtpmod, r_dtpoff, r_tpoff, r_tlsdesc;
+  uint32_t r_address[4], r_distance[4];         // of words of 1, 2, 4 and 8 bytes
 
-  // Pass scan: everything one live atom of an object asks for; or a record of .eh_frame, as an atom of that kind.
-  void (*scan)(Link&, ObjectFile&, Atom&);
-  // Pass write: relocates the copy of an atom at `out`, which will be at `address`.
-  void (*apply)(Link&, ObjectFile&, Atom&, uint8_t* out, uint64_t address, DynamicRelocations& dynrels);
-  // Non-alloc sections: dead references become tombstones.
-  void (*apply_nonalloc)(Link&, ObjectFile&, Atom&, uint8_t* out);
-  // One relocation of a record in .eh_frame; `room` bytes remain in the record.
-  void (*apply_data)(Link&, ObjectFile&, const Atom&, const Rela&, uint8_t* at, uint64_t room, uint64_t address);
-  // --emit-relocs: makes relocation i of an atom describe what apply left there.
-  void (*emitted_relocation)(Link&, ObjectFile&, const Atom&, uint32_t i, Rela&);
-  // Is a relocation of this type only ever a call or jump, so that it does not tell the program an address?
-  bool (*is_call)(uint32_t type);
+  std::span<const RelocationRow> relocations;   // by type, without gaps
+  const RelocationRow& row(uint32_t type) const { return type < relocations.size() ? relocations[type] : unknown; }
+  static constexpr RelocationRow unknown{0, "unknown", 0, Want::unknown, Field::none};
+  uint32_t r_word(unsigned bytes, bool distance) const {
+    return (distance ? r_distance : r_address)[bytes == 1 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3];
+  }
+  bool is_call(uint32_t type) const { return row(type).want == Want::call; }
+
+  // Fields of kind `instruction`; false: the value does not fit. Null: the machine has none.
+  bool (*store)(const RelocationRow&, uint8_t* at, uint64_t value);
+  // How many relocations behind this one belong to its sequence, if the instructions there can be rewritten to `to`;
+  // -1 if they cannot. For TLS with Rewrite::none: whether the sequence is one that may stand there at all.
+  int (*sequence)(const InputPlace&, Rewrite to);
+  // Rewrites the copy of the section; `at` is the place in it. False: a value does not fit.
+  bool (*rewrite)(const InputPlace&, Rewrite to, uint8_t* at, RewriteValues& values);
+  // What describes a rewritten place, for --emit-relocs.
+  void (*describe)(const InputPlace&, Rewrite to, Rela& out);
   void (*write_plt)(Link&, uint8_t* out);
   void (*write_pltsec)(Link&, uint8_t* out);
   // Where the slot of entry i leads until the symbol is bound: into the lazy entry.
   uint64_t (*lazy_address)(const Link&, uint32_t i);
   void (*write_pltgot)(Link&, uint8_t* out);
+  // The output's e_flags, and what objects say of themselves put together: errors and warnings go to Link::diag. May be
+  // null.
+  uint32_t (*merge_flags)(Link&);
+  std::vector<uint8_t> (*merge_properties)(Link&);  // .note.gnu.property; empty: none
+  void (*report_properties)(Link&);
+  // The finished image, when an option asks for a rewriting of code. May be null.
+  void (*rewrite_image)(Link&);
   const codegen::NativeTarget* (*code)();
 };
 
-const Target& x86_64_target();
+// Every machine that this linker knows (machines.cpp).
+std::span<const Machine* const> machines();
+const Machine* machine_of_emulation(std::string_view name);  // null: none
+const Machine* machine_of_elf(uint16_t e_machine);           // null: none
+// Whether code for the triple is code for the machine's ELF output. Nothing said is taken as that.
+bool accepts_triple(const Machine& machine, std::string_view triple);
+// "incompatible file: machine 183 is not x86-64"
+Error wrong_machine(const Machine& machine, uint16_t e_machine);
 
-// ---- shared by the targets: what a relocation refers to -------------------------------------------------------------
-
-// A relocation's symbol: a global (or promoted local) by id, or a plain local by place.
-struct Referent {
-  uint32_t id = none;       // symbol, if any
-  uint32_t atom = none;     // plain local: its atom (none: absolute)
-  uint64_t value = 0;       // plain local: in the atom
-  uint8_t type = 0;
-  bool section_symbol = false;
-  bool undefined = false;   // plain local: index 0
-  bool discarded = false;   // plain local in a discarded section
-};
-
-inline Referent referent(Link& link, ObjectFile& f, uint32_t sym) {
-  Referent r;
-  if (sym >= f.first_global) {
-    r.id = f.symbol_id(sym);
-    r.type = link.symbols[r.id].type;
-    return r;
-  }
-  const Sym& s = f.syms[sym];
-  r.type = s.type();
-  r.value = s.value;
-  r.section_symbol = r.type == STT_SECTION;
-  uint32_t section = f.section_of(sym);
-  if (section == 0) {
-    r.undefined = true;
-  } else if (section < f.sections.size()) {
-    r.atom = f.atom_base + section;
-    AtomKind k = link.atoms[r.atom].kind;
-    r.discarded = k == AtomKind::discarded || k == AtomKind::none;
-  }
-  return r;
-}
-
-// The address of a place in an atom, before any addend.
-inline uint64_t place_address(Link& link, const Atom& a, uint64_t offset) {
-  if (a.kind == AtomKind::merge) return merged_address(link, a, offset);
-  if (a.kind == AtomKind::eh_frame) return link.eh_frame->addr + eh_frame_offset(link, a, offset);
-  return link.atom_address[uint32_t(&a - link.atoms.data())] + offset;
-}
-
-// S + A of a plain local. Addends of section symbols choose the piece in a merged section; others only displace.
-inline uint64_t local_address(Link& link, const Referent& r, int64_t addend) {
-  if (r.atom == none) return r.value + uint64_t(addend);
-  const Atom& a = link.atoms[r.atom];
-  if (a.kind == AtomKind::merge) {
-    if (r.section_symbol) return merged_address(link, a, r.value + uint64_t(addend));
-    return merged_address(link, a, r.value) + uint64_t(addend);
-  }
-  if (a.kind == AtomKind::eh_frame) {
-    // The addend chooses the record where it can; that of a pc-relative field says where the field ends.
-    if (r.section_symbol && addend > 0) return place_address(link, a, r.value + uint64_t(addend));
-    return place_address(link, a, r.value) + uint64_t(addend);
-  }
-  return link.atom_address[r.atom] + r.value + uint64_t(addend);
-}
-
-inline uint32_t promoted_id(const ObjectFile& f, uint32_t sym) {
-  for (size_t lo = 0, hi = f.promoted.size(); lo < hi;) {
-    size_t mid = (lo + hi) / 2;
-    if (f.promoted[mid].sym == sym) return f.promoted[mid].id;
-    if (f.promoted[mid].sym < sym) lo = mid + 1;
-    else hi = mid;
-  }
-  return none;
-}
-
-inline bool is_absolute(Link& link, const Symbol& s) {
-  return s.atom == none && s.defined() && !s.imported && link.files[s.file]->is_object() && !s.linker_defined;
-}
-
-// Resolved by a function of this output when it starts: what binds it calls that function.
-inline bool is_own_ifunc(Link& link, const Symbol& s) {
-  return s.type == STT_GNU_IFUNC && s.defined() && link.files[s.file]->is_object();
-}
-
-// A reference to an undefined symbol: true if it is an error, now noted (scan.cpp).
-bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const Atom& atom, uint64_t offset);
-
-// An executable's thread-local accesses become initial-exec or local-exec. In a static one they must: its module has no
-// entry in the thread vector before libc has made one.
-inline bool relaxes_tls(const Link& link) {
-  return !link.shared && (link.opt.relax || link.is_static_output || link.opt.is_static);
-}
-
-// For messages about a local in a discarded COMDAT member: where it is and which file's copy was kept.
-std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym);
-
-// Where a slot of the GOT is.
-uint64_t got_address(Link& link, int32_t slot);
-// Does a slot hold an address of this output that moves with it?
-bool got_slot_is_relative(const Link& link, const Link::GotEntry& e);
-uint64_t plt_address(Link& link, const Symbol& s);
+extern const Machine x86_64_machine;
 
 }  // namespace lode::link::elf

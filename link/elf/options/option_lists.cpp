@@ -1,6 +1,7 @@
 // The option tables as lists: --help, --help=markdown (docs/options.md) and --help=man (lode.1).
 #include "base/version.h"
 #include "link/elf/options/option_table.h"
+#include "link/elf/machines/machine.h"
 #include "link/elf/options/options.h"
 
 namespace lode::link::elf {
@@ -84,9 +85,16 @@ void man_rows(std::string& out, std::span<const OptionRow> rows, bool dashes) {
 
 }  // namespace
 
+std::vector<const char*> listed_emulations() {
+  std::vector<const char*> out;
+  for (const Machine* m : machines()) out.push_back(m->emulations.front());
+  out.insert(out.end(), {"wasm32", "wasm64"});
+  return out;
+}
+
 std::string emulation_list() {
   std::string out;
-  for (const char* name : emulations) out += (out.empty() ? "" : " ") + std::string(name);
+  for (const char* name : listed_emulations()) out += (out.empty() ? "" : " ") + std::string(name);
   return out;
 }
 

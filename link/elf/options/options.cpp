@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "link/elf/machines/machine.h"
 #include "link/elf/options/option_actions.h"
 
 namespace lode::link::elf {
@@ -107,7 +108,7 @@ Result<void> finish(OptionReader& r) {
     return error(std::string(o.filter.empty() ? "-auxiliary" : "-filter") + " may not be used without -shared");
   if (o.kind == OutputKind::relocatable && o.gdb_index)
     return error("--gdb-index may not be used with -r: the index speaks of final addresses");
-  if (o.emulation.size() && o.emulation != "elf_x86_64" && o.emulation != "elf_x86_64_sol2")
+  if (o.emulation.size() && !machine_of_emulation(o.emulation))
     return error("unsupported emulation: -m " + o.emulation + " (supported: " + emulation_list() + ")");
   std::vector<std::string> unique;
   for (const std::string& path : o.rpaths)

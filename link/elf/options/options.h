@@ -183,9 +183,8 @@ struct Options {
 // Appends what `@file` arguments contain; then reads the command line. args[0] is the program.
 Result<std::vector<std::string>> expand_response_files(std::span<const char* const> args);
 Result<void> parse_options(const std::vector<std::string>& args, Options& out, std::vector<std::string>& warnings);
-// What -m takes, the wasm linker's among it; not listed is elf_x86_64_sol2, which is the first one to other linkers,
-// too.
-inline constexpr const char* emulations[] = {"elf_x86_64", "wasm32", "wasm64"};
+// What -m takes, the wasm linker's among it; other names of a machine's first emulation are not listed.
+std::vector<const char*> listed_emulations();
 std::string emulation_list();  // as one line
 
 // The tables as lists (option_lists.cpp).

@@ -19,7 +19,7 @@
 #include <unordered_map>
 
 #include "base/bytes.h"
-#include "link/elf/machines/machine.h"
+#include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
 
@@ -137,7 +137,7 @@ void copy_sections(Link& link, File& file) {
       Section s;
       s.base = a.offset;
       s.body.assign(a.data, a.data + a.size);
-      if (a.reloc_count) link.target->apply_nonalloc(link, f, a, s.body.data());
+      if (a.reloc_count) apply_nonalloc(link, f, a, s.body.data());
       list->push_back(std::move(s));
     }
   }

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "link/elf/code/asm_sections.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/referent.h"
 
 namespace lode::link::elf {
 
@@ -41,7 +42,7 @@ uint32_t rank_of(Link& link, const OutputSection& s) {
     return 2000;
   }
   if (&s == link.interp) return 1;
-  if (s.flags & SHF_X86_64_LARGE) return s.flags & SHF_WRITE ? (s.nobits() ? 901 : 900) : 90;
+  if (s.flags & link.machine->large_section) return s.flags & SHF_WRITE ? (s.nobits() ? 901 : 900) : 90;
   if (!(s.flags & SHF_WRITE) && !(s.flags & SHF_EXECINSTR)) {
     if (s.type == SHT_NOTE) return s.align >= 8 ? 2 : 3;
     if (&s == link.hash) return 10;
@@ -228,7 +229,7 @@ void make_phdrs(Link& link) {
   }
   if (relro_first) {
     Phdr p = cover(PT_GNU_RELRO, PF_R, 1, relro_first, relro_last);
-    p.memsz = align_up(p.vaddr + p.memsz, link.target->page_size) - p.vaddr;
+    p.memsz = align_up(p.vaddr + p.memsz, link.machine->page_size) - p.vaddr;
     out.push_back(p);
   }
   bool exec_stack = link.opt.execstack;
@@ -323,7 +324,7 @@ bool layout(Link& link) {
 
   // Addresses and offsets.
   uint64_t page = segment_page(link);
-  uint64_t base = link.pic ? 0 : link.target->default_base;
+  uint64_t base = link.pic ? 0 : link.machine->default_base;
   if (link.opt.image_base_given) base = link.opt.image_base;
   if (!link.pic && !link.opt.image_base_given && base < page) base = page;
   uint64_t addr = base, off = 0, tbss = 0;
@@ -398,7 +399,7 @@ bool layout(Link& link) {
       link.tls_end = std::max(link.tls_end, s->addr + s->size);
       tls_align = std::max(tls_align, s->align);
     }
-  link.tp = link.target->tls_below_tp ? align_up(link.tls_end, tls_align) : link.tls_begin;
+  link.tp = link.machine->tls_below_tp ? align_up(link.tls_end, tls_align) : link.tls_begin;
   make_phdrs(link);
   link.file_size = align_up(off, 8);
   if (link.opt.z_sectionheader) {

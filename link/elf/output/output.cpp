@@ -13,7 +13,7 @@
 #include "link/common/digest.h"
 #include "link/common/output_file.h"
 #include "link/elf/code/lower.h"
-#include "link/elf/machines/machine.h"
+#include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
 
@@ -39,7 +39,7 @@ void write_atoms(Link& link) {
   std::vector<Rela> got = got_relocations(link);
   link.dynrels.resize(total + got.size());
   std::copy(got.begin(), got.end(), link.dynrels.begin() + ptrdiff_t(total));
-  // Gaps between atoms: nop-free fill of zeros is what a fresh file has; code gets int3.
+  // Gaps between atoms: nop-free fill of zeros is what a fresh file has; code gets instructions that trap.
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     DynamicRelocations dynrels(link.dynrels.data() + f.dynrel_offset, f.dynrel_count);
@@ -51,8 +51,8 @@ void write_atoms(Link& link) {
       uint8_t* out = link.image + s.offset + a.offset;
       std::memcpy(out, a.data, a.size);
       if (!a.reloc_count) continue;
-      if (s.alloc()) link.target->apply(link, f, a, out, s.addr + a.offset, dynrels);
-      else link.target->apply_nonalloc(link, f, a, out);
+      if (s.alloc()) apply(link, f, a, out, s.addr + a.offset, dynrels);
+      else apply_nonalloc(link, f, a, out);
     }
     if (!dynrels.complete())
       link.diag.error(f.name + ": internal error: the dynamic relocations written are not those counted",
@@ -71,7 +71,7 @@ void fill_code_gaps(Link& link) {
     uint64_t at = 0;
     for (uint32_t id : s->atoms) {
       const Atom& a = link.atoms[id];
-      if (a.offset > at) std::memset(link.image + s->offset + at, 0xcc, a.offset - at);
+      if (a.offset > at) std::memset(link.image + s->offset + at, link.machine->trap_fill, a.offset - at);
       at = a.offset + a.size;
     }
   }
@@ -80,7 +80,7 @@ void fill_code_gaps(Link& link) {
 void write_dynamic_relocations(Link& link) {
   if (!link.reldyn->size) return;
   auto& rels = link.dynrels;
-  const uint32_t relative = link.target->r_relative, irelative = link.target->r_irelative;
+  const uint32_t relative = link.machine->r_relative, irelative = link.machine->r_irelative;
   // What calls a resolver comes after all that the resolver may read. That is IRELATIVE, and every relocation by the
   // name of a function with a resolver in this very output; in another library it has been relocated before.
   std::vector<bool> has_resolver(link.dynamic_symbols.size() + 1);
@@ -113,7 +113,7 @@ void write_headers(Link& link) {
   if (gnu || link.needs_rela_iplt) e.ident[7] = ELFOSABI_GNU;
   // -Ttext-segment gives a position-independent executable its place for good.
   e.type = link.pic && !(link.opt.kind == OutputKind::pie && link.opt.text_segment_given) ? ET_DYN : ET_EXEC;
-  e.machine = link.target->machine;
+  e.machine = link.machine->elf_machine;
   e.version = 1;
   e.ehsize = sizeof(Ehdr);
   e.phoff = sizeof(Ehdr);
@@ -220,7 +220,7 @@ bool write_output(Link& link) {
   }
   write_atoms(link);
   fill_code_gaps(link);
-  if (link.opt.rewrite_endbr) rewrite_endbr(link);
+  if (link.machine->rewrite_image) link.machine->rewrite_image(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
   if (link.eh_frame_hdr && link.eh_frame_hdr->index)
     write_eh_frame_hdr(link, *link.eh_frame_hdr, link.image + link.eh_frame_hdr->offset);

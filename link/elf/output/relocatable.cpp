@@ -147,14 +147,14 @@ class Writer {
       }
     layout_eh_frame(link_);
     if (link_.eh_frame->size) {
-      OutSection& o = section(".eh_frame", SHT_X86_64_UNWIND, SHF_ALLOC, 0, none, 0);
+      OutSection& o = section(".eh_frame", link_.machine->unwind_section_type, SHF_ALLOC, 0, none, 0);
       o.type = SHT_PROGBITS;
       o.align = 8;
       o.body.resize(link_.eh_frame->size - 4);  // no terminator: more may follow
       o.size = o.body.size();
       eh_frame_ = &o;
     }
-    if (std::vector<uint8_t> note = merge_properties(link_); !note.empty()) {
+    if (std::vector<uint8_t> note = link_.machine->merge_properties(link_); !note.empty()) {
       OutSection& o = section(".note.gnu.property", SHT_NOTE, SHF_ALLOC, 0, none, 0);
       o.align = 8;
       o.size = note.size();
@@ -375,7 +375,7 @@ class Writer {
           if (list.body.size() < list.size) list.body.resize(list.size);
           const uint64_t at = link_.atoms[e.traps_atom].offset;
           for (size_t k = 0; k < e.traps.size(); k++)
-            list.relas.push_back({at + 4 * k, R_X86_64_PC32, text.symbol, int64_t(uint64_t(t.offset) + e.traps[k])});
+            list.relas.push_back({at + 4 * k, link_.machine->r_word(4, true), text.symbol, int64_t(uint64_t(t.offset) + e.traps[k])});
         }
         for (const codegen::Fixup& x : e.fixups) {
           if (x.in_exceptions) {
@@ -405,16 +405,16 @@ class Writer {
         }
         if (eh_frame_ && e.frame_offset != none) {
           std::memcpy(eh_frame_->body.data() + e.frame_offset, e.frame.data(), e.frame.size());
-          eh_frame_->relas.push_back({e.frame_offset + 8, R_X86_64_PC32, text.symbol, int64_t(uint64_t(t.offset))});
+          eh_frame_->relas.push_back({e.frame_offset + 8, link_.machine->r_word(4, true), text.symbol, int64_t(uint64_t(t.offset))});
           if (e.table_field != none && exceptions)
-            eh_frame_->relas.push_back({e.table_field, R_X86_64_PC32, exceptions->symbol, int64_t(table_offset)});
+            eh_frame_->relas.push_back({e.table_field, link_.machine->r_word(4, true), exceptions->symbol, int64_t(table_offset)});
         }
       });
       if (eh_frame_)
         write_common_cies(link_, eh_frame_->body.data(), [&](uint32_t at, uint32_t id) {
-          eh_frame_->relas.push_back({at, R_X86_64_PC32, slot_of_[id], 0});
+          eh_frame_->relas.push_back({at, link_.machine->r_word(4, true), slot_of_[id], 0});
         });
-      for (const Slot& slot : slots_) sections_[slot.section]->relas.push_back({0, R_X86_64_64, map_id(slot.id), 0});
+      for (const Slot& slot : slots_) sections_[slot.section]->relas.push_back({0, link_.machine->r_word(8, false), map_id(slot.id), 0});
     }
     for (auto& s : sections_) {
       if (s->type == SHT_NOBITS) continue;
@@ -545,7 +545,7 @@ class Writer {
     e.ident[5] = ELFDATA2LSB;
     e.ident[6] = 1;
     e.type = ET_REL;
-    e.machine = link_.target->machine;
+    e.machine = link_.machine->elf_machine;
     e.version = 1;
     e.ehsize = sizeof(Ehdr);
     e.shentsize = sizeof(Shdr);

@@ -17,7 +17,7 @@
 #include "base/bytes.h"
 #include "base/version.h"
 #include "formats/linker_script.h"
-#include "link/elf/link.h"
+#include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
@@ -364,7 +364,7 @@ void allocate_commons(Link& link) {
     const char* name = w.tls ? ".tbss" : w.large ? ".lbss" : ".bss";
     for (auto& s : link.sections)
       if (s->name == name && !s->write && s->alloc()) return *s;
-    uint64_t flags = SHF_ALLOC | SHF_WRITE | (w.tls ? uint64_t(SHF_TLS) : w.large ? uint64_t(SHF_X86_64_LARGE) : 0);
+    uint64_t flags = SHF_ALLOC | SHF_WRITE | (w.tls ? uint64_t(SHF_TLS) : w.large ? link.machine->large_section : 0);
     return *make_section(link, name, SHT_NOBITS, flags, 1, nullptr);
   };
   for (const CommonWant& w : gather_commons(link)) {

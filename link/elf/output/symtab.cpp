@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/referent.h"
 
 namespace lode::link::elf {
 

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
 
@@ -128,14 +129,14 @@ void define_linker_symbols(Link& link) {
 uint64_t got_address(Link& link, int32_t slot) { return link.got->addr + uint64_t(int64_t(slot)) * 8; }
 
 static uint32_t pltgot_entry_size(const Link& link) {
-  return link.ibt_plt ? link.target->pltgot_ibt_entry_size : link.target->pltgot_entry_size;
+  return link.ibt_plt ? link.machine->pltgot_ibt_entry_size : link.machine->pltgot_entry_size;
 }
 
 uint64_t plt_address(Link& link, const Symbol& s) {
   if (s.aux == none) return 0;
   const SymbolAux& x = link.aux[s.aux];
-  if (x.plt >= 0 && link.ibt_plt) return link.pltsec->addr + uint64_t(x.plt) * link.target->plt_entry_size;
-  if (x.plt >= 0) return link.plt->addr + link.target->plt_header_size + uint64_t(x.plt) * link.target->plt_entry_size;
+  if (x.plt >= 0 && link.ibt_plt) return link.pltsec->addr + uint64_t(x.plt) * link.machine->plt_entry_size;
+  if (x.plt >= 0) return link.plt->addr + link.machine->plt_header_size + uint64_t(x.plt) * link.machine->plt_entry_size;
   if (x.pltgot >= 0) return link.pltgot->addr + uint64_t(x.pltgot) * pltgot_entry_size(link);
   return 0;
 }
@@ -215,7 +216,7 @@ void add_copy(Link& link, uint32_t id) {
 }  // namespace
 
 void create_synthetic_sections(Link& link) {
-  link.property_data = merge_properties(link);
+  link.property_data = link.machine->merge_properties(link);
   uint32_t count = uint32_t(link.symbols.size());
   auto slot = [&](uint32_t id, GotKind kind, int n) {
     int32_t at = int32_t(link.got_slots);
@@ -264,23 +265,23 @@ void create_synthetic_sections(Link& link) {
   link.gotplt->entsize = 8;
   bool dynamic = !link.is_static_output;
   if (!link.plt_symbols.empty() || link.needs_got_base || dynamic)
-    link.gotplt->size = (link.target->gotplt_header + link.plt_symbols.size()) * 8;
+    link.gotplt->size = (link.machine->gotplt_header + link.plt_symbols.size()) * 8;
   uint32_t got_base = link.names.find("_GLOBAL_OFFSET_TABLE_");
   if (got_base != none && link.symbols[got_base].linker_defined)
     link.gotplt->size = std::max<uint64_t>(link.gotplt->size, 24);
   link.plt = make_section(link, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
-                          [](Link& l, OutputSection&, uint8_t* p) { l.target->write_plt(l, p); });
+                          [](Link& l, OutputSection&, uint8_t* p) { l.machine->write_plt(l, p); });
   if (!link.plt_symbols.empty())
-    link.plt->size = link.target->plt_header_size + link.plt_symbols.size() * link.target->plt_entry_size;
+    link.plt->size = link.machine->plt_header_size + link.plt_symbols.size() * link.machine->plt_entry_size;
   if (link.ibt_plt) {
     link.pltsec = make_section(link, ".plt.sec", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
-                               [](Link& l, OutputSection&, uint8_t* p) { l.target->write_pltsec(l, p); });
-    link.pltsec->entsize = link.target->plt_entry_size;
-    link.pltsec->size = link.plt_symbols.size() * link.target->plt_entry_size;
+                               [](Link& l, OutputSection&, uint8_t* p) { l.machine->write_pltsec(l, p); });
+    link.pltsec->entsize = link.machine->plt_entry_size;
+    link.pltsec->size = link.plt_symbols.size() * link.machine->plt_entry_size;
   }
   link.plt->entsize = 16;
   link.pltgot = make_section(link, ".plt.got", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
-                             [](Link& l, OutputSection&, uint8_t* p) { l.target->write_pltgot(l, p); });
+                             [](Link& l, OutputSection&, uint8_t* p) { l.machine->write_pltgot(l, p); });
   link.pltgot->size = link.pltgot_symbols.size() * pltgot_entry_size(link);
   link.pltgot->entsize = pltgot_entry_size(link);
   link.relplt = make_section(link, ".rela.plt", SHT_RELA, SHF_ALLOC, 8, nothing);
@@ -303,7 +304,7 @@ void create_synthetic_sections(Link& link) {
             const std::string& name = l.opt.dynamic_linker;
             std::memcpy(p, name.c_str(), s.size);
           });
-      if (link.opt.dynamic_linker.empty()) link.opt.dynamic_linker = link.target->dynamic_linker;
+      if (link.opt.dynamic_linker.empty()) link.opt.dynamic_linker = link.machine->dynamic_linker;
       link.interp->size = link.opt.dynamic_linker.size() + 1;
     }
   }
@@ -352,7 +353,7 @@ bool got_slot_is_relative(const Link& link, const Link::GotEntry& e) {
 // The dynamic relocations of GOT slots, copies; their number is fixed once the slots are.
 std::vector<Rela> got_relocations(Link& link) {
   std::vector<Rela> out;
-  const Target& t = *link.target;
+  const Machine& t = *link.machine;
   for (const Link::GotEntry& e : link.got_entries) {
     if (e.kind == got_tlsld) {
       if (!link.is_static_output && link.shared) out.push_back({got_address(link, link.tlsld_slot), t.r_dtpmod, 0, 0});
@@ -423,16 +424,16 @@ void write_got(Link& link, uint8_t* image) {
   uint8_t* rel = image + link.relplt->offset;
   for (size_t i = 0; i < link.plt_symbols.size(); i++) {
     const Symbol& s = link.symbols[link.plt_symbols[i]];
-    uint64_t slot = link.gotplt->addr + (link.target->gotplt_header + i) * 8;
-    Rela r{slot, link.target->r_jump_slot, 0, 0};
+    uint64_t slot = link.gotplt->addr + (link.machine->gotplt_header + i) * 8;
+    Rela r{slot, link.machine->r_jump_slot, 0, 0};
     if (s.imported) {
       r.sym = uint32_t(std::max(link.aux[s.aux].dynsym, 0));
-      store_le(gotplt + (link.target->gotplt_header + i) * 8, link.target->lazy_address(link, uint32_t(i)));
+      store_le(gotplt + (link.machine->gotplt_header + i) * 8, link.machine->lazy_address(link, uint32_t(i)));
     } else {  // a local ifunc: the resolver's address
       uint64_t resolver = s.atom == none ? s.value : link.atom_address[s.atom] + s.value;
-      r.type = link.target->r_irelative;
+      r.type = link.machine->r_irelative;
       r.addend = int64_t(resolver);
-      store_le(gotplt + (link.target->gotplt_header + i) * 8, resolver);
+      store_le(gotplt + (link.machine->gotplt_header + i) * 8, resolver);
     }
     std::memcpy(rel + i * sizeof(Rela), &r, sizeof r);
   }

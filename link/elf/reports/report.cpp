@@ -9,6 +9,7 @@
 
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relocations/referent.h"
 #include "link/common/output_file.h"
 
 namespace lode::link::elf {

@@ -5,7 +5,7 @@
 // sees all of them, so it knows better, and each endbr64 less is one place less for an attacker. It becomes a nop of
 // the same size.
 //
-// Everything counts as taking an address but a direct call or jump in code (Target::is_call): data, the dynamic symbol
+// Everything counts as taking an address but a direct call or jump in code (Machine::is_call): data, the dynamic symbol
 // table, the roots, what functions made from IR refer to. A reference by section symbol that is not from code marks the
 // whole section, because its addend may be biased; from code it marks the place with and without the distance to the
 // end of the instruction. Within a section the assembler resolves references to local names itself, so code is also
@@ -19,8 +19,10 @@
 #include "base/bytes.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/machines/x86_64.h"
+#include "link/elf/relocations/referent.h"
 
-namespace lode::link::elf {
+namespace lode::link::elf::x86_64 {
 
 namespace {
 
@@ -47,7 +49,7 @@ void places_of(Link& link, ObjectFile& f, std::vector<Place>& taken) {
     const bool code = f.sections[i].flags & SHF_EXECINSTR;
     if (code) places_of_lea(a, f.atom_base + i, taken);
     for (uint32_t r = 0; r < a.reloc_count; r++) {
-      if ((code && link.target->is_call(a.relocs[r].type)) || a.relocs[r].sym >= f.syms.size()) continue;
+      if ((code && link.machine->is_call(a.relocs[r].type)) || a.relocs[r].sym >= f.syms.size()) continue;
       Referent t = referent(link, f, a.relocs[r].sym);
       if (t.id != none) {
         taken.push_back({link.symbols[t.id].atom, link.symbols[t.id].value});
@@ -65,6 +67,7 @@ void places_of(Link& link, ObjectFile& f, std::vector<Place>& taken) {
 }  // namespace
 
 void rewrite_endbr(Link& link) {
+  if (!link.opt.rewrite_endbr) return;
   static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, nop[] = {0x0f, 0x1f, 0x40, 0x00};
   std::vector<std::vector<Place>> found(link.objects.size());
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) { places_of(link, *link.objects[k], found[k]); });
@@ -108,4 +111,4 @@ void rewrite_endbr(Link& link) {
   });
 }
 
-}  // namespace lode::link::elf
+}  // namespace lode::link::elf::x86_64

@@ -4,10 +4,10 @@
 // Each output section NAME gets a section .relaNAME, not loaded, whose entries give addresses as the output has them. A
 // symbol that is in .symtab is named; anything else (section symbols, unnamed strings) becomes the symbol of its output
 // section and a distance. Where the linker changed instructions, the type is what now describes the field
-// (Target::emitted_relocation); of what is gone a R_*_NONE stays, so that the number of entries is known before layout.
+// (Machine::describe); of what is gone a R_*_NONE stays, so that the number of entries is known before layout.
 #include <tbb/parallel_for.h>
 
-#include "link/elf/machines/machine.h"
+#include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
 
@@ -80,7 +80,7 @@ class Writer {
       ObjectFile& f = link_.object(a.file);
       for (uint32_t i = 0; i < a.reloc_count; i++) {
         Rela r = translate(f, a, i, relocated.addr + a.offset + a.relocs[i].offset);
-        if (relocated.alloc() && r.type) link_.target->emitted_relocation(link_, f, a, i, r);
+        if (relocated.alloc() && r.type) describe_relocation(link_, f, a, i, r);
         at[begin[k] + i] = r;
       }
     });

@@ -1,0 +1,130 @@
+// The action tables: kind of output against kind of symbol, for each way in which a place may hold an address.
+//
+// They say what the psABIs leave to linkers, as GNU ld, lld and mold agree on it: an executable may bind a name of a
+// shared library for good by copying the object (R_*_COPY) or by giving the function a canonical PLT entry; a shared
+// library may not; what is as wide as an address can always be left to the dynamic linker.
+#include "link/elf/relocations/actions.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace lode::link::elf {
+
+namespace {
+
+enum OutputRow : uint8_t { row_shared, row_pie, row_exec };
+enum SymbolColumn : uint8_t { absolute, undefined_weak, own, imported_data, imported_function };
+
+using Table = Action[3][5];
+using enum Action;
+
+// An address in a word that the dynamic linker can fill in.
+constexpr Table address_word = {
+    // absolute  undefined weak  own       imported data     imported function
+    {none, none, relative, dynamic, dynamic},                                  // shared library
+    {none, none, relative, dynamic_or_copy, dynamic_or_canonical_plt},         // position-independent executable
+    {none, none, none, dynamic_or_copy, dynamic_or_canonical_plt},             // executable at a fixed address
+};
+// In less: it must be final.
+constexpr Table address_short = {
+    {none, none, error, error, error},
+    {none, none, error, error, error},
+    {none, none, none, copy, canonical_plt},
+};
+constexpr Table distance = {
+    {error, none, none, error, plt},
+    {error, none, none, copy, canonical_plt},
+    {none, none, none, copy, canonical_plt},
+};
+constexpr Table call = {
+    {error, none, none, plt, plt},
+    {error, none, none, plt, plt},
+    {none, none, none, plt, plt},
+};
+
+const Table& table_of(Want want, unsigned bytes) {
+  if (want == Want::address) return bytes == 8 ? address_word : address_short;
+  return want == Want::distance ? distance : call;
+}
+
+SymbolColumn column_of(const RelocationTarget& t) {
+  if (t.imported) return t.function ? imported_function : imported_data;
+  if (t.undefined_weak) return undefined_weak;
+  return t.absolute ? absolute : own;
+}
+
+}  // namespace
+
+RelocationTarget resolve_target(Link& link, ObjectFile& f, uint32_t sym) {
+  RelocationTarget t;
+  t.ref = referent(link, f, sym);
+  if (t.ref.id != elf::none) {
+    const Symbol& s = link.symbols[t.ref.id];
+    t.sym = &s;
+    t.imported = s.imported;
+    t.ifunc = s.type == STT_GNU_IFUNC && !s.imported && s.defined();
+    t.function = s.type == STT_FUNC || s.type == STT_GNU_IFUNC;
+    t.absolute = is_absolute(link, s) || (!s.defined() && !s.imported);
+    t.undefined_weak = !s.defined() && !s.imported;
+  } else {
+    t.ifunc = t.ref.type == STT_GNU_IFUNC;
+    t.function = t.ref.type == STT_FUNC;
+    t.absolute = t.ref.atom == elf::none;
+  }
+  return t;
+}
+
+Action action_of(const Link& link, Want want, unsigned bytes, const RelocationTarget& t, bool writable) {
+  const OutputRow row = link.shared ? row_shared : link.pic ? row_pie : row_exec;
+  const Action a = table_of(want, bytes)[row][column_of(t)];
+  if (a < dynamic_or_copy) return a;
+  if (writable || !link.opt.copyreloc) return dynamic;
+  return a == dynamic_or_copy ? copy : canonical_plt;
+}
+
+Rewrite got_rewrite(const Link& link, const RelocationTarget& t) {
+  // A static PIE's start-up code runs before anyone has filled the GOT, so there it is not a matter of choice.
+  if (!link.opt.relax && !(link.pic && link.opt.is_static)) return Rewrite::none;
+  if (link.large_image || t.imported || t.ifunc) return Rewrite::none;
+  if (!t.absolute) return Rewrite::distance;
+  return link.pic || (t.sym && t.sym->value > 0x7fffffff) ? Rewrite::none : Rewrite::absolute;
+}
+
+bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable) {
+  if (!link.opt.pack_relr || !writable || (uint64_t(r.offset) & 1) || uint64_t(r.offset) >> 32 || a.p2align < 1)
+    return false;
+  auto start = link.opt.section_start.find(link.sections[a.out]->name);
+  return start == link.opt.section_start.end() || !(start->second & 1);
+}
+
+RewriteCursor::RewriteCursor(const ObjectFile& f, uint32_t section) {
+  const auto& list = f.rewrites;
+  if (list.empty()) return;
+  const auto first = std::lower_bound(list.begin(), list.end(), section,
+                                      [](const KeptRewrite& k, uint32_t s) { return k.section < s; });
+  next_ = list.data() + (first - list.begin());
+  end_ = next_;
+  while (end_ != list.data() + list.size() && end_->section == section) end_++;
+}
+
+std::string relocation_place(Link& link, const ObjectFile& f, const Atom& a, uint64_t offset) {
+  char hex[24];
+  std::snprintf(hex, sizeof hex, "+0x%llx)", static_cast<unsigned long long>(offset));
+  std::string s = f.name + ":(" + std::string(section_name(f, a.section)) + hex;
+  std::string in = place_name(link, a, offset);
+  return in.empty() ? s : s + " in " + in;
+}
+
+std::string target_name(Link& link, const ObjectFile& f, const RelocationTarget& t, uint32_t sym) {
+  if (t.sym) return link.display(*t.sym);
+  std::string_view n = f.sym_name(f.syms[sym]);
+  if (!n.empty()) return std::string(n);
+  if (t.ref.atom != elf::none) return std::string(section_name(f, link.atoms[t.ref.atom].section));
+  return "*ABS*";
+}
+
+const char* output_kind(const Link& link) {
+  return link.shared ? "shared object" : link.pic ? "position-independent executable" : "dynamically linked executable";
+}
+
+}  // namespace lode::link::elf
