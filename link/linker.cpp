@@ -10,6 +10,7 @@
 #include "codegen/import/import.h"
 #include "formats/elf/reader.h"
 #include "link/elf/elf_main.h"
+#include "link/elf/inputs/contents.h"
 #include "link/cache/mir_cache.h"
 #include "link/common/message_place.h"
 
@@ -113,10 +114,13 @@ struct Linker::State {
   // What the last flush made of each module: a function that is what it was then is neither read nor lowered again, and
   // where nothing that it refers to has moved either, its bytes are copied.
   MirCache functions{"", 0};
+  // The files of the last flush, and what was read of them.
+  elf::KeptInputs inputs;
 };
 
 Linker::Linker(std::vector<std::string> options) : state_(std::make_unique<State>()) {
   state_->options = std::move(options);
+  state_->inputs.set_keeps(true);
 }
 Linker::~Linker() = default;
 
@@ -204,6 +208,7 @@ Result<void> Linker::flush(const std::string& output) {
   state_->listing.clear();
   elf::Host host;
   host.mir_cache = &state_->functions;
+  host.inputs = &state_->inputs;
   host.receive = [&](const Diagnostic& d) {
     state_->diagnostics.push_back(d);
     if (state_->handler) state_->handler(d);

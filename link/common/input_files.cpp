@@ -62,10 +62,25 @@ bool take_peeked(const std::string& path, std::vector<uint8_t>& out) {
   return true;
 }
 
+bool same_time(const timespec& a, const timespec& b) { return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec; }
+
+// File times advance in ticks of the system's coarse clock, some milliseconds each; on some file systems in seconds.
+bool is_settled(const struct stat& st) {
+  timespec now;
+  if (clock_gettime(CLOCK_REALTIME_COARSE, &now) != 0) return false;
+  constexpr time_t margin = 2;
+  return st.st_mtim.tv_sec + margin < now.tv_sec && st.st_ctim.tv_sec + margin < now.tv_sec;
+}
+
 }  // namespace
 
 InputFiles::~InputFiles() {
   for (Mapping& m : mappings_) munmap(m.begin, m.size);
+}
+
+static bool is_same(const InputFiles::Mapping& m, const struct stat& st) {
+  return m.device == st.st_dev && m.inode == st.st_ino && m.size == size_t(st.st_size) &&
+         same_time(m.modified, st.st_mtim) && same_time(m.changed, st.st_ctim);
 }
 
 Result<OpenedFile> InputFiles::open(const std::string& path) {
@@ -92,6 +107,14 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
     return file;
   }
   if (st.st_size == 0) return file;
+  {
+    std::lock_guard lock(mutex_);
+    if (auto it = kept_.find(path); it != kept_.end() && is_same(*it->second, st)) {
+      it->second->used = link_;
+      file.data = {static_cast<const uint8_t*>(it->second->begin), it->second->size};
+      return file;
+    }
+  }
   size_t size = size_t(st.st_size);
   void* p = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (p == MAP_FAILED) {  // the file system cannot, or there are too many mappings
@@ -101,9 +124,51 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
     return file;
   }
   std::lock_guard lock(mutex_);
-  mappings_.push_back({p, size, path, st.st_dev, st.st_ino, FileView(p, size, path, FileView::input)});
+  mappings_.push_back({p, size, path, st.st_dev, st.st_ino, FileView(p, size, path, FileView::input), st.st_mtim,
+                       st.st_ctim, keep_ && is_settled(st), link_});
+  if (keep_) {
+    by_address_[static_cast<const uint8_t*>(p)] = &mappings_.back();
+    if (mappings_.back().settled) kept_[path] = &mappings_.back();
+  }
   file.data = {static_cast<const uint8_t*>(p), size};
   return file;
+}
+
+void InputFiles::begin_link(bool keep) {
+  keep_ = keep;
+  link_++;
+}
+
+void InputFiles::end_link(const std::function<void(std::span<const uint8_t>)>& gone) {
+  for (auto it = mappings_.begin(); it != mappings_.end();) {
+    auto next = std::next(it);
+    const auto* begin = static_cast<const uint8_t*>(it->begin);
+    const auto known = kept_.find(it->path);
+    const bool current = known != kept_.end() && known->second == &*it;
+    if (it->used != link_ || !it->settled || !current) {
+      gone({begin, it->size});
+      if (current) kept_.erase(known);
+      by_address_.erase(begin);
+      it->view = FileView();
+      munmap(it->begin, it->size);
+      mappings_.erase(it);
+    }
+    it = next;
+  }
+  owned_.clear();
+}
+
+const InputFiles::Mapping* InputFiles::mapping_of(const uint8_t* byte) const {
+  auto it = by_address_.upper_bound(byte);
+  if (it == by_address_.begin()) return nullptr;
+  const Mapping* m = std::prev(it)->second;
+  return byte < static_cast<const uint8_t*>(m->begin) + m->size ? m : nullptr;
+}
+
+bool InputFiles::stays_open(std::span<const uint8_t> bytes) const {
+  std::lock_guard lock(mutex_);
+  const Mapping* m = bytes.empty() ? nullptr : mapping_of(bytes.data());
+  return m && m->settled;
 }
 
 Result<void> InputFiles::check_unchanged() const {

@@ -1,14 +1,23 @@
 // The files of a link, opened: regular ones are mapped, pipes, FIFOs and devices read to their end. What is opened
-// stays until the object ends, and then is given back.
+// stays until the object ends, and then is given back; or, for who links often, until a link did not open it any more.
+//
+// A mapped file is taken again by the next link if stat() says that it is the same: device, number, size and the times
+// of change of contents and of the record itself. Not, if it was changed so shortly before it was opened that a later
+// change could have the same time.
 #pragma once
 
 #include <sys/types.h>
+#include <time.h>
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <list>
+#include <map>
 #include <mutex>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -31,11 +40,16 @@ class InputFiles {
 
   // Any thread.
   Result<OpenedFile> open(const std::string& path);
+  // Around a link, when no other thread is in open(). With `keep`, what the last one opened may be taken again;
+  // end_link gives back what this one did not open, and tells of each range of bytes first.
+  void begin_link(bool keep);
+  void end_link(const std::function<void(std::span<const uint8_t>)>& gone);
+  // Whether the bytes are those of a file that another link may take again. Any thread.
+  bool stays_open(std::span<const uint8_t> bytes) const;
   // After all has been read: an error if a file is no longer as long as it was. (One that loses a page is noticed when
   // that is read, see process.h; but the rest of its last page reads as zeros.)
   Result<void> check_unchanged() const;
 
- private:
   struct Mapping {
     void* begin;
     size_t size;
@@ -43,9 +57,19 @@ class InputFiles {
     dev_t device;
     ino_t inode;
     FileView view;
+    struct timespec modified, changed;
+    bool settled;       // not changed so shortly before that its times say nothing
+    uint64_t used;      // by which link last
   };
-  std::mutex mutex_;
-  std::deque<Mapping> mappings_;
+
+ private:
+  const Mapping* mapping_of(const uint8_t* byte) const;
+  mutable std::mutex mutex_;
+  std::list<Mapping> mappings_;
+  std::unordered_map<std::string, Mapping*> kept_;     // by path: may be taken again
+  std::map<const uint8_t*, Mapping*> by_address_;
+  uint64_t link_ = 0;
+  bool keep_ = false;
   std::deque<std::vector<uint8_t>> owned_;
 };
 

@@ -26,6 +26,32 @@
 
 namespace lode::link::elf {
 
+Link::Link(const Options& options, KeptInputs& kept) : opt(options), inputs(kept) {
+  machine = opt.emulation.empty() ? machines().front() : machine_of_emulation(opt.emulation);
+  if (!machine) machine = machines().front();  // the options were wrong, which has been said
+  relocatable = opt.kind == OutputKind::relocatable;
+  shared = opt.kind == OutputKind::shared;
+  pic = shared || opt.kind == OutputKind::pie;
+  entry_name = opt.entry;
+  interpreter = opt.dynamic_linker.empty() ? machine->dynamic_linker : opt.dynamic_linker;
+  const size_t slash = opt.program.rfind('/');
+  diag.program = slash == std::string::npos ? opt.program : opt.program.substr(slash + 1);
+  diag.fatal_warnings = opt.fatal_warnings;
+  diag.no_warnings = opt.no_warnings;
+  diag.color = opt.color;
+  diag.error_limit = opt.error_limit;
+  diag.demote_errors = opt.noinhibit_exec;
+  auto own = std::make_unique<ObjectFile>();
+  own->kind = FileKind::internal;
+  own->name = "<internal>";
+  own->alive = own->parsed = true;
+  static const Sym null_symbol{};
+  own->syms = {&null_symbol, 1};
+  own->first_global = 1;
+  internal = own.get();
+  files.push_back(std::move(own));
+}
+
 namespace {
 
 void forget_definition(Symbol& s) {
@@ -40,41 +66,6 @@ struct Pass {
   ~Pass() { link.timers.back().end = clock_seconds(); }
   Link& link;
 };
-
-void set_up(Link& link) {
-  Options& o = link.opt;
-  link.machine = o.emulation.empty() ? machines().front() : machine_of_emulation(o.emulation);
-  link.relocatable = o.kind == OutputKind::relocatable;
-  link.shared = o.kind == OutputKind::shared;
-  link.pic = link.shared || o.kind == OutputKind::pie;
-  link.entry_name = o.entry;
-  // A warning about text relocations was asked for, so that they are not refused.
-  if (!o.text_given && (o.warn_textrel || (link.shared && o.warn_shared_textrel))) o.text = false;
-  if (o.omagic || o.nmagic) o.relro = false;
-  size_t slash = o.program.rfind('/');
-  link.diag.program = slash == std::string::npos ? o.program : o.program.substr(slash + 1);
-  link.diag.fatal_warnings = o.fatal_warnings;
-  link.diag.no_warnings = o.no_warnings;
-  link.diag.color = o.color;
-  link.diag.error_limit = o.error_limit;
-  link.diag.demote_errors = o.noinhibit_exec;
-  // Whatever can be output is: later passes must find what it needs reserved, so these are no errors from the start.
-  if (o.noinhibit_exec) {
-    o.text = false;
-    if (o.unresolved == Unresolved::error) o.unresolved = Unresolved::warn;
-  }
-  auto internal = std::make_unique<ObjectFile>();
-  internal->kind = FileKind::internal;
-  internal->name = "<internal>";
-  internal->alive = internal->parsed = true;
-  internal->priority = 0;
-  internal->id = uint32_t(link.files.size());
-  static const Sym null_symbol{};
-  internal->syms = {&null_symbol, 1};
-  internal->first_global = 1;
-  link.internal = internal.get();
-  link.files.push_back(std::move(internal));
-}
 
 // A reference that is not visible outside of the output (hidden, protected) cannot mean what a shared library defines.
 void reject_hidden_imports(Link& link) {
@@ -171,7 +162,7 @@ bool layout_all(Link& link) {
     std::vector<uint64_t> places;
     for (ObjectFile* f : link.objects)
       for (uint64_t p : f->relr) places.push_back(link.atom_address[uint32_t(p >> 32)] + uint32_t(p));
-    for (const Link::GotEntry& e : link.got_entries)
+    for (const GotEntry& e : link.got_entries)
       if (got_slot_is_relative(link, e)) places.push_back(got_address(link, link.aux[link.symbols[e.symbol].aux].got));
     link.relr_words = encode_relr(places);
     uint64_t bytes = link.relr_words.size() * 8;
@@ -265,7 +256,7 @@ void warn_symbol_types(Link& link) {
 }
 
 bool run(Link& link) {
-  Options& o = link.opt;
+  const Options& o = link.opt;
   {
     Pass p(link, "open");
     if (!open_inputs(link) || !read_version_scripts(link)) return false;
@@ -457,33 +448,47 @@ static bool link_from(Link& link, const std::vector<std::string>& args, bool hos
   return arena.execute([&] { return link_and_report(link, args); });
 }
 
+// What a link is made of, in the order in which it has to go.
+struct Session {
+  Options options;
+  std::optional<KeptInputs> own_inputs;
+  std::optional<Link> link;
+};
+
+static void report_to(Host& host, Link& link) {
+  link.diag.sink = &host.messages;
+  link.diag.listing = &host.listing;
+  link.mir_cache = host.mir_cache;
+  if (host.receive)
+    link.diag.receiver = [&link, &host](bool is_error, const std::string& text) {
+      for (const Diagnostic& d : take_apart(link, is_error, text)) host.receive(d);
+    };
+}
+
 int main_with(const std::vector<std::string>& args, std::span<const MemoryInput> memory, Host* host) {
-  auto owned = std::make_unique<Link>();
-  Link& link = *owned;
+  auto session = std::make_unique<Session>();
   std::vector<std::string> warnings;
-  auto parsed = parse_options(args, link.opt, warnings);
-  set_up(link);
-  if (host) {
-    link.diag.sink = &host->messages;
-    link.diag.listing = &host->listing;
-    if (host->receive)
-      link.diag.receiver = [&link, host](bool is_error, const std::string& text) {
-        for (const Diagnostic& d : take_apart(link, is_error, text)) host->receive(d);
-      };
-  }
-  if (host) link.mir_cache = host->mir_cache;
-  link.opt.memory.assign(memory.begin(), memory.end());
+  auto parsed = parse_options(args, session->options, warnings);
+  session->options.memory.assign(memory.begin(), memory.end());
+  KeptInputs& inputs = host && host->inputs ? *host->inputs : session->own_inputs.emplace();
+  Link& link = session->link.emplace(session->options, inputs);
+  if (host) report_to(*host, link);
   for (const std::string& w : warnings) link.diag.warning(w);
   if (!parsed) {
     link.diag.error(parsed.error());
     link.diag.flush();
     return 1;
   }
+  inputs.begin(read_options(link));
   const bool ok = link_from(link, args, host);
-  if (host) return ok ? 0 : 1;
+  if (host) {
+    session->link.reset();  // before the files that it looks into are let go
+    inputs.end();
+    return ok ? 0 : 1;
+  }
   std::fflush(stdout);
   // The arrays are large and the process is about to end: leave them to the system.
-  (void)owned.release();
+  (void)session.release();
   return ok ? 0 : 1;
 }
 

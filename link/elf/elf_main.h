@@ -14,12 +14,15 @@ class MirCache;
 }
 namespace lode::link::elf {
 
+class KeptInputs;
+
 // A program that has a link made in its process, instead of the command, whose process it is. The link prints nothing,
 // stays in the working directory, has its own limit of threads and frees what it took.
 struct Host {
   std::function<void(const Diagnostic&)> receive;  // may be empty; called in the order of the messages
   std::string messages;  // the same as the command prints them after its name, a line each
   std::string listing;   // what options have the command print besides: --trace, --print-map, --stats and the like
+  KeptInputs* inputs = nullptr;   // files that earlier links of the host read; null: none are kept
   MirCache* mir_cache = nullptr;  // functions that earlier links of the host made; --mir-cache goes before it
 };
 

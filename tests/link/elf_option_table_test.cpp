@@ -574,8 +574,8 @@ TEST_CASE(
 }
 
 TEST_CASE("ELF option table: every field of the options is read by the link") {
-  std::string header = read_file(LODE_SOURCE_DIR "/link/elf/options.h"), sources;
-  for (const auto& entry : std::filesystem::directory_iterator(LODE_SOURCE_DIR "/link/elf")) {
+  std::string header = read_file(LODE_SOURCE_DIR "/link/elf/options/options.h"), sources;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(LODE_SOURCE_DIR "/link/elf")) {
     std::string name = entry.path().filename().string();
     if (!name.starts_with("option_") && name.ends_with(".cpp")) sources += read_file(entry.path().string());
   }

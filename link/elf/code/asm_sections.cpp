@@ -309,7 +309,7 @@ void Maker::finish(AsmSectionState& state) {
   for (const Difference& d : differences_)
     state.labels.push_back(
         {d.text, d.label, d.minus, out.data() + sections_[d.section].offset + d.offset, d.bytes, d.addend});
-  file->inflated.push_back(std::move(bytes));
+  file->owned.push_back(std::move(bytes));
   for (auto& [place, section] : stand_ins_) state.stand_ins.push_back({file->id, place.first, place.second, section});
   link_.files.push_back(std::move(file));
 }

@@ -284,41 +284,41 @@ uint64_t symbol_address(Link& link, const Symbol& s) {
   return place_address(link, link.atoms[s.atom], s.value);
 }
 
+static void root_assignment(Link& link, const SymbolAssignment& given) {
+  auto expression = formats::parse_linker_expression(given.expression);
+  if (!expression) return link.diag.error(std::move(expression.error()).at(given.place));
+  Assignment a;
+  a.place = given.place;
+  a.provide = given.provide;
+  a.hidden = given.hidden;
+  a.expression = std::move(*expression);
+  a.symbol = link.intern(given.name);
+  recognise_alias(a);
+  // What a condition decides about need not be there.
+  const auto& nodes = a.expression.nodes;
+  std::vector<bool> conditional(nodes.size());
+  for (size_t i = nodes.size(); i-- > 0;) {
+    const formats::ExpressionNode& n = nodes[i];
+    if (n.op == Op::number || n.op == Op::symbol || n.op == Op::location || n.op >= Op::defined) continue;
+    bool decides = n.op == Op::choose || n.op == Op::logical_and || n.op == Op::logical_or;
+    if (conditional[i]) conditional[n.a] = true;
+    if (n.op > Op::log2ceil) conditional[n.b] = conditional[i] || decides;
+    if (n.op == Op::choose) conditional[n.c] = true;
+  }
+  for (size_t i = 0; i < nodes.size(); i++)
+    if (nodes[i].op == Op::symbol) {
+      uint32_t id = link.intern(link.save(std::string(nodes[i].name)));
+      if (!given.provide)
+        link.symbols[id].flags |=
+            conditional[i] ? uint32_t(referenced) : uint32_t(is_root | referenced | referenced_strong);
+    }
+  link.assignments.push_back(std::move(a));
+}
+
 // Parses all assignments, once, and asks for the symbols that they name.
 void root_assignments(Link& link) {
-  for (const SymbolAssignment& given : link.opt.assignments) {
-    auto expression = formats::parse_linker_expression(given.expression);
-    if (!expression) {
-      link.diag.error(std::move(expression.error()).at(given.place));
-      continue;
-    }
-    Assignment a;
-    a.place = given.place;
-    a.provide = given.provide;
-    a.hidden = given.hidden;
-    a.expression = std::move(*expression);
-    a.symbol = link.intern(given.name);
-    recognise_alias(a);
-    // What a condition decides about need not be there.
-    const auto& nodes = a.expression.nodes;
-    std::vector<bool> conditional(nodes.size());
-    for (size_t i = nodes.size(); i-- > 0;) {
-      const formats::ExpressionNode& n = nodes[i];
-      if (n.op == Op::number || n.op == Op::symbol || n.op == Op::location || n.op >= Op::defined) continue;
-      bool decides = n.op == Op::choose || n.op == Op::logical_and || n.op == Op::logical_or;
-      if (conditional[i]) conditional[n.a] = true;
-      if (n.op > Op::log2ceil) conditional[n.b] = conditional[i] || decides;
-      if (n.op == Op::choose) conditional[n.c] = true;
-    }
-    for (size_t i = 0; i < nodes.size(); i++)
-      if (nodes[i].op == Op::symbol) {
-        uint32_t id = link.intern(link.save(std::string(nodes[i].name)));
-        if (!given.provide)
-          link.symbols[id].flags |=
-              conditional[i] ? uint32_t(referenced) : uint32_t(is_root | referenced | referenced_strong);
-      }
-    link.assignments.push_back(std::move(a));
-  }
+  for (const SymbolAssignment& given : link.opt.assignments) root_assignment(link, given);
+  for (const SymbolAssignment& given : link.script_assignments) root_assignment(link, given);
 }
 
 // After resolution. PROVIDE gives a symbol only where a reference would stay undefined.

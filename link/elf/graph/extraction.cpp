@@ -43,6 +43,7 @@ class Extraction {
     };
     take(link_.names.find(link_.entry_name), "--entry", true);
     for (const std::string& u : link_.opt.undefined) take(link_.names.find(u), "--undefined", true);
+    for (const std::string& u : link_.script_roots) take(link_.names.find(u), "EXTERN", true);
     for (const std::string& u : link_.opt.require_defined) take(link_.names.find(u), "--require-defined", true);
     for (uint32_t id = 0; id < link_.symbols.size(); id++)
       if (link_.symbols[id].flags & is_root) take(id, "<internal>", true);

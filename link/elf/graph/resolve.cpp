@@ -54,7 +54,8 @@ void claim(Link& link, InputFile& f) {
 bool member_defines(Link& link, uint32_t lazy, std::string_view name) {
   const LazyMember& l = link.lazy[lazy];
   if (l.taken) return false;
-  Bytes data = l.file != none ? link.files[l.file]->data : link.archives[l.archive]->ar.members[l.member].data;
+  Bytes data =
+      l.file != none ? link.files[l.file]->data : link.archives[l.archive]->contents->archive.members[l.member].data;
   auto view = ElfView::open(data);
   if (!view) return false;
   for (uint32_t i = view->first_global; i < view->symbols.size(); i++)
@@ -311,8 +312,9 @@ bool resolve(Link& link) {
     // Names of archives first, so that references find them.
     // The entry is looked for, in archives too, but nothing is wrong if only a weak reference wants it besides.
     if ((!link.relocatable && link.opt.kind != OutputKind::shared) || link.opt.entry_given)
-      link.symbols[link.intern(link.opt.entry)].flags |= is_root | referenced;
+      link.symbols[link.intern(link.entry_name)].flags |= is_root | referenced;
     for (const std::string& u : link.opt.undefined) root(link, u);
+    for (const std::string& u : link.script_roots) root(link, u);
     for (const std::string& u : link.opt.require_defined) root(link, u);
     intern_runtime_names(link);
     for (const std::string& w : link.opt.wraps) link.intern(w);

@@ -83,7 +83,7 @@ class Check {
       so->kind = FileKind::shared;
       so->data = {reinterpret_cast<const uint8_t*>(kept.data()), kept.size()};
       so->soname = soname;
-      if (!is_elf(so->data) || !parse_shared(link_, *so)) continue;
+      if (!is_elf(so->data) || !adopt_shared(link_, *so)) continue;
       for (std::string_view name : so->needed)
         if (SharedFile* known = in_link(name)) add(known);
         else missing_.push_back(name);

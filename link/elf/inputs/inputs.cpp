@@ -80,7 +80,7 @@ class Opener {
         case InputArg::just_symbols: open_symbols(rooted(a.name)); break;
       }
     }
-    index_archives(0);
+    index_archives();
   }
 
   // What `#pragma comment(lib, "NAME")` asks for, in lld's order: libNAME as -l would find it, a file NAME there, a
@@ -88,14 +88,13 @@ class Opener {
   void open_dependent(const std::string& name, const InputFile& from) {
     InputArg state;
     state.is_static = opt_.is_static;
-    size_t before = link_.archives.size();
     std::string path = find_library(name, opt_.is_static);
     if (path.empty()) path = find_library(":" + name, opt_.is_static);
     if (path.empty() && exists(name)) path = name;
     if (path.empty())
       link_.diag.error(from.name + ": library not found, which the object itself asks for (.deplibs): " + name);
     else open_path(path, state, none, 0, true);
-    index_archives(before);
+    index_archives();
   }
 
   static void make_lazy_file(Link& link, uint32_t lazy_index);
@@ -113,6 +112,8 @@ class Opener {
   std::string remapped(const std::string& path) const {
     for (auto& [glob, file] : opt_.remap_inputs)
       if (formats::glob_match(glob, path)) return file;
+    for (auto& [glob, file] : link_.remapped_inputs)
+      if (formats::glob_match(glob, path)) return file;
     return path;
   }
 
@@ -123,13 +124,13 @@ class Opener {
     }
     auto f = std::make_unique<ObjectFile>();
     f->made = true;
-    f->inflated.push_back(std::make_unique<std::vector<uint8_t>>(std::move(*object)));
-    Bytes data = *f->inflated.back();
+    f->owned.push_back(std::make_unique<std::vector<uint8_t>>(std::move(*object)));
+    Bytes data = *f->owned.back();
     add_object(std::move(f), FileKind::object, path, path, data, none);
   }
 
   void open_symbols(const std::string& path) {
-    auto m = link_.inputs.open(path);
+    auto m = link_.inputs.files.open(path);
     if (!m) {
       link_.diag.error(m.error());
       return;
@@ -195,7 +196,7 @@ class Opener {
         return;
       }
     path = remapped(with_sysroot(path));
-    auto m = link_.inputs.open(path);
+    auto m = link_.inputs.files.open(path);
     if (!m) {
       link_.diag.error(m.error());
       return;
@@ -269,51 +270,67 @@ class Opener {
     }
   }
 
+  static Result<std::shared_ptr<const ArchiveContents>> archive_contents(Link& link, Bytes data) {
+    if (auto known = link.inputs.archive(data)) return known;
+    auto read = std::make_shared<ArchiveContents>();
+    LODE_ASSIGN(read->archive, formats::Archive::open(data));
+    read->names.resize(read->archive.index.size());
+    tbb::parallel_for(size_t(0), read->names.size(), [&](size_t i) {
+      const std::string_view name = read->archive.index[i].name;
+      read->names[i] = place_of(data, name, hash_name(name));
+    });
+    std::shared_ptr<const ArchiveContents> contents = std::move(read);
+    link.inputs.keep(data, contents);
+    return contents;
+  }
+
   void open_archive(const std::string& path, Bytes data, const InputArg& state) {
-    auto opened = formats::Archive::open(data);
+    auto opened = archive_contents(link_, data);
     if (!opened) {
       link_.diag.error(std::move(opened.error()).at(path));
       return;
     }
-    uint32_t index = new_archive(path, data);
+    const uint32_t index = new_archive(path, data);
     ArchiveInput& ar = *link_.archives[index];
-    ar.ar = std::move(*opened);
+    ar.contents = std::move(*opened);
     ar.exclude_libs = excluded(path);
     ar.first_lazy = uint32_t(link_.lazy.size());
-    uint32_t base = link_.next_priority;
-    link_.next_priority += uint32_t(ar.ar.members.size());
-    for (uint32_t i = 0; i < ar.ar.members.size(); i++) link_.lazy.push_back({index, i, none, base + i, false});
+    const formats::Archive& archive = ar.contents->archive;
+    const uint32_t count = uint32_t(archive.members.size()), base = link_.next_priority;
+    link_.next_priority += count;
+    for (uint32_t i = 0; i < count; i++) link_.lazy.push_back({index, i, none, base + i, false});
     if (state.whole_archive) {
       ar.whole = true;
-      for (uint32_t i = 0; i < ar.ar.members.size(); i++) take_lazy(link_, ar.first_lazy + i);
+      for (uint32_t i = 0; i < count; i++) take_lazy(link_, ar.first_lazy + i);
       return;
     }
-    if (ar.ar.has_index) {
-      std::vector<bool> mentioned(ar.ar.members.size());
-      ar.names.names.reserve(ar.ar.index.size());
-      ar.members.reserve(ar.ar.index.size());
-      for (const formats::ArchiveSymbol& s : ar.ar.index) {
-        mentioned[s.member] = true;
-        ar.names.names.push_back({s.name.data(), uint32_t(s.name.size()), none, 0});
-        ar.members.push_back(ar.first_lazy + s.member);
-      }
-      for (uint32_t i = 0; i < mentioned.size(); i++)
-        if (!mentioned[i] && is_module(ar.ar.members[i].data, std::string(ar.ar.members[i].name)))
-          unindexed_.push_back(ar.first_lazy + i);
-    } else {
-      for (uint32_t i = 0; i < ar.ar.members.size(); i++) unindexed_.push_back(ar.first_lazy + i);
+    if (!archive.has_index) {
+      for (uint32_t i = 0; i < count; i++) unindexed_.push_back(ar.first_lazy + i);
+      return;
     }
+    std::vector<bool> mentioned(count);
+    ar.names.names.reserve(archive.index.size());
+    ar.members.reserve(archive.index.size());
+    for (size_t i = 0; i < archive.index.size(); i++) {
+      const formats::ArchiveSymbol& s = archive.index[i];
+      mentioned[s.member] = true;
+      ar.names.names.push_back({s.name.data(), uint32_t(s.name.size()), none, ar.contents->names[i].hash});
+      ar.members.push_back(ar.first_lazy + s.member);
+    }
+    for (uint32_t i = 0; i < count; i++)
+      if (!mentioned[i] && is_module(archive.members[i].data, std::string(archive.members[i].name)))
+        unindexed_.push_back(ar.first_lazy + i);
   }
 
-  // Names of the members without an index, and the hashes of all names.
-  void index_archives(size_t first) {
+  // Names of the members without an index.
+  void index_archives() {
     std::vector<std::vector<std::string_view>> found(unindexed_.size());
     for (uint32_t l : unindexed_) make_lazy_file(link_, l);
     tbb::parallel_for(size_t(0), unindexed_.size(), [&](size_t i) {
       uint32_t id = link_.lazy[unindexed_[i]].file;
       if (id == none) return;
       auto& file = static_cast<ObjectFile&>(*link_.files[id]);
-      if (auto r = parse_object_header(link_, file); !r) return;  // reported when the member is taken, if ever
+      if (auto r = open_object(link_, file); !r) return;  // reported when the member is taken, if ever
       for (uint32_t s = file.first_global; s < file.syms.size(); s++)
         if (file.syms[s].shndx != SHN_UNDEF && file.syms[s].bind() != STB_LOCAL) {
           std::string_view n = file.sym_name(file.syms[s]);
@@ -325,14 +342,11 @@ class Opener {
     for (size_t i = 0; i < unindexed_.size(); i++) {
       ArchiveInput& ar = *link_.archives[link_.lazy[unindexed_[i]].archive];
       for (std::string_view n : found[i]) {
-        ar.names.names.push_back({n.data(), uint32_t(n.size()), none, 0});
+        ar.names.add(n);
         ar.members.push_back(unindexed_[i]);
       }
     }
     unindexed_.clear();
-    tbb::parallel_for(first, link_.archives.size(), [&](size_t i) {
-      for (NameRef& n : link_.archives[i]->names.names) n.hash = hash_name(n.str());
-    });
   }
 
 
@@ -352,11 +366,11 @@ class Opener {
       link_.diag.error(std::move(script.error()).at(path));
       return;
     }
-    if (!script->entry.empty() && !opt_.entry_given) opt_.entry = std::string(script->entry);
+    if (!script->entry.empty() && !opt_.entry_given) link_.entry_name = std::string(script->entry);
     for (std::string_view d : script->search_dirs) dirs_.push_back(rooted(with_sysroot(std::string(d))));
-    for (std::string_view u : script->externs) opt_.undefined.emplace_back(u);
+    for (std::string_view u : script->externs) link_.script_roots.emplace_back(u);
     for (const formats::ScriptAssignment& a : script->assignments)
-      opt_.assignments.push_back(
+      link_.script_assignments.push_back(
           {std::string(a.name), std::string(a.expression), path + ": " + std::string(a.name), a.provide, a.hidden});
     for (formats::VersionNode& n : script->version.nodes) {
       link_.versions.nodes.push_back(std::move(n));
@@ -395,7 +409,7 @@ class Opener {
   }
 
   Link& link_;
-  Options& opt_;
+  const Options& opt_;
   std::vector<std::string>& dirs_;
   std::set<std::pair<uint64_t, uint64_t>>&seen_archives_, &seen_shared_;
   std::vector<uint32_t> unindexed_;
@@ -405,16 +419,16 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
   LazyMember& lazy = link.lazy[lazy_index];
   if (lazy.file != none) return;
   ArchiveInput& ar = *link.archives[lazy.archive];
-  const formats::ArchiveMember& m = ar.ar.members[lazy.member];
+  const formats::ArchiveMember& m = ar.contents->archive.members[lazy.member];
   Bytes data = m.data;
   std::string path = ar.path;
-  if (ar.ar.thin) {
+  if (ar.contents->archive.thin) {
     path = std::string(m.name);
     if (!path.starts_with("/")) {
       size_t slash = ar.path.rfind('/');
       if (slash != std::string::npos) path = ar.path.substr(0, slash + 1) + path;
     }
-    auto mapped = link.inputs.open(path);
+    auto mapped = link.inputs.files.open(path);
     if (!mapped) {
       link.diag.error(std::move(mapped.error()).at(ar.path));
       return;
@@ -489,7 +503,7 @@ static void read_remap_files(Link& link) {
       size_t eq = line.find('=');
       if (eq == std::string::npos || eq == 0 || eq + 1 == line.size())
         link.diag.error(path + ": expected GLOB=FILE, got '" + line + "'");
-      else link.opt.remap_inputs.emplace_back(line.substr(0, eq), line.substr(eq + 1));
+      else link.remapped_inputs.emplace_back(line.substr(0, eq), line.substr(eq + 1));
     }
   }
 }
@@ -535,9 +549,9 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
   tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
     InputFile& f = *files[i];
     if (f.kind == FileKind::shared) {
-      if (auto r = parse_shared(link, static_cast<SharedFile&>(f)); !r) fail(f, r.take_error());
+      if (auto r = adopt_shared(link, static_cast<SharedFile&>(f)); !r) fail(f, r.take_error());
     } else {
-      if (auto r = parse_object_header(link, static_cast<ObjectFile&>(f)); !r) fail(f, r.take_error());
+      if (auto r = open_object(link, static_cast<ObjectFile&>(f)); !r) fail(f, r.take_error());
     }
   });
   for (InputFile* f : files) {
@@ -548,7 +562,7 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
       fail(*f, error(too_many_sections));
   }
   tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
-    if (files[i]->alive && files[i]->is_object()) parse_object(link, static_cast<ObjectFile&>(*files[i]));
+    if (files[i]->alive && files[i]->is_object()) adopt_object(link, static_cast<ObjectFile&>(*files[i]));
   });
 
   std::vector<NameBatch*> batches;

@@ -1,295 +1,249 @@
-// Reading a relocatable object: its sections become atoms, its groups and symbol names are noted. Nothing is copied.
+// Reading a relocatable object: its sections, groups, names and unwind records, as contents.h has them. Nothing of the
+// file is copied but what has to be changed first.
 //
-// What an atom's contents mean (gABI chapter 4): SHF_MERGE sections are split later, .eh_frame is split into records,
+// What a section's contents mean (gABI chapter 4): SHF_MERGE sections are split later, .eh_frame is split into records,
 // notes that only speak to the linker (.note.GNU-stack, .note.gnu.property) are read here and dropped; relocation
 // sections are attached to the section they apply to.
 #include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"
-
-#include "link/elf/link.h"
-#include "link/elf/code/modules.h"
+#include "link/elf/decisions.h"
 #include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
-Result<void> parse_object_header(Link& link, ObjectFile& file) {
-  if (file.view.header || !file.sections.empty()) return {};
-  if (file.kind == FileKind::module) return read_module(file, link);
-  LODE_ASSIGN(file.view, ElfView::open(file.data));
-  if (file.view.header->type != ET_REL) return error("not a relocatable object");
-  if (file.view.header->machine != link.machine->elf_machine)
-    return wrong_machine(*link.machine, file.view.header->machine);
-  file.sections = file.view.sections;
-  file.syms = file.view.symbols;
-  file.strtab = file.view.symbol_names;
-  file.first_global = file.view.first_global;
-  return {};
-}
-
 namespace {
-
-// GCC marks an object that holds nothing but its intermediate language with a common symbol of this name.
-constexpr std::string_view slim_lto_mark = "__gnu_lto_slim";
 
 bool is_debug_section(std::string_view name) {
   return name.starts_with(".debug_") || name.starts_with(".zdebug_") || name == ".gdb_index" ||
          name.starts_with(".stab");
 }
 
-// Before COMDAT groups there were names: of all .gnu.linkonce.X.NAME one stays. Code goes by NAME, so that it also
-// meets the COMDAT group that newer objects have for the same function; other kinds go by the whole name.
-Group linkonce_group(ObjectFile& file, uint32_t section, std::string_view name) {
-  auto member = std::make_unique<std::vector<uint8_t>>(4);
-  store_le(member->data(), section);
-  Group g;
-  g.section = section;
-  g.comdat = true;
-  g.members = {reinterpret_cast<const Word*>(member->data()), 1};
-  file.inflated.push_back(std::move(member));
-  std::string_view signature = name.starts_with(".gnu.linkonce.t.") ? name.substr(16) : name;
-  g.signature = {signature.data(), uint32_t(signature.size()), none, hash_name(signature)};
-  return g;
+bool is_table_of_start_up(std::string_view name) {
+  return name == ".ctors" || name.starts_with(".ctors.") || name == ".dtors" || name.starts_with(".dtors.");
 }
 
-// The names that meet other files': versions cut off, --wrap applied.
-void read_global_names(Link& link, ObjectFile& file) {
-  size_t globals = file.syms.size() - file.first_global;
-  file.globals.names.resize(globals);
-  for (size_t i = 0; i < globals; i++) {
-    const Sym& s = file.syms[file.first_global + i];
-    std::string_view name = file.sym_name(s);
-    if (size_t at = name.find('@'); at != std::string_view::npos) {
-      bool is_default = name.substr(at).starts_with("@@");
-      file.symvers.emplace_back(uint32_t(file.first_global + i), std::string(name.substr(at)));
-      if (is_default) name = name.substr(0, at);
-    }
-    if (!link.opt.wraps.empty() && s.shndx == SHN_UNDEF) {
-      for (const std::string& w : link.opt.wraps) {
-        if (name == w) {
-          file.inflated.push_back(std::make_unique<std::vector<uint8_t>>());
-          std::string wrapped = "__wrap_" + w;
-          file.inflated.back()->assign(wrapped.begin(), wrapped.end());
-          name = {reinterpret_cast<const char*>(file.inflated.back()->data()), wrapped.size()};
-          break;
-        }
-        if (name.starts_with("__real_") && name.substr(7) == w) {
-          name = name.substr(7);
-          break;
-        }
-      }
-    }
-    file.globals.names[i] = {name.data(), uint32_t(name.size()), none, hash_name(name)};
-  }
-}
+class ObjectReader {
+ public:
+  ObjectReader(const ElfView& view, const ReadOptions& options, std::vector<ReadProblem>& problems)
+      : view_(view), options_(options), problems_(problems), count_(uint32_t(view.sections.size())) {}
 
-// .ctors and .dtors run from the back; reversed they can stand in .init_array and .fini_array.
-void reverse_table(ObjectFile& file, Atom& a) {
-  if (a.size % 8) return;
-  auto body = std::make_unique<std::vector<uint8_t>>(a.size);
-  for (uint64_t i = 0; i < a.size; i += 8) std::memcpy(body->data() + i, a.data + (a.size - 8 - i), 8);
-  auto relocs = std::make_unique<std::vector<uint8_t>>(a.reloc_count * sizeof(Rela));
-  auto* r = reinterpret_cast<Rela*>(relocs->data());
-  for (uint32_t i = 0; i < a.reloc_count; i++) {
-    r[i] = a.relocs[i];
-    if (r[i].offset <= a.size - 8) r[i].offset = a.size - 8 - r[i].offset;
+  ObjectContents run() {
+    c_.sections.resize(count_);
+    for (uint32_t i = 1; i < count_; i++) read_section(i);
+    for (uint32_t i = 1; i < count_; i++) attach_relocations(i);
+    for (uint32_t i = 1; i < count_; i++) decide_kind(i);
+    read_names();
+    read_frame_records(view_, c_, problems_);
+    return std::move(c_);
   }
-  a.data = body->data();
-  if (a.reloc_count) a.relocs = r;
-  file.inflated.push_back(std::move(body));
-  file.inflated.push_back(std::move(relocs));
-}
 
-}  // namespace
+ private:
+  void fail(uint32_t section, std::string message) { problems_.push_back({section, std::move(message)}); }
 
-void parse_object(Link& link, ObjectFile& file) {
-  auto fail = [&](uint32_t section, const std::string& message) {
-    std::string name = file.view.header ? std::string(file.view.section_name(section)) : std::string();
-    link.diag.error(file.name + ":(" + name + "): " + message, uint64_t(file.priority) << 32 | section);
-  };
-  const bool strip_debug = link.opt.strip_debug || link.opt.strip_all;
-  uint32_t n = uint32_t(file.sections.size());
-  for (uint32_t i = 0; i < n; i++) {
-    Atom* a = new (&link.atoms[file.atom_base + i]) Atom();
-    a->file = file.id;
-    a->section = i;
-    link.atom_address[file.atom_base + i] = 0;
+  uint32_t add_buffer(std::vector<uint8_t> bytes) {
+    c_.buffers.push_back(std::make_shared<const std::vector<uint8_t>>(std::move(bytes)));
+    return uint32_t(c_.buffers.size());
   }
-  if (file.kind == FileKind::module) {
-    ModuleState& m = *file.module;
-    for (uint32_t i = 1; i < n; i++) {
-      const Shdr& s = file.sections[i];
-      Atom& a = link.atoms[file.atom_base + i];
-      a.data = m.data[i];
-      a.size = s.size;
-      a.p2align = uint8_t(std::countr_zero(uint64_t(s.addralign)));
-      a.relocs = m.relocs[i].data();
-      a.reloc_count = uint32_t(m.relocs[i].size());
-      a.kind = AtomKind::regular;
-      if ((s.flags & SHF_MERGE) && a.size) a.kind = AtomKind::merge;
-    }
-    for (const ModuleFunction& f : m.functions) {
-      link.atoms[file.atom_base + f.section].kind = AtomKind::function;
-      link.atoms[file.atom_base + f.section + 1].kind = AtomKind::constants;
-      if (f.exceptions) link.atoms[file.atom_base + f.exceptions].kind = AtomKind::constants;
-      if (f.traps) link.atoms[file.atom_base + f.traps].kind = AtomKind::constants;
-    }
-    read_global_names(link, file);
-    return;
+  const uint8_t* bytes_at(uint32_t body, uint64_t offset) const {
+    return (body == 0 ? view_.file.data() : c_.buffers[body - 1]->data()) + offset;
   }
-  for (uint32_t i = 1; i < n; i++) {
-    const Shdr& s = file.sections[i];
-    Atom& a = link.atoms[file.atom_base + i];
+  NameContents name(std::string_view text, bool with_hash = true) const {
+    return place_of(view_.file, text, with_hash ? hash_name(text) : 0);
+  }
+
+  // Tables of the file itself: no contents, but what they say is noted. False: it is not one of those.
+  bool read_table(uint32_t i, const Shdr& s) {
     switch (s.type) {
-      case SHT_NULL: case SHT_SYMTAB: case SHT_STRTAB: case SHT_SYMTAB_SHNDX: case SHT_LLVM_ADDRSIG:
-      case SHT_HASH: case SHT_DYNAMIC: case SHT_DYNSYM:
-        continue;
+      case SHT_NULL: case SHT_SYMTAB: case SHT_STRTAB: case SHT_SYMTAB_SHNDX: case SHT_LLVM_ADDRSIG: case SHT_HASH:
+      case SHT_DYNAMIC: case SHT_DYNSYM: return true;
+      case SHT_REL: case SHT_RELA: case SHT_CREL: return true;  // when all sections are known
       case SHT_LLVM_DEPENDENT_LIBRARIES:
-        if (link.relocatable) break;  // for the link that this output goes into
-        for (std::string_view names(reinterpret_cast<const char*>(file.view.section_data(i).data()),
-                                    file.view.section_data(i).size());
-             !names.empty();) {
-          size_t end = std::min(names.find('\0'), names.size());
-          if (end) file.dependent_libraries.push_back(names.substr(0, end));
-          names.remove_prefix(std::min(end + 1, names.size()));
-        }
-        continue;
-      case SHT_REL: case SHT_RELA: case SHT_CREL: continue;  // below, when all sections are known
-      case SHT_GROUP: {
-        auto words = records<Word>(file.view, s, "section group");
-        if (!words || words->empty()) {
-          fail(i, "malformed section group");
-          continue;
-        }
-        if (s.info >= file.syms.size()) {
-          fail(i, "section group's signature symbol is out of range");
-          continue;
-        }
-        Group g;
-        g.section = i;
-        g.comdat = words->front().value & GRP_COMDAT;
-        g.members = words->subspan(1);
-        const Sym& sig = file.syms[s.info];
-        std::string_view name = file.sym_name(sig);
-        if (sig.type() == STT_SECTION && name.empty() && sig.shndx < n) name = file.view.section_name(sig.shndx);
-        g.signature = {name.data(), uint32_t(name.size()), none, hash_name(name)};
-        bool bad = false;
-        for (uint32_t k = 0; k < g.members.size(); k++) bad |= g.members[k].value >= n;
-        if (bad) fail(i, "section group names a section that does not exist");
-        else file.groups.push_back(g);
-        continue;
-      }
-      default: break;
+        if (options_.relocatable) return false;  // for the link that this output goes into
+        read_dependent_libraries(view_.section_data(i));
+        return true;
+      case SHT_GROUP: read_group(i, s); return true;
+      default: return false;
     }
-    std::string_view name = file.view.section_name(i);
-    if (s.addralign > 1 && !is_power_of_two(s.addralign)) {
-      fail(i, "alignment is not a power of two");
-      continue;
+  }
+
+  void read_dependent_libraries(Bytes data) {
+    for (std::string_view names(reinterpret_cast<const char*>(data.data()), data.size()); !names.empty();) {
+      const size_t end = std::min(names.find('\0'), names.size());
+      if (end) c_.dependent_libraries.push_back(name(names.substr(0, end), false));
+      names.remove_prefix(std::min(end + 1, names.size()));
     }
-    if (s.addralign > (uint64_t{1} << 40) || s.size > (uint64_t{1} << 46)) {
-      fail(i, "implausible size or alignment");
-      continue;
-    }
+  }
+
+  void read_group(uint32_t i, const Shdr& s) {
+    auto words = records<Word>(view_, s, "section group");
+    if (!words || words->empty()) return fail(i, "malformed section group");
+    if (s.info >= view_.symbols.size()) return fail(i, "section group's signature symbol is out of range");
+    for (const Word& m : words->subspan(1))
+      if (m.value >= count_) return fail(i, "section group names a section that does not exist");
+    const Sym& sig = view_.symbols[s.info];
+    std::string_view signature = view_.symbol_name(sig);
+    if (sig.type() == STT_SECTION && signature.empty() && sig.shndx < count_)
+      signature = view_.section_name(sig.shndx);
+    GroupContents g;
+    g.section = i;
+    g.comdat = words->front().value & GRP_COMDAT;
+    g.members = {s.offset + sizeof(Word), 0};
+    g.member_count = uint32_t(words->size() - 1);
+    g.signature = name(signature);
+    c_.groups.push_back(g);
+  }
+
+  // Before COMDAT groups there were names: of all .gnu.linkonce.X.NAME one stays. Code goes by NAME, so that it also
+  // meets the COMDAT group that newer objects have for the same function; other kinds go by the whole name.
+  void add_linkonce_group(uint32_t section, std::string_view section_name) {
+    std::vector<uint8_t> member(4);
+    store_le(member.data(), section);
+    GroupContents g;
+    g.section = section;
+    g.comdat = true;
+    g.members = {0, add_buffer(std::move(member))};
+    g.member_count = 1;
+    g.signature = name(section_name.starts_with(".gnu.linkonce.t.") ? section_name.substr(16) : section_name);
+    c_.groups.push_back(g);
+  }
+
+  // Sections that are well-formed but are not for the output. Notes to the linker are taken note of.
+  bool left_out(uint32_t i, const Shdr& s, std::string_view name) {
     if (name == ".note.GNU-stack") {
-      file.has_gnu_stack = true;
-      file.exec_stack |= (s.flags & SHF_EXECINSTR) != 0;
-      continue;
+      c_.has_gnu_stack = true;
+      c_.exec_stack |= (s.flags & SHF_EXECINSTR) != 0;
+      return true;
     }
-    if (name.starts_with(".gnu.lto_") || name.starts_with(".gnu.debuglto_"))
-      continue;  // a fat object's; its code counts
-    if ((s.flags & SHF_EXCLUDE) && !link.relocatable) continue;
-    if (!link.opt.discard_sections.empty() &&
-        std::find(link.opt.discard_sections.begin(), link.opt.discard_sections.end(), name) !=
-            link.opt.discard_sections.end())
-      continue;
-    if (name.starts_with(".gnu.linkonce.")) file.groups.push_back(linkonce_group(file, i, name));
+    if (name.starts_with(".gnu.lto_") || name.starts_with(".gnu.debuglto_")) return true;  // a fat object's
+    if ((s.flags & SHF_EXCLUDE) && !options_.relocatable) return true;
+    const auto& discarded = options_.discard_sections;
+    if (std::find(discarded.begin(), discarded.end(), name) != discarded.end()) return true;
+    if (name.starts_with(".gnu.linkonce.")) add_linkonce_group(i, name);
     if (name == ".note.gnu.property" && s.type == SHT_NOTE) {
-      read_properties(file, file.view.section_data(i));
-      if (!link.relocatable) continue;
+      read_properties(c_, view_.section_data(i));
+      if (!options_.relocatable) return true;
     }
-    if (name.starts_with(".gnu.warning.")) continue;
+    if (name.starts_with(".gnu.warning.")) return true;
     // The range of types that programs may use for themselves tells nobody how the contents are to be laid out.
     if (s.type >= SHT_LOUSER && (s.flags & SHF_ALLOC) && !(s.flags & SHF_EXCLUDE)) {
       char hex[32];
       std::snprintf(hex, sizeof hex, "0x%x", unsigned(s.type));
       fail(i, std::string("unsupported section type: ") + hex);
-      continue;
+      return true;
     }
-    if (strip_debug && !(s.flags & SHF_ALLOC) && is_debug_section(name)) continue;
-    a.data = s.type == SHT_NOBITS || s.size == 0 ? nullptr : file.view.section_data(i).data();
+    return options_.strip_debug && !(s.flags & SHF_ALLOC) && is_debug_section(name);
+  }
+
+  void read_section(uint32_t i) {
+    const Shdr& s = view_.sections[i];
+    if (read_table(i, s)) return;
+    const std::string_view name = view_.section_name(i);
+    if (s.addralign > 1 && !is_power_of_two(s.addralign)) return fail(i, "alignment is not a power of two");
+    if (s.addralign > (uint64_t{1} << 40) || s.size > (uint64_t{1} << 46))
+      return fail(i, "implausible size or alignment");
+    if (left_out(i, s, name)) return;
+    SectionContents& a = c_.sections[i];
+    if (s.type != SHT_NOBITS && s.size != 0) {
+      a.body = 0;
+      a.offset = s.offset;
+    }
     a.size = s.size;
     a.p2align = uint8_t(s.addralign > 1 ? std::countr_zero(uint64_t(s.addralign)) : 0);
-    a.kind = AtomKind::regular;
     if (s.flags & SHF_COMPRESSED) {
       uint64_t align = 1;
-      auto body = decompress(file.view.section_data(i), align);
-      if (!body) {
-        fail(i, body.error().message);
-        a.kind = AtomKind::none;
-        continue;
-      }
-      file.inflated.push_back(std::make_unique<std::vector<uint8_t>>(std::move(*body)));
-      a.data = file.inflated.back()->data();
-      a.size = file.inflated.back()->size();
+      auto body = decompress(view_.section_data(i), align);
+      if (!body) return fail(i, body.error().message);
+      a.size = body->size();
+      a.body = add_buffer(std::move(*body));
+      a.offset = 0;
       a.p2align = uint8_t(std::countr_zero(align));
     }
-    if (s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || name.starts_with(".ctors") ||
-        name.starts_with(".dtors"))
-      file.has_init_arrays = true;
+    a.kind = AtomKind::regular;
+    c_.has_init_arrays |= s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || name.starts_with(".ctors") ||
+                          name.starts_with(".dtors");
   }
-  for (uint32_t i = 1; i < n; i++) {
-    const Shdr& s = file.sections[i];
-    if (s.type != SHT_RELA && s.type != SHT_REL && s.type != SHT_CREL) continue;
-    if (s.info == 0 || s.info >= n) {
-      fail(i, "relocations for a section that does not exist");
-      continue;
-    }
-    Atom& a = link.atoms[file.atom_base + s.info];
-    if (a.kind == AtomKind::none) continue;
-    if (s.type == SHT_REL) {
-      fail(i, "relocations without addends (SHT_REL) are not supported on x86-64");
-      continue;
-    }
+
+  void attach_relocations(uint32_t i) {
+    const Shdr& s = view_.sections[i];
+    if (s.type != SHT_RELA && s.type != SHT_REL && s.type != SHT_CREL) return;
+    if (s.info == 0 || s.info >= count_) return fail(i, "relocations for a section that does not exist");
+    SectionContents& a = c_.sections[s.info];
+    if (a.kind == AtomKind::none) return;
+    if (s.type == SHT_REL)
+      return fail(i, std::string("relocations without addends (SHT_REL) are not supported on ") +
+                         options_.machine->name);
     std::vector<Rela> unpacked;
-    auto relas = relocation_records(file.view, s, unpacked);
-    if (!relas) {
-      fail(i, relas.error().message);
-      continue;
-    }
-    if (a.relocs) {
-      fail(i, "several relocation sections for one section");
-      continue;
-    }
-    a.relocs = relas->data();
+    auto relas = relocation_records(view_, s, unpacked);
+    if (!relas) return fail(i, relas.error().message);
+    if (a.relocs_body != BodyPlace::zero) return fail(i, "several relocation sections for one section");
+    if (relas->empty()) return;
     a.reloc_count = uint32_t(relas->size());
-    // Moving a vector leaves its records where they are.
-    if (s.type == SHT_CREL) file.unpacked_relocs.push_back(std::move(unpacked));
+    if (s.type == SHT_CREL) {
+      const auto* bytes = reinterpret_cast<const uint8_t*>(unpacked.data());
+      a.relocs_body = add_buffer({bytes, bytes + unpacked.size() * sizeof(Rela)});
+    } else {
+      a.relocs_body = 0;
+      a.relocs_offset = s.offset;
+    }
   }
-  for (uint32_t i = 1; i < n; i++) {
-    Atom& a = link.atoms[file.atom_base + i];
-    if (a.kind != AtomKind::regular) continue;
-    std::string_view name = file.view.section_name(i);
-    if (link.relocatable && name != ".eh_frame") continue;
-    if ((name == ".ctors" || name.starts_with(".ctors.") || name == ".dtors" || name.starts_with(".dtors.")) && a.data)
-      reverse_table(file, a);
-    const Shdr& s = file.sections[i];
-    if (file.kind == FileKind::object && (s.flags & SHF_ALLOC) && name == ".eh_frame" && (a.data || !a.size))
-      a.kind = AtomKind::eh_frame;
-    else if ((s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && a.size && a.data && !a.reloc_count &&
+
+  void decide_kind(uint32_t i) {
+    SectionContents& a = c_.sections[i];
+    if (a.kind != AtomKind::regular) return;
+    const std::string_view name = view_.section_name(i);
+    if (options_.relocatable && name != ".eh_frame") return;
+    const bool has_bytes = a.body != BodyPlace::zero;
+    if (is_table_of_start_up(name) && has_bytes) reverse_table(a);
+    const Shdr& s = view_.sections[i];
+    if ((s.flags & SHF_ALLOC) && name == ".eh_frame" && (has_bytes || !a.size)) a.kind = AtomKind::eh_frame;
+    else if ((s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && a.size && has_bytes && !a.reloc_count &&
              s.entsize <= a.size)
       a.kind = AtomKind::merge;
   }
 
-  read_global_names(link, file);
-  for (const NameRef& name : file.globals.names)
-    if (name.size == slim_lto_mark.size() && name.str() == slim_lto_mark)
-      link.diag.error(file.name +
-                          ": a GCC LTO object without machine code, which needs GCC's linker plugin; compile with "
-                          "-ffat-lto-objects or without -flto",
-                      uint64_t(file.priority) << 32);
-  split_eh_frames(link, file);
-}
+  // .ctors and .dtors run from the back; reversed they can stand in .init_array and .fini_array.
+  void reverse_table(SectionContents& a) {
+    if (a.size % 8) return;
+    const uint8_t* from = bytes_at(a.body, a.offset);
+    std::vector<uint8_t> body(a.size), relocs(a.reloc_count * sizeof(Rela));
+    for (uint64_t i = 0; i < a.size; i += 8) std::memcpy(body.data() + i, from + (a.size - 8 - i), 8);
+    auto* r = reinterpret_cast<Rela*>(relocs.data());
+    if (a.reloc_count) std::memcpy(r, bytes_at(a.relocs_body, a.relocs_offset), relocs.size());
+    for (uint32_t i = 0; i < a.reloc_count; i++)
+      if (r[i].offset <= a.size - 8) r[i].offset = a.size - 8 - r[i].offset;
+    a.body = add_buffer(std::move(body));
+    a.offset = 0;
+    if (!a.reloc_count) return;
+    a.relocs_body = add_buffer(std::move(relocs));
+    a.relocs_offset = 0;
+  }
 
+  void read_names() {
+    const size_t globals = view_.symbols.size() - view_.first_global;
+    c_.names.resize(globals);
+    for (size_t i = 0; i < globals; i++) {
+      std::string_view text = view_.symbol_name(view_.symbols[view_.first_global + i]);
+      if (size_t at = text.find('@'); at != std::string_view::npos) {
+        c_.symvers.emplace_back(uint32_t(view_.first_global + i), std::string(text.substr(at)));
+        if (text.substr(at).starts_with("@@")) text = text.substr(0, at);
+      }
+      c_.names[i] = name(text);
+    }
+  }
+
+  const ElfView& view_;
+  const ReadOptions& options_;
+  std::vector<ReadProblem>& problems_;
+  const uint32_t count_;
+  ObjectContents c_;
+};
+
+}  // namespace
+
+ObjectContents read_object(const ElfView& view, const ReadOptions& options, std::vector<ReadProblem>& problems) {
+  return ObjectReader(view, options, problems).run();
+}
 
 }  // namespace lode::link::elf

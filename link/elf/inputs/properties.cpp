@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "link/elf/link.h"
+#include "link/elf/inputs/contents.h"
 
 namespace lode::link::elf {
 
@@ -15,18 +15,18 @@ constexpr uint32_t processor_low = 0xc0000000, processor_high = 0xc0017fff;
 
 // An object may say the same thing in parts, in several notes (each from another source of the assembler): they are
 // joined.
-void add_property(ObjectFile& file, uint32_t type, uint32_t value) {
-  for (auto& [known, bits] : file.properties)
+void add_property(ObjectContents& contents, uint32_t type, uint32_t value) {
+  for (auto& [known, bits] : contents.properties)
     if (known == type) {
       bits |= value;
       return;
     }
-  file.properties.emplace_back(type, value);
+  contents.properties.emplace_back(type, value);
 }
 
 }  // namespace
 
-void read_properties(ObjectFile& file, Bytes data) {
+void read_properties(ObjectContents& contents, Bytes data) {
   while (data.size() >= sizeof(Nhdr)) {
     Nhdr h = load_le<Nhdr>(data.data());
     uint64_t name_end = sizeof h + align_up(h.namesz, 4);
@@ -38,7 +38,7 @@ void read_properties(ObjectFile& file, Bytes data) {
         uint32_t type = load_le<uint32_t>(desc.data()), size = load_le<uint32_t>(desc.data() + 4);
         if (size > desc.size() - 8) return;
         if (type >= processor_low && type <= processor_high && size == 4)
-          add_property(file, type, load_le<uint32_t>(desc.data() + 8));
+          add_property(contents, type, load_le<uint32_t>(desc.data() + 8));
         uint64_t step = 8 + align_up(size, 8);
         if (step > desc.size()) return;
         desc = desc.subspan(step);

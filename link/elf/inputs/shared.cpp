@@ -6,14 +6,16 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "link/elf/decisions.h"
 #include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
-Result<void> parse_shared(const Link& link, SharedFile& file) {
-  LODE_ASSIGN(ElfView v, ElfView::open(file.data));
+Result<SharedContents> read_shared(Bytes file, const Machine& machine) {
+  SharedContents c;
+  LODE_ASSIGN(ElfView v, ElfView::open(file));
   if (v.header->type != ET_DYN) return error("not a shared library");
-  if (v.header->machine != link.machine->elf_machine) return wrong_machine(*link.machine, v.header->machine);
+  if (v.header->machine != machine.elf_machine) return wrong_machine(machine, v.header->machine);
   const Shdr *versym = nullptr, *verdef = nullptr, *dynamic = nullptr;
   for (const Shdr& s : v.sections) {
     if (s.type == SHT_GNU_VERSYM) versym = &s;
@@ -31,9 +33,9 @@ Result<void> parse_shared(const Link& link, SharedFile& file) {
     LODE_ASSIGN(auto entries, records<Dyn>(v, *dynamic, "dynamic section"));
     for (const Dyn& d : entries) {
       if (d.tag == DT_NULL) break;
-      if (d.tag == DT_SONAME) file.soname = std::string(ElfView::string_at(strings, d.value));
-      if (d.tag == DT_AUDIT) file.audit = ElfView::string_at(strings, d.value);
-      if (d.tag == DT_NEEDED) file.needed.push_back(ElfView::string_at(strings, d.value));
+      if (d.tag == DT_SONAME) c.soname = std::string(ElfView::string_at(strings, d.value));
+      if (d.tag == DT_AUDIT) c.audit = place_of(file, ElfView::string_at(strings, d.value));
+      if (d.tag == DT_NEEDED) c.needed.push_back(place_of(file, ElfView::string_at(strings, d.value)));
     }
   }
   std::vector<uint16_t> indices;
@@ -42,7 +44,7 @@ Result<void> parse_shared(const Link& link, SharedFile& file) {
     indices.resize(words.size());
     std::memcpy(indices.data(), v.section_data(*versym).data(), words.size() * 2);
   }
-  file.version_names.resize(2);
+  c.version_names.resize(2);
   if (verdef) {
     Bytes b = v.section_data(*verdef);
     std::string_view strings = strings_of(*verdef);
@@ -52,18 +54,16 @@ Result<void> parse_shared(const Link& link, SharedFile& file) {
       uint64_t aux = at + d.aux;
       uint16_t index = d.ndx & 0x7fff;
       if (aux + sizeof(Verdaux) <= b.size() && !(d.flags & VER_FLG_BASE)) {
-        if (file.version_names.size() <= index) file.version_names.resize(index + 1u);
-        file.version_names[index] = ElfView::string_at(strings, load_le<Verdaux>(b.data() + aux).name);
+        if (c.version_names.size() <= index) c.version_names.resize(index + 1u);
+        c.version_names[index] = place_of(file, ElfView::string_at(strings, load_le<Verdaux>(b.data() + aux).name));
       }
       if (!d.next) break;
       at += d.next;
     }
   }
 
-  file.strtab = v.symbol_names;
-  file.first_global = 0;
   uint32_t n = uint32_t(v.symbols.size());
-  file.sym_storage.reserve(n);
+  c.symbols.reserve(n);
   std::vector<std::pair<Sym, uint16_t>>
       hidden;  // not the default version: found by `name@VERSION` only, so after the others
   for (uint32_t i = std::max(v.first_global, 1u); i < n; i++) {
@@ -76,23 +76,22 @@ Result<void> parse_shared(const Link& link, SharedFile& file) {
     } else {
       uint16_t index = version & 0x7fff;
       if (index == VER_NDX_LOCAL) return error("invalid version index 0 for defined symbol " + std::string(name));
-      if (index >= file.version_names.size()) version = VER_NDX_GLOBAL;
+      if (index >= c.version_names.size()) version = VER_NDX_GLOBAL;
       else if (version & VERSYM_HIDDEN) {
         hidden.emplace_back(s, index);
         continue;
       }
       version &= 0x7fff;
     }
-    file.globals.add(name);
-    file.versions.push_back(version);
-    file.sym_storage.push_back(s);
+    c.names.push_back(place_of(file, name, hash_name(name)));
+    c.versions.push_back(version);
+    c.symbols.push_back(s);
   }
   for (auto& [s, version] : hidden) {
-    file.versions.push_back(version);
-    file.sym_storage.push_back(s);
+    c.versions.push_back(version);
+    c.symbols.push_back(s);
   }
-  file.syms = file.sym_storage;
-  return {};
+  return c;
 }
 
 }  // namespace lode::link::elf

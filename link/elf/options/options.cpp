@@ -117,6 +117,14 @@ Result<void> finish(OptionReader& r) {
   struct stat st;
   if (!o.map_file.empty() && stat(o.map_file.c_str(), &st) == 0 && S_ISDIR(st.st_mode))
     o.map_file += "/" + o.output.substr(o.output.rfind('/') + 1) + ".map";
+  // A warning about text relocations was asked for, so that they are not refused.
+  if (!o.text_given && (o.warn_textrel || (o.kind == OutputKind::shared && o.warn_shared_textrel))) o.text = false;
+  if (o.omagic || o.nmagic) o.relro = false;
+  // Whatever can be output is: later passes must find what it needs reserved, so these are no errors from the start.
+  if (o.noinhibit_exec) {
+    o.text = false;
+    if (o.unresolved == Unresolved::error) o.unresolved = Unresolved::warn;
+  }
   return {};
 }
 

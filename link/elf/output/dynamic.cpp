@@ -214,9 +214,10 @@ void create_dynamic_sections(Link& link) {
       if (so->as_needed && !used[so->id]) so->needed_flag = false;
   }
   // The auditors of the libraries audit this output's dependencies.
+  link.depaudit = link.opt.depaudit;
   for (SharedFile* so : link.shareds)
     if (so->needed_flag && !so->audit.empty() && !link.shared)
-      link.opt.depaudit += (link.opt.depaudit.empty() ? "" : ":") + std::string(so->audit);
+      link.depaudit += (link.depaudit.empty() ? "" : ":") + std::string(so->audit);
   make_versions(link);
   bool versioned = !link.verneed_data.empty() || !link.verdef_data.empty();
 
@@ -243,7 +244,7 @@ void create_dynamic_sections(Link& link) {
   // Strings that .dynamic names.
   for (SharedFile* so : link.shareds)
     if (so->needed_flag) add_string(link, so->soname);
-  for (const std::string& s : {link.opt.soname, link.opt.audit, link.opt.depaudit}) add_string(link, link.save(s));
+  for (const std::string& s : {link.opt.soname, link.opt.audit, link.depaudit}) add_string(link, link.save(s));
   for (auto* list : {&link.opt.auxiliary, &link.opt.filter})
     for (const std::string& s : *list) add_string(link, s);
   std::string rpath;
@@ -267,7 +268,7 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   for (const std::string& r : o.rpaths) rpath += (rpath.empty() ? "" : ":") + r;
   if (!rpath.empty()) add(o.new_dtags ? DT_RUNPATH : DT_RPATH, str(rpath));
   if (!o.audit.empty()) add(DT_AUDIT, str(o.audit));
-  if (!o.depaudit.empty()) add(DT_DEPAUDIT, str(o.depaudit));
+  if (!link.depaudit.empty()) add(DT_DEPAUDIT, str(link.depaudit));
   for (const std::string& s : o.auxiliary) add(DT_AUXILIARY, str(s));
   for (const std::string& s : o.filter) add(DT_FILTER, str(s));
   auto symbol = [&](int64_t tag, const std::string& name) {

@@ -237,7 +237,7 @@ bool write_output(Link& link) {
   write_headers(link);
   write_build_id(link);
   if (link.diag.flush()) return false;
-  if (auto r = link.inputs.check_unchanged(); !r) link.diag.error(r.error());
+  if (auto r = link.inputs.files.check_unchanged(); !r) link.diag.error(r.error());
   write_listings(link);
   if (link.diag.flush()) return false;
   if (auto r = file.commit(); !r) {

@@ -375,7 +375,8 @@ class Writer {
           if (list.body.size() < list.size) list.body.resize(list.size);
           const uint64_t at = link_.atoms[e.traps_atom].offset;
           for (size_t k = 0; k < e.traps.size(); k++)
-            list.relas.push_back({at + 4 * k, link_.machine->r_word(4, true), text.symbol, int64_t(uint64_t(t.offset) + e.traps[k])});
+            list.relas.push_back(
+                {at + 4 * k, link_.machine->r_word(4, true), text.symbol, int64_t(uint64_t(t.offset) + e.traps[k])});
         }
         for (const codegen::Fixup& x : e.fixups) {
           if (x.in_exceptions) {
@@ -405,16 +406,19 @@ class Writer {
         }
         if (eh_frame_ && e.frame_offset != none) {
           std::memcpy(eh_frame_->body.data() + e.frame_offset, e.frame.data(), e.frame.size());
-          eh_frame_->relas.push_back({e.frame_offset + 8, link_.machine->r_word(4, true), text.symbol, int64_t(uint64_t(t.offset))});
+          eh_frame_->relas.push_back(
+              {e.frame_offset + 8, link_.machine->r_word(4, true), text.symbol, int64_t(uint64_t(t.offset))});
           if (e.table_field != none && exceptions)
-            eh_frame_->relas.push_back({e.table_field, link_.machine->r_word(4, true), exceptions->symbol, int64_t(table_offset)});
+            eh_frame_->relas.push_back(
+                {e.table_field, link_.machine->r_word(4, true), exceptions->symbol, int64_t(table_offset)});
         }
       });
       if (eh_frame_)
         write_common_cies(link_, eh_frame_->body.data(), [&](uint32_t at, uint32_t id) {
           eh_frame_->relas.push_back({at, link_.machine->r_word(4, true), slot_of_[id], 0});
         });
-      for (const Slot& slot : slots_) sections_[slot.section]->relas.push_back({0, link_.machine->r_word(8, false), map_id(slot.id), 0});
+      for (const Slot& slot : slots_)
+        sections_[slot.section]->relas.push_back({0, link_.machine->r_word(8, false), map_id(slot.id), 0});
     }
     for (auto& s : sections_) {
       if (s->type == SHT_NOBITS) continue;
@@ -565,7 +569,7 @@ class Writer {
     for (const Piece& p : pieces)
       if (p.size) std::memcpy(*mapped + p.offset, p.data, p.size);
     std::memcpy(*mapped + at, headers.data(), headers.size() * sizeof(Shdr));
-    if (auto r = link_.inputs.check_unchanged(); !r) link_.diag.error(r.error());
+    if (auto r = link_.inputs.files.check_unchanged(); !r) link_.diag.error(r.error());
     write_dependencies(link_);
     if (link_.diag.flush()) return false;
     if (auto r = file.commit(); !r) {

@@ -136,7 +136,8 @@ uint64_t plt_address(Link& link, const Symbol& s) {
   if (s.aux == none) return 0;
   const SymbolAux& x = link.aux[s.aux];
   if (x.plt >= 0 && link.ibt_plt) return link.pltsec->addr + uint64_t(x.plt) * link.machine->plt_entry_size;
-  if (x.plt >= 0) return link.plt->addr + link.machine->plt_header_size + uint64_t(x.plt) * link.machine->plt_entry_size;
+  if (x.plt >= 0)
+    return link.plt->addr + link.machine->plt_header_size + uint64_t(x.plt) * link.machine->plt_entry_size;
   if (x.pltgot >= 0) return link.pltgot->addr + uint64_t(x.pltgot) * pltgot_entry_size(link);
   return 0;
 }
@@ -301,11 +302,10 @@ void create_synthetic_sections(Link& link) {
     if (with_interp) {
       link.interp =
           make_section(link, ".interp", SHT_PROGBITS, SHF_ALLOC, 1, [](Link& l, OutputSection& s, uint8_t* p) {
-            const std::string& name = l.opt.dynamic_linker;
+            const std::string& name = l.interpreter;
             std::memcpy(p, name.c_str(), s.size);
           });
-      if (link.opt.dynamic_linker.empty()) link.opt.dynamic_linker = link.machine->dynamic_linker;
-      link.interp->size = link.opt.dynamic_linker.size() + 1;
+      link.interp->size = link.interpreter.size() + 1;
     }
   }
   // Notes
@@ -340,7 +340,7 @@ void create_synthetic_sections(Link& link) {
   }
 }
 
-bool got_slot_is_relative(const Link& link, const Link::GotEntry& e) {
+bool got_slot_is_relative(const Link& link, const GotEntry& e) {
   if (e.kind != got_address_kind || !link.pic) return false;
   const Symbol& s = link.symbols[e.symbol];
   if (s.imported) return false;
@@ -354,7 +354,7 @@ bool got_slot_is_relative(const Link& link, const Link::GotEntry& e) {
 std::vector<Rela> got_relocations(Link& link) {
   std::vector<Rela> out;
   const Machine& t = *link.machine;
-  for (const Link::GotEntry& e : link.got_entries) {
+  for (const GotEntry& e : link.got_entries) {
     if (e.kind == got_tlsld) {
       if (!link.is_static_output && link.shared) out.push_back({got_address(link, link.tlsld_slot), t.r_dtpmod, 0, 0});
       continue;
@@ -398,7 +398,7 @@ std::vector<Rela> got_relocations(Link& link) {
 void write_got(Link& link, uint8_t* image) {
   uint8_t* got = image + link.got->offset;
   auto put = [&](int32_t slot, uint64_t v) { store_le(got + uint64_t(slot) * 8, v); };
-  for (const Link::GotEntry& e : link.got_entries) {
+  for (const GotEntry& e : link.got_entries) {
     if (e.kind == got_tlsld) {
       if (!link.shared) put(link.tlsld_slot, 1);
       continue;

@@ -92,7 +92,7 @@ std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym);
 // Where a slot of the GOT is.
 uint64_t got_address(Link& link, int32_t slot);
 // Does a slot hold an address of this output that moves with it?
-bool got_slot_is_relative(const Link& link, const Link::GotEntry& e);
+bool got_slot_is_relative(const Link& link, const GotEntry& e);
 uint64_t plt_address(Link& link, const Symbol& s);
 
 }  // namespace lode::link::elf

@@ -83,7 +83,7 @@ static std::string similar_name(Link& link, std::string_view name) {
   return {};
 }
 
-static std::string reference_place(Link& link, const Link::UndefinedReference& r) {
+static std::string reference_place(Link& link, const UndefinedReference& r) {
   const ObjectFile& f = link.object(r.file);
   std::string line = source_line(f, r.section, r.offset),
               in = place_name(link, link.atoms[f.atom_base + r.section], r.offset);
@@ -97,11 +97,11 @@ static std::string reference_place(Link& link, const Link::UndefinedReference& r
 
 void report_undefined(Link& link) {
   auto& refs = link.undefined_references;
-  auto place_of = [&](const Link::UndefinedReference& r) {
+  auto place_of = [&](const UndefinedReference& r) {
     return std::tuple(link.files[r.file]->priority, r.section, r.offset);
   };
   std::sort(refs.begin(), refs.end(), [&](auto& a, auto& b) { return place_of(a) < place_of(b); });
-  std::map<uint32_t, std::vector<const Link::UndefinedReference*>> by_symbol;
+  std::map<uint32_t, std::vector<const UndefinedReference*>> by_symbol;
   std::vector<uint32_t> order;
   for (auto& r : refs) {
     auto& list = by_symbol[r.symbol];
@@ -140,7 +140,7 @@ void report_undefined(Link& link) {
   refs.clear();
 }
 
-// ---- one atom --------------------------------------------------------------------------------------------------------
+// ---- one atom -------------------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -226,7 +226,7 @@ void why_live(Link& link) {
         if (next.try_emplace(it->from, a).second) queue.push_back(it->from);
       }
       bool is_root = false;
-      for (const char* r : {link.opt.entry.c_str(), link.opt.init.c_str(), link.opt.fini.c_str()})
+      for (const char* r : {link.entry_name.c_str(), link.opt.init.c_str(), link.opt.fini.c_str()})
         if (uint32_t s = link.names.find(r); s != none) is_root |= atom_of(s) == a;
       if (!any || is_root) {
         root = a;
