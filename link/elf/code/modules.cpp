@@ -453,7 +453,8 @@ Result<void> read_module(ObjectFile& file, const Link& link) {
     state->text = std::make_unique<air::Module>(std::move(*m));
     state->module = state->text.get();
   }
-  if (!accepts_triple(*link.machine, state->module->triple)) return error("was made for another target (" + state->module->triple + ")");
+  if (!accepts_triple(*link.machine, state->module->triple))
+    return error("was made for another target (" + state->module->triple + ")");
   if (state->module->types.layout().pointer_bytes != 8) return error("was made for a target with pointers of 4 bytes");
   file.module = state;
   return Reader(file, link).run();

@@ -1,16 +1,16 @@
 // A machine, as the ELF linker sees it: tables of constants and a handful of functions. Everything else about linking
 // is the same for all of them and stands in the other folders of link/elf.
 //
-// Relocations. A row of the machine's table says what a relocation type wants (Want: its formula, in the psABIs' letters
-// S, A, P, G, L) and which field it fills. From the wants alone the linker knows what has to be reserved
+// Relocations. A row of the machine's table says what a relocation type wants (Want: its formula, in the psABIs'
+// letters S, A, P, G, L) and which field it fills. From the wants alone the linker knows what has to be reserved
 // (relocations/scan.cpp with the action tables of relocations/actions.cpp) and what value goes where
 // (relocations/apply.cpp). Plain words of 1 to 8 bytes are stored by the linker; fields that lie inside instructions
 // are the machine's to store.
 //
 // Rewriting. Whether an access by the GOT, or to thread-local storage, could take a shorter way is decided by the link
-// (a symbol bound here, an executable); whether the instructions at the place can be rewritten for it is for the machine
-// to say. Scan asks once and keeps the answer (KeptRewrite); apply and --emit-relocs read it. So what was reserved is
-// what is used.
+// (a symbol bound here, an executable); whether the instructions at the place can be rewritten for it is for the
+// machine to say. Scan asks once and keeps the answer (KeptRewrite); apply and --emit-relocs read it. So what was
+// reserved is what is used.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
-// x86-64: the relocations of the psABI (chapter 4.4 "Relocation", and Drepper's "ELF handling for thread-local storage")
-// as rows, the instruction sequences that may be rewritten, and the shapes of the PLT.
+// x86-64: the relocations of the psABI (chapter 4.4 "Relocation", and Drepper's "ELF handling for thread-local
+// storage") as rows, the instruction sequences that may be rewritten, and the shapes of the PLT.
 //
 // Rewriting (psABI appendix B): GOTPCRELX and REX_GOTPCRELX loads of an address that is known become lea, mov imm or
 // direct branches; thread-local accesses of an executable become initial-exec or local-exec. All rewritten sequences
@@ -79,7 +79,8 @@ bool next_calls_tls_get_addr(const InputPlace& place) {
 }
 uint32_t next_type(const InputPlace& place) { return place.relocs[place.index + 1].type; }
 
-// Instructions around a field: `p` points to it, `before` bytes of the section precede it and `after` follow from it on.
+// Instructions around a field: `p` points to it, `before` bytes of the section precede it and `after` follow from it
+// on.
 struct Around {
   const uint8_t* p;
   uint64_t before, after;

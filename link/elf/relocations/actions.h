@@ -59,7 +59,7 @@ Rewrite got_rewrite(const Link& link, const RelocationTarget& t);
 // DT_RELR describes places at even addresses only.
 bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable);
 
-// ---- messages --------------------------------------------------------------------------------------------------------
+// ---- messages -------------------------------------------------------------------------------------------------------
 
 std::string relocation_place(Link& link, const ObjectFile& f, const Atom& a, uint64_t offset);
 // The order in which messages about relocations are printed.
@@ -72,7 +72,7 @@ const char* output_kind(const Link& link);
 // A reference to an undefined symbol: true if it is an error, now noted (scan.cpp).
 bool note_undefined(Link& link, uint32_t symbol, const ObjectFile& file, const Atom& atom, uint64_t offset);
 
-// ---- apply -----------------------------------------------------------------------------------------------------------
+// ---- apply ----------------------------------------------------------------------------------------------------------
 
 // The dynamic relocations of one file on their way into .rela.dyn. The scan counted them and apply makes them; both ask
 // the same questions, and if their answers ever differ, nothing is written past the share of the file and the link
