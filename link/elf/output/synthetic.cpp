@@ -17,18 +17,7 @@ namespace {
 
 enum GotKind : uint8_t { got_address_kind, got_tpoff, got_tlsgd, got_tlsdesc, got_tlsld };
 
-// Names with a meaning fixed by convention (GNU ld's default linker script and the psABI). Start and end of a section,
-// or special.
-struct SectionSymbols {
-  const char* section;
-  const char* start;
-  const char* end;
-};
-constexpr SectionSymbols section_symbols[] = {
-    {".init_array", "__init_array_start", "__init_array_end"},
-    {".fini_array", "__fini_array_start", "__fini_array_end"},
-    {".preinit_array", "__preinit_array_start", "__preinit_array_end"},
-};
+// Names with a meaning fixed by convention (GNU ld's default linker script and the psABI).
 constexpr const char* special_symbols[] = {
     "__ehdr_start", "__executable_start", "_DYNAMIC", "_GLOBAL_OFFSET_TABLE_", "_PROCEDURE_LINKAGE_TABLE_",
     "__rela_iplt_start", "__rela_iplt_end", "__GNU_EH_FRAME_HDR", "_end", "end", "__end__", "_etext", "etext",
@@ -440,28 +429,10 @@ void write_got(Link& link, uint8_t* image) {
 }
 
 void set_linker_symbols(Link& link) {
-  auto find = [&](std::string_view name) -> OutputSection* {
-    for (OutputSection* s : link.order)
-      if (s->name == name && s->index && s->alloc()) return s;
-    return nullptr;
-  };
-  uint64_t text_end = 0, data_end = 0, image_end = 0, bss_start = 0;
-  for (OutputSection* s : link.order) {
-    if (!s->alloc() || (s->flags & SHF_TLS && s->nobits())) continue;
-    if (s->flags & SHF_EXECINSTR) text_end = s->addr + s->size;
-    if (!s->nobits()) data_end = s->addr + s->size;
-    if (s->nobits() && !bss_start && !s->relro) bss_start = s->addr;
-    image_end = s->addr + s->size;
-  }
-  if (!bss_start) bss_start = data_end;
-  uint64_t base = link.ehdr ? link.ehdr->addr : 0;
   auto set = [&](std::string_view name, uint64_t v) {
     uint32_t id = link.names.find(name);
     if (id != none && link.symbols[id].linker_defined) link.symbols[id].value = v;
   };
-  set("__ehdr_start", base);
-  set("__executable_start", base);
-  set("__dso_handle", base);
   set("_DYNAMIC", link.dynamic ? link.dynamic->addr : 0);
   set("_GLOBAL_OFFSET_TABLE_", link.gotplt->addr);
   set("_PROCEDURE_LINKAGE_TABLE_", link.plt->addr);
@@ -469,17 +440,8 @@ void set_linker_symbols(Link& link) {
   set("__rela_iplt_start", iplt && link.relplt->size ? link.relplt->addr : 0);
   set("__rela_iplt_end", iplt && link.relplt->size ? link.relplt->addr + link.relplt->size : 0);
   set("__GNU_EH_FRAME_HDR", link.eh_frame_hdr ? link.eh_frame_hdr->addr : 0);
-  for (const char* n : {"_end", "end", "__end__"}) set(n, image_end);
-  for (const char* n : {"_etext", "etext", "__etext"}) set(n, text_end);
-  for (const char* n : {"_edata", "edata"}) set(n, data_end);
-  set("__bss_start", bss_start);
   // Where accesses relative to it are relaxed to offsets from the thread pointer, it is the thread pointer.
   set("_TLS_MODULE_BASE_", relaxes_tls(link) ? link.tp : link.tls_begin);
-  for (const SectionSymbols& x : section_symbols) {
-    OutputSection* s = find(x.section);
-    set(x.start, s ? s->addr : base);
-    set(x.end, s ? s->addr + s->size : base);
-  }
   const auto sections = sections_with_borders(link, true);
   for (uint32_t id = 0; id < link.symbols.size(); id++) {
     Symbol& s = link.symbols[id];
