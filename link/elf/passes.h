@@ -14,6 +14,8 @@ namespace lode::link::elf {
 
 struct Link;
 
+// link.cpp: all of them; false: not linked, and said why
+bool run(Link& link);
 // inputs.cpp
 bool open_inputs(Link& link);
 // Opens the libraries that the files of the link ask for; true when there is something new.
@@ -36,6 +38,9 @@ bool resolve(Link& link);
 void bind_again(Link& link);                // what is undefined now, to the shared libraries that are left
 void report_duplicates(Link& link);
 void check_entry(Link& link);
+// needed.cpp
+void reject_hidden_imports(Link& link);
+void drop_unneeded(Link& link);
 // assignments.cpp
 void root_assignments(Link& link);                 // before resolution: symbols that expressions name
 void apply_assignments(Link& link);                // after it
@@ -106,6 +111,13 @@ void fold_identical(Link& link);
 // emit_relocs.cpp
 void create_emitted_relocations(Link& link);
 void write_emitted_relocations(Link& link);
+// relr.cpp
+bool layout_all(Link& link);
+// compress.cpp
+bool compress_sections(Link& link);
+// warnings.cpp
+void warn_execstack(Link& link);
+void warn_symbol_types(Link& link);
 // layout.cpp
 bool layout(Link& link);
 void check_layout(Link& link);

@@ -1,0 +1,70 @@
+// Layout and the sections whose sizes depend on it: .relr.dyn holds addresses in a form that is shorter where they are
+// near each other, .eh_frame only what is kept, .dynamic only what is there.
+//
+// Packing depends on addresses and addresses on its size, so that layout runs again until what is packed fits; the size
+// only grows, and ends after few rounds.
+#include <algorithm>
+
+#include "link/elf/relocations/actions.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+// DT_RELR (gABI): an address word, then bitmap words (lowest bit set) for the 63 words that follow.
+std::vector<uint64_t> encode_relr(std::vector<uint64_t>& places) {
+  std::sort(places.begin(), places.end());
+  std::vector<uint64_t> out;
+  for (size_t i = 0; i < places.size();) {
+    uint64_t base = places[i++];
+    out.push_back(base);
+    base += 8;
+    for (;;) {
+      uint64_t bits = 0;
+      while (i < places.size() && places[i] - base < 63 * 8 && (places[i] - base) % 8 == 0)
+        bits |= uint64_t{1} << ((places[i++] - base) / 8);
+      if (!bits) break;
+      out.push_back(bits << 1 | 1);
+      base += 63 * 8;
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+bool layout_all(Link& link) {
+  layout_eh_frame(link);
+  if (link.eh_frame_hdr) link.eh_frame_hdr->size = link.eh_frame->size ? 12 + 8 * link.eh_frame_fde_count : 0;
+  size_t rels = got_relocations(link).size();
+  for (ObjectFile* f : link.objects) rels += f->dynrel_count;
+  link.reldyn->size = rels * sizeof(Rela);
+  if (link.relrdyn) link.relrdyn->size = 8;
+  if (link.dynamic) link.dynamic->size = dynamic_entries(link).size() * sizeof(Dyn);
+  for (int round = 0; round < 8; round++) {
+    if (!layout(link)) return false;
+    if (!link.relrdyn) break;
+    std::vector<uint64_t> places;
+    for (ObjectFile* f : link.objects)
+      for (uint64_t p : f->relr) places.push_back(link.atom_address[uint32_t(p >> 32)] + uint32_t(p));
+    for (const GotEntry& e : link.got_entries)
+      if (got_slot_is_relative(link, e)) places.push_back(got_address(link, link.aux[link.symbols[e.symbol].aux].got));
+    link.relr_words = encode_relr(places);
+    uint64_t bytes = link.relr_words.size() * 8;
+    if (bytes == 0) {
+      link.relrdyn->size = 0;
+      link.dynamic->size = dynamic_entries(link).size() * sizeof(Dyn);
+      link.relrdyn = nullptr;
+      continue;
+    }
+    if (bytes <= link.relrdyn->size) {
+      link.relr_words.resize(link.relrdyn->size / 8, 1);  // an empty bitmap
+      break;
+    }
+    link.relrdyn->size = bytes;
+  }
+  assign_symbol_addresses(link);
+  return !link.diag.has_errors();
+}
+
+}  // namespace lode::link::elf
