@@ -441,6 +441,7 @@ struct Decisions {
   OpenState open_state;
   bool is_static_output = false;             // no dynamic section
   bool pic = false, shared = false, relocatable = false;
+  uint32_t e_flags = 0;                      // of the output (Machine::merge_flags)
 
   // Symbols
   VirtualArray<Symbol> symbols;

@@ -1,5 +1,5 @@
-// The ELF linker as a command, and as what a host calls: options are read, the link is made on as many threads as it may
-// have, and everything that was asked for besides the output is written. The passes are in link.cpp.
+// The ELF linker as a command, and as what a host calls: options are read, the link is made on as many threads as it
+// may have, and everything that was asked for besides the output is written. The passes are in link.cpp.
 #include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/task_arena.h>

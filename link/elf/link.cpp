@@ -54,6 +54,7 @@ bool run(Link& link) {
       if (!resolve(link)) return false;
       trace_symbols(link);
       report_extractions(link);
+      if (link.machine->merge_flags) link.e_flags = link.machine->merge_flags(link);
       if (link.relocatable) return link_relocatable(link);
       if (link.objects.empty() && link.shareds.empty() && link.archives.empty()) {
         link.diag.error("no input files");

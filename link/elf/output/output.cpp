@@ -114,6 +114,7 @@ void write_headers(Link& link) {
   // -Ttext-segment gives a position-independent executable its place for good.
   e.type = link.pic && !(link.opt.kind == OutputKind::pie && link.opt.text_segment_given) ? ET_DYN : ET_EXEC;
   e.machine = link.machine->elf_machine;
+  e.flags = link.e_flags;
   e.version = 1;
   e.ehsize = sizeof(Ehdr);
   e.phoff = sizeof(Ehdr);

@@ -550,6 +550,7 @@ class Writer {
     e.ident[6] = 1;
     e.type = ET_REL;
     e.machine = link_.machine->elf_machine;
+    e.flags = link_.e_flags;
     e.version = 1;
     e.ehsize = sizeof(Ehdr);
     e.shentsize = sizeof(Shdr);

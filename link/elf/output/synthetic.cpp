@@ -205,8 +205,12 @@ void add_copy(Link& link, uint32_t id) {
 
 }  // namespace
 
-void create_synthetic_sections(Link& link) {
-  link.property_data = link.machine->merge_properties(link);
+namespace {
+
+void nothing(Link&, OutputSection&, uint8_t*) {}
+
+// What the scan asked for, in the order of symbols.
+void give_slots(Link& link) {
   uint32_t count = uint32_t(link.symbols.size());
   auto slot = [&](uint32_t id, GotKind kind, int n) {
     int32_t at = int32_t(link.got_slots);
@@ -246,8 +250,9 @@ void create_synthetic_sections(Link& link) {
     link.got_entries.push_back({none, got_tlsld});
     link.got_slots += 2;
   }
+}
 
-  auto nothing = [](Link&, OutputSection&, uint8_t*) {};
+void make_got_and_plt(Link& link) {
   link.got = make_section(link, ".got", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 8, nothing);
   link.got->size = uint64_t(link.got_slots) * 8;
   link.got->entsize = 8;
@@ -274,6 +279,9 @@ void create_synthetic_sections(Link& link) {
                              [](Link& l, OutputSection&, uint8_t* p) { l.machine->write_pltgot(l, p); });
   link.pltgot->size = link.pltgot_symbols.size() * pltgot_entry_size(link);
   link.pltgot->entsize = pltgot_entry_size(link);
+}
+
+void make_tables(Link& link) {
   link.relplt = make_section(link, ".rela.plt", SHT_RELA, SHF_ALLOC, 8, nothing);
   link.relplt->entsize = sizeof(Rela);
   link.relplt->size = link.plt_symbols.size() * sizeof(Rela);
@@ -284,20 +292,18 @@ void create_synthetic_sections(Link& link) {
   link.eh_frame = make_section(link, ".eh_frame", SHT_PROGBITS, SHF_ALLOC, 8, write_eh_frame);
   if (link.opt.eh_frame_hdr)
     link.eh_frame_hdr = make_section(link, ".eh_frame_hdr", SHT_PROGBITS, SHF_ALLOC, 4, nothing);
+}
 
-  if (!link.is_static_output && link.opt.kind != OutputKind::relocatable) {
-    bool with_interp =
-        (!link.shared || link.opt.runnable_library) && !link.opt.no_dynamic_linker && !link.opt.is_static;
-    if (with_interp) {
-      link.interp =
-          make_section(link, ".interp", SHT_PROGBITS, SHF_ALLOC, 1, [](Link& l, OutputSection& s, uint8_t* p) {
-            const std::string& name = l.interpreter;
-            std::memcpy(p, name.c_str(), s.size);
-          });
-      link.interp->size = link.interpreter.size() + 1;
-    }
-  }
-  // Notes
+void make_interpreter(Link& link) {
+  if (link.is_static_output || link.opt.kind == OutputKind::relocatable) return;
+  if ((link.shared && !link.opt.runnable_library) || link.opt.no_dynamic_linker || link.opt.is_static) return;
+  link.interp = make_section(link, ".interp", SHT_PROGBITS, SHF_ALLOC, 1, [](Link& l, OutputSection& s, uint8_t* p) {
+    std::memcpy(p, l.interpreter.c_str(), s.size);
+  });
+  link.interp->size = link.interpreter.size() + 1;
+}
+
+void make_notes(Link& link) {
   if (link.opt.build_id != BuildId::none) {
     link.build_id = make_section(link, ".note.gnu.build-id", SHT_NOTE, SHF_ALLOC, 4, nothing);
     size_t n = 20;
@@ -327,6 +333,17 @@ void create_synthetic_sections(Link& link) {
         });
     link.package_note->size = 16 + align_up(link.opt.package_metadata.size() + 1, 4);
   }
+}
+
+}  // namespace
+
+void create_synthetic_sections(Link& link) {
+  link.property_data = link.machine->merge_properties(link);
+  give_slots(link);
+  make_got_and_plt(link);
+  make_tables(link);
+  make_interpreter(link);
+  make_notes(link);
 }
 
 bool got_slot_is_relative(const Link& link, const GotEntry& e) {
