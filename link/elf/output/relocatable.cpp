@@ -190,11 +190,21 @@ class Writer {
   }
 
   void make_symbols() {
+    number_sections();
+    add_signatures();
+    for (ObjectFile* f : link_.objects) add_locals(*f);
+    add_slots();
+    for (const CommonWant& w : gather_commons(link_)) commons_[w.symbol] = w;
+    first_global_ = uint32_t(syms_.size());
+    global_map_.assign(link_.symbols.size(), 0);
+    for (uint32_t id = 0; id < link_.symbols.size(); id++) add_global(id);
+  }
+
+  // Their indices, groups before their members; and the null symbol and a symbol for each.
+  void number_sections() {
     uint32_t next = 1;
-    for (auto& g : groups_) g.index = next++;  // groups come before their members
-    for (auto& s : sections_) {
-      s->index = next++;
-    }
+    for (auto& g : groups_) g.index = next++;
+    for (auto& s : sections_) s->index = next++;
     syms_.push_back(Sym{});
     wide_.push_back(0);
     for (uint32_t i = 0; i < sections_.size(); i++) {
@@ -203,7 +213,10 @@ class Writer {
       s.info = STT_SECTION;
       add_symbol(s, i);
     }
-    // Signatures that are no global symbol here get a local one.
+  }
+
+  // Signatures that are no global symbol here get a local one.
+  void add_signatures() {
     for (auto& g : groups_) {
       uint32_t id = link_.names.find(g.group->signature.str());
       bool global = id != none && (link_.symbols[id].defined() || link_.symbols[id].flags & referenced);
@@ -216,45 +229,40 @@ class Writer {
       syms_.push_back(s);
       wide_.push_back(g.index);
     }
-    // Locals, file by file.
-    for (ObjectFile* f : link_.objects) {
-      auto& map = local_map_[f->id];
-      map.assign(f->first_global, 0);
-      for (uint32_t i = 1; i < f->first_global && i < f->syms.size(); i++) {
-        const Sym& s = f->syms[i];
-        uint32_t section = f->section_of(i);
-        if (section < f->sections.size() && link_.atoms[f->atom_base + section].kind == AtomKind::eh_frame &&
-            eh_frame_) {
-          if (s.type() == STT_SECTION) {
-            map[i] = eh_frame_->symbol;
-            continue;
-          }
-          Sym e = s;
-          e.name = add_string(f->sym_name(s));
-          e.value = eh_frame_offset(link_, link_.atoms[f->atom_base + section], s.value);
-          map[i] = uint32_t(syms_.size());
-          add_symbol(e, eh_frame_->position);
-          continue;
-        }
-        if (s.type() == STT_SECTION) {
-          if (section && section < f->sections.size() && out_of_[f->atom_base + section] != none)
-            map[i] = sections_[out_of_[f->atom_base + section]]->symbol;
-          continue;
-        }
-        if (section == 0) continue;
-        Sym e = s;
-        e.name = add_string(f->sym_name(s));
-        uint32_t out = none;
-        if (section < f->sections.size()) {
-          uint32_t atom = f->atom_base + section;
-          out = out_of_[atom];
-          if (out == none) continue;
-          e.value = s.value + link_.atoms[atom].offset;
-        }
-        map[i] = uint32_t(syms_.size());
-        add_symbol(e, out);
+  }
+
+  void add_locals(ObjectFile& f) {
+    auto& map = local_map_[f.id];
+    map.assign(f.first_global, 0);
+    for (uint32_t i = 1; i < f.first_global && i < f.syms.size(); i++) {
+      const Sym& s = f.syms[i];
+      const uint32_t section = f.section_of(i);
+      const bool in_file = section < f.sections.size();
+      const uint32_t atom = in_file ? f.atom_base + section : none;
+      const bool frame = in_file && link_.atoms[atom].kind == AtomKind::eh_frame && eh_frame_;
+      if (s.type() == STT_SECTION) {
+        if (frame) map[i] = eh_frame_->symbol;
+        else if (section && in_file && out_of_[atom] != none) map[i] = sections_[out_of_[atom]]->symbol;
+        continue;
       }
+      if (section == 0) continue;
+      Sym e = s;
+      uint32_t out = none;
+      if (frame) {
+        out = eh_frame_->position;
+        e.value = eh_frame_offset(link_, link_.atoms[atom], s.value);
+      } else if (in_file) {
+        out = out_of_[atom];
+        if (out == none) continue;
+        e.value = s.value + link_.atoms[atom].offset;
+      }
+      e.name = add_string(f.sym_name(s));
+      map[i] = uint32_t(syms_.size());
+      add_symbol(e, out);
     }
+  }
+
+  void add_slots() {
     for (Slot& slot : slots_) {
       Sym s{};
       s.name = add_string("DW.ref." + std::string(link_.symbols[slot.id].str()));
@@ -264,52 +272,56 @@ class Writer {
       slot_of_[slot.id] = slot.symbol;
       add_symbol(s, slot.section);
     }
-    for (const CommonWant& w : gather_commons(link_)) commons_[w.symbol] = w;
-    first_global_ = uint32_t(syms_.size());
-    global_map_.assign(link_.symbols.size(), 0);
-    for (uint32_t id = 0; id < link_.symbols.size(); id++) {
-      Symbol& x = link_.symbols[id];
-      if (x.local || x.name_size == 0) continue;
-      if (!x.defined() && !(x.flags & referenced)) continue;
-      Sym e{};
-      uint32_t out = none;
-      uint8_t bind = x.bind, type = x.type;
-      std::string name(x.str());
-      if (x.defined() && link_.files[x.file]->kind != FileKind::internal) {
-        ObjectFile& f = link_.object(x.file);
-        const Sym& s = f.syms[x.sym];
-        name = std::string(f.sym_name(s));
-        e.size = s.size;
-        e.value = x.value;
-        if (x.is_common) {
-          const CommonWant& w = commons_[id];
-          e.shndx = w.large ? uint16_t(SHN_X86_64_LCOMMON) : uint16_t(SHN_COMMON);
-          e.size = w.size;
-          e.value = w.align;
-        } else if (x.atom != none && link_.atoms[x.atom].kind == AtomKind::eh_frame) {
-          if (!eh_frame_) continue;
-          out = eh_frame_->position;
-          e.value = eh_frame_offset(link_, link_.atoms[x.atom], x.value);
-        } else if (x.atom != none) {
-          out = out_of_[x.atom];
-          if (out == none) continue;  // a function of a module that nothing needs
-          e.value = x.value + link_.atoms[x.atom].offset;
-        } else {
-          e.shndx = SHN_ABS;
-        }
-      } else if (x.defined()) {
-        e.shndx = SHN_ABS;
-        e.value = x.value;
-      } else {
-        bind = x.flags & referenced_strong ? STB_GLOBAL : STB_WEAK;
-        type = x.flags & referenced_tls ? STT_TLS : STT_NOTYPE;
-      }
-      e.name = add_string(name);
-      e.info = uint8_t(bind << 4 | type);
-      e.other = x.visibility();
-      global_map_[id] = uint32_t(syms_.size());
-      add_symbol(e, out);
+  }
+
+  // Where a symbol of an input is in the output. False: nowhere, because nothing needs it.
+  bool place_definition(uint32_t id, const Symbol& x, Sym& e, uint32_t& out) {
+    e.value = x.value;
+    if (x.is_common) {
+      const CommonWant& w = commons_[id];
+      e.shndx = w.large ? uint16_t(SHN_X86_64_LCOMMON) : uint16_t(SHN_COMMON);
+      e.size = w.size;
+      e.value = w.align;
+    } else if (x.atom == none) {
+      e.shndx = SHN_ABS;
+    } else if (link_.atoms[x.atom].kind == AtomKind::eh_frame) {
+      if (!eh_frame_) return false;
+      out = eh_frame_->position;
+      e.value = eh_frame_offset(link_, link_.atoms[x.atom], x.value);
+    } else {
+      out = out_of_[x.atom];
+      if (out == none) return false;  // a function of a module that nothing needs
+      e.value = x.value + link_.atoms[x.atom].offset;
     }
+    return true;
+  }
+
+  void add_global(uint32_t id) {
+    Symbol& x = link_.symbols[id];
+    if (x.local || x.name_size == 0) return;
+    if (!x.defined() && !(x.flags & referenced)) return;
+    Sym e{};
+    uint32_t out = none;
+    uint8_t bind = x.bind, type = x.type;
+    std::string name(x.str());
+    if (x.defined() && link_.files[x.file]->kind != FileKind::internal) {
+      ObjectFile& f = link_.object(x.file);
+      const Sym& s = f.syms[x.sym];
+      name = std::string(f.sym_name(s));
+      e.size = s.size;
+      if (!place_definition(id, x, e, out)) return;
+    } else if (x.defined()) {
+      e.shndx = SHN_ABS;
+      e.value = x.value;
+    } else {
+      bind = x.flags & referenced_strong ? STB_GLOBAL : STB_WEAK;
+      type = x.flags & referenced_tls ? STT_TLS : STT_NOTYPE;
+    }
+    e.name = add_string(name);
+    e.info = uint8_t(bind << 4 | type);
+    e.other = x.visibility();
+    global_map_[id] = uint32_t(syms_.size());
+    add_symbol(e, out);
   }
 
   // The output symbol for a symbol of a file; `moved` is what a section symbol's addend grows by. 0: discarded.
@@ -451,98 +463,93 @@ class Writer {
                      [](const Rela& a, const Rela& b) { return uint64_t(a.offset) < uint64_t(b.offset); });
   }
 
-  bool write() {
-    // Headers: null, groups, sections, their relocations, symtab, (extended indices), strtab, shstrtab.
-    uint32_t next = uint32_t(groups_.size() + sections_.size() + 1);
-    for (auto& s : sections_)
-      if (!s->relas.empty()) s->rela_index = next++;
-    bool wide = next + 4 >= SHN_LORESERVE;
-    uint32_t symtab = next++, shndx = wide ? next++ : 0, strtab = next++, shstrtab = next++;
-    std::string names(1, '\0');
-    std::map<std::string, uint32_t> name_index;
-    auto name = [&](const std::string& s) {
-      auto [it, fresh] = name_index.try_emplace(s, uint32_t(names.size()));
-      if (fresh) names += s + '\0';
-      return it->second;
-    };
-    std::vector<Shdr> headers(next);
-    uint64_t at = sizeof(Ehdr);
+  // What the file is made of: headers, and the bytes that they speak of, in the order of their places.
+  struct Image {
     struct Piece {
       uint64_t offset;
       const void* data;
       size_t size;
     };
+    std::vector<Shdr> headers;
     std::vector<Piece> pieces;
-    auto place = [&](Shdr& h, const void* data, uint64_t size, uint64_t align) {
+    std::string names = std::string(1, '\0');
+    std::map<std::string, uint32_t> name_index;
+    uint64_t at = sizeof(Ehdr);
+    uint32_t symtab = 0, shndx = 0, strtab = 0, shstrtab = 0;  // section indices
+
+    Shdr& header(uint32_t index, const std::string& name, uint32_t type) {
+      auto [it, fresh] = name_index.try_emplace(name, uint32_t(names.size()));
+      if (fresh) names += name + '\0';
+      headers[index].name = it->second;
+      headers[index].type = type;
+      return headers[index];
+    }
+    void place(Shdr& h, const void* data, uint64_t size, uint64_t align) {
       at = align_up(at, std::max<uint64_t>(align, 1));
       h.offset = at;
       h.size = size;
       h.addralign = std::max<uint64_t>(align, 1);
-      if (h.type != SHT_NOBITS) {
-        pieces.push_back({at, data, size_t(size)});
-        at += size;
-      }
-    };
-    std::vector<std::vector<uint32_t>> group_words(groups_.size());
+      if (h.type == SHT_NOBITS) return;
+      pieces.push_back({at, data, size_t(size)});
+      at += size;
+    }
+  };
+
+  void put_groups(Image& image) {
+    group_words_.resize(groups_.size());
     for (size_t g = 0; g < groups_.size(); g++) {
-      auto& words = group_words[g];
-      words.push_back(GRP_COMDAT);
-      if (!groups_[g].group->comdat) words[0] = 0;
+      auto& words = group_words_[g];
+      words.push_back(groups_[g].group->comdat ? uint32_t(GRP_COMDAT) : 0);
       for (auto& s : sections_)
         if (s->group == g) {
           words.push_back(s->index);
           if (s->rela_index) words.push_back(s->rela_index);
         }
-      Shdr& h = headers[groups_[g].index];
-      h.name = name(".group");
-      h.type = SHT_GROUP;
-      h.link = symtab;
+      Shdr& h = image.header(groups_[g].index, ".group", SHT_GROUP);
+      h.link = image.symtab;
       h.info = groups_[g].signature_global != none ? global_map_[groups_[g].signature_global] : groups_[g].signature;
       if (h.info == 0) h.info = groups_[g].signature;
       h.entsize = 4;
-      place(h, words.data(), words.size() * 4, 4);
+      image.place(h, words.data(), words.size() * 4, 4);
     }
-    for (auto& s : sections_) {
-      Shdr& h = headers[s->index];
-      h.name = name(s->name);
-      h.type = s->type;
-      h.flags = s->flags;
-      h.entsize = s->entsize;
-      if (s->ordered_after) h.link = s->ordered_after->index;
-      if (s->type != SHT_NOBITS && s->body.size() < s->size) s->body.resize(s->size);
-      place(h, s->body.data(), s->size, s->align);
-      if (!s->rela_index) continue;
-      Shdr& r = headers[s->rela_index];
-      r.name = name(".rela" + s->name);
-      r.type = SHT_RELA;
-      r.flags = SHF_INFO_LINK | (s->group != none ? uint64_t(SHF_GROUP) : 0);
-      r.link = symtab;
-      r.info = s->index;
-      r.entsize = sizeof(Rela);
-      place(r, s->relas.data(), s->relas.size() * sizeof(Rela), 8);
-    }
-    Shdr& st = headers[symtab];
-    st.name = name(".symtab");
-    st.type = SHT_SYMTAB;
-    st.link = strtab;
+  }
+
+  void put_section(Image& image, OutSection& s) {
+    Shdr& h = image.header(s.index, s.name, s.type);
+    h.flags = s.flags;
+    h.entsize = s.entsize;
+    if (s.ordered_after) h.link = s.ordered_after->index;
+    if (s.type != SHT_NOBITS && s.body.size() < s.size) s.body.resize(s.size);
+    image.place(h, s.body.data(), s.size, s.align);
+    if (!s.rela_index) return;
+    Shdr& r = image.header(s.rela_index, ".rela" + s.name, SHT_RELA);
+    r.flags = SHF_INFO_LINK | (s.group != none ? uint64_t(SHF_GROUP) : 0);
+    r.link = image.symtab;
+    r.info = s.index;
+    r.entsize = sizeof(Rela);
+    image.place(r, s.relas.data(), s.relas.size() * sizeof(Rela), 8);
+  }
+
+  void put_tables(Image& image) {
+    Shdr& st = image.header(image.symtab, ".symtab", SHT_SYMTAB);
+    st.link = image.strtab;
     st.info = first_global_;
     st.entsize = sizeof(Sym);
-    place(st, syms_.data(), syms_.size() * sizeof(Sym), 8);
-    if (wide) {
-      Shdr& x = headers[shndx];
-      x.name = name(".symtab_shndx");
-      x.type = SHT_SYMTAB_SHNDX;
-      x.link = symtab;
+    image.place(st, syms_.data(), syms_.size() * sizeof(Sym), 8);
+    if (image.shndx) {
+      Shdr& x = image.header(image.shndx, ".symtab_shndx", SHT_SYMTAB_SHNDX);
+      x.link = image.symtab;
       x.entsize = 4;
-      place(x, wide_.data(), wide_.size() * 4, 4);
+      image.place(x, wide_.data(), wide_.size() * 4, 4);
     }
-    headers[strtab].name = name(".strtab");
-    headers[strtab].type = SHT_STRTAB;
-    place(headers[strtab], strings_.data(), strings_.size(), 1);
-    headers[shstrtab].name = name(".shstrtab");
-    headers[shstrtab].type = SHT_STRTAB;
-    place(headers[shstrtab], names.data(), names.size(), 1);
-    at = align_up(at, 8);
+    image.place(image.header(image.strtab, ".strtab", SHT_STRTAB), strings_.data(), strings_.size(), 1);
+    Shdr& names = image.header(image.shstrtab, ".shstrtab", SHT_STRTAB);
+    image.place(names, image.names.data(), image.names.size(), 1);
+    image.at = align_up(image.at, 8);
+  }
+
+  Ehdr file_header(Image& image) {
+    const uint32_t count = uint32_t(image.headers.size());
     Ehdr e{};
     std::memcpy(e.ident, "\177ELF", 4);
     e.ident[4] = ELFCLASS64;
@@ -554,22 +561,42 @@ class Writer {
     e.version = 1;
     e.ehsize = sizeof(Ehdr);
     e.shentsize = sizeof(Shdr);
-    e.shoff = at;
-    e.shnum = next < SHN_LORESERVE ? uint16_t(next) : uint16_t(0);
-    e.shstrndx = shstrtab < SHN_LORESERVE ? uint16_t(shstrtab) : uint16_t(SHN_XINDEX);
-    if (next >= SHN_LORESERVE) headers[0].size = next;
-    if (shstrtab >= SHN_LORESERVE) headers[0].link = shstrtab;
+    e.shoff = image.at;
+    e.shnum = count < SHN_LORESERVE ? uint16_t(count) : uint16_t(0);
+    e.shstrndx = image.shstrtab < SHN_LORESERVE ? uint16_t(image.shstrtab) : uint16_t(SHN_XINDEX);
+    if (count >= SHN_LORESERVE) image.headers[0].size = count;
+    if (image.shstrtab >= SHN_LORESERVE) image.headers[0].link = image.shstrtab;
+    return e;
+  }
+
+  bool write() {
+    // Headers: null, groups, sections, their relocations, symtab, (extended indices), strtab, shstrtab.
+    uint32_t next = uint32_t(groups_.size() + sections_.size() + 1);
+    for (auto& s : sections_)
+      if (!s->relas.empty()) s->rela_index = next++;
+    const bool wide = next + 4 >= SHN_LORESERVE;
+    Image image;
+    image.symtab = next++;
+    image.shndx = wide ? next++ : 0;
+    image.strtab = next++;
+    image.shstrtab = next++;
+    image.headers.resize(next);
+    put_groups(image);
+    for (auto& s : sections_) put_section(image, *s);
+    put_tables(image);
+    const Ehdr e = file_header(image);
     if (link_.diag.flush()) return false;
     OutputFile file;
-    auto mapped = file.create(link_.opt.output, at + headers.size() * sizeof(Shdr), false);
+    const uint64_t size = image.at + image.headers.size() * sizeof(Shdr);
+    auto mapped = file.create(link_.opt.output, size, false);
     if (!mapped) {
       link_.diag.error(mapped.error());
       return false;
     }
     std::memcpy(*mapped, &e, sizeof e);
-    for (const Piece& p : pieces)
+    for (const Image::Piece& p : image.pieces)
       if (p.size) std::memcpy(*mapped + p.offset, p.data, p.size);
-    std::memcpy(*mapped + at, headers.data(), headers.size() * sizeof(Shdr));
+    std::memcpy(*mapped + image.at, image.headers.data(), image.headers.size() * sizeof(Shdr));
     if (auto r = link_.inputs.files.check_unchanged(); !r) link_.diag.error(r.error());
     write_dependencies(link_);
     if (link_.diag.flush()) return false;
@@ -577,7 +604,7 @@ class Writer {
       link_.diag.error(r.error());
       return false;
     }
-    link_.file_size = at + headers.size() * sizeof(Shdr);
+    link_.file_size = size;
     return true;
   }
 
@@ -593,6 +620,7 @@ class Writer {
   std::vector<std::unique_ptr<OutSection>> sections_;
   std::unordered_map<std::string, uint32_t> by_key_;
   std::vector<OutGroup> groups_;
+  std::vector<std::vector<uint32_t>> group_words_;  // by group: the section's body
   std::vector<uint32_t> out_of_;  // by atom: index in sections_
   OutSection* eh_frame_ = nullptr;
   struct Slot {
