@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "codegen/air/text.h"
+#include "tests/support/snapshot.h"
 #include "tests/wasm/link_support.h"
 
 using namespace lode;
@@ -330,7 +331,7 @@ TEST_CASE("wasm link: flushing twice gives the same bytes") {
   REQUIRE_FALSE(first.empty());
   CHECK(first == second);
   // And from machine IR that was stored and read back.
-  auto loaded = mir::MirStore::load(h.link.store.save(), h.link.store.target());
+  auto loaded = load(save(h.link.store), h.link.store.target());
   REQUIRE(loaded.ok());
   h.link.store = std::move(*loaded);
   CHECK(h.flush() == first);
@@ -341,7 +342,7 @@ TEST_CASE("wasm link: functions that come later change indices, not MIR") {
   HandLink later(library());
   add_functions(later, later.file("a"), 100);
   std::vector<uint8_t> small = later.flush();
-  auto before = later.link.store.save();
+  auto before = save(later.link.store);
   uint64_t functions_before = later.link.store.sizes().functions;
   add_functions(later, later.file("b"), 200, "g", "caller2");
   std::vector<uint8_t> large = later.flush();
@@ -349,7 +350,7 @@ TEST_CASE("wasm link: functions that come later change indices, not MIR") {
 
   HandLink scratch(library());
   add_functions(scratch, scratch.file("a"), 100);
-  CHECK(scratch.link.store.save() == before);  // the first flush changed nothing
+  CHECK(save(scratch.link.store) == before);  // the first flush changed nothing
   add_functions(scratch, scratch.file("b"), 200, "g", "caller2");
   CHECK(scratch.flush() == large);
   CHECK(small != large);
@@ -382,7 +383,7 @@ TEST_CASE("wasm link: functions that are inserted later are the only ones to be 
   std::vector<uint8_t> small = flush(later);
   REQUIRE_FALSE(small.empty());
   CHECK(later.lowered == 100);
-  const std::vector<uint8_t> records = later.store.save();
+  const std::vector<uint8_t> records = save(later.store);
   CHECK(flush(later) == small);
   CHECK(later.lowered == 100);
   later.add_air(module("b", 200, "a"));
