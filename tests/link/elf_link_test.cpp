@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/link/elf_link_support.h"
+#include "tests/support/skip.h"
 
 using namespace lode::test;
 using namespace lode::test::elf;
@@ -249,7 +250,7 @@ TEST_CASE("ELF link: damaged objects are errors") {
 }
 
 TEST_CASE("ELF link: bitcode, with what it calls found in archives late") {
-  if (!have_tool("clang-19")) return;
+  LODE_NEEDS("clang-19");
   TempDir dir;
   std::string c = dir.write("m.c", R"(
 #include <stdio.h>

@@ -114,7 +114,7 @@ void check_damage(const std::vector<uint8_t>& good, uint32_t target) {
 }
 
 void native(const std::string& level) {
-  if (!available({"clang-19"})) return;
+  LODE_SKIP_IF(unavailable({"clang-19"}));
   mir::MirStore store(2, x86_64::target().elf_machine);
   lower_all(bytes_of(bitcode(level)[1]), store);
   const mir::StoreSizes sizes = store.sizes();
@@ -137,10 +137,7 @@ void native(const std::string& level) {
 }
 
 void web(const std::string& level) {
-  if (!available({"clang-19"}) || !std::filesystem::exists(wasi_folder())) {
-    WARN("skipped: wasi-libc is not installed");
-    return;
-  }
+  LODE_SKIP_IF(unavailable({"clang-19", wasi_folder()}));
   link::wasm::Options options;
   options.relocatable = true;
   link::wasm::Link link(options);
@@ -197,7 +194,7 @@ TEST_CASE("SQLite: x86_64 machine IR keeps its budget, and emits the same after 
 }
 TEST_CASE("SQLite: wasm machine IR keeps its budget, and emits the same after it was stored") { web("O2"); }
 TEST_CASE("SQLite: AIR of bitcode prints to a fix point") {
-  if (!available({"clang-19"})) return;
+  LODE_SKIP_IF(unavailable({"clang-19"}));
   for (const char* level : {"O0", "O1"}) text(bitcode(level)[1]);
   text(bitcode("O1")[0]);
 }
