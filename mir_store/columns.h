@@ -1,4 +1,4 @@
-// What the store and its stored form share: the hash over a function's columns.
+// What the store, packs and snapshots share: the hash over a function's columns.
 #pragma once
 
 #include "mir_store/mir_store.h"

@@ -86,23 +86,23 @@ struct Reader {
 
 }  // namespace
 
-void append_portable(const FunctionDraft& draft, std::span<const PortableSymbol> symbols, std::vector<uint8_t>& out) {
+void append_portable(const FunctionView& f, std::span<const PortableSymbol> symbols, std::vector<uint8_t>& out) {
   FunctionHead head{};
-  head.insts = uint32_t(draft.operands.size());
-  head.extra = uint32_t(draft.extra.size());
-  head.locals = uint32_t(draft.locals.size());
-  head.references = uint32_t(draft.references.size());
-  head.constants = uint32_t(draft.constants.size());
-  std::copy(std::begin(draft.frame), std::end(draft.frame), head.frame);
-  head.flags = draft.flags;
-  head.text_align_log2 = draft.text_align_log2;
-  head.constants_align_log2 = draft.constants_align_log2;
-  std::vector<ReferenceRow> rows(draft.references.size());
+  head.insts = f.count;
+  head.extra = uint32_t(f.extra.size());
+  head.locals = uint32_t(f.locals.size());
+  head.references = uint32_t(f.references.size());
+  head.constants = uint32_t(f.constants.size());
+  std::copy(f.frame, f.frame + 6, head.frame);
+  head.flags = f.flags;
+  head.text_align_log2 = f.text_align_log2;
+  head.constants_align_log2 = f.constants_align_log2;
+  std::vector<ReferenceRow> rows(f.references.size());
   std::string names;
   for (size_t k = 0; k < rows.size(); k++) {
     const PortableSymbol& s = symbols[k];
     ReferenceRow& r = rows[k];
-    r = {s.index, draft.references[k].addend, uint8_t(draft.references[k].kind), uint8_t(s.base), s.reach, 0, 0};
+    r = {s.index, f.references[k].addend, uint8_t(f.references[k].kind), uint8_t(s.base), s.reach, 0, 0};
     if (s.base != PortableSymbol::named) continue;
     r.index = uint32_t(names.size());
     r.name_size = uint32_t(s.name.size());
@@ -110,12 +110,17 @@ void append_portable(const FunctionDraft& draft, std::span<const PortableSymbol>
   }
   head.names = uint32_t(names.size());
   append(out, &head, sizeof head);
-  append(out, draft.tags);
-  append(out, draft.operands);
-  append(out, draft.extra);
+  if (f.tag_bytes == 2) {
+    append(out, f.tags, size_t{f.count} * 2);
+  } else {
+    std::vector<uint16_t> wide(f.tags, f.tags + f.count);
+    append(out, wide);
+  }
+  append(out, f.operands, size_t{f.count} * 4);
+  append(out, f.extra.data(), f.extra.size_bytes());
   append(out, rows);
-  append(out, draft.locals);
-  append(out, draft.constants);
+  append(out, f.locals.data(), f.locals.size_bytes());
+  append(out, f.constants.data(), f.constants.size_bytes());
   append(out, names.data(), names.size());
 }
 
@@ -132,7 +137,7 @@ bool read_portable(std::span<const uint8_t> bytes, FunctionDraft& draft, std::ve
   in.take(draft.locals, head.locals);
   in.take(draft.constants, head.constants);
   const auto* names = reinterpret_cast<const char*>(in.take(head.names, 1));
-  if (!in.ok) return false;
+  if (!in.ok || head.text_align_log2 > 31 || head.constants_align_log2 > 31) return false;
   std::copy(std::begin(head.frame), std::end(head.frame), draft.frame);
   draft.flags = head.flags;
   draft.text_align_log2 = head.text_align_log2;

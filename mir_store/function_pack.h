@@ -45,8 +45,12 @@ struct PortableSymbol {
   std::string_view name;   // named; of the caller or of the pack
 };
 
-// `symbols` is parallel to the draft's references, whose SymbolIds are left out.
-void append_portable(const FunctionDraft& draft, std::span<const PortableSymbol> symbols, std::vector<uint8_t>& out);
+// `symbols` is parallel to the function's references, whose SymbolIds are left out.
+void append_portable(const FunctionView& function, std::span<const PortableSymbol> symbols, std::vector<uint8_t>& out);
+inline void append_portable(const FunctionDraft& draft, std::span<const PortableSymbol> symbols,
+                            std::vector<uint8_t>& out) {
+  append_portable(as_view(draft), symbols, out);
+}
 // False: the bytes are not a function. The draft's references have no symbols yet; names point into `bytes`.
 bool read_portable(std::span<const uint8_t> bytes, FunctionDraft& draft, std::vector<PortableSymbol>& symbols);
 

@@ -1,8 +1,7 @@
 // The columns of the MIR store: how functions enter, change, leave and are squeezed together.
 //
 // A draft is copied whole or not at all: every column's limit is checked before the first byte is written. Replacing
-// and removing only count garbage; compact() and save() order the columns by FunctionId, so that a compacted store's
-// offsets follow from its lengths.
+// and removing only count garbage; compact() orders the columns by FunctionId.
 #include "mir_store/mir_store.h"
 
 #include <xxhash.h>
@@ -76,6 +75,24 @@ Hash128 hash_view(const FunctionView& v) {
   return one(&s, sizeof s);
 }
 
+FunctionView as_view(const FunctionDraft& d) {
+  FunctionView v;
+  v.symbol = d.symbol;
+  v.tags = reinterpret_cast<const uint8_t*>(d.tags.data());
+  v.operands = d.operands.data();
+  v.count = uint32_t(d.operands.size());
+  v.extra = d.extra;
+  v.locals = d.locals;
+  v.references = d.references;
+  v.constants = d.constants;
+  v.frame = d.frame;
+  v.tag_bytes = 2;
+  v.text_align_log2 = d.text_align_log2;
+  v.constants_align_log2 = d.constants_align_log2;
+  v.flags = d.flags;
+  return v;
+}
+
 void FunctionDraft::clear() {
   symbol = {};
   tags.clear();
@@ -94,26 +111,14 @@ MirStore::MirStore(unsigned tag_bytes, uint32_t target) : tag_bytes_(tag_bytes),
 }
 
 Hash128 MirStore::hash(const FunctionDraft& d, unsigned tag_bytes) {
-  FunctionView v;
+  FunctionView v = as_view(d);
   std::vector<uint8_t> narrow;
-  if (tag_bytes == 2) {
-    v.tags = reinterpret_cast<const uint8_t*>(d.tags.data());
-  } else {
+  if (tag_bytes == 1) {
     narrow.resize(d.tags.size());
     narrow_tags(d.tags.data(), d.tags.size(), tag_bytes, narrow.data());
     v.tags = narrow.data();
+    v.tag_bytes = 1;
   }
-  v.operands = d.operands.data();
-  v.count = uint32_t(d.operands.size());
-  v.extra = d.extra;
-  v.locals = d.locals;
-  v.references = d.references;
-  v.constants = d.constants;
-  v.frame = d.frame;
-  v.tag_bytes = uint8_t(tag_bytes);
-  v.text_align_log2 = d.text_align_log2;
-  v.constants_align_log2 = d.constants_align_log2;
-  v.flags = d.flags;
   return hash_view(v);
 }
 

@@ -110,6 +110,8 @@ struct FunctionView {
   uint8_t tag8(uint32_t i) const { return tags[i]; }
 };
 
+FunctionView as_view(const FunctionDraft& draft);  // tags of 2 bytes
+
 struct StoreSizes {
   uint64_t instructions = 0, tag_bytes = 0, operand_bytes = 0, extra_bytes = 0, local_bytes = 0, reference_bytes = 0,
            constant_bytes = 0, record_bytes = 0, functions = 0;
@@ -118,7 +120,7 @@ struct StoreSizes {
 
 class MirStore {
  public:
-  // `tag_bytes` is 1 or 2; `target` is a number that the stored form carries and checks (ELF e_machine; wasm: 0x6173).
+  // `tag_bytes` is 1 or 2; `target` is a number that snapshots carry and check (ELF e_machine; wasm: 0x6173).
   MirStore(unsigned tag_bytes, uint32_t target);
 
   // Copies the draft to the end of the columns. Fails only when a column passes 2^32 - 1 entries.
@@ -145,11 +147,6 @@ class MirStore {
   StoreSizes sizes() const;
 
   static Hash128 hash(const FunctionDraft& draft, unsigned tag_bytes);
-
-  // The stored form: see mir_store/snapshot.cpp. Bytes out; equal stores give equal bytes.
-  std::vector<uint8_t> save(int zstd_level = 1) const;
-  // Reads what save() wrote; an error tells damage, another version or another target apart.
-  static Result<MirStore> load(std::span<const uint8_t> bytes, uint32_t expected_target);
 
  private:
   unsigned tag_bytes_;

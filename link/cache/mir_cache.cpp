@@ -192,8 +192,11 @@ std::shared_ptr<LoadedPack> MirCache::load(const mir::Hash128& name) {
 
 std::vector<mir::Hash128> MirCache::read_names(const std::string& file) {
   const std::vector<uint8_t> bytes = read_used(folder_ + "/" + file, max_names_file);
+  return parse_names({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+std::vector<mir::Hash128> MirCache::parse_names(std::string_view text) {
   std::vector<mir::Hash128> names;
-  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   for (; text.size() >= 33; text.remove_prefix(33)) {
     mir::Hash128 name;
     if (text[32] != '\n' || !from_hex(text.substr(0, 32), name)) break;

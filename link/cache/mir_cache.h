@@ -140,6 +140,8 @@ class MirCache {
   const Statistics& statistics() const { return statistics_; }
   std::string report() const;  // of the statistics, some lines
   uint64_t memory() const;     // bytes of packs in memory
+  // The packs that a pointer of the folder names, as far as it is one.
+  static std::vector<mir::Hash128> parse_names(std::string_view text);
 
  private:
   friend class CachedModule;

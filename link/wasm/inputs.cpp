@@ -175,6 +175,210 @@ void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whol
   diagnostics.error(name + ": not a wasm object, an archive, bitcode or AIR");
 }
 
+static bool is_dropped(uint32_t comdat, const std::vector<bool>& dropped) { return comdat != none && dropped[comdat]; }
+
+// The functions of an object as items. False: an error was reported.
+bool Link::add_object_functions(InputFile& f, uint32_t number, const std::vector<bool>& dropped) {
+  const fw::Module& m = *f.object;
+  f.first_function = uint32_t(functions.size());
+  if (m.code_section != none) {
+    const std::vector<fw::Reloc>& relocs = m.sections[m.code_section].relocs;
+    size_t r = 0;
+    for (uint32_t i = 0; i < m.bodies.size(); i++) {
+      if (r < relocs.size() && relocs[r].offset < m.bodies[i].begin)
+        return diagnostics.error(f.name + ": a relocation of the code section lies between functions"), false;
+      f.body_relocs.push_back(uint32_t(r));
+      // A relocation's field lies in one body.
+      for (size_t k = r; k < relocs.size() && relocs[k].offset < m.bodies[i].end; k++)
+        if (uint64_t(relocs[k].offset) + fw::field_size(fw::info(relocs[k].type).field) > m.bodies[i].end)
+          return diagnostics.error(f.name + ": a relocation of the code section crosses the end of a function"), false;
+      Function fn;
+      fn.source = Function::object;
+      fn.file = number;
+      fn.local = i;
+      fn.type = f.types[m.functions[i]];
+      fn.discarded = is_dropped(m.function_comdat[i], dropped);
+      if (m.function_comdat[i] != none) fn.comdat = m.comdats[m.function_comdat[i]].name;
+      functions.push_back(fn);
+      while (r < relocs.size() && relocs[r].offset < m.bodies[i].end) r++;
+    }
+    f.body_relocs.push_back(uint32_t(r));
+    if (r < relocs.size())
+      return diagnostics.error(f.name + ": a relocation of the code section lies behind its functions"), false;
+  }
+  return true;
+}
+
+// The same of data segments.
+bool Link::add_object_segments(InputFile& f, uint32_t number, const std::vector<bool>& dropped) {
+  const fw::Module& m = *f.object;
+  f.first_segment = uint32_t(segments.size());
+  if (m.data_section != none) {
+    const fw::Section& section = m.sections[m.data_section];
+    Bytes payload = m.payload(section);
+    uint32_t r = 0;
+    for (uint32_t i = 0; i < m.segments.size(); i++) {
+      const fw::DataSegment& d = m.segments[i];
+      Segment s;
+      s.name = d.name;
+      s.file = number;
+      s.local = i;
+      s.bytes = payload.subspan(d.begin, d.end - d.begin);
+      s.size = s.bytes.size();
+      s.align_log2 = d.align_log2;
+      s.flags = d.info_flags;
+      s.discarded = is_dropped(d.comdat, dropped);
+      if (d.comdat != none) s.comdat = m.comdats[d.comdat].name;
+      if (d.name.starts_with(".tdata") || d.name.starts_with(".tbss")) s.flags |= fw::segment_flags::tls;
+      while (r < section.relocs.size() && section.relocs[r].offset < d.begin) r++;
+      s.first_reloc = r;
+      while (r < section.relocs.size() && section.relocs[r].offset < d.end) {
+        if (section.relocs[r].offset + fw::field_size(fw::info(section.relocs[r].type).field) > d.end)
+          return diagnostics.error(f.name + ": a relocation of the data section crosses the end of a segment"), false;
+        r++;
+      }
+      s.reloc_count = r - s.first_reloc;
+      s.mergeable = (s.flags & fw::segment_flags::strings) &&
+                    !(s.flags & (fw::segment_flags::tls | fw::segment_flags::retain)) && !s.reloc_count;
+      segments.push_back(s);
+    }
+  }
+  return true;
+}
+
+// Globals, tables and tags.
+void Link::add_object_items(InputFile& f, uint32_t number) {
+  const fw::Module& m = *f.object;
+  f.first_global = uint32_t(globals.size());
+  for (const fw::Global& g : m.globals) {
+    Global item;
+    item.type = g.type;
+    item.init = g.init;
+    item.file = number;
+    globals.push_back(item);
+  }
+  f.first_table = uint32_t(tables.size());
+  for (const fw::TableType& t : m.tables) {
+    Table item;
+    item.type = t;
+    item.file = number;
+    tables.push_back(item);
+  }
+  f.first_tag = uint32_t(tags.size());
+  for (uint32_t t : m.tags) {
+    Tag item;
+    item.type = f.types[t];
+    item.file = number;
+    tags.push_back(item);
+  }
+}
+
+// What an object says about a symbol. True: its definition lies in a comdat whose other copy was taken.
+bool Link::describe_object_symbol(const InputFile& f, const fw::Symbol& y, Symbol& s) {
+  const fw::Module& m = *f.object;
+  namespace sf = fw::symbol_flags;
+  s.name = y.name;
+  s.kind = y.kind;
+  s.weak = (y.flags & sf::binding_mask) == sf::weak;
+  s.local = (y.flags & sf::binding_mask) == sf::local;
+  s.hidden = y.flags & sf::hidden;
+  s.exported = y.flags & sf::exported;
+  s.no_strip = y.flags & sf::no_strip;
+  s.tls = y.flags & sf::tls;
+  s.absolute = y.flags & sf::absolute;
+  bool defined = !y.undefined();
+  bool discarded = false;
+  switch (y.kind) {
+    case SymbolKind::function:
+      if (defined) {
+        s.item = f.first_function + (y.element - m.imported_functions);
+        s.type = functions[s.item].type;
+        discarded = functions[s.item].discarded;
+      } else {
+        s.type = f.types[m.function_type(y.element)];
+      }
+      break;
+    case SymbolKind::data:
+      if (defined) {
+        s.offset = y.offset;
+        s.size = y.size;
+        if (!s.absolute) {
+          s.item = f.first_segment + y.element;
+          discarded = segments[s.item].discarded;
+          s.tls |= bool(segments[s.item].flags & fw::segment_flags::tls);
+        }
+      }
+      break;
+    case SymbolKind::global:
+      if (defined) {
+        s.item = f.first_global + (y.element - m.imported_globals);
+        s.global = globals[s.item].type;
+        if (globals[s.item].name.empty()) globals[s.item].name = y.name;
+      } else {
+        s.global = m.import_of(fw::ExternalKind::global, y.element).global;
+      }
+      break;
+    case SymbolKind::table:
+      if (defined) {
+        s.item = f.first_table + (y.element - m.imported_tables);
+        s.table = tables[s.item].type;
+        if (tables[s.item].name.empty()) tables[s.item].name = y.name;
+      } else {
+        s.table = m.import_of(fw::ExternalKind::table, y.element).table;
+        if (y.name == "__indirect_function_table" && (s.table.limits.flags & fw::limits_flags::is_64)) table64 = true;
+      }
+      break;
+    case SymbolKind::tag:
+      if (defined) {
+        s.item = f.first_tag + (y.element - m.imported_tags);
+        s.type = tags[s.item].type;
+        if (tags[s.item].name.empty()) tags[s.item].name = y.name;
+      } else {
+        s.type = f.types[m.import_of(fw::ExternalKind::tag, y.element).type];
+      }
+      break;
+    case SymbolKind::section:
+      s.item = y.element;
+      s.local = true;
+      break;
+  }
+  if (!defined && y.kind != SymbolKind::data && y.kind != SymbolKind::section) {
+    static constexpr fw::ExternalKind kinds[] = {
+        fw::ExternalKind::function, {}, fw::ExternalKind::global, {}, fw::ExternalKind::tag, fw::ExternalKind::table};
+    const fw::Import& im = m.import_of(kinds[unsigned(y.kind)], y.element);
+    if ((y.flags & sf::explicit_name) || im.module != "env") {
+      s.explicit_import = true;
+      s.import_module = im.module;
+      s.import_name = im.name;
+    }
+  }
+  return discarded;
+}
+
+void Link::add_object_symbol(InputFile& f, const fw::Symbol& y, Symbol s, bool discarded) {
+  SymbolId id;
+  if (!y.undefined() && discarded && !s.local) {
+    Symbol reference = s;  // its comdat's other copy defines it
+    reference.item = none;
+    id = refer(reference);
+  } else if (!y.undefined()) {
+    id = define(s);
+    // The name of a function is that of the first symbol that defines it.
+    if (s.kind == SymbolKind::function && functions[s.item].name.empty()) {
+      functions[s.item].name = s.name;
+      functions[s.item].symbol = id;
+    }
+    if (s.kind == SymbolKind::data && s.item != none && !segments[s.item].symbol.valid())
+      segments[s.item].symbol = id;
+  } else if (s.local) {
+    diagnostics.error(f.name + ": symbol \"" + std::string(s.name) + "\" is local and undefined");
+    id = refer(s);
+  } else {
+    id = refer(s);
+  }
+  f.symbols.push_back(id);
+}
+
 void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
   auto read = fw::read(bytes);
   if (!read.ok()) return diagnostics.error(std::move(read.error()).at(name));
@@ -207,192 +411,19 @@ void Link::add_object(Bytes bytes, const std::string& name, bool eager) {
   // Comdats: the first file that brings one keeps it.
   std::vector<bool> dropped(m.comdats.size());
   for (size_t i = 0; i < m.comdats.size(); i++) dropped[i] = !comdats.emplace(m.comdats[i].name, number).second;
-  auto is_dropped = [&](uint32_t comdat) { return comdat != none && dropped[comdat]; };
 
-  f.first_function = uint32_t(functions.size());
-  if (m.code_section != none) {
-    const std::vector<fw::Reloc>& relocs = m.sections[m.code_section].relocs;
-    size_t r = 0;
-    for (uint32_t i = 0; i < m.bodies.size(); i++) {
-      if (r < relocs.size() && relocs[r].offset < m.bodies[i].begin)
-        return diagnostics.error(name + ": a relocation of the code section lies between functions");
-      f.body_relocs.push_back(uint32_t(r));
-      // A relocation's field lies in one body.
-      for (size_t k = r; k < relocs.size() && relocs[k].offset < m.bodies[i].end; k++)
-        if (uint64_t(relocs[k].offset) + fw::field_size(fw::info(relocs[k].type).field) > m.bodies[i].end)
-          return diagnostics.error(name + ": a relocation of the code section crosses the end of a function");
-      Function fn;
-      fn.source = Function::object;
-      fn.file = number;
-      fn.local = i;
-      fn.type = f.types[m.functions[i]];
-      fn.discarded = is_dropped(m.function_comdat[i]);
-      if (m.function_comdat[i] != none) fn.comdat = m.comdats[m.function_comdat[i]].name;
-      functions.push_back(fn);
-      while (r < relocs.size() && relocs[r].offset < m.bodies[i].end) r++;
-    }
-    f.body_relocs.push_back(uint32_t(r));
-    if (r < relocs.size())
-      return diagnostics.error(name + ": a relocation of the code section lies behind its functions");
-  }
-  f.first_segment = uint32_t(segments.size());
-  if (m.data_section != none) {
-    const fw::Section& section = m.sections[m.data_section];
-    Bytes payload = m.payload(section);
-    uint32_t r = 0;
-    for (uint32_t i = 0; i < m.segments.size(); i++) {
-      const fw::DataSegment& d = m.segments[i];
-      Segment s;
-      s.name = d.name;
-      s.file = number;
-      s.local = i;
-      s.bytes = payload.subspan(d.begin, d.end - d.begin);
-      s.size = s.bytes.size();
-      s.align_log2 = d.align_log2;
-      s.flags = d.info_flags;
-      s.discarded = is_dropped(d.comdat);
-      if (d.comdat != none) s.comdat = m.comdats[d.comdat].name;
-      if (d.name.starts_with(".tdata") || d.name.starts_with(".tbss")) s.flags |= fw::segment_flags::tls;
-      while (r < section.relocs.size() && section.relocs[r].offset < d.begin) r++;
-      s.first_reloc = r;
-      while (r < section.relocs.size() && section.relocs[r].offset < d.end) {
-        if (section.relocs[r].offset + fw::field_size(fw::info(section.relocs[r].type).field) > d.end)
-          return diagnostics.error(name + ": a relocation of the data section crosses the end of a segment");
-        r++;
-      }
-      s.reloc_count = r - s.first_reloc;
-      s.mergeable = (s.flags & fw::segment_flags::strings) &&
-                    !(s.flags & (fw::segment_flags::tls | fw::segment_flags::retain)) && !s.reloc_count;
-      segments.push_back(s);
-    }
-  }
-  f.first_global = uint32_t(globals.size());
-  for (const fw::Global& g : m.globals) {
-    Global item;
-    item.type = g.type;
-    item.init = g.init;
-    item.file = number;
-    globals.push_back(item);
-  }
-  f.first_table = uint32_t(tables.size());
-  for (const fw::TableType& t : m.tables) {
-    Table item;
-    item.type = t;
-    item.file = number;
-    tables.push_back(item);
-  }
-  f.first_tag = uint32_t(tags.size());
-  for (uint32_t t : m.tags) {
-    Tag item;
-    item.type = f.types[t];
-    item.file = number;
-    tags.push_back(item);
-  }
+  if (!add_object_functions(f, number, dropped) || !add_object_segments(f, number, dropped)) return;
+  add_object_items(f, number);
 
   // An object from before table symbols may import the indirect function table without naming it.
   bool has_table_symbol = false;
   f.symbols.reserve(m.symbols.size());
   for (const fw::Symbol& y : m.symbols) {
-    namespace sf = fw::symbol_flags;
     Symbol s;
-    s.name = y.name;
-    s.kind = y.kind;
     s.file = number;
-    s.weak = (y.flags & sf::binding_mask) == sf::weak;
-    s.local = (y.flags & sf::binding_mask) == sf::local;
-    s.hidden = y.flags & sf::hidden;
-    s.exported = y.flags & sf::exported;
-    s.no_strip = y.flags & sf::no_strip;
-    s.tls = y.flags & sf::tls;
-    s.absolute = y.flags & sf::absolute;
-    bool defined = !y.undefined();
-    bool discarded = false;
-    switch (y.kind) {
-      case SymbolKind::function:
-        if (defined) {
-          s.item = f.first_function + (y.element - m.imported_functions);
-          s.type = functions[s.item].type;
-          discarded = functions[s.item].discarded;
-        } else {
-          s.type = f.types[m.function_type(y.element)];
-        }
-        break;
-      case SymbolKind::data:
-        if (defined) {
-          s.offset = y.offset;
-          s.size = y.size;
-          if (!s.absolute) {
-            s.item = f.first_segment + y.element;
-            discarded = segments[s.item].discarded;
-            s.tls |= bool(segments[s.item].flags & fw::segment_flags::tls);
-          }
-        }
-        break;
-      case SymbolKind::global:
-        if (defined) {
-          s.item = f.first_global + (y.element - m.imported_globals);
-          s.global = globals[s.item].type;
-          if (globals[s.item].name.empty()) globals[s.item].name = y.name;
-        } else {
-          s.global = m.import_of(fw::ExternalKind::global, y.element).global;
-        }
-        break;
-      case SymbolKind::table:
-        has_table_symbol |= y.name == "__indirect_function_table";
-        if (defined) {
-          s.item = f.first_table + (y.element - m.imported_tables);
-          s.table = tables[s.item].type;
-          if (tables[s.item].name.empty()) tables[s.item].name = y.name;
-        } else {
-          s.table = m.import_of(fw::ExternalKind::table, y.element).table;
-          if (y.name == "__indirect_function_table" && (s.table.limits.flags & fw::limits_flags::is_64)) table64 = true;
-        }
-        break;
-      case SymbolKind::tag:
-        if (defined) {
-          s.item = f.first_tag + (y.element - m.imported_tags);
-          s.type = tags[s.item].type;
-          if (tags[s.item].name.empty()) tags[s.item].name = y.name;
-        } else {
-          s.type = f.types[m.import_of(fw::ExternalKind::tag, y.element).type];
-        }
-        break;
-      case SymbolKind::section:
-        s.item = y.element;
-        s.local = true;
-        break;
-    }
-    if (!defined && y.kind != SymbolKind::data && y.kind != SymbolKind::section) {
-      static constexpr fw::ExternalKind kinds[] = {
-          fw::ExternalKind::function, {}, fw::ExternalKind::global, {}, fw::ExternalKind::tag, fw::ExternalKind::table};
-      const fw::Import& im = m.import_of(kinds[unsigned(y.kind)], y.element);
-      if ((y.flags & sf::explicit_name) || im.module != "env") {
-        s.explicit_import = true;
-        s.import_module = im.module;
-        s.import_name = im.name;
-      }
-    }
-    SymbolId id;
-    if (defined && discarded && !s.local) {
-      Symbol reference = s;  // its comdat's other copy defines it
-      reference.item = none;
-      id = refer(reference);
-    } else if (defined) {
-      id = define(s);
-      // The name of a function is that of the first symbol that defines it.
-      if (s.kind == SymbolKind::function && functions[s.item].name.empty()) {
-        functions[s.item].name = s.name;
-        functions[s.item].symbol = id;
-      }
-      if (s.kind == SymbolKind::data && s.item != none && !segments[s.item].symbol.valid())
-        segments[s.item].symbol = id;
-    } else if (s.local) {
-      diagnostics.error(name + ": symbol \"" + std::string(s.name) + "\" is local and undefined");
-      id = refer(s);
-    } else {
-      id = refer(s);
-    }
-    f.symbols.push_back(id);
+    has_table_symbol |= y.kind == SymbolKind::table && y.name == "__indirect_function_table";
+    const bool discarded = describe_object_symbol(f, y, s);
+    add_object_symbol(f, y, std::move(s), discarded);
   }
   for (const fw::InitFunction& i : m.init_functions) f.inits.push_back({i.priority, f.symbols[i.symbol]});
   // Exports of functions by an export_name attribute.

@@ -280,9 +280,9 @@ void Link::merge_constants() {
   }
 }
 
-void Link::assign_addresses() {
+// Output segments, by name, in the order in which they come; thread-local data first, zeroes last.
+void Link::group_segments() {
   bool merge = options.merge_data_segments && !options.relocatable;
-  // Output segments, by name, in the order in which they come; thread-local data first, zeroes last.
   std::unordered_map<std::string_view, uint32_t> by_segment_name;
   if (merge && options.optimize > 0) merge_constants();
   for (uint32_t i = 0; i < segments.size(); i++) {
@@ -321,27 +321,18 @@ void Link::assign_addresses() {
         return uint64_t(x.count) * ys > uint64_t(y.count) * xs;
       });
   }
+}
+
+void Link::place_stack(unsigned __int128& at) {
+  at = (at + 15) & ~(unsigned __int128)15;
+  stack_low = uint64_t(at);
+  at += options.stack_size;
+  stack_high = uint64_t(at);
+}
+
+// From the address `at`, which ends up behind them. False: an error was reported.
+bool Link::place_segments(unsigned __int128& at) {
   const unsigned __int128 limit = (unsigned __int128)1 << (options.memory64 ? 48 : 32);
-  unsigned __int128 at = 0;
-  auto stack = [&] {
-    at = (at + 15) & ~(unsigned __int128)15;
-    stack_low = uint64_t(at);
-    at += options.stack_size;
-    stack_high = uint64_t(at);
-  };
-  if (!options.relocatable) {
-    if (options.stack_size % 16) diagnostics.error("stack size must be 16-byte aligned");
-    if (options.stack_first) {
-      stack();
-      if (options.global_base_given) {
-        if (options.global_base < uint64_t(at))
-          diagnostics.error("--global-base cannot be less than stack size when --stack-first is used");
-        at = options.global_base;
-      }
-    } else {
-      at = options.global_base_given ? options.global_base : 1024;
-    }
-  }
   data_start = uint64_t(at);
   bool need_bytes_for_zeroes = options.import_memory && !fill_zeroes;
   for (uint32_t n = 0; n < output_segments.size(); n++) {
@@ -357,7 +348,7 @@ void Link::assign_addresses() {
       s.address = o.address + size;
       if (s.size > uint64_t{1} << 48) {
         diagnostics.error(file_name(s.file) + ": data item " + std::string(s.name) + " is too large");
-        return;
+        return false;
       }
       size += s.size;
       if (!s.bytes.empty()) {
@@ -366,14 +357,14 @@ void Link::assign_addresses() {
         if (!o.is_bss && file_size > content && file_size - content > uint64_t{1} << 28) {
           diagnostics.error(file_name(s.file) + ": the alignment of " + std::string(s.name) +
                             " leaves more than 256 MiB of padding in the file");
-          return;
+          return false;
         }
       }
       at = (unsigned __int128)o.address + size;
       if (at > limit) {
         diagnostics.error("data does not fit into the address space: segment " + std::string(o.name) + " of " +
                           file_name(s.file) + " ends at " + std::to_string(uint64_t(at)));
-        return;
+        return false;
       }
     }
     o.size = size;
@@ -404,11 +395,13 @@ void Link::assign_addresses() {
   for (OutputSegment& o : output_segments)
     if (o.file_size || options.relocatable) o.index = data_index++;
   data_end = uint64_t(at);
-  if (options.relocatable) {
-    memory_pages = 1;
-    return;
-  }
-  if (!options.stack_first) stack();
+  return true;
+}
+
+// What follows the data: the stack where it has not come first, the heap, and how large the memory is at the start and
+// may become.
+void Link::size_memory(unsigned __int128 at) {
+  if (!options.stack_first) place_stack(at);
   at = (at + 15) & ~(unsigned __int128)15;
   heap_base = uint64_t(at);
   unsigned __int128 needed = at;
@@ -444,6 +437,27 @@ void Link::assign_addresses() {
     memory_has_max = true;
     memory_max_pages = memory_pages;
   }
+}
+
+void Link::assign_addresses() {
+  group_segments();
+  unsigned __int128 at = 0;
+  if (!options.relocatable) {
+    if (options.stack_size % 16) diagnostics.error("stack size must be 16-byte aligned");
+    if (options.stack_first) {
+      place_stack(at);
+      if (options.global_base_given) {
+        if (options.global_base < uint64_t(at))
+          diagnostics.error("--global-base cannot be less than stack size when --stack-first is used");
+        at = options.global_base;
+      }
+    } else {
+      at = options.global_base_given ? options.global_base : 1024;
+    }
+  }
+  if (!place_segments(at)) return;
+  if (options.relocatable) memory_pages = 1;
+  else size_memory(at);
 }
 
 }  // namespace lode::link::wasm

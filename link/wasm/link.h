@@ -303,6 +303,11 @@ struct Link {
   Bytes member_bytes(uint32_t archive, uint32_t member);
   void add_bytes(Bytes bytes, const std::string& name, bool eager, bool whole_archive);
   void add_object(Bytes bytes, const std::string& name, bool eager);
+  bool add_object_functions(InputFile& f, uint32_t number, const std::vector<bool>& dropped);
+  bool add_object_segments(InputFile& f, uint32_t number, const std::vector<bool>& dropped);
+  void add_object_items(InputFile& f, uint32_t number);
+  bool describe_object_symbol(const InputFile& f, const fw::Symbol& y, Symbol& s);
+  void add_object_symbol(InputFile& f, const fw::Symbol& y, Symbol s, bool discarded);
   bool offered_names(Bytes bytes, const std::string& name, std::vector<std::string_view>& out);
   // modules.cpp
   bool add_module(Bytes bytes, const std::string& name, bool eager);  // false: no module
@@ -343,6 +348,10 @@ struct Link {
   // layout.cpp
   void assign_indices();
   void assign_addresses();
+  void group_segments();
+  void place_stack(unsigned __int128& at);
+  bool place_segments(unsigned __int128& at);
+  void size_memory(unsigned __int128 at);
   void merge_constants();
   uint64_t address_of(SymbolId s) const;                   // data symbols; 0 for undefined ones
   uint32_t function_index(SymbolId s, uint32_t wanted_type = none) const;

@@ -123,214 +123,244 @@ static void put_build_id(const Link& l, Buffer& out) {
   put_custom(out, "build_id", p);
 }
 
-std::vector<uint8_t> Link::write_executable() {
-  Buffer out(fw::magic, fw::magic + 8), p;
-  const Link& l = *this;
-
-  if (!output_types.empty()) put_types(l, out);
-
-  // imports
-  uint32_t import_count = uint32_t(imports.size()) + (options.import_memory ? 1 : 0);
-  if (import_count) {
-    p.clear();
-    append_uleb(p, import_count);
-    auto put = [&](SymbolKind kind) {
-      for (SymbolId id : imports) {
-        const Symbol& s = at(id);
-        if (s.kind != kind) continue;
-        put_name(p, import_module(s));
-        put_name(p, import_name(s));
-        switch (kind) {
-          case SymbolKind::function:
-            p.push_back(0);
-            append_uleb(p, type_index[s.type]);
-            break;
-          case SymbolKind::table:
-            p.push_back(1);
-            put_table_type(l, p, s.table, id == indirect_table);
-            break;
-          case SymbolKind::global:
-            p.push_back(3);
-            p.push_back(s.global.type);
-            p.push_back(s.global.is_mutable);
-            break;
-          default:
-            p.push_back(4);
-            p.push_back(0);
-            append_uleb(p, type_index[s.type]);
-        }
+// Types come first, by put_types().
+static void put_imports(const Link& l, Buffer& out) {
+  const uint32_t import_count = uint32_t(l.imports.size()) + (l.options.import_memory ? 1 : 0);
+  if (!import_count) return;
+  Buffer p;
+  append_uleb(p, import_count);
+  auto put = [&](SymbolKind kind) {
+    for (SymbolId id : l.imports) {
+      const Symbol& s = l.at(id);
+      if (s.kind != kind) continue;
+      put_name(p, import_module(s));
+      put_name(p, import_name(s));
+      switch (kind) {
+        case SymbolKind::function:
+          p.push_back(0);
+          append_uleb(p, l.type_index[s.type]);
+          break;
+        case SymbolKind::table:
+          p.push_back(1);
+          put_table_type(l, p, s.table, id == l.indirect_table);
+          break;
+        case SymbolKind::global:
+          p.push_back(3);
+          p.push_back(s.global.type);
+          p.push_back(s.global.is_mutable);
+          break;
+        default:
+          p.push_back(4);
+          p.push_back(0);
+          append_uleb(p, l.type_index[s.type]);
       }
-    };
-    put(SymbolKind::function);
-    put(SymbolKind::table);
-    if (options.import_memory) {
-      put_name(p, options.import_memory_module);
-      put_name(p, options.import_memory_name);
-      p.push_back(2);
-      put_limits(p, memory_flags(l), memory_pages, memory_max_pages);
     }
-    put(SymbolKind::global);
-    put(SymbolKind::tag);
-    put_section(out, fw::SectionId::import, p);
+  };
+  put(SymbolKind::function);
+  put(SymbolKind::table);
+  if (l.options.import_memory) {
+    put_name(p, l.options.import_memory_module);
+    put_name(p, l.options.import_memory_name);
+    p.push_back(2);
+    put_limits(p, memory_flags(l), l.memory_pages, l.memory_max_pages);
   }
+  put(SymbolKind::global);
+  put(SymbolKind::tag);
+  put_section(out, fw::SectionId::import, p);
+}
 
-  if (!output_functions.empty()) {
-    p.clear();
-    append_uleb(p, output_functions.size());
-    for (uint32_t i : output_functions) append_uleb(p, type_index[functions[i].type]);
+// Functions, tables, memory and tags: what there is, without what is in it.
+static void put_declarations(const Link& l, Buffer& out) {
+  if (!l.output_functions.empty()) {
+    Buffer p;
+    append_uleb(p, l.output_functions.size());
+    for (uint32_t i : l.output_functions) append_uleb(p, l.type_index[l.functions[i].type]);
     put_section(out, fw::SectionId::function, p);
   }
-  if (!output_tables.empty()) {
-    p.clear();
-    append_uleb(p, output_tables.size());
-    for (uint32_t i : output_tables)
-      put_table_type(l, p, tables[i].type, at(indirect_table).state == State::defined && at(indirect_table).item == i);
+  if (!l.output_tables.empty()) {
+    Buffer p;
+    append_uleb(p, l.output_tables.size());
+    const Symbol& indirect = l.at(l.indirect_table);
+    for (uint32_t i : l.output_tables)
+      put_table_type(l, p, l.tables[i].type, indirect.state == State::defined && indirect.item == i);
     put_section(out, fw::SectionId::table, p);
   }
-  if (!options.import_memory) {
-    p.clear();
+  if (!l.options.import_memory) {
+    Buffer p;
     p.push_back(1);
-    put_limits(p, memory_flags(l), memory_pages, memory_max_pages);
+    put_limits(p, memory_flags(l), l.memory_pages, l.memory_max_pages);
     put_section(out, fw::SectionId::memory, p);
   }
-  if (!output_tags.empty()) {
-    p.clear();
-    append_uleb(p, output_tags.size());
-    for (uint32_t i : output_tags) {
+  if (!l.output_tags.empty()) {
+    Buffer p;
+    append_uleb(p, l.output_tags.size());
+    for (uint32_t i : l.output_tags) {
       p.push_back(0);
-      append_uleb(p, type_index[tags[i].type]);
+      append_uleb(p, l.type_index[l.tags[i].type]);
     }
     put_section(out, fw::SectionId::tag, p);
   }
+}
 
-  // Exports by name. A data symbol is exported as an immutable global with its address.
+// By name.
+static std::vector<SymbolId> exported_symbols(const Link& l) {
   std::vector<SymbolId> exported;
-  for (uint32_t i = 0; i < symbols.size(); i++) {
-    const Symbol& s = symbols[i];
-    bool is_entry = !options.no_entry && s.name == options.entry && s.kind == SymbolKind::function &&
+  for (uint32_t i = 0; i < l.symbols.size(); i++) {
+    const Symbol& s = l.symbols[i];
+    bool is_entry = !l.options.no_entry && s.name == l.options.entry && s.kind == SymbolKind::function &&
                     s.state == State::defined && !s.local;
-    if (!is_entry && !is_exported(s)) continue;
-    if (s.kind == SymbolKind::function && !functions[s.item].live) continue;
-    if (s.kind == SymbolKind::global && !globals[s.item].live) continue;
-    if (s.kind == SymbolKind::table && !tables[s.item].live) continue;
-    if (s.kind == SymbolKind::tag && !tags[s.item].live) continue;
-    if (s.kind == SymbolKind::data && (s.tls || (s.item != none && !segments[s.item].live))) continue;
+    if (!is_entry && !l.is_exported(s)) continue;
+    if (s.kind == SymbolKind::function && !l.functions[s.item].live) continue;
+    if (s.kind == SymbolKind::global && !l.globals[s.item].live) continue;
+    if (s.kind == SymbolKind::table && !l.tables[s.item].live) continue;
+    if (s.kind == SymbolKind::tag && !l.tags[s.item].live) continue;
+    if (s.kind == SymbolKind::data && (s.tls || (s.item != none && !l.segments[s.item].live))) continue;
     exported.push_back(SymbolId(i));
   }
-  std::sort(exported.begin(), exported.end(), [&](SymbolId a, SymbolId b) { return at(a).name < at(b).name; });
-  std::vector<uint64_t> address_globals;
-  Buffer exports;
-  uint32_t export_count = 0;
+  std::sort(exported.begin(), exported.end(), [&](SymbolId a, SymbolId b) { return l.at(a).name < l.at(b).name; });
+  return exported;
+}
+
+// A data symbol is exported as an immutable global with its address, behind the globals that objects have.
+struct Exports {
+  Buffer bytes;
+  uint32_t count = 0;
+  std::vector<uint64_t> addresses;
+};
+
+static Exports make_exports(Link& l) {
+  Exports x;
   std::unordered_set<std::string_view> export_names;  // a module that has one twice is invalid
   auto put_export = [&](std::string_view name, fw::ExternalKind kind, uint32_t index) {
-    if (!export_names.insert(name).second) diagnostics.error("duplicate export: " + std::string(name));
-    put_name(exports, name);
-    exports.push_back(uint8_t(kind));
-    append_uleb(exports, index);
-    export_count++;
+    if (!export_names.insert(name).second) l.diagnostics.error("duplicate export: " + std::string(name));
+    put_name(x.bytes, name);
+    x.bytes.push_back(uint8_t(kind));
+    append_uleb(x.bytes, index);
+    x.count++;
   };
-  if (!options.import_memory || options.export_memory)
-    put_export(options.export_memory_name, fw::ExternalKind::memory, 0);
-  if (options.export_table) {
-    const Symbol& t = at(indirect_table);
+  if (!l.options.import_memory || l.options.export_memory)
+    put_export(l.options.export_memory_name, fw::ExternalKind::memory, 0);
+  if (l.options.export_table) {
+    const Symbol& t = l.at(l.indirect_table);
     put_export("__indirect_function_table", fw::ExternalKind::table,
-               t.state == State::defined ? tables[t.item].index : t.index);
+               t.state == State::defined ? l.tables[t.item].index : t.index);
   }
-  for (SymbolId id : exported) {
-    const Symbol& s = at(id);
+  for (SymbolId id : exported_symbols(l)) {
+    const Symbol& s = l.at(id);
     std::string_view name = s.export_name.empty() ? s.name : s.export_name;
     switch (s.kind) {
       case SymbolKind::function: {
-        auto wrapper = export_wrappers.find(id.value);
+        auto wrapper = l.export_wrappers.find(id.value);
         put_export(name, fw::ExternalKind::function,
-                   wrapper == export_wrappers.end() ? functions[s.item].index : functions[wrapper->second].index);
+                   wrapper == l.export_wrappers.end() ? l.functions[s.item].index : l.functions[wrapper->second].index);
         break;
       }
       case SymbolKind::data:
         put_export(name, fw::ExternalKind::global,
-                   imported_globals + uint32_t(output_globals.size() + address_globals.size()));
-        address_globals.push_back(address_of(id));
+                   l.imported_globals + uint32_t(l.output_globals.size() + x.addresses.size()));
+        x.addresses.push_back(l.address_of(id));
         break;
-      case SymbolKind::global: put_export(name, fw::ExternalKind::global, globals[s.item].index); break;
+      case SymbolKind::global: put_export(name, fw::ExternalKind::global, l.globals[s.item].index); break;
       case SymbolKind::table:
-        if (id != indirect_table || !options.export_table)
-          put_export(name, fw::ExternalKind::table, tables[s.item].index);
+        if (id != l.indirect_table || !l.options.export_table)
+          put_export(name, fw::ExternalKind::table, l.tables[s.item].index);
         break;
-      case SymbolKind::tag: put_export(name, fw::ExternalKind::tag, tags[s.item].index); break;
+      case SymbolKind::tag: put_export(name, fw::ExternalKind::tag, l.tags[s.item].index); break;
       default: break;
     }
   }
+  return x;
+}
 
-  if (!output_globals.empty() || !address_globals.empty()) {
-    p.clear();
-    append_uleb(p, output_globals.size() + address_globals.size());
-    for (uint32_t i : output_globals) {
-      p.push_back(globals[i].type.type);
-      p.push_back(globals[i].type.is_mutable);
-      put_init(l, globals[i], p);
-    }
-    for (uint64_t a : address_globals) {
-      p.push_back(options.memory64 ? 0x7e : 0x7f);
-      p.push_back(0);
-      put_address(p, options.memory64, a);
-    }
-    put_section(out, fw::SectionId::global, p);
+static void put_globals(const Link& l, const std::vector<uint64_t>& addresses, Buffer& out) {
+  if (l.output_globals.empty() && addresses.empty()) return;
+  Buffer p;
+  append_uleb(p, l.output_globals.size() + addresses.size());
+  for (uint32_t i : l.output_globals) {
+    p.push_back(l.globals[i].type.type);
+    p.push_back(l.globals[i].type.is_mutable);
+    put_init(l, l.globals[i], p);
   }
-  if (export_count) {
-    p.clear();
-    append_uleb(p, export_count);
-    p.insert(p.end(), exports.begin(), exports.end());
+  for (uint64_t a : addresses) {
+    p.push_back(l.options.memory64 ? 0x7e : 0x7f);
+    p.push_back(0);
+    put_address(p, l.options.memory64, a);
+  }
+  put_section(out, fw::SectionId::global, p);
+}
+
+static void put_elements(const Link& l, Buffer& out) {
+  if (l.table_functions.empty()) return;
+  Buffer p;
+  p.push_back(1);
+  const Symbol& t = l.at(l.indirect_table);
+  uint32_t table = t.state == State::defined ? l.tables[t.item].index : t.index;
+  p.push_back(table ? 2 : 0);
+  if (table) append_uleb(p, table);
+  p.push_back(l.table64 ? 0x42 : 0x41);
+  append_sleb(p, int64_t(l.options.table_base ? l.options.table_base : 1));
+  p.push_back(0x0b);
+  if (table) p.push_back(0);  // element kind: function references
+  append_uleb(p, l.table_functions.size());
+  for (uint32_t f : l.table_functions) append_uleb(p, f);
+  put_section(out, fw::SectionId::element, p);
+}
+
+static void put_code(Link& l, Buffer& out) {
+  if (l.output_functions.empty()) return;
+  std::vector<CodeChunk> chunks = write_code(l, uleb_size(l.output_functions.size()));
+  uint64_t size = uleb_size(l.output_functions.size());
+  for (const CodeChunk& c : chunks) size += c.bytes.size();
+  out.reserve(out.size() + size + 16);
+  out.push_back(uint8_t(fw::SectionId::code));
+  append_uleb(out, size);
+  append_uleb(out, l.output_functions.size());
+  for (const CodeChunk& c : chunks) out.insert(out.end(), c.bytes.begin(), c.bytes.end());
+}
+
+static void put_data(const Link& l, uint32_t segment_count, Buffer& out) {
+  if (!segment_count) return;
+  Buffer p;
+  append_uleb(p, segment_count);
+  for (const OutputSegment& o : l.output_segments) {
+    if (o.index == none) continue;
+    p.push_back(o.passive);
+    if (!o.passive) put_address(p, l.options.memory64, o.address);
+    append_uleb(p, o.file_size);
+    put_segment(l, o, p, nullptr);
+  }
+  put_section(out, fw::SectionId::data, p);
+}
+
+std::vector<uint8_t> Link::write_executable() {
+  Buffer out(fw::magic, fw::magic + 8);
+  const Link& l = *this;
+  if (!output_types.empty()) put_types(l, out);
+  put_imports(l, out);
+  put_declarations(l, out);
+  const Exports exports = make_exports(*this);
+  put_globals(l, exports.addresses, out);
+  if (exports.count) {
+    Buffer p;
+    append_uleb(p, exports.count);
+    p.insert(p.end(), exports.bytes.begin(), exports.bytes.end());
     put_section(out, fw::SectionId::export_, p);
   }
   if (needs_init_memory) {
-    p.clear();
+    Buffer p;
     append_uleb(p, function_index(init_memory));
     put_section(out, fw::SectionId::start, p);
   }
-  if (!table_functions.empty()) {
-    p.clear();
-    p.push_back(1);
-    const Symbol& t = at(indirect_table);
-    uint32_t table = t.state == State::defined ? tables[t.item].index : t.index;
-    p.push_back(table ? 2 : 0);
-    if (table) append_uleb(p, table);
-    p.push_back(table64 ? 0x42 : 0x41);
-    append_sleb(p, int64_t(options.table_base ? options.table_base : 1));
-    p.push_back(0x0b);
-    if (table) p.push_back(0);  // element kind: function references
-    append_uleb(p, table_functions.size());
-    for (uint32_t f : table_functions) append_uleb(p, f);
-    put_section(out, fw::SectionId::element, p);
-  }
+  put_elements(l, out);
   uint32_t segment_count = 0;
   for (const OutputSegment& o : output_segments) segment_count += o.index != none;
   if (segment_count && options.shared_memory) {
-    p.clear();
+    Buffer p;
     append_uleb(p, segment_count);
     put_section(out, fw::SectionId::data_count, p);
   }
-  if (!output_functions.empty()) {
-    std::vector<CodeChunk> chunks = write_code(*this, uleb_size(output_functions.size()));
-    uint64_t size = uleb_size(output_functions.size());
-    for (const CodeChunk& c : chunks) size += c.bytes.size();
-    out.reserve(out.size() + size + 16);
-    out.push_back(uint8_t(fw::SectionId::code));
-    append_uleb(out, size);
-    append_uleb(out, output_functions.size());
-    for (const CodeChunk& c : chunks) out.insert(out.end(), c.bytes.begin(), c.bytes.end());
-  }
-  if (segment_count) {
-    p.clear();
-    append_uleb(p, segment_count);
-    for (const OutputSegment& o : output_segments) {
-      if (o.index == none) continue;
-      p.push_back(o.passive);
-      if (!o.passive) put_address(p, options.memory64, o.address);
-      append_uleb(p, o.file_size);
-      put_segment(l, o, p, nullptr);
-    }
-    put_section(out, fw::SectionId::data, p);
-  }
+  put_code(*this, out);
+  put_data(l, segment_count, out);
 
   for (const CustomSection& c : custom_sections(*this)) put_custom(out, c.name, c.payload);
   auto kept = [&](std::string_view name) {

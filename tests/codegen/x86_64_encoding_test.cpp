@@ -9,6 +9,7 @@
 #include "codegen/x86_64/mir_writer.h"
 #include "codegen/x86_64/print.h"
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 
 using namespace lode;
 using namespace lode::x86_64;
@@ -174,10 +175,7 @@ TEST_CASE("x86_64 encoding: every row agrees with LLVM's assembler", "[x86_64]")
   std::string tool;
   for (const char* name : {"llvm-mc-19", "llvm-mc", "llvm-mc-14"})
     if (tool.empty() && test::have_tool(name)) tool = name;
-  if (tool.empty()) {
-    WARN("llvm-mc is not installed");
-    return;
-  }
+  if (tool.empty()) LODE_SKIP("llvm-mc is not installed");
   std::vector<Case> cases;
   std::vector<Mem> mems = memories();
   for (unsigned op = 0; op < op_count; op++) cases_of(Op(op), mems, cases);

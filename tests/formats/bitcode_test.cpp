@@ -9,6 +9,7 @@
 
 #include "formats/bitcode/metadata.h"
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 
 using namespace lode;
 using namespace lode::formats::bitcode;
@@ -340,10 +341,7 @@ TEST_CASE(
     "Bitcode: what the installed compilers make, also as LTO objects, with a wrapper and with debug information") {
   test::TempDir dir;
   for (std::string clang : {"clang-14", "clang-19"}) {
-    if (!test::have_tool(clang)) {
-      std::printf("skipped: %s is not installed\n", clang.c_str());
-      continue;
-    }
+    if (!test::part_needs({clang})) continue;
     const std::vector<std::vector<std::string>> variants = {{"-O0", "-emit-llvm"},
                                                             {"-O0", "-flto"},
                                                             {"-O0", "-flto=thin"},

@@ -279,9 +279,11 @@ def main():
     p.add_argument("--jobs", type=int, default=2)
     p.add_argument("--keep", default="ir-failures")
     o = p.parse_args()
+    if not shutil.which("node"):
+        print("left out: modules are not validated, node is not installed")
     if not shutil.which("llvm-as-19"):
-        print("skipped: llvm-as-19 is not installed")
-        return 0
+        print("SKIPPED: llvm-as-19 is not installed")
+        return 77
     first, last = (int(x) for x in (o.seeds + "-" + o.seeds).split("-")[:2])
     o.fuzzer = os.path.abspath(o.fuzzer)
     sweep = Sweep(o)

@@ -1,15 +1,29 @@
-// Packs of functions. The checksums are put right first, or nothing but them would be tested; the bytes as they came
-// are read too.
+// What lies in the folder of a cache (link/cache/mir_cache.h): packs of functions, the functions in them, and lists of
+// packs' names. The checksums of a pack are put right, or nothing but them would be tested; the bytes as they came are
+// read too, as each of the three.
 #include <xxhash.h>
 
 #include <cstring>
 #include <vector>
 
+#include "link/cache/mir_cache.h"
 #include "mir_store/function_pack.h"
 
 using namespace lode;
 
 namespace {
+
+// Whatever is read as a function is written as the same.
+void read_function(std::span<const uint8_t> bytes) {
+  mir::FunctionDraft draft, again;
+  std::vector<mir::PortableSymbol> symbols, symbols_again;
+  if (!mir::read_portable(bytes, draft, symbols)) return;
+  std::vector<uint8_t> once, twice;
+  mir::append_portable(draft, symbols, once);
+  if (!mir::read_portable(once, again, symbols_again)) __builtin_trap();
+  mir::append_portable(again, symbols_again, twice);
+  if (once != twice) __builtin_trap();
+}
 
 void read(std::span<const uint8_t> bytes, const mir::Hash128& generator) {
   auto pack = mir::FunctionPack::open(bytes, generator);
@@ -38,6 +52,9 @@ void read(std::span<const uint8_t> bytes, const mir::Hash128& generator) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const mir::Hash128 generator{1, 2};
   read({data, size}, generator);
+  read_function({data, size});
+  const auto names = link::MirCache::parse_names({reinterpret_cast<const char*>(data), size});
+  if (names.size() * 33 > size) __builtin_trap();
   if (size < 56) return 0;
   std::vector<uint8_t> fixed(data, data + size);
   uint32_t counts[5];

@@ -4,6 +4,7 @@
 
 #include "codegen/import/import.h"
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 #include "tests/support/toolchain.h"
 
 using namespace lode;
@@ -73,10 +74,7 @@ std::string with(std::string s, const std::string& from, const std::string& to) 
 }  // namespace
 
 TEST_CASE("function keys: numbering, names of locals, other functions and data of the module are no part") {
-  if (!have_tool("llvm-as-19")) {
-    WARN("skipped: llvm-as-19 is not installed");
-    return;
-  }
+  LODE_NEEDS("llvm-as-19");
   const Key k = key_of(body);
   CHECK(k.symbols == std::vector<std::string>{"f", "g", "text", "data"});
   const std::vector<std::string> same = {
@@ -98,10 +96,7 @@ TEST_CASE("function keys: numbering, names of locals, other functions and data o
 }
 
 TEST_CASE("function keys: all that code is made from is part") {
-  if (!have_tool("llvm-as-19")) {
-    WARN("skipped: llvm-as-19 is not installed");
-    return;
-  }
+  LODE_NEEDS("llvm-as-19");
   const std::vector<std::pair<const char*, const char*>> changes = {
       {"i32 %x, 7", "i32 %x, 8"},
       {"add nsw", "add nuw"},

@@ -12,6 +12,7 @@
 #include "codegen/air/interpreter.h"
 #include "codegen/air/verifier.h"
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 
 using namespace lode;
 using codegen::BitcodeModule;
@@ -25,13 +26,10 @@ Bytes input(const std::string& name) {
   return {s.begin(), s.end()};
 }
 
-// Compiles a snippet; empty when the compiler is not there (printed) or refuses (the test fails).
+// Compiles a snippet; empty when the compiler is not there (said).
 Bytes compile(const std::string& clang, const std::vector<std::string>& options, const std::string& name,
               const std::string& source) {
-  if (!test::have_tool(clang)) {
-    std::printf("skipped: %s is not installed\n", clang.c_str());
-    return {};
-  }
+  if (!test::part_needs({clang})) return {};
   test::TempDir dir;
   std::vector<std::string> argv{clang, "-w", "-c", "-emit-llvm", dir.write(name, source), "-o", dir.file("x.bc")};
   argv.insert(argv.end(), options.begin(), options.end());
@@ -232,12 +230,12 @@ TEST_CASE("Import: the lifetimes of slots") {
 }
 
 TEST_CASE("Import: what stack protectors ask about slots") {
+  LODE_NEEDS("clang-19");
   const std::string source =
       "struct S { long x; struct { char text[8]; } y; };\nvoid use(void*);\n"
       "void f(void) { struct S s; char c[3]; long l[2]; int i; use(&s); use(c); use(l); use(&i); }";
   for (const char* option : {"-fno-stack-protector", "-fstack-protector", "-fstack-protector-strong"}) {
     Bytes bytes = compile("clang-19", {"-O1", option}, "t.c", source);
-    if (bytes.empty()) continue;
     auto m = BitcodeModule::open(bytes, "t.bc");
     REQUIRE(m.ok());
     const air::Function f = body(**m, "f");
@@ -252,12 +250,12 @@ TEST_CASE("Import: what stack protectors ask about slots") {
 }
 
 TEST_CASE("Import: a module with retpolines has their thunk") {
+  LODE_NEEDS("clang-19");
   const std::string source = "int f(int (*g)(void)) { return g() + 1; }";
   for (const bool external : {false, true}) {
     std::vector<std::string> options{"-O1", "-mretpoline"};
     if (external) options.push_back("-mretpoline-external-thunk");
     Bytes bytes = compile("clang-19", options, "t.c", source);
-    if (bytes.empty()) continue;
     auto m = BitcodeModule::open(bytes, "t.bc");
     REQUIRE(m.ok());
     CHECK(problems(**m) == "");
@@ -272,6 +270,7 @@ TEST_CASE("Import: a module with retpolines has their thunk") {
 }
 
 TEST_CASE("Import: constant expressions fold into symbols with offsets, relative tables into places") {
+  LODE_NEEDS("clang-19");
   const std::string source = R"(
     extern char a[100];
     struct { int x, y[7]; } s;
@@ -288,7 +287,6 @@ TEST_CASE("Import: constant expressions fold into symbols with offsets, relative
     }
   )";
   Bytes bytes = compile("clang-19", {"-O1"}, "x.c", source);
-  if (bytes.empty()) return;
   auto m = import(bytes);
   auto returned = [&](const char* name) {
     air::Function f = body(*m, name);
@@ -391,6 +389,7 @@ TEST_CASE("Import: C++ with exceptions, constructors and comdats") {
 }
 
 TEST_CASE("Import: switches wider than 64 bits, vectors, long double, half, 128 bits, inline assembly") {
+  LODE_NEEDS("clang-19");
   const std::string source = R"(
     typedef float v4 __attribute__((vector_size(16)));
     typedef int i4 __attribute__((vector_size(16)));
@@ -404,7 +403,6 @@ TEST_CASE("Import: switches wider than 64 bits, vectors, long double, half, 128 
   )";
   for (std::string level : {"-O0", "-O2"}) {
     Bytes bytes = compile("clang-19", {level}, "x.c", source);
-    if (bytes.empty()) continue;
     auto m = import(bytes);
     CHECK(count(body(*m, "w"), air::Op::cond_br) == 3);
     air::Function q = body(*m, "q");
@@ -415,6 +413,7 @@ TEST_CASE("Import: switches wider than 64 bits, vectors, long double, half, 128 
 }
 
 TEST_CASE("Import: vectors of pointers, as constants and as instructions") {
+  LODE_NEEDS("clang-19");
   Bytes bytes = compile("clang-19", {}, "x.ll", R"(
     target datalayout = "e-m:e-p270:32:32-p271:32:32-p272:64:64-i64:64-i128:128-f80:128-n8:16:32:64-S128"
     target triple = "x86_64-pc-linux-gnu"
@@ -449,7 +448,6 @@ TEST_CASE("Import: vectors of pointers, as constants and as instructions") {
       ret i32 %sum
     }
   )");
-  if (bytes.empty()) return;
   auto m = import(bytes);
   air::Interpreter interpreter(m->module());
   auto status = interpreter.run_main();
@@ -459,8 +457,8 @@ TEST_CASE("Import: vectors of pointers, as constants and as instructions") {
 }
 
 TEST_CASE("Import: source positions") {
+  LODE_NEEDS("clang-19");
   Bytes bytes = compile("clang-19", {"-O0", "-g"}, "place.c", "int f(int x) {\n  int y = x + 1;\n  return y * 2;\n}\n");
-  if (bytes.empty()) return;
   auto m = import(bytes);
   air::Function f = body(*m, "f");
   REQUIRE(f.inst_locations.size() == f.insts.size());
@@ -478,11 +476,11 @@ TEST_CASE("Import: source positions") {
 }
 
 TEST_CASE("Import: what is not supported is an error with the function and the instruction") {
+  LODE_NEEDS("clang-19");
   Bytes bytes = compile("clang-19", {"-O0"}, "x.c", R"(
     int good(void) { return 1; }
     int bad(int __attribute__((address_space(7)))* p) { return *p; }
   )");
-  if (bytes.empty()) return;
   auto m = BitcodeModule::open(bytes, "x.bc");
   REQUIRE(m.ok());
   CHECK(body(**m, "good").insts.size() > 0);
@@ -495,10 +493,10 @@ TEST_CASE("Import: what is not supported is an error with the function and the i
 }
 
 TEST_CASE("Import: asm goto is a statement and a switch") {
+  LODE_NEEDS("clang-19");
   Bytes bytes = compile("clang-19", {"-O1"}, "x.c", R"(
     int f(int x) { asm goto("jmp %l1" : : "r"(x) : : out); return x; out: return 0; }
   )");
-  if (bytes.empty()) return;
   auto m = BitcodeModule::open(bytes, "x.bc");
   REQUIRE(m.ok());
   air::Function f = body(**m, "f");
@@ -552,7 +550,7 @@ TEST_CASE("Import: programs do in the interpreter what they do natively") {
     }
   )";
   test::TempDir dir;
-  if (!test::have_tool("clang-19")) return;
+  LODE_NEEDS("clang-19");
   REQUIRE(test::run({"clang-19", "-O1", "-w", dir.write("x.c", source), "-o", dir.file("native")}).ok());
   auto native = test::run({dir.file("native")});
   for (std::string clang : {"clang-14", "clang-19"}) {
@@ -625,6 +623,7 @@ TEST_CASE("Import: damaged files give errors or functions that verify, never a c
 }
 
 TEST_CASE("import: an invoke's result is known in a loop that its normal edge enters") {
+  LODE_NEEDS("clang-19");
   Bytes bytes = compile("clang-19", {"-x", "ir"}, "x.ll", R"(
     declare i32 @g()
     declare i32 @__gxx_personality_v0(...)
@@ -643,7 +642,6 @@ TEST_CASE("import: an invoke's result is known in a loop that its normal edge en
       resume { ptr, i32 } %p
     }
   )");
-  if (bytes.empty()) return;
   auto m = import(bytes);
   CHECK(problems(*m) == "");
 }

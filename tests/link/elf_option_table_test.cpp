@@ -9,6 +9,7 @@
 
 #include "link/elf/options/option_actions.h"
 #include "tests/link/elf_link_support.h"
+#include "tests/support/skip.h"
 
 using namespace lode::test;
 using namespace lode::test::elf;
@@ -609,10 +610,7 @@ TEST_CASE("ELF option table: options of the installed peers are rows") {
     const char* end;
   };
   for (const Peer& peer : {Peer{"ld.bfd", "i386pep:"}, Peer{"ld.lld-19", nullptr}, Peer{"mold", nullptr}}) {
-    if (!have_tool(peer.command)) {
-      WARN("skipped: " << peer.command << " is not installed");
-      continue;
-    }
+    if (!part_needs({peer.command})) continue;
     std::string help = run({peer.command, "--help"}).out;
     if (peer.end) help = help.substr(0, help.find(peer.end));
     size_t options = 0;

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/link/elf_link_support.h"
+#include "tests/support/skip.h"
 
 using namespace lode::test;
 using namespace lode::test::elf;
@@ -229,10 +230,7 @@ TEST_CASE("ELF semantics: a GCC LTO object without code is refused by name, a fa
   std::string slim =
                   compile(dir, "slim", "int api(int x) { return x + 3; }", {"-fPIC", "-flto", "-fno-fat-lto-objects"}),
               so = dir.file("a.so");
-  if (!has(readelf({"-s"}, slim), "__gnu_lto_slim")) {
-    WARN("skipped: this gcc does not make LTO objects");
-    return;
-  }
+  if (!has(readelf({"-s"}, slim), "__gnu_lto_slim")) LODE_SKIP("this gcc does not make LTO objects");
   CHECK(has(error_of({"-shared", slim, "-o", so}), "slim.o: a GCC LTO object without machine code"));
   CHECK(has(error_of({"-r", slim, "-o", so}), "a GCC LTO object without machine code"));
   std::string fat = compile(dir, "fat", "int api(int x) { return x + 3; }", {"-fPIC", "-flto", "-ffat-lto-objects"});

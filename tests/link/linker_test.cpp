@@ -13,6 +13,7 @@
 #include "lode/codegen/air/builder.h"
 #include "lode/link/linker.h"
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 #include "tests/support/toolchain.h"
 
 using namespace lode;
@@ -75,7 +76,7 @@ TEST_CASE("Linker: AIR text, built modules, bitcode and objects from memory; eac
         "the replacement does not define a function one that others can see");
   CHECK(text(linker.replace_function("one", returns("one", 4))) == "");
   CHECK(result() == 24);
-  if (test::have_tool("clang-19")) {
+  if (test::part_needs({"clang-19"})) {
     for (const std::string kind : {"-emit-llvm", "-fPIC"}) {
       const std::string out = dir.file("x" + kind);
       REQUIRE(
@@ -355,10 +356,7 @@ TEST_CASE("Linker: two at once, each on a thread of its own") {
 // What a Linker keeps between flushes is not seen in what it writes: after every edit the output is that of a new
 // Linker.
 TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker writes") {
-  if (!test::have_tool("clang-19")) {
-    WARN("skipped: clang-19 is not installed");
-    return;
-  }
+  LODE_NEEDS("clang-19");
   test::TempDir dir;
   auto bitcode = [&](const std::string& name, const std::string& source) {
     const std::string c = dir.write(name + ".c", source), out = dir.file(name + ".bc");

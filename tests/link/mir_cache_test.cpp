@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tests/link/elf_link_support.h"
+#include "tests/support/skip.h"
 
 using namespace lode::test;
 using namespace lode::test::elf;
@@ -91,18 +92,12 @@ struct Program {
   std::string said;
 };
 
-bool have_compiler() {
-  if (have_tool("clang++-19")) return true;
-  WARN("skipped: clang++-19 is not installed");
-  return false;
-}
-
 const Args kinds[] = {{"-no-pie", "-static"}, {"-pie"}, {"-shared", "-fPIC"}, {"-r", "-nostdlib"}};
 
 }  // namespace
 
 TEST_CASE("MIR cache: cold, warm and after a change the output is that of a link without it") {
-  if (!have_compiler()) return;
+  LODE_NEEDS("clang++-19");
   Program p;
   for (const char* level : {"-O0", "-O2"}) {
     const std::string object = compile_module(p.dir, std::string("m") + level, {level}),
@@ -139,7 +134,7 @@ TEST_CASE("MIR cache: cold, warm and after a change the output is that of a link
 }
 
 TEST_CASE("MIR cache: what the link decides about symbols is part of what is looked for") {
-  if (!have_compiler()) return;
+  LODE_NEEDS("clang++-19");
   Program p;
   const std::string user = p.dir.file("user.o"), inside = p.dir.file("inside.o"), library = p.dir.file("liboutside.so");
   auto clang = [&](const Args& args) { REQUIRE(run(Args{"clang-19"} + args).ok()); };
@@ -158,7 +153,7 @@ TEST_CASE("MIR cache: what the link decides about symbols is part of what is loo
 }
 
 TEST_CASE("MIR cache: damaged, cut, exchanged and foreign files are misses") {
-  if (!have_compiler()) return;
+  LODE_NEEDS("clang++-19");
   Program p;
   const std::string object = compile_module(p.dir, "m", {"-O1"});
   const Args kind{"-r", "-nostdlib"};
@@ -200,7 +195,7 @@ TEST_CASE("MIR cache: damaged, cut, exchanged and foreign files are misses") {
 
 TEST_CASE(
     "MIR cache: a folder that others can write to is not used, one that cannot be made is said, and the link goes on") {
-  if (!have_compiler()) return;
+  LODE_NEEDS("clang++-19");
   Program p;
   const std::string object = compile_module(p.dir, "m", {"-O1"});
   const Args kind{"-r", "-nostdlib"};
@@ -219,7 +214,7 @@ TEST_CASE(
 }
 
 TEST_CASE("MIR cache: the folder stays within its limit, and several links may share it") {
-  if (!have_compiler()) return;
+  LODE_NEEDS("clang++-19");
   Program p;
   auto size = [&] {
     uint64_t sum = 0;

@@ -1,13 +1,14 @@
 #include "mir_store/mir_store.h"
 
-#include <xxhash.h>
-
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <random>
 
+#include "tests/support/snapshot.h"
+
 using namespace lode;
 using namespace lode::mir;
+using namespace lode::test;
 
 namespace {
 
@@ -48,14 +49,6 @@ bool same(const FunctionView& v, const FunctionDraft& d) {
          equal(v.constants, d.constants) && std::memcmp(v.frame, d.frame, sizeof d.frame) == 0 &&
          v.text_align_log2 == d.text_align_log2 && v.constants_align_log2 == d.constants_align_log2 &&
          v.flags == d.flags;
-}
-
-void seal(std::vector<uint8_t>& file) {
-  std::vector<uint8_t> rest(file.begin(), file.begin() + 16);
-  rest.insert(rest.end(), file.begin() + 32, file.end());
-  const XXH128_hash_t h = XXH3_128bits(rest.data(), rest.size());
-  std::memcpy(file.data() + 16, &h.low64, 8);
-  std::memcpy(file.data() + 24, &h.high64, 8);
 }
 
 constexpr uint32_t target = 62;
@@ -100,16 +93,16 @@ TEST_CASE("MIR store: what goes in comes out, through replace, remove, compact, 
       }
     };
     check(store);
-    const std::vector<uint8_t> before = store.save();
-    auto loaded = MirStore::load(before, target);
+    const std::vector<uint8_t> before = save(store);
+    auto loaded = load(before, target);
     REQUIRE(loaded.ok());
     check(*loaded);
     REQUIRE(loaded->sizes().garbage_bytes == 0);
     store.compact(0);
     check(store);
     REQUIRE(store.sizes().garbage_bytes == 0);
-    REQUIRE(store.save() == before);
-    REQUIRE(loaded->save() == before);
+    REQUIRE(save(store) == before);
+    REQUIRE(save(*loaded) == before);
   }
 }
 
@@ -122,13 +115,13 @@ TEST_CASE("MIR store: appending many at once is the same at any number of thread
   MirStore one(2, target), one_by_one(2, target);
   for (const FunctionDraft& d : drafts) REQUIRE(one_by_one.append(d).ok());
   REQUIRE(one.append_all(pointers, 1).ok());
-  REQUIRE(one.save() == one_by_one.save());
+  REQUIRE(save(one) == save(one_by_one));
   for (unsigned threads : {0u, 2u, 5u}) {
     MirStore many(2, target);
     auto ids = many.append_all(pointers, threads);
     REQUIRE(ids.ok());
     REQUIRE(ids->size() == drafts.size());
-    REQUIRE(many.save() == one.save());
+    REQUIRE(save(many) == save(one));
   }
 }
 
@@ -198,50 +191,13 @@ TEST_CASE("MIR store: renumbering symbols recomputes the hashes") {
   }
 }
 
-TEST_CASE("MIR store: foreign, damaged, other version and other target are told apart") {
-  Random rng(6);
-  MirStore store(2, target);
-  for (int i = 0; i < 20; i++) REQUIRE(store.append(random_draft(rng, 2)).ok());
-  const std::vector<uint8_t> good = store.save();
-  auto message = [](const std::vector<uint8_t>& file, uint32_t t = target) {
-    auto r = MirStore::load(file, t);
-    return r.ok() ? std::string("ok") : r.error().message;
-  };
-  CHECK(message(good) == "ok");
-  CHECK(message(good, 243) == "MIR store for target 62, not 243");
-  CHECK(message({}) == "not a MIR store");
-  auto elf = good;
-  elf[0] = 0x7f;
-  CHECK(message(elf) == "not a MIR store");
-  auto later = good;
-  later[8] = 9;
-  CHECK(message(later).find("damaged") == 0);
-  seal(later);
-  CHECK(message(later) == "MIR store of version 9; this program reads version 1");
-  for (size_t n = 8; n < good.size(); n++) CHECK(message({good.begin(), good.begin() + n}).find("damaged") == 0);
-  // Every bit that is flipped, and every byte that becomes another, is noticed.
-  for (size_t at = 0; at < good.size(); at++) {
-    auto flipped = good;
-    for (int bit = 0; bit < 9; bit++) {
-      flipped[at] = bit < 8 ? uint8_t(good[at] ^ 1 << bit) : uint8_t(~good[at]);
-      const std::string m = message(flipped);
-      if (m.find(at < 8 ? "not a MIR store" : "damaged") != 0) FAIL("byte " << at << ": " << m);
-    }
-  }
-  for (size_t n = 1; n < 40; n++) {
-    auto longer = good;
-    longer.insert(longer.end(), n, 0);
-    CHECK(message(longer).find("damaged") == 0);
-  }
-}
-
 TEST_CASE("MIR store: every kind of reference is stored and read back") {
   MirStore store(1, target);
   FunctionDraft d;
   for (uint32_t kind = 0; kind < reference_kinds; kind++)
     d.references.push_back({SymbolId(kind), int32_t(kind), ReferenceKind(kind)});
   REQUIRE(store.append(d).ok());
-  auto loaded = MirStore::load(store.save(), target);
+  auto loaded = load(save(store), target);
   if (!loaded.ok()) FAIL(loaded.error().text());
   CHECK(same(loaded->view(FunctionId(0)), d));
 }
@@ -273,36 +229,4 @@ TEST_CASE("MIR store: replacing again and again stays within twice the living co
   CHECK(store.view(FunctionId(3)).count == 0);
   CHECK(!store.replace(FunctionId(3), model[0]).ok());
   CHECK(store.sizes().functions == model.size() - 1);
-}
-
-TEST_CASE("MIR store: damage under a valid checksum is refused or harmless") {
-  Random rng(8);
-  MirStore store(1, target);
-  for (int i = 0; i < 20; i++) REQUIRE(store.append(random_draft(rng, 1)).ok());
-  const std::vector<uint8_t> good = store.save();
-  for (int i = 0; i < 3000; i++) {
-    auto file = good;
-    for (uint32_t k = 1 + below(rng, 3); k > 0; k--) {
-      const size_t at = 8 + (below(rng, 2) ? rng() % (good.size() - 8) : rng() % 144);
-      file[at] = uint8_t(rng());
-    }
-    seal(file);
-    auto r = MirStore::load(file, target);
-    if (!r.ok()) continue;
-    uint64_t sum = 0;
-    for (uint32_t f = 0; f < r->function_count(); f++) {
-      const FunctionView v = r->view(FunctionId(f));
-      for (uint32_t k = 0; k < v.count; k++) sum += v.tag8(k) + v.operands[k];
-      for (uint32_t w : v.extra) sum += w;
-      for (uint8_t b : v.constants) sum += b;
-      for (const Reference& ref : v.references) sum += ref.symbol.value;
-    }
-    REQUIRE(sum != 1);
-  }
-  // A header that claims 4 GiB for a column of a few bytes.
-  auto file = good;
-  const uint64_t huge = uint64_t{1} << 32;
-  std::memcpy(file.data() + 40, &huge, 8);
-  seal(file);
-  REQUIRE_FALSE(MirStore::load(file, target).ok());
 }

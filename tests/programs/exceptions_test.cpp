@@ -4,6 +4,7 @@
 
 #include "tests/support/elf_check.h"
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 #include "tests/support/toolchain.h"
 
 using namespace lode::test;
@@ -12,15 +13,6 @@ using namespace lode::test;
 namespace {
 
 const std::string sources = LODE_TEST_DIR "/programs/exceptions/";
-
-bool skipped(std::initializer_list<const char*> tools) {
-  for (const char* tool : tools)
-    if (!have_tool(tool)) {
-      WARN("skipped: " << tool << " is not installed");
-      return true;
-    }
-  return false;
-}
 
 void build(const Args& command) {
   RunResult r = run(command);
@@ -41,7 +33,7 @@ std::string outcome(const std::string& program, const std::vector<const char*>& 
 }
 
 void suite(const std::string& level) {
-  if (skipped({"clang++-19"})) return;
+  LODE_NEEDS("clang++-19");
   TempDir dir;
   const std::string ld = std::string("--ld-path=") + LODE_BINARY, native = dir.file("native.o");
   auto compile = [&](const char* name, bool bitcode) {
@@ -97,7 +89,7 @@ void suite(const std::string& level) {
   const std::string joined = dir.file("joined.o");
   build(Args{LODE_BINARY, "-r", "-o", joined} + bitcode);
   for (const char* linker : {"ld.lld-19", "ld.bfd", "mold"}) {
-    if (skipped({linker})) continue;
+    if (!part_needs({linker})) continue;
     const std::string path = [&] {
       RunResult r = run({"sh", "-c", std::string("command -v ") + linker});
       return r.out.substr(0, r.out.find('\n'));
@@ -123,7 +115,7 @@ TEST_CASE("exceptions: C++ at -O2") { suite("-O2"); }
 // in the frame. A callee that preserves more does so on its returns alone
 // (findings/clang-exception-through-preserve-most.sh).
 TEST_CASE("exceptions: through callees that preserve more registers than the platform's convention") {
-  if (skipped({"clang++-19"})) return;
+  LODE_NEEDS("clang++-19");
   TempDir dir;
   const std::string through = dir.write("through.cpp", R"(
 struct Failed { int code; };
@@ -154,7 +146,7 @@ int main() { return use(5, 6, 7, 8, 9, 10, 2.5, 1.5) != 15 + 60 + 147 + 352 + 58
 }
 
 TEST_CASE("exceptions: Rust panics") {
-  if (skipped({"rustc", "clang-19", "cc"})) return;
+  LODE_NEEDS("rustc", "clang-19", "cc");
   TempDir dir;
   const std::string source = LODE_TEST_DIR "/programs/rust/panics.rs", reference = dir.file("reference"),
                     program = dir.file("program");
@@ -163,10 +155,7 @@ TEST_CASE("exceptions: Rust panics") {
   here.cwd = dir.path();
   RunResult own = run({"rustc", "-O", source, "-o", reference}, here);
   INFO(own.describe());
-  if (!own.ok()) {
-    WARN("skipped: rustc cannot link a program here");
-    return;
-  }
+  if (!own.ok()) LODE_SKIP("rustc cannot link a program here");
   const std::string expected = outcome(reference, ways);
   REQUIRE(expected.find("nested string number 1\n") != std::string::npos);
   for (const Args& level : {Args{"-g"}, Args{"-O"}, Args{"-Copt-level=1", "-Crelocation-model=static"}}) {

@@ -72,7 +72,7 @@ def tree(o, installed, folder):
     for name in ("ld.lode.1", "wasm-lode.1"):
         check(f"{name} is a link to it", os.readlink(page.parent / name) == "lode.1")
     if not shutil.which("groff"):
-        print("not looked at: the page's roff, as there is no groff")
+        print("left out: the page's roff, groff is not installed")
         return
     done = subprocess.run(["groff", "-man", "-ww", "-z", page], capture_output=True, text=True)
     check(f"groff has nothing to say about the page: {done.stderr}", done.returncode == 0 and not done.stderr)
@@ -91,7 +91,7 @@ def cmake(o, installed, folder):
 
 def pkg_config(o, installed, folder):
     if not shutil.which("pkg-config"):
-        print("skipped: there is no pkg-config")
+        print("SKIPPED: pkg-config is not installed")
         sys.exit(SKIPPED)
     environment = {**os.environ, "PKG_CONFIG_PATH": str(library_folder(installed) / "pkgconfig")}
     flags = run(["pkg-config", "--cflags", "--libs", "lode"], env=environment).split()

@@ -2,6 +2,7 @@
 // archive, bitcode and AIR text, given to the command. Flipped bits, bytes set to extremes, truncation, cut-out and
 // doubled pieces, and 32-bit words replaced by sizes that tempt a reader.
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 #include "tests/support/toolchain.h"
 
 #include <catch2/catch.hpp>
@@ -100,10 +101,7 @@ TEST_CASE("damaged input: shared libraries") {
   mutations("a.so", read_file(so), {"--unresolved-symbols=ignore-all", o});
 }
 TEST_CASE("damaged input: bitcode") {
-  if (!have_tool("clang-19")) {
-    WARN("skipped: clang-19 is not installed");
-    return;
-  }
+  LODE_NEEDS("clang-19");
   mutations("a.bc", compiled({"clang-19", "-O1", "-emit-llvm"}), {});
   mutations("b.bc", compiled({"clang-19", "-O0", "-g", "-emit-llvm"}), {});
 }
@@ -113,9 +111,6 @@ TEST_CASE("damaged input: AIR text") {
     if (e.path().extension() == ".air" && e.file_size() > largest.size() && e.file_size() < 8000)
       largest = read_file(e.path());
   }
-  if (largest.empty()) {
-    WARN("skipped: no AIR example");
-    return;
-  }
+  REQUIRE(!largest.empty());
   mutations("a.air", largest, {});
 }

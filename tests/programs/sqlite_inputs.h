@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 #include "tests/support/toolchain.h"
 
 #include <catch2/catch.hpp>
@@ -17,18 +18,9 @@ inline const Args flags = {"-w", "-I" + sqlite, "-DSQLITE_ENABLE_MATH_FUNCTIONS"
 inline const Args wasi_flags = {"--target=wasm32-wasi", "-DSQLITE_THREADSAFE=0", "-D_WASI_EMULATED_GETPID",
                                 "-D_WASI_EMULATED_MMAN", "-D_WASI_EMULATED_SIGNAL"};
 
-inline bool available(const Args& tools) {
-  if (!std::filesystem::exists(sqlite + "/sqlite3.c")) {
-    WARN("skipped: " << sqlite << "/sqlite3.c is not there");
-    return false;
-  }
-  for (const std::string& t : tools) {
-    if (!have_tool(t)) {
-      WARN("skipped: " << t << " is not installed");
-      return false;
-    }
-  }
-  return true;
+inline std::string unavailable(const Args& tools) {
+  if (!std::filesystem::exists(sqlite + "/sqlite3.c")) return sqlite + "/sqlite3.c is not there";
+  return missing(tools);
 }
 
 // Makes a kept file by `command` + -o, once, whichever test process comes first.

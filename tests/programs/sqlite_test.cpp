@@ -34,7 +34,7 @@ void check_program(const std::string& path) {
 }
 
 void executables(const std::string& level) {
-  if (!available({"clang-19"})) return;
+  LODE_SKIP_IF(unavailable({"clang-19"}));
   TempDir dir;
   Args inputs = bitcode(level);
   must(Args{LODE_BINARY} + static_link(inputs, dir.file("static")));
@@ -48,7 +48,7 @@ void executables(const std::string& level) {
 }
 
 void objects(const std::string& level) {
-  if (!available({"clang-19", "ld.lld-19", "ld.bfd", "mold"})) return;
+  LODE_SKIP_IF(unavailable({"clang-19", "ld.lld-19", "ld.bfd", "mold"}));
   TempDir dir;
   Args made;
   for (const std::string& bc : bitcode(level)) {
@@ -70,11 +70,7 @@ void objects(const std::string& level) {
 }
 
 void wasm(const std::string& level) {
-  if (!available({"clang-19", "wasm-ld-19", "node"})) return;
-  if (!std::filesystem::exists(wasi_folder())) {
-    WARN("skipped: wasi-libc is not installed");
-    return;
-  }
+  LODE_SKIP_IF(unavailable({"clang-19", "wasm-ld-19", "node", wasi_folder()}));
   TempDir dir;
   Args made;
   for (const std::string& bc : bitcode(level, wasi_flags, ".wasm32")) {
@@ -95,7 +91,7 @@ TEST_CASE("SQLite: executables from -O1 bitcode") { executables("O1"); }
 TEST_CASE("SQLite: objects from -O0 bitcode, finished by three linkers") { objects("O0"); }
 TEST_CASE("SQLite: objects from -O1 bitcode, finished by three linkers") { objects("O1"); }
 TEST_CASE("SQLite: lode as the linker of clang -flto") {
-  if (!available({"clang-19"})) return;
+  LODE_SKIP_IF(unavailable({"clang-19"}));
   TempDir dir;
   Args inputs;
   for (std::string c : {std::string(LODE_SOURCE_DIR "/examples/sqlite/driver.c"), sqlite + "/sqlite3.c"}) {

@@ -3,17 +3,14 @@
 #include <catch2/catch.hpp>
 
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 #include "tests/support/toolchain.h"
 
 using namespace lode::test;
 
 #ifdef __x86_64__
 TEST_CASE("unwinding: exceptions and backtraces pass through frames of every shape") {
-  for (const char* tool : {"clang-19", "g++"})
-    if (!have_tool(tool)) {
-      WARN("skipped: " << tool << " is not installed");
-      return;
-    }
+  LODE_NEEDS("clang-19", "g++");
   TempDir dir;
   const std::string sources = LODE_TEST_DIR "/programs/unwind/", main = dir.file("main.o");
   std::filesystem::create_directory(dir.file("bin"));

@@ -19,7 +19,7 @@ inline std::vector<std::string> node_with(const char* feature, const std::string
     all.insert(all.end(), {"-e", "new WebAssembly.Module(Uint8Array.from([0,97,115,109,1,0,0,0," + probe + "]))"});
     if (run(all).ok()) return c;
   }
-  std::fprintf(stderr, "skipped: node without %s\n", feature);
+  std::fprintf(stderr, "left out: node without %s\n", feature);
   return {};
 }
 

@@ -476,6 +476,7 @@ def main():
     first, _, last = a.seeds.partition("-")
     first, last = int(first), int(last or first)
     target = sweep.Target("x86_64")
+    sweep.needs(*target.tools())
     temp = tempfile.mkdtemp(prefix="lode-arguments-")
 
     def one(group):

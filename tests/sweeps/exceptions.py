@@ -14,6 +14,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
+import sweep
 from sweep import run
 
 HEAD = r"""
@@ -197,6 +198,7 @@ def main():
     p.add_argument("--keep", help="folder for the files of what failed")
     a = p.parse_args()
     a.lode = os.path.abspath(a.lode)
+    sweep.needs("clang++-19")
     first, _, last = a.seeds.partition("-")
 
     def one(seed):

@@ -28,6 +28,8 @@ def main():
     sweep.add_common_arguments(p)
     a = p.parse_args()
     a.lode = os.path.abspath(a.lode)
+    clang = [sweep.CLANG, sweep.CLANG.replace("clang", "clang++")] if "clang" in a.compilers else []
+    sweep.needs("gcc", "g++", *clang)
     temp = tempfile.mkdtemp(prefix="lode-native-")
     b = os.path.join(temp, "bin")
     os.mkdir(b)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CLANG = os.environ.get("LODE_CLANG", "clang-19")
+SKIPPED = 77  # the exit status by which ctest knows a test that could not be done
 
 
 class Outcome:
@@ -98,6 +100,14 @@ def gcc_file(name, gcc="gcc"):
     return _paths[gcc, name]
 
 
+def needs(*tools):
+    """Ends the sweep, with the reason, where a tool is missing: without it no program would count."""
+    for tool in tools:
+        if not shutil.which(tool):
+            print(f"SKIPPED: {tool} is not installed")
+            sys.exit(SKIPPED)
+
+
 class Target:
     """One target: how clang is called for it, how a program is linked and run."""
 
@@ -109,6 +119,12 @@ class Target:
         self.emulation = {"x86_64": "elf_x86_64", "riscv64": "elf64lriscv", "wasm32": "wasm32"}[name]
         self.runner = {"x86_64": [], "riscv64": ["qemu-riscv64", "-L", "/usr/riscv64-linux-gnu"], "wasm32": None}[name]
         self.gcc = {"x86_64": "gcc", "riscv64": "riscv64-linux-gnu-gcc", "wasm32": None}[name]
+
+    def tools(self):
+        """What making and running a program for it takes."""
+        if self.wasm:
+            return [CLANG, "wasm-ld-19", "node"]
+        return [CLANG, self.gcc, "ld.lld-19", *self.runner[:1]]
 
     def static_link(self, inputs, output):
         """The arguments of a linker for a static program with libc (no linker name)."""

@@ -145,6 +145,7 @@ def main():
     a = p.parse_args()
     a.lode = os.path.abspath(a.lode)
     target = sweep.Target(a.target)
+    sweep.needs(*target.tools())
     temp = tempfile.mkdtemp(prefix="lode-switches-")
     cache = sweep.Cache(a.cache)
     wasm = sweep.WasmRunner(a.jobs) if target.wasm else None

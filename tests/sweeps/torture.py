@@ -52,6 +52,7 @@ class Torture:
     def __init__(self, args):
         self.a = args
         self.target = sweep.Target(args.target)
+        sweep.needs(*self.target.tools(), *([args.linker] if args.linker else []))
         self.cache = sweep.Cache(args.cache)
         self.flags = self.target.clang_flags + ["-" + args.level, "-std=" + args.std] + args.cflags
         self.wasm = sweep.WasmRunner(args.jobs) if self.target.wasm else None
@@ -177,6 +178,8 @@ def main():
         shutil.rmtree(t.temp, ignore_errors=True)
     out = a.out or os.path.join(sweep.TOP, "build/sweeps", f"torture-{a.target}-{a.level}-{a.route}.txt")
     print(f"{len(sources)} programs, of which clang passes {len(results)}")
+    if sources and not results:
+        sys.exit("nothing was compared")
     sys.exit(sweep.report(f"torture {a.target} -{a.level} {a.route}", results, out))
 
 

@@ -229,6 +229,7 @@ def main():
     a.lode = os.path.abspath(a.lode)
     first, _, last = a.seeds.partition("-")
     target = sweep.Target(a.target)
+    sweep.needs(*target.tools())
     temp = tempfile.mkdtemp(prefix="lode-vectors-")
     cache = sweep.Cache(a.cache)
     wasm = sweep.WasmRunner(a.jobs) if target.wasm else None

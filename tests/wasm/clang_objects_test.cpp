@@ -25,7 +25,7 @@ const char* hello_says = "constructed\nabc 3.25 4\ndestructed\n";
 }  // namespace
 
 TEST_CASE("wasm link: C with wasi-libc, from objects and from bitcode, linked directly and through an object") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   for (std::vector<std::string> flags :
        std::vector<std::vector<std::string>>{{"-O1"}, {"-O0"}, {"-O1", "-emit-llvm"}, {"-O0", "-emit-llvm"}}) {
@@ -61,7 +61,7 @@ TEST_CASE("wasm link: C with wasi-libc, from objects and from bitcode, linked di
 }
 
 TEST_CASE("wasm link: code of objects is no longer than wasm-ld makes it with --compress-relocations") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   std::string o = p.compile("hello.c", hello);
   REQUIRE(p.lode(p.with_libc({o}), "ours.wasm").ok());
@@ -75,14 +75,14 @@ TEST_CASE("wasm link: code of objects is no longer than wasm-ld makes it with --
 }
 
 TEST_CASE("wasm link: debug information keeps the code of objects as it is") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   std::string o = p.compile("t.c", "int g; int f(int x){return g+x;} int k(int x){return f(x)+f(x+1);}", {"-g", "-O0"});
   RunResult r = p.lode({o, "--no-entry", "--export=k"}, "ours.wasm");
   INFO(r.describe());
   REQUIRE(r.ok());
   REQUIRE(p.wasm_ld({o, "--no-entry", "--export=k"}, "theirs.wasm").ok());
-  if (!have_tool("llvm-dwarfdump-19")) return;
+  LODE_NEEDS("llvm-dwarfdump-19");
   RunResult ours = run({"llvm-dwarfdump-19", "--verify", p.dir.file("ours.wasm")});
   INFO(ours.describe());
   CHECK(ours.ok());
@@ -97,7 +97,7 @@ TEST_CASE("wasm link: debug information keeps the code of objects as it is") {
 }
 
 TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats come once") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   std::string main = p.compile(
       "main.c",
@@ -131,7 +131,7 @@ TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats
     for (const char* flags : {"rcs", "rcS"}) {
       std::string mixed = p.dir.file("mixed.a");
       std::filesystem::remove(mixed);
-      if (!have_tool(tool)) continue;
+      if (!part_needs({tool})) continue;
       REQUIRE(run({tool, flags, mixed, ab, b}).ok());
       r = p.lode({main, mixed, "--no-entry", "--export=run"}, "t.wasm");
       INFO(r.describe());
@@ -187,7 +187,7 @@ TEST_CASE("wasm link: archives give what is needed, weak names give way, comdats
 }
 
 TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   SECTION("an undefined function") {
     RunResult r =
@@ -335,7 +335,7 @@ TEST_CASE("wasm link: bad inputs are errors or warnings with names") {
 }
 
 TEST_CASE("wasm link: wrapping, imports and exports") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   std::string a = p.compile("a.c",
       "__attribute__((import_module(\"host\"),import_name(\"log\"))) int host_log(int);\n"
@@ -362,7 +362,7 @@ TEST_CASE("wasm link: wrapping, imports and exports") {
 }
 
 TEST_CASE("wasm link: thread-local data in a shared memory") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   std::string o = p.compile("t.c", "_Thread_local int t=5; int g=7; int z[100]; int f(void){return t+g+z[3];}",
                             {"-O1", "-matomics", "-mbulk-memory"});
@@ -374,7 +374,7 @@ TEST_CASE("wasm link: thread-local data in a shared memory") {
 }
 
 TEST_CASE("wasm link: tail calls use no stack, and are an error where the code may not use them") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   const char* source =
       "int odd(unsigned n,int x); int even(unsigned n,int x){if(!n)return x;__attribute__((musttail))return "

@@ -92,7 +92,7 @@ Debug read_debug(const std::string& path, const std::vector<uint8_t>& bytes) {
 }  // namespace
 
 TEST_CASE("wasm link: debug information fits the module, as wasm-ld's does") {
-  if (!have_tools() || !have_tool("llvm-dwarfdump-19")) return;
+  LODE_SKIP_IF(project_lacks({"llvm-dwarfdump-19"}));
   Project p;
   for (const char* version : {"-gdwarf-4", "-gdwarf-5"})
     for (const char* level : {"-O0", "-O2"}) {

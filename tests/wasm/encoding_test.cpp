@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "codegen/wasm/emit.h"
+#include "tests/support/snapshot.h"
 
 using namespace lode;
 using namespace lode::wasm;
@@ -218,7 +219,7 @@ TEST_CASE("wasm emit: runs of equal locals are one entry, and a body is what a s
   mir::MirStore store(1, store_target);
   auto id = store.append(d);
   REQUIRE(id.ok());
-  auto loaded = mir::MirStore::load(store.save(), store_target);
+  auto loaded = test::load(test::save(store), store_target);
   REQUIRE(loaded.ok());
   mir::FunctionView v = loaded->view(*id);
   std::vector<uint8_t> again(body_bound(v));

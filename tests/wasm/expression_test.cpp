@@ -2,13 +2,14 @@
 // says.
 #include "tests/support/expressions.h"
 #include "tests/support/node.h"
+#include "tests/support/skip.h"
 #include "tests/wasm/unary_support.h"
 
 using namespace lode;
 using namespace lode::test;
 
 TEST_CASE("wasm select: random expressions of constants, addresses and distances") {
-  if (!have_tool("node")) return;
+  LODE_NEEDS("node");
   const std::vector<uint64_t> inputs{0, 1, ~uint64_t{0}, 0x0123456789abcdef, uint64_t{1} << 63, 0x80000000};
   for (uint32_t seed : {1u, 2u}) compare_module(Expressions(seed, 4).module(150), 150, inputs);
   if (!node_with_memory64().empty())
@@ -16,7 +17,7 @@ TEST_CASE("wasm select: random expressions of constants, addresses and distances
 }
 
 TEST_CASE("wasm select: a place in front of an object in the frame or of a datum") {
-  if (!have_tool("node")) return;
+  LODE_NEEDS("node");
   compare_unary(R"(
 strong func @f0(%x: i64) -> i64 {
   slot a 40 align 4

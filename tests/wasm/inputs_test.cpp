@@ -26,13 +26,16 @@ struct Inputs : Project {
   }
 };
 
-bool have_llvm() { return have_tools() && have_tool("llvm-as-19") && have_tool("llc-19") && have_tool("wasm-objdump"); }
+std::string llvm_lacks(const std::vector<std::string>& more = {}) {
+  std::string why = project_lacks({"llvm-as-19", "llc-19", "wasm-objdump"});
+  return why.empty() ? missing(more) : why;
+}
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
 
 TEST_CASE("wasm link: a caller that takes a function to have another type, by every pair of routes") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   // caller: void f(i32) and i64 f(); callee: i32 f(i32).
   const std::string caller =
@@ -64,7 +67,7 @@ TEST_CASE("wasm link: a caller that takes a function to have another type, by ev
 }
 
 TEST_CASE("wasm link: a weak definition that gives way to one of another type") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   std::string weak =
       "define weak i64 @f() {\n  ret i64 1\n}\ndefine i64 @user() {\n  %r = call i64 @f()\n  ret i64 %r\n}\n";
@@ -79,7 +82,7 @@ TEST_CASE("wasm link: a weak definition that gives way to one of another type") 
 }
 
 TEST_CASE("wasm link: a library function that a program defines with another type") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   std::string bc = p.ir("m", "declare void @llvm.memset.p0.i32(ptr, i8, i32, i1)\ndefine void @user(ptr %p, i32 %n) {\n"
                              "  call void @llvm.memset.p0.i32(ptr %p, i8 0, i32 %n, i1 false)\n  ret void\n}\n");
@@ -91,7 +94,7 @@ TEST_CASE("wasm link: a library function that a program defines with another typ
 }
 
 TEST_CASE("wasm link: a main without parameters is called with two") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   const std::string start = p.ir(
       "s", "declare i32 @main(i32, ptr)\ndefine i32 @go() {\n  %r = call i32 @main(i32 1, ptr null)\n  ret i32 %r\n}\n",
@@ -117,7 +120,7 @@ TEST_CASE("wasm link: a main without parameters is called with two") {
 }
 
 TEST_CASE("wasm link: features of newer LLVMs") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   auto copies = [&](const std::string& features) {
     std::string bc =
@@ -146,7 +149,7 @@ TEST_CASE("wasm link: features of newer LLVMs") {
 }
 
 TEST_CASE("wasm link: producers name a tool once") {
-  if (!have_llvm() || !have_tool("clang-14") || !have_tool("llvm-readobj-19")) return;
+  LODE_SKIP_IF(llvm_lacks({"clang-14", "llvm-readobj-19"}));
   Inputs p;
   std::string a = p.dir.write("a.c", "int g(void); int f(void){return g();}"),
               b = p.compile("b.c", "int g(void){return 1;}");
@@ -169,7 +172,7 @@ TEST_CASE("wasm link: producers name a tool once") {
 }
 
 TEST_CASE("wasm link: debug information that alone names a global") {
-  if (!have_llvm() || !have_tool("llvm-dwarfdump-19")) return;
+  LODE_SKIP_IF(llvm_lacks({"llvm-dwarfdump-19"}));
   Inputs p;
   std::string o = p.compile("a.c", "int answer(void){return 42;}", {"-g", "-O1"});
   REQUIRE(p.lode({o, "--no-entry", "--export=answer"}, "a.wasm").ok());
@@ -177,7 +180,7 @@ TEST_CASE("wasm link: debug information that alone names a global") {
 }
 
 TEST_CASE("wasm link: -r keeps custom sections and debug information, with relocations") {
-  if (!have_llvm() || !have_tool("llvm-dwarfdump-19")) return;
+  LODE_SKIP_IF(llvm_lacks({"llvm-dwarfdump-19"}));
   Inputs p;
   std::string a = p.compile("a.c",
                             "__asm__(\".section .custom_section.note,\\\"\\\",@\\n.ascii \\\"hello\\\"\\n\"); int "
@@ -224,7 +227,7 @@ TEST_CASE("wasm link: -r keeps custom sections and debug information, with reloc
 }
 
 TEST_CASE("wasm link: embedded bitcode stays out of the program") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   std::string o = p.compile("a.c", "int f(void){return 1;}", {"-fembed-bitcode"});
   REQUIRE(p.lode({"--no-entry", "--export=f", o}, "m.wasm").ok());
@@ -232,7 +235,7 @@ TEST_CASE("wasm link: embedded bitcode stays out of the program") {
 }
 
 TEST_CASE("wasm link: an option asks for the ends of a section") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   std::string o = p.compile(
       "a.c",
@@ -251,7 +254,7 @@ TEST_CASE("wasm link: an option asks for the ends of a section") {
 }
 
 TEST_CASE("wasm link: objects of the other address width are refused by name") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   std::string narrow = p.compile("a.c", "int d=3; int f(void){return d;}");
   std::string in = p.dir.write("b.c", "int d=3; int f(void){return d;}"), wide = p.dir.file("wide.o");
@@ -265,7 +268,7 @@ TEST_CASE("wasm link: objects of the other address width are refused by name") {
 }
 
 TEST_CASE("wasm link: an import's module and name may be empty") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   const std::string source =
       "__attribute__((import_module(\"\"),import_name(\"f\"))) int f(void); "
@@ -290,7 +293,7 @@ TEST_CASE("wasm link: an import's module and name may be empty") {
 }
 
 TEST_CASE("wasm link: the relocations of a section stand in one section") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   const std::string object = p.ir(
       "a",
@@ -314,7 +317,7 @@ TEST_CASE("wasm link: the relocations of a section stand in one section") {
 }
 
 TEST_CASE("wasm link: stub libraries") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   std::string a =
       p.compile("a.c", "void given(void); void needed(void){} int other(void){return 4;} void _start(void){given();}");
@@ -340,7 +343,7 @@ TEST_CASE("wasm link: stub libraries") {
 }
 
 TEST_CASE("wasm link: -flavor, and the output on standard output") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   std::string o = p.compile("a.c", "int f(void){return 1;}");
   std::string wasm_ld = p.dir.file("wasm-ld"), plain = p.dir.file("rust-lld");
@@ -362,7 +365,7 @@ TEST_CASE("wasm link: -flavor, and the output on standard output") {
 }
 
 TEST_CASE("wasm link: products of 64 bits that are checked for overflow") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   std::string o =
       p.compile("a.c",
@@ -386,7 +389,7 @@ TEST_CASE("wasm link: products of 64 bits that are checked for overflow") {
 }
 
 TEST_CASE("wasm link: atomic operations that the machine does not have") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   const char* operations[] = {"xchg", "add",  "sub",  "and",  "nand",      "or",       "xor",
                               "smax", "smin", "umax", "umin", "uinc_wrap", "udec_wrap"};
@@ -446,7 +449,7 @@ TEST_CASE("wasm link: atomic operations that the machine does not have") {
 }
 
 TEST_CASE("wasm link: with --mir-cache, cold, warm and after a change, the module is that of a link without it") {
-  if (!have_llvm()) return;
+  LODE_SKIP_IF(llvm_lacks());
   Inputs p;
   const std::string declarations =
       "declare i32 @outside(i32)\n@text = private constant [3 x i8] c\"ab\\00\"\n@n = internal global i32 7\n@other = "

@@ -4,6 +4,8 @@
 
 #include "base/bytes.h"
 #include "codegen/air/text.h"
+#include "tests/support/skip.h"
+#include "tests/support/snapshot.h"
 #include "tests/wasm/link_support.h"
 
 using namespace lode;
@@ -55,7 +57,7 @@ std::string through_wasm_ld(const std::vector<uint8_t>& object, std::vector<std:
   std::string linked = read_file(dir.file("a.wasm"));
   return node({linked.begin(), linked.end()}, expression);
 }
-bool have_peers() { return have_tool("wasm-ld-19") && have_tool("node"); }
+bool have_peers() { return part_needs({"wasm-ld-19", "node"}); }
 
 }  // namespace
 
@@ -77,7 +79,7 @@ TEST_CASE("wasm link: function indices at the boundaries") {
     CHECK(caller_size == 1 + 2 + calls + 1);
     if (n == 129 || n == 16385) {
       std::string sum = node(out, "e.caller()");
-      if (have_tool("node")) CHECK(sum == std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
+      if (part_needs({"node"})) CHECK(sum == std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
     }
   }
 }
@@ -179,7 +181,7 @@ TEST_CASE("wasm link: many types and globals") {
     uint64_t other = ~uint64_t{0};
     for (const fw::Body& b : m.bodies) other = std::min<uint64_t>(other, b.end - b.begin);
     CHECK(other == 1 + 2 + uint64_t(n) * 2 + index_bytes(0, n) + 1);
-    if (n == 16385 && have_tool("node"))
+    if (n == 16385 && part_needs({"node"}))
       CHECK(node(out, "e.globals()") == std::to_string(uint64_t(n) * (n - 1) / 2) + "\n");
   }
 }
@@ -284,7 +286,7 @@ TEST_CASE("wasm link: data addresses read back as written, wherever the data lie
     add_datum(h);
     std::vector<uint8_t> out = h.flush();
     REQUIRE_FALSE(out.empty());
-    if (have_tool("node"))
+    if (part_needs({"node"}))
       CHECK(node(out, "[e.address()>>>0,e.load(),e.load2()].join()") == std::to_string(address) + ",5,6\n");
   }
 }
@@ -304,7 +306,7 @@ TEST_CASE("wasm link: data addresses in an object are right wherever another lin
   CHECK(relocs[2].type == fw::RelocType::memory_addr_sleb);
   for (const fw::Reloc& r : relocs)
     CHECK(padded_field(m.payload(m.sections[m.code_section]), r.offset) == uint64_t(r.addend));
-  if (!have_peers()) return;
+  LODE_NEEDS("wasm-ld-19", "node");
   for (uint64_t address : boundary_addresses()) {
     INFO(address);
     CHECK(through_wasm_ld(
@@ -330,7 +332,7 @@ TEST_CASE("wasm link: flushing twice gives the same bytes") {
   REQUIRE_FALSE(first.empty());
   CHECK(first == second);
   // And from machine IR that was stored and read back.
-  auto loaded = mir::MirStore::load(h.link.store.save(), h.link.store.target());
+  auto loaded = load(save(h.link.store), h.link.store.target());
   REQUIRE(loaded.ok());
   h.link.store = std::move(*loaded);
   CHECK(h.flush() == first);
@@ -341,7 +343,7 @@ TEST_CASE("wasm link: functions that come later change indices, not MIR") {
   HandLink later(library());
   add_functions(later, later.file("a"), 100);
   std::vector<uint8_t> small = later.flush();
-  auto before = later.link.store.save();
+  auto before = save(later.link.store);
   uint64_t functions_before = later.link.store.sizes().functions;
   add_functions(later, later.file("b"), 200, "g", "caller2");
   std::vector<uint8_t> large = later.flush();
@@ -349,7 +351,7 @@ TEST_CASE("wasm link: functions that come later change indices, not MIR") {
 
   HandLink scratch(library());
   add_functions(scratch, scratch.file("a"), 100);
-  CHECK(scratch.link.store.save() == before);  // the first flush changed nothing
+  CHECK(save(scratch.link.store) == before);  // the first flush changed nothing
   add_functions(scratch, scratch.file("b"), 200, "g", "caller2");
   CHECK(scratch.flush() == large);
   CHECK(small != large);
@@ -382,7 +384,7 @@ TEST_CASE("wasm link: functions that are inserted later are the only ones to be 
   std::vector<uint8_t> small = flush(later);
   REQUIRE_FALSE(small.empty());
   CHECK(later.lowered == 100);
-  const std::vector<uint8_t> records = later.store.save();
+  const std::vector<uint8_t> records = save(later.store);
   CHECK(flush(later) == small);
   CHECK(later.lowered == 100);
   later.add_air(module("b", 200, "a"));
@@ -393,7 +395,7 @@ TEST_CASE("wasm link: functions that are inserted later are the only ones to be 
   scratch.add_air(module("b", 200, "a"));
   CHECK(flush(scratch) == large);
   CHECK(scratch.lowered == 300);
-  if (have_tool("node")) CHECK(node(large, "[e.a99(1),e.b199(1)].join()") == "501,1006\n");
+  if (part_needs({"node"})) CHECK(node(large, "[e.a99(1),e.b199(1)].join()") == "501,1006\n");
 }
 
 TEST_CASE("wasm link: the MIR of a link is small") {
@@ -444,7 +446,7 @@ TEST_CASE("wasm link: undefined names") {
     REQUIRE(m.imports.size() == 1);
     CHECK(m.imports[0].module == "env");
     CHECK(m.imports[0].name == "gone");
-    if (have_tool("node")) CHECK(node(out, "e.user()") == "gone 3\n7\n");
+    if (part_needs({"node"})) CHECK(node(out, "e.user()") == "gone 3\n7\n");
   }
   SECTION("module and name of an import come from the source") {
     HandLink h(library());
@@ -473,7 +475,7 @@ TEST_CASE("wasm link: undefined names") {
     h.function(file, "address", {}, i32_list, [&] { h.b.function_address(gone); }, true);
     std::vector<uint8_t> out = h.flush();
     REQUIRE_FALSE(out.empty());
-    if (have_tool("node"))
+    if (part_needs({"node"}))
       CHECK(node(out, "(()=>{try{e.call()}catch(x){return e.address()+x.message}})()") == "0unreachable\n");
   }
 }
@@ -492,7 +494,7 @@ TEST_CASE("wasm link: a call through a type that the callee does not have gets a
   bool named = false;
   for (const fw::NamedIndex& n : m.function_names) named |= n.name == "signature_mismatch:callee";
   CHECK(named);
-  if (have_tool("node"))
+  if (part_needs({"node"}))
     CHECK(node(out, "(()=>{try{e.bad()}catch(x){return e.good()+x.message}})()") == "5unreachable\n");
 }
 

@@ -14,6 +14,7 @@
 #include "codegen/wasm/emit.h"
 #include "formats/wasm/reader.h"
 #include "tests/support/run.h"
+#include "tests/support/skip.h"
 
 using namespace lode;
 using namespace lode::wasm;
@@ -107,7 +108,7 @@ std::vector<Disassembled> disassemble(const std::string& path) {
 
 // Assembles all cases as one module and compares body by body.
 void compare(std::vector<Case>& cases, const std::string& prelude) {
-  if (!test::have_tool("wat2wasm")) return;
+  LODE_NEEDS("wat2wasm");
   std::string text = "(module\n" + prelude;
   for (const Case& c : cases) text += c.wat + "\n";
   text += ")";
@@ -147,7 +148,7 @@ void compare(std::vector<Case>& cases, const std::string& prelude) {
   }
 
   // The same module with our code section in the place of the assembler's.
-  if (!test::have_tool("wasm-validate") || !test::have_tool("wasm-objdump")) return;
+  LODE_NEEDS("wasm-validate", "wasm-objdump");
   std::string module = bytes.substr(0, 8);
   for (size_t s = 0; s < m->sections.size(); s++) {
     const formats::wasm::Section& x = m->sections[s];

@@ -2,15 +2,17 @@
 // WASI.
 #pragma once
 
+#include "tests/support/skip.h"
 #include "tests/wasm/link_support.h"
 
 namespace lode::test {
 
 inline const std::string lib = "/usr/lib/wasm32-wasi";
 
-inline bool have_tools() {
-  return have_tool("clang-19") && have_tool("wasm-ld-19") && have_tool("node") &&
-         std::filesystem::exists(lib + "/libc.a") && std::filesystem::exists(LODE_BINARY);
+// What is not there of what these tests need, and of `more`.
+inline std::string project_lacks(const std::vector<std::string>& more = {}) {
+  std::string why = missing({"clang-19", "wasm-ld-19", "node", lib + "/libc.a"});
+  return why.empty() ? missing(more) : why;
 }
 
 struct Project {

@@ -12,6 +12,7 @@
 #include "codegen/air/text.h"
 #include "codegen/wasm/emit.h"
 #include "codegen/wasm/target.h"
+#include "tests/support/skip.h"
 #include "tests/wasm/unary_support.h"
 
 using namespace lode;
@@ -198,7 +199,7 @@ const char* helper =
 }  // namespace
 
 TEST_CASE("wasm select: random functions run as the interpreter says") {
-  if (!have_tool("node")) return;
+  LODE_NEEDS("node");
   std::mt19937 rng(11);
   const int functions = 60, inputs = 4;
   std::string source = std::string("layout pointer_bytes 4\n") + helper;
@@ -253,7 +254,7 @@ TEST_CASE("wasm select: random functions run as the interpreter says") {
 }
 
 TEST_CASE("wasm select: switches of every shape") {
-  if (!have_tool("node")) return;
+  LODE_NEEDS("node");
   std::mt19937 rng(5);
   std::string source;
   const int functions = 80;
@@ -306,7 +307,7 @@ TEST_CASE("wasm select: switches of every shape") {
 }
 
 TEST_CASE("wasm select: integers put together from bytes") {
-  if (!have_tool("node")) return;
+  LODE_NEEDS("node");
   std::mt19937 rng(3);
   std::string source = "strong data @more : [8 x i8] = \"\\01\\80\\02\\ff\\03\\7f\\04\\fe\"\n";
   const int functions = 120;

@@ -83,7 +83,7 @@ std::string program() {
 }  // namespace
 
 TEST_CASE("wasm vectors: the operations of wasm_simd128.h, as bitcode") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   for (const char* level : {"-O0", "-O2"}) {
     std::string native = p.compile("v.c", program(), {level, "-msimd128"});
@@ -98,7 +98,7 @@ TEST_CASE("wasm vectors: the operations of wasm_simd128.h, as bitcode") {
 }
 
 TEST_CASE("wasm vectors: relaxed operations give one of the results that they may") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project p;
   std::string s = "#include <wasm_simd128.h>\n";
   int n = 0;

@@ -48,7 +48,7 @@ std::set<std::string> guarded(const std::string& module) {
 }  // namespace
 
 TEST_CASE("wasm: the stack protector guards what clang guards") {
-  if (!have_tools() || !have_tool("wasm-objdump")) return;
+  LODE_SKIP_IF(project_lacks({"wasm-objdump"}));
   Project p;
   std::string lib = p.compile("lib.c", library, {"-O1"});
   for (const char* level : {"-fstack-protector", "-fstack-protector-strong"})

@@ -86,7 +86,7 @@ const char* all_runs = "[0,1,2,3,4,5,1000].map(x=>e.run(x)).join()";
 }  // namespace
 
 TEST_CASE("wasm64: bitcode as executables and as objects for wasm-ld") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project64 p;
   REQUIRE(p.wasm_ld({p.compile("a.c", without_table, {"-O1", "-fno-builtin"}), "--no-entry", "--export=run"},
                     "reference.wasm")
@@ -126,7 +126,7 @@ TEST_CASE("wasm64: bitcode as executables and as objects for wasm-ld") {
 }
 
 TEST_CASE("wasm64: calls through the table") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Project64 p;
   for (const char* level : {"-O0", "-O2"}) {
     INFO(level);

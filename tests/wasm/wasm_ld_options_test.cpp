@@ -89,7 +89,7 @@ const char* program =
 }  // namespace
 
 TEST_CASE("wasm options: as wasm-ld has them") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Pair p;
   std::string a = p.compile("a.c", program);
   std::string b = p.compile(
@@ -199,7 +199,7 @@ TEST_CASE("wasm options: as wasm-ld has them") {
 }
 
 TEST_CASE("wasm options: threads, as wasm-ld has them") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Pair p;
   std::string o =
       p.compile("t.c",
@@ -224,7 +224,7 @@ TEST_CASE("wasm options: threads, as wasm-ld has them") {
 }
 
 TEST_CASE("wasm options: reactors, commands and constructors, as wasm-ld has them") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Pair p;
   std::string reactor = p.compile(
       "r.c",
@@ -248,7 +248,7 @@ TEST_CASE("wasm options: reactors, commands and constructors, as wasm-ld has the
 }
 
 TEST_CASE("wasm options: what is printed") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Pair p;
   std::string a = p.compile("a.c", program),
               b = p.compile("b.c", "int gone(void){return 2;} int kept(void){return 1;}"),
@@ -287,7 +287,7 @@ TEST_CASE("wasm options: what is printed") {
 }
 
 TEST_CASE("wasm link: equal strings and ends of strings are stored once") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Pair p;
   for (Args flags : std::vector<Args>{{"-O1"}, {"-O1", "-emit-llvm"}}) {
     std::string a = p.compile("a.c",
@@ -320,7 +320,7 @@ TEST_CASE("wasm link: equal strings and ends of strings are stored once") {
 }
 
 TEST_CASE("wasm link: an imported memory that was used before gets its zeroes") {
-  if (!have_tools()) return;
+  LODE_SKIP_IF(project_lacks());
   Pair p;
   for (Args flags : std::vector<Args>{{"-O1"}, {"-O1", "-mbulk-memory"}, {"-O1", "-emit-llvm", "-mbulk-memory"}}) {
     std::string o =

@@ -134,82 +134,102 @@ class Maker {
     sections_[section].relocations.push_back(std::move(r));
   }
 
+  // The steps of finish().
+  void make_symbols();
+  void put_sections();
+  void put_tables();
+  void give_to_link(AsmSectionState& state);
+  uint32_t name(std::string_view s);  // in names_
+  uint32_t add_symbol(const NamedPlace& x);
+  uint64_t append(const void* data, size_t size, size_t align);
+
   Link& link_;
   const ObjectFile& module_;
   std::vector<Section> sections_;
   std::vector<NamedPlace> locals_, globals_;
   std::vector<Difference> differences_;
   std::map<std::pair<uint32_t, uint64_t>, uint32_t> stand_ins_;
+  // The file.
+  struct SectionGroup {
+    std::string name;
+    std::vector<uint32_t> members;
+    uint32_t signature;
+  };
+  std::unique_ptr<std::vector<uint8_t>> bytes_;
+  std::string names_ = std::string(1, '\0');
+  std::vector<Sym> syms_;
+  std::vector<Shdr> headers_;
+  std::vector<SectionGroup> groups_;
+  uint32_t first_global_ = 0;
+  std::map<std::string, uint32_t, std::less<>> global_of_;
 };
 
-void Maker::finish(AsmSectionState& state) {
-  std::string names(1, '\0');
-  auto name = [&](std::string_view s) {
-    const uint32_t at = uint32_t(names.size());
-    names.append(s);
-    names += '\0';
-    return at;
-  };
-  // Symbols: one for each section, locals, globals; names that nobody defines here are undefined. The module's own
-  // declaration says how strongly it wants them.
-  std::vector<Sym> syms(1);
+uint32_t Maker::name(std::string_view s) {
+  const uint32_t at = uint32_t(names_.size());
+  names_.append(s);
+  names_ += '\0';
+  return at;
+}
+
+uint32_t Maker::add_symbol(const NamedPlace& x) {
+  Sym s{};
+  s.name = name(x.name);
+  s.info = uint8_t(x.bind << 4 | x.type);
+  s.other = x.visibility;
+  s.shndx = uint16_t(x.section);
+  s.value = x.value;
+  s.size = x.size;
+  syms_.push_back(s);
+  return uint32_t(syms_.size() - 1);
+}
+
+uint64_t Maker::append(const void* data, size_t size, size_t align) {
+  std::vector<uint8_t>& out = *bytes_;
+  out.resize(align_up(out.size(), align));
+  const uint64_t at = out.size();
+  const uint8_t* p = static_cast<const uint8_t*>(data);
+  out.insert(out.end(), p, p + size);
+  return at;
+}
+
+// One for each section, locals, globals; names that nobody defines here are undefined. The module's own declaration
+// says how strongly it wants them.
+void Maker::make_symbols() {
+  syms_.resize(1);
   for (uint32_t i = 1; i < sections_.size(); i++) {
     Sym s{};
     s.info = STT_SECTION;
     s.shndx = uint16_t(i);
-    syms.push_back(s);
+    syms_.push_back(s);
   }
-  auto add_symbol = [&](const NamedPlace& x) {
-    Sym s{};
-    s.name = name(x.name);
-    s.info = uint8_t(x.bind << 4 | x.type);
-    s.other = x.visibility;
-    s.shndx = uint16_t(x.section);
-    s.value = x.value;
-    s.size = x.size;
-    syms.push_back(s);
-    return uint32_t(syms.size() - 1);
-  };
   for (const NamedPlace& x : locals_) add_symbol(x);
-  std::vector<std::pair<std::string, std::vector<uint32_t>>> groups;
   for (uint32_t i = 1; i < sections_.size(); i++) {
     if (sections_[i].group.empty()) continue;
-    auto it = std::find_if(groups.begin(), groups.end(), [&](auto& g) { return g.first == sections_[i].group; });
-    if (it == groups.end()) it = groups.insert(it, {sections_[i].group, {}});
-    it->second.push_back(i);
+    auto it = std::find_if(groups_.begin(), groups_.end(), [&](auto& g) { return g.name == sections_[i].group; });
+    if (it == groups_.end()) it = groups_.insert(it, {sections_[i].group, {}, 0});
+    it->members.push_back(i);
   }
-  std::vector<uint32_t> signatures;
-  for (auto& [signature, members] : groups)
-    signatures.push_back(add_symbol({signature, STB_LOCAL, 0, STT_NOTYPE, members.front(), 0, 0}));
-  const uint32_t first_global = uint32_t(syms.size());
-  std::map<std::string, uint32_t, std::less<>> global_of;
-  for (const NamedPlace& x : globals_) global_of[x.name] = add_symbol(x);
-  for (Section& s : sections_)
-    for (Relocation& r : s.relocations)
-      if (!r.section && !global_of.count(r.name)) {
+  for (SectionGroup& g : groups_) g.signature = add_symbol({g.name, STB_LOCAL, 0, STT_NOTYPE, g.members.front(), 0, 0});
+  first_global_ = uint32_t(syms_.size());
+  for (const NamedPlace& x : globals_) global_of_[x.name] = add_symbol(x);
+  for (const Section& s : sections_)
+    for (const Relocation& r : s.relocations)
+      if (!r.section && !global_of_.count(r.name)) {
         Sym u{};
         u.name = name(r.name);
         const uint32_t known = link_.names.find(r.name);
         const bool weak = known != none && !(link_.symbols[known].flags & referenced_strong) &&
                           link_.symbols[known].flags & referenced;
         u.info = uint8_t((weak ? STB_WEAK : STB_GLOBAL) << 4);
-        global_of[r.name] = uint32_t(syms.size());
-        syms.push_back(u);
+        global_of_[r.name] = uint32_t(syms_.size());
+        syms_.push_back(u);
       }
+}
 
-  auto bytes = std::make_unique<std::vector<uint8_t>>(sizeof(Ehdr));
-  std::vector<uint8_t>& out = *bytes;
-  auto append = [&](const void* data, size_t size, size_t align) {
-    out.resize(align_up(out.size(), align));
-    const uint64_t at = out.size();
-    const uint8_t* p = static_cast<const uint8_t*>(data);
-    out.insert(out.end(), p, p + size);
-    return at;
-  };
-  std::vector<Shdr> headers;
+void Maker::put_sections() {
   for (Section& s : sections_) {
     Shdr h{};
-    if (!headers.empty()) {
+    if (!headers_.empty()) {
       h.name = name(s.name);
       h.type = s.type;
       h.flags = s.flags | (s.group.empty() ? 0 : uint64_t(SHF_GROUP));
@@ -218,14 +238,14 @@ void Maker::finish(AsmSectionState& state) {
       h.size = s.bytes.size();
       h.offset = s.offset = append(s.bytes.data(), s.type == SHT_NOBITS ? 0 : s.bytes.size(), s.align);
     }
-    headers.push_back(h);
+    headers_.push_back(h);
   }
   for (uint32_t i = 1; i < sections_.size(); i++) {
     Section& s = sections_[i];
     if (s.relocations.empty()) continue;
     std::vector<Rela> relas;
     for (const Relocation& r : s.relocations)
-      relas.push_back({r.offset, r.type, r.section ? r.section : global_of[r.name], r.addend});
+      relas.push_back({r.offset, r.type, r.section ? r.section : global_of_[r.name], r.addend});
     Shdr h{};
     h.name = name(".rela" + s.name);
     h.type = SHT_RELA;
@@ -235,41 +255,45 @@ void Maker::finish(AsmSectionState& state) {
     h.addralign = 8;
     h.size = relas.size() * sizeof(Rela);
     h.offset = s.rela_offset = append(relas.data(), relas.size() * sizeof(Rela), 8);
-    headers.push_back(h);
+    headers_.push_back(h);
   }
-  for (size_t g = 0; g < groups.size(); g++) {
+  for (const SectionGroup& g : groups_) {
     std::vector<Word> words(1);
     words[0] = Word{GRP_COMDAT};
-    for (uint32_t m : groups[g].second) words.push_back(Word{m});
+    for (uint32_t m : g.members) words.push_back(Word{m});
     Shdr h{};
     h.name = name(".group");
     h.type = SHT_GROUP;
-    h.info = signatures[g];
+    h.info = g.signature;
     h.entsize = h.addralign = 4;
     h.size = words.size() * 4;
     h.offset = append(words.data(), words.size() * 4, 4);
-    headers.push_back(h);
+    headers_.push_back(h);
   }
-  const uint32_t symtab = uint32_t(headers.size()), strtab = symtab + 1;
-  for (Shdr& h : headers)
+}
+
+// Symbols, names, section headers and the file's header, which names all of them.
+void Maker::put_tables() {
+  const uint32_t symtab = uint32_t(headers_.size()), strtab = symtab + 1;
+  for (Shdr& h : headers_)
     if (h.type == SHT_RELA || h.type == SHT_GROUP) h.link = symtab;
   Shdr st{};
   st.name = name(".symtab");
   st.type = SHT_SYMTAB;
   st.link = strtab;
-  st.info = first_global;
+  st.info = first_global_;
   st.entsize = sizeof(Sym);
   st.addralign = 8;
-  st.size = syms.size() * sizeof(Sym);
-  st.offset = append(syms.data(), syms.size() * sizeof(Sym), 8);
-  headers.push_back(st);
+  st.size = syms_.size() * sizeof(Sym);
+  st.offset = append(syms_.data(), syms_.size() * sizeof(Sym), 8);
+  headers_.push_back(st);
   Shdr ss{};
   ss.name = name(".strtab");
   ss.type = SHT_STRTAB;
   ss.addralign = 1;
-  ss.size = names.size();
-  ss.offset = append(names.data(), names.size(), 1);
-  headers.push_back(ss);
+  ss.size = names_.size();
+  ss.offset = append(names_.data(), names_.size(), 1);
+  headers_.push_back(ss);
   Ehdr e{};
   std::memcpy(e.ident, "\177ELF", 4);
   e.ident[4] = ELFCLASS64;
@@ -280,15 +304,14 @@ void Maker::finish(AsmSectionState& state) {
   e.version = 1;
   e.ehsize = sizeof(Ehdr);
   e.shentsize = sizeof(Shdr);
-  e.shnum = uint16_t(headers.size());
+  e.shnum = uint16_t(headers_.size());
   e.shstrndx = uint16_t(strtab);
-  e.shoff = append(headers.data(), headers.size() * sizeof(Shdr), 8);
-  std::memcpy(out.data(), &e, sizeof e);
+  e.shoff = append(headers_.data(), headers_.size() * sizeof(Shdr), 8);
+  std::memcpy(bytes_->data(), &e, sizeof e);
+}
 
-  if (headers.size() >= SHN_LORESERVE) {
-    link_.diag.error(module_.name + ": inline assembly of too many functions writes into other sections");
-    return;
-  }
+void Maker::give_to_link(AsmSectionState& state) {
+  std::vector<uint8_t>& out = *bytes_;
   auto file = std::make_unique<ObjectFile>();
   file->kind = FileKind::object;
   file->id = uint32_t(link_.files.size());
@@ -309,9 +332,21 @@ void Maker::finish(AsmSectionState& state) {
   for (const Difference& d : differences_)
     state.labels.push_back(
         {d.text, d.label, d.minus, out.data() + sections_[d.section].offset + d.offset, d.bytes, d.addend});
-  file->owned.push_back(std::move(bytes));
+  file->owned.push_back(std::move(bytes_));
   for (auto& [place, section] : stand_ins_) state.stand_ins.push_back({file->id, place.first, place.second, section});
   link_.files.push_back(std::move(file));
+}
+
+void Maker::finish(AsmSectionState& state) {
+  bytes_ = std::make_unique<std::vector<uint8_t>>(sizeof(Ehdr));
+  make_symbols();
+  put_sections();
+  put_tables();
+  if (headers_.size() >= SHN_LORESERVE) {
+    link_.diag.error(module_.name + ": inline assembly of too many functions writes into other sections");
+    return;
+  }
+  give_to_link(state);
 }
 
 }  // namespace

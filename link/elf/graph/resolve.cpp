@@ -1,8 +1,9 @@
 // Resolve: which definition every name means, and which archive members that takes.
 //
 // A definition's key is its class and its file's priority; the smallest key of a name wins, found by an atomic minimum
-// over all files in parallel. Classes: 0 strong, 1 weak, 2 common (all in objects), 3 in a shared library or an archive
-// member that is not taken yet. So a shared library and an archive compete by position, and any object beats both.
+// over all files in parallel. Classes: 0 strong, 1 common, 2 weak (all in objects; a common symbol goes before a weak
+// definition: gABI, "Symbol Table"), 3 in a shared library or an archive member that is not taken yet. So a shared
+// library and an archive compete by position, and any object beats both.
 //
 // Members are taken in rounds: all strong references of the files that came in with the last round, whose best
 // definition is a waiting member, bring that member in. The order in which members arrive therefore does not matter,
@@ -25,6 +26,7 @@ namespace lode::link::elf {
 
 namespace {
 
+constexpr int common_class = 1, weak_class = 2;
 constexpr uint64_t shared_class = 3;
 constexpr uint64_t key(uint64_t cls, uint32_t priority) { return cls << 32 | priority; }
 
@@ -34,10 +36,10 @@ int class_of(Link& link, const ObjectFile& file, uint32_t i) {
   const Sym& s = file.syms[i];
   if (s.shndx == SHN_UNDEF) return -1;
   uint32_t section = file.section_of(i);
-  if (section == section_common || section == section_lcommon) return 2;
+  if (section == section_common || section == section_lcommon) return common_class;
   // A discarded group's, or of a section that is not for the output (SHF_EXCLUDE).
   if (section < file.sections.size() && link.atoms[file.atom_base + section].kind <= AtomKind::discarded) return -1;
-  return s.bind() == STB_WEAK ? 1 : 0;
+  return s.bind() == STB_WEAK ? weak_class : 0;
 }
 
 void claim(Link& link, InputFile& f) {
@@ -145,7 +147,7 @@ void settle(Link& link, InputFile& f) {
     uint32_t flags = 0;
     if (s.shndx == SHN_UNDEF || c < 0)
       flags = s.bind() != STB_WEAK ? uint32_t(referenced) | uint32_t(referenced_strong) : uint32_t(referenced);
-    else if (c == 2) flags = referenced;
+    else if (c == common_class) flags = referenced;
     if (obj.kind == FileKind::object) flags |= referenced_by_object;
     if (c < 0 && s.type() == STT_TLS) flags |= referenced_tls;
     if (flags) atomic_or(sym.flags, flags);
@@ -159,7 +161,7 @@ void settle(Link& link, InputFile& f) {
     sym.value = s.value;
     sym.type = s.type();
     sym.bind = s.bind() == STB_GNU_UNIQUE && !link.opt.gnu_unique ? uint8_t(STB_GLOBAL) : s.bind();
-    sym.is_common = c == 2;
+    sym.is_common = c == common_class;
     sym.atom = section < obj.sections.size() && section != SHN_UNDEF ? obj.atom_base + section : none;
   }
 }
