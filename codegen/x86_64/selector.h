@@ -39,6 +39,10 @@
 #include "codegen/x86_64/mir.h"
 #include "codegen/x86_64/mir_writer.h"
 
+namespace lode::codegen {
+struct DivisionPlan;
+}
+
 namespace lode::x86_64 {
 
 using AirOp = air::Op;
@@ -224,8 +228,6 @@ class Selector : public codegen::LowerScratch {
   // ---- integers (select_int.cpp)
   void select_binary(const air::Inst& i);
   void select_shift(const air::Inst& i);
-  void select_divide(const air::Inst& i);
-  bool divide_by_constant(const air::Inst& i);
   void select_mulh(const air::Inst& i);
   void select_overflow(const air::Inst& i);
   void select_bits(const air::Inst& i);
@@ -239,6 +241,18 @@ class Selector : public codegen::LowerScratch {
                    bool commutes);
   Reg high_product(Reg a, Reg b, bool is_signed);
   void normalize_i1(Reg r);
+
+  // ---- division (select_divide.cpp)
+  void select_divide(const air::Inst& i);
+  bool divide_by_constant(const air::Inst& i);
+  void divide_unsigned_by_power(const codegen::DivisionPlan& plan, bool remainder, Reg dst, Reg n);
+  void divide_signed_by_power(const codegen::DivisionPlan& plan, bool remainder, Reg dst, Reg n);
+  Reg signed_quotient(const codegen::DivisionPlan& plan, Reg n);
+  Reg unsigned_quotient(const codegen::DivisionPlan& plan, Reg n);
+  void remainder_of(unsigned width, int64_t divisor, Reg dst, Reg n, Reg q);
+  void change(const Op* ri, unsigned width, Reg r, int32_t imm);
+  void change(const Op* rr, unsigned width, Reg r, Reg by);
+  void negate(unsigned width, Reg r);
 
   // ---- comparisons, selects, branches (select_control.cpp)
   struct Flags {
