@@ -19,9 +19,7 @@ void plan_signed(DivisionPlan& plan) {
   nc = nc - 1 - nc % d;
   unsigned p = width - 1;
   Wide power;
-  do {
-    power = Wide{1} << ++p;
-  } while (power <= nc * (d - power % d));
+  do { power = Wide{1} << ++p; } while (power <= nc * (d - power % d));
   plan.multiplier = uint64_t((power + d - power % d) / d);
   plan.shift = uint8_t(p - width);
   plan.add = plan.multiplier >> (width - 1);

@@ -33,7 +33,7 @@ struct DivisionPlan {
   uint8_t width = 32;
   bool is_signed = false;
   bool negate = false;
-  bool add = false;         // multiply
+  bool add = false;  // multiply
   uint8_t shift = 0;
   uint64_t magnitude = 0;   // of the divisor
   uint64_t multiplier = 0;  // multiply; below 2^width

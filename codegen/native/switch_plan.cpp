@@ -5,7 +5,7 @@
 namespace lode::codegen {
 
 namespace {
-constexpr size_t fewest = 4, most = 4096;    // cases of a table
+constexpr size_t fewest = 4, most = 4096;  // cases of a table
 constexpr uint64_t largest_range = 100000;
 constexpr uint64_t density_percent = 40;
 
@@ -48,9 +48,8 @@ uint32_t SwitchPlan::leaf(const std::vector<SwitchCase>& cases, Run run, uint32_
   node.target = cases[run.first].target;
   if (run.first != run.last) {
     const bool one_target =
-        node.size == run.last - run.first &&
-        std::all_of(cases.begin() + run.first, cases.begin() + run.last + 1,
-                    [&](const SwitchCase& c) { return c.target == node.target; });
+        node.size == run.last - run.first && std::all_of(cases.begin() + run.first, cases.begin() + run.last + 1,
+                                                         [&](const SwitchCase& c) { return c.target == node.target; });
     node.kind = one_target ? SwitchNode::Kind::range : SwitchNode::Kind::table;
   }
   if (node.kind == SwitchNode::Kind::table) {

@@ -7,6 +7,7 @@
 // subtracted: an unsigned comparison then says whether it is one of them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -26,10 +27,10 @@ struct SwitchNode {
   };
   Kind kind = Kind::equal;
   int64_t low = 0;
-  uint64_t size = 0;                // range, table: the highest value minus the lowest
-  uint32_t target = 0;              // equal, range
-  uint32_t first_target = 0;        // table: size + 1 entries of SwitchPlan::targets
-  uint32_t below = 0, rest = 0;     // less
+  uint64_t size = 0;             // range, table: the highest value minus the lowest
+  uint32_t target = 0;           // equal, range
+  uint32_t first_target = 0;     // table: size + 1 entries of SwitchPlan::targets
+  uint32_t below = 0, rest = 0;  // less
 };
 
 class SwitchPlan {

@@ -108,7 +108,7 @@ class Finalizer {
       return error("a naked function whose code needs a stack frame");
     w_.draft().text_align_log2 = uint8_t(std::max<uint32_t>(4, std::min<uint32_t>(s_.fn_->align_log2, 12)));
 
-    if (const MirWriter::Entry e = s_.entry_surroundings(); e.flags || e.prefix || e.nops || e.fentry != ~0u)
+    if (const entry e = s_.entry_surroundings(); !e.empty())
       w_.surround_entry(e);
     find_branch_targets();
     find_empty_blocks();
@@ -234,7 +234,7 @@ class Finalizer {
       const unsigned op = v.op & op_mask;
       if (op == p_label_address || op == p_invoke) targets_[v.a] = 1;
       if (op != p_indirect_jump) continue;
-      const JumpTable& t = s_.tables_[v.a];
+      const codegen::JumpTable& t = s_.tables_[v.a];
       for (uint32_t j = 0; j < t.count; j++) targets_[s_.table_targets_[t.first + j]] = 1;
     }
     for (uint32_t b : s_.context_->exported_blocks)
@@ -585,7 +585,7 @@ class Finalizer {
         if (!is_next(v.b)) w_.jmp(label(v.b));
         break;
       case p_jump_table: {
-        const JumpTable& t = s_.tables_[v.a];
+        const codegen::JumpTable& t = s_.tables_[v.a];
         s_.table_labels_.clear();
         for (uint32_t j = 0; j < t.count; j++) s_.table_labels_.push_back(label(s_.table_targets_[t.first + j]));
         w_.jump_table(hardware(at[0]), hardware(at[1]), s_.table_labels_);

@@ -32,14 +32,7 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
   if (probe >> 31) f.probe_reference = probe & 0x7fffffff;
   else f.probe_interval = probe & ~15u;
 
-  size_t n = fn.locals.size() / frame::slot_bytes;
-  wanted.resize(n);
-  for (size_t i = 0; i < n; i++) {
-    const uint8_t* record = &fn.locals[frame::slot_bytes * i];
-    uint32_t tail = load_le<uint32_t>(record + 4);
-    if ((tail & 31) > 30) return error("a stack object's alignment is beyond 2^30");
-    wanted[i] = {load_le<uint32_t>(record), uint32_t{1} << (tail & 31), tail >> 8, codegen::SlotZone(tail >> 5 & 7)};
-  }
+  LODE_TRY(codegen::read_frame_slots(fn, wanted));
   codegen::FrameInput in;
   in.slots = wanted;
   in.outgoing_size = align_up(fn.frame[frame::word_outgoing], f.dynamic ? 16 : 8);

@@ -170,7 +170,7 @@ void Selector::select_asm(const air::Inst& i) {
       if (o.x87) {
         v.kind = AsmValue::Kind::x87;
         v.reg = o.fixed;
-        uint32_t home = first != none ? leaves_[first + result].slot : f80_[i.result.value];
+        uint32_t home = first != none ? leaves_[first + result].slot : home_[i.result.value];
         pops.push_back({o.fixed, t, t == TypeTable::f80 && home ? home - 1 : new_slot(16, 4), ValueId{}, wanted});
         result++;
         continue;

@@ -22,8 +22,7 @@ void Selector::divide_unsigned_by_power(const DivisionPlan& plan, bool remainder
   const int32_t above = int32_t(plan.width) - plan.shift;
   copy(dst, n);
   if (!remainder) return change(shr_ri, plan.width, dst, plan.shift);
-  if (fits_signed(int64_t(plan.magnitude - 1), 32))
-    return change(and_ri, plan.width, dst, int32_t(plan.magnitude - 1));
+  if (fits_signed(int64_t(plan.magnitude - 1), 32)) return change(and_ri, plan.width, dst, int32_t(plan.magnitude - 1));
   change(shl_ri, plan.width, dst, above);
   change(shr_ri, plan.width, dst, above);
 }

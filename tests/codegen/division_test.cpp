@@ -106,7 +106,8 @@ void check(unsigned bits, int64_t divisor, bool is_signed, const std::vector<int
       q = narrow.wrap(uint64_t(n)) / narrow.wrap(uint64_t(divisor));
       r = narrow.wrap(uint64_t(n)) % narrow.wrap(uint64_t(divisor));
     }
-    if (narrow.wrap(quotient(p, input)) != narrow.wrap(q) || narrow.wrap(remainder(p, input, divisor)) != narrow.wrap(r))
+    if (narrow.wrap(quotient(p, input)) != narrow.wrap(q) ||
+        narrow.wrap(remainder(p, input, divisor)) != narrow.wrap(r))
       FAIL((is_signed ? "signed " : "unsigned ") << bits << " bits: " << n << " by " << divisor);
   }
 }
