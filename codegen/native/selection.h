@@ -84,6 +84,10 @@ struct JumpTable {
   uint32_t first = 0, count = 0;  // block numbers in table_targets_
 };
 
+// By value: its uses. By instruction: the memory effects in front of it in its block, and its block.
+void count_uses(const air::Function& f, std::vector<uint32_t>& uses, std::vector<uint32_t>& epochs,
+                std::vector<uint32_t>& block_of);
+
 // `Writer` writes the machine's MIR: it derives from MirWriter (codegen/native/mir_writer.h).
 template <class Machine, class Writer>
 class Selection : public LowerScratch {
@@ -100,7 +104,6 @@ class Selection : public LowerScratch {
 
   // ---- the walk
   void prepare();
-  void count_uses();
   void place_slots();
   void select_block(uint32_t block);
   void assemble_blocks();

@@ -65,7 +65,10 @@ void Selection<M, W>::prepare() {
   tail_call_ = ~0u;
   canary_slot_ = canary_failure_ = ~0u;
 
-  count_uses();
+  count_uses(f, uses_, epoch_, block_of_);
+  reg_.assign(f.values.size(), Reg{});
+  home_.assign(f.values.size(), 0);
+  leaf_first_.assign(f.values.size(), ~0u);
   flow_.run(f);
   pending_.clear();
   pending_.resize(f.blocks.size());
@@ -73,33 +76,6 @@ void Selection<M, W>::prepare() {
   prepare_indirect_branches();
   place_slots();
   prepare_exceptions();
-}
-
-// Uses of values, and the memory effects in front of each instruction.
-template <class M, class W>
-void Selection<M, W>::count_uses() {
-  const air::Function& f = *fn_;
-  uses_.assign(f.values.size(), 0);
-  reg_.assign(f.values.size(), Reg{});
-  home_.assign(f.values.size(), 0);
-  leaf_first_.assign(f.values.size(), ~0u);
-  epoch_.resize(f.insts.size());
-  block_of_.resize(f.insts.size());
-  uint32_t* const uses = uses_.data();
-  for (uint32_t b = 0; b < f.blocks.size(); b++) {
-    uint32_t epoch = 0;
-    const air::Block& block = f.blocks[b];
-    for (uint32_t k = block.first_inst; k < block.first_inst + block.inst_count; k++) {
-      const air::Inst& i = f.insts[k];
-      epoch_[k] = epoch;
-      block_of_[k] = b;
-      if (air::info(i.op).traits & (air::traits::Write | air::traits::Effect)) epoch++;
-      if (i.op == air::Op::load &&
-          (air::MemoryFlags::is_volatile(i.aux) || air::MemoryFlags::ordering(i.aux) > air::AtomicOrdering::unordered))
-        epoch++;
-      air::for_each_operand(f, i, [uses](air::ValueId v) { uses[v.value]++; });
-    }
-  }
 }
 
 template <class M, class W>

@@ -78,16 +78,19 @@ struct ResolvedReference {
   ReferenceForm form = ReferenceForm::direct;
 };
 
-// Object mode: one relocation of the text or of the constants. `type` is the target's ELF relocation number.
+// Object mode: one relocation that a field of the function needs.
 struct Fixup {
-  uint32_t offset = 0;  // in the function's text, or in its constants when in_constants
-  uint32_t type = 0;
-  uint32_t reference = 0;  // index of the function's reference; in_constants: unused
-  int64_t addend = 0;      // complete: includes the reference's addend and the -4 of pc-relative fields
-  bool in_constants = false;
-  bool to_text =
-      false;  // target is this function's own text (jump tables): symbol = the function, addend = offset in it
-  bool in_exceptions = false;  // the place is in the exception table; `offset` counts from its start
+  enum class Place : uint8_t { text, constants, exceptions };
+  // reference: one of the function's; label: a place in its text that is named by itself, where pairs of relocations
+  // meet (on RISC-V the low part of a pc-relative address names the instruction that has the high part); text: the
+  // start of its text (jump tables).
+  enum class Target : uint8_t { reference, label, text };
+  uint32_t offset = 0;  // of the field, from the start of its place
+  uint16_t kind = 0;    // the machine's own (x86_64: FixupKind); the linker knows the file format's number of it
+  Place place = Place::text;
+  Target target = Target::reference;
+  uint32_t index = 0;   // reference: which one; label: its offset in the text
+  int64_t addend = 0;   // complete: includes the reference's addend and the -4 of x86_64's pc-relative fields
 };
 
 struct FunctionSizes {

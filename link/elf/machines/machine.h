@@ -48,6 +48,8 @@ struct Target {
   void (*emitted_relocation)(Link&, ObjectFile&, const Atom&, uint32_t i, Rela&);
   // Is a relocation of this type only ever a call or jump, so that it does not tell the program an address?
   bool (*is_call)(uint32_t type);
+  // The relocation type of a codegen::Fixup's kind.
+  uint32_t (*fixup_type)(uint16_t kind);
   void (*write_plt)(Link&, uint8_t* out);
   void (*write_pltsec)(Link&, uint8_t* out);
   // Where the slot of entry i leads until the symbol is bound: into the lazy entry.

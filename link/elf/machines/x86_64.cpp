@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "codegen/x86_64/fixups.h"
 #include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
@@ -860,6 +861,21 @@ void write_pltgot(Link& link, uint8_t* out) {
   }
 }
 
+uint32_t fixup_type(uint16_t kind) {
+  using Kind = lode::x86_64::FixupKind;
+  switch (Kind(kind)) {
+    case Kind::none: break;
+    case Kind::pc32: return R_X86_64_PC32;
+    case Kind::plt32: return R_X86_64_PLT32;
+    case Kind::abs32s: return R_X86_64_32S;
+    case Kind::rex_gotpcrelx: return R_X86_64_REX_GOTPCRELX;
+    case Kind::tpoff32: return R_X86_64_TPOFF32;
+    case Kind::gottpoff: return R_X86_64_GOTTPOFF;
+    case Kind::tlsgd: return R_X86_64_TLSGD;
+  }
+  return R_X86_64_NONE;
+}
+
 constexpr Target x86_64{
     .machine = EM_X86_64,
     .dynamic_linker = "/lib64/ld-linux-x86-64.so.2",
@@ -872,6 +888,7 @@ constexpr Target x86_64{
     .r_tlsdesc = R_X86_64_TLSDESC, .r_pcrel32 = R_X86_64_PC32, .tls_below_tp = true,
     .scan = scan, .apply = apply, .apply_nonalloc = apply_nonalloc, .apply_data = apply_data,
     .emitted_relocation = emitted_relocation, .is_call = [](uint32_t type) { return type == R_X86_64_PLT32; },
+    .fixup_type = fixup_type,
     .write_plt = write_plt, .write_pltsec = write_pltsec, .lazy_address = lazy_address, .write_pltgot = write_pltgot,
     .code = [] { return &lode::x86_64::target(); },
 };
