@@ -95,6 +95,9 @@ class Selection : public LowerScratch {
   Result<void> run(air::Function& fn, const LowerContext& context, mir::FunctionDraft& out);
 
  protected:
+  template <class F, class S>
+  friend class Finalization;
+
   using ValueId = air::ValueId;
   using TypeId = air::TypeId;
   using TypeTable = air::TypeTable;

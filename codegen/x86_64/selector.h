@@ -287,8 +287,6 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   std::vector<TypeId> arg_types_;
   std::vector<ResultPlace> result_places_;
   std::vector<Operand> copies_;
-  std::vector<uint32_t> thread_;      // the finaliser's
-  std::vector<Label> table_labels_;
 };
 
 }  // namespace lode::x86_64
