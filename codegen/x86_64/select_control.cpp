@@ -242,102 +242,104 @@ void Selector::select_compare(const Inst& i) {
   set_from_flags(dst, i.op == AirOp::icmp ? compare_int(i) : compare_float(i));
 }
 
-void Selector::select_select(const Inst& i) {
-  if (i.type == TypeTable::f80) {
-    // fld both, keep one: through memory by an integer select of the addresses.
-    Reg a = gp(8), b = gp(8), p = gp(8);
-    auto place = [&](ValueId v, Reg r) {
-      if (fn_->constant(v)) {
-        uint32_t slot = new_slot(16, 4);
-        load_f80(v);
-        emit_mem(unsigned(Op::fstp80m), {}, slot_mem(slot));
-        lea(r, slot_mem(slot));
-      } else {
-        lea(r, slot_mem(f80_slot(v)));
-      }
-    };
-    place(i.vb(), a);
-    place(i.vc(), b);
-    Flags f = compare(i.va());
-    if (f.extra) {
-      Reg t = gp(4);
-      set_from_flags(t, f);
-      emit_imm(unsigned(Op::cmp8ri), {use(t)}, 0);
-      f = {Cond::ne, 0};
+// ---- select ---------------------------------------------------------------------------------------------------------
+
+// A condition that one cmov can test.
+Selector::Flags Selector::single_condition(Flags f) {
+  if (!f.extra) return f;
+  Reg t = gp(4);
+  set_from_flags(t, f);
+  emit_imm(unsigned(Op::cmp8ri), {use(t)}, 0);
+  return {Cond::ne, 0};
+}
+
+// fld both, keep one: through memory by an integer select of the addresses.
+void Selector::select_of_f80(const Inst& i) {
+  Reg a = gp(8), b = gp(8), p = gp(8);
+  auto place = [&](ValueId v, Reg r) {
+    if (fn_->constant(v)) {
+      uint32_t slot = new_slot(16, 4);
+      load_f80(v);
+      emit_mem(unsigned(Op::fstp80m), {}, slot_mem(slot));
+      lea(r, slot_mem(slot));
+    } else {
+      lea(r, slot_mem(f80_slot(v)));
     }
-    copy(p, b);
-    emit(with_cond(Op::cmov64rr, f.cond), {mod(p), use(a)});
-    emit_mem(unsigned(Op::fld80m), {}, reg_mem(p));
-    store_f80(i.result);
+  };
+  place(i.vb(), a);
+  place(i.vc(), b);
+  const Flags f = single_condition(compare(i.va()));
+  copy(p, b);
+  emit(with_cond(Op::cmov64rr, f.cond), {mod(p), use(a)});
+  emit_mem(unsigned(Op::fld80m), {}, reg_mem(p));
+  store_f80(i.result);
+}
+
+// dst = b where the mask is set, else c.
+void Selector::select_of_vectors(const Inst& i) {
+  Reg dst = result_reg(i.result);
+  Reg b = reg_of(i.vb()), c = reg_of(i.vc()), flag = gp(4);
+  set_from_flags(flag, compare(i.va()));
+  Reg wide = gp(4), mask = fp(16), keep = fp(16);
+  emit(unsigned(Op::movzx32rr8), {def(wide), use(flag)});
+  emit(unsigned(Op::neg32r), {mod(wide)});
+  emit(unsigned(Op::movd_xr), {def(mask), use(wide)});
+  emit_imm(unsigned(Op::pshufd_rri), {def(keep), use(mask)}, 0);
+  Reg picked = fp(16);
+  copy(picked, keep);
+  emit(unsigned(Op::andps_rr), {mod(picked), use(b)});
+  emit(unsigned(Op::andnps_rr), {mod(keep), use(c)});
+  copy(dst, keep);
+  emit(unsigned(Op::orps_rr), {mod(dst), use(picked)});
+}
+
+// Constants: setcc and arithmetic.
+void Selector::select_of_constants(const Inst& i, int64_t x, int64_t y, bool wide) {
+  Reg dst = result_reg(i.result);
+  int64_t difference = int64_t(uint64_t(x) - uint64_t(y));
+  Flags f = compare(i.va());
+  if (difference == -1) {
+    f = inverted(f);
+    std::swap(x, y);
+    difference = 1;
+  }
+  if (difference == 1) {
+    Reg t = gp(4);
+    set_from_flags(t, f);
+    if (y == 0) {
+      emit(unsigned(Op::movzx32rr8), {def(dst), use(t)});
+      return;
+    }
+    Reg u = gp(8);
+    emit(unsigned(Op::movzx32rr8), {def(u), use(t)});
+    if (fits_signed(y, 32)) {
+      emit_mem(unsigned(wide ? Op::lea64rm : Op::lea32rm), {def(dst)}, reg_mem(u, int32_t(y)));
+    } else {
+      Reg k = constant_reg(uint64_t(y), 64);
+      copy(dst, u);
+      emit(unsigned(Op::add64rr), {mod(dst), use(k)});
+    }
     return;
   }
+  auto bits_as_held = [&](int64_t v) { return wide ? uint64_t(v) : uint64_t(v) & 0xffffffff; };
+  if (f.extra >= 3) return constant_into(dst, bits_as_held(f.extra == 3 ? x : y));
+  f = single_condition(f);
+  Reg a = gp(wide ? 8 : 4);
+  constant_into(a, bits_as_held(x));
+  constant_into(dst, bits_as_held(y));
+  emit(with_cond(wide ? Op::cmov64rr : Op::cmov32rr, f.cond), {mod(dst), use(a)});
+}
+
+void Selector::select_select(const Inst& i) {
+  if (i.type == TypeTable::f80) return select_of_f80(i);
+  if (i.type == TypeTable::f128 || i.type == TypeTable::v128) return select_of_vectors(i);
   Reg dst = result_reg(i.result);
   bool fp_type = is_fp(i.type);
-  if (i.type == TypeTable::f128 || i.type == TypeTable::v128) {
-    // dst = b where the mask is set, else c.
-    Reg b = reg_of(i.vb()), c = reg_of(i.vc()), flag = gp(4);
-    set_from_flags(flag, compare(i.va()));
-    Reg wide = gp(4), mask = fp(16), keep = fp(16);
-    emit(unsigned(Op::movzx32rr8), {def(wide), use(flag)});
-    emit(unsigned(Op::neg32r), {mod(wide)});
-    emit(unsigned(Op::movd_xr), {def(mask), use(wide)});
-    emit_imm(unsigned(Op::pshufd_rri), {def(keep), use(mask)}, 0);
-    Reg picked = fp(16);
-    copy(picked, keep);
-    emit(unsigned(Op::andps_rr), {mod(picked), use(b)});
-    emit(unsigned(Op::andnps_rr), {mod(keep), use(c)});
-    copy(dst, keep);
-    emit(unsigned(Op::orps_rr), {mod(dst), use(picked)});
-    return;
-  }
   bool wide = i.type == TypeTable::f64 || (!fp_type && bits_of(i.type) == 64);
   unsigned bytes = wide ? 8 : 4;
   Op cmov = wide ? Op::cmov64rr : Op::cmov32rr;
   int64_t x, y;
-  if (!fp_type && int_constant(i.vb(), x) && int_constant(i.vc(), y)) {
-    // Constants: setcc and arithmetic.
-    int64_t difference = int64_t(uint64_t(x) - uint64_t(y));
-    Flags f = compare(i.va());
-    if (difference == -1) {
-      f = inverted(f);
-      std::swap(x, y);
-      difference = 1;
-    }
-    if (difference == 1) {
-      Reg t = gp(4);
-      set_from_flags(t, f);
-      if (y == 0) {
-        emit(unsigned(Op::movzx32rr8), {def(dst), use(t)});
-        return;
-      }
-      Reg u = gp(8);
-      emit(unsigned(Op::movzx32rr8), {def(u), use(t)});
-      if (fits_signed(y, 32)) {
-        emit_mem(unsigned(wide ? Op::lea64rm : Op::lea32rm), {def(dst)}, reg_mem(u, int32_t(y)));
-      } else {
-        Reg k = constant_reg(uint64_t(y), 64);
-        copy(dst, u);
-        emit(unsigned(Op::add64rr), {mod(dst), use(k)});
-      }
-      return;
-    }
-    if (f.extra >= 3) {
-      int64_t v = f.extra == 3 ? x : y;
-      constant_into(dst, wide ? uint64_t(v) : uint64_t(v) & 0xffffffff);
-      return;
-    }
-    if (f.extra) {
-      Reg t = gp(4);
-      set_from_flags(t, f);
-      emit_imm(unsigned(Op::cmp8ri), {use(t)}, 0);
-      f = {Cond::ne, 0};
-    }
-    Reg a = gp(bytes);
-    constant_into(a, wide ? uint64_t(x) : uint64_t(x) & 0xffffffff);
-    constant_into(dst, wide ? uint64_t(y) : uint64_t(y) & 0xffffffff);
-    emit(with_cond(cmov, f.cond), {mod(dst), use(a)});
-    return;
-  }
+  if (!fp_type && int_constant(i.vb(), x) && int_constant(i.vc(), y)) return select_of_constants(i, x, y, wide);
   // The condition's own comparison must be the last thing that touches the flags before the move.
   Reg b, c;
   if (fp_type) {

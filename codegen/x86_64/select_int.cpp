@@ -40,153 +40,170 @@ void Selector::two_address(const Op* rr, const Op* ri, const Op* rm, unsigned bi
 }
 
 void Selector::select_binary(const Inst& i) {
-  unsigned bits = bits_of(i.type);
-  unsigned wide = bits == 64 ? 64 : 32;
+  const unsigned bits = bits_of(i.type);
   Reg dst = result_reg(i.result);
-  ValueId a = i.va(), b = i.vb();
-  int64_t c;
   switch (i.op) {
-    case AirOp::add: {
-      int32_t imm;
-      if (imm32(a, imm) && !imm32(b, imm)) std::swap(a, b);
-      // a + b * {1,2,4,8} + constant in one instruction, when it saves a copy or a shift.
-      const Inst* s = def_of(b);
-      const Inst* t = def_of(a);
-      auto small_shift = [&](const Inst* x, ValueId v) {
-        return x && x->op == AirOp::shl && x->type == i.type && single_use(v) && !is_wanted(v) &&
-               int_constant(x->vb(), c) && c > 0 && c <= 3;
-      };
-      if (!small_shift(s, b) && small_shift(t, a)) {
-        std::swap(a, b);
-        std::swap(s, t);
-      }
-      VMem m;
-      m.kind = Mem::Kind::base;
-      bool use_lea = false;
-      if (imm32(b, imm)) {
-        // (x + y) + constant
-        const Inst* inner = def_of(a);
-        if (inner && inner->op == AirOp::add && inner->type == i.type && single_use(a) && !is_wanted(a) && bits >= 32 &&
-            !fn_->constant(inner->va()) && !fn_->constant(inner->vb())) {
-          m.has_base = m.has_index = true;
-          m.base = reg_of(inner->va());
-          m.index = reg_of(inner->vb());
-          m.disp = imm;
-          use_lea = true;
-        } else if (!dies_here(a)) {
-          m.has_base = true;
-          m.base = reg_of(a);
-          m.disp = imm;
-          use_lea = true;
-        }
-      } else if (small_shift(s, b)) {
-        int64_t k = 0;
-        int_constant(s->vb(), k);
-        m.has_base = m.has_index = true;
-        m.base = reg_of(a);
-        m.index = reg_of(s->va());
-        m.scale_log2 = uint8_t(k);
-        use_lea = true;
-      } else if (!dies_here(a) && !dies_here(b) && !can_fold_load(a, bits) && !can_fold_load(b, bits)) {
-        m.has_base = m.has_index = true;
-        m.base = reg_of(a);
-        m.index = reg_of(b);
-        use_lea = true;
-      }
-      if (use_lea) {
-        emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
-        return;
-      }
-      two_address(add_rr, add_ri, add_rm, bits, dst, a, b, true);
-      break;
-    }
-    case AirOp::sub:
-      if (int_constant(a, c) && c == 0) {
-        copy(dst, reg_of(b));
-        emit(unsigned(wide == 64 ? Op::neg64r : Op::neg32r), {mod_slot(dst, wide / 8)});
-        break;
-      }
-      two_address(sub_rr, sub_ri, sub_rm, bits, dst, a, b, false);
-      break;
-    case AirOp::and_: {
-      if (int_constant(a, c)) std::swap(a, b);
-      if (int_constant(b, c) && bits >= 32) {
-        // Masks that are extensions.
-        uint64_t mask = bits == 64 ? uint64_t(c) : uint64_t(c) & 0xffffffff;
-        if (mask == 0xff || mask == 0xffff) {
-          emit(unsigned(mask == 0xff ? Op::movzx32rr8 : Op::movzx32rr16),
-               {def(dst), use_slot(reg_of(a), mask == 0xff ? 1 : 2)});
-          break;
-        }
-        if (bits == 64 && mask == 0xffffffff) {
-          emit(unsigned(Op::mov32rr), {def(dst), use_slot(reg_of(a), 4)});
-          break;
-        }
-        if (bits == 64 && mask < 0x80000000) {
-          copy(dst, reg_of(a));
-          emit_imm(unsigned(Op::and32ri), {mod(dst)}, int32_t(mask));  // clears the upper half as the mask would
-          break;
-        }
-      }
-      two_address(and_rr, and_ri, and_rm, bits, dst, a, b, true);
-      break;
-    }
-    case AirOp::or_: two_address(or_rr, or_ri, or_rm, bits, dst, a, b, true); break;
-    case AirOp::xor_:
-      if (int_constant(a, c)) std::swap(a, b);
-      if (int_constant(b, c) && c == -1 && bits > 1) {
-        copy(dst, reg_of(a));
-        emit(unsigned(wide == 64 ? Op::not64r : Op::not32r), {mod_slot(dst, wide / 8)});
-        break;
-      }
-      if (bits == 1 && int_constant(b, c)) {
-        copy(dst, reg_of(a));
-        if (c & 1) emit_imm(unsigned(Op::xor32ri), {mod(dst)}, 1);
-        break;
-      }
-      two_address(xor_rr, xor_ri, xor_rm, bits, dst, a, b, true);
-      break;
-    case AirOp::mul: {
-      if (int_constant(a, c)) std::swap(a, b);
-      if (int_constant(b, c) && fits_signed(c, 32)) {
-        uint64_t u = uint64_t(c) & (bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1);
-        if (u == 0) {
-          constant_into(dst, 0);
-        } else if (is_power_of_two(u)) {
-          copy(dst, reg_of(a));
-          if (u > 1) emit_imm(unsigned(wide == 64 ? Op::shl64ri : Op::shl32ri), {mod(dst)}, std::countr_zero(u));
-        } else if (u == 3 || u == 5 || u == 9) {
-          VMem m;
-          m.kind = Mem::Kind::base;
-          m.has_base = m.has_index = true;
-          m.base = m.index = reg_of(a);
-          m.scale_log2 = u == 3 ? 1 : u == 5 ? 2 : 3;
-          emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
-        } else if (can_fold_load(a, wide)) {
-          emit_mem(unsigned(wide == 64 ? Op::imul64rmi : Op::imul32rmi), {def(dst)}, fold_load(a), uint32_t(c));
-        } else {
-          emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(dst), use_slot(reg_of(a), wide / 8)},
-                   int32_t(c));
-        }
-        break;
-      }
-      if (can_fold_load(a, wide) && !can_fold_load(b, wide)) std::swap(a, b);
-      if (can_fold_load(b, wide) && a != b) {
-        Reg left = reg_of(a);
-        VMem m = fold_load(b);
-        copy(dst, left);
-        emit_mem(unsigned(wide == 64 ? Op::imul64rm : Op::imul32rm), {mod(dst)}, m);
-        break;
-      }
-      if (!dies_here(a) && dies_here(b)) std::swap(a, b);
-      Reg left = reg_of(a), right = reg_of(b);
-      copy(dst, left);
-      emit(unsigned(wide == 64 ? Op::imul64rr : Op::imul32rr), {mod(dst), use_slot(right, wide / 8)});
-      break;
-    }
+    case AirOp::add: select_add(i, bits, dst); break;
+    case AirOp::sub: select_sub(i, bits, dst); break;
+    case AirOp::and_: select_and(i, bits, dst); break;
+    case AirOp::or_: two_address(or_rr, or_ri, or_rm, bits, dst, i.va(), i.vb(), true); break;
+    case AirOp::xor_: select_xor(i, bits, dst); break;
+    case AirOp::mul: select_mul(i, bits, dst); break;
     default: break;
   }
   if (bits == 1 && (i.op == AirOp::add || i.op == AirOp::sub || i.op == AirOp::mul)) normalize_i1(dst);
+}
+
+// a + b * {1,2,4,8} + constant in one instruction, when it saves a copy or a shift.
+bool Selector::sum_as_address(const Inst& i, unsigned bits, ValueId a, ValueId b, VMem& m) {
+  int64_t c;
+  int32_t imm;
+  const Inst* s = def_of(b);
+  const Inst* t = def_of(a);
+  auto small_shift = [&](const Inst* x, ValueId v) {
+    return x && x->op == AirOp::shl && x->type == i.type && single_use(v) && !is_wanted(v) &&
+           int_constant(x->vb(), c) && c > 0 && c <= 3;
+  };
+  if (!small_shift(s, b) && small_shift(t, a)) {
+    std::swap(a, b);
+    std::swap(s, t);
+  }
+  m.kind = Mem::Kind::base;
+  if (imm32(b, imm)) {
+    // (x + y) + constant
+    const Inst* inner = def_of(a);
+    if (inner && inner->op == AirOp::add && inner->type == i.type && single_use(a) && !is_wanted(a) && bits >= 32 &&
+        !fn_->constant(inner->va()) && !fn_->constant(inner->vb())) {
+      m.has_base = m.has_index = true;
+      m.base = reg_of(inner->va());
+      m.index = reg_of(inner->vb());
+      m.disp = imm;
+      return true;
+    }
+    if (dies_here(a)) return false;
+    m.has_base = true;
+    m.base = reg_of(a);
+    m.disp = imm;
+    return true;
+  }
+  if (small_shift(s, b)) {
+    int64_t k = 0;
+    int_constant(s->vb(), k);
+    m.has_base = m.has_index = true;
+    m.base = reg_of(a);
+    m.index = reg_of(s->va());
+    m.scale_log2 = uint8_t(k);
+    return true;
+  }
+  if (dies_here(a) || dies_here(b) || can_fold_load(a, bits) || can_fold_load(b, bits)) return false;
+  m.has_base = m.has_index = true;
+  m.base = reg_of(a);
+  m.index = reg_of(b);
+  return true;
+}
+
+void Selector::select_add(const Inst& i, unsigned bits, Reg dst) {
+  ValueId a = i.va(), b = i.vb();
+  int32_t imm;
+  if (imm32(a, imm) && !imm32(b, imm)) std::swap(a, b);
+  VMem m;
+  if (sum_as_address(i, bits, a, b, m)) emit_mem(unsigned(bits == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
+  else two_address(add_rr, add_ri, add_rm, bits, dst, a, b, true);
+}
+
+void Selector::select_sub(const Inst& i, unsigned bits, Reg dst) {
+  int64_t c;
+  if (int_constant(i.va(), c) && c == 0) {
+    copy(dst, reg_of(i.vb()));
+    emit(unsigned(bits == 64 ? Op::neg64r : Op::neg32r), {mod_slot(dst, bits == 64 ? 8 : 4)});
+    return;
+  }
+  two_address(sub_rr, sub_ri, sub_rm, bits, dst, i.va(), i.vb(), false);
+}
+
+void Selector::select_and(const Inst& i, unsigned bits, Reg dst) {
+  ValueId a = i.va(), b = i.vb();
+  int64_t c;
+  if (int_constant(a, c)) std::swap(a, b);
+  if (int_constant(b, c) && bits >= 32) {
+    // Masks that are extensions.
+    uint64_t mask = bits == 64 ? uint64_t(c) : uint64_t(c) & 0xffffffff;
+    if (mask == 0xff || mask == 0xffff) {
+      emit(unsigned(mask == 0xff ? Op::movzx32rr8 : Op::movzx32rr16),
+           {def(dst), use_slot(reg_of(a), mask == 0xff ? 1 : 2)});
+      return;
+    }
+    if (bits == 64 && mask == 0xffffffff) {
+      emit(unsigned(Op::mov32rr), {def(dst), use_slot(reg_of(a), 4)});
+      return;
+    }
+    if (bits == 64 && mask < 0x80000000) {
+      copy(dst, reg_of(a));
+      emit_imm(unsigned(Op::and32ri), {mod(dst)}, int32_t(mask));  // clears the upper half as the mask would
+      return;
+    }
+  }
+  two_address(and_rr, and_ri, and_rm, bits, dst, a, b, true);
+}
+
+void Selector::select_xor(const Inst& i, unsigned bits, Reg dst) {
+  ValueId a = i.va(), b = i.vb();
+  int64_t c;
+  if (int_constant(a, c)) std::swap(a, b);
+  if (int_constant(b, c) && c == -1 && bits > 1) {
+    copy(dst, reg_of(a));
+    emit(unsigned(bits == 64 ? Op::not64r : Op::not32r), {mod_slot(dst, bits == 64 ? 8 : 4)});
+    return;
+  }
+  if (bits == 1 && int_constant(b, c)) {
+    copy(dst, reg_of(a));
+    if (c & 1) emit_imm(unsigned(Op::xor32ri), {mod(dst)}, 1);
+    return;
+  }
+  two_address(xor_rr, xor_ri, xor_rm, bits, dst, a, b, true);
+}
+
+void Selector::multiply_by_constant(ValueId a, int64_t c, unsigned bits, Reg dst) {
+  const unsigned wide = bits == 64 ? 64 : 32;
+  uint64_t u = uint64_t(c) & (bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1);
+  if (u == 0) {
+    constant_into(dst, 0);
+  } else if (is_power_of_two(u)) {
+    copy(dst, reg_of(a));
+    if (u > 1) emit_imm(unsigned(wide == 64 ? Op::shl64ri : Op::shl32ri), {mod(dst)}, std::countr_zero(u));
+  } else if (u == 3 || u == 5 || u == 9) {
+    VMem m;
+    m.kind = Mem::Kind::base;
+    m.has_base = m.has_index = true;
+    m.base = m.index = reg_of(a);
+    m.scale_log2 = u == 3 ? 1 : u == 5 ? 2 : 3;
+    emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
+  } else if (can_fold_load(a, wide)) {
+    emit_mem(unsigned(wide == 64 ? Op::imul64rmi : Op::imul32rmi), {def(dst)}, fold_load(a), uint32_t(c));
+  } else {
+    emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(dst), use_slot(reg_of(a), wide / 8)},
+             int32_t(c));
+  }
+}
+
+void Selector::select_mul(const Inst& i, unsigned bits, Reg dst) {
+  const unsigned wide = bits == 64 ? 64 : 32;
+  ValueId a = i.va(), b = i.vb();
+  int64_t c;
+  if (int_constant(a, c)) std::swap(a, b);
+  if (int_constant(b, c) && fits_signed(c, 32)) return multiply_by_constant(a, c, bits, dst);
+  if (can_fold_load(a, wide) && !can_fold_load(b, wide)) std::swap(a, b);
+  if (can_fold_load(b, wide) && a != b) {
+    Reg left = reg_of(a);
+    VMem m = fold_load(b);
+    copy(dst, left);
+    emit_mem(unsigned(wide == 64 ? Op::imul64rm : Op::imul32rm), {mod(dst)}, m);
+    return;
+  }
+  if (!dies_here(a) && dies_here(b)) std::swap(a, b);
+  Reg left = reg_of(a), right = reg_of(b);
+  copy(dst, left);
+  emit(unsigned(wide == 64 ? Op::imul64rr : Op::imul32rr), {mod(dst), use_slot(right, wide / 8)});
 }
 
 void Selector::select_shift(const Inst& i) {

@@ -192,6 +192,13 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
 
   // ---- integers (select_int.cpp)
   void select_binary(const air::Inst& i);
+  void select_add(const air::Inst& i, unsigned bits, Reg dst);
+  bool sum_as_address(const air::Inst& i, unsigned bits, ValueId a, ValueId b, VMem& m);
+  void select_sub(const air::Inst& i, unsigned bits, Reg dst);
+  void select_and(const air::Inst& i, unsigned bits, Reg dst);
+  void select_xor(const air::Inst& i, unsigned bits, Reg dst);
+  void select_mul(const air::Inst& i, unsigned bits, Reg dst);
+  void multiply_by_constant(ValueId a, int64_t c, unsigned bits, Reg dst);
   void select_shift(const air::Inst& i);
   void select_mulh(const air::Inst& i);
   void select_overflow(const air::Inst& i);
@@ -230,6 +237,10 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   Flags compare_float(const air::Inst& i);
   void select_compare(const air::Inst& i);
   void select_select(const air::Inst& i);
+  Flags single_condition(Flags f);
+  void select_of_f80(const air::Inst& i);
+  void select_of_vectors(const air::Inst& i);
+  void select_of_constants(const air::Inst& i, int64_t x, int64_t y, bool wide);
   void set_from_flags(Reg dst, Flags f);
   static Flags inverted(Flags f);
   void branch(Flags f, uint32_t if_true, uint32_t if_false);
@@ -242,12 +253,40 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   void select_simd(const air::Inst& i);                // select_simd.cpp
   bool folds_vector(ValueId v) const;
   VMem vector_memory(ValueId v);
+  void convert_from_f80(const air::Inst& i);
+  void convert_to_f80(const air::Inst& i);
+  void convert_float(const air::Inst& i);
+  void convert_int_to_f80(const air::Inst& i);
+  void convert_int(const air::Inst& i);
+  void convert_signed(Reg dst, Reg r, bool wide, bool single);
+  void convert_unsigned64_to_f32(const air::Inst& i);
+  void convert_unsigned64_to_f64(const air::Inst& i);
+  void convert_f80_to_int(const air::Inst& i);
+  void convert_f80_to_unsigned64(ValueId x, uint32_t slot, Reg dst);
+  void convert_to_int(const air::Inst& i);
+  VMem indexed_constant(const uint32_t (&table)[2], Reg index);
   void truncate_x87(uint32_t slot, unsigned bits);
   void float_binary(const air::Inst& i, Op rr32, Op rm32, Op rr64, Op rm64);
   Reg float_reg(ValueId v) { return reg_of(v); }
 
   // ---- calls and the entry (select_call.cpp)
+  struct Call;
   void select_call(const air::Inst& i);
+  ValueId argument(const Call& call, uint32_t k) const;
+  bool begin_call(Call& call);
+  void copy_structure_arguments(Call& call);
+  bool copy_address_arguments(Call& call);
+  Reg extended_argument(const Call& call, uint32_t k);
+  void stack_arguments(Call& call);
+  void put_on_stack(const Call& call, uint32_t k, Reg r);
+  void find_callee(Call& call);
+  bool late_argument(Call& call, uint32_t k, Reg p);
+  void register_arguments(Call& call);
+  bool move_arguments(Call& call);
+  unsigned unmarked_callee(const Call& call) const;
+  bool call_results(const Call& call);
+  void emit_call(Call& call);
+  void end_invoke(const Call& call);
   void copy_structure(const VMem& to, const VMem& from, uint64_t size);
   void copy_results(const air::Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places,
                     const std::vector<TypeId>& types);
