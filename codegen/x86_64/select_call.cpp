@@ -359,10 +359,6 @@ ValueId Selector::argument(const Call& call, uint32_t k) const { return ValueId(
 
 // What has to be known, and asked for, before the first argument.
 bool Selector::begin_call(Call& call) {
-  auto refuse = [&](const char* why) {
-    fail(why);
-    return false;
-  };
   // The edges' blocks come first: they ask for their arguments, the result perhaps among them.
   if (call.invoke) {
     if (pads_.empty()) return refuse("an invoke in a function without a personality");
@@ -407,10 +403,7 @@ bool Selector::copy_address_arguments(Call& call) {
   call.addresses.resize(call.count());
   for (uint32_t k = 0; k < call.count(); k++) {
     if (!call_layout_.places[k].indirect) continue;
-    if (call.tail) {
-      fail("a musttail call that passes the address of a copy");
-      return false;
-    }
+    if (call.tail) return refuse("a musttail call that passes the address of a copy");
     call.addresses[k] = address_of_copy(argument(call, k), k < call.attrs.size() ? call.attrs[k] : air::ParamAttr{});
   }
   return true;
@@ -541,10 +534,8 @@ void Selector::register_arguments(Call& call) {
 // Arguments to where they belong, directly in front of the call.
 bool Selector::move_arguments(Call& call) {
   if (call.checked && std::any_of(call.attrs.begin(), call.attrs.end(),
-                                  [](const air::ParamAttr& a) { return a.bits & air::attr::nest; })) {
-    fail("a call that is checked for its type (KCFI) and passes a static chain");
-    return false;
-  }
+                                  [](const air::ParamAttr& a) { return a.bits & air::attr::nest; }))
+    return refuse("a call that is checked for its type (KCFI) and passes a static chain");
   for (auto& [k, r] : call.stacked) put_on_stack(call, k, r);
   for (const Call::Moved& m : call.moved) copy_structure(plain(call.area(), int32_t(m.to)), slot_mem(m.slot), m.size);
   if (!copies_.empty()) emit_list(p_parallel_copy, copies_, 0, ~0u, vf::parallel_copy, 0);
@@ -579,10 +570,8 @@ bool Selector::call_results(const Call& call) {
   result_places_.clear();
   if (call.inst.type != TypeTable::void_type &&
       (!air::result_leaves(module_->types, call.inst.type, options(), leaf_types_).ok() ||
-       !assign_results(leaf_types_, result_places_))) {
-    fail("a result of this type");
-    return false;
-  }
+       !assign_results(leaf_types_, result_places_)))
+    return refuse("a result of this type");
   uint32_t defined = call.invoke ? 1u << reg::rax | 1u << reg::rdx : 0;  // by the unwinder
   for (const ResultPlace& r : result_places_) {
     if (r.kind == ResultPlace::x87) continue;

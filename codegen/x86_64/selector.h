@@ -293,7 +293,25 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   void select_va_start(const air::Inst& i);
   void store_variadic_arguments();
   Reg address_of_copy(ValueId v, const air::ParamAttr& attr);
+
+  // ---- inline assembly (select_asm.cpp)
+  struct AsmCall;
+  bool refuse(const char* what);  // fail(), and false
   void select_asm(const air::Inst& i);
+  bool read_asm(AsmCall& c);
+  bool number_asm_inputs(AsmCall& c);
+  bool fix_byte_registers(AsmStatement& s);
+  void fix_x87_registers(AsmStatement& s);
+  uint8_t asm_bytes(TypeId t) const;
+  void place_asm_memory(AsmCall& c, size_t k, const VMem& m);
+  void same_asm_place(AsmCall& c, size_t k, size_t out);
+  bool asm_memory(AsmCall& c, size_t k);
+  bool asm_output(AsmCall& c, size_t k);
+  bool asm_input(AsmCall& c, size_t k);
+  bool asm_tied_input(AsmCall& c, size_t k, size_t out);
+  void asm_clobbers(AsmCall& c);
+  bool push_asm_inputs(AsmCall& c);
+  void asm_results(AsmCall& c);
   void store_part(const VMem& m, TypeId type, Reg r, uint32_t bytes);
   bool asm_operands_fit(const AsmStatement& s, const air::CallSite& site, std::span<const TypeId> results) const;
   bool copy_asm_memory(const VMem& to, const VMem& from, uint32_t bytes);
