@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/index.h"
@@ -20,6 +21,8 @@
 #include "mir_store/mir_store.h"
 
 namespace lode::codegen {
+
+struct Intrinsic;
 
 // How code may reach a module's symbol, decided by the linker (or, in object mode, from dso_local and visibility).
 enum class SymbolReach : uint8_t {
@@ -129,6 +132,9 @@ struct NativeTarget {
                                    const TargetOptions& options);
   Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
                        const TargetOptions& options, const EmitPlace& place);
+  // The machine's own intrinsics (codegen/import/intrinsics.h), for the importer. `name` is without "llvm."; null: not
+  // one of them.
+  const Intrinsic* (*intrinsic)(std::string_view name);
   // Of a function with the flag has_asm_sections: its record; false when it is damaged.
   bool (*asm_sections)(const mir::FunctionView& fn, std::vector<AsmSection>& out);
   // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.

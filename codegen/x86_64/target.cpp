@@ -15,6 +15,7 @@ const codegen::NativeTarget& target() {
       .lower = lower,
       .measure = measure,
       .emit = emit,
+      .intrinsic = find_intrinsic,
       .asm_sections = codegen::asm_sections,
       .label_offsets = label_offsets,
       .cie_instructions = cie_instructions,
