@@ -19,7 +19,7 @@ namespace {
 constexpr uint32_t none = ~0u;
 }
 
-// A statement on its way through the steps of select_asm(). They are false when it cannot be done; fail() has been told.
+// A statement on its way through the steps of select_asm(). A step is false when it cannot be done; fail() knows why.
 struct Selector::AsmCall {
   const air::Inst& inst;
   const air::CallSite& site;
