@@ -7,8 +7,8 @@
 #include <cctype>
 #include <unordered_map>
 
-#include "codegen/x86_64/asm_data.h"
-#include "codegen/x86_64/asm_expression.h"
+#include "codegen/native/asm_data.h"
+#include "codegen/native/asm_expression.h"
 #include "codegen/x86_64/encode.h"
 #include "codegen/x86_64/inline_asm.h"
 #include "codegen/x86_64/print.h"
@@ -17,7 +17,7 @@ namespace lode::x86_64 {
 
 namespace {
 
-Error unknown(std::string_view text, const char* why = nullptr) { return unsupported_asm(text, why); }
+Error unknown(std::string_view text, const char* why = nullptr) { return codegen::unsupported_asm(text, why); }
 
 bool digit(char c) { return std::isdigit(uint8_t(c)); }
 bool space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -98,17 +98,24 @@ struct Parsed {
   bool short_address = false;  // mem: 32-bit registers; only `leal` is the same with 64-bit ones
 };
 
+std::vector<uint32_t> references_of(const std::vector<AsmValue>& values) {
+  std::vector<uint32_t> references;
+  for (const AsmValue& v : values)
+    references.push_back(v.kind == AsmValue::Kind::reference ? v.reference : no_symbol);
+  return references;
+}
+
 class Assembler {
  public:
   Assembler(const std::vector<AsmValue>& values, MirWriter& w, const AsmSymbols& symbols)
-      : values_(values), w_(w), symbols_(symbols), data_(w, values, symbols) {}
+      : values_(values), w_(w), symbols_(symbols), data_(w, references_of(values), symbols) {}
   Result<void> run(std::string_view text);
 
  private:
   const std::vector<AsmValue>& values_;
   MirWriter& w_;
   const AsmSymbols& symbols_;
-  AsmData data_;                                      // labels, and what goes into other sections
+  codegen::AsmData data_;                                      // labels, and what goes into other sections
   std::string prefix_;                                // "lock " or "rep ", from a statement of its own
   struct Condition {
     bool active;  // the statements are assembled
@@ -240,7 +247,7 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   int64_t disp = 0;
   std::string_view before = open == std::string_view::npos ? s : s.substr(0, open);
   before = trim(before);
-  if (!before.empty() && (!evaluate_constant(before, disp) || disp != int32_t(disp))) return unknown(whole);
+  if (!before.empty() && (!codegen::evaluate_constant(before, disp) || disp != int32_t(disp))) return unknown(whole);
   p.mem.disp = int32_t(disp);
   p.mem.segment = segment;
   if (open == std::string_view::npos) return p;
@@ -271,7 +278,7 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   if (count > 1 && !parts[1].empty() && (!gp(parts[1], p.mem.index) || p.mem.index == reg::rsp)) return unknown(whole);
   if (count > 2 && !parts[2].empty()) {
     int64_t scale;
-    if (!evaluate_constant(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8))
+    if (!codegen::evaluate_constant(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8))
       return unknown(whole);
     while (1 << p.mem.scale_log2 != scale) p.mem.scale_log2++;
   }
@@ -326,7 +333,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
     before = trim(before);
     if (!before.empty() && before.back() == '+') before.remove_suffix(1);
     int64_t disp = 0;
-    if (!before.empty() && !evaluate_constant(before, disp)) return unknown(whole);
+    if (!before.empty() && !codegen::evaluate_constant(before, disp)) return unknown(whole);
     disp += extra + v.mem.disp;
     if (disp != int32_t(disp)) return unknown(whole);
     p.kind = Parsed::Kind::mem;
@@ -337,7 +344,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
   }
   if (s[0] == '$') {
     p.kind = Parsed::Kind::imm;
-    if (!evaluate_constant(s.substr(1), p.imm)) return unknown(whole);
+    if (!codegen::evaluate_constant(s.substr(1), p.imm)) return unknown(whole);
     return p;
   }
   // name+8(%rip)
@@ -345,7 +352,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
     std::string_view inside = trim(s.substr(0, s.size() - 6));
     size_t sign = inside.find_first_of("+-");
     int64_t addend = 0;
-    if (sign != std::string_view::npos && !evaluate_constant(inside.substr(sign), addend)) return unknown(whole);
+    if (sign != std::string_view::npos && !codegen::evaluate_constant(inside.substr(sign), addend)) return unknown(whole);
     uint32_t r = symbols_(trim(inside.substr(0, sign)), mir::ReferenceKind::direct, addend);
     if (r == no_symbol) return unknown(whole, "its module does not know the symbol, or it is not near");
     p.kind = Parsed::Kind::mem;
@@ -371,7 +378,7 @@ Result<void> Assembler::alignment(bool power, std::string_view rest, std::string
   for (unsigned k = 0;; k++) {
     size_t comma = rest.find(',');
     std::string_view field = trim(rest.substr(0, comma));
-    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !evaluate_constant(field, v[k]))) return unknown(s);
+    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !codegen::evaluate_constant(field, v[k]))) return unknown(s);
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
@@ -395,7 +402,7 @@ Result<void> Assembler::directive(std::string_view name, std::string_view rest, 
   for (;;) {
     size_t comma = rest.find(',');
     int64_t v;
-    if (!evaluate_constant(rest.substr(0, comma), v)) return unknown(s);
+    if (!codegen::evaluate_constant(rest.substr(0, comma), v)) return unknown(s);
     for (unsigned k = 0; k < width; k++) bytes.push_back(uint8_t(uint64_t(v) >> (8 * k)));
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
@@ -538,7 +545,7 @@ Result<bool> Assembler::conditional(std::string_view name, std::string_view rest
       {".ifgt", ">0"}, {".ifle", "<=0"}, {".iflt", "<0"}};
   auto holds = [&](std::string_view test, bool& out) {
     int64_t v;
-    if (!evaluate_constant("(" + std::string(rest) + ")" + std::string(test), v)) return false;
+    if (!codegen::evaluate_constant("(" + std::string(rest) + ")" + std::string(test), v)) return false;
     out = v != 0;
     return true;
   };
