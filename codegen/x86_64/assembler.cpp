@@ -15,6 +15,8 @@
 
 namespace lode::x86_64 {
 
+using codegen::evaluate_constant;
+
 namespace {
 
 Error unknown(std::string_view text, const char* why = nullptr) { return codegen::unsupported_asm(text, why); }
@@ -247,7 +249,7 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   int64_t disp = 0;
   std::string_view before = open == std::string_view::npos ? s : s.substr(0, open);
   before = trim(before);
-  if (!before.empty() && (!codegen::evaluate_constant(before, disp) || disp != int32_t(disp))) return unknown(whole);
+  if (!before.empty() && (!evaluate_constant(before, disp) || disp != int32_t(disp))) return unknown(whole);
   p.mem.disp = int32_t(disp);
   p.mem.segment = segment;
   if (open == std::string_view::npos) return p;
@@ -278,7 +280,7 @@ Result<Parsed> Assembler::parse_memory(std::string_view s, std::string_view whol
   if (count > 1 && !parts[1].empty() && (!gp(parts[1], p.mem.index) || p.mem.index == reg::rsp)) return unknown(whole);
   if (count > 2 && !parts[2].empty()) {
     int64_t scale;
-    if (!codegen::evaluate_constant(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8))
+    if (!evaluate_constant(parts[2], scale) || (scale != 1 && scale != 2 && scale != 4 && scale != 8))
       return unknown(whole);
     while (1 << p.mem.scale_log2 != scale) p.mem.scale_log2++;
   }
@@ -333,7 +335,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
     before = trim(before);
     if (!before.empty() && before.back() == '+') before.remove_suffix(1);
     int64_t disp = 0;
-    if (!before.empty() && !codegen::evaluate_constant(before, disp)) return unknown(whole);
+    if (!before.empty() && !evaluate_constant(before, disp)) return unknown(whole);
     disp += extra + v.mem.disp;
     if (disp != int32_t(disp)) return unknown(whole);
     p.kind = Parsed::Kind::mem;
@@ -344,7 +346,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
   }
   if (s[0] == '$') {
     p.kind = Parsed::Kind::imm;
-    if (!codegen::evaluate_constant(s.substr(1), p.imm)) return unknown(whole);
+    if (!evaluate_constant(s.substr(1), p.imm)) return unknown(whole);
     return p;
   }
   // name+8(%rip)
@@ -352,7 +354,7 @@ Result<Parsed> Assembler::parse_operand(std::string_view s, std::string_view who
     std::string_view inside = trim(s.substr(0, s.size() - 6));
     size_t sign = inside.find_first_of("+-");
     int64_t addend = 0;
-    if (sign != std::string_view::npos && !codegen::evaluate_constant(inside.substr(sign), addend)) return unknown(whole);
+    if (sign != std::string_view::npos && !evaluate_constant(inside.substr(sign), addend)) return unknown(whole);
     uint32_t r = symbols_(trim(inside.substr(0, sign)), mir::ReferenceKind::direct, addend);
     if (r == no_symbol) return unknown(whole, "its module does not know the symbol, or it is not near");
     p.kind = Parsed::Kind::mem;
@@ -378,7 +380,7 @@ Result<void> Assembler::alignment(bool power, std::string_view rest, std::string
   for (unsigned k = 0;; k++) {
     size_t comma = rest.find(',');
     std::string_view field = trim(rest.substr(0, comma));
-    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !codegen::evaluate_constant(field, v[k]))) return unknown(s);
+    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !evaluate_constant(field, v[k]))) return unknown(s);
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
@@ -402,7 +404,7 @@ Result<void> Assembler::directive(std::string_view name, std::string_view rest, 
   for (;;) {
     size_t comma = rest.find(',');
     int64_t v;
-    if (!codegen::evaluate_constant(rest.substr(0, comma), v)) return unknown(s);
+    if (!evaluate_constant(rest.substr(0, comma), v)) return unknown(s);
     for (unsigned k = 0; k < width; k++) bytes.push_back(uint8_t(uint64_t(v) >> (8 * k)));
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
@@ -545,7 +547,7 @@ Result<bool> Assembler::conditional(std::string_view name, std::string_view rest
       {".ifgt", ">0"}, {".ifle", "<=0"}, {".iflt", "<0"}};
   auto holds = [&](std::string_view test, bool& out) {
     int64_t v;
-    if (!codegen::evaluate_constant("(" + std::string(rest) + ")" + std::string(test), v)) return false;
+    if (!evaluate_constant("(" + std::string(rest) + ")" + std::string(test), v)) return false;
     out = v != 0;
     return true;
   };
