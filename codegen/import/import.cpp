@@ -12,10 +12,12 @@ BitcodeModule::~BitcodeModule() = default;
 const air::Module& BitcodeModule::module() const { return state_->air; }
 air::Module& BitcodeModule::module() { return state_->air; }
 
-Result<std::unique_ptr<BitcodeModule>> BitcodeModule::open(std::span<const uint8_t> file, std::string name) {
+Result<std::unique_ptr<BitcodeModule>> BitcodeModule::open(std::span<const uint8_t> file, std::string name,
+                                                           MachineIntrinsics intrinsics) {
   auto run = [&](ImportState& s) -> Result<void> {
     LODE_ASSIGN(s.bitcode, bc::open(file));
     s.name = s.air.name = name;
+    s.machine_intrinsics = intrinsics;
     s.air.triple = std::string(s.bitcode.triple);
     s.air.files.emplace_back();
     LODE_TRY(import_types(s));

@@ -15,6 +15,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "codegen/air/air.h"
@@ -22,13 +23,19 @@
 
 namespace lode::codegen {
 
-struct ImportState;
 struct FunctionScratch;
+struct ImportState;
+struct Intrinsic;
+
+// Finds a machine's own intrinsic by its name without "llvm."; null: not one of them (NativeTarget::intrinsic).
+using MachineIntrinsics = const Intrinsic* (*)(std::string_view name);
 
 class BitcodeModule final : public air::BodySource {
  public:
-  // `name` is the file's name for messages. Errors have the name as their place.
-  static Result<std::unique_ptr<BitcodeModule>> open(std::span<const uint8_t> file, std::string name);
+  // `name` is the file's name for messages. Errors have the name as their place. Without `intrinsics` a body that uses
+  // a machine's own is refused.
+  static Result<std::unique_ptr<BitcodeModule>> open(std::span<const uint8_t> file, std::string name,
+                                                     MachineIntrinsics intrinsics = nullptr);
   ~BitcodeModule() override;
 
   const air::Module& module() const;

@@ -196,7 +196,6 @@ bool type_suffix(std::string_view s) {
 const Intrinsic* find_intrinsic(std::string_view name) {
   // Type suffixes follow the name after dots: try the whole, then without the last component, and so on.
   name.remove_prefix(std::string_view("llvm.").size());
-  if (name.starts_with("x86.")) return find_x86_intrinsic(name.substr(4));
   while (!name.empty()) {
     auto* it = std::lower_bound(std::begin(table), std::end(table), name,
                                 [](const Intrinsic& a, std::string_view b) { return std::string_view(a.name) < b; });

@@ -1,4 +1,5 @@
-// The llvm.* functions that the importer knows, by name without "llvm." and without type suffixes.
+// The llvm.* functions that the importer knows, by name without "llvm." and without type suffixes. Those of one native
+// machine are a table in that machine's folder, which whoever opens a module hands to the importer (MachineIntrinsics).
 #pragma once
 
 #include <cstdint>
@@ -48,8 +49,6 @@ struct Intrinsic {
 
 // null for an unknown name; `name` starts with "llvm.".
 const Intrinsic* find_intrinsic(std::string_view name);
-// `name` without "llvm.x86." (x86_intrinsics.cpp).
-const Intrinsic* find_x86_intrinsic(std::string_view name);
 // `name` without "llvm.wasm." (wasm_intrinsics.cpp); null also for those that stay calls.
 const Intrinsic* find_wasm_intrinsic(std::string_view name);
 

@@ -155,6 +155,158 @@ Result<void> import_types(ImportState& s) {
   return TypeImporter(s).run();
 }
 
+namespace {
+
+// A target's own intrinsics without a row stay calls of a function of that name; its select pass knows them.
+bool note_intrinsic(ImportState& s, uint32_t i) {
+  const bc::Global& g = s.bitcode.globals[i];
+  constexpr std::string_view llvm = "llvm.", wasm = "llvm.wasm.";
+  if (g.kind != bc::Global::Function || !g.name.starts_with(llvm)) return false;
+  const Intrinsic* in;
+  if (g.name.starts_with(wasm)) {
+    in = find_wasm_intrinsic(g.name.substr(wasm.size()));
+    if (!in) return false;
+  } else {
+    in = find_intrinsic(g.name);
+    if (!in && s.machine_intrinsics) in = s.machine_intrinsics(g.name.substr(llvm.size()));
+  }
+  s.is_intrinsic[i] = 1;
+  s.intrinsics[i] = in;
+  if (in && in->kind == IntrinsicKind::Trap) s.has_trap = true;
+  return true;
+}
+
+// Arrays that only talk to the linker (llvm.used, llvm.global_ctors ...) or to nobody (section llvm.metadata).
+bool is_dropped(const bc::Module& m, const bc::Global& g) {
+  if (g.kind != bc::Global::Variable) return false;
+  return g.name.starts_with("llvm.") || (g.section != bc::none && m.sections[g.section] == "llvm.metadata");
+}
+
+Result<void> set_variable_layout(ImportState& s, const bc::Global& g, air::Symbol& y) {
+  if (y.defined && g.attributes != bc::none && !s.attributes[g.attributes].refused_variable.empty())
+    return error("variable '" + std::string(g.name) + "': " + s.attributes[g.attributes].refused_variable);
+  if (s.type_ok[g.type]) {
+    if (g.log2_align == 0xff) y.align_log2 = uint32_t(std::countr_zero(s.air.types.align_of(y.type)));
+    y.size = s.air.types.size_of(y.type);
+  } else if (y.defined) {
+    return error("variable '" + std::string(g.name) + "' has a type without a size");
+  }
+  return {};
+}
+
+// What a wasm module imports or exports a function as.
+void set_wasm_names(ImportState& s, const bc::Global& g, air::Symbol& y) {
+  const bc::Module& m = s.bitcode;
+  auto attribute = [&](std::string_view key) { return m.find_attribute(g.attributes, bc::attr_function_index, key); };
+  const bc::Attribute *module = attribute("wasm-import-module"), *import = attribute("wasm-import-name");
+  y.wasm_import = module || import;
+  if (y.wasm_import) {
+    y.wasm_import_module = s.air.add_string(module ? module->text : "env");
+    y.wasm_import_name = s.air.add_string(import ? import->text : g.name);
+  }
+  if (const bc::Attribute* exported = attribute("wasm-export-name"))
+    y.wasm_export_name = s.air.add_string(exported->text);
+}
+
+Result<void> import_symbol(ImportState& s, uint32_t i, std::span<const air::StringRef> sections) {
+  const bc::Module& m = s.bitcode;
+  const bc::Global& g = m.globals[i];
+  air::Module& out = s.air;
+  air::Symbol y;
+  y.name = out.add_string(plain_name(g.name));
+  y.kind = g.kind == bc::Global::Function ? air::SymbolKind::function
+           : g.kind == bc::Global::Alias  ? air::SymbolKind::alias
+           : g.kind == bc::Global::IFunc  ? air::SymbolKind::ifunc
+                                          : air::SymbolKind::data;
+  y.linkage = linkage_of(g.linkage);
+  y.visibility = air::Visibility(g.visibility);
+  y.tls = air::TlsModel(g.tls);
+  y.defined = !g.declaration && g.linkage != bc::Linkage::AvailableExternally;
+  y.dso_local = g.dso_local;
+  y.constant = g.constant;
+  y.unnamed_addr = g.unnamed_addr != bc::UnnamedAddr::None;
+  if (g.section != bc::none) y.section = sections[g.section];
+  if (g.comdat != bc::none) y.comdat = air::ComdatIndex(g.comdat);
+  if (g.log2_align != 0xff) y.align_log2 = std::min<uint32_t>(g.log2_align, 32);
+  y.type = s.types[g.type];
+  if (g.kind == bc::Global::Variable) LODE_TRY(set_variable_layout(s, g, y));
+  if (g.kind == bc::Global::Function && g.attributes != bc::none &&
+      (m.triple.empty() || m.triple.starts_with("wasm")))
+    set_wasm_names(s, g, y);
+  s.symbols[i] = air::SymbolIndex(uint32_t(out.symbols.size()));
+  if (g.kind == bc::Global::Function && y.defined) {
+    y.function = air::FunctionIndex(uint32_t(out.functions.size()));
+    out.functions.push_back({s.symbols[i], m.bodies[g.body].words * 4, g.personality != bc::none});
+    s.body_of.push_back(g.body);
+  }
+  out.symbols.push_back(y);
+  return {};
+}
+
+// The name of the library function that an intrinsic of these parameters stands for; empty: none for this type.
+std::string library_name(const Intrinsic& in, std::span<const air::TypeId> params) {
+  std::string name = in.library;
+  if (in.kind == IntrinsicKind::Library && !params.empty()) {
+    const char* suffix = math_suffix(params[0]);
+    return suffix ? name + suffix : std::string();
+  }
+  if (in.kind == IntrinsicKind::PowI && params.size() == 2) {
+    using T = air::TypeTable;
+    const air::TypeId t = params[0];
+    const char* mode = t == T::f32    ? "sf2"
+                       : t == T::f64  ? "df2"
+                       : t == T::f80  ? "xf2"
+                       : t == T::f128 ? "tf2"
+                                      : nullptr;
+    return mode ? name + mode : std::string();
+  }
+  return name;
+}
+
+// The module's function of this name, or a new declaration.
+air::SymbolIndex library_function(ImportState& s, const std::string& name, air::TypeId type) {
+  const bc::Module& m = s.bitcode;
+  air::SymbolIndex found;
+  for (uint32_t k = 0; k < m.globals.size() && !found; k++)
+    if (m.globals[k].kind == bc::Global::Function && m.globals[k].name == name) found = s.symbols[k];
+  if (found) return found;
+  air::Symbol y;
+  y.name = s.air.add_string(name);
+  y.kind = air::SymbolKind::function;
+  y.type = type;
+  s.air.symbols.push_back(y);
+  return air::SymbolIndex(uint32_t(s.air.symbols.size() - 1));
+}
+
+// Library functions that intrinsics stand for.
+void import_library_functions(ImportState& s) {
+  const bc::Module& m = s.bitcode;
+  air::Module& out = s.air;
+  std::unordered_map<std::string, air::SymbolIndex> library;
+  for (uint32_t i = 0; i < m.globals.size(); i++) {
+    const Intrinsic* in = s.intrinsics[i];
+    if (!in || !in->library) continue;
+    auto scalar = [&](uint32_t type) {
+      const air::TypeId t = s.types[type];
+      return out.types[t].kind == air::TypeKind::Vector ? out.types[t].element : t;
+    };
+    const auto list = m.list_of(m.types[m.globals[i].type]);
+    const air::TypeId result = scalar(list[0]);
+    std::vector<air::TypeId> params;
+    for (uint32_t p : list.subspan(1)) params.push_back(scalar(p));
+    const std::string name = library_name(*in, params);
+    if (name.empty()) continue;
+    // Bodies add no types: the scalar function type must be there for calls that are split into lanes.
+    const air::TypeId type = out.types.function_type(result, params.data(), params.size(), false);
+    auto [it, fresh] = library.try_emplace(name);
+    if (fresh) it->second = library_function(s, name, type);
+    s.libcalls[i] = it->second;
+    s.libcall_types[i] = type;
+  }
+}
+
+}  // namespace
+
 Result<void> import_symbols(ImportState& s) {
   const bc::Module& m = s.bitcode;
   air::Module& out = s.air;
@@ -170,122 +322,10 @@ Result<void> import_symbols(ImportState& s) {
   s.intrinsics.assign(n, nullptr);
   s.is_intrinsic.assign(n, 0);
   out.symbols.reserve(n);
-  for (uint32_t i = 0; i < n; i++) {
-    const bc::Global& g = m.globals[i];
-    // A target's own intrinsics without a row stay calls of a function of that name; its select pass knows them.
-    constexpr std::string_view wasm = "llvm.wasm.";
-    const bool of_wasm = g.name.starts_with(wasm);
-    const Intrinsic* vector = of_wasm ? find_wasm_intrinsic(g.name.substr(wasm.size())) : nullptr;
-    if (g.kind == bc::Global::Function && g.name.starts_with("llvm.") && (!of_wasm || vector)) {
-      s.is_intrinsic[i] = 1;
-      s.intrinsics[i] = of_wasm ? vector : find_intrinsic(g.name);
-      if (s.intrinsics[i] && s.intrinsics[i]->kind == IntrinsicKind::Trap) s.has_trap = true;
-      continue;
-    }
-    // Arrays that only talk to the linker (llvm.used, llvm.global_ctors ...) or to nobody (section llvm.metadata).
-    if (g.kind == bc::Global::Variable && g.name.starts_with("llvm.")) continue;
-    if (g.kind == bc::Global::Variable && g.section != bc::none && m.sections[g.section] == "llvm.metadata") continue;
-    air::Symbol y;
-    y.name = out.add_string(plain_name(g.name));
-    y.kind = g.kind == bc::Global::Function ? air::SymbolKind::function
-             : g.kind == bc::Global::Alias  ? air::SymbolKind::alias
-             : g.kind == bc::Global::IFunc  ? air::SymbolKind::ifunc
-                                            : air::SymbolKind::data;
-    y.linkage = linkage_of(g.linkage);
-    y.visibility = air::Visibility(g.visibility);
-    y.tls = air::TlsModel(g.tls);
-    y.defined = !g.declaration && g.linkage != bc::Linkage::AvailableExternally;
-    y.dso_local = g.dso_local;
-    y.constant = g.constant;
-    y.unnamed_addr = g.unnamed_addr != bc::UnnamedAddr::None;
-    if (g.section != bc::none) y.section = sections[g.section];
-    if (g.comdat != bc::none) y.comdat = air::ComdatIndex(g.comdat);
-    if (g.log2_align != 0xff) y.align_log2 = std::min<uint32_t>(g.log2_align, 32);
-    y.type = s.types[g.type];
-    if (g.kind == bc::Global::Variable) {
-      if (y.defined && g.attributes != bc::none && !s.attributes[g.attributes].refused_variable.empty())
-        return error("variable '" + std::string(g.name) + "': " + s.attributes[g.attributes].refused_variable);
-      if (s.type_ok[g.type]) {
-        if (g.log2_align == 0xff) y.align_log2 = uint32_t(std::countr_zero(out.types.align_of(y.type)));
-        y.size = out.types.size_of(y.type);
-      } else if (y.defined) {
-        return error("variable '" + std::string(g.name) + "' has a type without a size");
-      }
-    }
-    if (g.kind == bc::Global::Function && g.attributes != bc::none) {
-      auto attribute = [&](std::string_view key) {
-        return m.find_attribute(g.attributes, bc::attr_function_index, key);
-      };
-      if (m.triple.empty() || m.triple.starts_with("wasm")) {
-        const bc::Attribute *module = attribute("wasm-import-module"), *import = attribute("wasm-import-name");
-        y.wasm_import = module || import;
-        if (y.wasm_import) {
-          y.wasm_import_module = out.add_string(module ? module->text : "env");
-          y.wasm_import_name = out.add_string(import ? import->text : g.name);
-        }
-        if (const bc::Attribute* exported = attribute("wasm-export-name"))
-          y.wasm_export_name = out.add_string(exported->text);
-      }
-    }
-    s.symbols[i] = air::SymbolIndex(uint32_t(out.symbols.size()));
-    if (g.kind == bc::Global::Function && y.defined) {
-      y.function = air::FunctionIndex(uint32_t(out.functions.size()));
-      out.functions.push_back({s.symbols[i], m.bodies[g.body].words * 4, g.personality != bc::none});
-      s.body_of.push_back(g.body);
-    }
-    out.symbols.push_back(y);
-  }
-
+  for (uint32_t i = 0; i < n; i++)
+    if (!note_intrinsic(s, i) && !is_dropped(m, m.globals[i])) LODE_TRY(import_symbol(s, i, sections));
   LODE_TRY(resolve_attribute_symbols(s));
-
-  // Library functions that intrinsics stand for.
-  std::unordered_map<std::string, air::SymbolIndex> library;
-  for (uint32_t i = 0; i < n; i++) {
-    const Intrinsic* in = s.intrinsics[i];
-    if (!in || !in->library) continue;
-    const bc::Type& ft = m.types[m.globals[i].type];
-    auto list = m.list_of(ft);
-    air::TypeId result = s.types[list[0]];
-    std::vector<air::TypeId> params;
-    for (uint32_t p : list.subspan(1)) params.push_back(s.types[p]);
-    auto scalar = [&](air::TypeId t) {
-      return out.types[t].kind == air::TypeKind::Vector ? out.types[t].element : t;
-    };
-    std::string name = in->library;
-    if (in->kind == IntrinsicKind::Library && !params.empty()) {
-      const char* suffix = math_suffix(scalar(params[0]));
-      if (!suffix) continue;
-      name += suffix;
-    } else if (in->kind == IntrinsicKind::PowI && params.size() == 2) {
-      air::TypeId t = scalar(params[0]);
-      using T = air::TypeTable;
-      const char* mode = t == T::f32    ? "sf2"
-                         : t == T::f64  ? "df2"
-                         : t == T::f80  ? "xf2"
-                         : t == T::f128 ? "tf2"
-                                        : nullptr;
-      if (!mode) continue;
-      name += mode;
-    }
-    result = scalar(result);
-    for (auto& p : params) p = scalar(p);
-    auto [it, fresh] = library.try_emplace(name);
-    if (fresh) {
-      for (uint32_t k = 0; k < n && !it->second; k++)
-        if (m.globals[k].kind == bc::Global::Function && m.globals[k].name == name) it->second = s.symbols[k];
-      if (!it->second) {
-        air::Symbol y;
-        y.name = out.add_string(name);
-        y.kind = air::SymbolKind::function;
-        y.type = out.types.function_type(result, params.data(), params.size(), false);
-        it->second = air::SymbolIndex(uint32_t(out.symbols.size()));
-        out.symbols.push_back(y);
-      }
-    }
-    s.libcalls[i] = it->second;
-    // Bodies add no types: the scalar function type must be there for calls that are split into lanes.
-    s.libcall_types[i] = out.types.function_type(result, params.data(), params.size(), false);
-  }
+  import_library_functions(s);
   return {};
 }
 

@@ -49,6 +49,7 @@ struct ImportState {
   std::vector<air::TypeId> types;          // by bitcode type; void for label, metadata, token, opaque
   std::vector<uint8_t> type_ok;            // values of the type can exist
   std::vector<air::SymbolIndex> symbols;   // by bitcode global; none for intrinsics and dropped arrays
+  MachineIntrinsics machine_intrinsics = nullptr;
   std::vector<const Intrinsic*> intrinsics;  // by bitcode global; null: none
   std::vector<air::SymbolIndex> libcalls;  // by bitcode global, for intrinsics that become calls
   std::vector<air::TypeId> libcall_types;  // by bitcode global: the scalar function type

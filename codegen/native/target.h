@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/index.h"
@@ -20,6 +21,8 @@
 #include "mir_store/mir_store.h"
 
 namespace lode::codegen {
+
+struct Intrinsic;
 
 // How code may reach a module's symbol, decided by the linker (or, in object mode, from dso_local and visibility).
 enum class SymbolReach : uint8_t {
@@ -78,16 +81,19 @@ struct ResolvedReference {
   ReferenceForm form = ReferenceForm::direct;
 };
 
-// Object mode: one relocation of the text or of the constants. `type` is the target's ELF relocation number.
+// Object mode: one relocation that a field of the function needs.
 struct Fixup {
-  uint32_t offset = 0;  // in the function's text, or in its constants when in_constants
-  uint32_t type = 0;
-  uint32_t reference = 0;  // index of the function's reference; in_constants: unused
-  int64_t addend = 0;      // complete: includes the reference's addend and the -4 of pc-relative fields
-  bool in_constants = false;
-  bool to_text =
-      false;  // target is this function's own text (jump tables): symbol = the function, addend = offset in it
-  bool in_exceptions = false;  // the place is in the exception table; `offset` counts from its start
+  enum class Place : uint8_t { text, constants, exceptions };
+  // reference: one of the function's; label: a place in its text that is named by itself, where pairs of relocations
+  // meet (on RISC-V the low part of a pc-relative address names the instruction that has the high part); text: the
+  // start of its text (jump tables).
+  enum class Target : uint8_t { reference, label, text };
+  uint32_t offset = 0;  // of the field, from the start of its place
+  uint16_t kind = 0;    // the machine's own (x86_64: FixupKind); the linker knows the file format's number of it
+  Place place = Place::text;
+  Target target = Target::reference;
+  uint32_t index = 0;   // reference: which one; label: its offset in the text
+  int64_t addend = 0;   // complete: includes the reference's addend and the -4 of x86_64's pc-relative fields
 };
 
 struct FunctionSizes {
@@ -126,6 +132,9 @@ struct NativeTarget {
                                    const TargetOptions& options);
   Result<void> (*emit)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
                        const TargetOptions& options, const EmitPlace& place);
+  // The machine's own intrinsics (codegen/import/intrinsics.h), for the importer. `name` is without "llvm."; null: not
+  // one of them.
+  const Intrinsic* (*intrinsic)(std::string_view name);
   // Of a function with the flag has_asm_sections: its record; false when it is damaged.
   bool (*asm_sections)(const mir::FunctionView& fn, std::vector<AsmSection>& out);
   // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.

@@ -99,6 +99,8 @@ class Selector final : public codegen::LowerScratch {
   Result<void> run(air::Function& fn, const LowerContext& context, mir::FunctionDraft& out);
 
  private:
+  friend class SwitchWriter;
+
   // ---- shared state of one function ----
   air::Function* fn_ = nullptr;
   const LowerContext* context_ = nullptr;
@@ -194,6 +196,21 @@ class Selector final : public codegen::LowerScratch {
   uint64_t vararg_bytes(const air::CallSite& site, uint32_t a);
   uint64_t vararg_place(const air::CallSite& site, uint32_t a, uint64_t at);
   uint32_t call_reference(const CallPlan& plan);
+  struct Vararg {
+    NodeId value;
+    uint64_t at;
+    ValueType type;
+  };
+  struct LoweredCall {
+    bool impossible = false;   // the types do not fit: a trap
+    bool copied = false;       // a structure lies in this function's frame
+    NodeId buffer = no_node;   // of variadic arguments
+  };
+  NodeId byval_copy(NodeId n, const air::ParamAttr& attr);
+  NodeId zero_of(ValueType t);
+  void lower_arguments(const air::CallSite& site, const CallPlan& plan, LoweredCall& call);
+  NodeId variadic_buffer(std::span<const Vararg> arguments);
+  NodeId call_result(const air::Inst& inst, const air::CallSite& site, NodeId r, ValueType have, ValueType want);
 
   static constexpr uint32_t max_rewrites = 64;  // binary() within binary(); see select_nodes.cpp
   uint32_t rewrites_ = 0;
@@ -310,6 +327,11 @@ class Selector final : public codegen::LowerScratch {
 
   void allocate_locals();
   void find_ranges();
+  struct RangeFinder;
+  uint32_t find_touches();
+  void sort_touches(RangeFinder& f);
+  void find_liveness(RangeFinder& f, uint32_t v);
+  void add_segments(RangeFinder& f, uint32_t v);
   void coalesce();
   void colour();
   void number_locals(bool frame, bool saved);

@@ -248,6 +248,107 @@ bool Selector::make_tail_call(BlockInfo& block, uint32_t ret) {
   return true;
 }
 
+// The copy of a structure that is passed by value.
+NodeId Selector::byval_copy(NodeId n, const air::ParamAttr& attr) {
+  const CopySlot* slot = &copy_slots_[copy_cursor_++];  // calls are met in the order of scan_frame()
+  NodeId copy = frame_address(slots_[slot->slot].offset);
+  const uint64_t size = attr.size;
+  if (size && size <= 16) {
+    copy_bytes(copy, n, size, std::min<unsigned>(slots_[slot->slot].align_log2, 3), attr.align_log2, false);
+  } else if (size) {
+    NodeId length = int_const(address_, int64_t(size));
+    if (has(Feature::bulk_memory_opt)) {
+      Node c;
+      c.op = uint16_t(Op::memory_copy);
+      c.effect = effect_write;
+      c.a = copy, c.b = n, c.c = length;
+      c.operands = 3;
+      append(c);
+    } else {
+      call_memory(air::RuntimeFunction::memcpy, copy, n, length);
+    }
+  }
+  return copy;
+}
+
+// What C's unprototyped calls may differ in: the bits of a number of another type. Op::unreachable: nothing does.
+static Op reinterpretation(ValueType from, ValueType to) {
+  if (from == ValueType::i32 && to == ValueType::f32) return Op::f32_reinterpret_i32;
+  if (from == ValueType::f32 && to == ValueType::i32) return Op::i32_reinterpret_f32;
+  if (from == ValueType::i64 && to == ValueType::f64) return Op::f64_reinterpret_i64;
+  if (from == ValueType::f64 && to == ValueType::i64) return Op::i64_reinterpret_f64;
+  return Op::unreachable;
+}
+
+NodeId Selector::zero_of(ValueType t) {
+  return t == ValueType::i64 ? i64c(0) : t == ValueType::f32 ? f32c(0) : t == ValueType::f64 ? f64c(0) : i32c(0);
+}
+
+// Fills call_operands_ with what the callee takes.
+void Selector::lower_arguments(const air::CallSite& site, const CallPlan& plan, LoweredCall& call) {
+  const Signature& target = *plan.target;
+  const uint32_t fixed = fixed_count(site, plan);
+  std::vector<NodeId>& operands = call_operands_;
+  operands.clear();
+  uint64_t at = 0;
+  std::vector<Vararg> variadic;
+  for (uint32_t a = 0; a < site.arg_count; a++) {
+    air::ValueId v(fn_->extra[site.args + a]);
+    air::ParamAttr attr = site.attrs != ~0u ? fn_->param_attrs[site.attrs + a] : air::ParamAttr{};
+    NodeId n = node_of(v);
+    if (attr.bits & air::attr::zext) n = z(v);
+    else if (attr.bits & air::attr::sext) n = s(v);
+    if (attr.bits & air::attr::byval) {
+      n = byval_copy(n, attr);
+      call.copied = true;
+    }
+    if (a < fixed) {
+      if (a >= target.fixed) continue;  // the callee does not take it
+      const ValueType want = target.params[a], have = ValueType(nodes_[n].type);
+      if (want != have) {
+        const Op op = reinterpretation(have, want);
+        if (op == Op::unreachable) call.impossible = true;
+        else n = unary(op, n);
+      }
+      operands.push_back(n);
+    } else if (target.vararg) {
+      at = vararg_place(site, a, at);
+      variadic.push_back({n, at, ValueType(nodes_[n].type)});
+      at += vararg_bytes(site, a);
+    }
+  }
+  while (operands.size() < target.fixed) operands.push_back(zero_of(target.params[operands.size()]));
+  if (!target.vararg) return;
+  call.buffer = variadic_buffer(variadic);
+  operands.push_back(call.buffer);
+}
+
+// The address of the variadic arguments in memory.
+NodeId Selector::variadic_buffer(std::span<const Vararg> arguments) {
+  if (arguments.empty()) return int_const(address_, 0);
+  NodeId buffer = frame_address(slots_[vararg_slot_].offset);
+  for (const Vararg& x : arguments) {
+    Op op = x.type == ValueType::i64   ? Op::i64_store
+            : x.type == ValueType::f64 ? Op::f64_store
+            : x.type == ValueType::f32 ? Op::f32_store
+                                       : Op::i32_store;
+    store(op, buffer, x.at, x.type == ValueType::i64 || x.type == ValueType::f64 ? 3 : 2, x.value);
+  }
+  return buffer;
+}
+
+// The result as the call's readers expect it.
+NodeId Selector::call_result(const air::Inst& inst, const air::CallSite& site, NodeId r, ValueType have,
+                             ValueType want) {
+  const unsigned bits = bits_of(inst.type);
+  if (want == have && bits < 32 && want == ValueType::i32) {
+    if (site.result_attrs & air::attr::zext) nodes_[r].zbits = uint8_t(bits), nodes_[r].sbits = uint8_t(bits + 1);
+    else if (site.result_attrs & air::attr::sext) nodes_[r].sbits = uint8_t(bits);
+    else if (bits == 1) r = zext(r, 1);
+  }
+  return want == have ? r : unary(reinterpretation(have, want), r);
+}
+
 void Selector::lower_call(uint32_t index) {
   const air::Inst& inst = fn_->insts[index];
   const air::CallSite& site = fn_->calls[inst.a];
@@ -259,132 +360,32 @@ void Selector::lower_call(uint32_t index) {
   CallPlan plan = plan_call(site);
   if (!plan.target || !plan.site) return;
   const Signature& target = *plan.target;
-  uint32_t fixed = fixed_count(site, plan);
-  std::vector<NodeId>& operands = call_operands_;
-  operands.clear();
-  bool impossible = false, copied = false;
-  NodeId buffer = no_node;
-  uint64_t at = 0;
-  struct Vararg {
-    NodeId value;
-    uint64_t at;
-    ValueType type;
-  };
-  std::vector<Vararg> variadic;
-  for (uint32_t a = 0; a < site.arg_count; a++) {
-    air::ValueId v(fn_->extra[site.args + a]);
-    air::ParamAttr attr = site.attrs != ~0u ? fn_->param_attrs[site.attrs + a] : air::ParamAttr{};
-    NodeId n = node_of(v);
-    if (attr.bits & air::attr::zext) n = z(v);
-    else if (attr.bits & air::attr::sext) n = s(v);
-    if (attr.bits & air::attr::byval) {
-      const CopySlot* slot = &copy_slots_[copy_cursor_++];  // calls are met in the order of scan_frame()
-      NodeId copy = frame_address(slots_[slot->slot].offset);
-      uint64_t size = attr.size;
-      if (size && size <= 16) {
-        copy_bytes(copy, n, size, std::min<unsigned>(slots_[slot->slot].align_log2, 3), attr.align_log2, false);
-      } else if (size) {
-        NodeId length = int_const(address_, int64_t(size));
-        if (has(Feature::bulk_memory_opt)) {
-          Node c;
-          c.op = uint16_t(Op::memory_copy);
-          c.effect = effect_write;
-          c.a = copy, c.b = n, c.c = length;
-          c.operands = 3;
-          append(c);
-        } else {
-          call_memory(air::RuntimeFunction::memcpy, copy, n, length);
-        }
-      }
-      n = copy;
-      copied = true;
-    }
-    if (a < fixed) {
-      ValueType want = a < target.fixed ? target.params[a] : ValueType(nodes_[n].type),
-                have = ValueType(nodes_[n].type);
-      if (a >= target.fixed) continue;  // the callee does not take it
-      if (want != have) {
-        if (have == ValueType::i32 && want == ValueType::f32) n = unary(Op::f32_reinterpret_i32, n);
-        else if (have == ValueType::f32 && want == ValueType::i32) n = unary(Op::i32_reinterpret_f32, n);
-        else if (have == ValueType::i64 && want == ValueType::f64) n = unary(Op::f64_reinterpret_i64, n);
-        else if (have == ValueType::f64 && want == ValueType::i64) n = unary(Op::i64_reinterpret_f64, n);
-        else impossible = true;
-      }
-      operands.push_back(n);
-    } else if (target.vararg) {
-      at = vararg_place(site, a, at);
-      variadic.push_back({n, at, ValueType(nodes_[n].type)});
-      at += vararg_bytes(site, a);
-    }
-  }
-  while (operands.size() < target.fixed) {
-    switch (target.params[operands.size()]) {
-      case ValueType::i64: operands.push_back(i64c(0)); break;
-      case ValueType::f32: operands.push_back(f32c(0)); break;
-      case ValueType::f64: operands.push_back(f64c(0)); break;
-      default: operands.push_back(i32c(0)); break;
-    }
-  }
-  if (target.vararg) {
-    if (!variadic.empty()) {
-      buffer = frame_address(slots_[vararg_slot_].offset);
-      for (const Vararg& x : variadic) {
-        Op op = x.type == ValueType::i64   ? Op::i64_store
-                : x.type == ValueType::f64 ? Op::f64_store
-                : x.type == ValueType::f32 ? Op::f32_store
-                                           : Op::i32_store;
-        store(op, buffer, x.at, x.type == ValueType::i64 || x.type == ValueType::f64 ? 3 : 2, x.value);
-      }
-    } else {
-      buffer = int_const(address_, 0);
-    }
-    operands.push_back(buffer);
-  }
-  // The result as the call expects it.
+  LoweredCall call;
+  lower_arguments(site, plan, call);
+
   ValueType have{}, want{};
   bool has_result = !target.results.empty(), wants_result = inst.result.valid() && inst.type != T::void_type;
   if (has_result) have = target.results[0];
   if (wants_result) want = value_type(*types_, inst.type);
-  if (has_result && wants_result && have != want &&
-      !((have == ValueType::i32 && want == ValueType::f32) || (have == ValueType::f32 && want == ValueType::i32) ||
-        (have == ValueType::i64 && want == ValueType::f64) || (have == ValueType::f64 && want == ValueType::i64)))
-    impossible = true;
+  if (has_result && wants_result && have != want && reinterpretation(have, want) == Op::unreachable)
+    call.impossible = true;
   NodeId r = no_node;
-  if (impossible) {
+  if (call.impossible) {
     Node trap;
     trap.op = uint16_t(Op::unreachable);
     trap.effect = effect_write;
     append(trap);
     has_result = false;
   } else if (plan.is_direct) {
-    r = call_node(Op::call, call_reference(plan), operands, has_result ? uint8_t(have) : 0);
+    r = call_node(Op::call, call_reference(plan), call_operands_, has_result ? uint8_t(have) : 0);
   } else {
-    operands.push_back(wasm64_ ? node_of(site.callee) : wrap(node_of(site.callee)));
-    r = call_node(Op::call_indirect, mir_.type(target.params, target.results), operands,
+    call_operands_.push_back(wasm64_ ? node_of(site.callee) : wrap(node_of(site.callee)));
+    r = call_node(Op::call_indirect, mir_.type(target.params, target.results), call_operands_,
                   has_result ? uint8_t(have) : 0);
   }
-  last_call_ = {r, index, buffer == no_node && !copied, target.results};
+  last_call_ = {r, index, call.buffer == no_node && !call.copied, target.results};
   if (!wants_result) return;
-  if (!has_result) {
-    return define(inst, want == ValueType::i64   ? i64c(0)
-                        : want == ValueType::f32 ? f32c(0)
-                        : want == ValueType::f64 ? f64c(0)
-                                                 : i32c(0));
-  }
-  unsigned bits = bits_of(inst.type);
-  if (want == have && bits < 32 && want == ValueType::i32) {
-    if (site.result_attrs & air::attr::zext) nodes_[r].zbits = uint8_t(bits), nodes_[r].sbits = uint8_t(bits + 1);
-    else if (site.result_attrs & air::attr::sext) nodes_[r].sbits = uint8_t(bits);
-    else if (bits == 1) r = zext(r, 1);
-  }
-  if (want != have) {
-    r = unary(have == ValueType::i32   ? Op::f32_reinterpret_i32
-              : have == ValueType::f32 ? Op::i32_reinterpret_f32
-              : have == ValueType::i64 ? Op::f64_reinterpret_i64
-                                       : Op::i64_reinterpret_f64,
-              r);
-  }
-  define(inst, r);
+  define(inst, has_result ? call_result(inst, site, r, have, want) : zero_of(want));
 }
 
 // A call's reference. Its addend is one more than the offset in the function's constants of the type that the call

@@ -51,13 +51,46 @@ uint32_t Selector::find(uint32_t v) {
   return v;
 }
 
+// Where liveness has come to: of the local at hand, which is `v` in these arrays by flow node.
+struct Selector::RangeFinder {
+  std::vector<uint32_t> first, by_local;    // touches by local
+  std::vector<uint32_t> pred_first, preds;  // predecessors by node
+  std::vector<uint32_t> in, out, at, touch, involved, work;
+  size_t budget = 0;                        // steps; when there are none left a local is live everywhere
+};
+
 void Selector::find_ranges() {
-  size_t locals = local_types_.size(), nodes = flow_.nodes.size();
+  const uint32_t total = find_touches();
+  RangeFinder f;
+  sort_touches(f);
+  const size_t nodes = flow_.nodes.size();
+  f.in.assign(nodes, none);
+  f.out.assign(nodes, none);
+  f.at.assign(nodes, none);
+  f.touch.assign(nodes, 0);
+  f.budget = 4'000'000 + code_tags_.size() * 16;
+  for (uint32_t v = 0; v < local_types_.size(); v++) {
+    const uint32_t begin = f.first[v], end = f.first[v + 1];
+    if (begin == end) continue;
+    const Touch& only = touches_[f.by_local[begin]];
+    if (end - begin == 1 && only.up_last == none) {
+      ranges_[v].push_back({only.def, std::max(only.def + 1, only.down_last == none ? 0 : only.down_last)});
+      continue;
+    }
+    find_liveness(f, v);
+    if (f.budget) add_segments(f, v);
+    else ranges_[v].push_back({0, total});
+  }
+}
+
+// Positions of all code, and what each node does with each local. Returns the end's position.
+uint32_t Selector::find_touches() {
+  const size_t locals = local_types_.size();
   if (ranges_.size() < locals) ranges_.resize(locals);
   for (size_t i = 0; i < locals; i++) ranges_[i].clear();
   weight_.assign(locals, 0);
-  node_position_.assign(nodes, 0);
-  node_end_.assign(nodes, 0);
+  node_position_.assign(flow_.nodes.size(), 0);
+  node_end_.assign(flow_.nodes.size(), 0);
   touches_.clear();
   code_positions_.resize(code_tags_.size());
   std::vector<uint32_t>& last_touch = left_;
@@ -95,89 +128,84 @@ void Selector::find_ranges() {
     }
     node_end_[node] = position;
   }
-  uint32_t total = position;
+  return position;
+}
 
-  // Touches by local, predecessors by node.
-  std::vector<uint32_t> first(locals + 1, 0), by_local(touches_.size());
-  for (const Touch& t : touches_) first[t.local + 1]++;
-  for (size_t i = 0; i < locals; i++) first[i + 1] += first[i];
-  std::vector<uint32_t> cursor(first.begin(), first.end() - 1);
-  for (uint32_t i = 0; i < touches_.size(); i++) by_local[cursor[touches_[i].local]++] = i;
-  std::vector<uint32_t> pred_first(nodes + 1, 0), preds(flow_.edges.size());
+void Selector::sort_touches(RangeFinder& f) {
+  const size_t locals = local_types_.size(), nodes = flow_.nodes.size();
+  f.first.assign(locals + 1, 0);
+  f.by_local.resize(touches_.size());
+  for (const Touch& t : touches_) f.first[t.local + 1]++;
+  for (size_t i = 0; i < locals; i++) f.first[i + 1] += f.first[i];
+  std::vector<uint32_t> cursor(f.first.begin(), f.first.end() - 1);
+  for (uint32_t i = 0; i < touches_.size(); i++) f.by_local[cursor[touches_[i].local]++] = i;
+  f.pred_first.assign(nodes + 1, 0);
   for (const FlowNode& n : flow_.nodes)
-    for (uint32_t e = n.first_edge; e < n.first_edge + n.edge_count; e++) pred_first[flow_.edges[e] + 1]++;
-  for (size_t i = 0; i < nodes; i++) pred_first[i + 1] += pred_first[i];
-  preds.resize(pred_first[nodes]);
-  cursor.assign(pred_first.begin(), pred_first.end() - 1);
+    for (uint32_t e = n.first_edge; e < n.first_edge + n.edge_count; e++) f.pred_first[flow_.edges[e] + 1]++;
+  for (size_t i = 0; i < nodes; i++) f.pred_first[i + 1] += f.pred_first[i];
+  f.preds.resize(f.pred_first[nodes]);
+  cursor.assign(f.pred_first.begin(), f.pred_first.end() - 1);
   for (uint32_t n = 0; n < nodes; n++)
-    for (uint32_t to : flow_.successors(n)) preds[cursor[to]++] = n;
+    for (uint32_t to : flow_.successors(n)) f.preds[cursor[to]++] = n;
+}
 
-  std::vector<uint32_t> in(nodes, none), out(nodes, none), at(nodes, none), touch(nodes, 0), involved, work;
-  size_t budget = 4'000'000 + code_tags_.size() * 16;
-  for (uint32_t v = 0; v < locals; v++) {
-    std::vector<Segment>& range = ranges_[v];
-    uint32_t begin = first[v], end = first[v + 1];
-    if (begin == end) continue;
-    const Touch& only = touches_[by_local[begin]];
-    if (end - begin == 1 && only.up_last == none) {
-      range.push_back({only.def, std::max(only.def + 1, only.down_last == none ? 0 : only.down_last)});
-      continue;
+// Backwards from the nodes that read the local first.
+void Selector::find_liveness(RangeFinder& f, uint32_t v) {
+  f.involved.clear();
+  f.work.clear();
+  for (uint32_t k = f.first[v]; k < f.first[v + 1]; k++) {
+    const Touch& t = touches_[f.by_local[k]];
+    f.at[t.node] = v;
+    f.touch[t.node] = f.by_local[k];
+    f.involved.push_back(t.node);
+    if (t.up_last != none) {
+      f.in[t.node] = v;
+      f.work.push_back(t.node);
     }
-    involved.clear();
-    work.clear();
-    for (uint32_t k = begin; k < end; k++) {
-      const Touch& t = touches_[by_local[k]];
-      at[t.node] = v;
-      touch[t.node] = by_local[k];
-      involved.push_back(t.node);
-      if (t.up_last != none) {
-        in[t.node] = v;
-        work.push_back(t.node);
+  }
+  while (!f.work.empty() && f.budget) {
+    uint32_t n = f.work.back();
+    f.work.pop_back();
+    for (uint32_t p = f.pred_first[n]; p < f.pred_first[n + 1]; p++) {
+      uint32_t m = f.preds[p];
+      if (f.out[m] == v) continue;
+      f.out[m] = v;
+      if (f.at[m] == v) {
+        if (touches_[f.touch[m]].def != none || f.in[m] == v) continue;
+      } else {
+        if (f.in[m] == v) continue;
+        f.involved.push_back(m);
       }
+      f.in[m] = v;
+      f.work.push_back(m);
+      if (!--f.budget) break;
     }
-    while (!work.empty() && budget) {
-      uint32_t n = work.back();
-      work.pop_back();
-      for (uint32_t p = pred_first[n]; p < pred_first[n + 1]; p++) {
-        uint32_t m = preds[p];
-        if (out[m] == v) continue;
-        out[m] = v;
-        if (at[m] == v) {
-          if (touches_[touch[m]].def != none || in[m] == v) continue;
-        } else {
-          if (in[m] == v) continue;
-          involved.push_back(m);
-        }
-        in[m] = v;
-        work.push_back(m);
-        if (!--budget) break;
-      }
+  }
+}
+
+// The range of a local, node by node in the order of positions.
+void Selector::add_segments(RangeFinder& f, uint32_t v) {
+  std::vector<Segment>& range = ranges_[v];
+  std::sort(f.involved.begin(), f.involved.end(),
+            [&](uint32_t a, uint32_t b) { return node_position_[a] < node_position_[b]; });
+  auto add = [&](uint32_t b, uint32_t e) {
+    if (e <= b) return;
+    if (!range.empty() && range.back().end >= b) range.back().end = std::max(range.back().end, e);
+    else range.push_back({b, e});
+  };
+  for (uint32_t n : f.involved) {
+    const Touch* t = f.at[n] == v ? &touches_[f.touch[n]] : nullptr;
+    bool live_in = f.in[n] == v, live_out = f.out[n] == v;
+    if (live_in) {
+      uint32_t stop = t && t->def != none ? (t->up_last == none ? node_position_[n] : t->up_last)
+                      : live_out          ? node_end_[n]
+                      : t                 ? t->up_last
+                                          : node_end_[n];
+      // A local read by the first instruction is still live at the node's beginning.
+      add(node_position_[n], std::max(stop, node_position_[n] + 1));
     }
-    if (!budget) {
-      range.push_back({0, total});
-      continue;
-    }
-    std::sort(involved.begin(), involved.end(),
-              [&](uint32_t a, uint32_t b) { return node_position_[a] < node_position_[b]; });
-    auto add = [&](uint32_t b, uint32_t e) {
-      if (e <= b) return;
-      if (!range.empty() && range.back().end >= b) range.back().end = std::max(range.back().end, e);
-      else range.push_back({b, e});
-    };
-    for (uint32_t n : involved) {
-      const Touch* t = at[n] == v ? &touches_[touch[n]] : nullptr;
-      bool live_in = in[n] == v, live_out = out[n] == v;
-      if (live_in) {
-        uint32_t stop = t && t->def != none ? (t->up_last == none ? node_position_[n] : t->up_last)
-                        : live_out          ? node_end_[n]
-                        : t                 ? t->up_last
-                                            : node_end_[n];
-        // A local read by the first instruction is still live at the node's beginning.
-        add(node_position_[n], std::max(stop, node_position_[n] + 1));
-      }
-      if (t && t->def != none)
-        add(t->def, live_out ? node_end_[n] : std::max(t->def + 1, t->down_last == none ? 0 : t->down_last));
-    }
+    if (t && t->def != none)
+      add(t->def, live_out ? node_end_[n] : std::max(t->def + 1, t->down_last == none ? 0 : t->down_last));
   }
 }
 

@@ -254,8 +254,19 @@ std::span<const Item> Structurer::run(const FlowGraph& graph) {
 
 // Makes the list shorter: no else after code that does not fall through, no block without a branch to it, an if instead
 // of a block that is left only by one or two br_ifs of its own level, and loops that end with their last branch back.
+namespace {
+// Of a label: how control comes to its ifs, and what it belongs to.
+enum : uint8_t { reach_before = 1, reach_then = 2, else_gone = 4, of_block = 0x10, of_loop = 0x20, of_if = 0x40 };
+}  // namespace
+
 void Structurer::tidy(const FlowGraph& graph) {
-  enum : uint8_t { reach_before = 1, reach_then = 2, else_gone = 4 };
+  count_labels(graph);
+  drop_unnamed(graph);
+  find_loop_ends(graph);
+  rewrite_items();
+}
+
+void Structurer::count_labels(const FlowGraph& graph) {
   label_refs_.assign(label_count_, 0);
   label_direct_.assign(label_count_, 0);
   for (const Item& i : items_) {
@@ -265,7 +276,10 @@ void Structurer::tidy(const FlowGraph& graph) {
       for (uint32_t e = x.first_edge; e < x.first_edge + x.edge_count; e++) label_refs_[edge_labels_[e]]++;
     }
   }
-  // Unnamed blocks go first; then which ifs fall through.
+}
+
+// Unnamed blocks go first; then which ifs fall through.
+void Structurer::drop_unnamed(const FlowGraph& graph) {
   label_flags_.assign(label_count_, 0);
   stack_.clear();
   bool reach = true;
@@ -282,9 +296,9 @@ void Structurer::tidy(const FlowGraph& graph) {
       case Form::if_false:
         stack_.push_back(i.arg);
         // Ifs have labels that nobody names; a loop's end is reached by falling through only.
-        label_flags_[i.arg] = uint8_t((reach ? reach_before : 0) | (i.form == Form::block  ? 0x10
-                                                                    : i.form == Form::loop ? 0x20
-                                                                                           : 0x40));
+        label_flags_[i.arg] = uint8_t((reach ? reach_before : 0) | (i.form == Form::block  ? of_block
+                                                                    : i.form == Form::loop ? of_loop
+                                                                                           : of_if));
         break;
       case Form::else_:
         if (!reach) {
@@ -299,13 +313,13 @@ void Structurer::tidy(const FlowGraph& graph) {
         break;
       case Form::end: {
         uint8_t f = label_flags_[i.arg];
-        if ((f & else_gone) || (!(f & 0x70) && !label_refs_[i.arg])) {
+        if ((f & else_gone) || (!(f & (of_block | of_loop | of_if)) && !label_refs_[i.arg])) {
           i.form = Form::none;
           break;
         }
         stack_.pop_back();
-        if (f & 0x10) reach = true;
-        if (f & 0x40) reach = reach || (f & reach_then);
+        if (f & of_block) reach = true;
+        if (f & of_if) reach = reach || (f & reach_then);
         break;
       }
       case Form::node:
@@ -313,15 +327,18 @@ void Structurer::tidy(const FlowGraph& graph) {
         break;
       case Form::br_if_true:
       case Form::br_if_false:
-        if (!stack_.empty() && stack_.back() == i.arg && (label_flags_[i.arg] & 0x10)) label_direct_[i.arg]++;
+        if (!stack_.empty() && stack_.back() == i.arg && (label_flags_[i.arg] & of_block)) label_direct_[i.arg]++;
         break;
       case Form::br:
       case Form::br_table: reach = false; break;
       case Form::none: break;
     }
   }
-  // What follows a loop's last branch back stands better behind its end: nearer to the surrounding labels and to the
-  // body's end.
+}
+
+// What follows a loop's last branch back stands better behind its end: nearer to the surrounding labels and to the
+// body's end.
+void Structurer::find_loop_ends(const FlowGraph& graph) {
   loop_cut_.assign(label_count_, 0);
   dirty_.assign(label_count_, 0);
   stack_.clear();
@@ -345,9 +362,14 @@ void Structurer::tidy(const FlowGraph& graph) {
       loop_cut_[stack_.back()] = i + 1;
     }
   }
-  auto becomes_if = [&](uint32_t label) {
-    return (label_flags_[label] & 0x10) && label_refs_[label] == label_direct_[label] && label_refs_[label] <= 2;
-  };
+}
+
+// A block that only conditional branches at its own level leave is an if.
+bool Structurer::becomes_if(uint32_t label) const {
+  return (label_flags_[label] & of_block) && label_refs_[label] == label_direct_[label] && label_refs_[label] <= 2;
+}
+
+void Structurer::rewrite_items() {
   std::swap(items_, raw_items_);
   items_.clear();
   stack_.clear();
@@ -368,7 +390,7 @@ void Structurer::tidy(const FlowGraph& graph) {
       case Form::end:
         stack_.pop_back();
         // Ended before.
-        if ((label_flags_[x.arg] & 0x20) && loop_cut_[x.arg] && loop_cut_[x.arg] <= i) x.form = Form::none;
+        if ((label_flags_[x.arg] & of_loop) && loop_cut_[x.arg] && loop_cut_[x.arg] <= i) x.form = Form::none;
         else if (becomes_if(x.arg) && label_refs_[x.arg] == 2) items_.push_back(x);
         break;
       default: break;
@@ -376,10 +398,10 @@ void Structurer::tidy(const FlowGraph& graph) {
     if (x.form != Form::none) items_.push_back(x);
     if (!stack_.empty()) {
       uint32_t top = stack_.back();
-      if ((label_flags_[top] & 0x20) && loop_cut_[top] == i + 1 &&
+      if ((label_flags_[top] & of_loop) && loop_cut_[top] == i + 1 &&
           !(i + 1 < raw_items_.size() && raw_items_[i + 1].form == Form::end && raw_items_[i + 1].arg == top))
         items_.push_back({Form::end, top});
-      else if ((label_flags_[top] & 0x20) && loop_cut_[top] == i + 1)
+      else if ((label_flags_[top] & of_loop) && loop_cut_[top] == i + 1)
         loop_cut_[top] = 0;  // nothing follows: its own end serves
     }
   }

@@ -97,6 +97,11 @@ class Structurer {
   bool falls_to(uint32_t label) const;
   void place(const FlowGraph& graph, uint32_t from, uint32_t to);
   void tidy(const FlowGraph& graph);
+  void count_labels(const FlowGraph& graph);
+  void drop_unnamed(const FlowGraph& graph);
+  void find_loop_ends(const FlowGraph& graph);
+  bool becomes_if(uint32_t label) const;
+  void rewrite_items();
 
   std::vector<uint32_t> order_;      // reverse postorder
   std::vector<uint32_t> rank_;       // by node: place in order_, ~0 when unreachable

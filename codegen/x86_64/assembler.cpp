@@ -7,17 +7,19 @@
 #include <cctype>
 #include <unordered_map>
 
-#include "codegen/x86_64/asm_data.h"
-#include "codegen/x86_64/asm_expression.h"
+#include "codegen/native/asm_data.h"
+#include "codegen/native/asm_expression.h"
 #include "codegen/x86_64/encode.h"
 #include "codegen/x86_64/inline_asm.h"
 #include "codegen/x86_64/print.h"
 
 namespace lode::x86_64 {
 
+using codegen::evaluate_constant;
+
 namespace {
 
-Error unknown(std::string_view text, const char* why = nullptr) { return unsupported_asm(text, why); }
+Error unknown(std::string_view text, const char* why = nullptr) { return codegen::unsupported_asm(text, why); }
 
 bool digit(char c) { return std::isdigit(uint8_t(c)); }
 bool space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -98,17 +100,24 @@ struct Parsed {
   bool short_address = false;  // mem: 32-bit registers; only `leal` is the same with 64-bit ones
 };
 
+std::vector<uint32_t> references_of(const std::vector<AsmValue>& values) {
+  std::vector<uint32_t> references;
+  for (const AsmValue& v : values)
+    references.push_back(v.kind == AsmValue::Kind::reference ? v.reference : no_symbol);
+  return references;
+}
+
 class Assembler {
  public:
   Assembler(const std::vector<AsmValue>& values, MirWriter& w, const AsmSymbols& symbols)
-      : values_(values), w_(w), symbols_(symbols), data_(w, values, symbols) {}
+      : values_(values), w_(w), symbols_(symbols), data_(w, references_of(values), symbols) {}
   Result<void> run(std::string_view text);
 
  private:
   const std::vector<AsmValue>& values_;
   MirWriter& w_;
   const AsmSymbols& symbols_;
-  AsmData data_;                                      // labels, and what goes into other sections
+  codegen::AsmData data_;                                      // labels, and what goes into other sections
   std::string prefix_;                                // "lock " or "rep ", from a statement of its own
   struct Condition {
     bool active;  // the statements are assembled
@@ -119,6 +128,11 @@ class Assembler {
   Result<std::string> substitute(std::string_view text);
   Result<std::string> print_operand(size_t n, char modifier, std::string_view text);
   Result<void> statement(std::string_view s);
+  Result<void> take_labels(std::string_view& s);
+  bool special(std::string& mnemonic, std::string_view operands);
+  Result<std::vector<Parsed>> parse_operands(std::string_view operands, std::string_view s);
+  Result<void> branch(const std::string& mnemonic, const Parsed& to, std::string_view s);
+  bool match_row(const std::string& mnemonic, std::vector<Parsed>& ops);
   Result<void> alignment(bool power, std::string_view rest, std::string_view s);
   Result<void> directive(std::string_view name, std::string_view rest, std::string_view s);
   Result<bool> conditional(std::string_view name, std::string_view rest, std::string_view s);
@@ -564,21 +578,118 @@ Result<bool> Assembler::conditional(std::string_view name, std::string_view rest
   return true;
 }
 
-Result<void> Assembler::statement(std::string_view s) {
-  s = trim(s);
-  for (;;) {  // labels; in text that is left out they do not exist either
+// Labels in front of a statement; in text that is left out they do not exist either.
+Result<void> Assembler::take_labels(std::string_view& s) {
+  for (;;) {
     size_t k = 0;
     while (k < s.size() && (std::isalnum(uint8_t(s[k])) || s[k] == '_' || s[k] == '.')) k++;
-    if (k == 0 || k == s.size() || s[k] != ':') break;
+    if (k == 0 || k == s.size() || s[k] != ':') return {};
     if (!skipping()) LODE_TRY(data_.define(s.substr(0, k)));
     s = trim(s.substr(k + 1));
   }
+}
+
+// Statements that stand for something else than a row. True: `mnemonic` was one, and is done.
+bool Assembler::special(std::string& mnemonic, std::string_view operands) {
+  // A return that the text writes is that alone: MIR's own would undo the frame first.
+  if (operands.empty() && (mnemonic == "ret" || mnemonic == "retq")) {
+    static constexpr uint8_t near_return = 0xc3;
+    w_.bytes({&near_return, 1});
+    return true;
+  }
+  // The forms that wait for pending exceptions are two instructions.
+  for (const char* waits : {"fstcw", "fstsw", "fstenv", "fsave", "fclex", "finit"})
+    if (mnemonic == waits) {
+      w_.op(Op::fwait);
+      mnemonic.insert(1, "n");
+      if (mnemonic != "fnstsw" || operands != "%ax") return false;
+      w_.op(Op::fnstsw);
+      return true;
+    }
+  return false;
+}
+
+Result<std::vector<Parsed>> Assembler::parse_operands(std::string_view rest, std::string_view s) {
+  std::vector<Parsed> ops;
+  while (!rest.empty()) {
+    size_t end = 0;
+    for (int depth = 0; end < rest.size() && (depth || rest[end] != ','); end++) {
+      if (rest[end] == '(') depth++;
+      if (rest[end] == ')') depth--;
+    }
+    LODE_ASSIGN(Parsed p, parse_operand(rest.substr(0, end), s));
+    ops.push_back(p);
+    rest = end == rest.size() ? std::string_view() : trim(rest.substr(end + 1));
+    if (ops.size() > 4) return unknown(s);
+  }
+  return ops;
+}
+
+// Branches within the statement, calls and jumps to symbols.
+Result<void> Assembler::branch(const std::string& mnemonic, const Parsed& to, std::string_view s) {
+  bool jump = mnemonic == "jmp" || mnemonic == "jmpq", call = mnemonic == "call" || mnemonic == "callq";
+  auto to_reference = [&](uint32_t r) -> Result<void> {
+    if (call) w_.call_ref(r);
+    else if (jump && w_.frame_flags() & frame::naked) w_.jmp_ref(r);
+    else return unknown(s, "it leaves a function that has a frame");
+    return {};
+  };
+  if (to.kind == Parsed::Kind::ref) {
+    if (!call && !jump) return unknown(s);
+    return to_reference(to.ref);
+  }
+  if ((call || jump) && symbols_ && !digit(to.name[0]) && to.name[0] != '.' && !data_.knows(to.name)) {
+    std::string_view name = to.name;
+    if (name.ends_with("@PLT")) name.remove_suffix(4);
+    uint32_t r = symbols_(name, mir::ReferenceKind::call, 0);
+    if (r != no_symbol) return to_reference(r);
+    if (call) return unknown(s, "its module does not know the symbol");
+  }
+  bool own = digit(to.name[0]) || to.name[0] == '.' || data_.knows(to.name);
+  if (!own && (call || !(jump || mnemonic[0] == 'j'))) return unknown(s);
+  Label target = data_.text_label(to.name);
+  if (jump) {
+    w_.jmp(target);
+    return {};
+  }
+  auto cc = mnemonic[0] == 'j' ? tables().conditions.find(mnemonic.substr(1)) : tables().conditions.end();
+  if (cc == tables().conditions.end()) return unknown(s);
+  w_.jcc(cc->second, target);
+  return {};
+}
+
+// The first row that has this mnemonic, perhaps with a suffix for its size, and takes the operands.
+bool Assembler::match_row(const std::string& mnemonic, std::vector<Parsed>& ops) {
+  for (const char* suffix : {"", "q", "l", "w", "b"}) {
+    bool sized = *suffix == 0;
+    if (!sized) {  // a register operand has to tell the size
+      bool has_register = false;
+      for (const Parsed& p : ops) has_register |= p.kind == Parsed::Kind::reg;
+      bool control = mnemonic == "push" || mnemonic == "pop" || mnemonic == "call" || mnemonic == "jmp";
+      if (!has_register && !control) break;
+    }
+    auto [first, last] = tables().rows.equal_range(mnemonic + suffix);
+    // movq $imm: the sign-extended form where it fits
+    const Tables::Entry* wide = nullptr;
+    for (auto it = first; it != last; ++it) {
+      if (try_row(it->second, ops)) return true;
+      if (info(it->second.op).form == Form::ri && it->second.op == Op::mov64ri) wide = &it->second;
+    }
+    if (wide && ops.size() == 2 && ops[0].kind == Parsed::Kind::imm && try_row({Op::movabs64ri, Cond::o}, ops))
+      return true;
+  }
+  return false;
+}
+
+Result<void> Assembler::statement(std::string_view s) {
+  s = trim(s);
+  LODE_TRY(take_labels(s));
   if (s.empty() || (skipping() && s[0] != '.')) return {};
   size_t k = 0;
   while (k < s.size() && !space(s[k])) k++;
   std::string mnemonic(s.substr(0, k));
   for (char& c : mnemonic) c = char(std::tolower(uint8_t(c)));
-  std::string_view rest = trim(s.substr(k));
+  const std::string_view rest = trim(s.substr(k));
   if (mnemonic[0] == '.') {
     LODE_ASSIGN(bool taken, conditional(mnemonic, rest, s));
     if (taken || skipping()) return {};
@@ -594,100 +705,22 @@ Result<void> Assembler::statement(std::string_view s) {
   }
   mnemonic = prefix_ + mnemonic;
   prefix_.clear();
-  // A return that the text writes is that alone: MIR's own would undo the frame first.
-  if (rest.empty() && (mnemonic == "ret" || mnemonic == "retq")) {
-    static constexpr uint8_t near_return = 0xc3;
-    w_.bytes({&near_return, 1});
-    return {};
-  }
-  // The forms that wait for pending exceptions are two instructions.
-  for (const char* waits : {"fstcw", "fstsw", "fstenv", "fsave", "fclex", "finit"})
-    if (mnemonic == waits) {
-      w_.op(Op::fwait);
-      mnemonic.insert(1, "n");
-      if (mnemonic == "fnstsw" && rest == "%ax") {
-        w_.op(Op::fnstsw);
-        return {};
-      }
-      break;
-    }
-
-  std::vector<Parsed> ops;
-  while (!rest.empty()) {
-    size_t end = 0;
-    for (int depth = 0; end < rest.size() && (depth || rest[end] != ','); end++) {
-      if (rest[end] == '(') depth++;
-      if (rest[end] == ')') depth--;
-    }
-    LODE_ASSIGN(Parsed p, parse_operand(rest.substr(0, end), s));
-    ops.push_back(p);
-    rest = end == rest.size() ? std::string_view() : trim(rest.substr(end + 1));
-    if (ops.size() > 4) return unknown(s);
-  }
-  // Branches within the statement, calls and jumps to symbols.
-  if (ops.size() == 1 && (ops[0].kind == Parsed::Kind::name || ops[0].kind == Parsed::Kind::ref)) {
-    const Parsed& to = ops[0];
-    bool jump = mnemonic == "jmp" || mnemonic == "jmpq", call = mnemonic == "call" || mnemonic == "callq";
-    auto to_reference = [&](uint32_t r) -> Result<void> {
-      if (call) w_.call_ref(r);
-      else if (jump && w_.frame_flags() & frame::naked) w_.jmp_ref(r);
-      else return unknown(s, "it leaves a function that has a frame");
-      return {};
-    };
-    if (to.kind == Parsed::Kind::ref) {
-      if (!call && !jump) return unknown(s);
-      return to_reference(to.ref);
-    }
-    if ((call || jump) && symbols_ && !digit(to.name[0]) && to.name[0] != '.' && !data_.knows(to.name)) {
-      std::string_view name = to.name;
-      if (name.ends_with("@PLT")) name.remove_suffix(4);
-      uint32_t r = symbols_(name, mir::ReferenceKind::call, 0);
-      if (r != no_symbol) return to_reference(r);
-      if (call) return unknown(s, "its module does not know the symbol");
-    }
-    bool own = digit(to.name[0]) || to.name[0] == '.' || data_.knows(to.name);
-    if (!own && (call || !(jump || mnemonic[0] == 'j'))) return unknown(s);
-    Label target = data_.text_label(to.name);
-    if (jump) {
-      w_.jmp(target);
-      return {};
-    }
-    auto cc = mnemonic[0] == 'j' ? tables().conditions.find(mnemonic.substr(1)) : tables().conditions.end();
-    if (cc == tables().conditions.end()) return unknown(s);
-    w_.jcc(cc->second, target);
-    return {};
-  }
+  if (special(mnemonic, rest)) return {};
+  LODE_ASSIGN(std::vector<Parsed> ops, parse_operands(rest, s));
+  if (ops.size() == 1 && (ops[0].kind == Parsed::Kind::name || ops[0].kind == Parsed::Kind::ref))
+    return branch(mnemonic, ops[0], s);
   for (const auto& [from, to] : aliases)
     if (mnemonic == from) {
       mnemonic = to;
       break;
     }
   // Rows whose operands are part of the name: "fnstsw %ax".
-  std::string whole(s);
-  if (auto it = tables().rows.find(whole);
+  if (auto it = tables().rows.find(std::string(s));
       it != tables().rows.end() && info(it->second.op).form == Form::none && !ops.empty()) {
     w_.op(it->second.op);
     return {};
   }
-  for (const char* suffix : {"", "q", "l", "w", "b"}) {
-    bool sized = *suffix == 0;
-    if (!sized) {  // a register operand has to tell the size
-      bool has_register = false;
-      for (const Parsed& p : ops) has_register |= p.kind == Parsed::Kind::reg;
-      bool control = mnemonic == "push" || mnemonic == "pop" || mnemonic == "call" || mnemonic == "jmp";
-      if (!has_register && !control) break;
-    }
-    auto [first, last] = tables().rows.equal_range(mnemonic + suffix);
-    // movq $imm: the sign-extended form where it fits
-    const Tables::Entry* wide = nullptr;
-    for (auto it = first; it != last; ++it) {
-      if (try_row(it->second, ops)) return {};
-      if (info(it->second.op).form == Form::ri && it->second.op == Op::mov64ri) wide = &it->second;
-    }
-    if (wide && ops.size() == 2 && ops[0].kind == Parsed::Kind::imm && try_row({Op::movabs64ri, Cond::o}, ops))
-      return {};
-  }
-  return unknown(s);
+  return match_row(mnemonic, ops) ? Result<void>() : Result<void>(unknown(s));
 }
 
 Result<void> Assembler::run(std::string_view text) {

@@ -1,12 +1,7 @@
-// Emit in three steps, the first two shared by measure():
-//   1. Assemble: one pass over the MIR writes every instruction but the branches to a working buffer. A branch is a
-//      mark between two bytes, and so is an alignment. A field whose value needs final addresses is a patch. Widths
-//      depend on the forms of the references, never on addresses, which is what makes measure() and emit() agree.
-//   2. Relax: each branch starts at its smallest size (nothing, for a forward branch to the next byte; else 2) and
-//      grows until all displacements fit. A branch's size only grows, so this ends, and without alignments at the least
-//      solution. An alignment's size follows from where it stands, from the function's start, which layout aligns at
-//      least as much.
-//   3. Write: the pieces between the branches are copied to their final place, branches written, patches applied.
+// The emitter of x86_64; codegen/native/emit.h says how the parts work together.
+//
+// A field whose value needs final addresses is a patch. Branches have no code at all (forward, to the next byte), or 2
+// bytes, or 5 (jmp) and 6 (jcc).
 //
 // Object mode leaves a Fixup for each patch that refers to a symbol; references to the function's own constants go
 // through its Reference of kind `constants`.
@@ -16,16 +11,17 @@
 #include <cstring>
 #include <string>
 
-#include "codegen/native/exception_table.h"
-#include "codegen/x86_64/cfi.h"
+#include "codegen/native/emit.h"
 #include "codegen/x86_64/encode.h"
+#include "codegen/x86_64/fixups.h"
 #include "codegen/x86_64/lower_frame.h"
 #include "codegen/x86_64/mir.h"
-#include "formats/elf/elf.h"
 
 namespace lode::x86_64 {
 
+using codegen::CfiRow;
 using codegen::EmitPlace;
+using codegen::Fixup;
 using codegen::FunctionSizes;
 using codegen::ReferenceForm;
 using codegen::ResolvedReference;
@@ -34,19 +30,16 @@ using mir::ReferenceKind;
 
 namespace {
 
-// A place in the text while the branches' sizes are open.
-struct Place {
-  uint32_t offset;    // bytes that are not branches
-  uint32_t branches;  // branches before it
-};
+using Place = codegen::TextPlace;
 
-struct Branch {
-  uint32_t offset;   // where it stands, as Place::offset
-  uint32_t target;   // MIR index; alignment: the operand word
-  uint16_t size;     // 0, 2, 5 (jmp) or 6 (jcc); alignment: the bytes it skips, below 4096
-  uint8_t opcode;    // short form: eb, or 70 + condition
-  bool alignment;
-};
+// Kinds of branches, by what they cost when they are long (Intel SDM, "Jcc" and "JMP"). Displacements count from the
+// next instruction.
+enum BranchKind : uint8_t { jmp_branch, jcc_branch };
+constexpr codegen::BranchForm jmp_forms[] = {{0, 0, 0, 0}, {2, 2, -128, 127}, {5, 5, INT32_MIN, INT32_MAX}},
+                              jcc_forms[] = {{0, 0, 0, 0}, {2, 2, -128, 127}, {6, 6, INT32_MIN, INT32_MAX}};
+constexpr std::span<const codegen::BranchForm> branch_forms[] = {jmp_forms, jcc_forms};
+
+const codegen::EmitRules rules = {"x86_64", branch_forms, cie_code_align, cie_data_align, uint16_t(FixupKind::pc32)};
 
 enum class PatchKind : uint8_t {
   pc_reference,  // address of reference `target` + addend - end of the instruction
@@ -54,36 +47,20 @@ enum class PatchKind : uint8_t {
   pc_label,      // MIR index `target` - end of the instruction
   abs_reference, // address of the reference + addend, sign-extended 32 bits
   abs_zero,      // the same, zero-extended 32 bits (mov r32, imm32)
-  fixup,         // object mode: relocation `type` against reference `target`; addend complete
+  fixup,         // object mode: relocation `relocation` against reference `target`; addend complete
 };
 struct Patch {
   Place field;
   uint32_t target;
   int64_t addend;
-  uint32_t type;
+  FixupKind relocation;
   PatchKind kind;
   uint8_t tail;  // bytes of the instruction behind the field
 };
 
-struct Table {
-  uint32_t extra;  // index of {count, offset, targets}
-};
-
-struct Work {
-  std::vector<uint8_t> code;
-  std::vector<Place> places;  // by MIR index, and one for the end
-  std::vector<Branch> branches;
-  std::vector<uint32_t> branch_bytes;  // sizes of the first k branches together
+struct Work : codegen::AssembledText {
   std::vector<Patch> patches;
-  std::vector<Table> tables;
-  std::vector<CfiRow> cfi;
-  std::vector<Place> traps;   // of type checks
-  uint32_t entry = 0;         // no branch stands before it
-  std::vector<uint8_t> cfi_bytes;
-  codegen::ExceptionTable exceptions;
   std::vector<int32_t> slots;
-  uint32_t code_size = 0;
-  uint64_t max_padding = 0;  // of all alignments together
 };
 
 Work& work() {
@@ -91,7 +68,7 @@ Work& work() {
   return w;
 }
 
-Error damaged() { return error("damaged x86_64 machine code in the store"); }
+Error damaged() { return codegen::damaged_code(rules); }
 
 // Intel SDM, NOP, "Recommended Multi-Byte Sequence of NOP Instruction".
 uint8_t* put_nops(uint8_t* p, unsigned bytes) {
@@ -121,6 +98,13 @@ class Assembler {
   Result<void> run();
 
  private:
+  Result<void> begin();
+  void instruction(uint32_t i, unsigned op, Cond cc, uint32_t operand);
+  void pseudo(Op op);
+  void pseudo_register(Op op, uint32_t operand);
+  template <class F>
+  void leave(bool tail, F&& jump);
+
   const mir::FunctionView& fn_;
   std::span<const ResolvedReference> refs_;
   const TargetOptions& options_;
@@ -134,7 +118,7 @@ class Assembler {
   void fail(const char* why) {
     if (!problem_) problem_ = why;
   }
-  Place here(const uint8_t* p) const { return {uint32_t(p - begin_), uint32_t(w_.branches.size())}; }
+  Place here(const uint8_t* p) const { return {uint32_t(p - begin_), uint32_t(w_.layout.branches.size())}; }
   void reserve(size_t bytes) {
     size_t used = size_t(p_ - begin_);
     if (w_.code.size() - used >= bytes) return;
@@ -154,7 +138,8 @@ class Assembler {
     Address address;
     PatchKind kind = PatchKind::pc_label;
     bool patch = false;
-    uint32_t target = 0, type = 0;
+    uint32_t target = 0;
+    FixupKind relocation = FixupKind::none;
     int64_t addend = 0;
   };
   void resolve(const Mem& m, Pending& out);
@@ -162,8 +147,9 @@ class Assembler {
   void frame_address(Address& a, uint8_t base, int64_t disp);
   // After the instruction has been written up to `end`.
   void finish(Pending& x, const uint8_t* end);
-  void pc_patch(const uint8_t* field, PatchKind kind, uint32_t target, int64_t addend, uint32_t type = 0) {
-    w_.patches.push_back({here(field), target, addend, type, kind, 0});
+  void pc_patch(const uint8_t* field, PatchKind kind, uint32_t target, int64_t addend,
+                FixupKind relocation = FixupKind::none) {
+    w_.patches.push_back({here(field), target, addend, relocation, kind, 0});
   }
 
   void epilogue(bool tail);
@@ -178,7 +164,8 @@ class Assembler {
   void jump_table(uint32_t operand);
   void raw_bytes(uint32_t at);
   void surround_entry();
-  void rip_instruction(Op op, uint8_t r, PatchKind kind, uint32_t target, int64_t addend, uint32_t type = 0);
+  void rip_instruction(Op op, uint8_t r, PatchKind kind, uint32_t target, int64_t addend,
+                FixupKind relocation = FixupKind::none);
 };
 
 uint32_t Assembler::constants_reference() {
@@ -226,7 +213,7 @@ void Assembler::resolve(const Mem& m, Pending& x) {
       if (options_.object) {
         x.kind = PatchKind::fixup;
         x.target = constants_reference();
-        x.type = formats::elf::R_X86_64_PC32;
+        x.relocation = FixupKind::pc32;
       } else {
         x.kind = PatchKind::pc_constants;
       }
@@ -266,12 +253,12 @@ void Assembler::resolve_symbol(const Mem& m, Pending& x) {
       switch (fn_.references[m.target].kind) {
         case ReferenceKind::tls_local_exec:
           a.wide = true;
-          x.type = formats::elf::R_X86_64_TPOFF32;
+          x.relocation = FixupKind::tpoff32;
           return;
         case ReferenceKind::direct:
           a.rip = !registers;
           a.wide = registers;
-          x.type = registers ? formats::elf::R_X86_64_32S : formats::elf::R_X86_64_PC32;
+          x.relocation = registers ? FixupKind::abs32s : FixupKind::pc32;
           return;
         default:
           return fail("a memory operand refers to a symbol that is only reachable through the GOT");
@@ -286,23 +273,24 @@ void Assembler::finish(Pending& x, const uint8_t* end) {
   if (!x.patch || !x.address.field) return;
   uint8_t tail = uint8_t(end - (x.address.field + 4));
   if (x.kind == PatchKind::fixup && x.address.rip) x.addend -= 4 + tail;
-  w_.patches.push_back({here(x.address.field), x.target, x.addend, x.type, x.kind, tail});
+  w_.patches.push_back({here(x.address.field), x.target, x.addend, x.relocation, x.kind, tail});
 }
 
 void Assembler::epilogue(bool tail) {
-  p_ = put_epilogue(p_, frame_, tail, begin_, uint32_t(w_.branches.size()), w_.cfi);
+  p_ = put_epilogue(p_, frame_, tail, begin_, uint32_t(w_.layout.branches.size()), w_.cfi);
 }
 
 void Assembler::after_epilogue() {
   if (frame_.cfi && (frame_.frame_pointer || frame_.push_count || frame_.size))
-    w_.cfi.push_back({uint32_t(p_ - begin_), uint32_t(w_.branches.size()), CfiRow::Kind::restore, 0, 0});
+    w_.cfi.push_back({uint32_t(p_ - begin_), uint32_t(w_.layout.branches.size()), CfiRow::Kind::restore, 0, 0});
 }
 
-void Assembler::rip_instruction(Op op, uint8_t r, PatchKind kind, uint32_t target, int64_t addend, uint32_t type) {
+void Assembler::rip_instruction(Op op, uint8_t r, PatchKind kind, uint32_t target, int64_t addend,
+                                FixupKind relocation) {
   Address a;
   a.rip = true;
   p_ = encode_rm(p_, info(op), r, a);
-  pc_patch(a.field, kind, target, kind == PatchKind::fixup ? addend - 4 : addend, type);
+  pc_patch(a.field, kind, target, kind == PatchKind::fixup ? addend - 4 : addend, relocation);
 }
 
 void Assembler::jump_to_reference(uint32_t ref, bool call) {
@@ -315,7 +303,7 @@ void Assembler::jump_to_reference(uint32_t ref, bool call) {
       break;
     case ReferenceForm::relocation:
       *p_++ = call ? 0xe8 : 0xe9;
-      pc_patch(p_, PatchKind::fixup, ref, int64_t(fn_.references[ref].addend) - 4, formats::elf::R_X86_64_PLT32);
+      pc_patch(p_, PatchKind::fixup, ref, int64_t(fn_.references[ref].addend) - 4, FixupKind::plt32);
       break;
     case ReferenceForm::got:
       *p_++ = 0xff;
@@ -346,9 +334,9 @@ void Assembler::lea_reference(uint8_t r, uint32_t ref) {
         case ReferenceKind::call:
         case ReferenceKind::constants:
           return rip_instruction(Op::lea64rm, r, PatchKind::fixup, ref, fn_.references[ref].addend,
-                                 formats::elf::R_X86_64_PC32);
+                                 FixupKind::pc32);
         case ReferenceKind::got:
-          return rip_instruction(Op::mov64rm, r, PatchKind::fixup, ref, 0, formats::elf::R_X86_64_REX_GOTPCRELX);
+          return rip_instruction(Op::mov64rm, r, PatchKind::fixup, ref, 0, FixupKind::rex_gotpcrelx);
         default:
           break;
       }
@@ -370,13 +358,13 @@ void Assembler::tls_local_exec(uint8_t r, uint32_t ref, bool relocation) {
   a.base = r;
   a.wide = true;
   p_ = encode_rm(p_, info(Op::lea64rm), r, a);
-  if (relocation) pc_patch(a.field, PatchKind::fixup, ref, fn_.references[ref].addend, formats::elf::R_X86_64_TPOFF32);
+  if (relocation) pc_patch(a.field, PatchKind::fixup, ref, fn_.references[ref].addend, FixupKind::tpoff32);
   else pc_patch(a.field, PatchKind::abs_reference, ref, 0);
 }
 
 // r = or += the GOT slot with the offset
 void Assembler::tls_initial_exec(uint8_t r, uint32_t ref, Op op, bool relocation) {
-  if (relocation) rip_instruction(op, r, PatchKind::fixup, ref, 0, formats::elf::R_X86_64_GOTTPOFF);
+  if (relocation) rip_instruction(op, r, PatchKind::fixup, ref, 0, FixupKind::gottpoff);
   else rip_instruction(op, r, PatchKind::pc_reference, ref, 0);
 }
 
@@ -394,7 +382,7 @@ void Assembler::tls_address(uint8_t r, uint32_t ref, bool offset_only) {
       return tls_local_exec(r, ref, relocation);
     }
     p_ = encode_ri(p_, info(Op::mov64ri), r, 0);
-    if (relocation) pc_patch(p_ - 4, PatchKind::fixup, ref, fn_.references[ref].addend, formats::elf::R_X86_64_TPOFF32);
+    if (relocation) pc_patch(p_ - 4, PatchKind::fixup, ref, fn_.references[ref].addend, FixupKind::tpoff32);
     else pc_patch(p_ - 4, PatchKind::abs_reference, ref, 0);
     return;
   }
@@ -422,7 +410,7 @@ void Assembler::tls_general_dynamic(uint32_t at) {
       // The padded form that linkers know how to relax (psABI, "Thread-Local Storage"): data16 lea; data16 data16 rex.W
       // call
       *p_++ = 0x66;
-      rip_instruction(Op::lea64rm, reg::rdi, PatchKind::fixup, ref, 0, formats::elf::R_X86_64_TLSGD);
+      rip_instruction(Op::lea64rm, reg::rdi, PatchKind::fixup, ref, 0, FixupKind::tlsgd);
       *p_++ = 0x66;
       *p_++ = 0x66;
       *p_++ = 0x48;
@@ -435,15 +423,15 @@ void Assembler::tls_general_dynamic(uint32_t at) {
 void Assembler::jump_table(uint32_t operand) {
   uint8_t index = operand & 15, scratch = operand >> 4 & 15;
   uint32_t at = operand >> 8;
-  uint64_t count = decode_.word(at), table = decode_.word(uint64_t(at) + 1);
-  if (!decode_.ok || at + 2 + count > fn_.extra.size() || table + 4 * count > fn_.constants.size()) {
+  if (!codegen::valid_table(fn_, at)) {
     decode_.ok = false;
     return;
   }
-  w_.tables.push_back({at});
+  const uint32_t table = fn_.extra[at + 1];
+  w_.tables.push_back(at);
   if (options_.object)
     rip_instruction(Op::lea64rm, scratch, PatchKind::fixup, constants_reference(), int64_t(table),
-                    formats::elf::R_X86_64_PC32);
+                    FixupKind::pc32);
   else rip_instruction(Op::lea64rm, scratch, PatchKind::pc_constants, 0, int64_t(table));
   Address a;
   a.base = scratch;
@@ -489,19 +477,14 @@ void Assembler::raw_bytes(uint32_t at) {
   for (uint64_t i = 0; i < count; i++) *p_++ = uint8_t(fn_.extra[at + 1 + i / 4] >> (8 * (i % 4)));
 }
 
-Result<void> Assembler::run() {
-  w_.places.clear();
-  w_.branches.clear();
+// Everything ahead of the body: what surrounds the entry, and the prologue.
+Result<void> Assembler::begin() {
+  w_.clear();
   w_.patches.clear();
-  w_.tables.clear();
-  w_.cfi.clear();
-  w_.traps.clear();
-  w_.entry = 0;
-  w_.max_padding = 0;
   if (fn_.tag_bytes != 2 || refs_.size() != fn_.references.size()) return damaged();
   LODE_ASSIGN(frame_, plan_frame(fn_, w_.slots));
   if (w_.code.size() < size_t{fn_.count} * 8 + 256) w_.code.resize(size_t{fn_.count} * 8 + 256);
-  w_.places.resize(size_t{fn_.count} + 1);
+  w_.layout.places.resize(size_t{fn_.count} + 1);
   begin_ = p_ = w_.code.data();
   surround_entry();
   static_assert(max_prologue_code <= 256);
@@ -512,322 +495,201 @@ Result<void> Assembler::run() {
     return p_;
   });
   if (!decode_.ok) return damaged();
+  return {};
+}
 
+Result<void> Assembler::run() {
+  LODE_TRY(begin());
   for (uint32_t i = 0; i < fn_.count; i++) {
     reserve(max_frame_code + 16);
-    w_.places[i] = here(p_);
-    uint16_t tag = fn_.tag16(i);
-    unsigned op = tag & 0xfff;
-    if (op >= op_count) return damaged();
-    const InstInfo& row = inst_table[op];
-    Cond cc = tag_cond(tag);
-    uint32_t o = fn_.operands[i];
-    switch (row.form) {
-      case Form::none:
-        p_ = encode_none(p_, row);
-        break;
-      case Form::r:
-        p_ = encode_r(p_, row, o & 15, cc);
-        break;
-      case Form::rr:
-        p_ = encode_rr(p_, row, o & 15, o >> 4 & 15, cc);
-        break;
-      case Form::ri:
-        p_ = encode_ri(p_, row, o & 15, decode_.immediate(o, 4, row.imm == Imm::iq));
-        break;
-      case Form::rri:
-        p_ = encode_rri(p_, row, o & 15, o >> 4 & 15, decode_.immediate(o, 8, false));
-        break;
-      case Form::i:
-        p_ = encode_i(p_, row, decode_.immediate(o, 4, false));
-        break;
-      case Form::rm:
-      case Form::mr: {
-        Pending x;
-        resolve(decode_.memory(o), x);
-        p_ = encode_rm(p_, row, o & 15, x.address, cc);
-        finish(x, p_);
-        break;
-      }
-      case Form::m: {
-        Pending x;
-        resolve(decode_.memory(o), x);
-        p_ = encode_m(p_, row, x.address, cc);
-        finish(x, p_);
-        break;
-      }
-      case Form::mi: {
-        Pending x;
-        int64_t imm;
-        resolve(decode_.memory_immediate(o, imm), x);
-        p_ = encode_mi(p_, row, x.address, imm);
-        finish(x, p_);
-        break;
-      }
-      case Form::rmi: {
-        Pending x;
-        int64_t imm;
-        resolve(decode_.register_memory_immediate(o, imm), x);
-        p_ = encode_rmi(p_, row, o & 15, x.address, imm);
-        finish(x, p_);
-        break;
-      }
-      case Form::pseudo_branch: {
-        if (o >= fn_.count) return damaged();
-        bool conditional = Op(op) == Op::jcc;
-        w_.branches.push_back({uint32_t(p_ - begin_), o, uint16_t(o > i ? 0 : 2),
-                               uint8_t(conditional ? 0x70 | uint8_t(cc) : 0xeb), false});
-        break;
-      }
-      case Form::pseudo_none:
-        if (Op(op) == Op::ret) {
-          epilogue(false);
-          *p_++ = 0xc3;
-          after_epilogue();
-        } else if (Op(op) == Op::type_trap) {
-          w_.traps.push_back(here(p_));
-          p_ = encode_none(p_, info(Op::ud2));
-        }
-        break;
-      case Form::pseudo_r:
-        if (Op(op) == Op::zero32r) {
-          p_ = encode_rr(p_, info(Op::xor32rr), o & 15, o & 15);
-        } else if (Op(op) == Op::thread_pointer) {
-          thread_pointer(o & 15);
-        } else {  // tail64r
-          epilogue(true);
-          if (o & 16) p_ = encode_none(p_, info(Op::notrack));
-          p_ = encode_r(p_, info(Op::jmp64r), o & 15);
-          after_epilogue();
-        }
-        break;
-      case Form::pseudo_ref:
-        if (Op(op) != Op::jmp_ref) {
-          jump_to_reference(o, Op(op) == Op::call_ref);
-        } else {
-          epilogue(true);
-          jump_to_reference(o, false);
-          after_epilogue();
-        }
-        break;
-      case Form::pseudo_r_ref:
-        if (Op(op) == Op::lea_ref) lea_reference(o & 15, o >> 4);
-        else tls_address(o & 15, o >> 4, Op(op) == Op::tls_offset);
-        break;
-      case Form::pseudo_r_label:
-        if (o >> 4 >= fn_.count) return damaged();
-        rip_instruction(Op::lea64rm, o & 15, PatchKind::pc_label, o >> 4, 0);
-        break;
-      case Form::pseudo_jump_table:
-        jump_table(o);
-        break;
-      case Form::pseudo_tls_gd:
-        tls_general_dynamic(o);
-        break;
-      case Form::pseudo_bytes:
-        raw_bytes(o);
-        break;
-      case Form::pseudo_align:
-        if ((o & 15) < 1 || (o & 15) > 12 || (o & 15) > fn_.text_align_log2) return damaged();
-        w_.branches.push_back({uint32_t(p_ - begin_), o, 0, 0, true});
-        w_.max_padding += 1u << (o & 15);
-        break;
-    }
+    w_.layout.places[i] = here(p_);
+    const uint16_t tag = fn_.tag16(i);
+    if ((tag & 0xfff) >= op_count) return damaged();
+    instruction(i, tag & 0xfff, tag_cond(tag), fn_.operands[i]);
     if (!decode_.ok) return damaged();
     if (problem_) return error(std::string("x86_64: ") + problem_);
   }
-  w_.places[fn_.count] = here(p_);
-  if (size_t(p_ - begin_) + 6 * w_.branches.size() + w_.max_padding > 0x7fffffff)
-    return error("the function's code is larger than 2 GiB");
+  w_.layout.places[fn_.count] = here(p_);
   w_.code_size = uint32_t(p_ - begin_);
   return {};
 }
 
-void relax(Work& w) {
-  size_t n = w.branches.size();
-  w.branch_bytes.resize(n + 1);
-  for (Branch& b : w.branches)
-    if (!b.alignment && b.size == 0 && w.places[b.target].offset != b.offset) b.size = 2;
-  auto sum = [&] {
-    uint32_t bytes = 0;
-    for (size_t k = 0; k < n; k++) {
-      Branch& b = w.branches[k];
-      w.branch_bytes[k] = bytes;
-      if (b.alignment) {
-        uint32_t skip = -(b.offset + bytes) & ((1u << (b.target & 15)) - 1);
-        b.size = uint16_t(skip <= b.target >> 4 ? skip : 0);
-      }
-      bytes += b.size;
+// An epilogue and the jump that goes with it.
+template <class F>
+void Assembler::leave(bool tail, F&& jump) {
+  epilogue(tail);
+  jump();
+  after_epilogue();
+}
+
+void Assembler::pseudo(Op op) {
+  if (op == Op::ret) {
+    leave(false, [&] { *p_++ = 0xc3; });
+  } else if (op == Op::type_trap) {
+    w_.traps.push_back(here(p_));
+    p_ = encode_none(p_, info(Op::ud2));
+  }
+}
+
+void Assembler::pseudo_register(Op op, uint32_t o) {
+  if (op == Op::zero32r) {
+    p_ = encode_rr(p_, info(Op::xor32rr), o & 15, o & 15);
+  } else if (op == Op::thread_pointer) {
+    thread_pointer(o & 15);
+  } else {  // tail64r
+    leave(true, [&] {
+      if (o & 16) p_ = encode_none(p_, info(Op::notrack));
+      p_ = encode_r(p_, info(Op::jmp64r), o & 15);
+    });
+  }
+}
+
+inline void Assembler::instruction(uint32_t i, unsigned op, Cond cc, uint32_t o) {
+  const InstInfo& row = inst_table[op];
+  switch (row.form) {
+    case Form::none:
+      p_ = encode_none(p_, row);
+      break;
+    case Form::r:
+      p_ = encode_r(p_, row, o & 15, cc);
+      break;
+    case Form::rr:
+      p_ = encode_rr(p_, row, o & 15, o >> 4 & 15, cc);
+      break;
+    case Form::ri:
+      p_ = encode_ri(p_, row, o & 15, decode_.immediate(o, 4, row.imm == Imm::iq));
+      break;
+    case Form::rri:
+      p_ = encode_rri(p_, row, o & 15, o >> 4 & 15, decode_.immediate(o, 8, false));
+      break;
+    case Form::i:
+      p_ = encode_i(p_, row, decode_.immediate(o, 4, false));
+      break;
+    case Form::rm:
+    case Form::mr: {
+      Pending x;
+      resolve(decode_.memory(o), x);
+      p_ = encode_rm(p_, row, o & 15, x.address, cc);
+      finish(x, p_);
+      break;
     }
-    w.branch_bytes[n] = bytes;
-  };
-  sum();
-  for (bool changed = n != 0; changed;) {
-    changed = false;
-    for (size_t k = 0; k < n; k++) {
-      Branch& b = w.branches[k];
-      if (b.alignment || b.size > 2) continue;
-      const Place& t = w.places[b.target];
-      int64_t distance =
-          int64_t(t.offset) + w.branch_bytes[t.branches] - (int64_t(b.offset) + w.branch_bytes[k] + b.size);
-      uint16_t size = b.size;
-      if (size == 0 && distance != 0) size = 2;
-      if (size == 2 && distance != int8_t(distance)) size = b.opcode == 0xeb ? 5 : 6;
-      if (size != b.size) {
-        b.size = size;
-        changed = true;
-      }
+    case Form::m: {
+      Pending x;
+      resolve(decode_.memory(o), x);
+      p_ = encode_m(p_, row, x.address, cc);
+      finish(x, p_);
+      break;
     }
-    if (changed) sum();
+    case Form::mi: {
+      Pending x;
+      int64_t imm;
+      resolve(decode_.memory_immediate(o, imm), x);
+      p_ = encode_mi(p_, row, x.address, imm);
+      finish(x, p_);
+      break;
+    }
+    case Form::rmi: {
+      Pending x;
+      int64_t imm;
+      resolve(decode_.register_memory_immediate(o, imm), x);
+      p_ = encode_rmi(p_, row, o & 15, x.address, imm);
+      finish(x, p_);
+      break;
+    }
+    case Form::pseudo_branch: {
+      const bool conditional = Op(op) == Op::jcc;
+      if (o >= fn_.count) decode_.ok = false;
+      else
+        w_.layout.add_branch(uint32_t(p_ - begin_), o, conditional ? jcc_branch : jmp_branch, o > i ? 0 : 1,
+                             conditional ? 0x70 | uint8_t(cc) : 0xeb);
+      break;
+    }
+    case Form::pseudo_none: pseudo(Op(op)); break;
+    case Form::pseudo_r: pseudo_register(Op(op), o); break;
+    case Form::pseudo_ref:
+      if (Op(op) == Op::jmp_ref) leave(true, [&] { jump_to_reference(o, false); });
+      else jump_to_reference(o, Op(op) == Op::call_ref);
+      break;
+    case Form::pseudo_r_ref:
+      if (Op(op) == Op::lea_ref) lea_reference(o & 15, o >> 4);
+      else tls_address(o & 15, o >> 4, Op(op) == Op::tls_offset);
+      break;
+    case Form::pseudo_r_label:
+      if (o >> 4 >= fn_.count) decode_.ok = false;
+      else rip_instruction(Op::lea64rm, o & 15, PatchKind::pc_label, o >> 4, 0);
+      break;
+    case Form::pseudo_jump_table:
+      jump_table(o);
+      break;
+    case Form::pseudo_tls_gd:
+      tls_general_dynamic(o);
+      break;
+    case Form::pseudo_bytes:
+      raw_bytes(o);
+      break;
+    case Form::pseudo_align:
+      if ((o & 15) < 1 || (o & 15) > 12 || (o & 15) > fn_.text_align_log2) decode_.ok = false;
+      else w_.layout.add_alignment(uint32_t(p_ - begin_), o & 15, o >> 4);
+      break;
   }
 }
 
 Result<FunctionSizes> prepare(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
                               const TargetOptions& options, Work& w) {
   LODE_TRY(Assembler(fn, references, options, w).run());
-  relax(w);
-  FunctionSizes sizes;
-  sizes.text = w.code_size + w.branch_bytes.back();
-  sizes.constants = uint32_t(fn.constants.size());
-  sizes.entry = w.entry;
-  sizes.traps = uint32_t(w.traps.size());
-  w.cfi_bytes.clear();
-  append_cfi(w.cfi, w.branch_bytes, sizes.text, w.cfi_bytes);
-  sizes.cfi = uint32_t(w.cfi_bytes.size());
-  w.exceptions.bytes.clear();
-  if (uint32_t at = fn.frame[frame::word_exceptions]) {
-    auto offset_of = [&](uint32_t i) { return w.places[i].offset + w.branch_bytes[w.places[i].branches]; };
-    if (!codegen::build_exception_table(fn.extra, at - 1, fn.count, fn.references.size(), offset_of, w.exceptions))
-      return damaged();
-    sizes.exceptions = uint32_t(w.exceptions.bytes.size());
-    sizes.personality = w.exceptions.personality;
-  }
-  return sizes;
+  return codegen::lay_out_text(fn, rules, w);
 }
 
-class Writer {
- public:
-  Writer(const mir::FunctionView& fn, std::span<const ResolvedReference> refs, const EmitPlace& place, Work& w)
-      : fn_(fn), refs_(refs), place_(place), w_(w) {}
-
-  void code();
-  Result<void> patches();
-  Result<void> constants(bool object);
-  Result<void> exceptions(bool object);
-
- private:
-  const mir::FunctionView& fn_;
-  std::span<const ResolvedReference> refs_;
-  const EmitPlace& place_;
-  Work& w_;
-
-  uint32_t offset(Place p) const { return p.offset + w_.branch_bytes[p.branches]; }
-};
-
-void Writer::code() {
-  uint8_t* out = place_.text;
-  uint32_t done = 0;
-  for (size_t k = 0; k < w_.branches.size(); k++) {
-    const Branch& b = w_.branches[k];
-    std::memcpy(out, w_.code.data() + done, b.offset - done);
-    out += b.offset - done;
-    done = b.offset;
-    if (b.alignment) {
-      out = put_nops(out, b.size);
-      continue;
-    }
-    if (b.size == 0) continue;
-    int32_t distance = int32_t(offset(w_.places[b.target]) - (b.offset + w_.branch_bytes[k] + b.size));
-    if (b.size == 2) {
-      *out++ = b.opcode;
-      *out++ = uint8_t(distance);
-      continue;
-    }
-    if (b.size == 6) {
-      *out++ = 0x0f;
-      *out++ = b.opcode + 0x10;
-    } else {
-      *out++ = 0xe9;
-    }
-    store_le(out, distance);
-    out += 4;
+uint8_t* put_branch(uint8_t* out, const codegen::TextLayout& layout, size_t index) {
+  const codegen::Branch& b = layout.branches[index];
+  const int32_t distance = layout.displacement(index, branch_forms);
+  if (b.size == 2) {
+    *out++ = uint8_t(b.data);
+    *out++ = uint8_t(distance);
+    return out;
   }
-  std::memcpy(out, w_.code.data() + done, w_.code_size - done);
+  if (b.size == 6) {
+    *out++ = 0x0f;
+    *out++ = uint8_t(b.data + 0x10);
+  } else {
+    *out++ = 0xe9;
+  }
+  store_le(out, distance);
+  return out + 4;
 }
 
-Result<void> Writer::patches() {
-  for (const Patch& x : w_.patches) {
-    uint32_t field = offset(x.field);
-    uint64_t end = place_.text_address + field + 4 + x.tail;
+Result<void> apply_patches(const Work& w, std::span<const ResolvedReference> refs, const EmitPlace& place) {
+  for (const Patch& x : w.patches) {
+    uint32_t field = w.layout.offset(x.field);
+    uint64_t end = place.text_address + field + 4 + x.tail;
     int64_t value = 0;
     switch (x.kind) {
       case PatchKind::fixup:
-        if (!place_.fixups) return error("x86_64: a relocation is left over in an executable");
-        place_.fixups->push_back({field, x.type, x.target, x.addend, false, false});
+        if (!place.fixups) return error("x86_64: a relocation is left over in an executable");
+        place.fixups->push_back(
+            {field, uint16_t(x.relocation), Fixup::Place::text, Fixup::Target::reference, x.target, x.addend});
         continue;
       case PatchKind::pc_reference:
-        value = int64_t(refs_[x.target].address + uint64_t(x.addend) - end);
+        value = int64_t(refs[x.target].address + uint64_t(x.addend) - end);
         break;
       case PatchKind::pc_constants:
-        value = int64_t(place_.constants_address + uint64_t(x.addend) - end);
+        value = int64_t(place.constants_address + uint64_t(x.addend) - end);
         break;
       case PatchKind::pc_label:
-        value = int64_t(offset(w_.places[x.target])) - int64_t(field + 4 + x.tail);
+        value = int64_t(w.layout.offset_of(x.target)) - int64_t(field + 4 + x.tail);
         break;
       case PatchKind::abs_reference:
-        value = int64_t(refs_[x.target].address + uint64_t(x.addend));
+        value = int64_t(refs[x.target].address + uint64_t(x.addend));
         break;
       case PatchKind::abs_zero:
-        value = int64_t(refs_[x.target].address + uint64_t(x.addend));
+        value = int64_t(refs[x.target].address + uint64_t(x.addend));
         value =
             value == int64_t(uint32_t(value)) ? int32_t(value) : INT64_MAX;  // a negative one would lose its upper half
         break;
     }
     if (value != int32_t(value))
       return error("x86_64: reference " + std::to_string(x.target) + " of the function is out of the reach of 32 bits");
-    store_le(place_.text + field, int32_t(value));
-  }
-  return {};
-}
-
-// The constants as they are, but for the jump tables, whose entries are the labels minus the table's start.
-Result<void> Writer::constants(bool object) {
-  if (!fn_.constants.empty()) std::memcpy(place_.constants, fn_.constants.data(), fn_.constants.size());
-  for (const Table& t : w_.tables) {
-    uint32_t count = fn_.extra[t.extra], at = fn_.extra[t.extra + 1];
-    for (uint32_t i = 0; i < count; i++) {
-      uint32_t target = fn_.extra[t.extra + 2 + i];
-      if (target >= fn_.count) return damaged();
-      uint32_t label = offset(w_.places[target]);
-      if (object) {  // label - table = (text + label + 4 i) - (table + 4 i)
-        if (!place_.fixups) return error("x86_64: no room for the relocations of a jump table");
-        place_.fixups->push_back({at + 4 * i, formats::elf::R_X86_64_PC32, 0, int64_t(label) + 4 * i, true, true});
-        continue;
-      }
-      int64_t value = int64_t(place_.text_address + label - (place_.constants_address + at));
-      if (value != int32_t(value)) return error("x86_64: a jump table is out of the reach of 32 bits");
-      store_le(place_.constants + at + 4 * i, int32_t(value));
-    }
-  }
-  return {};
-}
-
-Result<void> Writer::exceptions(bool object) {
-  const codegen::ExceptionTable& x = w_.exceptions;
-  if (x.bytes.empty()) return {};
-  if (!place_.exceptions) return error("x86_64: no room for an exception table");
-  std::memcpy(place_.exceptions, x.bytes.data(), x.bytes.size());
-  for (const codegen::ExceptionTable::Type& t : x.types) {
-    if (object) {
-      if (!place_.fixups) return error("x86_64: no room for the relocations of an exception table");
-      codegen::Fixup fixup{t.offset, formats::elf::R_X86_64_PC32, t.reference, 0, false, false};
-      fixup.in_exceptions = true;
-      place_.fixups->push_back(fixup);
-      continue;
-    }
-    int64_t value = int64_t(refs_[t.reference].address - (place_.exceptions_address + t.offset));
-    if (value != int32_t(value)) return error("x86_64: a typeinfo is out of the reach of 32 bits");
-    store_le(place_.exceptions + t.offset, int32_t(value));
+    store_le(place.text + field, int32_t(value));
   }
   return {};
 }
@@ -839,20 +701,11 @@ Result<FunctionSizes> measure(const mir::FunctionView& fn, std::span<const Resol
   return prepare(fn, references, options, work());
 }
 
-bool asm_sections(const mir::FunctionView& fn, std::vector<codegen::AsmSection>& out) {
-  return !fn.extra.empty() &&
-         codegen::read_asm_sections(fn.extra, fn.extra.back(), fn.count, fn.references.size(), out);
-}
-
 Result<void> label_offsets(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
                            const TargetOptions& options, std::span<uint32_t> labels) {
   Work& w = work();
   if (auto r = prepare(fn, references, options, w); !r) return r.take_error();
-  for (uint32_t& label : labels) {
-    if (label > fn.count) return damaged();
-    label = w.places[label].offset + w.branch_bytes[w.places[label].branches];
-  }
-  return {};
+  return codegen::find_label_offsets(fn, rules, w, labels);
 }
 
 Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
@@ -861,14 +714,12 @@ Result<void> emit(const mir::FunctionView& fn, std::span<const ResolvedReference
   LODE_ASSIGN(const FunctionSizes sizes, prepare(fn, references, options, w));
   if (place.sizes && !(*place.sizes == sizes))
     return error("x86_64: the function is not of the size that was kept for it");
-  Writer out(fn, references, place, w);
-  out.code();
-  LODE_TRY(out.patches());
-  LODE_TRY(out.constants(options.object));
-  LODE_TRY(out.exceptions(options.object));
-  if (place.traps)
-    for (const Place& p : w.traps) place.traps->push_back(p.offset + w.branch_bytes[p.branches]);
-  if (place.cfi) place.cfi->insert(place.cfi->end(), w.cfi_bytes.begin(), w.cfi_bytes.end());
+  codegen::write_text(
+      w, place.text, [&](uint8_t* out, size_t k) { return put_branch(out, w.layout, k); }, put_nops);
+  LODE_TRY(apply_patches(w, references, place));
+  LODE_TRY(codegen::write_constants(fn, rules, w, place, options.object));
+  LODE_TRY(codegen::write_exceptions(rules, w, references, place, options.object));
+  codegen::append_lists(w, place);
   return {};
 }
 

@@ -10,7 +10,6 @@ Result<codegen::FunctionSizes> measure(const mir::FunctionView& fn,
                                        const codegen::TargetOptions& options);
 Result<void> emit(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references,
                   const codegen::TargetOptions& options, const codegen::EmitPlace& place);
-bool asm_sections(const mir::FunctionView& fn, std::vector<codegen::AsmSection>& out);
 Result<void> label_offsets(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references,
                            const codegen::TargetOptions& options, std::span<uint32_t> labels);
 

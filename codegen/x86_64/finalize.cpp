@@ -6,14 +6,13 @@
 
 #include "base/bytes.h"
 #include "base/stage_times.h"
+#include "codegen/native/finalize.h"
 #include "codegen/x86_64/selector.h"
 #include "codegen/x86_64/slot_forms.h"
 #include "codegen/x86_64/widths.h"
 
 namespace lode::x86_64 {
 
-using codegen::Edit;
-using codegen::EditKind;
 using codegen::Location;
 using codegen::VInst;
 namespace vf = codegen::vflags;
@@ -29,130 +28,30 @@ constexpr uint64_t gp_argument_mask = gp_set({7, 6, 2, 1, 8, 9});
 
 }  // namespace
 
-class Finalizer {
+class Finalizer : public codegen::Finalization<Finalizer, Selector> {
  public:
-  Finalizer(Selector& s) : s_(s), w_(*s.writer_), code_(s.vcode_), forms_(slot_forms()) {}
+  explicit Finalizer(Selector& s) : Finalization(s), forms_(slot_forms()) {}
 
-  Result<void> run() {
-    codegen::RegisterInfo info;
-    bool dynamic = s_.dynamic_frame_, base_pointer = dynamic && s_.max_slot_align_log2_ > 4;
-    // Slots of more than the stack's own alignment are laid out behind a masked rsp: rbp then reaches the arguments
-    // (codegen/native/frame.h).
-    bool frame_pointer =
-        dynamic || s_.max_slot_align_log2_ > 4 || s_.frame_pointer_ || s_.context_->options.force_frame_pointer;
-    // One that only profilers and debuggers want gives way to a statement that names rbp.
-    if (!(s_.asm_registers_ >> reg::rbp & 1))
-      frame_pointer |= (s_.fn_->flags & air::function_flags::frame_pointer) ||
-                       ((s_.fn_->flags & air::function_flags::frame_pointer_non_leaf) && s_.has_calls_);
-    const bool naked = s_.fn_->flags & air::function_flags::naked;
-    if (naked) frame_pointer = false;
-    info.gp_order = base_pointer    ? std::span<const uint8_t>(gp_base)
-                    : frame_pointer ? std::span<const uint8_t>(gp_frame)
-                                    : std::span<const uint8_t>(gp_plain);
-    info.fp_order = fp_all;
-    info.callee_saved = s_.convention_->saved;
-    info.clobbers = clobbered_by;
-    info.fp_scratch = fp_scratch;
-    info.share_homes = !s_.calls_setjmp_;
-    std::array<uint8_t, 16> without_scratch;
-    if (!s_.implicit_sse_) {
-      // What stands between two slots goes through a general register, which no convention and no statement here names.
-      for (uint8_t r : {reg::r15, reg::r14, reg::r13, reg::r12})
-        if (!(s_.asm_registers_ >> r & 1)) info.gp_scratch = r;
-      if (info.gp_scratch == 255)
-        return error("inline assembly that uses r12 to r15 in a function that may not use SSE registers for copies");
-      auto end = std::remove_copy(info.gp_order.begin(), info.gp_order.end(), without_scratch.begin(), info.gp_scratch);
-      info.gp_order = {without_scratch.data(), size_t(end - without_scratch.begin())};
-    }
-    if (frame_pointer && (s_.asm_registers_ >> reg::rbp & 1))
-      return error("inline assembly that uses rbp in a function that needs it as its frame pointer");
-    if (base_pointer && (s_.asm_registers_ >> reg::rbx & 1))
-      return error("inline assembly that uses rbx in a function with both dynamic and over-aligned stack memory");
-    if (base_pointer && s_.builtin_setjmp_)
-      return error("__builtin_setjmp in a function with both dynamic and over-aligned stack memory");
-    {
-      StageClock clock(Stage::allocate);
-      s_.allocator_.run(code_, info, s_.allocation_);
-    }
-    StageClock clock(Stage::finalize);
-    if (s_.allocation_.failed) return error("one instruction wants more registers than there are");
-#ifndef NDEBUG
-    if (std::string problem = check(info); !problem.empty()) return error("internal error: " + problem);
-#endif
-    used_ = s_.allocation_.used;
-
-    first_slot_ = ~0u;
-    for (const codegen::SpillSlot& slot : s_.allocation_.slots) {
-      uint32_t n = w_.add_slot(slot.bytes, slot.bytes);
-      if (first_slot_ == ~0u) first_slot_ = n;
-    }
-    if (!naked) keep_registers();
-    uint32_t flags = 0;
-    if (naked) flags |= frame::naked;
-    if (s_.returns_rcx_ || s_.convention_->saved & gp_set({reg::rcx})) flags |= frame::keeps_rcx;
-    if (frame_pointer) flags |= frame::frame_pointer;
-    if (dynamic) flags |= frame::dynamic;
-    if (base_pointer) flags |= frame::base_pointer;
-    if ((s_.fn_->flags & air::function_flags::no_red_zone) || s_.builtin_setjmp_) flags |= frame::no_red_zone;
-    if (s_.fn_->requests.zero_registers != air::ZeroRegisters::none) flags |= frame::plain_epilogue;
-    if (s_.fn_->flags & air::function_flags::probe_stack) {
-      if (s_.fn_->requests.probe_symbol.valid()) w_.probe_by_call(s_.probe_reference());
-      else w_.probe_inline(s_.probe_interval());
-    }
-    w_.set_frame_flags(flags);
-    w_.save_registers(uint16_t((s_.builtin_setjmp_ ? saved_by_sysv & ~uint64_t{1 << 5} : used_) & saved_by_sysv));
-    uint32_t outgoing = s_.outgoing_bytes_;
-    if (dynamic) outgoing = uint32_t(align_up(outgoing, s_.max_dynamic_align_));
-    w_.need_outgoing(outgoing);
-    if (naked && (dynamic || outgoing || !w_.draft().locals.empty() || w_.draft().frame[frame::word_saved]))
-      return error("a naked function whose code needs a stack frame");
-    w_.draft().text_align_log2 = uint8_t(std::max<uint32_t>(4, std::min<uint32_t>(s_.fn_->align_log2, 12)));
-
-    if (const MirWriter::Entry e = s_.entry_surroundings(); e.flags || e.prefix || e.nops || e.fentry != ~0u)
-      w_.surround_entry(e);
-    find_branch_targets();
-    find_empty_blocks();
-    labels_.clear();
-    for (size_t k = 0; k < code_.blocks.size(); k++) labels_.push_back(w_.new_label());
-    edit_ = 0;
-    for (uint32_t b = 0; b < code_.blocks.size(); b++) {
-      w_.bind(labels_[b]);
-      const codegen::VBlock& block = code_.blocks[b];
-      block_end_ = block.first_inst + block.inst_count;
-      block_ = b;
-      if (thread_[b] != b) continue;  // nobody comes here
-      if (is_target(b)) w_.op(Op::endbr64);
-      if (b == 0) store_kept();
-      for (uint32_t k = block.first_inst; k < block_end_; k++) {
-        run_edits(k);
-        instruction(k);
-        if (problem_) return std::move(*problem_);
-        if (failed_) return error("an operand without a form: internal error in the x86_64 finaliser");
-      }
-    }
-    export_blocks();
-    if (s_.personality_ != ~0u) w_.exception_table(calls_, s_.exceptions_, s_.personality_);
-    return w_.finish();
-  }
+  Result<void> run();
 
  private:
+  friend class codegen::Finalization<Finalizer, Selector>;
+
+  // ---- the parts of run()
+
+  // Which registers have a duty of their own in this function.
+  struct Duties {
+    bool naked = false, frame_pointer = false, base_pointer = false;
+  };
+  Duties find_duties() const;
+  Result<void> choose_registers(const Duties& d, codegen::RegisterInfo& info);
+  Result<void> describe_frame(const Duties& d);
+
   // In builds with assertions the oracles look at every function that is not too large for them.
   std::string check(const codegen::RegisterInfo& info) const {
     if (code_.insts.size() > 4000 || code_.blocks.size() * code_.vregs.size() > 400000) return {};
     std::string problem = s_.check_widths();
     return problem.empty() ? codegen::check_allocation(code_, info, s_.allocation_) : problem;
-  }
-
-  // The words that LowerContext::exported_blocks asks for are a jump table that nobody jumps through.
-  void export_blocks() {
-    std::span<const uint32_t> blocks = s_.context_->exported_blocks;
-    if (blocks.empty()) return;
-    s_.table_labels_.clear();
-    for (uint32_t b : blocks) {
-      uint32_t n = b < s_.fn_->blocks.size() ? s_.final_number_[s_.landing(b)] : ~0u;
-      s_.table_labels_.push_back(label(n < code_.blocks.size() ? n : 0));
-    }
-    w_.jump_table(0, 1, s_.table_labels_);
   }
 
   // ---- registers that the convention has the function keep ----------------------------------------------------------
@@ -204,80 +103,14 @@ class Finalizer {
     });
   }
 
-  Selector& s_;
-  MirWriter& w_;
   uint64_t kept_ = 0;
   uint32_t first_kept_ = 0;
-  const codegen::VCode& code_;
   const SlotForm* forms_;
-  std::vector<Label> labels_;
-  std::vector<uint32_t>& thread_ = s_.thread_;  // by block: where a jump to it ends up
-  uint32_t first_slot_ = ~0u, block_ = 0, block_end_ = 0;
-  size_t edit_ = 0;
-  bool failed_ = false;
-  std::vector<uint8_t> targets_;  // by block, see find_branch_targets(); empty: none
-  std::optional<Error> problem_;
-  std::vector<ThrowingCall> calls_;
+  std::array<uint8_t, 16> without_scratch_;  // an order of registers that info points to
   uint64_t used_ = 0;  // physical registers that are written anywhere
 
   static uint8_t hardware(Location l) { return uint8_t(l.value & 15); }
   Mem slot(Location l, int32_t disp = 0) const { return Mem::slot(first_slot_ + l.slot_index(), disp); }
-
-  // With marked targets: the blocks that indirect branches reach. Jump tables are entered by branches that ask for no
-  // mark.
-  void find_branch_targets() {
-    targets_.clear();
-    if (!s_.marks_targets()) return;
-    w_.set_frame_flags(frame::untracked_tables);
-    targets_.resize(code_.blocks.size());
-    for (const VInst& v : code_.insts) {
-      const unsigned op = v.op & op_mask;
-      if (op == p_label_address || op == p_invoke) targets_[v.a] = 1;
-      if (op != p_indirect_jump) continue;
-      const JumpTable& t = s_.tables_[v.a];
-      for (uint32_t j = 0; j < t.count; j++) targets_[s_.table_targets_[t.first + j]] = 1;
-    }
-    for (uint32_t b : s_.context_->exported_blocks)
-      if (b < s_.fn_->blocks.size() && s_.final_number_[s_.landing(b)] < targets_.size())
-        targets_[s_.final_number_[s_.landing(b)]] = 1;
-  }
-  bool is_target(uint32_t block) const { return !targets_.empty() && targets_[block]; }
-
-  // A block that would hold nothing but a jump is jumped over.
-  void find_empty_blocks() {
-    thread_.resize(code_.blocks.size());
-    size_t edit = 0;
-    const auto& edits = s_.allocation_.edits;
-    for (uint32_t b = 0; b < code_.blocks.size(); b++) {
-      const codegen::VBlock& block = code_.blocks[b];
-      uint32_t end = block.first_inst + block.inst_count;
-      thread_[b] = b;
-      while (edit < edits.size() && edits[edit].before_inst < block.first_inst) edit++;
-      bool empty = b != 0 && !is_target(b) && (edit == edits.size() || edits[edit].before_inst >= end) &&
-                   block.inst_count && (code_.insts[end - 1].op & op_mask) == p_jump;
-      for (uint32_t k = block.first_inst; empty && k + 1 < end; k++)
-        empty = code_.insts[k].flags & (vf::copy | vf::parallel_copy) || (code_.insts[k].op & op_mask) == p_nothing;
-      if (empty) thread_[b] = code_.insts[end - 1].a;
-    }
-    // Follow chains; a cycle of empty blocks is an endless loop and keeps one of them.
-    for (uint32_t b = 0; b < thread_.size(); b++) {
-      uint32_t t = b, steps = 0;
-      while (thread_[t] != t && steps < 32) {
-        t = thread_[t];
-        steps++;
-      }
-      if (steps == 32) thread_[b] = b;
-      else thread_[b] = t;
-    }
-  }
-  Label label(uint32_t block) const { return labels_[thread_[block]]; }
-  bool is_next(uint32_t block) const {
-    uint32_t t = thread_[block];
-    if (t <= block_) return false;
-    for (uint32_t b = block_ + 1; b < t; b++)
-      if (thread_[b] == b) return false;
-    return true;
-  }
 
   // Whether the flags are read before they are written, from instruction k on.
   bool flags_live(uint32_t k) const {
@@ -299,26 +132,13 @@ class Finalizer {
     return false;
   }
 
-  // ---- moves --------------------------------------------------------------------------------------------------------
-
-  void run_edits(uint32_t inst) {
-    const auto& edits = s_.allocation_.edits;
-    for (; edit_ < edits.size() && edits[edit_].before_inst <= inst; edit_++) {
-      const Edit& e = edits[edit_];
-      switch (e.kind) {
-        case EditKind::move: move(e.dst, e.src, e.bytes); break;
-        case EditKind::exchange:
-          w_.rr(e.bytes == 8 ? Op::xchg64rr : Op::xchg32rr, hardware(e.dst), hardware(e.src));
-          break;
-        case EditKind::remat: {
-          const VInst& v = code_.insts[e.src.value];
-          if ((v.op & op_mask) == p_constant) constant(hardware(e.dst), s_.immediates_[v.a], inst);
-          else rematerialise(v, hardware(e.dst));
-          break;
-        }
-      }
-    }
+  void begin_block(uint32_t b) {
+    if (is_target(b)) w_.op(Op::endbr64);
+    if (b == 0) store_kept();
   }
+  void write_table(std::span<const Label> labels) { w_.jump_table(0, 1, labels); }
+
+  // ---- moves --------------------------------------------------------------------------------------------------------
 
   void move(Location dst, Location src, unsigned bytes) {
     if (dst == src) return;
@@ -352,14 +172,20 @@ class Finalizer {
     }
   }
 
+  void exchange(Location a, Location b, unsigned bytes) {
+    w_.rr(bytes == 8 ? Op::xchg64rr : Op::xchg32rr, hardware(a), hardware(b));
+  }
+
   void constant(uint8_t reg, uint64_t value, uint32_t next) {
     if (value == 0 && !flags_live(next)) w_.zero(reg);
     else w_.load_immediate(reg, value);
   }
 
-  void rematerialise(const VInst& v, uint8_t dst) {
+  void rematerialise(const VInst& v, Location to, uint32_t next) {
+    const uint8_t dst = hardware(to);
     unsigned op = v.op & op_mask;
-    if (op == p_zero_fp) w_.rr(Op::xorps_rr, dst, dst);
+    if (op == p_constant) constant(dst, s_.immediates_[v.a], next);
+    else if (op == p_zero_fp) w_.rr(Op::xorps_rr, dst, dst);
     else if (op == unsigned(Op::lea_ref)) w_.lea_ref(dst, v.a);
     else if (op == unsigned(Op::tls_addr)) w_.tls_addr(dst, v.a);
     else if (v.b != ~0u && !s_.mems_[v.b].has_base && !s_.mems_[v.b].has_index)
@@ -584,13 +410,7 @@ class Finalizer {
         w_.jcc(Cond::p, label(v.a));
         if (!is_next(v.b)) w_.jmp(label(v.b));
         break;
-      case p_jump_table: {
-        const JumpTable& t = s_.tables_[v.a];
-        s_.table_labels_.clear();
-        for (uint32_t j = 0; j < t.count; j++) s_.table_labels_.push_back(label(s_.table_targets_[t.first + j]));
-        w_.jump_table(hardware(at[0]), hardware(at[1]), s_.table_labels_);
-        break;
-      }
+      case p_jump_table: w_.jump_table(hardware(at[0]), hardware(at[1]), labels_of(s_.tables_[v.a])); break;
       case p_indirect_jump:
         if (v.b == ~0u) w_.r(Op::jmp64r, hardware(at[0]));
         else w_.m(Op::jmp64m, memory(s_.mems_[v.b], at));
@@ -639,6 +459,98 @@ class Finalizer {
     }
   }
 };
+
+Finalizer::Duties Finalizer::find_duties() const {
+  Duties d;
+  d.base_pointer = s_.dynamic_frame_ && s_.max_slot_align_log2_ > 4;
+  // Slots of more than the stack's own alignment are laid out behind a masked rsp: rbp then reaches the arguments
+  // (codegen/native/frame.h).
+  d.frame_pointer = s_.dynamic_frame_ || s_.max_slot_align_log2_ > 4 || s_.frame_pointer_ ||
+                    s_.context_->options.force_frame_pointer;
+  // One that only profilers and debuggers want gives way to a statement that names rbp.
+  if (!(s_.asm_registers_ >> reg::rbp & 1))
+    d.frame_pointer |= (s_.fn_->flags & air::function_flags::frame_pointer) ||
+                       ((s_.fn_->flags & air::function_flags::frame_pointer_non_leaf) && s_.has_calls_);
+  d.naked = s_.fn_->flags & air::function_flags::naked;
+  if (d.naked) d.frame_pointer = false;
+  return d;
+}
+
+Result<void> Finalizer::choose_registers(const Duties& d, codegen::RegisterInfo& info) {
+  info.gp_order = d.base_pointer    ? std::span<const uint8_t>(gp_base)
+                  : d.frame_pointer ? std::span<const uint8_t>(gp_frame)
+                                    : std::span<const uint8_t>(gp_plain);
+  info.fp_order = fp_all;
+  info.callee_saved = s_.convention_->saved;
+  info.clobbers = clobbered_by;
+  info.fp_scratch = fp_scratch;
+  info.share_homes = !s_.calls_setjmp_;
+  if (!s_.implicit_sse_) {
+    // What stands between two slots goes through a general register, which no convention and no statement here names.
+    for (uint8_t r : {reg::r15, reg::r14, reg::r13, reg::r12})
+      if (!(s_.asm_registers_ >> r & 1)) info.gp_scratch = r;
+    if (info.gp_scratch == 255)
+      return error("inline assembly that uses r12 to r15 in a function that may not use SSE registers for copies");
+    auto end = std::remove_copy(info.gp_order.begin(), info.gp_order.end(), without_scratch_.begin(), info.gp_scratch);
+    info.gp_order = {without_scratch_.data(), size_t(end - without_scratch_.begin())};
+  }
+  if (d.frame_pointer && (s_.asm_registers_ >> reg::rbp & 1))
+    return error("inline assembly that uses rbp in a function that needs it as its frame pointer");
+  if (d.base_pointer && (s_.asm_registers_ >> reg::rbx & 1))
+    return error("inline assembly that uses rbx in a function with both dynamic and over-aligned stack memory");
+  if (d.base_pointer && s_.builtin_setjmp_)
+    return error("__builtin_setjmp in a function with both dynamic and over-aligned stack memory");
+  return {};
+}
+
+Result<void> Finalizer::describe_frame(const Duties& d) {
+  const bool dynamic = s_.dynamic_frame_;
+  uint32_t flags = 0;
+  if (d.naked) flags |= frame::naked;
+  if (s_.returns_rcx_ || s_.convention_->saved & gp_set({reg::rcx})) flags |= frame::keeps_rcx;
+  if (d.frame_pointer) flags |= frame::frame_pointer;
+  if (dynamic) flags |= frame::dynamic;
+  if (d.base_pointer) flags |= frame::base_pointer;
+  if ((s_.fn_->flags & air::function_flags::no_red_zone) || s_.builtin_setjmp_) flags |= frame::no_red_zone;
+  if (s_.fn_->requests.zero_registers != air::ZeroRegisters::none) flags |= frame::plain_epilogue;
+  if (s_.marks_targets()) flags |= frame::untracked_tables;
+  if (s_.fn_->flags & air::function_flags::probe_stack) {
+    if (s_.fn_->requests.probe_symbol.valid()) w_.probe_by_call(s_.probe_reference());
+    else w_.probe_inline(s_.probe_interval());
+  }
+  w_.set_frame_flags(flags);
+  w_.save_registers(uint16_t((s_.builtin_setjmp_ ? saved_by_sysv & ~uint64_t{1 << 5} : used_) & saved_by_sysv));
+  uint32_t outgoing = s_.outgoing_bytes_;
+  if (dynamic) outgoing = uint32_t(align_up(outgoing, s_.max_dynamic_align_));
+  w_.need_outgoing(outgoing);
+  if (d.naked && (dynamic || outgoing || !w_.draft().locals.empty() || w_.draft().frame[frame::word_saved]))
+    return error("a naked function whose code needs a stack frame");
+  w_.draft().text_align_log2 = uint8_t(std::max<uint32_t>(4, std::min<uint32_t>(s_.fn_->align_log2, 12)));
+  if (const entry e = s_.entry_surroundings(); !e.empty()) w_.surround_entry(e);
+  return {};
+}
+
+Result<void> Finalizer::run() {
+  codegen::RegisterInfo info;
+  const Duties duties = find_duties();
+  LODE_TRY(choose_registers(duties, info));
+  {
+    StageClock clock(Stage::allocate);
+    s_.allocator_.run(code_, info, s_.allocation_);
+  }
+  StageClock clock(Stage::finalize);
+  if (s_.allocation_.failed) return error("one instruction wants more registers than there are");
+#ifndef NDEBUG
+  if (std::string problem = check(info); !problem.empty()) return error("internal error: " + problem);
+#endif
+  used_ = s_.allocation_.used;
+  add_spill_slots();
+  if (!duties.naked) keep_registers();
+  LODE_TRY(describe_frame(duties));
+  find_branch_targets();
+  LODE_TRY(write_blocks());
+  return w_.finish();
+}
 
 // `regs`: the locations of the base and the index, in this order, as far as the operand has them.
 Mem Selector::physical(const VMem& m, const Location* regs) {

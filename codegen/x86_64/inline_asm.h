@@ -7,15 +7,18 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "codegen/native/asm_data.h"
 #include "codegen/x86_64/mir_writer.h"
 
 namespace lode::x86_64 {
+
+using codegen::AsmSymbols;
+using codegen::no_symbol;
 
 // One operand: outputs first, then inputs, in the order of the constraint string.
 struct AsmOperand {
@@ -65,11 +68,6 @@ struct AsmValue {
   int64_t imm = 0;           // immediate
   uint32_t reference = 0;    // reference: an immediate that is a symbol's address
 };
-
-// What the names of symbols in the text stand for: a reference of kind call, or direct with an addend; no_symbol when
-// there is none or it cannot be had in this way.
-inline constexpr uint32_t no_symbol = ~0u;
-using AsmSymbols = std::function<uint32_t(std::string_view name, mir::ReferenceKind kind, int64_t addend)>;
 
 Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer,
                       const AsmSymbols& symbols = {});

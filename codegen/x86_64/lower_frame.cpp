@@ -11,6 +11,8 @@
 
 namespace lode::x86_64 {
 
+using codegen::CfiRow;
+
 Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& slots) {
   static thread_local std::vector<codegen::FrameSlot> wanted;
   static thread_local codegen::FrameLayout layout;
@@ -32,14 +34,7 @@ Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& 
   if (probe >> 31) f.probe_reference = probe & 0x7fffffff;
   else f.probe_interval = probe & ~15u;
 
-  size_t n = fn.locals.size() / frame::slot_bytes;
-  wanted.resize(n);
-  for (size_t i = 0; i < n; i++) {
-    const uint8_t* record = &fn.locals[frame::slot_bytes * i];
-    uint32_t tail = load_le<uint32_t>(record + 4);
-    if ((tail & 31) > 30) return error("a stack object's alignment is beyond 2^30");
-    wanted[i] = {load_le<uint32_t>(record), uint32_t{1} << (tail & 31), tail >> 8, codegen::SlotZone(tail >> 5 & 7)};
-  }
+  LODE_TRY(codegen::read_frame_slots(fn, wanted));
   codegen::FrameInput in;
   in.slots = wanted;
   in.outgoing_size = align_up(fn.frame[frame::word_outgoing], f.dynamic ? 16 : 8);
@@ -124,8 +119,8 @@ class Probing {
  private:
   static constexpr unsigned max_unrolled = 8;  // steps
 
-  void row(CfiRow::Kind kind, int32_t value) {
-    if (f_.cfi && !f_.frame_pointer) rows_.push_back({uint32_t(p_ - text_), 0, kind, 0, value});
+  void row(CfiRow::Kind kind, int32_t value, uint8_t r = reg::rsp) {
+    if (f_.cfi && !f_.frame_pointer) rows_.push_back({uint32_t(p_ - text_), 0, kind, dwarf_gp[r], value});
   }
   void touch() {  // or: what is there already stays
     Address a;
@@ -149,13 +144,13 @@ class Probing {
     a.disp = -int32_t(bytes);
     p_ = encode_rm(p_, info(Op::lea64rm), reg::r11, a);
     depth_ += int32_t(bytes);
-    row(CfiRow::Kind::cfa_r11, depth_);
+    row(CfiRow::Kind::cfa, depth_, reg::r11);
     const uint8_t* again = p_;
     p_ = add_rsp(p_, -int64_t(interval_));
     touch();
     p_ = encode_rr(p_, info(Op::cmp64rr), reg::rsp, reg::r11);
     jump_back(Cond::ne, again);
-    row(CfiRow::Kind::cfa_rsp, depth_);
+    row(CfiRow::Kind::cfa, depth_);
   }
   // Returns how far rsp may be below the last touch. There is a frame pointer here, so the CFA stays where it is.
   uint32_t align() {
@@ -191,8 +186,8 @@ class Probing {
 
 uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows,
                       const std::function<uint8_t*(uint8_t*)>& call) {
-  auto row = [&](CfiRow::Kind kind, int32_t value, uint8_t reg = 0) {
-    if (f.cfi) rows.push_back({uint32_t(p - text), 0, kind, reg, value});
+  auto row = [&](CfiRow::Kind kind, int32_t value, uint8_t r = reg::rsp) {
+    if (f.cfi) rows.push_back({uint32_t(p - text), 0, kind, dwarf_gp[r], value});
   };
   int32_t depth = 8;  // the CFA minus rsp
   auto push = [&](uint8_t r) {
@@ -204,7 +199,7 @@ uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::
     push(reg::rbp);
     row(CfiRow::Kind::saved, depth, reg::rbp);
     p = encode_rr(p, info(Op::mov64rr), reg::rbp, reg::rsp);
-    row(CfiRow::Kind::cfa_rbp, depth);
+    row(CfiRow::Kind::cfa_register, depth, reg::rbp);
   }
   int32_t first = depth;
   for (unsigned r = 0; r < 16; r++)
@@ -238,7 +233,7 @@ uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::
 uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches,
                       std::vector<CfiRow>& rows) {
   auto row = [&](CfiRow::Kind kind, int32_t value) {
-    if (f.cfi) rows.push_back({uint32_t(p - text), branches, kind, 0, value});
+    if (f.cfi) rows.push_back({uint32_t(p - text), branches, kind, dwarf_gp[reg::rsp], value});
   };
   int32_t depth = int32_t(8 + 8 * f.push_count + f.size);
   bool changes = f.frame_pointer || f.push_count || f.size;
@@ -246,7 +241,7 @@ uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* 
   if (f.frame_pointer) {
     if (f.push_count == 0 && (f.size || f.dynamic || f.align_log2)) {
       *p++ = 0xc9;  // leave
-      row(CfiRow::Kind::cfa_rsp, 8);
+      row(CfiRow::Kind::cfa, 8);
       return p;
     }
     if (f.dynamic || f.align_log2) {
@@ -260,7 +255,7 @@ uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* 
     for (int r = 15; r >= 0; r--)
       if (f.pushed >> r & 1) p = encode_r(p, info(Op::pop64r), uint8_t(r));
     p = encode_r(p, info(Op::pop64r), reg::rbp);
-    row(CfiRow::Kind::cfa_rsp, 8);
+    row(CfiRow::Kind::cfa, 8);
     return p;
   }
   if (f.size) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "codegen/native/cfi.h"
 #include "codegen/x86_64/mir.h"
 
 namespace lode::x86_64 {
@@ -37,25 +38,20 @@ struct FramePlan {
 // damaged words.
 Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& slots);
 
-// A row of unwind information: from this offset on (see emit) the rule holds.
-struct CfiRow {
-  enum class Kind : uint8_t { cfa_offset, cfa_rbp, cfa_rsp, cfa_r11, saved, remember, restore };
-  uint32_t offset;    // in the text without branches
-  uint32_t branches;  // branches before it
-  Kind kind;
-  uint8_t reg;        // saved: hardware number
-  int32_t value;      // cfa_*: offset of the CFA from the register; saved: bytes below the CFA
-};
+// What the rows of codegen/native/cfi.h continue: DW_CFA_def_cfa rsp, 8; DW_CFA_offset return address at CFA - 8.
+inline constexpr uint8_t cie_instructions[] = {0x0c, 7, 8, 0x90, 1};
+inline constexpr uint32_t cie_code_align = 1;
+inline constexpr int32_t cie_data_align = -8;
 
 // Longest epilogue, and longest prologue, in bytes.
 inline constexpr unsigned max_frame_code = 64, max_prologue_code = 240;
 
 // Write at p and return the end. Rows are appended with offsets relative to `text` and the given number of branches
 // before. `call` writes a call of the plan's probe_reference.
-uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<CfiRow>& rows,
+uint8_t* put_prologue(uint8_t* p, const FramePlan& f, const uint8_t* text, std::vector<codegen::CfiRow>& rows,
                       const std::function<uint8_t*(uint8_t*)>& call);
 // Up to, but not including, the `ret` or jump. A tail call keeps the argument registers.
 uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* text, uint32_t branches,
-                      std::vector<CfiRow>& rows);
+                      std::vector<codegen::CfiRow>& rows);
 
 }  // namespace lode::x86_64

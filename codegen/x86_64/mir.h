@@ -31,6 +31,7 @@
 #include <cstdint>
 #include <span>
 
+#include "codegen/native/mir_writer.h"
 #include "codegen/x86_64/registers.h"
 #include "mir_store/mir_store.h"
 
@@ -154,45 +155,19 @@ struct Mem {
   bool operator==(const Mem&) const = default;
 };
 
-// FunctionDraft::frame. The slots are in `locals`, 8 bytes each: size 32 bits, alignment log2 5 bits, zone 3 bits
-// (stack protectors), weight 24 bits (hot slots come nearer to rsp).
+// FunctionDraft::frame (codegen/native/mir_writer.h). The frame pointer is rbp, the base pointer rbx; a function that
+// touches the pages of a large frame gets the size in rax and changes no register.
 namespace frame {
-inline constexpr unsigned slot_bytes = 8;
-enum : unsigned {
-  word_saved = 0, word_outgoing = 1, word_flags = 2, word_exceptions = 3, word_entry = 4, word_probe = 5,
-};
-// word_saved: mask of general registers to save (bit = hardware number, only callee-saved ones)
-// word_outgoing: bytes of the outgoing argument area
-// word_exceptions: 1 + index in extra of the exception table's record (codegen/native/exception_table.h), or 0
-// word_probe: how a large frame is touched while it grows. 0: not at all; below 2^31: at least once in so many bytes, a
-// multiple of 16; from 2^31 on: by the function that is the reference in the low 31 bits, which gets the size in rax
-// and changes no register word_entry: 1 + index in extra of what stands around the entry (namespace entry), or 0
-enum : uint32_t {
-  has_calls = 1,
-  frame_pointer = 2,  // rbp is the frame pointer and not allocated: dynamic alloca, or asked for
-  dynamic = 4,        // rsp moves in the body (dynamic alloca, stack restore); implies frame_pointer
-  base_pointer =
-      8,  // dynamic and some slot is aligned to more than 16: rbx holds the frame's address and is not allocated
-  no_red_zone = 16,
-  no_cfi = 32,
-  naked = 64,                // no prologue and no epilogue: the text is the body's alone
-  keeps_rcx = 128,           // rcx has a value for the caller behind the body: the epilogue has no scratch register
-  plain_epilogue = 1 << 12,  // the epilogue writes no register that it does not restore
-  untracked_tables =
-      1 << 16,  // jump tables are entered by jumps whose targets need no mark (Intel SDM, "No-track prefix")
-};
+using namespace codegen::frame;
+// keeps_rcx: rcx has a value for the caller behind the body: the epilogue has no scratch register. plain_epilogue: the
+// epilogue writes no register that it does not restore. untracked_tables: jump tables are entered by jumps whose
+// targets need no mark (Intel SDM, "No-track prefix").
+inline constexpr uint32_t keeps_rcx = first_of_machine, plain_epilogue = 1 << 12, untracked_tables = 1 << 16;
 }  // namespace frame
 
-// In extra: what stands before a function's entry and at it, ahead of the prologue.
-namespace entry {
-enum : unsigned { word_flags = 0, word_prefix = 1, word_type_id = 2, word_nops = 3, word_fentry = 4, words = 5 };
-// word_prefix: bytes of nops in front of the entry
-// word_type_id: with has_type_id: the operand of a mov in front of those, after nops up to an entry that is aligned
-// word_nops: bytes of nops at the entry
-// word_fentry: 1 + the reference that is called then
-enum : uint32_t { marked = 1 /* endbr64 first */, has_type_id = 2 };
-inline constexpr uint32_t most_nops = 1 << 16;
-}  // namespace entry
+// The entry's record. Marked: endbr64 first. A type id is the operand of a mov in front of the prefix, after nops up to
+// an entry that is aligned.
+using entry = codegen::EntryRecord;
 
 // Decoding. Indices are checked against what they index; `ok` turns false on damaged words and stays so.
 struct Decoder {

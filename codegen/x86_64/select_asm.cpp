@@ -19,64 +19,25 @@ namespace {
 constexpr uint32_t none = ~0u;
 }
 
-void Selector::select_asm(const air::Inst& i) {
-  const air::CallSite& site = fn_->calls[i.a];
-  const air::InlineAsm& a = fn_->inline_asms[site.inline_asm];
-  std::string_view strings = fn_->strings;
-  std::string text(strings.substr(a.text, a.text_len));
-  if (a.intel) return fail("inline assembly in Intel syntax");
-  std::string_view constraints = strings.substr(a.constraints, a.constraints_len);
-  auto parsed = parse_inline_asm(text, constraints);
-  if (!parsed.ok()) return fail(parsed.error().text().c_str());
-
-  // The types of the results, leaf by leaf.
-  std::vector<TypeId> types;
-  if (i.type != TypeTable::void_type &&
-      !air::result_leaves(module_->types, i.type, air::LegalizeOptions::x86_64(), types).ok())
-    return fail("a result of this type");
-  for (uint32_t k = 1, n = parsed->alternatives; k < n && !asm_operands_fit(*parsed, site, types); k++) {
-    parsed = parse_inline_asm(text, constraints, k);
-    if (!parsed.ok()) return fail(parsed.error().text().c_str());
-  }
-  if (parsed->alternatives > 1 && !asm_operands_fit(*parsed, site, types))
-    return fail("inline assembly with operands that suit none of its alternatives");
-  AsmStatement& s = *parsed;
-  if (s.moves_stack && !(fn_->flags & air::function_flags::naked)) dynamic_frame_ = true;
-  uint32_t first = i.result.valid() ? leaf_first_[i.result.value] : none;
-
-  auto use_of = std::make_unique<AsmUse>();
-  use_of->text = std::move(text);
-  size_t n = s.operands.size();
-  use_of->values.resize(n);
-  use_of->operands.assign(n, none);
-  use_of->memory.resize(n);
-  std::vector<Reg> regs(n);
+// A statement on its way through the steps of select_asm(). A step is false when it cannot be done; fail() knows why.
+struct Selector::AsmCall {
+  const air::Inst& inst;
+  const air::CallSite& site;
+  AsmStatement s;
+  std::vector<TypeId> types;            // of the results, leaf by leaf
+  uint32_t first_leaf = none;
+  std::unique_ptr<AsmUse> use = std::make_unique<AsmUse>();
   std::vector<Operand> ops;
-  struct After {
-    Reg to, from;
-  };
-  std::vector<After> after;
-  uint32_t arg = 0, result = 0;
-  std::vector<ValueId> inputs(n);
-  // Which argument belongs to which operand.
-  std::vector<uint32_t> pointee_bytes(n);  // of an indirect operand, 0: unknown
-  for (size_t k = 0; k < n; k++)
-    if (!s.operands[k].label && (!s.operands[k].output || s.operands[k].indirect)) {
-      if (arg >= site.arg_count) return fail("inline assembly with too few arguments");
-      if (site.attrs != ~0u && fn_->param_attrs[site.attrs + arg].bits & air::attr::element)
-        pointee_bytes[k] = fn_->param_attrs[site.attrs + arg].size;
-      inputs[k] = ValueId(fn_->extra[site.args + arg++]);
-    }
-  if (arg != site.arg_count) return fail("inline assembly with an operand of several parts");
+  uint32_t result = 0;                  // outputs so far
 
+  // By operand
+  std::vector<Reg> regs;                // of an output
+  std::vector<ValueId> inputs;
+  std::vector<uint32_t> pointee_bytes;  // of an indirect operand, 0: unknown
+
+  std::vector<std::pair<Reg, Reg>> copies;        // to fixed registers, directly before the statement
   std::vector<std::pair<Reg, Reg>> copies_after;  // widened conditions
-  std::vector<std::pair<Reg, Reg>> copies;  // to fixed registers, directly before the statement
-  auto byte_width = [&](TypeId t) -> uint8_t {
-    return is_fp(t) ? uint8_t(t == TypeTable::f32   ? 4
-                              : t == TypeTable::f64 ? 8
-                                                    : 16)
-                    : uint8_t(std::max(1u, bits_of(t) / 8));
-  };
+  std::vector<std::pair<Reg, Reg>> after;         // results
   struct Stacked {
     uint8_t depth;  // in the x87 stack
     TypeId type;
@@ -91,189 +52,284 @@ void Selector::select_asm(const air::Inst& i) {
     Reg to;
   };
   std::vector<Flag> flags;
-  unsigned x87_left = 0;  // inputs on the x87 stack behind the statement
-  auto is_x87 = [](const AsmOperand& o, TypeId t) {
-    return o.x87 && o.fixed < 8 && (t == TypeTable::f80 || t == TypeTable::f64 || t == TypeTable::f32);
-  };
-  // Operands that have to be in one of the four registers with a high byte get one that nothing else in the statement
-  // names.
-  {
-    unsigned taken = s.gp_clobbers;
-    for (const AsmOperand& o : s.operands)
-      if (o.gp && o.fixed != reg::none) taken |= 1u << o.fixed;
-    for (AsmOperand& o : s.operands) {
-      if (!o.legacy_byte || o.fixed != reg::none || o.tied >= 0) continue;
-      for (uint8_t r : {reg::rax, reg::rcx, reg::rdx, reg::rbx}) {
-        if (taken >> r & 1) continue;
-        o.fixed = r;
-        break;
-      }
-      if (o.fixed == reg::none) return fail("inline assembly with too many operands in registers with a high byte");
-      taken |= 1u << o.fixed;
-    }
+  unsigned x87_left = 0;                // inputs on the x87 stack behind the statement
+
+  bool single() const { return types.size() == 1 && first_leaf == none; }
+};
+
+namespace {
+bool x87_type(const AsmOperand& o, TypeId t) {
+  return o.x87 && o.fixed < 8 && (t == TypeTable::f80 || t == TypeTable::f64 || t == TypeTable::f32);
+}
+}  // namespace
+
+bool Selector::refuse(const char* what) {
+  fail(what);
+  return false;
+}
+
+void Selector::select_asm(const air::Inst& i) {
+  AsmCall c{i, fn_->calls[i.a], {}, {}};
+  if (!read_asm(c) || !number_asm_inputs(c) || !fix_byte_registers(c.s)) return;
+  fix_x87_registers(c.s);
+  for (size_t k = 0; k < c.s.operands.size(); k++) {
+    const AsmOperand& o = c.s.operands[k];
+    if (o.label) c.use->values[k].kind = AsmValue::Kind::label;
+    else if (!(o.indirect ? asm_memory(c, k) : o.output ? asm_output(c, k) : asm_input(c, k))) return;
   }
-  // Any register of the x87 stack: the first that no other operand has. A tied input is where its output is.
-  {
-    unsigned taken = 0;
-    for (const AsmOperand& o : s.operands)
-      if (o.x87 && o.fixed < 8) taken |= 1u << o.fixed;
-    for (AsmOperand& o : s.operands) {
-      if (!o.x87 || o.fixed != reg::none || o.tied >= 0 || taken == 0xff) continue;
-      o.fixed = uint8_t(__builtin_ctz(~taken));
-      taken |= 1u << o.fixed;
-    }
+  asm_clobbers(c);
+  if (!push_asm_inputs(c)) return;
+  for (auto& [to, from] : c.copies) copy(to, from);
+  emit_list(p_inline_asm, c.ops, uint32_t(asms_.size()), ~0u, 0, 0);
+  asms_.push_back(std::move(c.use));
+  asm_results(c);
+}
+
+// The statement, in the first of its alternatives that suits the operands.
+bool Selector::read_asm(AsmCall& c) {
+  const air::InlineAsm& a = fn_->inline_asms[c.site.inline_asm];
+  std::string_view strings = fn_->strings;
+  std::string text(strings.substr(a.text, a.text_len));
+  if (a.intel) return refuse("inline assembly in Intel syntax");
+  std::string_view constraints = strings.substr(a.constraints, a.constraints_len);
+  auto parsed = parse_inline_asm(text, constraints);
+  if (!parsed.ok()) return refuse(parsed.error().text().c_str());
+
+  if (c.inst.type != TypeTable::void_type &&
+      !air::result_leaves(module_->types, c.inst.type, legalize_options(), c.types).ok())
+    return refuse("a result of this type");
+  for (uint32_t k = 1, n = parsed->alternatives; k < n && !asm_operands_fit(*parsed, c.site, c.types); k++) {
+    parsed = parse_inline_asm(text, constraints, k);
+    if (!parsed.ok()) return refuse(parsed.error().text().c_str());
   }
-  auto place_memory = [&](size_t k, const VMem& m) {
-    use_of->values[k].kind = AsmValue::Kind::memory;
-    use_of->memory[k] = m;
-    if (m.has_base || m.has_index) use_of->operands[k] = uint32_t(ops.size());
-    if (m.has_base) ops.push_back(late(m.base));
-    if (m.has_index) ops.push_back(late(m.index));
-  };
-  for (size_t k = 0; k < n; k++) {
-    const AsmOperand& o = s.operands[k];
-    AsmValue& v = use_of->values[k];
-    if (o.label) {
-      v.kind = AsmValue::Kind::label;
-      continue;
+  if (parsed->alternatives > 1 && !asm_operands_fit(*parsed, c.site, c.types))
+    return refuse("inline assembly with operands that suit none of its alternatives");
+  c.s = std::move(*parsed);
+  if (c.s.moves_stack && !(fn_->flags & air::function_flags::naked)) dynamic_frame_ = true;
+  if (c.inst.result.valid()) c.first_leaf = leaf_first_[c.inst.result.value];
+  const size_t n = c.s.operands.size();
+  c.use->text = std::move(text);
+  c.use->values.resize(n);
+  c.use->operands.assign(n, none);
+  c.use->memory.resize(n);
+  c.regs.resize(n);
+  return true;
+}
+
+// Which argument belongs to which operand.
+bool Selector::number_asm_inputs(AsmCall& c) {
+  const size_t n = c.s.operands.size();
+  c.inputs.resize(n);
+  c.pointee_bytes.resize(n);
+  uint32_t arg = 0;
+  for (size_t k = 0; k < n; k++)
+    if (!c.s.operands[k].label && (!c.s.operands[k].output || c.s.operands[k].indirect)) {
+      if (arg >= c.site.arg_count) return refuse("inline assembly with too few arguments");
+      if (c.site.attrs != ~0u && fn_->param_attrs[c.site.attrs + arg].bits & air::attr::element)
+        c.pointee_bytes[k] = fn_->param_attrs[c.site.attrs + arg].size;
+      c.inputs[k] = ValueId(fn_->extra[c.site.args + arg++]);
     }
-    if (o.indirect && o.tied >= 0) {
-      const size_t out = size_t(o.tied);
-      if (use_of->values[out].kind != AsmValue::Kind::memory) return fail("inline assembly with a tie of this kind");
-      v = use_of->values[out];
-      use_of->memory[k] = use_of->memory[out];
-      use_of->operands[k] = use_of->operands[out];
-      if (inputs[k] == inputs[out]) continue;
-      if (!copy_asm_memory(use_of->memory[out], address(inputs[k]), std::min(pointee_bytes[k], pointee_bytes[out])))
-        return;
-      continue;
+  return arg == c.site.arg_count || refuse("inline assembly with an operand of several parts");
+}
+
+// Operands that have to be in one of the four registers with a high byte get one that nothing else in the statement
+// names.
+bool Selector::fix_byte_registers(AsmStatement& s) {
+  unsigned taken = s.gp_clobbers;
+  for (const AsmOperand& o : s.operands)
+    if (o.gp && o.fixed != reg::none) taken |= 1u << o.fixed;
+  for (AsmOperand& o : s.operands) {
+    if (!o.legacy_byte || o.fixed != reg::none || o.tied >= 0) continue;
+    for (uint8_t r : {reg::rax, reg::rcx, reg::rdx, reg::rbx}) {
+      if (taken >> r & 1) continue;
+      o.fixed = r;
+      break;
     }
-    if (o.indirect) {
-      v.bytes = uint8_t(pointee_bytes[k] <= 8 ? pointee_bytes[k] : 0);
-      place_memory(k, address(inputs[k]));
-      continue;
-    }
-    if (o.output) {
-      if (result >= types.size()) return fail("inline assembly with more outputs than results");
-      TypeId t = types[result];
-      if (o.x87 ? !is_x87(o, t) : t == TypeTable::f80) return fail("inline assembly with an x87 operand of this kind");
-      Reg wanted = types.size() == 1 && first == none ? (is_wanted(i.result) ? reg_[i.result.value] : Reg{})
-                   : first != none                    ? leaves_[first + result].reg
-                                                      : Reg{};
-      if (o.condition) {
-        if (is_fp(t)) return fail("inline assembly with a condition as a floating-point value");
-        v.kind = AsmValue::Kind::none;
-        if (wanted.valid()) flags.push_back({o.cond, t, wanted});
-        result++;
-        continue;
-      }
-      if (o.x87) {
-        v.kind = AsmValue::Kind::x87;
-        v.reg = o.fixed;
-        uint32_t home = first != none ? leaves_[first + result].slot : f80_[i.result.value];
-        pops.push_back({o.fixed, t, t == TypeTable::f80 && home ? home - 1 : new_slot(16, 4), ValueId{}, wanted});
-        result++;
-        continue;
-      }
-      result++;
-      bool fp_reg = is_fp(t) || (o.fp && !o.gp);
-      v.kind = fp_reg ? AsmValue::Kind::fp : AsmValue::Kind::gp;
-      v.bytes = byte_width(t);
-      Reg r;
-      if (o.fixed != reg::none) r = Reg{fp_reg ? 32u + o.fixed : o.fixed};
-      else r = fp_reg ? fp(v.bytes < 4 ? 4 : v.bytes) : gp(v.bytes == 8 ? 8 : 4);
-      regs[k] = r;
-      if (wanted.valid()) after.push_back({wanted, r});
-      // The operand itself: whether an input is tied to it is known further down.
-      use_of->operands[k] = uint32_t(ops.size());
-      ops.push_back(o.early_clobber ? def_early(r) : def(r));
-      continue;
-    }
-    ValueId in = inputs[k];
-    TypeId t = type_of(in);
-    const AsmOperand& place = o.tied >= 0 ? s.operands[size_t(o.tied)] : o;
-    if (place.x87 ? !is_x87(place, t) : t == TypeTable::f80)
-      return fail("inline assembly with an x87 operand of this kind");
-    if (place.x87) {
-      if (o.tied < 0 && !s.x87_clobber) x87_left++;
-      v.kind = AsmValue::Kind::x87;
-      v.reg = place.fixed;
-      pushes.push_back({place.fixed, t, 0, in, Reg{}});
-      continue;
-    }
-    if (o.tied >= 0) {
-      size_t out = size_t(o.tied);
-      Reg r = reg_of(in), to = regs[out];
-      if (use_of->values[out].kind == AsmValue::Kind::memory) {
-        // The output's place in memory holds the input when the statement begins, as much of it as the place takes.
-        store_part(use_of->memory[out], t, r, pointee_bytes[out]);
-        v = use_of->values[out];
-        use_of->memory[k] = use_of->memory[out];
-        use_of->operands[k] = use_of->operands[out];
-        continue;
-      }
-      if (!to.valid()) return fail("inline assembly with a tie of this kind");
-      copies.push_back({to, r});
-      ops[use_of->operands[out]] = mod(to);
-      v = use_of->values[out];
-      use_of->operands[k] = use_of->operands[out];
-      continue;
-    }
-    int64_t c;
-    const air::Constant* constant = fn_->constant(in);
-    if (o.immediate && !is_fp(t) && int_constant(in, c) && accepts_immediate(o, c)) {
-      v.kind = AsmValue::Kind::immediate;
-      v.imm = c;
-      v.bytes = byte_width(t);
-      continue;
-    }
-    if (o.immediate && !o.gp && constant && symbol_is_direct(*constant)) {
-      v.kind = AsmValue::Kind::reference;
-      v.reference = reference(*constant, mir::ReferenceKind::direct, int64_t(constant->bits));
-      continue;
-    }
-    bool fp_reg = is_fp(t) || (o.fp && !o.gp);
-    v.kind = fp_reg ? AsmValue::Kind::fp : AsmValue::Kind::gp;
-    v.bytes = byte_width(t);
-    if (o.fixed != reg::none) {
-      Reg p{fp_reg ? 32u + o.fixed : o.fixed};
-      Reg r = reg_of(in);
-      copies.push_back({p, r});
-      use_of->operands[k] = uint32_t(ops.size());
-      ops.push_back(use(p));
-    } else if (o.gp || o.fp) {
-      Reg r = reg_of(in);
-      bool wrong_class = is_fp(t) ? !o.fp : !o.gp;
-      if (wrong_class) return fail("inline assembly with a value of the other register class");
-      use_of->operands[k] = uint32_t(ops.size());
-      ops.push_back(use(r));
-    } else if (o.memory) {
-      // A value that has to be in memory: through a slot.
-      Reg r = reg_of(in);
-      VMem m = slot_mem(new_slot(16, 4));
-      store_reg(m, t, r);
-      place_memory(k, m);
-    } else {
-      return fail("inline assembly with an operand that has to be a constant");
-    }
+    if (o.fixed == reg::none)
+      return refuse("inline assembly with too many operands in registers with a high byte");
+    taken |= 1u << o.fixed;
   }
-  // Clobbers of registers that are operands already are not listed again.
+  return true;
+}
+
+// Any register of the x87 stack: the first that no other operand has. A tied input is where its output is.
+void Selector::fix_x87_registers(AsmStatement& s) {
+  unsigned taken = 0;
+  for (const AsmOperand& o : s.operands)
+    if (o.x87 && o.fixed < 8) taken |= 1u << o.fixed;
+  for (AsmOperand& o : s.operands) {
+    if (!o.x87 || o.fixed != reg::none || o.tied >= 0 || taken == 0xff) continue;
+    o.fixed = uint8_t(__builtin_ctz(~taken));
+    taken |= 1u << o.fixed;
+  }
+}
+
+uint8_t Selector::asm_bytes(TypeId t) const {
+  if (is_fp(t)) return uint8_t(t == TypeTable::f32 ? 4 : t == TypeTable::f64 ? 8 : 16);
+  return uint8_t(std::max(1u, bits_of(t) / 8));
+}
+
+void Selector::place_asm_memory(AsmCall& c, size_t k, const VMem& m) {
+  c.use->values[k].kind = AsmValue::Kind::memory;
+  c.use->memory[k] = m;
+  if (m.has_base || m.has_index) c.use->operands[k] = uint32_t(c.ops.size());
+  if (m.has_base) c.ops.push_back(late(m.base));
+  if (m.has_index) c.ops.push_back(late(m.index));
+}
+
+// Operand k is where operand `out` is.
+void Selector::same_asm_place(AsmCall& c, size_t k, size_t out) {
+  c.use->values[k] = c.use->values[out];
+  c.use->memory[k] = c.use->memory[out];
+  c.use->operands[k] = c.use->operands[out];
+}
+
+bool Selector::asm_memory(AsmCall& c, size_t k) {
+  const AsmOperand& o = c.s.operands[k];
+  if (o.tied < 0) {
+    c.use->values[k].bytes = uint8_t(c.pointee_bytes[k] <= 8 ? c.pointee_bytes[k] : 0);
+    place_asm_memory(c, k, address(c.inputs[k]));
+    return true;
+  }
+  const size_t out = size_t(o.tied);
+  if (c.use->values[out].kind != AsmValue::Kind::memory) return refuse("inline assembly with a tie of this kind");
+  same_asm_place(c, k, out);
+  if (c.inputs[k] == c.inputs[out]) return true;
+  return copy_asm_memory(c.use->memory[out], address(c.inputs[k]), std::min(c.pointee_bytes[k], c.pointee_bytes[out]));
+}
+
+bool Selector::asm_output(AsmCall& c, size_t k) {
+  const AsmOperand& o = c.s.operands[k];
+  AsmValue& v = c.use->values[k];
+  if (c.result >= c.types.size()) return refuse("inline assembly with more outputs than results");
+  const uint32_t n = c.result++;
+  const TypeId t = c.types[n];
+  const ValueId whole = c.inst.result;
+  if (o.x87 ? !x87_type(o, t) : t == TypeTable::f80)
+    return refuse("inline assembly with an x87 operand of this kind");
+  Reg wanted = c.single()               ? (is_wanted(whole) ? reg_[whole.value] : Reg{})
+               : c.first_leaf != none ? leaves_[c.first_leaf + n].reg
+                                        : Reg{};
+  if (o.condition) {
+    if (is_fp(t)) return refuse("inline assembly with a condition as a floating-point value");
+    v.kind = AsmValue::Kind::none;
+    if (wanted.valid()) c.flags.push_back({o.cond, t, wanted});
+    return true;
+  }
+  if (o.x87) {
+    v.kind = AsmValue::Kind::x87;
+    v.reg = o.fixed;
+    const uint32_t home = c.first_leaf != none ? leaves_[c.first_leaf + n].slot : home_[whole.value];
+    c.pops.push_back({o.fixed, t, t == TypeTable::f80 && home ? home - 1 : new_slot(16, 4), ValueId{}, wanted});
+    return true;
+  }
+  const bool fp_reg = is_fp(t) || (o.fp && !o.gp);
+  v.kind = fp_reg ? AsmValue::Kind::fp : AsmValue::Kind::gp;
+  v.bytes = asm_bytes(t);
+  Reg r;
+  if (o.fixed != reg::none) r = Reg{fp_reg ? 32u + o.fixed : o.fixed};
+  else r = fp_reg ? fp(v.bytes < 4 ? 4 : v.bytes) : gp(v.bytes == 8 ? 8 : 4);
+  c.regs[k] = r;
+  if (wanted.valid()) c.after.push_back({wanted, r});
+  // The operand itself: whether an input is tied to it is known further down.
+  c.use->operands[k] = uint32_t(c.ops.size());
+  c.ops.push_back(o.early_clobber ? def_early(r) : def(r));
+  return true;
+}
+
+bool Selector::asm_input(AsmCall& c, size_t k) {
+  const AsmOperand& o = c.s.operands[k];
+  AsmValue& v = c.use->values[k];
+  const ValueId in = c.inputs[k];
+  const TypeId t = type_of(in);
+  const AsmOperand& place = o.tied >= 0 ? c.s.operands[size_t(o.tied)] : o;
+  if (place.x87 ? !x87_type(place, t) : t == TypeTable::f80)
+    return refuse("inline assembly with an x87 operand of this kind");
+  if (place.x87) {
+    if (o.tied < 0 && !c.s.x87_clobber) c.x87_left++;
+    v.kind = AsmValue::Kind::x87;
+    v.reg = place.fixed;
+    c.pushes.push_back({place.fixed, t, 0, in, Reg{}});
+    return true;
+  }
+  if (o.tied >= 0) return asm_tied_input(c, k, size_t(o.tied));
+  int64_t number;
+  const air::Constant* constant = fn_->constant(in);
+  if (o.immediate && !is_fp(t) && int_constant(in, number) && accepts_immediate(o, number)) {
+    v.kind = AsmValue::Kind::immediate;
+    v.imm = number;
+    v.bytes = asm_bytes(t);
+    return true;
+  }
+  if (o.immediate && !o.gp && constant && symbol_is_direct(*constant)) {
+    v.kind = AsmValue::Kind::reference;
+    v.reference = reference(*constant, mir::ReferenceKind::direct, int64_t(constant->bits));
+    return true;
+  }
+  const bool fp_reg = is_fp(t) || (o.fp && !o.gp);
+  v.kind = fp_reg ? AsmValue::Kind::fp : AsmValue::Kind::gp;
+  v.bytes = asm_bytes(t);
+  if (o.fixed != reg::none) {
+    Reg p{fp_reg ? 32u + o.fixed : o.fixed};
+    Reg r = reg_of(in);
+    c.copies.push_back({p, r});
+    c.use->operands[k] = uint32_t(c.ops.size());
+    c.ops.push_back(use(p));
+  } else if (o.gp || o.fp) {
+    Reg r = reg_of(in);
+    if (is_fp(t) ? !o.fp : !o.gp) return refuse("inline assembly with a value of the other register class");
+    c.use->operands[k] = uint32_t(c.ops.size());
+    c.ops.push_back(use(r));
+  } else if (o.memory) {
+    // A value that has to be in memory: through a slot.
+    Reg r = reg_of(in);
+    VMem m = slot_mem(new_slot(16, 4));
+    store_reg(m, t, r);
+    place_asm_memory(c, k, m);
+  } else {
+    return refuse("inline assembly with an operand that has to be a constant");
+  }
+  return true;
+}
+
+bool Selector::asm_tied_input(AsmCall& c, size_t k, size_t out) {
+  const ValueId in = c.inputs[k];
+  Reg r = reg_of(in), to = c.regs[out];
+  if (c.use->values[out].kind == AsmValue::Kind::memory) {
+    // The output's place in memory holds the input when the statement begins, as much of it as the place takes.
+    store_part(c.use->memory[out], type_of(in), r, c.pointee_bytes[out]);
+    same_asm_place(c, k, out);
+    return true;
+  }
+  if (!to.valid()) return refuse("inline assembly with a tie of this kind");
+  c.copies.push_back({to, r});
+  c.ops[c.use->operands[out]] = mod(to);
+  c.use->values[k] = c.use->values[out];
+  c.use->operands[k] = c.use->operands[out];
+  return true;
+}
+
+// Clobbers of registers that are operands already are not listed again.
+void Selector::asm_clobbers(AsmCall& c) {
   for (unsigned r = 0; r < 32; r++) {
-    bool clobbered = r < 16 ? s.gp_clobbers >> r & 1 : s.fp_clobbers >> (r - 16) & 1;
+    bool clobbered = r < 16 ? c.s.gp_clobbers >> r & 1 : c.s.fp_clobbers >> (r - 16) & 1;
     Reg p{r < 16 ? r : 32 + r - 16};
     if (!clobbered || r == 4 || r == 31) continue;
     bool mentioned = false;
-    for (Operand o : ops) mentioned |= o.reg() == p;
-    if (!mentioned) ops.push_back(def_early(p));
+    for (Operand o : c.ops) mentioned |= o.reg() == p;
+    if (!mentioned) c.ops.push_back(def_early(p));
   }
-  for (Operand o : ops)
+  for (Operand o : c.ops)
     if (o.reg().is_physical() && o.reg().value < 16) asm_registers_ |= 1u << o.reg().value;
-  auto deeper = [](const Stacked& x, const Stacked& y) { return x.depth > y.depth; };
-  std::sort(pushes.begin(), pushes.end(), deeper);
+}
+
+bool Selector::push_asm_inputs(AsmCall& c) {
+  auto& pushes = c.pushes;
+  std::sort(pushes.begin(), pushes.end(), [](const auto& x, const auto& y) { return x.depth > y.depth; });
   for (size_t k = 0; k < pushes.size(); k++)
     if (pushes[k].depth != pushes.size() - 1 - k)
-      return fail("inline assembly whose x87 inputs are not the top of the stack");
-  for (const Stacked& x : pushes) {
+      return refuse("inline assembly whose x87 inputs are not the top of the stack");
+  for (const AsmCall::Stacked& x : pushes) {
     if (x.type == TypeTable::f80) {
       load_f80(x.input);
       continue;
@@ -282,19 +338,20 @@ void Selector::select_asm(const air::Inst& i) {
     store_reg(m, x.type, reg_of(x.input));
     emit_mem(unsigned(x.type == TypeTable::f32 ? Op::fld32m : Op::fld64m), {}, m);
   }
-  for (auto& [to, from] : copies) copy(to, from);
-  emit_list(p_inline_asm, ops, uint32_t(asms_.size()), ~0u, 0, 0);
-  asms_.push_back(std::move(use_of));
-  // Only moves may stand between the statement and the last reader of its flags.
-  for (const Flag& x : flags) {
+  return true;
+}
+
+// Only moves may stand between the statement and the last reader of its flags.
+void Selector::asm_results(AsmCall& c) {
+  for (const AsmCall::Flag& x : c.flags) {
     Reg byte = bits_of(x.type) > 8 ? gp(4) : x.to;
     emit(with_cond(Op::setcc8r, x.cond), {def(byte)});
-    if (byte != x.to) copies_after.push_back({x.to, byte});
+    if (byte != x.to) c.copies_after.push_back({x.to, byte});
   }
-  for (auto& [to, from] : copies_after) emit(unsigned(Op::movzx32rr8), {def(to), use(from)});
-  for (const After& x : after) copy(x.to, x.from);
-  std::sort(pops.rbegin(), pops.rend(), deeper);
-  for (const Stacked& x : pops) {
+  for (auto& [to, from] : c.copies_after) emit(unsigned(Op::movzx32rr8), {def(to), use(from)});
+  for (auto& [to, from] : c.after) copy(to, from);
+  std::sort(c.pops.rbegin(), c.pops.rend(), [](const auto& x, const auto& y) { return x.depth > y.depth; });
+  for (const AsmCall::Stacked& x : c.pops) {
     VMem m = slot_mem(x.slot);
     emit_mem(unsigned(x.type == TypeTable::f80   ? Op::fstp80m
                       : x.type == TypeTable::f64 ? Op::fstp64m
@@ -302,7 +359,7 @@ void Selector::select_asm(const air::Inst& i) {
              {}, m);
     if (x.type != TypeTable::f80 && x.to.valid()) load_reg(x.to, x.type, m);
   }
-  for (unsigned k = 0; k < x87_left; k++) emit(unsigned(Op::fstp_st0), {});
+  for (unsigned k = 0; k < c.x87_left; k++) emit(unsigned(Op::fstp_st0), {});
 }
 
 // Whether the values suit this alternative of the constraints.

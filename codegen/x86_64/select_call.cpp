@@ -287,205 +287,262 @@ void Selector::copy_structure(const VMem& to, const VMem& from, uint64_t size) {
   emit(unsigned(size % 8 ? Op::rep_movsb : Op::rep_movsq), {mod(rdi), mod(rsi), mod(rcx)});
 }
 
+// A call on its way through the steps of select_call().
+struct Selector::Call {
+  const Inst& inst;
+  const air::CallSite& site;
+  const Convention& convention;
+  std::span<const air::ParamAttr> attrs;
+  bool invoke, tail, variadic = false;
+  uint32_t unwind = ~0u;  // block
+
+  uint32_t count() const { return site.arg_count; }
+  uint16_t attributes(uint32_t k) const { return k < attrs.size() ? attrs[k].bits : 0; }
+  Mem::Kind area() const { return tail ? Mem::Kind::incoming : Mem::Kind::outgoing; }
+
+  // Arguments
+  struct Moved {
+    uint32_t slot, to;
+    uint64_t size;
+  };
+  std::vector<Moved> moved;     // structures of a tail call on their way
+  std::vector<Reg> addresses;   // by argument, of those passed by the address of a copy
+  std::vector<std::pair<uint32_t, Reg>> stacked;  // of a tail call: everything is read before anything is written
+  struct Late {
+    Reg reg;
+    uint64_t value;
+    ValueId v;
+    enum : uint8_t { integer, address, zero_fp } kind;
+  };
+  std::vector<Late> late;       // made in place behind the parallel copy
+
+  // The callee: by reference, or in memory, or in a register
+  uint32_t reference = ~0u;
+  VMem memory{};
+  Reg reg{};
+  bool in_memory = false;
+  bool thunk = false;           // the register is r11, and the reference a thunk that jumps there
+  bool checked = false;         // for its type
+};
+
 void Selector::select_call(const Inst& i) {
   const air::CallSite& site = fn_->calls[i.a];
-  const bool invoke = i.op == AirOp::invoke;
+  const bool invoke = i.op == AirOp::invoke, tail = tail_call_ == cur_inst_;
   if (site.inline_asm != ~0u) {
     if (invoke) fail("inline assembly that may throw");
     else select_asm(i);
     return;
   }
-  // The edges' blocks come first: they ask for their arguments, the result perhaps among them.
-  uint32_t unwind = ~0u;
-  if (invoke) {
-    if (pads_.empty()) return fail("an invoke in a function without a personality");
-    unwind = unwind_block(i.c);
-    want_arguments(i.b);
-  }
-  bool tail = tail_call_ == cur_inst_;
-  if ((site.flags & air::callflags::musttail) && !tail) {
-    fail("a musttail call whose arguments or result do not fit those of its function");
+  Call call{i, site, convention_of_call(site), {}, invoke, tail};
+  if (site.attrs != ~0u) call.attrs = {fn_->param_attrs.data() + site.attrs, site.arg_count};
+  call.variadic =
+      site.function_type.valid() && (module_->types[site.function_type].vararg || callee_unprototyped(site));
+  if (!begin_call(call)) return;
+  copy_structure_arguments(call);
+  if (!copy_address_arguments(call)) return;
+  stack_arguments(call);
+  find_callee(call);
+  register_arguments(call);
+  if (!move_arguments(call)) return;
+  if (tail) {
+    emit_list(p_tail_call | unmarked_callee(call), ops_, call.reference, call.reg.valid() && !call.thunk ? 1 : 0,
+              vf::terminator, 0);
     return;
   }
-  if (tail && (fn_->flags & air::function_flags::vararg) && (site.flags & air::callflags::musttail)) {
-    fail("a musttail call that passes variadic arguments on");
-    return;
-  }
-  uint32_t n = site.arg_count;
-  auto arg = [&](uint32_t k) { return ValueId(fn_->extra[site.args + k]); };
-  std::span<const air::ParamAttr> attrs;
-  if (site.attrs != ~0u) attrs = {fn_->param_attrs.data() + site.attrs, n};
-  std::vector<TypeId>& types = arg_types_;
-  types.clear();
-  for (uint32_t k = 0; k < n; k++) types.push_back(type_of(arg(k)));
-  ArgumentLayout& layout = call_layout_;
-  const Convention& convention = convention_of_call(site);
-  if (!assign_arguments(types, attrs, convention, layout)) {
-    fail("arguments of more than 2 GiB");
-    return;
-  }
-  if (!tail) has_calls_ = true;
-  if (site.flags & air::callflags::returns_twice) calls_setjmp_ = true;
-  if (!tail) outgoing_bytes_ = std::max(outgoing_bytes_, layout.stack_bytes);
-  const Mem::Kind area = tail ? Mem::Kind::incoming : Mem::Kind::outgoing;
-  struct Moved {
-    uint32_t slot, to;
-    uint64_t size;
-  };
-  std::vector<Moved> moved;  // structures of a tail call on their way
+  if (!call_results(call)) return;
+  emit_call(call);
+  if (invoke) end_invoke(call);
+  else copy_results(i, site, result_places_, leaf_types_);
+}
 
-  // Copies of structures first: they may take registers of their own.
-  for (uint32_t k = 0; k < n; k++) {
-    const ArgumentPlace& place = layout.places[k];
+ValueId Selector::argument(const Call& call, uint32_t k) const { return ValueId(fn_->extra[call.site.args + k]); }
+
+// What has to be known, and asked for, before the first argument.
+bool Selector::begin_call(Call& call) {
+  // The edges' blocks come first: they ask for their arguments, the result perhaps among them.
+  if (call.invoke) {
+    if (pads_.empty()) return refuse("an invoke in a function without a personality");
+    call.unwind = unwind_block(call.inst.c);
+    want_arguments(call.inst.b);
+  }
+  const bool must = call.site.flags & air::callflags::musttail;
+  if (must && !call.tail)
+    return refuse("a musttail call whose arguments or result do not fit those of its function");
+  if (must && (fn_->flags & air::function_flags::vararg))
+    return refuse("a musttail call that passes variadic arguments on");
+  arg_types_.clear();
+  for (uint32_t k = 0; k < call.count(); k++) arg_types_.push_back(type_of(argument(call, k)));
+  if (!assign_arguments(arg_types_, call.attrs, call.convention, call_layout_))
+    return refuse("arguments of more than 2 GiB");
+  if (call.site.flags & air::callflags::returns_twice) calls_setjmp_ = true;
+  if (call.tail) return true;
+  has_calls_ = true;
+  outgoing_bytes_ = std::max(outgoing_bytes_, call_layout_.stack_bytes);
+  return true;
+}
+
+// Copies of structures come first: they may take registers of their own.
+void Selector::copy_structure_arguments(Call& call) {
+  for (uint32_t k = 0; k < call.count(); k++) {
+    const ArgumentPlace& place = call_layout_.places[k];
     if (place.kind != ArgumentPlace::byval) continue;
-    VMem to = plain(area, int32_t(place.offset));
-    uint64_t size = attrs[k].size;
+    VMem to = plain(call.area(), int32_t(place.offset));
+    const uint64_t size = call.attrs[k].size;
     if (size == 0) continue;
-    if (tail) {
-      moved.push_back({new_slot(size, 4), place.offset, size});
-      to = slot_mem(moved.back().slot);
+    if (call.tail) {
+      call.moved.push_back({new_slot(size, 4), place.offset, size});
+      to = slot_mem(call.moved.back().slot);
     }
-    copy_structure(to, address(arg(k)), size);
+    copy_structure(to, address(argument(call, k)), size);
   }
-  std::vector<Reg> addresses;  // by argument, of those passed by the address of a copy
-  if (convention.by_position) {
-    addresses.resize(n);
-    for (uint32_t k = 0; k < n; k++) {
-      if (!layout.places[k].indirect) continue;
-      if (tail) return fail("a musttail call that passes the address of a copy");
-      addresses[k] = address_of_copy(arg(k), k < attrs.size() ? attrs[k] : air::ParamAttr{});
-    }
+}
+
+// False: it cannot be done.
+bool Selector::copy_address_arguments(Call& call) {
+  if (!call.convention.by_position) return true;
+  call.addresses.resize(call.count());
+  for (uint32_t k = 0; k < call.count(); k++) {
+    if (!call_layout_.places[k].indirect) continue;
+    if (call.tail) return refuse("a musttail call that passes the address of a copy");
+    call.addresses[k] = address_of_copy(argument(call, k), k < call.attrs.size() ? call.attrs[k] : air::ParamAttr{});
   }
-  // Then what goes on the stack, then registers.
-  auto extended = [&](uint32_t k) {
-    uint16_t bits = k < attrs.size() ? attrs[k].bits : 0;
-    unsigned width = bits_of(types[k]);
-    if (width < 32 && (bits & air::attr::sext)) return sign_extended(arg(k), 32);
-    if (width < 32 && ((bits & air::attr::zext) || width == 1)) return zero_extended(arg(k), 32);
-    return reg_of(arg(k));
-  };
+  return true;
+}
+
+// The register of an integer argument, extended as its attributes want it.
+Reg Selector::extended_argument(const Call& call, uint32_t k) {
+  const ValueId v = argument(call, k);
+  const uint16_t bits = call.attributes(k);
+  const unsigned width = bits_of(arg_types_[k]);
+  if (width < 32 && (bits & air::attr::sext)) return sign_extended(v, 32);
+  if (width < 32 && ((bits & air::attr::zext) || width == 1)) return zero_extended(v, 32);
+  return reg_of(v);
+}
+
+void Selector::stack_arguments(Call& call) {
   auto in_register = [&](uint32_t k) {
     int32_t imm;
-    if (layout.places[k].indirect) return addresses[k];
-    if (types[k] == TypeTable::f80) return Reg{};
-    if (is_fp(types[k])) return reg_of(arg(k));
-    return imm32(arg(k), imm) ? Reg{} : extended(k);
+    if (call_layout_.places[k].indirect) return call.addresses[k];
+    if (arg_types_[k] == TypeTable::f80) return Reg{};
+    if (is_fp(arg_types_[k])) return reg_of(argument(call, k));
+    return imm32(argument(call, k), imm) ? Reg{} : extended_argument(call, k);
   };
-  auto put_on_stack = [&](uint32_t k, Reg r) {
-    VMem to = plain(area, int32_t(layout.places[k].offset));
-    if (layout.places[k].indirect) {
-      emit_mem(unsigned(Op::mov64mr), {use(r)}, to);
-    } else if (types[k] == TypeTable::f80) {
-      load_f80(arg(k));
-      emit_mem(unsigned(Op::fstp80m), {}, to);
-    } else if (int32_t imm; !r.valid() && imm32(arg(k), imm)) {
-      emit_mem(unsigned(Op::mov64mi), {}, to, uint32_t(imm));
-    } else if (is_fp(types[k])) {
-      store_reg(to, types[k], r);
-    } else {
-      // What is above a narrow argument is nobody's.
-      emit_mem(unsigned(fits_slot(r, 8) ? Op::mov64mr : Op::mov32mr), {use(r)}, to);
-    }
-  };
-  std::vector<std::pair<uint32_t, Reg>> stacked;  // of a tail call: everything is read before anything is written
-  for (uint32_t k = 0; k < n; k++) {
-    if (layout.places[k].kind != ArgumentPlace::memory) continue;
+  for (uint32_t k = 0; k < call.count(); k++) {
+    if (call_layout_.places[k].kind != ArgumentPlace::memory) continue;
     Reg r = in_register(k);
-    if (tail) stacked.push_back({k, r});
-    else put_on_stack(k, r);
+    if (call.tail) call.stacked.push_back({k, r});
+    else put_on_stack(call, k, r);
   }
-  VMem target{};
-  Reg target_reg{};
-  uint32_t target_ref = ~0u;
-  bool indirect_memory = false, thunk = false;
-  const air::Constant* callee = fn_->constant(site.callee);
-  if (callee &&
-      (callee->kind == ConstantKind::Runtime || (callee->kind == ConstantKind::Symbol && callee->bits == 0))) {
-    target_ref = reference(*callee, mir::ReferenceKind::call, 0);
-  } else if (fn_->flags & air::function_flags::retpoline_calls) {
-    target_reg = reg_of(site.callee);
-    target_ref = indirect_thunk();
-    thunk = true;
-  } else if (!tail && !(site.flags & air::callflags::type_id) && can_fold_load(site.callee, 64)) {
-    target = fold_load(site.callee);
-    indirect_memory = true;
-  } else {
-    target_reg = reg_of(site.callee);
-  }
+}
 
-  std::vector<Operand> &copies = copies_, &ops = ops_;
-  copies.clear();
-  ops.clear();
-  struct Late {
-    Reg reg;
-    uint64_t value;
-    ValueId v;
-    uint8_t kind;  // 0 integer constant, 1 address, 2 float
+void Selector::put_on_stack(const Call& call, uint32_t k, Reg r) {
+  const VMem to = plain(call.area(), int32_t(call_layout_.places[k].offset));
+  const TypeId type = arg_types_[k];
+  if (call_layout_.places[k].indirect) {
+    emit_mem(unsigned(Op::mov64mr), {use(r)}, to);
+  } else if (type == TypeTable::f80) {
+    load_f80(argument(call, k));
+    emit_mem(unsigned(Op::fstp80m), {}, to);
+  } else if (int32_t imm; !r.valid() && imm32(argument(call, k), imm)) {
+    emit_mem(unsigned(Op::mov64mi), {}, to, uint32_t(imm));
+  } else if (is_fp(type)) {
+    store_reg(to, type, r);
+  } else {
+    // What is above a narrow argument is nobody's.
+    emit_mem(unsigned(fits_slot(r, 8) ? Op::mov64mr : Op::mov32mr), {use(r)}, to);
+  }
+}
+
+void Selector::find_callee(Call& call) {
+  const ValueId v = call.site.callee;
+  const air::Constant* c = fn_->constant(v);
+  if (c && (c->kind == ConstantKind::Runtime || (c->kind == ConstantKind::Symbol && c->bits == 0))) {
+    call.reference = reference(*c, mir::ReferenceKind::call, 0);
+  } else if (fn_->flags & air::function_flags::retpoline_calls) {
+    call.reg = reg_of(v);
+    call.reference = indirect_thunk();
+    call.thunk = true;
+  } else if (!call.tail && !(call.site.flags & air::callflags::type_id) && can_fold_load(v, 64)) {
+    call.memory = fold_load(v);
+    call.in_memory = true;
+  } else {
+    call.reg = reg_of(v);
+  }
+  call.checked = call.reg.valid() && (call.site.flags & air::callflags::type_id);
+}
+
+// What is made behind the parallel copy, in the register itself: constants and addresses that need no register.
+bool Selector::late_argument(Call& call, uint32_t k, Reg p) {
+  const bool in_gp = call_layout_.places[k].kind == ArgumentPlace::gp;
+  const ValueId v = argument(call, k);
+  const air::Constant* c = fn_->constant(v);
+  if (c && c->kind == ConstantKind::Undef) {
+    // Any value does, but the register has to be defined.
+    call.late.push_back({p, 0, v, in_gp ? Call::Late::integer : Call::Late::zero_fp});
+    return true;
+  }
+  int64_t value;
+  if (in_gp && int_constant(v, value)) {
+    const unsigned width = bits_of(arg_types_[k]);
+    uint64_t u = uint64_t(value);
+    if (width < 32 && !(call.attributes(k) & air::attr::sext)) u &= (uint64_t{1} << width) - 1;
+    call.late.push_back({p, width == 64 ? u : u & 0xffffffff, v, Call::Late::integer});
+    return true;
+  }
+  const Inst* d = def_of(v);
+  const bool plain_address = (c && symbol_is_direct(*c)) || (d && d->op == AirOp::slot_addr);
+  if (!in_gp || !plain_address) return false;
+  call.late.push_back({p, 0, v, Call::Late::address});
+  return true;
+}
+
+// Collects the parallel copy, and what the call reads, in copies_ and ops_.
+void Selector::register_arguments(Call& call) {
+  copies_.clear();
+  ops_.clear();
+  auto move = [&](Reg to, Reg from) {
+    copies_.push_back(def(to));
+    copies_.push_back(use(from));
   };
-  std::vector<Late> late_args;
-  const bool variadic =
-      site.function_type.valid() && (module_->types[site.function_type].vararg || callee_unprototyped(site));
-  for (uint32_t k = 0; k < n; k++) {
-    const ArgumentPlace& place = layout.places[k];
+  for (uint32_t k = 0; k < call.count(); k++) {
+    const ArgumentPlace& place = call_layout_.places[k];
     if (place.kind != ArgumentPlace::gp && place.kind != ArgumentPlace::sse) continue;
     Reg p{place.kind == ArgumentPlace::gp ? place.reg : fp_base + place.reg};
-    ops.push_back(use(p));
+    ops_.push_back(use(p));
     if (place.indirect) {
-      copies.push_back(def(p));
-      copies.push_back(use(addresses[k]));
+      move(p, call.addresses[k]);
       continue;
     }
-    const air::Constant* c = fn_->constant(arg(k));
-    if (c && c->kind == ConstantKind::Undef) {
-      // Any value does, but the register has to be defined.
-      if (place.kind == ArgumentPlace::gp) late_args.push_back({p, 0, arg(k), 0});
-      else late_args.push_back({p, 0, arg(k), 2});
-      continue;
-    }
-    int64_t value;
-    if (place.kind == ArgumentPlace::gp && int_constant(arg(k), value)) {
-      unsigned width = bits_of(types[k]);
-      uint16_t bits = k < attrs.size() ? attrs[k].bits : 0;
-      uint64_t u = uint64_t(value);
-      if (width < 32 && !(bits & air::attr::sext)) u &= (uint64_t{1} << width) - 1;
-      late_args.push_back({p, width == 64 ? u : u & 0xffffffff, arg(k), 0});
-      continue;
-    }
-    const Inst* d = def_of(arg(k));
-    bool plain_address = (c && symbol_is_direct(*c)) || (d && d->op == AirOp::slot_addr);
-    if (place.kind == ArgumentPlace::gp && plain_address) {
-      late_args.push_back({p, 0, arg(k), 1});
-      continue;
-    }
-    Reg r = place.kind == ArgumentPlace::gp && types[k] != TypeTable::ptr ? extended(k) : reg_of(arg(k));
-    copies.push_back(def(p));
-    copies.push_back(use(r));
-    if (convention.by_position && variadic && place.kind == ArgumentPlace::sse) {
+    if (late_argument(call, k, p)) continue;
+    Reg r = place.kind == ArgumentPlace::gp && arg_types_[k] != TypeTable::ptr ? extended_argument(call, k)
+                                                                               : reg_of(argument(call, k));
+    move(p, r);
+    if (call.convention.by_position && call.variadic && place.kind == ArgumentPlace::sse) {
       // The callee looks for it in the general register of its place.
       Reg bits = gp(8), twin{win64_arguments[place.reg]};
       emit(unsigned(Op::movq_rx), {def(bits), use(r)});
-      copies.push_back(def(twin));
-      copies.push_back(use(bits));
-      ops.push_back(use(twin));
+      move(twin, bits);
+      ops_.push_back(use(twin));
     }
   }
-  Reg rax{0}, r11{11};
-  const bool checked = target_reg.valid() && (site.flags & air::callflags::type_id);
-  if (checked &&
-      std::any_of(attrs.begin(), attrs.end(), [](const air::ParamAttr& a) { return a.bits & air::attr::nest; }))
-    return fail("a call that is checked for its type (KCFI) and passes a static chain");
-  if (target_reg.valid() && (tail || thunk || checked)) {
-    copies.push_back(def(r11));
-    copies.push_back(use(target_reg));
-    if (tail || thunk) ops.push_back(use(r11));
+  if (call.reg.valid() && (call.tail || call.thunk || call.checked)) {
+    move(Reg{reg::r11}, call.reg);
+    if (call.tail || call.thunk) ops_.push_back(use(Reg{reg::r11}));
   }
-  for (auto& [k, r] : stacked) put_on_stack(k, r);
-  for (const Moved& m : moved) copy_structure(plain(area, int32_t(m.to)), slot_mem(m.slot), m.size);
-  if (!copies.empty()) emit_list(p_parallel_copy, copies, 0, ~0u, vf::parallel_copy, 0);
-  for (const Late& l : late_args) {
-    if (l.kind == 0) {
+}
+
+// Arguments to where they belong, directly in front of the call.
+bool Selector::move_arguments(Call& call) {
+  if (call.checked && std::any_of(call.attrs.begin(), call.attrs.end(),
+                                  [](const air::ParamAttr& a) { return a.bits & air::attr::nest; }))
+    return refuse("a call that is checked for its type (KCFI) and passes a static chain");
+  for (auto& [k, r] : call.stacked) put_on_stack(call, k, r);
+  for (const Call::Moved& m : call.moved) copy_structure(plain(call.area(), int32_t(m.to)), slot_mem(m.slot), m.size);
+  if (!copies_.empty()) emit_list(p_parallel_copy, copies_, 0, ~0u, vf::parallel_copy, 0);
+  for (const Call::Late& l : call.late) {
+    if (l.kind == Call::Late::integer) {
       constant_into(l.reg, l.value);
-    } else if (l.kind == 2) {
+    } else if (l.kind == Call::Late::zero_fp) {
       emit(p_zero_fp, {def(l.reg)});
     } else if (const air::Constant* c = fn_->constant(l.v)) {
       emit(unsigned(Op::lea_ref), {def(l.reg)}, reference(*c, mir::ReferenceKind::direct, int64_t(c->bits)));
@@ -493,85 +550,86 @@ void Selector::select_call(const Inst& i) {
       emit_mem(unsigned(Op::lea64rm), {def(l.reg)}, slot_mem(slots_[def_of(l.v)->a]));
     }
   }
-  if (variadic && !convention.by_position) {
-    constant_into(rax, layout.sse_used);
-    ops.push_back(use(rax));
+  if (call.variadic && !call.convention.by_position) {
+    constant_into(Reg{reg::rax}, call_layout_.sse_used);
+    ops_.push_back(use(Reg{reg::rax}));
   }
-  if (checked) emit(p_check_type, {use(r11), def(Reg{10})}, site.type_id);
-  // A function whose callers need no marks is reached by branches that ask for none.
-  const bool indirect = target_ref == ~0u;
-  const unsigned unmarked =
-      indirect && marks_targets() && (site.flags & air::callflags::no_cf_check) ? unmarked_target : 0;
-  if (tail) {
-    emit_list(p_tail_call | unmarked, ops, target_ref, target_reg.valid() && !thunk ? 1 : 0, vf::terminator, 0);
-    return;
-  }
+  if (call.checked) emit(p_check_type, {use(Reg{reg::r11}), def(Reg{reg::r10})}, call.site.type_id);
+  return true;
+}
 
-  // Results.
-  std::vector<ResultPlace>& places = result_places_;
-  std::vector<TypeId>& result_types = leaf_types_;
-  result_types.clear();
-  places.clear();
-  if (i.type != TypeTable::void_type) {
-    if (!air::result_leaves(module_->types, i.type, options(), result_types).ok() ||
-        !assign_results(result_types, places)) {
-      fail("a result of this type");
-      return;
-    }
-  }
-  uint32_t defined = invoke ? 1u << 0 | 1u << 2 : 0;  // by the unwinder: rax and rdx
-  for (const ResultPlace& r : places) {
+// A function whose callers need no marks is reached by branches that ask for none.
+unsigned Selector::unmarked_callee(const Call& call) const {
+  const bool indirect = call.reference == ~0u;
+  return indirect && marks_targets() && (call.site.flags & air::callflags::no_cf_check) ? unmarked_target : 0;
+}
+
+// Where the results are: in result_places_ and leaf_types_, and as definitions in ops_.
+bool Selector::call_results(const Call& call) {
+  leaf_types_.clear();
+  result_places_.clear();
+  if (call.inst.type != TypeTable::void_type &&
+      (!air::result_leaves(module_->types, call.inst.type, options(), leaf_types_).ok() ||
+       !assign_results(leaf_types_, result_places_)))
+    return refuse("a result of this type");
+  uint32_t defined = call.invoke ? 1u << reg::rax | 1u << reg::rdx : 0;  // by the unwinder
+  for (const ResultPlace& r : result_places_) {
     if (r.kind == ResultPlace::x87) continue;
-    ops.push_back(def(Reg{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg}));
+    ops_.push_back(def(Reg{r.kind == ResultPlace::gp ? r.reg : fp_base + r.reg}));
     if (r.kind == ResultPlace::gp) defined &= ~(1u << r.reg);
   }
-  for (uint32_t r : {0u, 2u})
-    if (defined >> r & 1) ops.push_back(def(Reg{r}));
-  const unsigned throws =
-      (personality_ != ~0u && (invoke || !(site.flags & air::callflags::nounwind)) ? may_throw : 0) | unmarked |
-      ((site.flags & air::callflags::returns_twice) && marks_targets() ? returns_again : 0);
+  for (uint32_t r : {uint32_t{reg::rax}, uint32_t{reg::rdx}})
+    if (defined >> r & 1) ops_.push_back(def(Reg{r}));
+  return true;
+}
+
+void Selector::emit_call(Call& call) {
+  const uint16_t flags = call.site.flags;
+  const unsigned marks =
+      (personality_ != ~0u && (call.invoke || !(flags & air::callflags::nounwind)) ? may_throw : 0) |
+      unmarked_callee(call) | ((flags & air::callflags::returns_twice) && marks_targets() ? returns_again : 0);
   // The unwinder gives a landing pad no more than System V's registers.
-  const Clobber clobbers = invoke ? clobber_call : convention.clobbers;
-  const uint8_t flags = invoke ? vf::terminator : 0;
+  const Clobber clobbers = call.invoke ? clobber_call : call.convention.clobbers;
+  const uint8_t vflags = call.invoke ? vf::terminator : 0;
   // What a terminator reads is read before anything is destroyed.
-  auto address_use = [&](Reg r) { return invoke ? use(r) : late(r); };
-  if (indirect_memory) {
-    if (target.has_base) ops.push_back(address_use(target.base));
-    if (target.has_index) ops.push_back(address_use(target.index));
-    uint32_t mem = uint32_t(mems_.size());
-    mems_.push_back(target);
-    emit_list(unsigned(Op::call64m) | throws, ops, uint32_t(ops.size() - target.has_base - target.has_index), mem,
-              flags, clobbers);
-  } else if (target_reg.valid() && !thunk) {
-    ops.push_back(checked ? use(r11) : address_use(target_reg));  // the register of the call is its last operand
-    emit_list(unsigned(Op::call64r) | throws, ops, 0, ~0u, flags, clobbers);
+  auto address_use = [&](Reg r) { return call.invoke ? use(r) : late(r); };
+  if (call.in_memory) {
+    const VMem& m = call.memory;
+    if (m.has_base) ops_.push_back(address_use(m.base));
+    if (m.has_index) ops_.push_back(address_use(m.index));
+    const uint32_t mem = uint32_t(mems_.size());
+    mems_.push_back(m);
+    emit_list(unsigned(Op::call64m) | marks, ops_, uint32_t(ops_.size() - m.has_base - m.has_index), mem, vflags,
+              clobbers);
+  } else if (call.reg.valid() && !call.thunk) {
+    // The register of the call is its last operand.
+    ops_.push_back(call.checked ? use(Reg{reg::r11}) : address_use(call.reg));
+    emit_list(unsigned(Op::call64r) | marks, ops_, 0, ~0u, vflags, clobbers);
   } else {
-    emit_list(unsigned(Op::call_ref) | throws, ops, target_ref, ~0u, flags, clobbers);
+    emit_list(unsigned(Op::call_ref) | marks, ops_, call.reference, ~0u, vflags, clobbers);
   }
-  if (invoke) {
-    emit(p_invoke, {}, unwind, vf::terminator);
-    cur_.back().b = pads_[fn_->edges[i.c].target.value].action;
-    const uint32_t normal = fn_->edges[i.b].target.value;
-    const bool results =
-        std::any_of(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; }) ||
-        (i.result.valid() && is_wanted(i.result));
-    if (!results && !edge_has_copies(i.b)) {
-      emit(p_jump, {}, normal, vf::terminator);
-      return;
-    }
-    const uint32_t after = new_block(pending_[cur_block_].frequency);
-    emit(p_jump, {}, after, vf::terminator);
-    // The edge's copies use the lists that hold the results.
-    const std::vector<ResultPlace> result_places = places;
-    const std::vector<TypeId> types_of_results = result_types;
-    fill_made(after, [&] {
-      copy_results(i, site, result_places, types_of_results);
-      edge_copies(i.b);
-      emit(p_jump, {}, normal, vf::terminator);
-    });
-    return;
-  }
-  copy_results(i, site, places, result_types);
+}
+
+// The rest of an invoke's terminator group, and the block on its normal edge if something stands there.
+void Selector::end_invoke(const Call& call) {
+  const Inst& i = call.inst;
+  emit(p_invoke, {}, call.unwind, vf::terminator);
+  cur_.back().b = pads_[fn_->edges[i.c].target.value].action;
+  const uint32_t normal = fn_->edges[i.b].target.value;
+  const bool results = std::any_of(result_places_.begin(), result_places_.end(),
+                                   [](const ResultPlace& r) { return r.kind == ResultPlace::x87; }) ||
+                       (i.result.valid() && is_wanted(i.result));
+  if (!results && !edge_has_copies(i.b)) return jump(normal);
+  const uint32_t after = new_block(pending_[cur_block_].frequency);
+  jump(after);
+  // The edge's copies use the lists that hold the results.
+  const std::vector<ResultPlace> places = result_places_;
+  const std::vector<TypeId> types = leaf_types_;
+  fill_made(after, [&] {
+    copy_results(i, call.site, places, types);
+    edge_copies(i.b);
+    jump(normal);
+  });
 }
 
 void Selector::copy_results(const Inst& i, const air::CallSite& site, const std::vector<ResultPlace>& places,

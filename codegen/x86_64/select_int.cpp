@@ -1,8 +1,7 @@
 // Integer arithmetic. See selector.h.
 //
 // i8 and i16 are computed with 32-bit instructions where the low bits do not depend on the upper ones (add, sub, mul,
-// and, or, xor, shl): shorter and without partial-register stalls. Division by constants is multiplication by the
-// reciprocal (Granlund and Montgomery 1994; Warren, Hacker's Delight, chapter 10).
+// and, or, xor, shl): shorter and without partial-register stalls. Division is in select_divide.cpp.
 #include <bit>
 
 #include "base/bytes.h"
@@ -41,153 +40,170 @@ void Selector::two_address(const Op* rr, const Op* ri, const Op* rm, unsigned bi
 }
 
 void Selector::select_binary(const Inst& i) {
-  unsigned bits = bits_of(i.type);
-  unsigned wide = bits == 64 ? 64 : 32;
+  const unsigned bits = bits_of(i.type);
   Reg dst = result_reg(i.result);
-  ValueId a = i.va(), b = i.vb();
-  int64_t c;
   switch (i.op) {
-    case AirOp::add: {
-      int32_t imm;
-      if (imm32(a, imm) && !imm32(b, imm)) std::swap(a, b);
-      // a + b * {1,2,4,8} + constant in one instruction, when it saves a copy or a shift.
-      const Inst* s = def_of(b);
-      const Inst* t = def_of(a);
-      auto small_shift = [&](const Inst* x, ValueId v) {
-        return x && x->op == AirOp::shl && x->type == i.type && single_use(v) && !is_wanted(v) &&
-               int_constant(x->vb(), c) && c > 0 && c <= 3;
-      };
-      if (!small_shift(s, b) && small_shift(t, a)) {
-        std::swap(a, b);
-        std::swap(s, t);
-      }
-      VMem m;
-      m.kind = Mem::Kind::base;
-      bool use_lea = false;
-      if (imm32(b, imm)) {
-        // (x + y) + constant
-        const Inst* inner = def_of(a);
-        if (inner && inner->op == AirOp::add && inner->type == i.type && single_use(a) && !is_wanted(a) && bits >= 32 &&
-            !fn_->constant(inner->va()) && !fn_->constant(inner->vb())) {
-          m.has_base = m.has_index = true;
-          m.base = reg_of(inner->va());
-          m.index = reg_of(inner->vb());
-          m.disp = imm;
-          use_lea = true;
-        } else if (!dies_here(a)) {
-          m.has_base = true;
-          m.base = reg_of(a);
-          m.disp = imm;
-          use_lea = true;
-        }
-      } else if (small_shift(s, b)) {
-        int64_t k = 0;
-        int_constant(s->vb(), k);
-        m.has_base = m.has_index = true;
-        m.base = reg_of(a);
-        m.index = reg_of(s->va());
-        m.scale_log2 = uint8_t(k);
-        use_lea = true;
-      } else if (!dies_here(a) && !dies_here(b) && !can_fold_load(a, bits) && !can_fold_load(b, bits)) {
-        m.has_base = m.has_index = true;
-        m.base = reg_of(a);
-        m.index = reg_of(b);
-        use_lea = true;
-      }
-      if (use_lea) {
-        emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
-        return;
-      }
-      two_address(add_rr, add_ri, add_rm, bits, dst, a, b, true);
-      break;
-    }
-    case AirOp::sub:
-      if (int_constant(a, c) && c == 0) {
-        copy(dst, reg_of(b));
-        emit(unsigned(wide == 64 ? Op::neg64r : Op::neg32r), {mod_slot(dst, wide / 8)});
-        break;
-      }
-      two_address(sub_rr, sub_ri, sub_rm, bits, dst, a, b, false);
-      break;
-    case AirOp::and_: {
-      if (int_constant(a, c)) std::swap(a, b);
-      if (int_constant(b, c) && bits >= 32) {
-        // Masks that are extensions.
-        uint64_t mask = bits == 64 ? uint64_t(c) : uint64_t(c) & 0xffffffff;
-        if (mask == 0xff || mask == 0xffff) {
-          emit(unsigned(mask == 0xff ? Op::movzx32rr8 : Op::movzx32rr16),
-               {def(dst), use_slot(reg_of(a), mask == 0xff ? 1 : 2)});
-          break;
-        }
-        if (bits == 64 && mask == 0xffffffff) {
-          emit(unsigned(Op::mov32rr), {def(dst), use_slot(reg_of(a), 4)});
-          break;
-        }
-        if (bits == 64 && mask < 0x80000000) {
-          copy(dst, reg_of(a));
-          emit_imm(unsigned(Op::and32ri), {mod(dst)}, int32_t(mask));  // clears the upper half as the mask would
-          break;
-        }
-      }
-      two_address(and_rr, and_ri, and_rm, bits, dst, a, b, true);
-      break;
-    }
-    case AirOp::or_: two_address(or_rr, or_ri, or_rm, bits, dst, a, b, true); break;
-    case AirOp::xor_:
-      if (int_constant(a, c)) std::swap(a, b);
-      if (int_constant(b, c) && c == -1 && bits > 1) {
-        copy(dst, reg_of(a));
-        emit(unsigned(wide == 64 ? Op::not64r : Op::not32r), {mod_slot(dst, wide / 8)});
-        break;
-      }
-      if (bits == 1 && int_constant(b, c)) {
-        copy(dst, reg_of(a));
-        if (c & 1) emit_imm(unsigned(Op::xor32ri), {mod(dst)}, 1);
-        break;
-      }
-      two_address(xor_rr, xor_ri, xor_rm, bits, dst, a, b, true);
-      break;
-    case AirOp::mul: {
-      if (int_constant(a, c)) std::swap(a, b);
-      if (int_constant(b, c) && fits_signed(c, 32)) {
-        uint64_t u = uint64_t(c) & (bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1);
-        if (u == 0) {
-          constant_into(dst, 0);
-        } else if (is_power_of_two(u)) {
-          copy(dst, reg_of(a));
-          if (u > 1) emit_imm(unsigned(wide == 64 ? Op::shl64ri : Op::shl32ri), {mod(dst)}, std::countr_zero(u));
-        } else if (u == 3 || u == 5 || u == 9) {
-          VMem m;
-          m.kind = Mem::Kind::base;
-          m.has_base = m.has_index = true;
-          m.base = m.index = reg_of(a);
-          m.scale_log2 = u == 3 ? 1 : u == 5 ? 2 : 3;
-          emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
-        } else if (can_fold_load(a, wide)) {
-          emit_mem(unsigned(wide == 64 ? Op::imul64rmi : Op::imul32rmi), {def(dst)}, fold_load(a), uint32_t(c));
-        } else {
-          emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(dst), use_slot(reg_of(a), wide / 8)},
-                   int32_t(c));
-        }
-        break;
-      }
-      if (can_fold_load(a, wide) && !can_fold_load(b, wide)) std::swap(a, b);
-      if (can_fold_load(b, wide) && a != b) {
-        Reg left = reg_of(a);
-        VMem m = fold_load(b);
-        copy(dst, left);
-        emit_mem(unsigned(wide == 64 ? Op::imul64rm : Op::imul32rm), {mod(dst)}, m);
-        break;
-      }
-      if (!dies_here(a) && dies_here(b)) std::swap(a, b);
-      Reg left = reg_of(a), right = reg_of(b);
-      copy(dst, left);
-      emit(unsigned(wide == 64 ? Op::imul64rr : Op::imul32rr), {mod(dst), use_slot(right, wide / 8)});
-      break;
-    }
+    case AirOp::add: select_add(i, bits, dst); break;
+    case AirOp::sub: select_sub(i, bits, dst); break;
+    case AirOp::and_: select_and(i, bits, dst); break;
+    case AirOp::or_: two_address(or_rr, or_ri, or_rm, bits, dst, i.va(), i.vb(), true); break;
+    case AirOp::xor_: select_xor(i, bits, dst); break;
+    case AirOp::mul: select_mul(i, bits, dst); break;
     default: break;
   }
   if (bits == 1 && (i.op == AirOp::add || i.op == AirOp::sub || i.op == AirOp::mul)) normalize_i1(dst);
+}
+
+// a + b * {1,2,4,8} + constant in one instruction, when it saves a copy or a shift.
+bool Selector::sum_as_address(const Inst& i, unsigned bits, ValueId a, ValueId b, VMem& m) {
+  int64_t c;
+  int32_t imm;
+  const Inst* s = def_of(b);
+  const Inst* t = def_of(a);
+  auto small_shift = [&](const Inst* x, ValueId v) {
+    return x && x->op == AirOp::shl && x->type == i.type && single_use(v) && !is_wanted(v) &&
+           int_constant(x->vb(), c) && c > 0 && c <= 3;
+  };
+  if (!small_shift(s, b) && small_shift(t, a)) {
+    std::swap(a, b);
+    std::swap(s, t);
+  }
+  m.kind = Mem::Kind::base;
+  if (imm32(b, imm)) {
+    // (x + y) + constant
+    const Inst* inner = def_of(a);
+    if (inner && inner->op == AirOp::add && inner->type == i.type && single_use(a) && !is_wanted(a) && bits >= 32 &&
+        !fn_->constant(inner->va()) && !fn_->constant(inner->vb())) {
+      m.has_base = m.has_index = true;
+      m.base = reg_of(inner->va());
+      m.index = reg_of(inner->vb());
+      m.disp = imm;
+      return true;
+    }
+    if (dies_here(a)) return false;
+    m.has_base = true;
+    m.base = reg_of(a);
+    m.disp = imm;
+    return true;
+  }
+  if (small_shift(s, b)) {
+    int64_t k = 0;
+    int_constant(s->vb(), k);
+    m.has_base = m.has_index = true;
+    m.base = reg_of(a);
+    m.index = reg_of(s->va());
+    m.scale_log2 = uint8_t(k);
+    return true;
+  }
+  if (dies_here(a) || dies_here(b) || can_fold_load(a, bits) || can_fold_load(b, bits)) return false;
+  m.has_base = m.has_index = true;
+  m.base = reg_of(a);
+  m.index = reg_of(b);
+  return true;
+}
+
+void Selector::select_add(const Inst& i, unsigned bits, Reg dst) {
+  ValueId a = i.va(), b = i.vb();
+  int32_t imm;
+  if (imm32(a, imm) && !imm32(b, imm)) std::swap(a, b);
+  VMem m;
+  if (sum_as_address(i, bits, a, b, m)) emit_mem(unsigned(bits == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
+  else two_address(add_rr, add_ri, add_rm, bits, dst, a, b, true);
+}
+
+void Selector::select_sub(const Inst& i, unsigned bits, Reg dst) {
+  int64_t c;
+  if (int_constant(i.va(), c) && c == 0) {
+    copy(dst, reg_of(i.vb()));
+    emit(unsigned(bits == 64 ? Op::neg64r : Op::neg32r), {mod_slot(dst, bits == 64 ? 8 : 4)});
+    return;
+  }
+  two_address(sub_rr, sub_ri, sub_rm, bits, dst, i.va(), i.vb(), false);
+}
+
+void Selector::select_and(const Inst& i, unsigned bits, Reg dst) {
+  ValueId a = i.va(), b = i.vb();
+  int64_t c;
+  if (int_constant(a, c)) std::swap(a, b);
+  if (int_constant(b, c) && bits >= 32) {
+    // Masks that are extensions.
+    uint64_t mask = bits == 64 ? uint64_t(c) : uint64_t(c) & 0xffffffff;
+    if (mask == 0xff || mask == 0xffff) {
+      emit(unsigned(mask == 0xff ? Op::movzx32rr8 : Op::movzx32rr16),
+           {def(dst), use_slot(reg_of(a), mask == 0xff ? 1 : 2)});
+      return;
+    }
+    if (bits == 64 && mask == 0xffffffff) {
+      emit(unsigned(Op::mov32rr), {def(dst), use_slot(reg_of(a), 4)});
+      return;
+    }
+    if (bits == 64 && mask < 0x80000000) {
+      copy(dst, reg_of(a));
+      emit_imm(unsigned(Op::and32ri), {mod(dst)}, int32_t(mask));  // clears the upper half as the mask would
+      return;
+    }
+  }
+  two_address(and_rr, and_ri, and_rm, bits, dst, a, b, true);
+}
+
+void Selector::select_xor(const Inst& i, unsigned bits, Reg dst) {
+  ValueId a = i.va(), b = i.vb();
+  int64_t c;
+  if (int_constant(a, c)) std::swap(a, b);
+  if (int_constant(b, c) && c == -1 && bits > 1) {
+    copy(dst, reg_of(a));
+    emit(unsigned(bits == 64 ? Op::not64r : Op::not32r), {mod_slot(dst, bits == 64 ? 8 : 4)});
+    return;
+  }
+  if (bits == 1 && int_constant(b, c)) {
+    copy(dst, reg_of(a));
+    if (c & 1) emit_imm(unsigned(Op::xor32ri), {mod(dst)}, 1);
+    return;
+  }
+  two_address(xor_rr, xor_ri, xor_rm, bits, dst, a, b, true);
+}
+
+void Selector::multiply_by_constant(ValueId a, int64_t c, unsigned bits, Reg dst) {
+  const unsigned wide = bits == 64 ? 64 : 32;
+  uint64_t u = uint64_t(c) & (bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1);
+  if (u == 0) {
+    constant_into(dst, 0);
+  } else if (is_power_of_two(u)) {
+    copy(dst, reg_of(a));
+    if (u > 1) emit_imm(unsigned(wide == 64 ? Op::shl64ri : Op::shl32ri), {mod(dst)}, std::countr_zero(u));
+  } else if (u == 3 || u == 5 || u == 9) {
+    VMem m;
+    m.kind = Mem::Kind::base;
+    m.has_base = m.has_index = true;
+    m.base = m.index = reg_of(a);
+    m.scale_log2 = u == 3 ? 1 : u == 5 ? 2 : 3;
+    emit_mem(unsigned(wide == 64 ? Op::lea64rm : Op::lea32rm), {def(dst)}, m);
+  } else if (can_fold_load(a, wide)) {
+    emit_mem(unsigned(wide == 64 ? Op::imul64rmi : Op::imul32rmi), {def(dst)}, fold_load(a), uint32_t(c));
+  } else {
+    emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(dst), use_slot(reg_of(a), wide / 8)},
+             int32_t(c));
+  }
+}
+
+void Selector::select_mul(const Inst& i, unsigned bits, Reg dst) {
+  const unsigned wide = bits == 64 ? 64 : 32;
+  ValueId a = i.va(), b = i.vb();
+  int64_t c;
+  if (int_constant(a, c)) std::swap(a, b);
+  if (int_constant(b, c) && fits_signed(c, 32)) return multiply_by_constant(a, c, bits, dst);
+  if (can_fold_load(a, wide) && !can_fold_load(b, wide)) std::swap(a, b);
+  if (can_fold_load(b, wide) && a != b) {
+    Reg left = reg_of(a);
+    VMem m = fold_load(b);
+    copy(dst, left);
+    emit_mem(unsigned(wide == 64 ? Op::imul64rm : Op::imul32rm), {mod(dst)}, m);
+    return;
+  }
+  if (!dies_here(a) && dies_here(b)) std::swap(a, b);
+  Reg left = reg_of(a), right = reg_of(b);
+  copy(dst, left);
+  emit(unsigned(wide == 64 ? Op::imul64rr : Op::imul32rr), {mod(dst), use_slot(right, wide / 8)});
 }
 
 void Selector::select_shift(const Inst& i) {
@@ -251,7 +267,7 @@ void Selector::select_rotate(const Inst& i) {
   emit(unsigned(width_op(rc, bits)), {use(rcx), mod(dst)});
 }
 
-// ---- multiplication and division ------------------------------------------------------------------------------------
+// ---- multiplication -------------------------------------------------------------------------------------------------
 
 // rdx = high half of a * b, 64 bits.
 Reg Selector::high_product(Reg a, Reg b, bool is_signed) {
@@ -266,232 +282,6 @@ Reg Selector::high_product(Reg a, Reg b, bool is_signed) {
 void Selector::select_mulh(const Inst& i) {
   Reg high = high_product(reg_of(i.va()), reg_of(i.vb()), i.op == AirOp::smulh);
   copy(result_reg(i.result), high);
-}
-
-bool Selector::divide_by_constant(const Inst& i) {
-  int64_t c;
-  if (!int_constant(i.vb(), c) || c == 0 || c == -1) return false;
-  unsigned bits = bits_of(i.type);
-  bool is_signed = i.op == AirOp::sdiv || i.op == AirOp::srem, remainder = i.op == AirOp::urem || i.op == AirOp::srem;
-  unsigned wide = bits == 64 ? 64 : 32;
-  uint64_t mask = bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
-  uint64_t d = is_signed ? (c < 0 ? 0 - uint64_t(c) : uint64_t(c)) : uint64_t(c) & mask;
-  if (is_signed && c < 0 && uint64_t(c) == (uint64_t{1} << 63)) return false;
-  if (is_signed && bits < 64 && d > mask / 2) return false;
-  Reg dst = result_reg(i.result);
-  auto op_ri = [&](const Op* ops, Reg r, int32_t imm) { emit_imm(unsigned(width_op(ops, wide)), {mod(r)}, imm); };
-  auto op_rr = [&](const Op* ops, Reg r, Reg s) { emit(unsigned(width_op(ops, wide)), {mod(r), use(s)}); };
-  auto reg = [&] { return gp(wide / 8); };
-  Reg n = is_signed ? sign_extended(i.va(), wide) : zero_extended(i.va(), wide);
-  // The remainder: n - (n / d) * d.
-  auto finish = [&](Reg q) {
-    if (!remainder) {
-      copy(dst, q);
-      return;
-    }
-    Reg p = reg();
-    if (fits_signed(c, 32)) {
-      emit_imm(unsigned(wide == 64 ? Op::imul64rri : Op::imul32rri), {def(p), use(q)}, int32_t(c));
-    } else {
-      Reg k = constant_reg(uint64_t(c), 64);
-      copy(p, q);
-      emit(unsigned(Op::imul64rr), {mod(p), use(k)});
-    }
-    copy(dst, n);
-    op_rr(sub_rr, dst, p);
-  };
-  if (d == 1) {
-    if (remainder) constant_into(dst, 0);
-    else copy(dst, n);
-    return true;
-  }
-  if (is_power_of_two(d)) {
-    int32_t k = std::countr_zero(d);
-    if (!is_signed) {
-      copy(dst, n);
-      if (!remainder) {
-        op_ri(shr_ri, dst, k);
-      } else if (fits_signed(int64_t(d - 1), 32)) {
-        op_ri(and_ri, dst, int32_t(d - 1));
-      } else {
-        op_ri(shl_ri, dst, int32_t(wide) - k);
-        op_ri(shr_ri, dst, int32_t(wide) - k);
-      }
-      return true;
-    }
-    // q = (n + (n < 0 ? d - 1 : 0)) >> k
-    Reg t = reg();
-    copy(t, n);
-    if (k > 1) op_ri(sar_ri, t, int32_t(wide) - 1);
-    op_ri(shr_ri, t, int32_t(wide) - k);
-    op_rr(add_rr, t, n);
-    if (!remainder) {
-      op_ri(sar_ri, t, k);
-      copy(dst, t);
-      if (c < 0) emit(unsigned(wide == 64 ? Op::neg64r : Op::neg32r), {mod(dst)});
-      return true;
-    }
-    if (fits_signed(-int64_t(d), 32)) {
-      op_ri(and_ri, t, int32_t(-int64_t(d)));
-    } else {
-      op_ri(shr_ri, t, k);
-      op_ri(shl_ri, t, k);
-    }
-    copy(dst, n);
-    op_rr(sub_rr, dst, t);
-    return true;
-  }
-  if (is_signed) {
-    // Multiplier m = floor(2^(wide - 1 + s) / d) + 1 with the least s that is exact for all n.
-    unsigned __int128 two_p;
-    unsigned s = 0;
-    uint64_t m = 0;
-    uint64_t limit = uint64_t{1} << (wide - 1);
-    unsigned __int128 nc = (limit + (c < 0 ? 1 : 0));
-    nc = nc - 1 - nc % d;
-    unsigned p = wide - 1;
-    do {
-      p++;
-      two_p = (unsigned __int128)1 << p;
-    } while (two_p <= nc * (d - two_p % d));
-    m = uint64_t((two_p + d - two_p % d) / d);
-    s = p - wide;
-    Reg q;
-    if (wide == 32) {
-      Reg x = gp(8);
-      emit(unsigned(Op::movsxd64rr32), {def(x), use(n)});
-      q = gp(8);
-      emit_imm(unsigned(Op::imul64rri), {def(q), use(x)}, int32_t(m));
-      if (int32_t(m) < 0) {  // m passes 2^31: its value is int32(m) + 2^32
-        Reg high = gp(8);
-        copy(high, q);
-        emit_imm(unsigned(Op::shr64ri), {mod(high)}, 32);
-        emit(unsigned(Op::add32rr), {mod(high), use(n)});
-        if (s) emit_imm(unsigned(Op::sar32ri), {mod(high)}, int32_t(s));
-        q = high;
-      } else {
-        emit_imm(unsigned(Op::sar64ri), {mod(q)}, int32_t(32 + s));
-      }
-    } else {
-      Reg k = constant_reg(m, 64);
-      q = high_product(n, k, true);
-      if (int64_t(m) < 0) emit(unsigned(Op::add64rr), {mod(q), use(n)});
-      if (s) emit_imm(unsigned(Op::sar64ri), {mod(q)}, int32_t(s));
-    }
-    // One more for negative n.
-    Reg sign = reg();
-    copy(sign, n);
-    op_ri(shr_ri, sign, int32_t(wide) - 1);
-    op_rr(add_rr, q, sign);
-    if (c < 0) emit(unsigned(wide == 64 ? Op::neg64r : Op::neg32r), {mod(q)});
-    finish(q);
-    return true;
-  }
-  // Unsigned: m = ceil(2^(w + s) / d) with s = ceil(log2 d); m has w + 1 bits, or fewer after the trailing zeros of d
-  // are shifted out.
-  unsigned w = bits < 32 ? 32 : bits;
-  unsigned pre = 0;
-  uint64_t dd = d;
-  auto multiplier = [&](unsigned width, uint64_t x, unsigned& shift, bool& add) {
-    unsigned l = 64 - unsigned(std::countl_zero(x - 1));
-    // floor(2^w * (2^l - x) / x) + 1
-    unsigned __int128 t =
-        ((unsigned __int128)1 << width) * ((l == 64 ? (unsigned __int128)1 << 64 : (unsigned __int128)1 << l) - x) / x +
-        1;
-    shift = l;
-    add = true;
-    uint64_t low = uint64_t(t);
-    // Try to halve the (w + 1)-bit multiplier 2^w + t while it stays exact.
-    unsigned __int128 m_low =
-        ((unsigned __int128)1 << width) + ((((unsigned __int128)1 << width) * ((((unsigned __int128)1) << l) - x)) / x);
-    unsigned __int128 m_high =
-        ((unsigned __int128)1 << width) +
-        ((((unsigned __int128)1 << width) * ((((unsigned __int128)1) << l) - x) + ((unsigned __int128)1 << (l))) / x);
-    unsigned sh = l;
-    while (m_low / 2 < m_high / 2 && sh > 0) {
-      m_low /= 2;
-      m_high /= 2;
-      sh--;
-    }
-    if (m_high >> width == 0) {
-      shift = sh;
-      add = false;
-      low = uint64_t(m_high);
-    }
-    return low;
-  };
-  if (w == 64 && d > uint64_t{1} << 62) return false;
-  unsigned shift;
-  bool add;
-  uint64_t m = multiplier(w, dd, shift, add);
-  if (add && (dd & 1) == 0) {
-    pre = unsigned(std::countr_zero(dd));
-    dd >>= pre;
-    unsigned shift2;
-    bool add2;
-    uint64_t m2 = multiplier(w, dd, shift2, add2);
-    if (!add2) {
-      m = m2;
-      shift = shift2;
-      add = false;
-    } else {
-      pre = 0;
-    }
-  }
-  Reg x = n;
-  if (pre) {
-    x = reg();
-    copy(x, n);
-    op_ri(shr_ri, x, int32_t(pre));
-  }
-  Reg q;
-  if (w == 32) {
-    // 32 x 33 bits fit 64-bit arithmetic when the multiplier has 32 bits.
-    Reg x64 = gp(8);
-    emit(unsigned(Op::mov32rr), {def(x64), use(x)});
-    q = gp(8);
-    if (m < 0x80000000) {
-      emit_imm(unsigned(Op::imul64rri), {def(q), use(x64)}, int32_t(m));
-    } else {
-      Reg k = constant_reg(m, 64);
-      copy(q, x64);
-      emit(unsigned(Op::imul64rr), {mod(q), use(k)});
-    }
-    emit_imm(unsigned(Op::shr64ri), {mod(q)}, 32);
-  } else {
-    Reg k = constant_reg(m, 64);
-    q = high_product(x, k, false);
-  }
-  if (add) {
-    // q = (((x - q) >> 1) + q) >> (shift - 1)
-    Reg t = reg();
-    copy(t, x);
-    op_rr(sub_rr, t, q);
-    op_ri(shr_ri, t, 1);
-    op_rr(add_rr, t, q);
-    if (shift > 1) op_ri(shr_ri, t, int32_t(shift - 1));
-    q = t;
-  } else if (shift) {
-    op_ri(shr_ri, q, int32_t(shift));
-  }
-  finish(q);
-  return true;
-}
-
-void Selector::select_divide(const Inst& i) {
-  if (divide_by_constant(i)) return;
-  unsigned bits = bits_of(i.type);
-  bool is_signed = i.op == AirOp::sdiv || i.op == AirOp::srem, remainder = i.op == AirOp::urem || i.op == AirOp::srem;
-  unsigned wide = bits == 64 ? 64 : 32;
-  Reg a = is_signed ? sign_extended(i.va(), wide) : zero_extended(i.va(), wide);
-  Reg b = is_signed ? sign_extended(i.vb(), wide) : zero_extended(i.vb(), wide);
-  Reg rax{0}, rdx{2};
-  copy(rax, a);
-  if (is_signed) emit(unsigned(wide == 64 ? Op::cqo64 : Op::cdq32), {use(rax), def(rdx)});
-  else constant_into(rdx, 0);
-  Op op = is_signed ? (wide == 64 ? Op::idiv64r : Op::idiv32r) : (wide == 64 ? Op::div64r : Op::div32r);
-  emit(unsigned(op), {mod(rax), mod(rdx), Operand::make(b, Role::use_late, fits_slot(b, wide / 8))});
-  copy(result_reg(i.result), remainder ? rdx : rax);
 }
 
 void Selector::select_overflow(const Inst& i) {

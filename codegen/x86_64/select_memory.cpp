@@ -16,11 +16,6 @@ using air::MemoryFlags;
 
 namespace {
 constexpr int64_t max_disp = 0x3fffffff;
-// Offsets that a reference to a symbol may carry. What lies further away may be out of the reach of the relocation, and
-// what lies far in front of a symbol at a low address is negative, which a zero-extended immediate cannot be: such
-// offsets are added at run time.
-constexpr int64_t reference_min = -(int64_t{1} << 20), reference_max = int64_t{1} << 24;
-bool fits_reference(int64_t addend) { return addend >= reference_min && addend <= reference_max; }
 }  // namespace
 
 VMem Selector::slot_mem(uint32_t slot, int32_t disp) const {
@@ -50,26 +45,6 @@ VMem Selector::offset(const VMem& m, int32_t by) {
   return r;
 }
 
-// One reference without a way through the GOT gives the address, offset and all.
-bool Selector::symbol_is_direct(const air::Constant& c) const {
-  return reaches_directly(c) && fits_reference(int64_t(c.bits));
-}
-
-bool Selector::reaches_directly(const air::Constant& c) const {
-  if (c.kind != ConstantKind::Symbol) return false;
-  const air::Symbol& s = module_->symbols[c.symbol];
-  return s.tls == air::TlsModel::none && context_->reach[c.symbol] == codegen::SymbolReach::direct;
-}
-
-uint32_t Selector::reference(const air::Constant& c, mir::ReferenceKind kind, int64_t addend) {
-  SymbolId id = c.kind == ConstantKind::Runtime ? context_->runtime[c.symbol] : context_->symbols[c.symbol];
-  if (!fits_signed(addend, 32)) {
-    fail("an address too far from its symbol");
-    addend = 0;
-  }
-  return writer_->add_reference(id, int32_t(addend), kind);
-}
-
 // r + addend in a register. Leaves the flags alone.
 Reg Selector::plus_constant(Reg r, int64_t addend) {
   if (addend == 0) return r;
@@ -90,13 +65,7 @@ Reg Selector::symbol_address(const air::Constant& c) {
   Reg r = gp(8);
   int64_t addend = c.kind == ConstantKind::Symbol ? int64_t(c.bits) : 0;
   if (c.kind == ConstantKind::Symbol && module_->symbols[c.symbol].tls != air::TlsModel::none) {
-    const air::Symbol& s = module_->symbols[c.symbol];
-    bool direct = context_->reach[c.symbol] == codegen::SymbolReach::direct;
-    bool dynamic = context_->options.shared || (context_->options.object && context_->options.pic);
-    mir::ReferenceKind kind =
-        direct && !dynamic ? mir::ReferenceKind::tls_local_exec : mir::ReferenceKind::tls_initial_exec;
-    if (dynamic && s.tls != air::TlsModel::initial_exec && s.tls != air::TlsModel::local_exec)
-      kind = mir::ReferenceKind::tls_general_dynamic;
+    const mir::ReferenceKind kind = tls_kind(c);
     if (kind == mir::ReferenceKind::tls_general_dynamic) {
       has_calls_ = true;
       Reg rax{0};

@@ -8,66 +8,11 @@ namespace lode::x86_64 {
 using air::ConstantKind;
 using air::Inst;
 
-unsigned Selector::bits_of(TypeId t) const {
-  if (t == TypeTable::ptr) return 64;
-  return module_->types[t].bits;
-}
-
-bool Selector::int_constant(ValueId v, int64_t& out) const {
-  const air::Constant* c = fn_->constant(v);
-  if (!c) return false;
-  switch (c->kind) {
-    case ConstantKind::Int:
-      out = c->type == TypeTable::i1 ? int64_t(c->bits & 1) : sign_extend(c->bits, bits_of(c->type));
-      return true;
-    case ConstantKind::Zero: case ConstantKind::Undef: out = 0; return !is_fp(c->type) && c->type != TypeTable::f80;
-    default: return false;
-  }
-}
-
 bool Selector::imm32(ValueId v, int32_t& out) const {
   int64_t x;
   if (!int_constant(v, x) || !fits_signed(x, 32)) return false;
   out = int32_t(x);
   return true;
-}
-
-// Conversions that leave the register as it is.
-ValueId Selector::alias_of(ValueId v) const {
-  for (;;) {
-    const Inst* i = def_of(v);
-    if (!i) return v;
-    switch (i->op) {
-      case AirOp::ptrtoint: case AirOp::inttoptr: case AirOp::freeze: break;
-      case AirOp::trunc:
-        if (i->type == TypeTable::i1) return v;
-        break;
-      case AirOp::bitcast:
-        if (is_fp(i->type) != is_fp(type_of(i->va())) || i->type == TypeTable::f80) return v;
-        break;
-      default: return v;
-    }
-    if (i->type == TypeTable::f80 || fn_->constant(i->va())) return v;
-    v = i->va();
-  }
-}
-
-Reg Selector::leaf_reg(ValueId aggregate, uint32_t leaf) {
-  uint32_t& first = leaf_first_[aggregate.value];
-  if (first == ~0u) {
-    std::vector<TypeId>& types = leaf_types_;
-    types.clear();
-    static const air::LegalizeOptions options = air::LegalizeOptions::x86_64();
-    if (!air::result_leaves(module_->types, type_of(aggregate), options, types).ok() || types.empty()) {
-      fail("a result of this type");
-      return gp(4);
-    }
-    first = uint32_t(leaves_.size());
-    for (TypeId t : types) leaves_.push_back({t, Reg{}, 0});
-  }
-  Leaf& l = leaves_[first + leaf];
-  if (!l.reg.valid() && l.type != TypeTable::f80) l.reg = new_reg(l.type);
-  return l.reg;
 }
 
 Reg Selector::new_reg(TypeId t) {
@@ -77,66 +22,37 @@ Reg Selector::new_reg(TypeId t) {
   return gp(bits_of(t) == 64 ? 8 : 4);
 }
 
-Reg Selector::reg_of(ValueId v) {
-  if (const air::Constant* c = fn_->constant(v)) {
-    switch (c->kind) {
-      case ConstantKind::Int: {
-        int64_t x = 0;
-        int_constant(v, x);
-        return constant_reg(bits_of(c->type) == 64 ? uint64_t(x) : uint64_t(x) & 0xffffffff, bits_of(c->type));
-      }
-      case ConstantKind::Float: return float_constant(c->bits, c->type == TypeTable::f32 ? 4 : 8);
-      case ConstantKind::Symbol: case ConstantKind::Runtime: return symbol_address(*c);
-      case ConstantKind::BlockAddress: {
-        Reg r = gp(8);
-        emit(p_label_address, {def(r)}, c->symbol);
+Reg Selector::constant_value(const air::Constant& c) {
+  switch (c.kind) {
+    case ConstantKind::Int: {
+      const int64_t x = c.type == TypeTable::i1 ? int64_t(c.bits & 1) : sign_extend(c.bits, bits_of(c.type));
+      return constant_reg(bits_of(c.type) == 64 ? uint64_t(x) : uint64_t(x) & 0xffffffff, bits_of(c.type));
+    }
+    case ConstantKind::Float: return float_constant(c.bits, c.type == TypeTable::f32 ? 4 : 8);
+    case ConstantKind::Symbol: case ConstantKind::Runtime: return symbol_address(c);
+    case ConstantKind::BlockAddress: {
+      Reg r = gp(8);
+      emit(p_label_address, {def(r)}, c.symbol);
+      return r;
+    }
+    case ConstantKind::Zero: case ConstantKind::Undef:
+      if (c.type == TypeTable::f32) return float_constant(0, 4);
+      if (c.type == TypeTable::f64) return float_constant(0, 8);
+      if (is_fp(c.type)) return float_constant(0, 16);
+      return constant_reg(0, bits_of(c.type));
+    case ConstantKind::WideFloat:
+      if (c.type == TypeTable::f128 || c.type == TypeTable::v128) {
+        uint8_t bytes[16];
+        for (unsigned k = 0; k < 4; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c.bits + k]);
+        Reg r = fp(16);
+        emit_mem(unsigned(Op::movaps_rm), {def(r)}, constants_mem(writer_->add_constant(bytes, 16)));
         return r;
       }
-      case ConstantKind::Zero: case ConstantKind::Undef:
-        if (c->type == TypeTable::f32) return float_constant(0, 4);
-        if (c->type == TypeTable::f64) return float_constant(0, 8);
-        if (is_fp(c->type)) return float_constant(0, 16);
-        return constant_reg(0, bits_of(c->type));
-      case ConstantKind::WideFloat:
-        if (c->type == TypeTable::f128 || c->type == TypeTable::v128) {
-          uint8_t bytes[16];
-          for (unsigned k = 0; k < 4; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c->bits + k]);
-          Reg r = fp(16);
-          emit_mem(unsigned(Op::movaps_rm), {def(r)}, constants_mem(writer_->add_constant(bytes, 16)));
-          return r;
-        }
-        break;
-      default: break;
-    }
-    fail("a constant operand of this kind");
-    return gp(8);
+      break;
+    default: break;
   }
-  v = alias_of(v);
-  if (const Inst* i = def_of(v); i && i->op == AirOp::extract) {
-    const uint32_t* path = &fn_->extra[i->b];
-    return leaf_reg(i->va(), path[1]);
-  }
-  if (fn_->constant(v)) return reg_of(v);
-  Reg& r = reg_[v.value];
-  if (!r.valid()) r = new_reg(type_of(v));
-  return r;
-}
-
-// The register that the instruction at hand has to define. Call only when it is wanted or must be defined all the same.
-Reg Selector::result_reg(ValueId v) {
-  Reg& r = reg_[v.value];
-  if (!r.valid()) r = new_reg(type_of(v));
-  return r;
-}
-
-bool Selector::dies_here(ValueId v) const {
-  if (fn_->constant(v)) return true;
-  v = alias_of(v);
-  if (const Inst* i = def_of(v); i && i->op == AirOp::extract) {
-    uint32_t first = leaf_first_[i->a];
-    return first == ~0u || !leaves_[first + fn_->extra[i->b + 1]].reg.valid();
-  }
-  return !reg_[v.value].valid();
+  fail("a constant operand of this kind");
+  return gp(8);
 }
 
 Reg Selector::constant_reg(uint64_t value, unsigned bits) {
@@ -251,7 +167,7 @@ uint32_t Selector::f80_slot(ValueId v) {
     if (!l.slot) l.slot = new_slot(16, 4) + 1;
     return l.slot - 1;
   }
-  uint32_t& s = f80_[v.value];
+  uint32_t& s = home_[v.value];
   if (!s) s = new_slot(16, 4) + 1;
   return s - 1;
 }

@@ -1,8 +1,9 @@
 // x86_64 as the linker sees it.
 #include "codegen/native/target.h"
 
-#include "codegen/x86_64/cfi.h"
+#include "codegen/native/emit.h"
 #include "codegen/x86_64/emit.h"
+#include "codegen/x86_64/lower_frame.h"
 #include "codegen/x86_64/select.h"
 
 namespace lode::x86_64 {
@@ -14,12 +15,13 @@ const codegen::NativeTarget& target() {
       .lower = lower,
       .measure = measure,
       .emit = emit,
-      .asm_sections = asm_sections,
+      .intrinsic = find_intrinsic,
+      .asm_sections = codegen::asm_sections,
       .label_offsets = label_offsets,
       .cie_instructions = cie_instructions,
       .cie_code_align = cie_code_align,
       .cie_data_align = cie_data_align,
-      .cie_return_register = 16,
+      .cie_return_register = dwarf_return_address,
   };
   return t;
 }

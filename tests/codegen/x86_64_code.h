@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "codegen/x86_64/cfi.h"
+#include "codegen/x86_64/lower_frame.h"
 #include "codegen/x86_64/emit.h"
 #include "codegen/x86_64/mir_writer.h"
 #include "codegen/x86_64/print.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <random>
 
-#include "formats/elf/elf.h"
+#include "codegen/x86_64/fixups.h"
 #include "tests/codegen/x86_64_code.h"
 
 using namespace lode;
@@ -196,13 +196,14 @@ TEST_CASE("x86_64 emit: jump tables run", "[x86_64]") {
   object.object = object.pic = true;
   Made m = make(draft, std::vector<ResolvedReference>(draft.references.size(), {0, ReferenceForm::relocation}), object);
   REQUIRE(m.fixups.size() == 6);
-  CHECK(m.fixups[0].type == formats::elf::R_X86_64_PC32);
-  CHECK(draft.references[m.fixups[0].reference].kind == ReferenceKind::constants);
+  CHECK(m.fixups[0].kind == uint16_t(FixupKind::pc32));
+  CHECK(draft.references[m.fixups[0].index].kind == ReferenceKind::constants);
   CHECK(m.fixups[0].addend == 4 - 4);  // the table stands at 4
   for (unsigned i = 0; i < 5; i++) {
     const codegen::Fixup& f = m.fixups[1 + i];
-    CHECK(f.in_constants);
-    CHECK(f.to_text);
+    CHECK(f.place == codegen::Fixup::Place::constants);
+    CHECK(f.target == codegen::Fixup::Target::text);
+    CHECK(f.kind == uint16_t(FixupKind::pc32));
     CHECK(f.offset == 4 + 4 * i);
     size_t label = size_t(f.addend - 4 * i);
     REQUIRE(label < m.text.size());
@@ -274,13 +275,12 @@ TEST_CASE("x86_64 emit: symbol addresses with registers", "[x86_64]") {
   options.object = true;
   Made m = make(draft, {{0, ReferenceForm::relocation}}, options);
   REQUIRE(m.fixups.size() == 1);
-  CHECK(m.fixups[0].type == formats::elf::R_X86_64_32S);
+  CHECK(m.fixups[0].kind == uint16_t(FixupKind::abs32s));
   CHECK(m.fixups[0].addend == 16);
   CHECK(m.fixups[0].offset == 3);
 }
 
 TEST_CASE("x86_64 emit: relocations of object mode", "[x86_64]") {
-  namespace elf = formats::elf;
   mir::FunctionDraft draft;
   MirWriter w(draft);
   uint32_t direct = w.add_reference(SymbolId(1), 8, ReferenceKind::direct),
@@ -308,28 +308,30 @@ TEST_CASE("x86_64 emit: relocations of object mode", "[x86_64]") {
   Made m =
       make(draft, std::vector<ResolvedReference>(draft.references.size(), {0, ReferenceForm::relocation}), options);
   struct Want {
-    uint32_t type, reference;
+    FixupKind kind;
+    uint32_t reference;
     int64_t addend;
     Bytes before;  // bytes in front of the field
   };
   std::vector<Want> wanted = {
-      {elf::R_X86_64_PC32, direct, 8 - 4, {0x48, 0x8d, 0x0d}},
-      {elf::R_X86_64_PC32, direct, 8 + 4 - 8, {0xc7, 0x05}},
-      {elf::R_X86_64_REX_GOTPCRELX, got, -4, {0x4c, 0x8b, 0x0d}},
-      {elf::R_X86_64_PLT32, call, -4, {0xe8}},
-      {elf::R_X86_64_TPOFF32, le, 12, {0x64, 0x4c, 0x8b, 0x24, 0x25, 0, 0, 0, 0, 0x4d, 0x8d, 0xa4, 0x24}},
-      {elf::R_X86_64_TPOFF32, le, 16, {0x64, 0x8b, 0x04, 0x25}},
-      {elf::R_X86_64_GOTTPOFF, ie, -4, {0x64, 0x48, 0x8b, 0x1c, 0x25, 0, 0, 0, 0, 0x48, 0x03, 0x1d}},
-      {elf::R_X86_64_TLSGD, gd, -4, {0x66, 0x48, 0x8d, 0x3d}},
-      {elf::R_X86_64_PLT32, call, -4, {0x66, 0x66, 0x48, 0xe8}},
-      {elf::R_X86_64_PC32, uint32_t(draft.references.size() - 1), -4, {0xf3, 0x0f, 0x10, 0x0d}},
+      {FixupKind::pc32, direct, 8 - 4, {0x48, 0x8d, 0x0d}},
+      {FixupKind::pc32, direct, 8 + 4 - 8, {0xc7, 0x05}},
+      {FixupKind::rex_gotpcrelx, got, -4, {0x4c, 0x8b, 0x0d}},
+      {FixupKind::plt32, call, -4, {0xe8}},
+      {FixupKind::tpoff32, le, 12, {0x64, 0x4c, 0x8b, 0x24, 0x25, 0, 0, 0, 0, 0x4d, 0x8d, 0xa4, 0x24}},
+      {FixupKind::tpoff32, le, 16, {0x64, 0x8b, 0x04, 0x25}},
+      {FixupKind::gottpoff, ie, -4, {0x64, 0x48, 0x8b, 0x1c, 0x25, 0, 0, 0, 0, 0x48, 0x03, 0x1d}},
+      {FixupKind::tlsgd, gd, -4, {0x66, 0x48, 0x8d, 0x3d}},
+      {FixupKind::plt32, call, -4, {0x66, 0x66, 0x48, 0xe8}},
+      {FixupKind::pc32, uint32_t(draft.references.size() - 1), -4, {0xf3, 0x0f, 0x10, 0x0d}},
   };
   REQUIRE(m.fixups.size() == wanted.size());
   for (size_t i = 0; i < wanted.size(); i++) {
     INFO(i);
     const codegen::Fixup& f = m.fixups[i];
-    CHECK(f.type == wanted[i].type);
-    CHECK(f.reference == wanted[i].reference);
+    CHECK(f.kind == uint16_t(wanted[i].kind));
+    CHECK(f.target == codegen::Fixup::Target::reference);
+    CHECK(f.index == wanted[i].reference);
     CHECK(f.addend == wanted[i].addend);
     REQUIRE(f.offset >= wanted[i].before.size());
     CHECK(Bytes(m.text.begin() + f.offset - wanted[i].before.size(), m.text.begin() + f.offset) == wanted[i].before);

@@ -1,7 +1,7 @@
 // Inline asm as C programs have it: what clang leaves of their templates and constraints.
 #include <catch2/catch.hpp>
 
-#include "codegen/x86_64/asm_expression.h"
+#include "codegen/native/asm_expression.h"
 #include "codegen/x86_64/inline_asm.h"
 #include "codegen/x86_64/print.h"
 
@@ -287,14 +287,14 @@ TEST_CASE("x86_64 asm: constant expressions", "[x86_64]") {
   for (const Row& r : rows) {
     INFO(r.text);
     int64_t v = 0;
-    REQUIRE(evaluate_constant(r.text, v));
+    REQUIRE(codegen::evaluate_constant(r.text, v));
     CHECK(v == r.value);
   }
   int64_t v;
   for (const char* bad : {"", "1+", "(1", "1)", "1 2", "foo", "1/0", "1%0", "08", "0x", "12ab", ".", "1 = 1"}) {
     INFO(bad);
-    CHECK(!evaluate_constant(bad, v));
+    CHECK(!codegen::evaluate_constant(bad, v));
   }
-  CHECK(!evaluate_constant(std::string(1000, '('), v));
-  CHECK(!evaluate_constant(std::string(1000, '-') + "1", v));
+  CHECK(!codegen::evaluate_constant(std::string(1000, '('), v));
+  CHECK(!codegen::evaluate_constant(std::string(1000, '-') + "1", v));
 }

@@ -10,7 +10,7 @@
 using namespace lode;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  auto opened = codegen::BitcodeModule::open({data, size}, "fuzz.bc");
+  auto opened = codegen::BitcodeModule::open({data, size}, "fuzz.bc", x86_64::target().intrinsic);
   if (!opened) return 0;
   const air::Module& module = (*opened)->module();
   std::vector<air::Problem> problems;

@@ -87,7 +87,7 @@ std::string emit_all(const mir::MirStore& store) {
       if (!emitted.ok()) FAIL(emitted.error().text());
       all += text + constants + std::string(cfi.begin(), cfi.end());
       for (const codegen::Fixup& x : fixups)
-        all += std::to_string(x.offset) + " " + std::to_string(x.type) + " " + std::to_string(x.reference) + " " +
+        all += std::to_string(x.offset) + " " + std::to_string(x.kind) + " " + std::to_string(x.index) + " " +
                std::to_string(x.addend) + ";";
     }
   }

@@ -660,7 +660,8 @@ void emit_objects(Link& link, const std::function<void(const EmittedFunction&)>&
       fn->block_offsets.assign(n, 0);
       for (const codegen::Fixup& x :
            fixups)  // label - place = (text + addend) - place, addend = label + distance of the place
-        if (x.in_constants && x.to_text && x.offset >= table && (x.offset - table) / 4 < n)
+        if (x.place == codegen::Fixup::Place::constants && x.target == codegen::Fixup::Target::text &&
+            x.offset >= table && (x.offset - table) / 4 < n)
           fn->block_offsets[(x.offset - table) / 4] = x.addend - int64_t(x.offset - table);
     }
     EmittedFunction e;

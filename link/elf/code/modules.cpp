@@ -5,6 +5,7 @@
 // the source says); one .init_array or .fini_array entry for each constructor. C strings whose address does not matter
 // become mergeable. COMDATs become groups.
 #include "link/elf/code/modules.h"
+#include "link/elf/machines/machine.h"
 
 #include "link/elf/machines/machine.h"
 
@@ -435,7 +436,7 @@ Result<void> read_module(ObjectFile& file, const Link& link) {
   auto state = std::make_shared<ModuleState>();
   uint32_t magic = file.data.size() >= 4 ? load_le<uint32_t>(file.data.data()) : 0;
   if (magic == 0xdec04342 || magic == 0x0b17c0de) {
-    auto m = codegen::BitcodeModule::open(file.data, file.name);
+    auto m = codegen::BitcodeModule::open(file.data, file.name, link.machine->code()->intrinsic);
     if (!m) {
       Error e = m.take_error();
       if (e.place == file.name) e.place.clear();

@@ -108,6 +108,8 @@ struct Machine {
   bool (*rewrite)(const InputPlace&, Rewrite to, uint8_t* at, RewriteValues& values);
   // What describes a rewritten place, for --emit-relocs.
   void (*describe)(const InputPlace&, Rewrite to, Rela& out);
+  // The relocation type of a codegen::Fixup's kind.
+  uint32_t (*fixup_type)(uint16_t kind);
   void (*write_plt)(Link&, uint8_t* out);
   void (*write_pltsec)(Link&, uint8_t* out);
   // Where the slot of entry i leads until the symbol is bound: into the lazy entry.

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "codegen/x86_64/fixups.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/machines/x86_64.h"
 #include "link/elf/relocations/referent.h"
@@ -299,6 +300,21 @@ void write_pltgot(Link& link, uint8_t* out) {
   }
 }
 
+uint32_t fixup_type(uint16_t kind) {
+  using Kind = lode::x86_64::FixupKind;
+  switch (Kind(kind)) {
+    case Kind::none: break;
+    case Kind::pc32: return R_X86_64_PC32;
+    case Kind::plt32: return R_X86_64_PLT32;
+    case Kind::abs32s: return R_X86_64_32S;
+    case Kind::rex_gotpcrelx: return R_X86_64_REX_GOTPCRELX;
+    case Kind::tpoff32: return R_X86_64_TPOFF32;
+    case Kind::gottpoff: return R_X86_64_GOTTPOFF;
+    case Kind::tlsgd: return R_X86_64_TLSGD;
+  }
+  return R_X86_64_NONE;
+}
+
 constexpr const char* emulations[] = {"elf_x86_64", "elf_x86_64_sol2"};
 constexpr const char* architectures[] = {"x86_64", "amd64"};
 constexpr const char* library_directories[] = {
@@ -342,6 +358,7 @@ constexpr Machine x86_64_machine{
     .sequence = sequence,
     .rewrite = rewrite,
     .describe = describe,
+    .fixup_type = fixup_type,
     .write_plt = write_plt,
     .write_pltsec = write_pltsec,
     .lazy_address = lazy_address,

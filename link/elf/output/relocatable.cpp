@@ -391,21 +391,25 @@ class Writer {
                 {at + 4 * k, link_.machine->r_word(4, true), text.symbol, int64_t(uint64_t(t.offset) + e.traps[k])});
         }
         for (const codegen::Fixup& x : e.fixups) {
-          if (x.in_exceptions) {
-            if (exceptions && x.reference < e.references.size())
+          using Place = codegen::Fixup::Place;
+          using Target = codegen::Fixup::Target;
+          const uint32_t type = link_.machine->fixup_type(x.kind);
+          if (x.place == Place::exceptions) {
+            if (exceptions && x.index < e.references.size())
               exceptions->relas.push_back(
-                  {table_offset + x.offset, x.type, slot_of_[e.references[x.reference].symbol.value], x.addend});
+                  {table_offset + x.offset, type, slot_of_[e.references[x.index].symbol.value], x.addend});
             continue;
           }
-          OutSection& o = x.in_constants ? *constants : text;
-          uint64_t at = x.offset + (x.in_constants ? c.offset : t.offset);
+          const bool in_constants = x.place == Place::constants;
+          OutSection& o = in_constants ? *constants : text;
+          uint64_t at = x.offset + (in_constants ? c.offset : t.offset);
           uint32_t sym = 0;
           int64_t addend = x.addend;
-          if (x.to_text) {
+          if (x.target != Target::reference) {
             sym = text.symbol;
-            addend += int64_t(uint64_t(t.offset));
-          } else if (x.reference < e.references.size() && e.references[x.reference].symbol.valid()) {
-            sym = map_id(e.references[x.reference].symbol.value);
+            addend += int64_t(uint64_t(t.offset)) + (x.target == Target::label ? x.index : 0);
+          } else if (x.index < e.references.size() && e.references[x.index].symbol.valid()) {
+            sym = map_id(e.references[x.index].symbol.value);
           } else if (constants) {
             sym = constants->symbol;
             addend += int64_t(uint64_t(c.offset));
@@ -414,7 +418,7 @@ class Writer {
             link_.diag.error("a function refers to a symbol that has no place in the output");
             continue;
           }
-          o.relas.push_back({at, x.type, sym, addend});
+          o.relas.push_back({at, type, sym, addend});
         }
         if (eh_frame_ && e.frame_offset != none) {
           std::memcpy(eh_frame_->body.data() + e.frame_offset, e.frame.data(), e.frame.size());

@@ -6,8 +6,12 @@
 #include <iterator>
 
 #include "codegen/import/intrinsics.h"
+#include "codegen/x86_64/select.h"
 
-namespace lode::codegen {
+namespace lode::x86_64 {
+
+using codegen::Intrinsic;
+using codegen::IntrinsicKind;
 
 namespace {
 
@@ -207,10 +211,13 @@ static_assert(sorted());
 
 }  // namespace
 
-const Intrinsic* find_x86_intrinsic(std::string_view name) {
+const Intrinsic* find_intrinsic(std::string_view name) {
+  constexpr std::string_view prefix = "x86.";
+  if (!name.starts_with(prefix)) return nullptr;
+  name.remove_prefix(prefix.size());
   auto* it = std::lower_bound(std::begin(table), std::end(table), name,
                               [](const Intrinsic& a, std::string_view b) { return std::string_view(a.name) < b; });
   return it != std::end(table) && it->name == name ? it : nullptr;
 }
 
-}  // namespace lode::codegen
+}  // namespace lode::x86_64

@@ -15,9 +15,9 @@
 #include <cstdint>
 #include <string_view>
 
-namespace lode::x86_64 {
+namespace lode::codegen {
 
 // False: not an expression of constants alone (symbols, division by zero, trailing text, nesting beyond 64 levels).
 bool evaluate_constant(std::string_view text, int64_t& value);
 
-}  // namespace lode::x86_64
+}  // namespace lode::codegen

@@ -7,9 +7,12 @@
 // constant, an address, or a distance from the place or between two labels. They are worked out when the statement
 // ends, because labels may follow. Source: GNU as manual, "Pseudo Ops"; LLVM's ELFAsmParser.
 //
+// Operands of the statement that are symbols stand in the text as marks: \x01 number \x02.
+//
 // Not here, and refused by name: instructions in another section, symbols that are defined in the text, subsections.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -17,9 +20,14 @@
 #include <vector>
 
 #include "base/result.h"
-#include "codegen/x86_64/inline_asm.h"
+#include "codegen/native/mir_writer.h"
 
-namespace lode::x86_64 {
+namespace lode::codegen {
+
+// What the names of symbols in the text stand for: a reference of kind call, or direct with an addend; no_symbol when
+// there is none or it cannot be had in this way.
+inline constexpr uint32_t no_symbol = ~0u;
+using AsmSymbols = std::function<uint32_t(std::string_view name, mir::ReferenceKind kind, int64_t addend)>;
 
 Error unsupported_asm(std::string_view text, const char* why = nullptr);
 
@@ -27,8 +35,8 @@ class AsmData {
  public:
   static constexpr uint32_t text = ~0u;  // the section of a label in the function's text
 
-  AsmData(MirWriter& w, const std::vector<AsmValue>& values, const AsmSymbols& symbols)
-      : w_(w), values_(values), symbols_(symbols) {}
+  AsmData(MirWriter& w, std::vector<uint32_t> references, const AsmSymbols& symbols)
+      : w_(w), references_(std::move(references)), symbols_(symbols) {}
 
   bool in_text() const { return section_ == text; }
   // A label of the statement; numeric ones ("1") may be defined again. A reference ("1b", "1f", "name") is a label of
@@ -75,10 +83,10 @@ class AsmData {
   Result<void> symbol_directive(std::string_view name, std::string_view rest, std::string_view whole);
   Result<Expression> parse(std::string_view s, std::string_view whole, bool minus = false, unsigned depth = 0);
   Result<void> resolve(const Pending& p);
-  codegen::AsmSection& section() { return w_.asm_sections()[section_]; }
+  AsmSection& section() { return w_.asm_sections()[section_]; }
 
   MirWriter& w_;
-  const std::vector<AsmValue>& values_;
+  const std::vector<uint32_t> references_;  // by operand: the symbol that it is, or no_symbol
   const AsmSymbols& symbols_;
   uint32_t section_ = text, previous_ = text;
   std::vector<std::pair<uint32_t, uint32_t>> stack_;  // (section, previous)
@@ -93,4 +101,4 @@ class AsmData {
   std::map<std::string, Attributes> attributes_;  // of symbols, by name
 };
 
-}  // namespace lode::x86_64
+}  // namespace lode::codegen

@@ -1,18 +1,16 @@
-#include "codegen/x86_64/asm_data.h"
+#include "codegen/native/asm_data.h"
 
 #include <bit>
 #include <cctype>
 #include <cstring>
 
 #include "base/bytes.h"
-#include "codegen/x86_64/asm_expression.h"
+#include "codegen/native/asm_expression.h"
 #include "formats/elf/elf.h"
 
-namespace lode::x86_64 {
+namespace lode::codegen {
 
 using namespace formats::elf;
-using codegen::AsmPlace;
-using codegen::AsmSection;
 
 namespace {
 
@@ -357,11 +355,11 @@ Result<AsmData::Expression> AsmData::parse(std::string_view s, std::string_view 
       continue;
     } else if (term.front() == '\x01') {  // an operand that is a symbol's address
       size_t n = 0;
-      for (char c : term.substr(1, term.size() - 2)) n = digit(c) ? n * 10 + size_t(c - '0') : values_.size();
-      if (term.back() != '\x02' || n >= values_.size() || values_[n].kind != AsmValue::Kind::reference)
+      for (char c : term.substr(1, term.size() - 2)) n = digit(c) ? n * 10 + size_t(c - '0') : references_.size();
+      if (term.back() != '\x02' || n >= references_.size() || references_[n] == no_symbol)
         return unsupported_asm(whole);
       t.kind = Term::Kind::reference;
-      t.reference = values_[n].reference;
+      t.reference = references_[n];
     } else if (digit(term[0]) && (term.back() == 'b' || term.back() == 'f') &&
                term.find_first_not_of("0123456789") == term.size() - 1) {
       t.name = key(term, false);
@@ -469,7 +467,7 @@ Result<void> AsmData::finish(std::string_view statement) {
     auto label = labels_.find(name);
     if (label == labels_.end() || label->second.section == text)
       return unsupported_asm(name, "a symbol that the text defines, or nobody");
-    codegen::AsmName n;
+    AsmName n;
     n.name = name;
     n.offset = label->second.offset;
     n.bind = a.bind;
@@ -497,4 +495,4 @@ Result<void> AsmData::finish(std::string_view statement) {
   return {};
 }
 
-}  // namespace lode::x86_64
+}  // namespace lode::codegen

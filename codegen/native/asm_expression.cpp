@@ -1,9 +1,9 @@
-#include "codegen/x86_64/asm_expression.h"
+#include "codegen/native/asm_expression.h"
 
 #include <cctype>
 #include <cstddef>
 
-namespace lode::x86_64 {
+namespace lode::codegen {
 
 namespace {
 
@@ -133,4 +133,4 @@ class Evaluator {
 
 bool evaluate_constant(std::string_view text, int64_t& value) { return Evaluator(text).run(value); }
 
-}  // namespace lode::x86_64
+}  // namespace lode::codegen

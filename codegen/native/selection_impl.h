@@ -1,0 +1,850 @@
+// The functions of Selection (selection.h). Included by one file of each machine, which instantiates them.
+#pragma once
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/stage_times.h"
+#include "codegen/native/selection.h"
+
+namespace lode::codegen {
+
+// ---- emission ------------------------------------------------------------------------------------------------------
+
+template <class M, class W>
+void Selection<M, W>::emit_list(unsigned op, const std::vector<Operand>& ops, uint32_t a, uint32_t b, uint8_t flags,
+                                uint8_t clobbers) {
+  VInst v;
+  v.op = uint16_t(op);
+  v.flags = uint8_t(flags | clobbers);
+  v.operands = uint32_t(vcode_.operands.size());
+  v.a = a;
+  v.b = b;
+  if (ops.size() < 255) {
+    v.operand_count = uint8_t(ops.size());
+  } else {
+    v.operand_count = 255;
+    vcode_.operands.push_back(Operand{uint32_t(ops.size())});
+  }
+  vcode_.operands.insert(vcode_.operands.end(), ops.begin(), ops.end());
+  cur_.push_back(v);
+}
+
+template <class M, class W>
+void Selection<M, W>::flush() {
+  buffer_.insert(buffer_.end(), cur_.rbegin(), cur_.rend());
+  cur_.clear();
+}
+
+template <class M, class W>
+void Selection<M, W>::fail(const char* what) {
+  if (!failure_.empty()) return;
+  failure_ = std::string("instruction '") +
+             (cur_inst_ < fn_->insts.size() ? air::info(fn_->insts[cur_inst_].op).name : "entry") + "': " + what;
+}
+
+// ---- the walk ------------------------------------------------------------------------------------------------------
+
+template <class M, class W>
+void Selection<M, W>::prepare() {
+  const air::Function& f = *fn_;
+  machine().reset();
+  vcode_.clear();
+  buffer_.clear();
+  made_.clear();
+  cur_.clear();
+  tables_.clear();
+  table_targets_.clear();
+  leaves_.clear();
+  failure_.clear();
+  outgoing_bytes_ = 0;
+  has_calls_ = dynamic_frame_ = calls_setjmp_ = builtin_setjmp_ = false;
+  frame_pointer_ = false;
+  max_dynamic_align_ = 16;
+  max_slot_align_log2_ = 0;
+  tail_call_ = ~0u;
+  canary_slot_ = canary_failure_ = ~0u;
+
+  count_uses(f, uses_, epoch_, block_of_);
+  reg_.assign(f.values.size(), Reg{});
+  home_.assign(f.values.size(), 0);
+  leaf_first_.assign(f.values.size(), ~0u);
+  flow_.run(f);
+  pending_.clear();
+  pending_.resize(f.blocks.size());
+  for (uint32_t b = 0; b < f.blocks.size(); b++) pending_[b].frequency = flow_.frequency[b];
+  prepare_indirect_branches();
+  place_slots();
+  prepare_exceptions();
+}
+
+template <class M, class W>
+void Selection<M, W>::place_slots() {
+  const air::Function& f = *fn_;
+  slots_.clear();
+  protection_.run(f, module_->types);
+  sharing_.run(f, protection_.zones);
+  auto zone = [&](uint32_t s) { return protection_.zones.empty() ? SlotZone::rest : protection_.zones[s]; };
+  for (uint32_t s = 0; s < f.slots.size(); s++)
+    slots_.push_back(sharing_.place[s] == s ? new_slot(sharing_.slots[s].size, sharing_.slots[s].align_log2, zone(s))
+                                            : ~0u);
+  for (uint32_t s = 0; s < f.slots.size(); s++) slots_[s] = slots_[sharing_.place[s]];
+  if (protection_.needed) canary_slot_ = new_slot(8, 3, SlotZone::canary);
+}
+
+template <class M, class W>
+uint32_t Selection<M, W>::new_slot(uint64_t size, unsigned align_log2, SlotZone zone) {
+  if (size > 0x7fffffff || align_log2 > 28) {
+    fail("a local of more than 2 GiB");
+    size = 8;
+  }
+  if (align_log2 > max_slot_align_log2_) max_slot_align_log2_ = align_log2;
+  return writer_->add_slot(uint32_t(size), 1u << align_log2, zone);
+}
+
+template <class M, class W>
+Result<void> Selection<M, W>::run(air::Function& fn, const LowerContext& context, mir::FunctionDraft& out) {
+  fn_ = &fn;
+  context_ = &context;
+  module_ = context.module;
+  out.clear();
+  out.symbol = context.symbols[fn.symbol.value];
+  auto where = [&] { return "function '" + std::string(module_->name_of(fn.symbol)) + "'"; };
+  if (!(fn.flags & air::function_flags::legal)) {
+    StageClock clock(Stage::legalize);
+    LODE_TRY(air::legalize(fn, *module_, M::legalize_options()));
+  }
+  StageClock clock(Stage::select);
+  writer_.emplace(out);
+  prepare();
+  if (!failure_.empty()) return error_at(where(), failure_);
+  if (!machine().lay_out_entry()) return error_at(where(), "parameters of more than 2 GiB");
+
+  const auto& order = flow_.rpo;
+  for (size_t k = order.size(); k-- > 0;) {
+    select_block(order[k]);
+    if (!failure_.empty()) return error_at(where(), failure_);
+  }
+  fill_shared_landings();
+  fill_canary_failure();
+  assemble_blocks();
+  if (!failure_.empty()) return error_at(where(), failure_);
+  clock.stop();
+  Result<void> done = machine().finish(out);
+  if (!done.ok()) return done.take_error().at(where());
+  return {};
+}
+
+// Marks, nops and calls ahead of the prologue.
+template <class M, class W>
+EntryRecord Selection<M, W>::entry_surroundings() {
+  const air::Requests& q = fn_->requests;
+  EntryRecord e;
+  if (marks_targets() && !(fn_->flags & air::function_flags::no_cf_check)) e.flags |= EntryRecord::marked;
+  e.prefix = q.patchable_prefix;
+  e.nops = q.patchable_entry;
+  if (fn_->flags & air::function_flags::type_id) {
+    e.flags |= EntryRecord::has_type_id;
+    e.type_id = q.type_id;
+    e.prefix = module_->requests.type_id_offset;
+  }
+  if (q.fentry.valid())
+    e.fentry = writer_->add_reference(context_->symbols[q.fentry.value], 0, mir::ReferenceKind::call);
+  if (e.prefix > EntryRecord::most_nops || e.nops > EntryRecord::most_nops)
+    fail("an entry with more than 64 KiB to be patched");
+  return e;
+}
+
+template <class M, class W>
+void Selection<M, W>::select_block(uint32_t b) {
+  const air::Block& block = fn_->blocks[b];
+  cur_block_ = b;
+  pending_[b].begin = uint32_t(buffer_.size());
+  for (uint32_t k = block.first_inst + block.inst_count; k-- > block.first_inst;) {
+    cur_inst_ = k;
+    const air::Inst& i = fn_->insts[k];
+    uint8_t t = air::info(i.op).traits;
+    // Pure instructions and plain loads that nobody asked for do not exist.
+    if (!(t & (air::traits::Write | air::traits::Effect | air::traits::Term)) &&
+        !(i.result.valid() && is_wanted(i.result)) && !(i.op == air::Op::load && epoch_[k] != next_epoch(k)))
+      continue;
+    const size_t before = buffer_.size();
+    machine().select_inst(i);
+    flush();
+    if (!failure_.empty()) return;
+    if (canary_slot_ != ~0u && ends_protected(i, before)) check_canary(b);
+  }
+  if (b == 0) {
+    cur_inst_ = ~0u;
+    machine().select_entry();
+    flush();
+  }
+  pending_[b].end = uint32_t(buffer_.size());
+}
+
+// ---- stack protector: codegen/native/stack_protection.h -------------------------------------------------------------
+//
+// The canary is checked before each return and each tail call, and before calls that do not return but may unwind (a
+// throw), because unwinding trusts what lies above the canary. Not before calls that end the process: that is LLVM's
+// rule too.
+
+template <class M, class W>
+bool Selection<M, W>::ends_protected(const air::Inst& i, size_t selected_before) {
+  if (i.op == air::Op::ret) return buffer_.size() != selected_before;  // else a tail call returns
+  if (i.op != air::Op::call && i.op != air::Op::invoke) return false;
+  if (cur_inst_ == tail_call_) return true;
+  const uint16_t flags = fn_->calls[i.a].flags;
+  return (flags & air::callflags::noreturn) && !(flags & air::callflags::nounwind);
+}
+
+// What has been selected of the block at hand moves to a block of its own, which is reached when the canary is whole.
+template <class M, class W>
+void Selection<M, W>::check_canary(uint32_t b) {
+  const uint32_t first = pending_[b].first_made, last = pending_[b].last_made;
+  const uint32_t after = uint32_t(pending_.size());
+  pending_.push_back({uint32_t(made_.size()), 0, pending_[b].frequency, ~0u, ~0u, first});
+  made_.insert(made_.end(), buffer_.rbegin(), buffer_.rend() - ptrdiff_t(pending_[b].begin));
+  pending_[after].end = uint32_t(made_.size());
+  buffer_.resize(pending_[b].begin);
+  pending_[b].first_made = after;
+  pending_[b].last_made = first == ~0u ? after : last;
+  if (canary_failure_ == ~0u) {
+    canary_failure_ = uint32_t(pending_.size());
+    pending_.push_back({});
+    pending_.back().frequency = 1.0f / 65536;
+  }
+  machine().branch_if_canary_damaged(canary_failure_, after);
+  flush();
+}
+
+// Behind everything else.
+template <class M, class W>
+void Selection<M, W>::fill_canary_failure() {
+  if (canary_failure_ == ~0u) return;
+  Pending& source = pending_[flow_.order.back()];
+  (source.first_made == ~0u ? source.first_made : pending_[source.last_made].next_made) = canary_failure_;
+  source.last_made = canary_failure_;
+  cur_inst_ = ~0u;
+  fill_made(canary_failure_, [&] {
+    machine().call_runtime(air::RuntimeFunction::stack_chk_fail, {}, {}, Reg{});
+    push(p_unreachable, {}, 0, vflags::terminator);
+  });
+}
+
+template <class M, class W>
+uint32_t Selection<M, W>::runtime_reference(air::RuntimeFunction f) {
+  return writer_->add_reference(context_->runtime[unsigned(f)], 0, mir::ReferenceKind::call);
+}
+
+template <class M, class W>
+uint32_t Selection<M, W>::next_epoch(uint32_t k) const {
+  // A volatile or atomic load raises the epoch behind it; it is never the last instruction of a block.
+  return k + 1 < epoch_.size() ? epoch_[k + 1] : epoch_[k];
+}
+
+// ---- blocks in layout order ----------------------------------------------------------------------------------------
+
+template <class M, class W>
+uint32_t Selection<M, W>::new_block(float frequency, uint32_t behind) {
+  Pending p;
+  p.frequency = frequency;
+  p.begin = p.end = uint32_t(made_.size());
+  uint32_t id = uint32_t(pending_.size());
+  pending_.push_back(p);
+  // In order of creation.
+  Pending& source = pending_[behind == ~0u ? cur_block_ : behind];
+  (source.first_made == ~0u ? source.first_made : pending_[source.last_made].next_made) = id;
+  source.last_made = id;
+  return id;
+}
+
+// Numbers of pending blocks become those of VBlocks, which are the successors of the instruction's block.
+template <class M, class W>
+inline void Selection<M, W>::resolve_targets(VInst& v, uint32_t first_successor) {
+  const unsigned op = v.op & op_mask;
+  if (op < pseudo_first) return;
+  auto target = [&](uint32_t& t) {
+    t = final_number_[t];
+    vcode_.successors.push_back(t);
+  };
+  if (op == p_jump || op == p_invoke) {
+    target(v.a);
+  } else if (op == p_label_address) {
+    v.a = final_number_[landing(v.a)];
+  } else if (M::branches_both_ways(op)) {
+    target(v.a);
+    target(v.b);
+  } else if (op == p_jump_table || op == p_indirect_jump || M::jumps_by_table(op)) {
+    const JumpTable& t = tables_[v.a];
+    for (uint32_t j = 0; j < t.count; j++) target(table_targets_[t.first + j]);
+    auto& successors = vcode_.successors;
+    std::sort(successors.begin() + first_successor, successors.end());
+    successors.erase(std::unique(successors.begin() + first_successor, successors.end()), successors.end());
+  }
+}
+
+template <class M, class W>
+void Selection<M, W>::assemble_blocks() {
+  final_number_.assign(pending_.size(), ~0u);
+  vcode_.insts.clear();
+  vcode_.blocks.clear();
+  std::vector<uint32_t>& order = layout_;
+  order.clear();
+  for (uint32_t b : flow_.order)
+    for (uint32_t p = b; p != ~0u; p = p == b ? pending_[b].first_made : pending_[p].next_made) {
+      final_number_[p] = uint32_t(order.size());
+      order.push_back(p);
+    }
+  for (uint32_t p : order) {
+    VBlock block;
+    block.first_inst = uint32_t(vcode_.insts.size());
+    const Pending& pending = pending_[p];
+    if (p < fn_->blocks.size())
+      for (uint32_t k = pending.end; k-- > pending.begin;) vcode_.insts.push_back(buffer_[k]);
+    else vcode_.insts.insert(vcode_.insts.end(), made_.begin() + pending.begin, made_.begin() + pending.end);
+    block.inst_count = uint32_t(vcode_.insts.size()) - block.first_inst;
+    block.frequency = pending.frequency;
+    block.succs = uint32_t(vcode_.successors.size());
+    for (uint32_t k = block.first_inst; k < block.first_inst + block.inst_count; k++)
+      resolve_targets(vcode_.insts[k], block.succs);
+    block.succ_count = uint32_t(vcode_.successors.size()) - block.succs;
+    vcode_.blocks.push_back(block);
+  }
+}
+
+// ---- values --------------------------------------------------------------------------------------------------------
+
+template <class M, class W>
+bool Selection<M, W>::int_constant(air::ValueId v, int64_t& out) const {
+  const air::Constant* c = fn_->constant(v);
+  if (!c) return false;
+  switch (c->kind) {
+    case air::ConstantKind::Int:
+      out = c->type == air::TypeTable::i1 ? int64_t(c->bits & 1) : sign_extend(c->bits, bits_of(c->type));
+      return true;
+    case air::ConstantKind::Zero:
+    case air::ConstantKind::Undef: out = 0; return !M::is_fp(c->type) && !M::lives_in_slot(c->type);
+    default: return false;
+  }
+}
+
+// Conversions that leave the register as it is.
+template <class M, class W>
+air::ValueId Selection<M, W>::alias_of(air::ValueId v) const {
+  for (;;) {
+    const air::Inst* i = def_of(v);
+    if (!i) return v;
+    switch (i->op) {
+      case air::Op::ptrtoint:
+      case air::Op::inttoptr:
+      case air::Op::freeze: break;
+      case air::Op::trunc:
+        if (i->type == air::TypeTable::i1) return v;
+        break;
+      case air::Op::bitcast:
+        if (M::is_fp(i->type) != M::is_fp(type_of(i->va())) || M::lives_in_slot(i->type)) return v;
+        break;
+      default: return v;
+    }
+    if (M::lives_in_slot(i->type) || fn_->constant(i->va())) return v;
+    v = i->va();
+  }
+}
+
+template <class M, class W>
+Reg Selection<M, W>::leaf_reg(air::ValueId aggregate, uint32_t leaf) {
+  uint32_t& first = leaf_first_[aggregate.value];
+  if (first == ~0u) {
+    std::vector<TypeId>& types = leaf_types_;
+    types.clear();
+    if (!air::result_leaves(module_->types, type_of(aggregate), M::legalize_options(), types).ok() || types.empty()) {
+      fail("a result of this type");
+      return gp(4);
+    }
+    first = uint32_t(leaves_.size());
+    for (air::TypeId t : types) leaves_.push_back({t, Reg{}, 0});
+  }
+  Leaf& l = leaves_[first + leaf];
+  if (!l.reg.valid() && !M::lives_in_slot(l.type)) l.reg = machine().new_reg(l.type);
+  return l.reg;
+}
+
+template <class M, class W>
+Reg Selection<M, W>::reg_of(air::ValueId v) {
+  if (const air::Constant* c = fn_->constant(v)) return machine().constant_value(*c);
+  v = alias_of(v);
+  if (const air::Inst* i = def_of(v); i && i->op == air::Op::extract) {
+    const uint32_t* path = &fn_->extra[i->b];
+    return leaf_reg(i->va(), path[1]);
+  }
+  if (fn_->constant(v)) return reg_of(v);
+  Reg& r = reg_[v.value];
+  if (!r.valid()) r = machine().new_reg(type_of(v));
+  return r;
+}
+
+// The register that the instruction at hand has to define. Call only when it is wanted or must be defined all the same.
+template <class M, class W>
+Reg Selection<M, W>::result_reg(air::ValueId v) {
+  Reg& r = reg_[v.value];
+  if (!r.valid()) r = machine().new_reg(type_of(v));
+  return r;
+}
+
+template <class M, class W>
+bool Selection<M, W>::dies_here(air::ValueId v) const {
+  if (fn_->constant(v)) return true;
+  v = alias_of(v);
+  if (const air::Inst* i = def_of(v); i && i->op == air::Op::extract) {
+    uint32_t first = leaf_first_[i->a];
+    return first == ~0u || !leaves_[first + fn_->extra[i->b + 1]].reg.valid();
+  }
+  return !reg_[v.value].valid();
+}
+
+// ---- symbols -------------------------------------------------------------------------------------------------------
+
+// One reference without a way through the GOT gives the address, offset and all.
+template <class M, class W>
+bool Selection<M, W>::symbol_is_direct(const air::Constant& c) const {
+  return reaches_directly(c) && fits_reference(int64_t(c.bits));
+}
+
+template <class M, class W>
+bool Selection<M, W>::reaches_directly(const air::Constant& c) const {
+  if (c.kind != air::ConstantKind::Symbol) return false;
+  const air::Symbol& s = module_->symbols[c.symbol];
+  return s.tls == air::TlsModel::none && context_->reach[c.symbol] == SymbolReach::direct;
+}
+
+template <class M, class W>
+uint32_t Selection<M, W>::reference(const air::Constant& c, mir::ReferenceKind kind, int64_t addend) {
+  SymbolId id = c.kind == air::ConstantKind::Runtime ? context_->runtime[c.symbol] : context_->symbols[c.symbol];
+  if (!fits_signed(addend, 32)) {
+    fail("an address too far from its symbol");
+    addend = 0;
+  }
+  return writer_->add_reference(id, int32_t(addend), kind);
+}
+
+// The model for a thread-local symbol: what the module asks for, and what the output can have.
+template <class M, class W>
+mir::ReferenceKind Selection<M, W>::tls_kind(const air::Constant& c) const {
+  const air::TlsModel model = module_->symbols[c.symbol].tls;
+  const bool direct = context_->reach[c.symbol] == SymbolReach::direct;
+  const bool dynamic = context_->options.shared || (context_->options.object && context_->options.pic);
+  if (dynamic && model != air::TlsModel::initial_exec && model != air::TlsModel::local_exec)
+    return mir::ReferenceKind::tls_general_dynamic;
+  return direct && !dynamic ? mir::ReferenceKind::tls_local_exec : mir::ReferenceKind::tls_initial_exec;
+}
+
+// ---- edges ---------------------------------------------------------------------------------------------------------
+
+template <class M, class W>
+bool Selection<M, W>::param_wanted(uint32_t block, air::ValueId param) {
+  if (uses_[param.value] == 0) return false;
+  // A block that was selected before this one has asked for what it needs; one that comes later (a loop's head) may yet
+  // ask.
+  if (flow_.rpo_number[block] > flow_.rpo_number[cur_block_]) return is_wanted(param);
+  return true;
+}
+
+// The copies of an edge's arguments to the parameters of its target.
+template <class M, class W>
+void Selection<M, W>::edge_copies(uint32_t e, bool through_slots) {
+  const air::Edge& edge = fn_->edges[e];
+  const air::Block& target = fn_->blocks[edge.target.value];
+  std::vector<Operand>& ops = ops_;
+  ops.clear();
+  for (uint32_t k = 0; k < target.param_count; k++) {
+    air::ValueId param(target.first_param + k), arg(fn_->extra[edge.args + k]);
+    if (param == arg || !param_wanted(edge.target.value, param)) continue;
+    if (M::lives_in_slot(type_of(param))) {
+      machine().read_for_edge(param, arg);
+      continue;
+    }
+    const air::Constant* c = fn_->constant(arg);
+    if (c && c->kind == air::ConstantKind::Undef) continue;
+    Reg src = reg_of(arg);
+    if (through_slots) {
+      ops.push_back(use(src));
+      continue;
+    }
+    Reg dst = result_reg(param);
+    if (src == dst) continue;
+    match_bytes(dst, src);
+    ops.push_back(def(dst));
+    ops.push_back(use(src));
+  }
+  machine().write_for_edge();
+  if (through_slots) {
+    uint32_t slot = param_slot_[edge.target.value];
+    size_t at = 0;
+    for (uint32_t k = 0; k < target.param_count; k++) {
+      air::ValueId param(target.first_param + k), arg(fn_->extra[edge.args + k]);
+      if (param == arg || !param_wanted(edge.target.value, param) || M::lives_in_slot(type_of(param))) continue;
+      const air::Constant* c = fn_->constant(arg);
+      if (c && c->kind == air::ConstantKind::Undef) continue;
+      machine().store_to_slot(slot + k, type_of(param), ops[at++].reg());
+    }
+    return;
+  }
+  if (!ops.empty()) emit_list(p_parallel_copy, ops, 0, ~0u, vflags::parallel_copy, 0);
+}
+
+template <class M, class W>
+void Selection<M, W>::match_bytes(Reg dst, Reg src) {
+  if (!dst.is_virtual() || !src.is_virtual()) return;
+  VRegInfo &d = vcode_.vregs[dst.index()], &s = vcode_.vregs[src.index()];
+  if (s.bytes < d.bytes) s.bytes = d.bytes;
+}
+
+template <class M, class W>
+bool Selection<M, W>::edge_has_copies(uint32_t e) {
+  const air::Edge& edge = fn_->edges[e];
+  const air::Block& target = fn_->blocks[edge.target.value];
+  for (uint32_t k = 0; k < target.param_count; k++) {
+    air::ValueId param(target.first_param + k), arg(fn_->extra[edge.args + k]);
+    if (param == arg || !param_wanted(edge.target.value, param)) continue;
+    const air::Constant* c = fn_->constant(arg);
+    if (c && c->kind == air::ConstantKind::Undef) continue;
+    return true;
+  }
+  return false;
+}
+
+template <class M, class W>
+uint32_t Selection<M, W>::edge_block(uint32_t e) {
+  uint32_t target = fn_->edges[e].target.value;
+  if (!edge_has_copies(e)) return target;
+  uint32_t block = new_block(std::min(pending_[cur_block_].frequency, pending_[target].frequency));
+  fill_made(block, [&] {
+    edge_copies(e);
+    jump(target);
+  });
+  return block;
+}
+
+// A conjunction (or disjunction) that only this branch reads becomes two branches.
+template <class M, class W>
+bool Selection<M, W>::short_circuit(air::ValueId cond, uint32_t if_true, uint32_t if_false, unsigned depth) {
+  const air::Inst* d = def_of(cond);
+  if (!d || depth > 3 || !single_use(cond) || is_wanted(cond) || d->type != air::TypeTable::i1) return false;
+  air::ValueId a, b;
+  bool conjunction;
+  int64_t c;
+  if (d->op == air::Op::and_ || d->op == air::Op::or_) {
+    a = d->va();
+    b = d->vb();
+    conjunction = d->op == air::Op::and_;
+    // Both sides have to be comparisons that fold: otherwise the plain operation is shorter.
+    auto folds = [&](air::ValueId v) {
+      const air::Inst* x = def_of(v);
+      return x && (x->op == air::Op::icmp || x->op == air::Op::fcmp) && single_use(v) && !is_wanted(v);
+    };
+    if (!folds(a) || !folds(b)) return false;
+  } else if (d->op == air::Op::select && int_constant(d->vc(), c) && (c & 1) == 0) {
+    a = d->va();
+    b = d->vb();
+    conjunction = true;
+  } else if (d->op == air::Op::select && int_constant(d->vb(), c) && (c & 1) == 1) {
+    a = d->va();
+    b = d->vc();
+    conjunction = false;
+  } else {
+    return false;
+  }
+  uint32_t middle = new_block(pending_[cur_block_].frequency / 2);
+  if (!short_circuit(a, conjunction ? middle : if_true, conjunction ? if_false : middle, depth + 1))
+    machine().branch_if(a, conjunction ? middle : if_true, conjunction ? if_false : middle);
+  fill_made(middle, [&] {
+    if (!short_circuit(b, if_true, if_false, depth + 1)) machine().branch_if(b, if_true, if_false);
+  });
+  return true;
+}
+
+template <class M, class W>
+void Selection<M, W>::select_branch(const air::Inst& i) {
+  if (i.op == air::Op::br) {
+    edge_copies(i.a);
+    jump(fn_->edges[i.a].target.value);
+    return;
+  }
+  int64_t c;
+  if (int_constant(i.va(), c)) {
+    uint32_t e = c & 1 ? i.b : i.c;
+    edge_copies(e);
+    jump(fn_->edges[e].target.value);
+    return;
+  }
+  // The blocks for copies come first: they ask for their arguments' registers before the comparison may fold one of
+  // them.
+  uint32_t if_true = edge_block(i.b), if_false = edge_block(i.c);
+  if (if_true == if_false) {
+    jump(if_true);
+    return;
+  }
+  if (short_circuit(i.va(), if_true, if_false, 0)) return;
+  machine().branch_if(i.va(), if_true, if_false);
+}
+
+// ---- indirect branches ----------------------------------------------------------------------------------------------
+//
+// All edges of an indirect branch begin with the same jump, so there is no place for the copies of one of them; but the
+// address that it jumps to is ours to choose. A target with parameters gets a landing: a block that the address stands
+// for, and that gives the target its parameters. Reached from one indirect branch only, as in an interpreter's loop
+// once clang has merged its dispatches, the landing makes the edge's copies from what lived in registers at the branch.
+// Reached from several, it loads what each of them left in slots. Other edges to the target know nothing of this.
+
+template <class M, class W>
+void Selection<M, W>::prepare_indirect_branches() {
+  const air::Function& f = *fn_;
+  landing_.clear();
+  param_slot_.clear();
+  for (uint32_t k = 0; k < f.insts.size(); k++) {
+    const air::Inst& i = f.insts[k];
+    if (i.op != air::Op::indirect_br) continue;
+    if (landing_.empty()) {
+      for (uint32_t b = 0; b < f.blocks.size(); b++) landing_.push_back(b);
+      param_slot_.assign(f.blocks.size(), ~0u);
+      indirect_seen_.assign(f.blocks.size(), ~0u);
+    }
+    air::for_each_edge(f, i, [&](uint32_t e) {
+      uint32_t b = f.edges[e].target.value, before = indirect_seen_[b];
+      indirect_seen_[b] = k;
+      if (before == ~0u || before == k || param_slot_[b] != ~0u) return;
+      for (uint32_t p = 0; p < f.blocks[b].param_count; p++) {
+        uint32_t s = new_slot(16, 4);
+        if (p == 0) param_slot_[b] = s;
+      }
+      if (param_slot_[b] != ~0u) landing_[b] = new_block(pending_[b].frequency, b);
+    });
+  }
+  std::fill(indirect_seen_.begin(), indirect_seen_.end(), ~0u);
+}
+
+template <class M, class W>
+void Selection<M, W>::select_indirect_branch(const air::Inst& i) {
+  JumpTable t;
+  t.first = uint32_t(table_targets_.size());
+  const uint32_t* edges = fn_->extra.data() + i.b + 1;
+  for (uint32_t k = 0, n = fn_->extra[i.b]; k < n; k++) {
+    uint32_t e = edges[k], target = fn_->edges[e].target.value;
+    // A target may be listed more than once.
+    if (indirect_seen_[target] == cur_inst_) continue;
+    indirect_seen_[target] = cur_inst_;
+    if (param_slot_[target] != ~0u) edge_copies(e, true);
+    else landing_[target] = edge_block(e);
+    table_targets_.push_back(landing_[target]);
+  }
+  t.count = uint32_t(table_targets_.size()) - t.first;
+  tables_.push_back(t);
+  machine().indirect_jump(i, uint32_t(tables_.size() - 1));
+}
+
+template <class M, class W>
+void Selection<M, W>::fill_shared_landings() {
+  if (landing_.empty()) return;
+  for (uint32_t b = 0; b < fn_->blocks.size(); b++) {
+    if (param_slot_[b] == ~0u) continue;
+    fill_made(landing_[b], [&] {
+      const air::Block& block = fn_->blocks[b];
+      for (uint32_t k = 0; k < block.param_count; k++) {
+        air::ValueId v(block.first_param + k);
+        if (!M::lives_in_slot(type_of(v)) && is_wanted(v))
+          machine().load_from_slot(reg_[v.value], type_of(v), param_slot_[b] + k);
+      }
+      jump(b);
+    });
+  }
+}
+
+// ---- switch: switch_plan.h ------------------------------------------------------------------------------------------
+
+template <class M, class W>
+void Selection<M, W>::select_switch(const air::Inst& i) {
+  const unsigned bits = bits_of(type_of(i.va()));
+  const uint32_t fallback = edge_block(i.b);
+  cases_.clear();
+  for (uint32_t k = 0, n = fn_->extra[i.c]; k < n; k++) {
+    const uint32_t* c = &fn_->extra[i.c + 1 + 3 * k];
+    const int64_t value = sign_extend(c[0] | uint64_t(c[1]) << 32, bits);
+    // Edges without copies to one target share it; each edge with copies has its own block.
+    cases_.push_back({value, edge_block(c[2])});
+  }
+  if (cases_.empty()) return jump(fallback);
+  // The jump through a table is an indirect branch.
+  const bool tables = !(fn_->flags & (air::function_flags::no_jump_tables | air::function_flags::retpoline_branches));
+  switch_.make(cases_, fallback, tables);
+  const Reg value = machine().switch_value(i.va(), bits);
+  emit_switch(switch_.root(), value, bits == 64 ? 64 : 32, fallback);
+}
+
+template <class M, class W>
+void Selection<M, W>::emit_switch(uint32_t index, Reg value, unsigned bits, uint32_t fallback) {
+  const SwitchNode& node = switch_.nodes[index];
+  if (node.kind == SwitchNode::Kind::less) {
+    const float frequency = pending_[cur_block_].frequency / 2;
+    const uint32_t below = new_block(frequency), rest = new_block(frequency);
+    machine().switch_less(value, bits, node.low, below, rest);
+    fill_made(below, [&] { emit_switch(node.below, value, bits, fallback); });
+    fill_made(rest, [&] { emit_switch(node.rest, value, bits, fallback); });
+    return;
+  }
+  if (node.kind == SwitchNode::Kind::equal) return machine().switch_equal(value, bits, node.low, node.target, fallback);
+  const Reg position = machine().switch_index(value, bits, node.low);
+  if (node.kind == SwitchNode::Kind::range)
+    return machine().switch_within(position, bits, node.size, node.target, fallback);
+  JumpTable t{uint32_t(table_targets_.size()), uint32_t(node.size + 1)};
+  table_targets_.insert(table_targets_.end(), switch_.targets.begin() + node.first_target,
+                        switch_.targets.begin() + node.first_target + t.count);
+  const uint32_t table = uint32_t(tables_.size());
+  tables_.push_back(t);
+  const uint32_t dispatch = new_block(pending_[cur_block_].frequency);
+  machine().switch_within(position, bits, node.size, dispatch, fallback);
+  fill_made(dispatch, [&] { machine().jump_by_table(position, table); });
+}
+
+// ---- exceptions -----------------------------------------------------------------------------------------------------
+//
+// The call of an invoke ends its block: what follows (copies of the result and of the normal edge's arguments) stands
+// in a block of its own on the normal edge. So what lives on in the landing pad lives across the call as the allocator
+// sees it: in registers that the callee preserves, which the unwinder restores, or in the frame.
+//
+// A landing pad is entered with the exception and the selector in two registers. A pad without parameters takes them
+// itself; if it has parameters, each edge has a block that takes them and makes the parameters' copies. Such a block is
+// laid out behind the pad, out of the normal path.
+
+template <class M, class W>
+uint32_t Selection<M, W>::typeinfo(air::ValueId v) {
+  const air::Constant* c = fn_->constant(v);
+  if (c && c->kind == air::ConstantKind::Zero) return exceptions_.type(~0u);
+  if (!c || c->kind != air::ConstantKind::Symbol || c->bits != 0) {
+    fail("a typeinfo that is not a symbol");
+    return 0;
+  }
+  return exceptions_.type(reference(*c, mir::ReferenceKind::got_slot, 0));
+}
+
+// The numbers of a landing pad's clauses, as ExceptionActions::action() takes them.
+template <class M, class W>
+void Selection<M, W>::number_clauses(const air::LandingPad& p, std::vector<int32_t>& chain) {
+  chain.clear();
+  std::vector<uint32_t> allowed;
+  for (uint32_t c = 0, at = p.clauses; c < p.clause_count; c++) {
+    const uint32_t kind = fn_->extra[at], n = fn_->extra[at + 1];
+    if (kind == 0) {
+      if (n == 0) chain.push_back(int32_t(exceptions_.type(~0u)));
+      for (uint32_t t = 0; t < n; t++) chain.push_back(int32_t(typeinfo(air::ValueId(fn_->extra[at + 2 + t]))));
+    } else {
+      allowed.clear();
+      for (uint32_t t = 0; t < n; t++) allowed.push_back(typeinfo(air::ValueId(fn_->extra[at + 2 + t])));
+      chain.push_back(exceptions_.filter(allowed));
+    }
+    at += 2 + n;
+  }
+  if (p.cleanup && !chain.empty()) chain.push_back(0);
+}
+
+// Which blocks are landing pads; the numbers of all types, since a selector is compared with one far from its pad.
+template <class M, class W>
+void Selection<M, W>::prepare_exceptions() {
+  exceptions_.clear();
+  pads_.clear();
+  personality_ = ~0u;
+  if (!fn_->personality.valid()) return;  // then it has no invokes either, which select_call() checks
+  pads_.resize(fn_->blocks.size());
+  bool invokes = false;
+  std::vector<int32_t> chain;
+  for (uint32_t b = 0; b < fn_->blocks.size(); b++) {
+    const air::Block& block = fn_->blocks[b];
+    if (!block.inst_count) continue;
+    const uint32_t last = block.first_inst + block.inst_count - 1;
+    const air::Inst& end = fn_->insts[last];
+    air::for_each_edge(*fn_, end, [&](air::EdgeIndex e) {
+      if (end.op == air::Op::invoke && e == end.c) pads_[fn_->edges[e].target.value].unwind = true;
+      else pads_[fn_->edges[e].target.value].normal = true;
+    });
+    invokes |= end.op == air::Op::invoke;
+  }
+  if (invokes) {
+    const SymbolId symbol = context_->symbols[fn_->personality.value];
+    personality_ = writer_->add_reference(symbol, 0, mir::ReferenceKind::got_slot);
+  }
+  for (uint32_t b = 0; b < fn_->blocks.size(); b++) {
+    const air::Block& block = fn_->blocks[b];
+    Pad& pad = pads_[b];
+    for (uint32_t k = block.first_inst; k < block.first_inst + block.inst_count; k++) {
+      cur_inst_ = k;
+      const air::Inst& i = fn_->insts[k];
+      if ((i.op == air::Op::landing_pad) != (pad.unwind && k == block.first_inst))
+        return fail(i.op == air::Op::landing_pad ? "a landing pad that no invoke unwinds to"
+                                                 : "an unwind edge to a block that does not begin with a landing pad");
+      if (i.op == air::Op::landing_pad && pad.normal) return fail("a landing pad that is reached by a branch");
+      if (i.op != air::Op::landing_pad) continue;
+      const air::LandingPad& p = fn_->landing_pads[i.a];
+      number_clauses(p, chain);
+      pad.action = exceptions_.action(chain);
+      pad.value = i.result;
+      for (uint32_t v = 0; v < block.param_count; v++) pad.copies |= uses_[block.first_param + v] != 0;
+      if (!failure_.empty()) return;
+    }
+  }
+  // A selector's number is a constant like any other from here on.
+  for (const air::Inst& i : fn_->insts) {
+    if (i.op != air::Op::eh_typeid) continue;
+    cur_inst_ = uint32_t(&i - fn_->insts.data());
+    const uint32_t number = invokes ? typeinfo(i.va()) : 1;
+    fn_->values[i.result.value] = air::Value::make(i.type, air::ValueKind::Const, uint32_t(fn_->constants.size()));
+    fn_->constants.push_back({air::ConstantKind::Int, i.type, ~0u, number});
+  }
+}
+
+template <class M, class W>
+void Selection<M, W>::copy_landing_pad(air::ValueId value) {
+  if (!value.valid() || leaf_first_[value.value] == ~0u) return;
+  const uint32_t first = leaf_first_[value.value];
+  if (Reg r = leaves_[first].reg; r.valid()) copy(r, M::exception_register);
+  if (Reg r = leaves_[first + 1].reg; r.valid()) copy(r, M::selector_register);
+}
+
+template <class M, class W>
+void Selection<M, W>::select_landing_pad(const air::Inst& i) {
+  if (pads_.empty()) return fail("a landing pad in a function without a personality");
+  if (!pads_[cur_block_].copies) copy_landing_pad(i.result);
+}
+
+// The VBlock that the unwinder goes to for an edge.
+template <class M, class W>
+uint32_t Selection<M, W>::unwind_block(uint32_t edge) {
+  const uint32_t target = fn_->edges[edge].target.value;
+  const Pad& pad = pads_[target];
+  if (!pad.copies) return target;
+  // A pad that is selected later than this edge may yet be asked for both.
+  if (flow_.rpo_number[target] <= flow_.rpo_number[cur_block_] && pad.value.valid()) {
+    leaf_reg(pad.value, 0);
+    leaf_reg(pad.value, 1);
+  }
+  const uint32_t block = new_block(pending_[target].frequency, target);
+  fill_made(block, [&] {
+    copy_landing_pad(pad.value);
+    edge_copies(edge);
+    jump(target);
+  });
+  return block;
+}
+
+// Asks for the registers that an edge's arguments are in, so that what defines them knows.
+template <class M, class W>
+void Selection<M, W>::want_arguments(uint32_t e) {
+  const air::Edge& edge = fn_->edges[e];
+  const air::Block& target = fn_->blocks[edge.target.value];
+  for (uint32_t k = 0; k < target.param_count; k++) {
+    air::ValueId param(target.first_param + k), arg(fn_->extra[edge.args + k]);
+    if (param == arg || fn_->constant(arg) || !param_wanted(edge.target.value, param)) continue;
+    if (M::lives_in_slot(type_of(arg))) machine().want_slot(arg);
+    else reg_of(arg);
+  }
+}
+
+}  // namespace lode::codegen
