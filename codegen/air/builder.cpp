@@ -560,7 +560,7 @@ void FunctionBuilder::finish() {
   Symbol& s = m.symbols[fn_.symbol.value];
   s.defined = true;
   s.function = FunctionIndex(uint32_t(m.functions.size()));
-  m.functions.push_back({fn_.symbol, uint32_t(fn_.insts.size() * 4), fn_.personality.valid()});
+  m.functions.push_back({fn_.symbol, fn_.personality.valid()});
   m.in_memory.push_back(std::move(fn_));
 }
 

@@ -19,8 +19,9 @@ using T = TypeTable;
 
 class FunctionVerifier {
  public:
-  FunctionVerifier(const Module& m, const Function& fn, std::vector<Problem>& problems, const Names& names)
-      : m_(m), types_(m.types), fn_(fn), problems_(problems), names_(names), legal_(fn.flags & function_flags::legal) {}
+  FunctionVerifier(const Module& m, const TypeTable& types, const Function& fn, std::vector<Problem>& problems,
+                   const Names& names)
+      : m_(m), types_(types), fn_(fn), problems_(problems), names_(names), legal_(fn.flags & function_flags::legal) {}
 
   void run() {
     if (!fn_.type.valid() || fn_.type.value >= types_.size() || types_[fn_.type].kind != TypeKind::Function)
@@ -273,15 +274,27 @@ class FunctionVerifier {
   bool first_class(TypeId t) const { return type(t).kind != TypeKind::Void && type(t).kind != TypeKind::Function; }
   bool aggregate(TypeId t) const { return type(t).kind == TypeKind::Struct || type(t).kind == TypeKind::Array; }
 
-  bool want(bool ok, const std::string& message, ValueId operand = {}) {
-    if (!ok) bad(message, operand);
-    return ok;
+  // A piece of a message: what is well-formed costs no text.
+  struct Part {
+    Part(const char* s) : text(s) {}
+    Part(TypeId t) : type(t) {}
+    Part(uint32_t n) : number(n) {}
+    const char* text = nullptr;
+    TypeId type;
+    uint32_t number = 0;
+  };
+  bool want(bool ok, std::initializer_list<Part> message, ValueId operand = {}) {
+    if (ok) return true;
+    std::string s;
+    for (const Part& p : message) s += p.text ? p.text : p.type.valid() ? name(p.type) : std::to_string(p.number);
+    bad(s, operand);
+    return false;
   }
   bool same(ValueId v, TypeId t, const char* what) {
-    return want(type_of(v) == t, std::string(what) + " has type " + name(type_of(v)) + ", expected " + name(t), v);
+    return want(type_of(v) == t, {what, " has type ", type_of(v), ", expected ", t}, v);
   }
   bool result_is(const Inst& i, TypeId t) {
-    return want(i.type == t, "the result has type " + name(i.type) + ", expected " + name(t));
+    return want(i.type == t, {"the result has type ", i.type, ", expected ", t});
   }
   bool pointer(ValueId v, const char* what) { return same(v, T::ptr, what); }
 
@@ -306,11 +319,11 @@ class FunctionVerifier {
     const CallSite& s = fn_.calls[i.a];
     if (s.callee.valid() && s.inline_asm == ~0u) pointer(s.callee, "the callee");
     if (!s.function_type.valid()) {
-      want(legal_, "the call has no function type");
+      want(legal_, {"the call has no function type"});
       return;
     }
     const Type& f = type(s.function_type);
-    if (!want(f.kind == TypeKind::Function, "the called type " + name(s.function_type) + " is no function type"))
+    if (!want(f.kind == TypeKind::Function, {"the called type ", s.function_type, " is no function type"}))
       return;
     if (legal_) return;  // leaves
     result_is(i, f.element);
@@ -330,18 +343,18 @@ class FunctionVerifier {
 
   bool walk_path(TypeId& t, uint32_t x) {
     uint32_t n = fn_.extra[x];
-    if (!want(n != 0, "an empty path")) return false;
+    if (!want(n != 0, {"an empty path"})) return false;
     for (uint32_t k = 0; k < n; k++) {
       const Type& a = type(t);
       uint32_t index = fn_.extra[x + 1 + k];
       if (a.kind == TypeKind::Struct) {
-        if (!want(index < a.field_count, "index " + std::to_string(index) + " is outside of " + name(t))) return false;
+        if (!want(index < a.field_count, {"index ", index, " is outside of ", t})) return false;
         t = types_.member(a, index);
       } else if (a.kind == TypeKind::Array) {
-        if (!want(index < a.count, "index " + std::to_string(index) + " is outside of " + name(t))) return false;
+        if (!want(index < a.count, {"index ", index, " is outside of ", t})) return false;
         t = a.element;
       } else {
-        return want(false, "the path goes into " + name(t)), false;
+        return want(false, {"the path goes into ", t}), false;
       }
     }
     return true;
@@ -349,13 +362,12 @@ class FunctionVerifier {
 
   void conversion(const Inst& i) {
     TypeId from = type_of(i.va()), to = i.type;
-    const std::string text = name(from) + " to " + name(to);
     if (i.op == Op::bitcast) {
       want(!aggregate(from) && !aggregate(to) && first_class(to) && bits(from) == bits(to) && bits(from),
-           "from " + text);
+           {"from ", from, " to ", to});
       return;
     }
-    if (!want(lanes(from) == lanes(to), "from " + text + ": different numbers of lanes")) return;
+    if (!want(lanes(from) == lanes(to), {"from ", from, " to ", to, ": different numbers of lanes"})) return;
     TypeId a = scalar(from), b = scalar(to);
     uint32_t fa = type(a).bits, fb = type(b).bits;
     auto rank = [&](TypeId t) {
@@ -373,7 +385,7 @@ class FunctionVerifier {
       case Op::inttoptr: ok = is_int(a) && is_ptr(b); break;
       default: break;
     }
-    want(ok, "from " + text);
+    want(ok, {"from ", from, " to ", to});
   }
   uint64_t bits(TypeId id) const {
     const Type& t = type(id);
@@ -391,12 +403,12 @@ class FunctionVerifier {
     const OpInfo& o = info(i.op);
     bool integer = i.op <= Op::smul_overflow;
     if (i.op == Op::freeze) {
-      want(first_class(t), "a value of type " + name(t));
+      want(first_class(t), {"a value of type ", t});
     } else if (integer) {
-      if (!want(is_int(t), "takes integers, not " + name(t))) return;
-      if (i.op == Op::bswap) want(type(scalar(t)).bits % 16 == 0, "the width of " + name(t) + " is no multiple of 16");
+      if (!want(is_int(t), {"takes integers, not ", t})) return;
+      if (i.op == Op::bswap) want(type(scalar(t)).bits % 16 == 0, {"the width of ", t, " is no multiple of 16"});
     } else {
-      if (!want(is_float(t), "takes floating point, not " + name(t))) return;
+      if (!want(is_float(t), {"takes floating point, not ", t})) return;
     }
     if (o.shape == Shape::Binary || o.shape == Shape::Ternary) same(i.vb(), t, "the second operand");
     if (o.shape == Shape::Ternary) same(i.vc(), t, "the third operand");
@@ -410,7 +422,7 @@ class FunctionVerifier {
       TypeId flag = types_.member(s, 1);
       ok = vector_flags && lanes(t) ? lanes(flag) == lanes(t) && scalar(flag) == T::i1 : flag == T::i1;
     }
-    want(ok, "the result has type " + name(i.type) + ", expected {" + name(t) + ", i1}");
+    want(ok, {"the result has type ", i.type, ", expected {", t, ", i1}"});
   }
 
   void instruction(const Inst& i) {
@@ -419,31 +431,31 @@ class FunctionVerifier {
       case Op::icmp: case Op::fcmp: {
         TypeId t = type_of(i.va());
         bool ok = i.op == Op::icmp ? is_int(t) || is_ptr(t) : is_float(t);
-        if (!want(ok, "cannot compare " + name(t))) return;
-        want(i.aux < (i.op == Op::icmp ? 10 : 16), "an unknown predicate");
+        if (!want(ok, {"cannot compare ", t})) return;
+        want(i.aux < (i.op == Op::icmp ? 10 : 16), {"an unknown predicate"});
         same(i.vb(), t, "the second operand");
         want(scalar(i.type) == T::i1 && lanes(i.type) == lanes(t),
-             "the result has type " + name(i.type) + " for operands of type " + name(t));
+             {"the result has type ", i.type, " for operands of type ", t});
         return;
       }
       case Op::select: {
         TypeId c = type_of(i.va());
-        want(scalar(c) == T::i1 && (!lanes(c) || lanes(c) == lanes(i.type)), "the condition has type " + name(c));
+        want(scalar(c) == T::i1 && (!lanes(c) || lanes(c) == lanes(i.type)), {"the condition has type ", c});
         same(i.vb(), i.type, "the second operand");
         same(i.vc(), i.type, "the third operand");
-        want(first_class(i.type), "a value of type " + name(i.type));
+        want(first_class(i.type), {"a value of type ", i.type});
         return;
       }
       case Op::trunc: case Op::zext: case Op::sext: case Op::fptoui: case Op::fptosi: case Op::fptoui_sat:
       case Op::fptosi_sat: case Op::uitofp: case Op::sitofp: case Op::fptrunc: case Op::fpext: case Op::ptrtoint:
       case Op::inttoptr: case Op::bitcast: return conversion(i);
       case Op::simd1: case Op::simd2: {
-        if (!want(fn_.flags & function_flags::legal, "is for legal code, which is not written")) return;
-        if (!want(unsigned(simd_op(i.aux)) < simd_op_count, "an unknown operation")) return;
+        if (!want(fn_.flags & function_flags::legal, {"is for legal code, which is not written"})) return;
+        if (!want(unsigned(simd_op(i.aux)) < simd_op_count, {"an unknown operation"})) return;
         const SimdOp op = simd_op(i.aux);
         const bool two =
             info(op).operands == SimdOpInfo::b || info(op).operands == SimdOpInfo::bc || op == SimdOp::insert_16;
-        want(two == (i.op == Op::simd2), "the wrong number of operands");
+        want(two == (i.op == Op::simd2), {"the wrong number of operands"});
         same(i.va(), simd_operand(op), "the operand");
         if (i.op == Op::simd2) same(i.vb(), op == SimdOp::insert_16 ? T::i32 : T::v128, "the second operand");
         result_is(i, simd_result(op));
@@ -451,7 +463,7 @@ class FunctionVerifier {
       }
       case Op::slot_addr: result_is(i, T::ptr); return;
       case Op::alloca:
-        want(type(type_of(i.va())).kind == TypeKind::Int, "the size has type " + name(type_of(i.va())));
+        want(type(type_of(i.va())).kind == TypeKind::Int, {"the size has type ", type_of(i.va())});
         result_is(i, T::ptr);
         return;
       case Op::stack_save: case Op::thread_pointer: case Op::return_address:
@@ -463,23 +475,23 @@ class FunctionVerifier {
       case Op::va_copy: pointer(i.va(), "the destination"); pointer(i.vb(), "the source"); return;
       case Op::va_arg:
         pointer(i.va(), "the list");
-        want(first_class(i.type), "a value of type " + name(i.type));
+        want(first_class(i.type), {"a value of type ", i.type});
         return;
       case Op::load: case Op::store: {
         pointer(i.va(), "the address");
         TypeId t = i.op == Op::load ? i.type : type_of(i.vb());
-        want(first_class(t), "a value of type " + name(t));
+        want(first_class(t), {"a value of type ", t});
         if (MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic)
-          want(!aggregate(t), "an atomic access to " + name(t));
+          want(!aggregate(t), {"an atomic access to ", t});
         return;
       }
       case Op::ptr_add: {
         TypeId t = type_of(i.va());
-        want(is_ptr(t), "the base has type " + name(t));
+        want(is_ptr(t), {"the base has type ", t});
         result_is(i, t);
         if (i.b != ~0u) {
           TypeId x = type_of(i.vb());
-          want(is_int(x) && (!lanes(x) || lanes(x) == lanes(t)), "the index has type " + name(x));
+          want(is_int(x) && (!lanes(x) || lanes(x) == lanes(t)), {"the index has type ", x});
         }
         return;
       }
@@ -487,7 +499,7 @@ class FunctionVerifier {
         pointer(i.va(), "the destination");
         if (i.op == Op::memset) same(i.vb(), T::i8, "the byte");
         else pointer(i.vb(), "the source");
-        want(type(type_of(i.vc())).kind == TypeKind::Int, "the length has type " + name(type_of(i.vc())));
+        want(type(type_of(i.vc())).kind == TypeKind::Int, {"the length has type ", type_of(i.vc())});
         return;
       case Op::atomic_rmw: {
         pointer(i.va(), "the address");
@@ -498,25 +510,25 @@ class FunctionVerifier {
         bool ok = floating
                       ? is_float(t) && !lanes(t)
                       : k == TypeKind::Int || (op == RmwOp::xchg && (k == TypeKind::Ptr || (is_float(t) && !lanes(t))));
-        want(ok && op <= RmwOp::udec_wrap, "this operation on " + name(t));
-        want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, "an ordering is missing");
+        want(ok && op <= RmwOp::udec_wrap, {"this operation on ", t});
+        want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, {"an ordering is missing"});
         result_is(i, t);
         return;
       }
       case Op::cmpxchg: {
         pointer(i.va(), "the address");
         TypeId t = type_of(i.vb());
-        want(type(t).kind == TypeKind::Int || type(t).kind == TypeKind::Ptr, "cannot exchange " + name(t));
-        want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, "an ordering is missing");
+        want(type(t).kind == TypeKind::Int || type(t).kind == TypeKind::Ptr, {"cannot exchange ", t});
+        want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, {"an ordering is missing"});
         same(i.vc(), t, "the new value");
         pair(i, t, false);
         return;
       }
-      case Op::fence: want(i.a >= 1 && i.a <= 6, "an unknown ordering"); return;
+      case Op::fence: want(i.a >= 1 && i.a <= 6, {"an unknown ordering"}); return;
       case Op::extract: {
         TypeId t = type_of(i.va());
         if (legal_) {
-          want(fn_.extra[i.b] == 1, "a legal function extracts by one index");
+          want(fn_.extra[i.b] == 1, {"a legal function extracts by one index"});
           return;
         }
         if (walk_path(t, i.b)) result_is(i, t);
@@ -530,25 +542,25 @@ class FunctionVerifier {
       }
       case Op::extract_element: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, "takes a vector, not " + name(t))) return;
-        want(type(type_of(i.vb())).kind == TypeKind::Int, "the lane has type " + name(type_of(i.vb())));
+        if (!want(lanes(t) != 0, {"takes a vector, not ", t})) return;
+        want(type(type_of(i.vb())).kind == TypeKind::Int, {"the lane has type ", type_of(i.vb())});
         result_is(i, type(t).element);
         return;
       }
       case Op::insert_element: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, "takes a vector, not " + name(t))) return;
+        if (!want(lanes(t) != 0, {"takes a vector, not ", t})) return;
         same(i.vb(), type(t).element, "the element");
-        want(type(type_of(i.vc())).kind == TypeKind::Int, "the lane has type " + name(type_of(i.vc())));
+        want(type(type_of(i.vc())).kind == TypeKind::Int, {"the lane has type ", type_of(i.vc())});
         result_is(i, t);
         return;
       }
       case Op::shuffle: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, "takes vectors, not " + name(t))) return;
+        if (!want(lanes(t) != 0, {"takes vectors, not ", t})) return;
         same(i.vb(), t, "the second vector");
         uint32_t n = fn_.extra[i.c];
-        want(lanes(i.type) == n && scalar(i.type) == type(t).element, "the result has type " + name(i.type));
+        want(lanes(i.type) == n && scalar(i.type) == type(t).element, {"the result has type ", i.type});
         for (uint32_t k = 0; k < n; k++) {
           uint32_t lane = fn_.extra[i.c + 1 + k];
           if (lane != ~0u && lane >= 2 * lanes(t)) return bad("lane " + std::to_string(lane) + " does not exist");
@@ -558,18 +570,18 @@ class FunctionVerifier {
       case Op::reduce_add: case Op::reduce_mul: case Op::reduce_and: case Op::reduce_or: case Op::reduce_xor:
       case Op::reduce_smin: case Op::reduce_smax: case Op::reduce_umin: case Op::reduce_umax: {
         TypeId t = type_of(i.va());
-        if (want(lanes(t) && is_int(t), "takes a vector of integers, not " + name(t))) result_is(i, type(t).element);
+        if (want(lanes(t) && is_int(t), {"takes a vector of integers, not ", t})) result_is(i, type(t).element);
         return;
       }
       case Op::reduce_fmin: case Op::reduce_fmax: {
         TypeId t = type_of(i.va());
-        if (want(lanes(t) && is_float(t), "takes a vector of floating point, not " + name(t)))
+        if (want(lanes(t) && is_float(t), {"takes a vector of floating point, not ", t}))
           result_is(i, type(t).element);
         return;
       }
       case Op::reduce_fadd: case Op::reduce_fmul: {
         TypeId t = type_of(i.vb());
-        if (!want(lanes(t) && is_float(t), "takes a vector of floating point, not " + name(t))) return;
+        if (!want(lanes(t) && is_float(t), {"takes a vector of floating point, not ", t})) return;
         same(i.va(), type(t).element, "the start value");
         result_is(i, type(t).element);
         return;
@@ -587,13 +599,13 @@ class FunctionVerifier {
         const Type& s = type(i.type);
         want(s.kind == TypeKind::Struct && s.field_count == 2 && types_.member(s, 0) == T::ptr &&
                  types_.member(s, 1) == T::i32,
-             "the result has type " + name(i.type) + ", expected {ptr, i32}");
+             {"the result has type ", i.type, ", expected {ptr, i32}"});
         return;
       }
       case Op::cond_br: same(i.va(), T::i1, "the condition"); return;
       case Op::switch_: {
         const Type& t = type(type_of(i.va()));
-        if (!want(t.kind == TypeKind::Int, "takes an integer, not " + name(type_of(i.va())))) return;
+        if (!want(t.kind == TypeKind::Int, {"takes an integer, not ", type_of(i.va())})) return;
         std::vector<uint64_t> cases;
         for (uint32_t k = 0, n = fn_.extra[i.c]; k < n; k++)
           cases.push_back(fn_.extra[i.c + 1 + 3 * k] | uint64_t(fn_.extra[i.c + 2 + 3 * k]) << 32);
@@ -611,15 +623,15 @@ class FunctionVerifier {
         TypeId r = type(fn_.type).element;
         uint32_t n = fn_.extra[i.a];
         if (r == T::void_type) {
-          want(n == 0, "the function returns nothing");
-        } else if (want(n == 1, "the function returns " + name(r))) {
+          want(n == 0, {"the function returns nothing"});
+        } else if (want(n == 1, {"the function returns ", r})) {
           same(ValueId(fn_.extra[i.a + 1]), r, "the result");
         }
         return;
       }
       case Op::resume:
         want(type(type_of(i.va())).kind == TypeKind::Struct,
-             "takes a landing pad's value, not " + name(type_of(i.va())));
+             {"takes a landing pad's value, not ", type_of(i.va())});
         return;
       case Op::br: case Op::trap: case Op::unreachable: case Op::debug_trap: case Op::lifetime_start:
       case Op::lifetime_end: return;
@@ -706,11 +718,16 @@ class FunctionVerifier {
 }  // namespace
 
 void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems, const Names& names) {
+  verify_function(module, module.types, fn, problems, names);
+}
+
+void verify_function(const Module& module, const TypeTable& types, const Function& fn, std::vector<Problem>& problems,
+                     const Names& names) {
   if (!fn.symbol.valid() || fn.symbol.value >= module.symbols.size()) {
     problems.push_back({SymbolIndex{}, ~0u, ~0u, "a function without a symbol"});
     return;
   }
-  FunctionVerifier(module, fn, problems, names).run();
+  FunctionVerifier(module, types, fn, problems, names).run();
 }
 
 void verify_symbols(const Module& m, std::vector<Problem>& problems) {

@@ -29,6 +29,9 @@ struct Names {
 
 // Appends the problems of one function. `fn.symbol` must be a symbol of the module.
 void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems, const Names& names = {});
+// With a table of types that has the module's at the same numbers, and more.
+void verify_function(const Module& module, const TypeTable& types, const Function& fn, std::vector<Problem>& problems,
+                     const Names& names = {});
 // Symbols, data, comdats, inits: all but the functions' bodies.
 void verify_symbols(const Module& module, std::vector<Problem>& problems);
 // The same, and the functions of Module::in_memory (not those behind Module::bodies).
