@@ -5,6 +5,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "base/bytes.h"
@@ -38,6 +39,11 @@ Parser::Parser(Declarations& declarations, bool alone)
       lexer_(declarations.source, 0, true) {}
 
 // ---- tokens ---------------------------------------------------------------------------------------------------------
+
+Token Parser::make(uint32_t n) {
+  while (at_ + n >= tokens_.size()) lexer_.next(tokens_.emplace_back());
+  return tokens_[at_ + n];
+}
 
 void Parser::go_to(uint32_t offset) {
   tokens_.clear();
@@ -235,9 +241,13 @@ void ModuleParser::run() {
   deliver();
 }
 
+bool ModuleParser::has_version() {
+  return is_word("air") && peek(1).kind == Tok::Int && !peek(1).first_on_line;
+}
+
 // The first line may say which version of the language follows.
 bool ModuleParser::version() {
-  if (!is_word("air") || peek(1).kind != Tok::Int || peek(1).first_on_line) return true;
+  if (!has_version()) return true;
   take();
   const Token at = peek();
   uint64_t n;
@@ -275,7 +285,7 @@ void ModuleParser::find_type_aliases() {
   tokens_.clear();
   at_ = 0;
   lexer_.go_to(0, true);
-  if (is_word("air") && peek(1).kind == Tok::Int) at_ = 2;
+  if (has_version()) at_ = 2;
 }
 
 // Initialisers, aliases and constructors, now that all names are known.
@@ -424,10 +434,18 @@ void ModuleParser::skip_to_item() {
 // From '{' to behind its '}', by characters; stops at an item in the first column too, which a function's body cannot
 // contain.
 bool ModuleParser::skip_braces(Head& head) {
+  static constexpr std::array<bool, 256> plain = [] {
+    std::array<bool, 256> table{};
+    table.fill(true);
+    for (char c : {'{', '}', '"', '/', '\n'}) table[uint8_t(c)] = false;
+    return table;
+  }();
   const std::string_view s = d_.source;
   head.open = peek().offset;
   unsigned depth = 1;
   for (size_t p = head.open + 1; p < s.size(); p++) {
+    while (p < s.size() && plain[uint8_t(s[p])]) p++;
+    if (p == s.size()) break;
     switch (s[p]) {
       case '{': depth++; break;
       case '}':
@@ -470,7 +488,8 @@ void ModuleParser::item() {
                                  {"type", &ModuleParser::type_item},         {"comdat", &ModuleParser::comdat_item},
                                  {"constructor", &ModuleParser::init_item}, {"destructor", &ModuleParser::init_item}};
   if (!at_item()) {
-    fail_here("a declaration");
+    if (is_word("air") && peek(1).kind == Tok::Int) fail(peek(), "the version stands in the first line, and only there");
+    else fail_here("a declaration");
     take();
     return skip_to_item();
   }
@@ -852,16 +871,25 @@ bool parse_text(std::string_view source, std::string file_name, ParsedModule& ou
   return out.errors.empty();
 }
 
-std::string format_diagnostic(std::string_view file_name, std::string_view source, const Diagnostic& d) {
+namespace {
+// Where a line begins, for one diagnostic after the other.
+struct LineCursor {
+  uint32_t line = 1;
+  size_t start = 0;
+};
+}  // namespace
+
+static std::string format(std::string_view file_name, std::string_view source, const Diagnostic& d, LineCursor& at) {
   std::string out(file_name);
   if (!d.line) return out + ": error: " + d.message;
   out += ':' + std::to_string(d.line) + ':' + std::to_string(d.column) + ": error: " + d.message;
-  size_t start = 0;
-  for (uint32_t line = 1; line < d.line; line++) {
-    start = source.find('\n', start);
-    if (start == std::string_view::npos) return out;
-    start++;
+  if (d.line < at.line) at = {};
+  for (; at.line < d.line; at.line++) {
+    const size_t end = source.find('\n', at.start);
+    if (end == std::string_view::npos) return out;
+    at.start = end + 1;
   }
+  const size_t start = at.start;
   std::string_view text = source.substr(start, source.find('\n', start) - start);
   if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
   // Long lines are shown around the place.
@@ -878,11 +906,17 @@ std::string format_diagnostic(std::string_view file_name, std::string_view sourc
   return out + "\n  " + shown + "\n  " + caret + "^";
 }
 
+std::string format_diagnostic(std::string_view file_name, std::string_view source, const Diagnostic& d) {
+  LineCursor at;
+  return format(file_name, source, d, at);
+}
+
 Result<Module> read_text(std::string_view source, std::string file_name) {
   ParsedModule parsed;
   if (parse_text(source, file_name, parsed)) return std::move(parsed.module);
   std::string all;
-  for (const Diagnostic& d : parsed.errors) all += (all.empty() ? "" : "\n") + format_diagnostic(file_name, source, d);
+  LineCursor at;
+  for (const Diagnostic& d : parsed.errors) all += (all.empty() ? "" : "\n") + format(file_name, source, d, at);
   Error e = error(all);
   e.complete = true;
   return e;

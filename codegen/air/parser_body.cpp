@@ -68,7 +68,7 @@ uint32_t BodyParser::place_of(const Problem& p, uint32_t head) const {
 // What is well-formed as text is verified; positions are those of the instructions.
 void BodyParser::verify(uint32_t function) {
   problems_.clear();
-  verify_function(m_, *types_, fn_, problems_, TextNames(*this));
+  verify_function(m_, *types_, fn_, problems_, TextNames(*this), verifier_);
   const uint32_t name = d_.items[d_.heads[function].item].name;
   for (Problem& p : problems_) fail(place_of(p, name), std::move(p.message));
 }
@@ -132,13 +132,16 @@ void BodyParser::lex(const Head& head) {
   go_to(head.open + 1);
   line_starts_.clear();
   for (;;) {
-    const Token t = lexer_.next();
-    if (t.first_on_line) line_starts_.push_back(uint32_t(tokens_.size()));
-    tokens_.push_back(t);
+    Token& t = tokens_.emplace_back();
+    lexer_.next(t);
+    if (t.first_on_line) line_starts_.push_back(uint32_t(tokens_.size() - 1));
     if (t.kind == Tok::End || t.offset >= head.end) break;
   }
   if (!line_starts_.empty() && line_starts_.back() + 1 == tokens_.size()) line_starts_.pop_back();
   body_end_ = uint32_t(tokens_.size() - 1);
+  // Where one brace too many was opened, the one that should have closed the body is still in it.
+  const bool closed = head.end < d_.source.size() && d_.source[head.end] == '}';
+  if (!closed && body_end_ && tokens_[body_end_ - 1].punct == '}') body_end_--;
   tokens_.push_back(lexer_.next());
 }
 

@@ -114,14 +114,15 @@ class Parser {
 
   // ---- tokens, made when they are looked at
   Token peek(uint32_t n = 0) {
-    while (at_ + n >= tokens_.size()) tokens_.push_back(lexer_.next());
-    return tokens_[at_ + n];
+    if (at_ + n < tokens_.size()) [[likely]] return tokens_[at_ + n];
+    return make(n);
   }
   Token take() {
     const Token t = peek();
     at_ += t.kind != Tok::End;
     return t;
   }
+  Token make(uint32_t n);
   void go_to(uint32_t offset);
   Token token_at(uint32_t offset) const { return Lexer(d_.source, offset, false).next(); }
   std::string_view text(const Token& t) const { return token_text(d_.source, t); }
@@ -308,6 +309,7 @@ class BodyParser : public Parser {
   }
   std::vector<Problem> problems_;
   TypeTable own_types_;
+  VerifierScratch verifier_;
 
   std::vector<TextError> texts_;      // of all functions that this object has read
   std::vector<Kept> kept_errors_, kept_problems_;
@@ -319,6 +321,7 @@ class ModuleParser : public Parser {
   void run();
 
  private:
+  bool has_version();
   bool version();
   void find_type_aliases();
   void initialisers();

@@ -76,7 +76,7 @@ void Lexer::digits(Token& t) {
   at_ = uint32_t(p);
 }
 
-Token Lexer::next() {
+void Lexer::next(Token& t) {
   const size_t n = source_.size();
   const char* const s = source_.data();
   size_t p = at_;
@@ -94,10 +94,9 @@ Token Lexer::next() {
     }
   }
   at_ = uint32_t(p);
-  Token t;
   t.first_on_line = line_start_;
   t.offset = at_;
-  if (p >= n) return t;
+  if (p >= n) return;
   line_start_ = false;
   const char c = s[p];
   auto word = [&](size_t from) {
@@ -136,7 +135,6 @@ Token Lexer::next() {
     while (at_ < n && (s[at_] & 0xc0) == 0x80) at_++;  // the rest of a UTF-8 sequence
   }
   t.length = at_ - t.offset;
-  return t;
 }
 
 bool unescape(std::string_view text, std::string& out) {

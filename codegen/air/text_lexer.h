@@ -15,7 +15,7 @@ namespace lode::air {
 
 enum class Tok : uint8_t { End, Ident, Value, Symbol, Comdat, Int, Float, String, Punct, Arrow, Dots, Bad };
 
-struct Token {
+struct alignas(16) Token {
   Tok kind = Tok::End;
   bool first_on_line = false;
   bool quoted = false;       // a name in quotes: decode with unescape()
@@ -28,7 +28,12 @@ class Lexer {
   // From `begin` on, which is the start of a line or not.
   Lexer(std::string_view source, uint32_t begin, bool line_start)
       : source_(source), at_(begin), line_start_(line_start) {}
-  Token next();                   // End at the end, and again
+  void next(Token& t);            // into a new token; End at the end, and again
+  Token next() {
+    Token t;
+    next(t);
+    return t;
+  }
   uint32_t offset() const { return at_; }
   void go_to(uint32_t offset, bool line_start) {
     at_ = offset;

@@ -14,14 +14,31 @@
 
 namespace lode::air {
 
+struct VerifierScratch::Arrays {
+  std::vector<uint8_t> inst_ok;   // nothing is wrong with the instruction so far
+  // dominance: by instruction, an invoke whose result is known behind its normal edge (1) or on it alone (2)
+  std::vector<uint8_t> owns_edge;
+  std::vector<uint32_t> first, targets, block_of;
+  FlowTree flow;
+};
+VerifierScratch::VerifierScratch() : arrays_(std::make_unique<Arrays>()) {}
+VerifierScratch::~VerifierScratch() = default;
+
 namespace {
 using T = TypeTable;
 
 class FunctionVerifier {
  public:
   FunctionVerifier(const Module& m, const TypeTable& types, const Function& fn, std::vector<Problem>& problems,
-                   const Names& names)
-      : m_(m), types_(types), fn_(fn), problems_(problems), names_(names), legal_(fn.flags & function_flags::legal) {}
+                   const Names& names, VerifierScratch::Arrays& arrays)
+      : m_(m),
+        types_(types),
+        fn_(fn),
+        problems_(problems),
+        names_(names),
+        arrays_(arrays),
+        inst_ok_(arrays.inst_ok),
+        legal_(fn.flags & function_flags::legal) {}
 
   void run() {
     if (!fn_.type.valid() || fn_.type.value >= types_.size() || types_[fn_.type].kind != TypeKind::Function)
@@ -643,14 +660,18 @@ class FunctionVerifier {
 
   void dominance() {
     const uint32_t n = uint32_t(fn_.blocks.size());
-    std::vector<uint32_t> first{0}, targets;
+    std::vector<uint32_t>&first = arrays_.first, &targets = arrays_.targets, &block_of = arrays_.block_of;
+    std::vector<uint8_t>& owns_edge = arrays_.owns_edge;
+    FlowTree& flow = arrays_.flow;
+    first.assign(1, 0);
+    targets.clear();
+    owns_edge.clear();
     for (uint32_t b = 0; b < n; b++) {
       const Block& block = fn_.blocks[b];
       for_each_edge(fn_, fn_.insts[block.first_inst + block.inst_count - 1],
                     [&](EdgeIndex e) { targets.push_back(fn_.edges[e].target.value); });
       first.push_back(uint32_t(targets.size()));
     }
-    FlowTree flow;
     flow.build(first, targets);
     inst_ = ~0u;
     for (block_ = 0; block_ < n; block_++)
@@ -658,9 +679,7 @@ class FunctionVerifier {
         report(names_.block(block_) + " cannot be reached from the entry");
       }
     auto known = [&](uint32_t home, uint32_t b) { return flow.reachable(home) && flow.dominates(home, b); };
-    std::vector<uint32_t> block_of(fn_.insts.size());
-    std::vector<uint8_t>
-        owns_edge;  // by instruction: an invoke whose result is known behind its normal edge (1) or on it alone (2)
+    block_of.resize(fn_.insts.size());
     for (uint32_t b = 0; b < n; b++)
       for (uint32_t k = 0; k < fn_.blocks[b].inst_count; k++) block_of[fn_.blocks[b].first_inst + k] = b;
     for (uint32_t b : flow.rpo) {
@@ -709,25 +728,27 @@ class FunctionVerifier {
   const Function& fn_;
   std::vector<Problem>& problems_;
   const Names& names_;
+  VerifierScratch::Arrays& arrays_;
+  std::vector<uint8_t>& inst_ok_;
   bool legal_;
   uint32_t block_ = ~0u, inst_ = ~0u;
-  std::vector<uint8_t> inst_ok_;  // nothing is wrong with the instruction so far
   bool flow_ok_ = true;           // blocks and edges make a control-flow graph
 };
 
 }  // namespace
 
 void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems, const Names& names) {
-  verify_function(module, module.types, fn, problems, names);
+  VerifierScratch scratch;
+  verify_function(module, module.types, fn, problems, names, scratch);
 }
 
 void verify_function(const Module& module, const TypeTable& types, const Function& fn, std::vector<Problem>& problems,
-                     const Names& names) {
+                     const Names& names, VerifierScratch& scratch) {
   if (!fn.symbol.valid() || fn.symbol.value >= module.symbols.size()) {
     problems.push_back({SymbolIndex{}, ~0u, ~0u, "a function without a symbol"});
     return;
   }
-  FunctionVerifier(module, types, fn, problems, names).run();
+  FunctionVerifier(module, types, fn, problems, names, scratch.arrays()).run();
 }
 
 void verify_symbols(const Module& m, std::vector<Problem>& problems) {

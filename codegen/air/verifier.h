@@ -5,6 +5,7 @@
 // checks of indices.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,9 +30,20 @@ struct Names {
 
 // Appends the problems of one function. `fn.symbol` must be a symbol of the module.
 void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems, const Names& names = {});
+// Memory that serves one function after the other.
+class VerifierScratch {
+ public:
+  VerifierScratch();
+  ~VerifierScratch();
+  struct Arrays;
+  Arrays& arrays() { return *arrays_; }
+
+ private:
+  std::unique_ptr<Arrays> arrays_;
+};
 // With a table of types that has the module's at the same numbers, and more.
 void verify_function(const Module& module, const TypeTable& types, const Function& fn, std::vector<Problem>& problems,
-                     const Names& names = {});
+                     const Names& names, VerifierScratch& scratch);
 // Symbols, data, comdats, inits: all but the functions' bodies.
 void verify_symbols(const Module& module, std::vector<Problem>& problems);
 // The same, and the functions of Module::in_memory (not those behind Module::bodies).

@@ -1,4 +1,7 @@
 // The text form: everything that prints parses to what prints the same; errors have places and do not cascade.
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <fstream>
@@ -309,4 +312,76 @@ TEST_CASE("AIR text: hostile input") {
   CHECK(errors_of("strong data @x : [99999999999999999999 x i8] = zero\n") != "");
   CHECK(errors_of("strong data @x : [9999999999999 x [999999999999 x i8]] = zero\n") != "");
   CHECK(errors_of("\"unclosed\n@\n%\n\x01\xff") != "");
+}
+
+// What comes of many functions, as text: types in their order, values' types, what is printed, what is complained of.
+static std::string everything(const std::string& source, int threads) {
+  ParsedModule parsed;
+  tbb::global_control more(tbb::global_control::max_allowed_parallelism, size_t(threads));
+  tbb::task_arena arena(threads);
+  arena.execute([&] { parse_text(source, "t.air", parsed); });
+  std::string all;
+  for (const Diagnostic& d : parsed.errors)
+    all += std::to_string(d.line) + ":" + std::to_string(d.column) + " " + d.message + "\n";
+  for (uint32_t t = 0; t < parsed.module.types.size(); t++) all += type_name(parsed.module.types, TypeId(t)) + "\n";
+  for (const Function& fn : parsed.module.in_memory) {
+    for (const Value& v : fn.values) all += std::to_string(v.type.value) + " ";
+    for (const Inst& i : fn.insts) all += std::to_string(i.type.value) + " ";
+    for (const CallSite& c : fn.calls) all += std::to_string(c.function_type.value) + " ";
+  }
+  for (const Symbol& s : parsed.module.symbols) all += std::string(parsed.module.str(s.name)) + " ";
+  if (!parsed.errors.empty()) return all;
+  auto printed = print_module(parsed.module);
+  REQUIRE(printed.ok());
+  return all + *printed;
+}
+
+TEST_CASE("AIR text: the number of threads changes neither the module nor what is said") {
+  auto functions = [](int n, auto&& body) {
+    std::string s = "type pair = {i32, i64}\n";
+    for (int k = 0; k < n; k++)
+      s += "strong func @f" + std::to_string(k) + "(%a: i32, %p: ptr) -> i32 {\nstart:\n" + body(k) + "  ret i32 %a\n}\n";
+    return s;
+  };
+  // Types that only bodies have, in an order that is not that of their widths.
+  const std::string sound = functions(700, [](int k) {
+    const std::string w = std::to_string(k * 37 % 101 + 1), n = std::to_string(k % 7 + 1);
+    return "  %v = load [" + n + " x {i" + w + ", pair}], ptr %p\n  %c = call i32 %p(i32 %a, <" + n + " x i" + w + "> zero)\n" +
+           "  %o = uadd_overflow i" + w + " 0, 1\n  %e = icmp eq <" + n + " x i8> zero, zero\n";
+  });
+  const std::string broken = functions(900, [](int k) {
+    if (k % 5 == 1) return "  %x = add i32 %a, %nowhere" + std::to_string(k) + "\n";
+    if (k % 5 == 2) return "  %x = call i32 @missing" + std::to_string(k % 10) + "(i" + std::to_string(k + 1) + " 0)\n";
+    if (k % 7 == 3) return std::string("  %x = fadd i32 %a, %a\n");
+    return std::string("  %x = load i77, ptr %p\n");
+  });
+  // More constants than a text of this size may have.
+  const std::string large = functions(400, [](int k) {
+    std::string s;
+    for (int i = 0; i < 80; i++) s += "  %x" + std::to_string(i) + " = add i131072 " + std::to_string(k) + ", 1\n";
+    return s;
+  });
+  for (const std::string* source : {&sound, &broken, &large}) {
+    const std::string alone = everything(*source, 1);
+    CHECK((alone.find("1:1") == std::string::npos));
+    for (int threads : {2, 5}) CHECK((everything(*source, threads) == alone));
+  }
+}
+
+TEST_CASE("AIR text: a version may stand in the first line") {
+  const std::string rest = "strong func @f() -> void {\na:\n  ret\n}\n";
+  CHECK(errors_of("air 1\n" + rest) == "");
+  CHECK(errors_of("// a comment\nair 1 // and another\n" + rest) == "");
+  CHECK(errors_of("air 2\n" + rest + "nonsense\n") ==
+        "1:5 the text is of version 2 of AIR; this lode reads version 1\n");
+  CHECK(errors_of("air 0\n") == "1:5 the text is of version 0 of AIR; this lode reads version 1\n");
+  CHECK(errors_of("air 1 strong\n") == "1:7 expected the end of the line, found 'strong'\n");
+  CHECK(errors_of(rest + "air 1\n") == "5:1 the version stands in the first line, and only there\n");
+  CHECK(looks_like_text("air 7\n"));
+  CHECK_FALSE(looks_like_text("air conditioning\n"));
+  auto module = read_text(rest, "t.air");
+  REQUIRE(module.ok());
+  auto printed = print_module(*module);
+  REQUIRE(printed.ok());
+  CHECK(printed->starts_with("air 1\n"));
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""AIR text with many functions, for measuring how it is read: bench/air/many_functions.py N > many.air
+"""AIR text with many functions, for measuring how it is read: bench/many_functions.py N > many.air
 
 Each function has a loop, a switch or an aggregate, calls others, and uses a datum; @main calls some. The text depends on N alone.
 """
