@@ -802,7 +802,7 @@ void verify_symbols(const Module& m, std::vector<Problem>& problems) {
       if (m.types[s.type].kind != TypeKind::Function) report(k, "the function has type " + type_name(m.types, s.type));
       if (s.defined && (!s.function.valid() || s.function.value >= m.functions.size() ||
                         m.functions[s.function.value].symbol.value != k))
-        report(k, "the function has no body");
+        report(k, s.function.valid() ? "the function has no body" : "the function was begun, but has no body: finish()");
       if (s.tls != TlsModel::none) report(k, "a thread-local function");
     } else if (s.kind == SymbolKind::data) {
       if (!s.defined) continue;
