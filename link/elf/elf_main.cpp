@@ -471,6 +471,7 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
       };
   }
   if (host) link.mir_cache = host->mir_cache;
+  if (host) link.opt.output_bytes = host->bytes;
   link.opt.memory.assign(memory.begin(), memory.end());
   for (const std::string& w : warnings) link.diag.warning(w);
   if (!parsed) {

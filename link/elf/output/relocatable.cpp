@@ -555,7 +555,7 @@ class Writer {
     if (next >= SHN_LORESERVE) headers[0].size = next;
     if (shstrtab >= SHN_LORESERVE) headers[0].link = shstrtab;
     if (link_.diag.flush()) return false;
-    OutputFile file;
+    OutputFile file(link_.opt.output_bytes);
     auto mapped = file.create(link_.opt.output, at + headers.size() * sizeof(Shdr), false);
     if (!mapped) {
       link_.diag.error(mapped.error());
