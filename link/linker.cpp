@@ -1,6 +1,6 @@
-// linker.h over the passes of the ELF link and of the wasm link, which the option -m chooses between: modules are inputs
-// in memory; a replacement is a module in front of all others, the first definition of its symbol is the one that
-// counts, and the later ones are no error.
+// linker.h over the passes of the ELF link and of the wasm link, which the option -m chooses between: modules are
+// inputs in memory; a replacement is a module in front of all others, the first definition of its symbol is the one
+// that counts, and the later ones are no error.
 #include "link/linker.h"
 
 #include <algorithm>
@@ -194,7 +194,8 @@ bool Linker::remove_module(std::string_view name) {
 }
 
 Result<void> Linker::replace_function(std::string_view function, std::span<const uint8_t> contents) {
-  return tell(function, put(state_->replacements, function, that_defines(function, read(function, contents, state_->wasm))));
+  return tell(function,
+              put(state_->replacements, function, that_defines(function, read(function, contents, state_->wasm))));
 }
 Result<void> Linker::replace_function(std::string_view function, std::string_view air_text) {
   return replace_function(function, bytes_of(air_text));

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "codegen/air/parser_impl.h"
+#include "codegen/air/text_hints.h"
 #include "codegen/air/text_words.h"
 #include "codegen/air/verifier.h"
 
@@ -56,7 +57,8 @@ bool Parser::fail(uint32_t offset, std::string message) {
   return false;
 }
 
-// A thread that shares the budget takes it in pieces. What it cannot have is found out by reading the body again, alone.
+// A thread that shares the budget takes it in pieces. What it cannot have is found out by reading the body again,
+// alone.
 bool Parser::charge(const Token& where, uint64_t bytes) {
   if (alone_) {
     if (bytes > d_.budget) return fail(where, "the constants are too large for a text of this size");
@@ -384,7 +386,8 @@ void ModuleParser::bodies() {
     } else {
       d_.budget -= o.charged;
       TypeMap& map = maps.try_emplace(o.reader, shared).first->second;
-      for (uint32_t k = 0; k < o.type_count; k++) map.add(m_.types, o.reader->types(), o.reader->new_types()[o.types + k]);
+      for (uint32_t k = 0; k < o.type_count; k++)
+        map.add(m_.types, o.reader->types(), o.reader->new_types()[o.types + k]);
       if (o.type_count && !map.same()) renamed.push_back({&map, f});
     }
     take(errors_, o, o.errors, o.error_count);
@@ -477,19 +480,29 @@ bool ModuleParser::skip_braces(Head& head) {
   return fail(head.open, "this '{' is not closed");
 }
 
+// What LLVM's text has at the beginning of a line.
+std::string ModuleParser::item_hint() {
+  const Token t = peek();
+  if (t.kind == Tok::Symbol && is('=', 1)) return "; data is strong data @name : i32 = 0";
+  if (t.kind == Tok::Value && is('=', 1)) return "; a type is type name = {i32, ptr}";
+  return t.kind == Tok::Ident ? hints::after(hints::item, text(t)) : std::string();
+}
+
 void ModuleParser::item() {
   struct Row {
     std::string_view word;
     bool (ModuleParser::*read)();
   };
-  static constexpr Row rows[] = {{"target", &ModuleParser::target_item},     {"processor", &ModuleParser::processor_item},
-                                 {"file", &ModuleParser::file_item},         {"library", &ModuleParser::library_item},
-                                 {"asm", &ModuleParser::asm_item},           {"layout", &ModuleParser::layout_item},
-                                 {"type", &ModuleParser::type_item},         {"comdat", &ModuleParser::comdat_item},
-                                 {"constructor", &ModuleParser::init_item}, {"destructor", &ModuleParser::init_item}};
+  static constexpr Row rows[] = {
+      {"target", &ModuleParser::target_item},    {"processor", &ModuleParser::processor_item},
+      {"file", &ModuleParser::file_item},        {"library", &ModuleParser::library_item},
+      {"asm", &ModuleParser::asm_item},          {"layout", &ModuleParser::layout_item},
+      {"type", &ModuleParser::type_item},        {"comdat", &ModuleParser::comdat_item},
+      {"constructor", &ModuleParser::init_item}, {"destructor", &ModuleParser::init_item}};
   if (!at_item()) {
-    if (is_word("air") && peek(1).kind == Tok::Int) fail(peek(), "the version stands in the first line, and only there");
-    else fail_here("a declaration");
+    if (is_word("air") && peek(1).kind == Tok::Int)
+      fail(peek(), "the version stands in the first line, and only there");
+    else fail(peek(), "expected a declaration, found " + describe(peek()) + item_hint());
     take();
     return skip_to_item();
   }
@@ -502,7 +515,11 @@ void ModuleParser::item() {
   if (!ok) skip_to_item();
 }
 
-bool ModuleParser::target_item() { return string(m_.triple); }
+bool ModuleParser::target_item() {
+  if (is_word("triple") || is_word("datalayout"))
+    return fail(peek(), "write target \"triple\", and layout pointer_bytes 4 and the like for what differs");
+  return string(m_.triple);
+}
 
 bool ModuleParser::processor_item() {
   TargetAttributes attributes;
@@ -657,7 +674,14 @@ void ModuleParser::symbol_item() {
                                           {"ifunc", uint32_t(SymbolKind::ifunc)}};
   const words::Word* kind = word_of(kinds);
   if (!kind) {
-    fail_here("func, data, alias or ifunc");
+    TypeId t;
+    const Token at = peek();
+    const size_t errors = errors_.size();
+    std::string message = "expected func, data, alias or ifunc, found " + describe(at);
+    if (declared && (type_if_any(t) != Found::no || !hints::find(hints::type, text(at)).empty()))
+      message += "; the result comes last, as declare func @name(ptr) -> i32";
+    errors_.resize(errors);
+    fail(at, message);
     take();
     return skip_to_item();
   }

@@ -7,6 +7,7 @@
 
 #include "codegen/air/parser_impl.h"
 #include "codegen/air/simd.h"
+#include "codegen/air/text_hints.h"
 #include "codegen/air/text_words.h"
 
 namespace lode::air {
@@ -31,6 +32,15 @@ BodyParser::BodyParser(Declarations& declarations, bool alone) : Parser(declarat
   types_ = &own_types_;
 }
 
+// What may have been meant by a word that is no instruction: LLVM's, or one that differs in a letter or two.
+static std::string instruction_hint(std::string_view word) {
+  std::string hint = hints::after(hints::instruction, word);
+  if (!hint.empty() || word.size() < 4) return hint;
+  for (unsigned k = 0; k < op_count; k++)
+    if (hints::similar(word, op_table[k].name)) return "; is it '" + std::string(op_table[k].name) + "'?";
+  return {};
+}
+
 // ---- one function ---------------------------------------------------------------------------------------------------
 
 class BodyParser::TextNames : public Names {
@@ -43,6 +53,10 @@ class BodyParser::TextNames : public Names {
   std::string value(ValueId v) const override {
     const auto& values = parser_.places_.values;
     return v.value < values.size() && values[v.value] != ~0u ? named(values[v.value]) : Names::value(v);
+  }
+  std::string operand(ValueId v) const override {
+    const auto& values = parser_.places_.values;
+    return v.value < values.size() && values[v.value] != ~0u ? " " + named(values[v.value]) : std::string();
   }
 
  private:
@@ -60,6 +74,7 @@ uint32_t BodyParser::place_of(const Problem& p, uint32_t head) const {
     for (; use != places_.uses.end() && use->inst == p.inst; ++use)
       if (use->value == p.operand.value) return use->place;
   }
+  if (p.edge < places_.edges.size()) return places_.edges[p.edge];
   if (p.inst != ~0u && p.inst < places_.insts.size()) return places_.insts[p.inst];
   if (p.block != ~0u && p.block < places_.blocks.size()) return places_.blocks[p.block];
   return head;
@@ -198,7 +213,8 @@ bool BodyParser::prescan(const Head& head) {
     fn_.blocks.push_back(block);
   }
   for (uint32_t k : line_starts_)
-    if (tokens_[k].kind == Tok::Value && tokens_[k + 1].punct == '=') define(tokens_[k], T::void_type, ValueKind::Inst, 0);
+    if (tokens_[k].kind == Tok::Value && tokens_[k + 1].punct == '=')
+      define(tokens_[k], T::void_type, ValueKind::Inst, 0);
   return whole_scan;
 }
 
@@ -246,6 +262,7 @@ bool BodyParser::body(const Head& head) {
   places_.blocks.clear();
   places_.values.clear();
   places_.uses.clear();
+  places_.edges.clear();
   if (head.personality != ~0u) fn_.personality = symbol_ref(token_at(head.personality));
   lex(head);
   bool whole_body = prescan(head);
@@ -333,7 +350,8 @@ bool BodyParser::instruction() {
   Op op{};
   if (name.kind != Tok::Ident) return fail_here("an instruction");
   if (!find_op(text(name), op))
-    return fail(name, "'" + std::string(text(name)) + "' is not an instruction");
+    return fail(name, "'" + std::string(text(name)) + "' is not an instruction" +
+                          instruction_hint(text(name)));
   take();
   Inst i{op};
   i.type = T::void_type;
@@ -456,12 +474,19 @@ bool BodyParser::typed_operand(ValueId& v, TypeId& t) {
 
 bool BodyParser::block_ref(const Token& t, BlockId& b) {
   const uint32_t known = block_ids_.find(text(t));
-  if (known == NameTable::none) return fail(t, "there is no block '" + std::string(text(t)) + "'");
+  if (known == NameTable::none) {
+    std::string hint;
+    if (text(t) == "label") hint = "; a block's name stands alone, without 'label' and '%'";
+    else if (text(t) == "i1") hint = "; a branch by a condition is cond_br %c, yes, no";
+    return fail(t, "there is no block '" + std::string(text(t)) + "'" + hint);
+  }
   b = BlockId(known);
   return true;
 }
 
 bool BodyParser::edge(uint32_t& e) {
+  if (peek().kind == Tok::Value && block_ids_.find(text(peek())) != NameTable::none)
+    return fail_here("a block, whose name has no '%'");
   if (peek().kind != Tok::Ident) return fail_here("a block");
   const Token name = take();
   Edge made;
@@ -487,6 +512,8 @@ bool BodyParser::edge(uint32_t& e) {
   made.args = append(args);
   e = uint32_t(fn_.edges.size());
   fn_.edges.push_back(made);
+  places_.edges.resize(e);
+  places_.edges.push_back(name.offset);
   return true;
 }
 
@@ -495,6 +522,8 @@ bool BodyParser::memory_flags(uint16_t& aux) {
   AtomicOrdering order = AtomicOrdering::not_atomic;
   uint32_t log2 = 0;
   unsigned rmw = aux >> 9 & 31;
+  if (is(',') && (is_word("align", 1) || is_word("volatile", 1)))
+    return fail(peek(), "no comma stands in front of '" + std::string(text(peek(1))) + "'");
   while (peek().kind == Tok::Ident && !peek().first_on_line) {
     if (accept_word("volatile")) {
       is_volatile = true;
@@ -649,6 +678,22 @@ bool BodyParser::call(Inst& i) {
 
 // ---- one instruction ------------------------------------------------------------------------------------------------
 
+// As LLVM has it: alloca TYPE, where a number of bytes should be.
+bool BodyParser::alloca_of_type() {
+  const uint32_t start = at_;
+  const size_t errors = errors_.size();
+  const Token at = peek();
+  TypeId t;
+  const Found found = type_if_any(t);
+  const bool ends = found == Found::yes && (peek().first_on_line || peek().kind == Tok::End || is(','));
+  errors_.resize(errors);  // what is wrong is said when the operand is read
+  if (ends)
+    fail(at, "alloca takes a number of bytes, as alloca i64 %n align 8 to ptr; a variable is a slot, as slot name 8 "
+             "align 8 before the first label, and %p = slot_addr name");
+  else at_ = start;
+  return ends;
+}
+
 bool BodyParser::landing_pad(Inst& i) {
   if (!type(i.type)) return false;
   LandingPad pad;
@@ -679,9 +724,10 @@ bool BodyParser::landing_pad(Inst& i) {
 bool BodyParser::shuffle(Inst& i, const Token& op) {
   TypeId t;
   ValueId a, b;
-  if (!typed_operand(a, t) || !expect(',', "the instruction") || !operand(t, b) || !expect('[', "the lanes"))
-    return false;
-  if ((*types_)[t].kind != TypeKind::Vector) return fail(op, "shuffle takes vectors, not " + type_text(t));
+  const Token at = peek();
+  if (!typed_operand(a, t)) return false;
+  if ((*types_)[t].kind != TypeKind::Vector) return fail(at, "shuffle takes vectors, not " + type_text(t));
+  if (!expect(',', "the instruction") || !operand(t, b) || !expect('[', "the lanes")) return false;
   std::vector<uint32_t> list{0};
   while (!is(']')) {
     if (list.size() > 1 && !expect(',', "the lanes")) return false;
@@ -703,13 +749,15 @@ bool BodyParser::shuffle(Inst& i, const Token& op) {
   return true;
 }
 
-bool BodyParser::switch_cases(Inst& i, const Token& op) {
+bool BodyParser::switch_cases(Inst& i) {
   TypeId t;
   ValueId a;
-  if (!typed_operand(a, t) || !expect(',', "the instruction")) return false;
-  i.a = a.value;
+  const Token at = peek();
+  if (!typed_operand(a, t)) return false;
   if ((*types_)[t].kind != TypeKind::Int || (*types_)[t].bits > 64)
-    return fail(op, "switch takes integers of at most 64 bits");
+    return fail(at, "switch takes integers of at most 64 bits, not " + type_text(t));
+  if (!expect(',', "the instruction")) return false;
+  i.a = a.value;
   if (!edge(i.b) || !expect('[', "the cases")) return false;
   std::vector<uint32_t> list{0};
   while (!is(']')) {
@@ -755,6 +803,7 @@ bool BodyParser::inst_rest(Inst& i, const Token& op_token) {
   switch (info(i.op).shape) {
     case Shape::None: return rule != ResultRule::Explicit || to();
     case Shape::Unary: {
+      if (i.op == Op::alloca && alloca_of_type()) return false;
       if (!typed_operand(a, t)) return false;
       set(a);
       if (i.op == Op::alloca && accept_word("align")) {
@@ -775,7 +824,8 @@ bool BodyParser::inst_rest(Inst& i, const Token& op_token) {
       if (rule == ResultRule::Explicit) return to();
       if (rule == ResultRule::Same) i.type = t;
       if (rule == ResultRule::Pair) {
-        TypeId flag = (*types_)[t].kind == TypeKind::Vector ? interned(types_->vector_type(T::i1, (*types_)[t].count)) : T::i1;
+        TypeId flag =
+            (*types_)[t].kind == TypeKind::Vector ? interned(types_->vector_type(T::i1, (*types_)[t].count)) : T::i1;
         TypeId pair[] = {t, flag};
         i.type = interned(types_->struct_type(pair, 2));
       }
@@ -892,7 +942,7 @@ bool BodyParser::inst_rest(Inst& i, const Token& op_token) {
     case Shape::Br: return edge(i.a);
     case Shape::CondBr:
       return operand(T::i1, a) && (i.a = a.value, comma()) && edge(i.b) && comma() && edge(i.c);
-    case Shape::Switch: return switch_cases(i, op_token);
+    case Shape::Switch: return switch_cases(i);
     case Shape::IndirectBr: {
       if (!operand(T::ptr, a) || !expect('[', "the targets")) return false;
       i.a = a.value;

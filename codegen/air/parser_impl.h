@@ -267,7 +267,8 @@ class BodyParser : public Parser {
   bool path(uint32_t& x);
   bool landing_pad(Inst& i);
   bool shuffle(Inst& i, const Token& op);
-  bool switch_cases(Inst& i, const Token& op);
+  bool switch_cases(Inst& i);
+  bool alloca_of_type();
   bool location(uint32_t& index);
   uint32_t append(const std::vector<uint32_t>& list);   // to Function::extra
   bool at_label(uint32_t token) const {
@@ -299,6 +300,7 @@ class BodyParser : public Parser {
   };
   struct Places {
     std::vector<uint32_t> insts, blocks, values;  // none: ~0
+    std::vector<uint32_t> edges;                  // where they name their targets
     std::vector<Use> uses;                        // by instruction
   };
   class TextNames;
@@ -332,6 +334,7 @@ class ModuleParser : public Parser {
 
   // Items: each returns whether all went well.
   void item();
+  std::string item_hint();
   bool target_item();
   bool processor_item();
   bool file_item();

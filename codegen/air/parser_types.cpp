@@ -5,6 +5,7 @@
 #include "codegen/air/decimal.h"
 #include "codegen/air/legalize.h"
 #include "codegen/air/parser_impl.h"
+#include "codegen/air/text_hints.h"
 #include "codegen/air/text_words.h"
 
 namespace lode::air {
@@ -193,7 +194,10 @@ bool Parser::type(TypeId& out, unsigned depth) {
     }
   if (w == "func") return function_type(out, depth);
   const uint32_t alias = d_.types.find(w);
-  if (alias == NameTable::none) return fail(t, "'" + std::string(w) + "' is not a type");
+  if (alias == NameTable::none) {
+    const std::string_view hint = hints::find(hints::type, w);
+    return fail(t, "'" + std::string(w) + "' is not a type" + (hint.empty() ? "" : "; write " + std::string(hint)));
+  }
   take();
   return alias_type(d_.items[alias], t, out, depth);
 }
@@ -478,7 +482,8 @@ bool Parser::list_constant(TypeId expected, ConstNode& out, unsigned depth) {
   while (!is(')')) {
     const uint32_t k = uint32_t(out.members.size());
     if (k && !expect(',', "the list")) return false;
-    if (k == n) return fail(t, "the list has more than the " + std::to_string(n) + " members of " + type_text(expected));
+    if (k == n)
+      return fail(t, "the list has more than the " + std::to_string(n) + " members of " + type_text(expected));
     ConstNode e;
     if (!constant(type.kind == TypeKind::Struct ? types_->member(type, k) : type.element, e, depth + 1)) return false;
     out.members.push_back(std::move(e));

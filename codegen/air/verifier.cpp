@@ -68,11 +68,11 @@ class FunctionVerifier {
   }
 
  private:
-  void report(std::string message, ValueId operand = {}) {
-    if (problems_.size() < 10000) problems_.push_back({fn_.symbol, block_, inst_, std::move(message), operand});
+  void report(std::string message, ValueId operand = {}, uint32_t edge = ~0u) {
+    if (problems_.size() < 10000) problems_.push_back({fn_.symbol, block_, inst_, std::move(message), operand, edge});
   }
-  void bad(const std::string& message, ValueId operand = {}) {
-    report(std::string(info(fn_.insts[inst_].op).name) + ": " + message, operand);
+  void bad(const std::string& message, ValueId operand = {}, uint32_t edge = ~0u) {
+    report(std::string(info(fn_.insts[inst_].op).name) + ": " + message, operand, edge);
   }
   std::string name(TypeId t) const { return type_name(types_, t); }
   TypeId type_of(ValueId v) const { return fn_.values[v.value].type; }
@@ -295,20 +295,26 @@ class FunctionVerifier {
   struct Part {
     Part(const char* s) : text(s) {}
     Part(TypeId t) : type(t) {}
+    Part(ValueId v) : operand(v) {}
     Part(uint32_t n) : number(n) {}
     const char* text = nullptr;
     TypeId type;
+    ValueId operand;
     uint32_t number = 0;
   };
   bool want(bool ok, std::initializer_list<Part> message, ValueId operand = {}) {
     if (ok) return true;
     std::string s;
-    for (const Part& p : message) s += p.text ? p.text : p.type.valid() ? name(p.type) : std::to_string(p.number);
+    for (const Part& p : message)
+      s += p.text              ? p.text
+           : p.type.valid()    ? name(p.type)
+           : p.operand.valid() ? names_.operand(p.operand)
+                               : std::to_string(p.number);
     bad(s, operand);
     return false;
   }
   bool same(ValueId v, TypeId t, const char* what) {
-    return want(type_of(v) == t, {what, " has type ", type_of(v), ", expected ", t}, v);
+    return want(type_of(v) == t, {what, v, " has type ", type_of(v), ", expected ", t}, v);
   }
   bool result_is(const Inst& i, TypeId t) {
     return want(i.type == t, {"the result has type ", i.type, ", expected ", t});
@@ -319,10 +325,10 @@ class FunctionVerifier {
     const Edge& x = fn_.edges[e];
     const Block& target = fn_.blocks[x.target.value];
     auto where = [&] { return names_.block(x.target.value); };
-    if (x.target.value == 0) return bad("an edge to the entry block");
+    if (x.target.value == 0) return bad("an edge to the entry block", {}, e);
     if (x.arg_count != target.param_count)
       return bad(where() + " takes " + std::to_string(target.param_count) + " arguments, here are " +
-                 std::to_string(x.arg_count));
+                 std::to_string(x.arg_count), {}, e);
     for (uint32_t k = 0; k < x.arg_count; k++) {
       TypeId have = type_of(ValueId(fn_.extra[x.args + k])), expected = type_of(ValueId(target.first_param + k));
       if (have != expected)
@@ -346,12 +352,14 @@ class FunctionVerifier {
     result_is(i, f.element);
     if (s.arg_count < f.field_count || (s.arg_count > f.field_count && !f.vararg))
       return bad("the function takes " + std::to_string(f.field_count) + " arguments, here are " +
-                 std::to_string(s.arg_count));
+                     std::to_string(s.arg_count),
+                 s.callee);
     for (uint32_t k = 0; k < s.arg_count; k++) {
       const ValueId argument(fn_.extra[s.args + k]);
       TypeId have = type_of(argument);
       if (k < f.field_count && have != types_.member(f, k))
-        bad("argument " + std::to_string(k) + " has type " + name(have) + ", expected " + name(types_.member(f, k)),
+        bad("argument " + std::to_string(k) + names_.operand(argument) + " has type " + name(have) + ", expected " +
+                name(types_.member(f, k)),
             argument);
       else if (!first_class(have))
         bad("argument " + std::to_string(k) + " has type " + name(have), argument);
@@ -381,10 +389,10 @@ class FunctionVerifier {
     TypeId from = type_of(i.va()), to = i.type;
     if (i.op == Op::bitcast) {
       want(!aggregate(from) && !aggregate(to) && first_class(to) && bits(from) == bits(to) && bits(from),
-           {"from ", from, " to ", to});
+           {"from ", from, " to ", to}, i.va());
       return;
     }
-    if (!want(lanes(from) == lanes(to), {"from ", from, " to ", to, ": different numbers of lanes"})) return;
+    if (!want(lanes(from) == lanes(to), {"from ", from, " to ", to, ": different numbers of lanes"}, i.va())) return;
     TypeId a = scalar(from), b = scalar(to);
     uint32_t fa = type(a).bits, fb = type(b).bits;
     auto rank = [&](TypeId t) {
@@ -402,7 +410,7 @@ class FunctionVerifier {
       case Op::inttoptr: ok = is_int(a) && is_ptr(b); break;
       default: break;
     }
-    want(ok, {"from ", from, " to ", to});
+    want(ok, {"from ", from, " to ", to}, i.va());
   }
   uint64_t bits(TypeId id) const {
     const Type& t = type(id);
@@ -422,10 +430,11 @@ class FunctionVerifier {
     if (i.op == Op::freeze) {
       want(first_class(t), {"a value of type ", t});
     } else if (integer) {
-      if (!want(is_int(t), {"takes integers, not ", t})) return;
-      if (i.op == Op::bswap) want(type(scalar(t)).bits % 16 == 0, {"the width of ", t, " is no multiple of 16"});
+      if (!want(is_int(t), {"takes integers, not ", t}, i.va())) return;
+      if (i.op == Op::bswap)
+        want(type(scalar(t)).bits % 16 == 0, {"the width of ", t, " is no multiple of 16"}, i.va());
     } else {
-      if (!want(is_float(t), {"takes floating point, not ", t})) return;
+      if (!want(is_float(t), {"takes floating point, not ", t}, i.va())) return;
     }
     if (o.shape == Shape::Binary || o.shape == Shape::Ternary) same(i.vb(), t, "the second operand");
     if (o.shape == Shape::Ternary) same(i.vc(), t, "the third operand");
@@ -448,7 +457,7 @@ class FunctionVerifier {
       case Op::icmp: case Op::fcmp: {
         TypeId t = type_of(i.va());
         bool ok = i.op == Op::icmp ? is_int(t) || is_ptr(t) : is_float(t);
-        if (!want(ok, {"cannot compare ", t})) return;
+        if (!want(ok, {"cannot compare ", t}, i.va())) return;
         want(i.aux < (i.op == Op::icmp ? 10 : 16), {"an unknown predicate"});
         same(i.vb(), t, "the second operand");
         want(scalar(i.type) == T::i1 && lanes(i.type) == lanes(t),
@@ -457,7 +466,8 @@ class FunctionVerifier {
       }
       case Op::select: {
         TypeId c = type_of(i.va());
-        want(scalar(c) == T::i1 && (!lanes(c) || lanes(c) == lanes(i.type)), {"the condition has type ", c});
+        want(scalar(c) == T::i1 && (!lanes(c) || lanes(c) == lanes(i.type)), {"the condition", i.va(), " has type ", c},
+             i.va());
         same(i.vb(), i.type, "the second operand");
         same(i.vc(), i.type, "the third operand");
         want(first_class(i.type), {"a value of type ", i.type});
@@ -480,7 +490,7 @@ class FunctionVerifier {
       }
       case Op::slot_addr: result_is(i, T::ptr); return;
       case Op::alloca:
-        want(type(type_of(i.va())).kind == TypeKind::Int, {"the size has type ", type_of(i.va())});
+        want(type(type_of(i.va())).kind == TypeKind::Int, {"the size", i.va(), " has type ", type_of(i.va())}, i.va());
         result_is(i, T::ptr);
         return;
       case Op::stack_save: case Op::thread_pointer: case Op::return_address:
@@ -504,11 +514,11 @@ class FunctionVerifier {
       }
       case Op::ptr_add: {
         TypeId t = type_of(i.va());
-        want(is_ptr(t), {"the base has type ", t});
+        want(is_ptr(t), {"the base", i.va(), " has type ", t}, i.va());
         result_is(i, t);
         if (i.b != ~0u) {
           TypeId x = type_of(i.vb());
-          want(is_int(x) && (!lanes(x) || lanes(x) == lanes(t)), {"the index has type ", x});
+          want(is_int(x) && (!lanes(x) || lanes(x) == lanes(t)), {"the index", i.vb(), " has type ", x}, i.vb());
         }
         return;
       }
@@ -516,7 +526,8 @@ class FunctionVerifier {
         pointer(i.va(), "the destination");
         if (i.op == Op::memset) same(i.vb(), T::i8, "the byte");
         else pointer(i.vb(), "the source");
-        want(type(type_of(i.vc())).kind == TypeKind::Int, {"the length has type ", type_of(i.vc())});
+        want(type(type_of(i.vc())).kind == TypeKind::Int, {"the length", i.vc(), " has type ", type_of(i.vc())},
+             i.vc());
         return;
       case Op::atomic_rmw: {
         pointer(i.va(), "the address");
@@ -527,7 +538,7 @@ class FunctionVerifier {
         bool ok = floating
                       ? is_float(t) && !lanes(t)
                       : k == TypeKind::Int || (op == RmwOp::xchg && (k == TypeKind::Ptr || (is_float(t) && !lanes(t))));
-        want(ok && op <= RmwOp::udec_wrap, {"this operation on ", t});
+        want(ok && op <= RmwOp::udec_wrap, {"this operation on ", t}, i.vb());
         want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, {"an ordering is missing"});
         result_is(i, t);
         return;
@@ -535,7 +546,7 @@ class FunctionVerifier {
       case Op::cmpxchg: {
         pointer(i.va(), "the address");
         TypeId t = type_of(i.vb());
-        want(type(t).kind == TypeKind::Int || type(t).kind == TypeKind::Ptr, {"cannot exchange ", t});
+        want(type(t).kind == TypeKind::Int || type(t).kind == TypeKind::Ptr, {"cannot exchange ", t}, i.vb());
         want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, {"an ordering is missing"});
         same(i.vc(), t, "the new value");
         pair(i, t, false);
@@ -559,22 +570,22 @@ class FunctionVerifier {
       }
       case Op::extract_element: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, {"takes a vector, not ", t})) return;
-        want(type(type_of(i.vb())).kind == TypeKind::Int, {"the lane has type ", type_of(i.vb())});
+        if (!want(lanes(t) != 0, {"takes a vector, not ", t}, i.va())) return;
+        want(type(type_of(i.vb())).kind == TypeKind::Int, {"the lane", i.vb(), " has type ", type_of(i.vb())}, i.vb());
         result_is(i, type(t).element);
         return;
       }
       case Op::insert_element: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, {"takes a vector, not ", t})) return;
+        if (!want(lanes(t) != 0, {"takes a vector, not ", t}, i.va())) return;
         same(i.vb(), type(t).element, "the element");
-        want(type(type_of(i.vc())).kind == TypeKind::Int, {"the lane has type ", type_of(i.vc())});
+        want(type(type_of(i.vc())).kind == TypeKind::Int, {"the lane", i.vc(), " has type ", type_of(i.vc())}, i.vc());
         result_is(i, t);
         return;
       }
       case Op::shuffle: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, {"takes vectors, not ", t})) return;
+        if (!want(lanes(t) != 0, {"takes vectors, not ", t}, i.va())) return;
         same(i.vb(), t, "the second vector");
         uint32_t n = fn_.extra[i.c];
         want(lanes(i.type) == n && scalar(i.type) == type(t).element, {"the result has type ", i.type});
@@ -587,18 +598,18 @@ class FunctionVerifier {
       case Op::reduce_add: case Op::reduce_mul: case Op::reduce_and: case Op::reduce_or: case Op::reduce_xor:
       case Op::reduce_smin: case Op::reduce_smax: case Op::reduce_umin: case Op::reduce_umax: {
         TypeId t = type_of(i.va());
-        if (want(lanes(t) && is_int(t), {"takes a vector of integers, not ", t})) result_is(i, type(t).element);
+        if (want(lanes(t) && is_int(t), {"takes a vector of integers, not ", t}, i.va())) result_is(i, type(t).element);
         return;
       }
       case Op::reduce_fmin: case Op::reduce_fmax: {
         TypeId t = type_of(i.va());
-        if (want(lanes(t) && is_float(t), {"takes a vector of floating point, not ", t}))
+        if (want(lanes(t) && is_float(t), {"takes a vector of floating point, not ", t}, i.va()))
           result_is(i, type(t).element);
         return;
       }
       case Op::reduce_fadd: case Op::reduce_fmul: {
         TypeId t = type_of(i.vb());
-        if (!want(lanes(t) && is_float(t), {"takes a vector of floating point, not ", t})) return;
+        if (!want(lanes(t) && is_float(t), {"takes a vector of floating point, not ", t}, i.vb())) return;
         same(i.va(), type(t).element, "the start value");
         result_is(i, type(t).element);
         return;
@@ -648,7 +659,7 @@ class FunctionVerifier {
       }
       case Op::resume:
         want(type(type_of(i.va())).kind == TypeKind::Struct,
-             {"takes a landing pad's value, not ", type_of(i.va())});
+             {"takes a landing pad's value, not ", type_of(i.va())}, i.va());
         return;
       case Op::br: case Op::trap: case Op::unreachable: case Op::debug_trap: case Op::lifetime_start:
       case Op::lifetime_end: return;
@@ -802,7 +813,8 @@ void verify_symbols(const Module& m, std::vector<Problem>& problems) {
       if (m.types[s.type].kind != TypeKind::Function) report(k, "the function has type " + type_name(m.types, s.type));
       if (s.defined && (!s.function.valid() || s.function.value >= m.functions.size() ||
                         m.functions[s.function.value].symbol.value != k))
-        report(k, s.function.valid() ? "the function has no body" : "the function was begun, but has no body: finish()");
+        report(k,
+               s.function.valid() ? "the function has no body" : "the function was begun, but has no body: finish()");
       if (s.tls != TlsModel::none) report(k, "a thread-local function");
     } else if (s.kind == SymbolKind::data) {
       if (!s.defined) continue;

@@ -19,12 +19,14 @@ struct Problem {
   uint32_t inst = ~0u;     // in Function::insts
   std::string message;
   ValueId operand;         // the operand that is wrong, if it is one
+  uint32_t edge = ~0u;     // the edge that is wrong, if it is one
 };
 
 // What blocks and values are called where they have names; messages have them.
 struct Names {
   virtual ~Names() = default;
   virtual std::string block(uint32_t index) const { return "block " + std::to_string(index); }
+  virtual std::string operand(ValueId) const { return {}; }  // " NAME", where a message speaks of an operand
   virtual std::string value(ValueId v) const { return "value " + std::to_string(v.value); }
 };
 

@@ -225,7 +225,9 @@ class EveryInstruction {
       if (Op(op) == Op::bswap && t == m.int_type(200)) continue;
       switch (info(Op(op)).shape) {
         case Shape::Unary: f.unary(Op(op), f.param(0)); break;
-        case Shape::Binary: f.binary(Op(op), f.param(0), f.param(1), Op(op) == Op::add ? flags::no_signed_wrap : 0); break;
+        case Shape::Binary:
+          f.binary(Op(op), f.param(0), f.param(1), Op(op) == Op::add ? flags::no_signed_wrap : 0);
+          break;
         default: f.ternary(Op(op), f.param(0), f.param(1), f.param(2)); break;
       }
     }
@@ -389,8 +391,8 @@ class EveryInstruction {
   }
 
   void data() {
-    const SymbolIndex table =
-        m.define_data("table", m.structure({m.ptr(), m.ptr(), m.i32()}), std::string(24, '\0'), Linkage::weak_odr, true, 3);
+    const SymbolIndex table = m.define_data("table", m.structure({m.ptr(), m.ptr(), m.i32()}), std::string(24, '\0'),
+                                            Linkage::weak_odr, true, 3);
     m.add_address(table, 0, callee, 2);
     m.add_block_address(table, 8, m.declare_function("flow", {}), BlockId(3));
     m.add_relative(table, 16, callee);

@@ -1,5 +1,5 @@
-// The linker as a library, where it makes WebAssembly: modules of every kind, replacement, errors as values, and nothing
-// that is printed.
+// The linker as a library, where it makes WebAssembly: modules of every kind, replacement, errors as values, and
+// nothing that is printed.
 #include <catch2/catch.hpp>
 #include <map>
 
@@ -92,7 +92,8 @@ TEST_CASE("Linker, wasm: AIR text, built modules, bitcode and objects from memor
 
 TEST_CASE("Linker, wasm: what is wrong is an error value with file and place; nothing is printed") {
   test::TempDir dir;
-  Linker linker({"-m", "wasm32", "--no-entry", "--export=sum", "--trace", "--Map=-", "--verbose", "--print-gc-sections"});
+  Linker linker(
+      {"-m", "wasm32", "--no-entry", "--export=sum", "--trace", "--Map=-", "--verbose", "--print-gc-sections"});
   std::vector<std::string> told;
   linker.set_diagnostic_handler([&](const link::Diagnostic& d) { told.push_back(d.file + "|" + d.text); });
   CHECK(text(linker.add_module("m", "strong func @f() -> i32 {\na:\n  ret i32 %x\n}\n")).find("m:3:11: error:") == 0);

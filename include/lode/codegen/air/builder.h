@@ -23,8 +23,8 @@
 //
 // All that the text form has (docs/air.md) there is here under the same word; where C++ or its library keeps a word for
 // itself, with an underscore behind it (alloca_, va_start_). Operations of one form share a function that takes the Op:
-// unary, binary, ternary, convert, reduce, plain. A function that was begun and never finished is an error of take(), and
-// of verify_module().
+// unary, binary, ternary, convert, reduce, plain. A function that was begun and never finished is an error of take(),
+// and of verify_module().
 #pragma once
 
 #include <initializer_list>
