@@ -366,6 +366,17 @@ class FunctionVerifier {
     }
   }
 
+  // A call that takes its function's place is the last that the function does.
+  void must_tail(const Inst& i) {
+    const Block& b = fn_.blocks[block_];
+    uint32_t next = inst_ + 1;
+    while (next < b.first_inst + b.inst_count && fn_.insts[next].op == Op::lifetime_end) next++;
+    const Inst& last = fn_.insts[next];
+    if (last.op != Op::ret || fn_.extra[last.a] != (i.result.valid() ? 1u : 0u) ||
+        (i.result.valid() && fn_.extra[last.a + 1] != i.result.value))
+      bad("a musttail call is followed by the ret of its result");
+  }
+
   bool walk_path(TypeId& t, uint32_t x) {
     uint32_t n = fn_.extra[x];
     if (!want(n != 0, {"an empty path"})) return false;
@@ -614,7 +625,10 @@ class FunctionVerifier {
         result_is(i, type(t).element);
         return;
       }
-      case Op::call: call(i); return;
+      case Op::call:
+        call(i);
+        if (!legal_ && fn_.calls[i.a].flags & callflags::musttail) must_tail(i);
+        return;
       case Op::invoke: {
         call(i);
         const Block& pad = fn_.blocks[fn_.edges[i.c].target.value];
