@@ -133,6 +133,49 @@ TEST_CASE("examples: musttail is a jump, or an error that says why not") {
   else CHECK(r.out == "85000000 10000005\n");
 }
 
+TEST_CASE("examples: structures by value, as docs/c-abi.md has them") {
+  const std::string expected_output = "2 1, 2.5 0.5, 2.5 42, 11 12 13, 3.5\n303313\n";
+  const std::string folder = LODE_SOURCE_DIR "/examples/c_abi/";
+  TempDir dir;
+  const std::string object = dir.file("shapes.o"), program = dir.file("program");
+  for (const char* level : {"-O0", "-O2"})
+    for (const char* compiler : {"gcc", "clang-19"}) {
+      if (!have_tool(compiler)) {
+        WARN("skipped: " << compiler << " is not installed");
+        continue;
+      }
+      INFO(compiler << " " << level);
+      must({compiler, level, "-c", folder + "shapes.c", "-o", object});
+      must(Args{LODE_BINARY} + dynamic_link({object, folder + "shapes.air"}, program));
+      CHECK(run({program}).out == expected_output);
+    }
+  if (!have_wasi()) return;
+  for (const char* level : {"-O0", "-O2"}) {
+    must({"clang-19", "--target=wasm32-wasi", level, "-c", folder + "shapes.c", "-o", object});
+    must(Args{LODE_BINARY, "-m", "wasm32"} + wasi_link({object, folder + "shapes32.air"}, program, dir));
+    const RunResult r = run_wasi(program);
+    INFO(level << " " << r.describe());
+    CHECK(r.out == expected_output);
+  }
+}
+
+TEST_CASE("examples: where programs of WASI begin, as docs/c-abi.md has it") {
+  if (!have_wasi()) return;
+  TempDir dir;
+  const std::string module = dir.file("program.wasm");
+  must({LODE_BINARY, "-m", "wasm32", LODE_SOURCE_DIR "/examples/wasi_hello.air", "-o", module});
+  CHECK(run_wasi(module).out == "Hello, world\n");
+  for (const char* head : {"@__main_void()", "@__main_argc_argv(%argc: i32, %argv: ptr)", "@main()",
+                           "@main(%argc: i32, %argv: ptr)"}) {
+    const std::string air = dir.write("main.air", "layout pointer_bytes 4\nstrong func " + std::string(head) +
+                                                      " -> i32 {\nstart:\n  ret i32 7\n}\n");
+    must(Args{LODE_BINARY, "-m", "wasm32"} + wasi_link({air}, module, dir));
+    const RunResult r = run_wasi(module);
+    INFO(head << ": " << r.describe());
+    CHECK(r.status == 7);
+  }
+}
+
 TEST_CASE("examples: an error in AIR names line and column") {
   TempDir dir;
   std::string air =
