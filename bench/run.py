@@ -12,6 +12,7 @@
     runtime   a SQLite workload of 60,000 rows, built from the same bitcode by lode, by llc -O0, by clang -O1
     size      text of the same
     wasm      code-section bytes of SQLite, Lua (--lua CHECKOUT) and the kernels beside this file; time of bitcode to module
+    text      AIR text of --functions functions (bench/many_functions.py): read and verified, linked; beside another lode's, --old LODE
     link      native objects: lode | ld.lld | mold | ld.bfd on SQLite with libc; LLVM and clang if their static libraries are installed
 
 Runs of the contenders are interleaved; outputs go to memory (/dev/shm) when there is room. A peer that is not installed
@@ -417,6 +418,15 @@ class Bench:
                 except Failed as e:
                     print(f"{title}: {e}")
 
+    def text(self):
+        air = self.path("many.air")
+        with open(air, "wb") as f:
+            subprocess.run([sys.executable, os.path.join(HERE, "many_functions.py"), str(self.a.functions)], stdout=f, check=True)
+        lodes = {"lode": self.lode} | ({"--old": self.a.old} if self.a.old else {})
+        for what, command in (("lode air --verify", lambda l: [l, "air", air, "--verify"]), ("linked as a shared library", lambda l: [l, "-shared", air, "-o", self.path("many.so")]),
+                              ("linked by one thread", lambda l: [l, "--threads=1", "-shared", air, "-o", self.path("many.so")])):
+            table(f"AIR text of {self.a.functions} functions ({os.path.getsize(air) / 1e6:.1f} MB), {what}", TIMING, timing_rows(compare({n: [command(l)] for n, l in lodes.items()}, self.a.runs)))
+
     def link_(self):
         linkers = {"lode": [self.lode], "ld.lld": [LLD] if have(LLD) else None, "mold": ["mold", "--no-fork"] if have("mold") else None, "ld.bfd": ["ld.bfd"] if have("ld.bfd") else None}
         cases = {"SQLite, static": self.recorded_link(["gcc", "-static", *self.objects("O1", "clang"), "-lm", "-o", self.path("n")]),
@@ -441,13 +451,15 @@ def main():
     p.add_argument("--inputs", default=os.path.join(TOP, "build/inputs"))
     p.add_argument("--lua", help="checkout of Lua's source")
     p.add_argument("--runs", type=int, default=5)
-    p.add_argument("--only", default="compile,kept,phases,runtime,size,wasm,link")
+    p.add_argument("--only", default="compile,kept,phases,runtime,size,wasm,text,link")
+    p.add_argument("--functions", type=int, default=100000, help="text: how many functions")
+    p.add_argument("--old", help="text: another lode to compare with")
     p.add_argument("--levels", default="O0,O1,O2", help="wasm: levels of the bitcode")
     p.add_argument("--each-kernel", action="store_true", help="wasm: a row for each kernel")
     a = p.parse_args()
     if not os.path.exists(a.lode):
         sys.exit(f"{a.lode}: no such linker; build it, or name it with --lode")
-    if not os.path.exists(os.path.join(a.inputs, "sqlite/sqlite3.c")):
+    if a.only != "text" and not os.path.exists(os.path.join(a.inputs, "sqlite/sqlite3.c")):
         sys.exit(f"{a.inputs}/sqlite/sqlite3.c is not there: run scripts/fetch-sqlite.sh, or name the folder with --inputs")
     missing = [t for t in (CLANG, LLC, LLD, WASM_LD) if not have(t)]
     if missing:

@@ -1,18 +1,22 @@
-// linker.h over the passes of the ELF link: modules are inputs in memory; a replacement is a module in front of all
-// others, the first definition of its symbol is the one that counts, and the later ones are no error.
+// linker.h over the passes of the ELF link and of the wasm link, which the option -m chooses between: modules are
+// inputs in memory; a replacement is a module in front of all others, the first definition of its symbol is the one
+// that counts, and the later ones are no error.
 #include "link/linker.h"
 
 #include <algorithm>
 #include <new>
+#include <type_traits>
 
 #include "codegen/air/text.h"
 #include "codegen/air/verifier.h"
 #include "codegen/import/import.h"
 #include "formats/elf/reader.h"
+#include "formats/wasm/reader.h"
 #include "link/elf/elf_main.h"
 #include "link/elf/inputs/contents.h"
 #include "link/cache/mir_cache.h"
 #include "link/common/message_place.h"
+#include "link/wasm/wasm_main.h"
 
 namespace lode::link {
 
@@ -33,6 +37,7 @@ struct Item {
 bool starts_with(std::span<const uint8_t> bytes, std::initializer_list<uint8_t> magic) {
   return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
 }
+bool is_wasm(std::span<const uint8_t> bytes) { return starts_with(bytes, {0, 'a', 's', 'm'}); }
 bool is_elf(std::span<const uint8_t> bytes) { return starts_with(bytes, {0x7f, 'E', 'L', 'F'}); }
 bool is_bitcode(std::span<const uint8_t> bytes) {
   return starts_with(bytes, {'B', 'C', 0xc0, 0xde}) || starts_with(bytes, {0xde, 0xc0, 0x17, 0x0b});
@@ -50,11 +55,30 @@ Result<void> verify(const air::Module& module, const std::string& name) {
   return e;
 }
 
-Result<Contents> read(std::string_view name, std::span<const uint8_t> bytes) {
+// Which linker: as the command decides by -m.
+bool means_wasm(const std::vector<std::string>& options) {
+  for (size_t i = 0; i < options.size(); i++) {
+    std::string_view m = options[i] == "-m" && i + 1 < options.size() ? std::string_view(options[i + 1])
+                         : options[i].starts_with("-m")               ? std::string_view(options[i]).substr(2)
+                                                                      : std::string_view();
+    if (m.starts_with(" ")) m.remove_prefix(1);
+    if (m == "wasm32" || m == "wasm64") return true;
+  }
+  return false;
+}
+
+Result<Contents> read(std::string_view name, std::span<const uint8_t> bytes, bool wasm) {
   if (name.empty()) return error("a module needs a name");
   if (bytes.empty()) return error_at(std::string(name), "the module is empty");
   Contents c;
-  if (is_elf(bytes)) {
+  if (is_elf(bytes) && wasm) return error_at(std::string(name), "an ELF object, and the link is of wasm");
+  if (is_wasm(bytes)) {
+    if (!wasm) return error_at(std::string(name), "a WebAssembly object, and the link is of ELF (-m wasm32)");
+    auto object = formats::wasm::read(bytes);
+    if (!object.ok()) return object.take_error().at(std::string(name));
+    if (!object->relocatable) return error_at(std::string(name), "a linked module, not an object");
+    c.bytes.assign(bytes.begin(), bytes.end());
+  } else if (is_elf(bytes)) {
     auto view = formats::elf::ElfView::open(bytes);
     if (!view) return view.take_error().at(std::string(name));
     c.bytes.assign(bytes.begin(), bytes.end());
@@ -92,6 +116,11 @@ Result<void> check_defines(const Contents& c, std::string_view function) {
   } else if (is_bitcode(c.bytes)) {
     LODE_ASSIGN(auto opened, codegen::BitcodeModule::open(c.bytes, std::string(function)));
     found = defines(opened->module(), function);
+  } else if (is_wasm(c.bytes)) {
+    LODE_ASSIGN(auto object, formats::wasm::read(c.bytes));
+    for (const formats::wasm::Symbol& s : object.symbols)
+      found |= !s.undefined() && s.kind == formats::wasm::SymbolKind::function && s.name == function &&
+               (s.flags & formats::wasm::symbol_flags::binding_mask) != formats::wasm::symbol_flags::local;
   } else {
     LODE_ASSIGN(auto view, formats::elf::ElfView::open(c.bytes));
     for (uint32_t i = view.first_global; i < view.symbols.size(); i++)
@@ -106,6 +135,7 @@ Result<void> check_defines(const Contents& c, std::string_view function) {
 
 struct Linker::State {
   std::vector<std::string> options;
+  bool wasm = false;
   std::vector<Item> items;         // in link order
   std::vector<Item> replacements;  // by function
   std::vector<Diagnostic> diagnostics;  // of the last flush
@@ -121,6 +151,7 @@ struct Linker::State {
 Linker::Linker(std::vector<std::string> options) : state_(std::make_unique<State>()) {
   state_->options = std::move(options);
   state_->inputs.set_keeps(true);
+  state_->wasm = means_wasm(state_->options);
 }
 Linker::~Linker() = default;
 
@@ -154,7 +185,7 @@ static Result<Contents> that_defines(std::string_view function, Result<Contents>
 }
 
 Result<void> Linker::add_module(std::string_view name, std::span<const uint8_t> contents) {
-  return tell(name, put(state_->items, name, read(name, contents)));
+  return tell(name, put(state_->items, name, read(name, contents, state_->wasm)));
 }
 Result<void> Linker::add_module(std::string_view name, std::string_view air_text) {
   return add_module(name, bytes_of(air_text));
@@ -168,7 +199,8 @@ bool Linker::remove_module(std::string_view name) {
 }
 
 Result<void> Linker::replace_function(std::string_view function, std::span<const uint8_t> contents) {
-  return tell(function, put(state_->replacements, function, that_defines(function, read(function, contents))));
+  return tell(function,
+              put(state_->replacements, function, that_defines(function, read(function, contents, state_->wasm))));
 }
 Result<void> Linker::replace_function(std::string_view function, std::string_view air_text) {
   return replace_function(function, bytes_of(air_text));
@@ -183,48 +215,79 @@ bool Linker::restore_function(std::string_view function) {
 
 void Linker::add_option(std::string option) { state_->items.push_back({std::move(option), {}, true}); }
 
-Result<void> Linker::flush(const std::string& output) {
+namespace {
+
+template <class MemoryInput>
+struct CommandLine {
   std::vector<std::string> args{"lode"};
-  std::vector<elf::MemoryInput> memory;
-  args.insert(args.end(), state_->options.begin(), state_->options.end());
-  auto module = [&](std::string name, const Contents& c, std::string replaces) {
+  std::vector<MemoryInput> memory;
+
+  void add(std::string name, const Contents& c, std::string replaces) {
     // No file and no option begins like this.
     std::string key = std::string("\x01") + std::to_string(memory.size());
     memory.push_back({key, std::move(name), c.bytes, c.module.get(), std::move(replaces)});
     args.push_back(std::move(key));
-  };
+  }
+};
+
+}  // namespace
+
+// A link by `main_with` of one of the linkers.
+template <class MemoryInput, class Host, class State, class Main>
+static Result<void> link_by(State& state, const std::string& output, std::vector<uint8_t>* bytes, Main main_with) {
+  CommandLine<MemoryInput> line;
+  line.args.insert(line.args.end(), state.options.begin(), state.options.end());
   // By name, not in the order in which they came: what is linked decides the output, not how it came to be that.
   std::vector<const Item*> replacements;
-  for (const Item& r : state_->replacements) replacements.push_back(&r);
+  for (const Item& r : state.replacements) replacements.push_back(&r);
   std::sort(replacements.begin(), replacements.end(), [](const Item* a, const Item* b) { return a->name < b->name; });
-  for (const Item* r : replacements) module(r->name + " (replaced)", r->contents, r->name);
-  for (const Item& i : state_->items) {
-    if (i.is_option) args.push_back(i.name);
-    else module(i.name, i.contents, {});
+  for (const Item* r : replacements) line.add(r->name + " (replaced)", r->contents, r->name);
+  for (const Item& i : state.items) {
+    if (i.is_option) line.args.push_back(i.name);
+    else line.add(i.name, i.contents, {});
   }
-  args.push_back("-o");
-  args.push_back(output);
-  state_->diagnostics.clear();
-  state_->listing.clear();
-  elf::Host host;
-  host.mir_cache = &state_->functions;
-  host.inputs = &state_->inputs;
+  line.args.push_back("-o");
+  line.args.push_back(output);
+  state.diagnostics.clear();
+  state.listing.clear();
+  Host host;
+  host.bytes = bytes;
+  host.mir_cache = &state.functions;
+  if constexpr (std::is_same_v<Host, elf::Host>) host.inputs = &state.inputs;
   host.receive = [&](const Diagnostic& d) {
-    state_->diagnostics.push_back(d);
-    if (state_->handler) state_->handler(d);
+    state.diagnostics.push_back(d);
+    if (state.handler) state.handler(d);
   };
-  int status = 1;
-  try {
-    status = elf::main_with(args, memory, &host);
-  } catch (const std::bad_alloc&) {  // what the standard library throws goes no farther than this
-    return tell({}, error("out of memory"));
-  }
-  state_->listing = std::move(host.listing);
+  const int status = main_with(line.args, line.memory, &host);
+  state.listing = std::move(host.listing);
   if (status == 0) return {};
   while (host.messages.ends_with('\n')) host.messages.pop_back();
   Error e = error(host.messages.empty() ? "the link failed" : host.messages);
   e.complete = true;
   return e;
+}
+
+Result<void> Linker::link_all(const std::string& output, std::vector<uint8_t>* bytes) {
+  try {
+    if (!state_->wasm) return link_by<elf::MemoryInput, elf::Host>(*state_, output, bytes, elf::main_with);
+    auto wasm_main = [](const std::vector<std::string>& args, std::span<const wasm::MemoryInput> memory,
+                        wasm::Host* host) {
+      std::vector<const char*> pointers;
+      for (const std::string& a : args) pointers.push_back(a.c_str());
+      return wasm::main_with(pointers, memory, host);
+    };
+    return link_by<wasm::MemoryInput, wasm::Host>(*state_, output, bytes, wasm_main);
+  } catch (const std::bad_alloc&) {  // what the standard library throws goes no farther than this
+    return tell({}, error("out of memory"));
+  }
+}
+
+Result<void> Linker::flush(const std::string& output) { return link_all(output, nullptr); }
+
+Result<std::vector<uint8_t>> Linker::flush_to_memory(const std::string& name) {
+  std::vector<uint8_t> bytes;
+  LODE_TRY(link_all(name, &bytes));
+  return bytes;
 }
 
 const std::vector<Diagnostic>& Linker::diagnostics() const { return state_->diagnostics; }

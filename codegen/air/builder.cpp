@@ -1,3 +1,4 @@
+// The builder: instructions wait by block, and get their places when the function is finished.
 #include "codegen/air/builder.h"
 
 #include <algorithm>
@@ -75,6 +76,18 @@ void ModuleBuilder::add_address(SymbolIndex data, uint64_t offset, SymbolIndex t
   s.reloc_count++;
 }
 
+void ModuleBuilder::add_relative(SymbolIndex data, uint64_t offset, SymbolIndex target, int64_t addend, uint8_t bytes) {
+  add_address(data, offset, target, addend);
+  module_.data_relocs.back().kind = DataRelocKind::symbol_minus_place;
+  module_.data_relocs.back().size = bytes;
+}
+
+void ModuleBuilder::add_block_address(SymbolIndex data, uint64_t offset, SymbolIndex function, BlockId block) {
+  add_address(data, offset, SymbolIndex(block.value));
+  module_.data_relocs.back().kind = DataRelocKind::block_address;
+  module_.data_relocs.back().function = function;
+}
+
 SymbolIndex ModuleBuilder::define_alias(std::string_view name, SymbolIndex target, int64_t offset, Linkage linkage) {
   SymbolIndex index = find_or_add(name, SymbolKind::alias, module_.symbols[target.value].type, linkage);
   Symbol& s = module_.symbols[index.value];
@@ -84,14 +97,42 @@ SymbolIndex ModuleBuilder::define_alias(std::string_view name, SymbolIndex targe
   return index;
 }
 
+SymbolIndex ModuleBuilder::define_ifunc(std::string_view name, SymbolIndex resolver, Linkage linkage) {
+  const SymbolIndex index = define_alias(name, resolver, 0, linkage);
+  module_.symbols[index.value].kind = SymbolKind::ifunc;
+  return index;
+}
+
 ComdatIndex ModuleBuilder::comdat(std::string_view name, ComdatKind kind) {
   auto [it, fresh] = comdats_.try_emplace(std::string(name), uint32_t(module_.comdats.size()));
   if (fresh) module_.comdats.push_back({module_.add_string(name), kind});
   return ComdatIndex(it->second);
 }
 
-void ModuleBuilder::add_init(SymbolIndex function, uint32_t priority, bool destructor) {
+void ModuleBuilder::import(SymbolIndex s, std::string_view module, std::string_view name) {
+  symbol(s).wasm_import = true;
+  symbol(s).wasm_import_module = module_.add_string(module);
+  symbol(s).wasm_import_name = module_.add_string(name);
+}
+
+void ModuleBuilder::processor(std::string_view name, std::string_view features) {
+  TargetAttributes attributes{std::string(name), std::string(features)};
+  if (std::find(module_.processors.begin(), module_.processors.end(), attributes) == module_.processors.end())
+    module_.processors.push_back(std::move(attributes));
+}
+
+Result<Module> ModuleBuilder::take() {
+  for (const Symbol& s : module_.symbols)
+    if (s.kind == SymbolKind::function && s.defined && !s.function.valid())
+      return lode::error("the function " + std::string(module_.str(s.name)) + " was begun, but not finished: finish()");
+  if (!twice_.empty())
+    return lode::error("the function " + std::string(module_.name_of(SymbolIndex(twice_[0]))) + " has two bodies");
+  return std::move(module_);
+}
+
+void ModuleBuilder::add_init(SymbolIndex function, uint32_t priority, bool destructor, SymbolIndex associated) {
   InitEntry e;
+  e.associated = associated;
   e.function = function;
   e.priority = priority;
   e.destructor = destructor;
@@ -111,6 +152,7 @@ FunctionBuilder::FunctionBuilder(ModuleBuilder& module, SymbolIndex symbol) : mo
   Symbol& s = module.symbol(symbol);
   fn_.symbol = symbol;
   fn_.type = s.type;
+  s.defined = true;  // and without a body until finish()
   const Type& t = module.module_.types[s.type];
   if (t.vararg) fn_.flags |= function_flags::vararg;
   std::vector<TypeId> params(t.field_count);
@@ -129,6 +171,11 @@ BlockId FunctionBuilder::add_block(const std::vector<TypeId>& params) {
   locations_.emplace_back();
   done_.push_back(0);
   return BlockId(b);
+}
+
+void FunctionBuilder::attributes(uint32_t parameter, ParamAttr attributes) {
+  if (fn_.param_attrs.empty()) fn_.param_attrs.resize(fn_.blocks[0].param_count);
+  if (parameter < fn_.param_attrs.size()) fn_.param_attrs[parameter] = attributes;
 }
 
 void FunctionBuilder::location(uint32_t file, uint32_t line, uint32_t column) {
@@ -172,6 +219,15 @@ ValueId FunctionBuilder::floating(TypeId t, double value) {
   return constant({ConstantKind::Float, t, ~0u, std::bit_cast<uint64_t>(value)});
 }
 
+ValueId FunctionBuilder::bits(TypeId t, uint64_t low, uint64_t high) {
+  if (t != T::f80 && t != T::f128) return constant({ConstantKind::Float, t, ~0u, low});
+  Constant c{ConstantKind::WideFloat, t, ~0u, fn_.extra.size()};
+  fn_.extra.insert(fn_.extra.end(), {uint32_t(low), uint32_t(low >> 32), uint32_t(high)});
+  if (t == T::f128) fn_.extra.push_back(uint32_t(high >> 32));
+  else fn_.extra.back() &= 0xffff;
+  return constant(c);
+}
+
 ValueId FunctionBuilder::zero(TypeId t) {
   const Type& x = module_.module_.types[t];
   if (x.kind == TypeKind::Int && x.bits <= 64) return integer(t, 0);
@@ -182,6 +238,7 @@ ValueId FunctionBuilder::undef(TypeId t) { return constant({ConstantKind::Undef,
 ValueId FunctionBuilder::address(SymbolIndex s, int64_t offset) {
   return constant({ConstantKind::Symbol, T::ptr, s.value, uint64_t(offset)});
 }
+ValueId FunctionBuilder::block_address(BlockId b) { return constant({ConstantKind::BlockAddress, T::ptr, b.value, 0}); }
 ValueId FunctionBuilder::aggregate(TypeId t, const std::vector<ValueId>& constants) {
   Constant c{ConstantKind::Aggregate, t, ~0u, fn_.extra.size()};
   for (ValueId v : constants) fn_.extra.push_back(v.value);
@@ -213,7 +270,7 @@ static Inst make(Op op, TypeId t, ValueId a = {}, ValueId b = {}, ValueId c = {}
 }
 
 ValueId FunctionBuilder::binary(Op op, ValueId a, ValueId b, uint8_t flags) {
-  TypeId t = type_of(a);
+  TypeId t = info(op).result == ResultRule::None ? T::void_type : type_of(a);
   if (info(op).result == ResultRule::Pair) {
     const Type& x = module_.module_.types[t];
     TypeId flag = x.kind == TypeKind::Vector ? module_.vector(T::i1, x.count) : T::i1;
@@ -258,6 +315,23 @@ void FunctionBuilder::lifetime(Op mark, ValueId slot) {
   fn_.lifetime_markers = true;
   emit(i);
 }
+void FunctionBuilder::slot_array(ValueId slot, SlotArray array) {
+  const auto at = std::lower_bound(slot_addresses_.begin(), slot_addresses_.end(), slot.value);
+  if (at != slot_addresses_.end()) fn_.slots[size_t(at - slot_addresses_.begin())].array = array;
+}
+ValueId FunctionBuilder::alloca_(ValueId bytes, uint32_t align_log2) {
+  Inst i = make(Op::alloca, T::ptr, bytes);
+  i.aux = uint16_t(align_log2);
+  return emit(i);
+}
+ValueId FunctionBuilder::stack_save() { return emit(make(Op::stack_save, T::ptr)); }
+void FunctionBuilder::stack_restore(ValueId saved) { unary(Op::stack_restore, saved); }
+ValueId FunctionBuilder::load(TypeId t, ValueId address, AtomicOrdering order, bool is_volatile) {
+  return load(t, address, MemoryFlags::pack(is_volatile, order, log2_align(t)));
+}
+void FunctionBuilder::store(ValueId value, ValueId address, AtomicOrdering order, bool is_volatile) {
+  store(value, address, MemoryFlags::pack(is_volatile, order, log2_align(type_of(value))));
+}
 ValueId FunctionBuilder::load(TypeId t, ValueId address, bool is_volatile) {
   return load(t, address, MemoryFlags::pack(is_volatile, AtomicOrdering::not_atomic, log2_align(t)));
 }
@@ -290,25 +364,37 @@ ValueId FunctionBuilder::field(TypeId structure, ValueId base, uint32_t i) {
 ValueId FunctionBuilder::element(TypeId element_type, ValueId base, ValueId i) {
   return index(base, i, int64_t(module_.module_.types.size_of(element_type)));
 }
-void FunctionBuilder::memcpy(ValueId to, ValueId from, ValueId bytes, uint32_t align_log2) {
-  Inst i = make(Op::memcpy, T::void_type, to, from, bytes);
+void FunctionBuilder::block3(Op op, ValueId to, ValueId from, ValueId bytes, uint32_t align_log2) {
+  Inst i = make(op, T::void_type, to, from, bytes);
   i.aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, align_log2);
   emit(i);
+}
+void FunctionBuilder::memcpy(ValueId to, ValueId from, ValueId bytes, uint32_t align_log2) {
+  block3(Op::memcpy, to, from, bytes, align_log2);
+}
+void FunctionBuilder::memmove(ValueId to, ValueId from, ValueId bytes, uint32_t align_log2) {
+  block3(Op::memmove, to, from, bytes, align_log2);
 }
 void FunctionBuilder::memset(ValueId to, ValueId byte, ValueId bytes, uint32_t align_log2) {
-  Inst i = make(Op::memset, T::void_type, to, byte, bytes);
-  i.aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, align_log2);
-  emit(i);
+  block3(Op::memset, to, byte, bytes, align_log2);
 }
-ValueId FunctionBuilder::atomic_rmw(RmwOp op, ValueId address, ValueId operand, AtomicOrdering order) {
+ValueId FunctionBuilder::atomic_rmw(RmwOp op, ValueId address, ValueId operand, AtomicOrdering order,
+                                    bool is_volatile) {
   Inst i = make(Op::atomic_rmw, type_of(operand), address, operand);
-  i.aux = MemoryFlags::pack(false, order, log2_align(type_of(operand)), op);
+  i.aux = MemoryFlags::pack(is_volatile, order, log2_align(type_of(operand)), op);
   return emit(i);
 }
-ValueId FunctionBuilder::cmpxchg(ValueId address, ValueId expected, ValueId desired, AtomicOrdering order) {
+ValueId FunctionBuilder::cmpxchg(ValueId address, ValueId expected, ValueId desired, AtomicOrdering order,
+                                 bool is_volatile) {
   Inst i = make(Op::cmpxchg, module_.structure({type_of(expected), T::i1}), address, expected, desired);
-  i.aux = MemoryFlags::pack(false, order, log2_align(type_of(expected)));
+  i.aux = MemoryFlags::pack(is_volatile, order, log2_align(type_of(expected)));
   return emit(i);
+}
+void FunctionBuilder::fence(AtomicOrdering order) { fixed(Op::fence, uint32_t(order), T::void_type); }
+void FunctionBuilder::prefetch(ValueId address, Keep keep) {
+  Inst i = make(Op::prefetch, T::void_type, address);
+  i.aux = uint16_t(keep);
+  emit(i);
 }
 
 static TypeId part_type(const TypeTable& types, TypeId t, const std::vector<uint32_t>& path) {
@@ -344,30 +430,109 @@ ValueId FunctionBuilder::shuffle(ValueId a, ValueId b, const std::vector<uint32_
   return emit(i);
 }
 
+ValueId FunctionBuilder::reduce(Op op, ValueId vector) {
+  return emit(make(op, module_.module_.types[type_of(vector)].element, vector));
+}
+ValueId FunctionBuilder::reduce(Op op, ValueId start, ValueId vector) {
+  return emit(make(op, type_of(start), start, vector));
+}
+
 ValueId FunctionBuilder::call(SymbolIndex callee, const std::vector<ValueId>& args) {
   return call(address(callee), module_.symbol(callee).type, args);
 }
 ValueId FunctionBuilder::call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args,
                               const std::vector<ParamAttr>& attrs, uint16_t call_flags) {
-  CallSite site;
-  site.callee = callee;
-  site.function_type = function_type;
+  CallOptions options;
+  options.flags = call_flags;
+  options.attributes = attrs;
+  return call(callee, function_type, args, options);
+}
+uint32_t FunctionBuilder::call_site(CallSite site, const std::vector<ValueId>& args, const CallOptions& options) {
   site.args = uint32_t(fn_.extra.size());
   site.arg_count = uint32_t(args.size());
-  site.flags = call_flags;
+  site.flags = options.flags;
+  site.conv = options.cc;
+  site.result_attrs = options.result_attributes;
   for (ValueId v : args) fn_.extra.push_back(v.value);
-  if (!attrs.empty()) {
+  if (!options.attributes.empty()) {
     // The function's own attributes stand first.
     if (fn_.param_attrs.empty()) fn_.param_attrs.resize(fn_.blocks[0].param_count);
     site.attrs = uint32_t(fn_.param_attrs.size());
-    fn_.param_attrs.insert(fn_.param_attrs.end(), attrs.begin(), attrs.end());
+    fn_.param_attrs.insert(fn_.param_attrs.end(), options.attributes.begin(), options.attributes.end());
     fn_.param_attrs.resize(site.attrs + args.size());
   }
-  Inst i = make(Op::call, module_.module_.types[function_type].element);
-  i.a = uint32_t(fn_.calls.size());
   fn_.calls.push_back(site);
+  return uint32_t(fn_.calls.size() - 1);
+}
+ValueId FunctionBuilder::call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args,
+                              const CallOptions& options) {
+  CallSite site;
+  site.callee = callee;
+  site.function_type = function_type;
+  Inst i = make(Op::call, module_.module_.types[function_type].element);
+  i.a = call_site(site, args, options);
   return emit(i);
 }
+ValueId FunctionBuilder::asm_(const Assembly& assembly, TypeId result_type, const std::vector<ValueId>& args,
+                              const CallOptions& options) {
+  InlineAsm a;
+  auto keep = [&](std::string_view text, uint32_t& at, uint32_t& size) {
+    at = uint32_t(fn_.strings.size());
+    size = uint32_t(text.size());
+    fn_.strings += text;
+  };
+  keep(assembly.text, a.text, a.text_len);
+  keep(assembly.constraints, a.constraints, a.constraints_len);
+  a.side_effects = assembly.sideeffect;
+  a.align_stack = assembly.alignstack;
+  a.intel = assembly.intel;
+  a.can_throw = assembly.can_throw;
+  std::vector<TypeId> types;
+  for (ValueId v : args) types.push_back(type_of(v));
+  CallSite site;
+  site.function_type = module_.function_type(result_type, types);
+  site.inline_asm = uint32_t(fn_.inline_asms.size());
+  fn_.inline_asms.push_back(a);
+  Inst i = make(Op::call, result_type);
+  i.a = call_site(site, args, options);
+  return emit(i);
+}
+ValueId FunctionBuilder::plain(Op op, TypeId t) { return emit(make(op, t)); }
+
+ValueId FunctionBuilder::invoke(SymbolIndex callee, const std::vector<ValueId>& args, BlockId next, BlockId unwind) {
+  return invoke(address(callee), module_.symbol(callee).type, args, next, unwind);
+}
+ValueId FunctionBuilder::invoke(ValueId callee, TypeId function_type, const std::vector<ValueId>& args, BlockId next,
+                                const std::vector<ValueId>& next_args, BlockId unwind,
+                                const std::vector<ValueId>& unwind_args, const CallOptions& options) {
+  CallSite site;
+  site.callee = callee;
+  site.function_type = function_type;
+  Inst i = make(Op::invoke, module_.module_.types[function_type].element);
+  i.a = call_site(site, args, options);
+  i.b = edge(next, next_args);
+  i.c = edge(unwind, unwind_args);
+  const ValueId made = emit(i);
+  // The value's number is known now.
+  for (size_t k = 0; k < next_args.size(); k++)
+    if (next_args[k] == result) fn_.extra[fn_.edges[i.b].args + k] = made.value;
+  return made;
+}
+ValueId FunctionBuilder::landing_pad(const std::vector<Clause>& clauses, bool cleanup) {
+  LandingPad pad;
+  pad.cleanup = cleanup;
+  pad.clauses = uint32_t(fn_.extra.size());
+  pad.clause_count = uint32_t(clauses.size());
+  for (const Clause& c : clauses) {
+    fn_.extra.push_back(c.filter);
+    fn_.extra.push_back(uint32_t(c.typeinfos.size()));
+    for (ValueId v : c.typeinfos) fn_.extra.push_back(v.value);
+  }
+  fn_.landing_pads.push_back(pad);
+  return fixed(Op::landing_pad, uint32_t(fn_.landing_pads.size() - 1), module_.structure({T::ptr, T::i32}));
+}
+void FunctionBuilder::resume(ValueId exception) { unary(Op::resume, exception); }
+
 ValueId FunctionBuilder::fixed(Op op, uint32_t immediate, TypeId t) {
   Inst i = make(op, t);
   i.a = immediate;
@@ -403,6 +568,14 @@ void FunctionBuilder::switch_on(ValueId v, const std::vector<Case>& cases, Block
   }
   i.c = uint32_t(fn_.extra.size());
   fn_.extra.insert(fn_.extra.end(), list.begin(), list.end());
+  emit(i);
+}
+void FunctionBuilder::indirect_br(ValueId address, const std::vector<BlockId>& targets) {
+  Inst i = make(Op::indirect_br, T::void_type, address);
+  std::vector<uint32_t> edges{uint32_t(targets.size())};
+  for (BlockId b : targets) edges.push_back(edge(b, {}));
+  i.b = uint32_t(fn_.extra.size());
+  fn_.extra.insert(fn_.extra.end(), edges.begin(), edges.end());
   emit(i);
 }
 uint32_t FunctionBuilder::list(const std::vector<ValueId>& values) {
@@ -535,6 +708,8 @@ ValueId FunctionBuilder::checked_divide(bool is_signed, bool remainder, ValueId 
 }
 
 void FunctionBuilder::finish() {
+  if (finished_) return;
+  finished_ = true;
   if (failure_.valid()) {
     switch_to(failure_);
     if (handler_.valid()) {
@@ -558,9 +733,12 @@ void FunctionBuilder::finish() {
   }
   Module& m = module_.module_;
   Symbol& s = m.symbols[fn_.symbol.value];
-  s.defined = true;
+  if (s.function.valid()) {
+    module_.twice_.push_back(fn_.symbol.value);
+    return;
+  }
   s.function = FunctionIndex(uint32_t(m.functions.size()));
-  m.functions.push_back({fn_.symbol, uint32_t(fn_.insts.size() * 4), fn_.personality.valid()});
+  m.functions.push_back({fn_.symbol, fn_.personality.valid()});
   m.in_memory.push_back(std::move(fn_));
 }
 

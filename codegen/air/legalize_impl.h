@@ -192,6 +192,7 @@ class Legalizer {
   Vals i1_op(Op op, V a, V b);
   Vals narrow_op(Op op, uint32_t bits, V a, V b, uint8_t flags);
   Vals wide_op(Op op, uint32_t bits, const Vals& a, const Vals& b);
+  Vals long_division(Op op, uint32_t bits, const Vals& dividend, const Vals& divisor);
   Vals wide_shift(Op op, uint32_t bits, const Vals& a, const Vals& count);
   V int_compare(IntPredicate p, uint32_t bits, const Vals& a, const Vals& b);
   Vals int_select(V c, const Vals& a, const Vals& b);

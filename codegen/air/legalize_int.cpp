@@ -303,10 +303,7 @@ Vals Legalizer::wide_op(Op op, uint32_t bits, const Vals& a, const Vals& b) {
       return norm(bits, r);
     }
     case Op::udiv: case Op::urem: case Op::sdiv: case Op::srem: {
-      if (bits > 128) {
-        fail("division of integers of " + std::to_string(bits) + " bits");
-        return a;
-      }
+      if (bits > 128) return long_division(op, bits, a, b);
       bool is_signed = op == Op::sdiv || op == Op::srem;
       RuntimeFunction f = op == Op::udiv   ? RuntimeFunction::udivti3
                           : op == Op::urem ? RuntimeFunction::umodti3
@@ -361,6 +358,73 @@ Vals Legalizer::wide_op(Op op, uint32_t bits, const Vals& a, const Vals& b) {
   }
   while (r.n < n) r.push(zero);
   return r;
+}
+
+// Of more than 128 bits, for which no library has a function: a loop that finds one bit of the quotient a turn, as by
+// hand. The dividend moves out at its upper end and the quotient in at its lower one, in the same words; what has moved
+// out is the remainder so far. Signed: of the absolute values, and the signs are put right afterwards.
+Vals Legalizer::long_division(Op op, uint32_t bits, const Vals& dividend, const Vals& divisor) {
+  const uint32_t n = dividend.n, whole = n * 64;
+  const bool is_signed = op == Op::sdiv || op == Op::srem, remainder = op == Op::urem || op == Op::srem;
+  const V zero = int_const(T::i64, 0), one = int_const(T::i64, 1), n63 = int_const(T::i64, 63);
+  // x, or -x where `sign` is all ones.
+  auto negate_if = [&](const Vals& x, V sign) {
+    Vals flipped, ones;
+    for (uint32_t k = 0; k < n; k++) {
+      flipped.push(bin(Op::xor_, x[k], sign));
+      ones.push(sign);
+    }
+    return wide_op(Op::sub, whole, flipped, ones);
+  };
+  Vals a = dividend, d = divisor;
+  V sign_a = zero, sign_d = zero;
+  if (is_signed) {
+    a = sx(bits, a), d = sx(bits, d);
+    sign_a = bin(Op::ashr, a[n - 1], n63), sign_d = bin(Op::ashr, d[n - 1], n63);
+    a = negate_if(a, sign_a), d = negate_if(d, sign_d);
+  }
+  if (bits != whole) a = wide_shift(Op::shl, whole, a, int_value(whole, whole - bits));
+
+  const uint32_t loop = new_block(), after = new_block();
+  std::vector<V> first(a.v.begin(), a.v.begin() + n);
+  first.resize(2 * n, zero);
+  first.push_back(int_const(T::i64, bits));
+  br(loop, first.data(), uint32_t(first.size()));
+  end_block();
+  out_.blocks[loop].first_param = uint32_t(out_.values.size());
+  out_.blocks[loop].param_count = 2 * n + 1;
+  auto param = [&] {
+    out_.values.push_back(Value::make(T::i64, ValueKind::Param, loop));
+    return V(uint32_t(out_.values.size() - 1));
+  };
+  Vals q, r;
+  for (uint32_t k = 0; k < n; k++) q.push(param());
+  for (uint32_t k = 0; k < n; k++) r.push(param());
+  const V count = param();
+  start_block(loop);
+  const V out = bin(Op::lshr, r[n - 1], n63);  // a bit that the words of the remainder have no place for
+  auto moved = [&](const Vals& x, V in) {
+    Vals y;
+    for (uint32_t k = 0; k < n; k++)
+      y.push(bin(Op::or_, bin(Op::shl, x[k], one), k ? bin(Op::lshr, x[k - 1], n63) : in));
+    return y;
+  };
+  r = moved(r, bin(Op::lshr, q[n - 1], n63));
+  V fits = int_compare(IntPredicate::uge, whole, r, d);
+  if (bits == whole) fits = bin(Op::or_, fits, icmp(IntPredicate::ne, out, zero));
+  r = int_select(fits, wide_op(Op::sub, whole, r, d), r);
+  q = moved(q, conv(Op::zext, T::i64, fits));
+  const V left = bin(Op::sub, count, one);
+  std::vector<V> next(q.v.begin(), q.v.begin() + n);
+  next.insert(next.end(), r.v.begin(), r.v.begin() + n);
+  next.push_back(left);
+  const uint32_t again = edge(loop, next.data(), uint32_t(next.size())), done = edge(after, nullptr, 0);
+  cond_br(icmp(IntPredicate::ne, left, zero), again, done);
+  end_block();
+  start_block(after);
+  if (is_signed && remainder) r = negate_if(r, sign_a);
+  if (is_signed && !remainder) q = negate_if(q, bin(Op::xor_, sign_a, sign_d));
+  return norm(bits, remainder ? r : q);
 }
 
 Vals Legalizer::wide_shift(Op op, uint32_t bits, const Vals& a, const Vals& count) {

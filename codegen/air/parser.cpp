@@ -1,11 +1,16 @@
-// Items of the text form: symbols, data, aliases, comdats, types, module properties; error recovery; diagnostics.
+// Declarations of the text form: symbols' heads, comdats, types, properties of the module; the order in which all is
+// read; recovery from errors. What bodies and declarations share (tokens, names, budgets) is at the beginning.
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "base/bytes.h"
 #include "codegen/air/parser_impl.h"
+#include "codegen/air/text_hints.h"
 #include "codegen/air/text_words.h"
 #include "codegen/air/verifier.h"
 
@@ -27,31 +32,57 @@ Hash128 declaration_hash(std::string_view kind, std::string_view name) {
   return {h.low64, h.high64};
 }
 
-Parser::Parser(std::string_view source, std::string file_name, ParsedModule& out)
-    : source_(source), lexer_(source), out_(out), m_(out.module) {
-  m_.name = std::move(file_name);
-  m_.files.push_back("");
-  budget_ = free_bytes + bytes_per_character * source.size();
-}
+Parser::Parser(Declarations& declarations, bool alone)
+    : d_(declarations),
+      m_(declarations.module),
+      types_(&declarations.module.types),
+      alone_(alone),
+      lexer_(declarations.source, 0, true) {}
 
 // ---- tokens ---------------------------------------------------------------------------------------------------------
 
-bool Parser::fail(const Token& t, std::string message) {
-  if (out_.errors.size() < max_errors)
-    out_.errors.push_back({lexer_.line_of(t.offset), lexer_.column_of(t.offset), std::move(message)});
+Token Parser::make(uint32_t n) {
+  while (at_ + n >= tokens_.size()) lexer_.next(tokens_.emplace_back());
+  return tokens_[at_ + n];
+}
+
+void Parser::go_to(uint32_t offset) {
+  tokens_.clear();
+  at_ = 0;
+  lexer_.go_to(offset, false);
+}
+
+bool Parser::fail(uint32_t offset, std::string message) {
+  if (errors_.size() < max_errors) errors_.push_back({offset, std::move(message)});
   return false;
 }
 
+// A thread that shares the budget takes it in pieces. What it cannot have is found out by reading the body again,
+// alone.
 bool Parser::charge(const Token& where, uint64_t bytes) {
-  if (bytes > budget_) return fail(where, "the constants are too large for a text of this size");
-  budget_ -= bytes;
+  if (alone_) {
+    if (bytes > d_.budget) return fail(where, "the constants are too large for a text of this size");
+    d_.budget -= bytes;
+    return true;
+  }
+  charged_ += bytes;
+  while (credit_ < bytes) {
+    const int64_t piece = std::max<int64_t>(int64_t(bytes - credit_), 1 << 16);
+    if (d_.lent.fetch_sub(piece, std::memory_order_relaxed) < piece) {
+      d_.lent.fetch_add(piece, std::memory_order_relaxed);
+      again_ = true;
+      return false;
+    }
+    credit_ += uint64_t(piece);
+  }
+  credit_ -= bytes;
   return true;
 }
 
 std::string Parser::describe(const Token& t) const {
   if (t.kind == Tok::End) return "the end of the file";
   if (t.kind == Tok::Bad) return "a malformed token";
-  std::string_view s = source_.substr(t.offset, std::min<uint32_t>(t.length, 40));
+  std::string_view s = d_.source.substr(t.offset, std::min<uint32_t>(t.length, 40));
   return "'" + std::string(s) + (t.length > 40 ? "...'" : "'");
 }
 
@@ -65,17 +96,24 @@ bool Parser::expect(char punct, const char* where) {
 }
 
 std::string Parser::name_of(const Token& t) {
-  std::string_view s = lexer_.text(t);
+  std::string_view s = text(t);
   if (!t.quoted) return std::string(s);
   std::string out;
   if (!unescape(s, out)) fail(t, "malformed escape in the name");
   return out;
 }
 
+bool Parser::string(std::string& out) {
+  if (peek().kind != Tok::String) return fail_here("a string");
+  const Token t = take();
+  if (!unescape(text(t), out)) return fail(t, "malformed escape in the string");
+  return true;
+}
+
 bool Parser::number(uint64_t& v, const char* what) {
   v = 0;
   if (peek().kind != Tok::Int) return fail_here(what);
-  const Token& t = take();
+  const Token t = take();
   std::vector<uint32_t> w;
   if (!words_of(t, w)) return false;
   if (w.size() > 2) return fail(t, "the number is too large");
@@ -101,102 +139,71 @@ bool Parser::align(uint32_t& log2) {
   return true;
 }
 
+bool Parser::convention(CallConv& conv) {
+  if (!expect('(', "the calling convention")) return false;
+  const words::Word* c = word_of(words::conv);
+  if (!c) return fail_here("a calling convention");
+  conv = CallConv(c->value);
+  return expect(')', "the calling convention");
+}
+
 bool Parser::item_word(std::string_view w) {
-  static constexpr std::string_view all[] = {
-      "declare", "func",      "data",   "const",     "alias",        "ifunc", "type",        "comdat",
-      "target",  "processor", "layout", "file",      "library",      "asm",   "constructor", "destructor",
-      "hidden",  "protected", "tls",    "dso_local", "unnamed_addr", "used",  "retain",      "export"};
-  return std::find(std::begin(all), std::end(all), w) != std::end(all) || words::find(words::linkage, w);
+  static const NameTable table = [] {
+    NameTable t;
+    for (std::string_view word :
+         {"declare", "func",   "data",    "const", "alias",       "ifunc",      "type",   "comdat",
+          "target",  "processor", "layout", "file", "library",    "asm",        "constructor", "destructor",
+          "hidden",  "protected", "tls",  "dso_local", "unnamed_addr", "used",  "retain", "export"})
+      t.insert(word, 0);
+    for (const words::Word& word : words::linkage) t.insert(word.text, 0);
+    return t;
+  }();
+  return table.find(w) != NameTable::none;
 }
 
-bool Parser::at_item(uint32_t token) const {
-  const Token& t = lexer_.tokens[token];
-  if (t.kind != Tok::Ident || !t.first_on_line || !item_word(lexer_.text(t))) return false;
+bool Parser::at_item() {
+  const Token t = peek();
+  if (t.kind != Tok::Ident || !t.first_on_line || !item_word(text(t))) return false;
   // A block may be called the same.
-  const Token& next = lexer_.tokens[std::min<size_t>(token + 1, lexer_.tokens.size() - 1)];
-  return next.kind != Tok::Punct ||
-         (next.punct != ':' && next.punct != '=' && !(next.punct == '(' && lexer_.text(t) != "tls"));
+  const char next = peek(1).punct;
+  return next != ':' && next != '=' && (next != '(' || text(t) == "tls");
 }
 
-void Parser::skip_to_item() {
-  while (peek().kind != Tok::End && !at_item(at_)) take();
-}
-
-// From '{' to behind its '}'; stops at an item in the first column too, which a function's body cannot contain.
-void Parser::skip_braces() {
-  const Token open = peek();
-  unsigned depth = 0;
-  while (peek().kind != Tok::End) {
-    if (is('{')) depth++;
-    if (is('}') && --depth == 0) {
-      take();
-      return;
-    }
-    take();
-    if (at_item(at_) && lexer_.column_of(peek().offset) == 1) break;
-  }
-  fail(open, "this '{' is not closed");
-}
-
-// ---- declarations ---------------------------------------------------------------------------------------------------
-
-class Parser::TextNames : public Names {
- public:
-  TextNames(const Parser& parser, const Places& places) : parser_(parser), places_(places) {}
-  std::string block(uint32_t index) const override {
-    return index < places_.blocks.size() ? "'" + text(places_.blocks[index]) + "'" : Names::block(index);
-  }
-  std::string value(ValueId v) const override {
-    return v.value < places_.values.size() && places_.values[v.value] != ~0u ? "'" + text(places_.values[v.value]) + "'"
-                                                                             : Names::value(v);
-  }
-
- private:
-  std::string text(uint32_t token) const {
-    const Token& t = parser_.lexer_.tokens[token];
-    return std::string(parser_.source_.substr(t.offset, t.length));
-  }
-  const Parser& parser_;
-  const Places& places_;
-};
-
-// The token that a problem is about: the operand, else the instruction, else the block's label, else the function's
-// name.
-uint32_t Parser::place_of(const Places& places, const Problem& p, uint32_t head) const {
-  if (p.operand.valid() && p.inst != ~0u) {
-    auto use = std::lower_bound(places.uses.begin(), places.uses.end(), p.inst,
-                                [](const Use& u, uint32_t inst) { return u.inst < inst; });
-    for (; use != places.uses.end() && use->inst == p.inst; ++use)
-      if (use->value == p.operand.value) return use->token;
-  }
-  if (p.inst != ~0u && p.inst < places.insts.size()) return places.insts[p.inst];
-  if (p.block != ~0u && p.block < places.blocks.size()) return places.blocks[p.block];
-  return head;
-}
+// ---- names ----------------------------------------------------------------------------------------------------------
 
 Parser::Item* Parser::find(std::string_view kind, std::string_view name) {
-  auto it = index_.find(declaration_hash(kind, name));
-  return it == index_.end() ? nullptr : &items_[it->second];
+  auto it = d_.index.find(declaration_hash(kind, name));
+  return it == d_.index.end() ? nullptr : &d_.items[it->second];
 }
 
 Parser::Item* Parser::declare(std::string_view kind, const Token& name, Item item) {
   std::string n = name_of(name);
-  auto [it, fresh] = index_.try_emplace(declaration_hash(kind, n), uint32_t(items_.size()));
+  auto [it, fresh] = d_.index.try_emplace(declaration_hash(kind, n), uint32_t(d_.items.size()));
   if (!fresh) {
-    const Token& first = lexer_.tokens[items_[it->second].token];
-    fail(name, "'" + n + "' is already declared in line " + std::to_string(lexer_.line_of(first.offset)));
+    const std::string_view before = d_.source.substr(0, d_.items[it->second].name);
+    fail(name, "'" + n + "' is already declared in line " +
+                   std::to_string(std::count(before.begin(), before.end(), '\n') + 1));
     return nullptr;
   }
-  items_.push_back(item);
-  return &items_.back();
+  d_.items.push_back(item);
+  return &d_.items.back();
 }
 
 SymbolIndex Parser::symbol_ref(const Token& t) {
-  std::string name = name_of(t);
+  std::string decoded;
+  std::string_view name = text(t);
+  if (t.quoted) {
+    if (!unescape(name, decoded)) fail(t, "malformed escape in the name");
+    name = decoded;
+  }
   if (Item* item = find("symbol", name)) return SymbolIndex(item->index);
-  fail(t, "'@" + name + "' is not declared");
+  if (!alone_) {
+    again_ = true;
+    return {};
+  }
+  fail(t, "'@" + std::string(name) + "' is not declared");
   Item item{Item::Symbol};
-  item.token = uint32_t(&t - lexer_.tokens.data());
+  item.name = t.offset;
   item.index = uint32_t(m_.symbols.size());
   item.placeholder = true;
   Symbol s;
@@ -207,220 +214,430 @@ SymbolIndex Parser::symbol_ref(const Token& t) {
   return SymbolIndex(item.index);
 }
 
-void Parser::run() {
-  const uint32_t n = uint32_t(lexer_.tokens.size());
-  // Type aliases first: heads of functions use them.
-  for (uint32_t k = 0; k + 2 < n; k++) {
-    at_ = k;
-    if (!peek().first_on_line || !is_word("type") || peek(1).kind != Tok::Ident || !is('=', 2)) continue;
-    Item alias{Item::Type};
-    alias.token = k + 1;
-    alias.body = k + 3;
-    if (starts_type() || (at_ = k + 1, starts_type() && !find("type", lexer_.text(lexer_.tokens[k + 1])))) {
-      fail(lexer_.tokens[k + 1], "the name of a type that exists already");
-      continue;
-    }
-    declare("type", lexer_.tokens[k + 1], alias);
-  }
-  at_ = 0;
-  while (peek().kind != Tok::End) {
-    uint32_t before = at_;
-    item();
-    if (at_ == before) take();
-  }
-  // Initialisers and bodies.
-  for (size_t k = 0; k < items_.size(); k++) {
-    Item& i = items_[k];
-    if (i.kind != Item::Symbol || i.broken || i.placeholder || i.body == ~0u) continue;
-    const Symbol& s = m_.symbols[i.index];
-    at_ = i.body;
-    const size_t errors = out_.errors.size();
-    if (s.kind == SymbolKind::data) finish_data(i);
-    else if (s.kind != SymbolKind::function) finish_alias(i);
-    items_[k].broken = out_.errors.size() != errors;
-  }
-  for (InitEntry& e : m_.inits) {
-    e.function = symbol_ref(lexer_.tokens[e.function.value]);
-    if (e.associated.valid()) e.associated = symbol_ref(lexer_.tokens[e.associated.value]);
-  }
-  places_.resize(heads_.size());
-  std::vector<uint8_t> clean(heads_.size(), 0);
-  for (uint32_t f = 0; f < heads_.size(); f++) {
-    size_t errors = out_.errors.size();
-    const bool whole = body(f);
-    clean[f] = whole && out_.errors.size() == errors && !heads_[f].broken;
-  }
-  // What is well-formed as text is verified; positions are those of the instructions.
-  std::vector<Problem> problems;
-  for (uint32_t f = 0; f < heads_.size(); f++) {
-    if (!clean[f]) continue;
-    problems.clear();
-    verify_function(m_, m_.in_memory[f], problems, TextNames(*this, places_[f]));
-    for (const Problem& p : problems)
-      fail(lexer_.tokens[place_of(places_[f], p, items_[heads_[f].item].token)], p.message);
-  }
-  // Symbols are looked at even if some declarations are broken; of those nothing more is said.
-  problems.clear();
-  verify_symbols(m_, problems);
-  if (!problems.empty()) {
-    std::vector<uint32_t> item_of(m_.symbols.size(), ~0u);
-    for (uint32_t k = 0; k < items_.size(); k++)
-      if (items_[k].kind == Item::Symbol) item_of[items_[k].index] = k;
-    for (const Problem& p : problems) {
-      const uint32_t k = p.symbol.valid() ? item_of[p.symbol.value] : ~0u;
-      if (k != ~0u && (items_[k].broken || items_[k].placeholder)) continue;
-      if (p.symbol.valid() && k == ~0u) continue;  // declared twice
-      fail(lexer_.tokens[k == ~0u ? 0 : items_[k].token], p.message);
-    }
-  }
-  std::stable_sort(out_.errors.begin(), out_.errors.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::pair(a.line, a.column) < std::pair(b.line, b.column);
-  });
+void Parser::note(TypeId t) {
+  const size_t k = t.value - shared_types_;
+  if (k >= noted_.size()) noted_.resize(k + 1, 0);
+  if (noted_[k] == function_) return;
+  noted_[k] = function_;
+  new_types_.push_back(t);
 }
 
-void Parser::item() {
+// ---- the order of reading -------------------------------------------------------------------------------------------
+
+ModuleParser::ModuleParser(Declarations& declarations, ParsedModule& out) : Parser(declarations, true), out_(out) {}
+
+void ModuleParser::run() {
+  if (!version()) return deliver();
+  find_type_aliases();
+  while (peek().kind != Tok::End) {
+    // Nobody looks at tokens of earlier items.
+    tokens_.erase(tokens_.begin(), tokens_.begin() + at_);
+    at_ = 0;
+    const uint32_t before = peek().offset;
+    item();
+    if (peek().offset == before) take();
+  }
+  initialisers();
+  bodies();
+  symbols_verified();
+  deliver();
+}
+
+bool ModuleParser::has_version() {
+  return is_word("air") && peek(1).kind == Tok::Int && !peek(1).first_on_line;
+}
+
+// The first line may say which version of the language follows.
+bool ModuleParser::version() {
+  if (!has_version()) return true;
+  take();
+  const Token at = peek();
+  uint64_t n;
+  if (!number(n, "the version of AIR")) return false;
+  if (n == 0 || n > text_version)
+    return fail(at, "the text is of version " + std::to_string(n) + " of AIR; this lode reads version " +
+                        std::to_string(text_version));
+  if (peek().kind != Tok::End && !peek().first_on_line) return fail_here("the end of the line");
+  return true;
+}
+
+// Type aliases come first, since heads of functions use them. A line that begins with `type NAME =` is one.
+void ModuleParser::find_type_aliases() {
+  const std::string_view source = d_.source;
+  for (size_t line = 0; line < source.size();) {
+    size_t p = line;
+    while (p < source.size() && (source[p] == ' ' || source[p] == '\t' || source[p] == '\r')) p++;
+    const size_t end = source.find('\n', p);
+    line = end == std::string_view::npos ? source.size() : end + 1;
+    if (source.substr(p, 4) != "type") continue;
+    go_to(uint32_t(p));
+    if (!is_word("type") || peek(1).kind != Tok::Ident || !is('=', 2)) continue;
+    take();
+    const Token name = peek();
+    TypeId known;
+    Item alias{Item::Type};
+    alias.name = name.offset;
+    alias.body = peek(2).offset;
+    if (d_.types.find(text(name)) == NameTable::none && type_if_any(known) != Found::no) {
+      fail(name, "the name of a type that exists already");
+      continue;
+    }
+    if (declare("type", name, alias)) d_.types.insert(text(name), uint32_t(d_.items.size() - 1));
+  }
+  tokens_.clear();
+  at_ = 0;
+  lexer_.go_to(0, true);
+  if (has_version()) at_ = 2;
+}
+
+// Initialisers, aliases and constructors, now that all names are known.
+void ModuleParser::initialisers() {
+  for (size_t k = 0; k < d_.items.size(); k++) {
+    Item& i = d_.items[k];
+    if (i.kind != Item::Symbol || i.broken || i.placeholder || i.body == ~0u) continue;
+    const Symbol& s = m_.symbols[i.index];
+    go_to(i.body);
+    const size_t errors = errors_.size();
+    if (s.kind == SymbolKind::data) finish_data(i);
+    else if (s.kind != SymbolKind::function) finish_alias(i);
+    d_.items[k].broken = errors_.size() != errors;
+  }
+  for (InitEntry& e : m_.inits) {
+    e.function = symbol_ref(token_at(e.function.value));
+    if (e.associated.valid()) e.associated = symbol_ref(token_at(e.associated.value));
+  }
+}
+
+namespace {
+// What a thread's own types are in the module.
+class TypeMap {
+ public:
+  explicit TypeMap(uint32_t shared) : shared_(shared) {}
+  TypeId of(TypeId t) const { return t.value < shared_ ? t : ids_[t.value - shared_]; }
+  // Makes it in the module; its members are there.
+  void add(TypeTable& to, const TypeTable& from, TypeId t) {
+    const size_t k = t.value - shared_;
+    if (k >= ids_.size()) ids_.resize(k + 1);
+    if (ids_[k].valid()) return;
+    const Type& type = from[t];
+    std::vector<TypeId> members(type.field_count);
+    for (uint32_t i = 0; i < type.field_count; i++) members[i] = of(from.member(type, i));
+    switch (type.kind) {
+      case TypeKind::Int: ids_[k] = to.int_type(type.bits); break;
+      case TypeKind::Vector: ids_[k] = to.vector_type(of(type.element), type.count); break;
+      case TypeKind::Array: ids_[k] = to.array_type(of(type.element), type.count); break;
+      case TypeKind::Struct: ids_[k] = to.struct_type(members.data(), members.size(), type.packed); break;
+      default: ids_[k] = to.function_type(of(type.element), members.data(), members.size(), type.vararg); break;
+    }
+    same_ &= ids_[k] == t;
+  }
+  bool same() const { return same_; }
+  void rename(Function& fn) const {
+    for (Inst& i : fn.insts) i.type = of(i.type);
+    for (Value& v : fn.values) v.type = of(v.type);
+    for (Constant& c : fn.constants) c.type = of(c.type);
+    for (CallSite& c : fn.calls)
+      if (c.function_type.valid()) c.function_type = of(c.function_type);
+  }
+
+ private:
+  uint32_t shared_;
+  std::vector<TypeId> ids_;
+  bool same_ = true;
+};
+}  // namespace
+
+// Every body by whichever thread comes to it, each thread with a reader of its own.
+void ModuleParser::bodies_at_once(std::vector<BodyParser::Outcome>& outcomes,
+                                  std::vector<std::unique_ptr<BodyParser>>& readers) {
+  d_.lent = int64_t(std::min<uint64_t>(d_.budget, INT64_MAX));
+  readers.resize(size_t(tbb::this_task_arena::max_concurrency()));
+  tbb::parallel_for(tbb::blocked_range<uint32_t>(0, uint32_t(d_.heads.size()), 64),
+                    [&](const tbb::blocked_range<uint32_t>& range) {
+                      auto& reader = readers[size_t(tbb::this_task_arena::current_thread_index())];
+                      if (!reader) reader = std::make_unique<BodyParser>(d_, false);
+                      for (uint32_t f = range.begin(); f < range.end(); f++) outcomes[f] = reader->read(f);
+                    });
+}
+
+void ModuleParser::bodies() {
+  constexpr size_t few = 64;  // not worth other threads
+  const uint32_t n = uint32_t(d_.heads.size());
+  m_.in_memory.resize(n);
+  std::vector<BodyParser::Outcome> outcomes(n);
+  std::vector<std::unique_ptr<BodyParser>> readers;
+  const uint32_t shared = uint32_t(m_.types.size());
+  const bool at_once = n >= few && tbb::this_task_arena::max_concurrency() > 1;
+  if (at_once) bodies_at_once(outcomes, readers);
+
+  std::unordered_map<const BodyParser*, TypeMap> maps;
+  std::vector<std::pair<const TypeMap*, uint32_t>> renamed;
+  std::vector<TextError> problems;
+  auto take = [](std::vector<TextError>& to, const BodyParser::Outcome& o, uint32_t from, uint32_t count) {
+    auto& texts = const_cast<BodyParser*>(o.reader)->texts();
+    for (uint32_t k = from; k < from + count && to.size() < max_errors; k++) to.push_back(std::move(texts[k]));
+  };
+  std::unique_ptr<BodyParser> alone;
+  for (uint32_t f = 0; f < n; f++) {
+    BodyParser::Outcome o = outcomes[f];
+    if (!at_once || o.again || o.charged > d_.budget) {
+      if (!alone) alone = std::make_unique<BodyParser>(d_, true);
+      o = alone->read(f);
+    } else {
+      d_.budget -= o.charged;
+      TypeMap& map = maps.try_emplace(o.reader, shared).first->second;
+      for (uint32_t k = 0; k < o.type_count; k++)
+        map.add(m_.types, o.reader->types(), o.reader->new_types()[o.types + k]);
+      if (o.type_count && !map.same()) renamed.push_back({&map, f});
+    }
+    take(errors_, o, o.errors, o.error_count);
+    take(problems, o, o.problems, o.problem_count);
+  }
+  tbb::parallel_for(size_t{0}, renamed.size(),
+                    [&](size_t k) { renamed[k].first->rename(m_.in_memory[renamed[k].second]); });
+  for (TextError& p : problems) fail(p.offset, std::move(p.message));
+}
+
+// Symbols are looked at even if some declarations are broken; of those nothing more is said.
+void ModuleParser::symbols_verified() {
+  std::vector<Problem> problems;
+  verify_symbols(m_, problems);
+  if (problems.empty()) return;
+  std::vector<uint32_t> item_of(m_.symbols.size(), ~0u);
+  for (uint32_t k = 0; k < d_.items.size(); k++)
+    if (d_.items[k].kind == Item::Symbol) item_of[d_.items[k].index] = k;
+  tokens_.clear();
+  at_ = 0;
+  lexer_.go_to(0, true);
+  for (const Problem& p : problems) {
+    const uint32_t k = p.symbol.valid() ? item_of[p.symbol.value] : ~0u;
+    if (k != ~0u && (d_.items[k].broken || d_.items[k].placeholder)) continue;
+    if (p.symbol.valid() && k == ~0u) continue;  // declared twice
+    fail(k == ~0u ? peek().offset : d_.items[k].name, p.message);
+  }
+}
+
+void ModuleParser::deliver() {
+  std::stable_sort(errors_.begin(), errors_.end(),
+                   [](const TextError& a, const TextError& b) { return a.offset < b.offset; });
+  uint32_t line = 1, start = 0, at = 0;
+  for (TextError& e : errors_) {
+    for (; at < e.offset; at++)
+      if (d_.source[at] == '\n') line++, start = at + 1;
+    out_.errors.push_back({line, e.offset - start + 1, std::move(e.message)});
+  }
+}
+
+// ---- declarations ---------------------------------------------------------------------------------------------------
+
+void ModuleParser::skip_to_item() {
+  while (peek().kind != Tok::End && !at_item()) take();
+}
+
+// From '{' to behind its '}', by characters; stops at an item in the first column too, which a function's body cannot
+// contain.
+bool ModuleParser::skip_braces(Head& head) {
+  static constexpr std::array<bool, 256> plain = [] {
+    std::array<bool, 256> table{};
+    table.fill(true);
+    for (char c : {'{', '}', '"', '/', '\n'}) table[uint8_t(c)] = false;
+    return table;
+  }();
+  const std::string_view s = d_.source;
+  head.open = peek().offset;
+  unsigned depth = 1;
+  for (size_t p = head.open + 1; p < s.size(); p++) {
+    while (p < s.size() && plain[uint8_t(s[p])]) p++;
+    if (p == s.size()) break;
+    switch (s[p]) {
+      case '{': depth++; break;
+      case '}':
+        if (--depth) break;
+        head.end = uint32_t(p);
+        go_to(uint32_t(p + 1));
+        return true;
+      case '"':
+        for (p++; p < s.size() && s[p] != '"' && s[p] != '\n';) p += s[p] == '\\' && s.substr(p + 1, 1) != "\n" ? 2 : 1;
+        if (p < s.size() && s[p] == '\n') p--;
+        break;
+      case '/':
+        if (s.substr(p + 1, 1) != "/") break;
+        p = std::min(s.find('\n', p), s.size()) - 1;
+        break;
+      case '\n': {
+        const size_t word = word_length(s, p + 1);
+        if (!word || !item_word(s.substr(p + 1, word))) break;
+        head.end = uint32_t(p + 1);
+        go_to(head.end);
+        lexer_.go_to(head.end, true);
+        if (at_item()) return fail(head.open, "this '{' is not closed");
+        break;
+      }
+    }
+  }
+  head.end = uint32_t(s.size());
+  go_to(head.end);
+  return fail(head.open, "this '{' is not closed");
+}
+
+// What LLVM's text has at the beginning of a line.
+std::string ModuleParser::item_hint() {
   const Token t = peek();
-  if (!at_item(at_)) {
-    fail_here("a declaration");
+  if (t.kind == Tok::Symbol && is('=', 1)) return "; data is strong data @name : i32 = 0";
+  if (t.kind == Tok::Value && is('=', 1)) return "; a type is type name = {i32, ptr}";
+  return t.kind == Tok::Ident ? hints::after(hints::item, text(t)) : std::string();
+}
+
+void ModuleParser::item() {
+  struct Row {
+    std::string_view word;
+    bool (ModuleParser::*read)();
+  };
+  static constexpr Row rows[] = {
+      {"target", &ModuleParser::target_item},    {"processor", &ModuleParser::processor_item},
+      {"file", &ModuleParser::file_item},        {"library", &ModuleParser::library_item},
+      {"asm", &ModuleParser::asm_item},          {"layout", &ModuleParser::layout_item},
+      {"type", &ModuleParser::type_item},        {"comdat", &ModuleParser::comdat_item},
+      {"constructor", &ModuleParser::init_item}, {"destructor", &ModuleParser::init_item}};
+  if (!at_item()) {
+    if (is_word("air") && peek(1).kind == Tok::Int)
+      fail(peek(), "the version stands in the first line, and only there");
+    else fail(peek(), "expected a declaration, found " + describe(peek()) + item_hint());
     take();
     return skip_to_item();
   }
-  std::string_view w = lexer_.text(t);
-  auto string = [&](std::string& out) {
-    if (peek().kind != Tok::String) return fail_here("a string");
-    const Token& s = take();
-    if (!unescape(lexer_.text(s), out)) return fail(s, "malformed escape in the string");
-    return true;
-  };
-  std::string s;
-  bool ok = true;
-  if (w == "target") {
-    take();
-    ok = string(m_.triple);
-  } else if (w == "processor") {
-    take();
-    TargetAttributes attributes;
-    ok = string(attributes.processor) && string(attributes.features);
-    if (ok) m_.processors.push_back(std::move(attributes));
-  } else if (w == "file") {
-    take();
-    ok = string(s);
-    if (ok) m_.files.push_back(s);
-    m_.debug_information = true;
-  } else if (w == "library") {
-    take();
-    ok = string(s);
-    if (ok) m_.dependent_libraries.push_back(m_.add_string(s));
-  } else if (w == "asm") {
-    take();
-    ok = string(s);
-    m_.module_asm += s;
-  } else if (w == "layout") {
-    take();
-    static constexpr struct { std::string_view word; uint8_t DataLayout::*field;
-    } fields[] = {{"pointer_bytes", &DataLayout::pointer_bytes}, {"f80_align", &DataLayout::f80_align},
-                  {"i64_align", &DataLayout::i64_align},         {"i128_align", &DataLayout::i128_align},
-                  {"f128_align", &DataLayout::f128_align},       {"max_vector_align", &DataLayout::max_vector_align}};
-    DataLayout layout = m_.types.layout();
-    ok = false;
-    std::string_view name = peek().kind == Tok::Ident ? lexer_.text(peek()) : std::string_view();
-    for (auto& f : fields)
-      if (f.word == name) {
-        take();
-        const Token at = peek();
-        uint64_t v;
-        ok = number(v, "a number");
-        if (ok && (v > 128 || (v & (v - 1)) || (v == 0 && f.word != "max_vector_align") ||
-                   (f.word == "pointer_bytes" && v != 4 && v != 8)))
-          ok = fail(at, "not a possible " + std::string(f.word));
-        if (ok) layout.*f.field = uint8_t(v);
-        if (ok) m_.types.set_layout(layout);
-        name = {};
-        break;
-      }
-    if (!name.empty()) fail_here("a property of the data layout");
-  } else if (w == "type") {
-    take();
-    if (peek().kind == Tok::Ident) {
-      Item* alias = find("type", lexer_.text(take()));
-      TypeId made;
-      ok = expect('=', "the type declaration");
-      if (ok && alias && !alias->broken && !alias->type.valid()) {
-        uint32_t index = uint32_t(alias - items_.data());
-        items_[index].visiting = true;
-        ok = type(made);
-        items_[index].visiting = false;
-        items_[index].broken = !ok;
-        if (ok) items_[index].type = made;
-      } else if (ok) {
-        size_t errors = out_.errors.size();
-        ok = type(made);
-        out_.errors.resize(errors);
-      }
-    } else {
-      ok = fail_here("the type's name");
-    }
-  } else if (w == "comdat") {
-    take();
-    if (peek().kind == Tok::Comdat) {
-      Item c{Item::Comdat};
-      c.token = at_;
-      c.index = uint32_t(m_.comdats.size());
-      const Token& name = take();
-      Comdat made;
-      made.name = m_.add_string(name_of(name));
-      if (peek().kind == Tok::Ident && !peek().first_on_line) {
-        if (const words::Word* kind = words::find(words::comdat, lexer_.text(peek()))) {
-          made.kind = ComdatKind(kind->value);
-          take();
-        } else {
-          ok = fail_here("a comdat kind");
-        }
-      }
-      if (declare("comdat", name, c)) m_.comdats.push_back(made);
-    } else {
-      ok = fail_here("the comdat's name, as $name");
-    }
-  } else if (w == "constructor" || w == "destructor") {
-    take();
-    // The names may come later: kept as tokens, put in below.
-    InitEntry e;
-    e.destructor = w == "destructor";
-    if (peek().kind == Tok::Symbol) {
-      e.function = SymbolIndex(at_);
-      take();
-      if (accept_word("priority")) {
-        uint64_t p = 0;
-        ok = number(p, "a priority");
-        e.priority = uint32_t(std::min<uint64_t>(p, 65535));
-      }
-      if (ok && accept_word("associated")) {
-        if (peek().kind == Tok::Symbol) {
-          e.associated = SymbolIndex(at_);
-          take();
-        } else {
-          ok = fail_here("a symbol");
-        }
-      }
-      m_.inits.push_back(e);
-    } else {
-      ok = fail_here("a function");
-    }
-  } else {
-    return symbol_item();
-  }
+  const std::string_view w = text(peek());
+  const Row* row = std::find_if(std::begin(rows), std::end(rows), [&](const Row& r) { return r.word == w; });
+  if (row == std::end(rows)) return symbol_item();
+  if (row->read != &ModuleParser::init_item) take();
+  bool ok = (this->*row->read)();
   if (ok && peek().kind != Tok::End && !peek().first_on_line) ok = fail_here("the end of the line");
   if (!ok) skip_to_item();
 }
 
-void Parser::symbol_item() {
-  Symbol s;
-  Item item{Item::Symbol};
-  bool declared = false, linkage_given = false;
-  // The words in front, in any order.
-  for (;;) {
-    if (peek().kind != Tok::Ident) break;
-    std::string_view w = lexer_.text(peek());
+bool ModuleParser::target_item() {
+  if (is_word("triple") || is_word("datalayout"))
+    return fail(peek(), "write target \"triple\", and layout pointer_bytes 4 and the like for what differs");
+  return string(m_.triple);
+}
+
+bool ModuleParser::processor_item() {
+  TargetAttributes attributes;
+  if (!string(attributes.processor) || !string(attributes.features)) return false;
+  m_.processors.push_back(std::move(attributes));
+  return true;
+}
+
+bool ModuleParser::file_item() {
+  m_.debug_information = true;
+  std::string s;
+  if (!string(s)) return false;
+  m_.files.push_back(std::move(s));
+  return true;
+}
+
+bool ModuleParser::library_item() {
+  std::string s;
+  if (!string(s)) return false;
+  m_.dependent_libraries.push_back(m_.add_string(s));
+  return true;
+}
+
+bool ModuleParser::asm_item() {
+  std::string s;
+  const bool ok = string(s);
+  m_.module_asm += s;
+  return ok;
+}
+
+bool ModuleParser::layout_item() {
+  static constexpr struct {
+    std::string_view word;
+    uint8_t DataLayout::*field;
+  } fields[] = {{"pointer_bytes", &DataLayout::pointer_bytes}, {"f80_align", &DataLayout::f80_align},
+                {"i64_align", &DataLayout::i64_align},         {"i128_align", &DataLayout::i128_align},
+                {"f128_align", &DataLayout::f128_align},       {"max_vector_align", &DataLayout::max_vector_align}};
+  DataLayout layout = m_.types.layout();
+  const std::string_view name = peek().kind == Tok::Ident ? text(peek()) : std::string_view();
+  for (auto& f : fields) {
+    if (f.word != name) continue;
+    take();
+    const Token at = peek();
+    uint64_t v;
+    if (!number(v, "a number")) return false;
+    if (v > 128 || (v & (v - 1)) || (v == 0 && f.word != "max_vector_align") ||
+        (f.word == "pointer_bytes" && v != 4 && v != 8))
+      return fail(at, "not a possible " + std::string(f.word));
+    layout.*f.field = uint8_t(v);
+    m_.types.set_layout(layout);
+    return true;
+  }
+  return fail_here("a property of the data layout");
+}
+
+bool ModuleParser::type_item() {
+  if (peek().kind != Tok::Ident) return fail_here("the type's name");
+  Item* alias = find("type", text(take()));
+  if (!expect('=', "the type declaration")) return false;
+  TypeId made;
+  if (alias && !alias->broken && !alias->type.valid()) {
+    const size_t index = size_t(alias - d_.items.data());
+    alias->visiting = true;
+    const bool ok = type(made);
+    d_.items[index].visiting = false;
+    d_.items[index].broken = !ok;
+    if (ok) d_.items[index].type = made;
+    return ok;
+  }
+  // Read already, where it was used; what is wrong with it was said then.
+  const size_t errors = errors_.size();
+  const bool ok = type(made);
+  errors_.resize(errors);
+  return ok;
+}
+
+bool ModuleParser::comdat_item() {
+  if (peek().kind != Tok::Comdat) return fail_here("the comdat's name, as $name");
+  const Token name = take();
+  Item c{Item::Comdat};
+  c.name = name.offset;
+  c.index = uint32_t(m_.comdats.size());
+  Comdat made;
+  made.name = m_.add_string(name_of(name));
+  bool ok = true;
+  if (peek().kind == Tok::Ident && !peek().first_on_line) {
+    if (const words::Word* kind = word_of(words::comdat)) made.kind = ComdatKind(kind->value);
+    else ok = fail_here("a comdat kind");
+  }
+  if (declare("comdat", name, c)) m_.comdats.push_back(made);
+  return ok;
+}
+
+// The names may come later: kept as places, read by initialisers().
+bool ModuleParser::init_item() {
+  InitEntry e;
+  e.destructor = text(take()) == "destructor";
+  if (peek().kind != Tok::Symbol) return fail_here("a function");
+  e.function = SymbolIndex(take().offset);
+  bool ok = true;
+  if (accept_word("priority")) {
+    uint64_t p = 0;
+    ok = number(p, "a priority");
+    e.priority = uint32_t(std::min<uint64_t>(p, 65535));
+  }
+  if (ok && accept_word("associated")) {
+    if (peek().kind == Tok::Symbol) e.associated = SymbolIndex(take().offset);
+    else ok = fail_here("a symbol");
+  }
+  m_.inits.push_back(e);
+  return ok;
+}
+
+// The words in front, in any order.
+bool ModuleParser::symbol_words(Symbol& s, bool& declared) {
+  bool linkage_given = false;
+  for (; peek().kind == Tok::Ident; take()) {
+    const std::string_view w = text(peek());
     if (w == "declare") declared = true;
     else if (w == "export") s.linkage = Linkage::external, linkage_given = true;
     else if (const words::Word* l = words::find(words::linkage, w)) s.linkage = Linkage(l->value), linkage_given = true;
@@ -433,232 +650,233 @@ void Parser::symbol_item() {
     else if (w == "const") s.constant = true;
     else if (w == "tls") {
       s.tls = TlsModel::general_dynamic;
-      if (is('(', 1)) {
-        take();
-        take();
-        const words::Word* model = peek().kind == Tok::Ident ? words::find(words::tls, lexer_.text(peek())) : nullptr;
-        if (!model) {
-          fail_here("a TLS model");
-          return skip_to_item();
-        }
-        s.tls = TlsModel(model->value);
-        take();
-        if (!is(')')) {
-          fail_here("')'");
-          return skip_to_item();
-        }
-      }
+      if (!is('(', 1)) continue;
+      take();
+      take();
+      const words::Word* model = word_of(words::tls);
+      if (!model) return fail_here("a TLS model");
+      s.tls = TlsModel(model->value);
+      if (!is(')')) return fail_here("')'");
     } else break;
-    take();
   }
   if (!linkage_given) s.linkage = declared ? Linkage::external : Linkage::internal;
-  std::string_view kind = peek().kind == Tok::Ident ? lexer_.text(peek()) : std::string_view();
-  if (kind == "func") s.kind = SymbolKind::function;
-  else if (kind == "data") s.kind = SymbolKind::data;
-  else if (kind == "alias") s.kind = SymbolKind::alias;
-  else if (kind == "ifunc") s.kind = SymbolKind::ifunc;
-  else {
-    fail_here("func, data, alias or ifunc");
+  return true;
+}
+
+void ModuleParser::symbol_item() {
+  Symbol s;
+  Item item{Item::Symbol};
+  bool declared = false;
+  if (!symbol_words(s, declared)) return skip_to_item();
+  static constexpr words::Word kinds[] = {{"func", uint32_t(SymbolKind::function)},
+                                          {"data", uint32_t(SymbolKind::data)},
+                                          {"alias", uint32_t(SymbolKind::alias)},
+                                          {"ifunc", uint32_t(SymbolKind::ifunc)}};
+  const words::Word* kind = word_of(kinds);
+  if (!kind) {
+    TypeId t;
+    const Token at = peek();
+    const size_t errors = errors_.size();
+    std::string message = "expected func, data, alias or ifunc, found " + describe(at);
+    if (declared && (type_if_any(t) != Found::no || !hints::find(hints::type, text(at)).empty()))
+      message += "; the result comes last, as declare func @name(ptr) -> i32";
+    errors_.resize(errors);
+    fail(at, message);
     take();
     return skip_to_item();
   }
-  take();
+  s.kind = SymbolKind(kind->value);
   if (peek().kind != Tok::Symbol) {
     fail_here("a name, as @name");
     return skip_to_item();
   }
-  item.token = at_;
-  item.index = uint32_t(m_.symbols.size());
   const Token name = take();
+  item.name = name.offset;
+  item.index = uint32_t(m_.symbols.size());
   s.name = m_.add_string(name_of(name));
   s.type = TypeTable::ptr;
   Item* known = declare("symbol", name, item);
   if (known) m_.symbols.push_back(s);
-  const uint32_t at_item = known ? uint32_t(known - items_.data()) : ~0u;
+  const uint32_t number = known ? uint32_t(known - d_.items.data()) : ~0u;
 
   bool ok;
   if (s.kind == SymbolKind::function) {
     s.defined = !declared;
-    ok = function_head(s, item, !declared);
+    ok = function_head(s, !declared);
   } else {
-    ok = expect(':', "the declaration");
-    if (ok) ok = type(s.type);
-    if (ok && s.type == TypeTable::void_type) ok = fail(name, "data of type void");
-    if (ok) ok = symbol_suffix(s, nullptr, nullptr, nullptr);
-    if (ok && s.kind == SymbolKind::data) {
-      if (m_.types[s.type].kind == TypeKind::Function) ok = fail(name, "data of a function type");
-      s.defined = !declared;
-      s.size = m_.types.size_of(s.type);
-      if (is('=')) {
-        if (declared) ok = fail_here("no initialiser after a 'declare'");
-        take();
-        item.body = at_;
-      } else if (!declared) {
-        ok = fail(name, "data without an initialiser: write = and one, or declare data");
-      }
-    } else if (ok) {
-      s.defined = true;
-      ok = expect('=', "the alias");
-      item.body = at_;
-    }
-    // The initialiser is read when all names are known.
-    if (ok && item.body != ~0u) {
-      while (peek().kind != Tok::End && !this->at_item(at_)) take();
-    }
+    ok = data_head(s, item, name, declared);
   }
-  if (at_item != ~0u) {
-    items_[at_item].body = item.body;
-    items_[at_item].broken = !ok;
+  if (number != ~0u) {
+    d_.items[number].body = item.body;
+    d_.items[number].broken = !ok;
     m_.symbols[item.index] = s;
-    if (s.function.valid()) heads_[s.function.value].item = at_item;
+    if (s.function.valid()) d_.heads[s.function.value].item = number;
   } else if (s.function.valid()) {
-    heads_.pop_back();
+    d_.heads.pop_back();
     m_.functions.pop_back();
-    m_.in_memory.pop_back();
   }
   if (ok && peek().kind != Tok::End && !peek().first_on_line) ok = fail_here("the end of the line");
   if (!ok) skip_to_item();
 }
 
-bool Parser::function_head(Symbol& s, Item&, bool defined) {
-  Head head;
-  const Token open = peek();
-  bool ok = expect('(', "the function's head");
-  bool vararg = false, first = true;
-  while (ok && !is(')')) {
-    if (!first) ok = expect(',', "the parameters");
-    first = false;
-    if (!ok) break;
+// Of data, aliases and ifuncs. The initialiser is read when all names are known.
+bool ModuleParser::data_head(Symbol& s, Item& item, const Token& name, bool declared) {
+  if (!expect(':', "the declaration") || !type(s.type)) return false;
+  if (s.type == TypeTable::void_type) return fail(name, "data of type void");
+  if (!symbol_suffix(s, nullptr, nullptr)) return false;
+  if (s.kind == SymbolKind::data) {
+    bool ok = true;
+    if (m_.types[s.type].kind == TypeKind::Function) ok = fail(name, "data of a function type");
+    s.defined = !declared;
+    s.size = m_.types.size_of(s.type);
+    if (is('=')) {
+      if (declared) ok = fail_here("no initialiser after a 'declare'");
+      take();
+      item.body = peek().offset;
+    } else if (!declared) {
+      ok = fail(name, "data without an initialiser: write = and one, or declare data");
+    }
+    if (!ok) return false;
+  } else {
+    s.defined = true;
+    const bool ok = expect('=', "the alias");
+    item.body = peek().offset;
+    if (!ok) return false;
+  }
+  if (item.body != ~0u) skip_to_item();
+  return true;
+}
+
+bool ModuleParser::parameters(Head& head, bool defined, bool& vararg) {
+  if (!expect('(', "the function's head")) return false;
+  for (bool first = true; !is(')'); first = false) {
+    if (!first && !expect(',', "the parameters")) return false;
     if (peek().kind == Tok::Dots) {
       take();
       vararg = true;
       break;
     }
-    ParamAttr attrs;
+    Declarations::Param p;
     if (peek().kind == Tok::Value && is(':', 1)) {
-      head.param_tokens.push_back(at_);
-      take();
+      p.name = take();
       take();
     } else if (defined) {
-      ok = fail_here("a parameter, as %name: type");
-      break;
+      return fail_here("a parameter, as %name: type");
     }
     const Token at = peek();
-    TypeId t;
-    ok = type(t) && param_attrs(attrs);
-    if (ok && (t == TypeTable::void_type || m_.types[t].kind == TypeKind::Function))
-      ok = fail(at, "a parameter of type " + type_text(t));
-    head.param_types.push_back(t);
-    head.param_attrs.push_back(attrs);
+    bool ok = type(p.type) && param_attrs(p.attr);
+    if (ok && (p.type == TypeTable::void_type || m_.types[p.type].kind == TypeKind::Function))
+      ok = fail(at, "a parameter of type " + type_text(p.type));
+    d_.params.push_back(p);
+    head.param_count++;
+    if (!ok) return false;
   }
-  if (ok) ok = expect(')', "the function's head");
-  TypeId result = TypeTable::void_type;
+  return expect(')', "the function's head");
+}
+
+bool ModuleParser::function_head(Symbol& s, bool defined) {
+  Head head;
+  head.params = uint32_t(d_.params.size());
+  const Token open = peek();
+  bool vararg = false;
+  bool ok = parameters(head, defined, vararg);
+  TypeId result = TypeTable::void_type, whole_type;
   ParamAttr result_attrs;
   if (ok && peek().kind == Tok::Arrow) {
     take();
     ok = param_attrs(result_attrs) && type(result);
     if (ok && m_.types[result].kind == TypeKind::Function) ok = fail(open, "a function that returns a function");
   }
-  Function fn;
-  fn.result_attrs = result_attrs.bits;
-  TypeId whole;
-  if (ok) ok = symbol_suffix(s, &fn, &head.personality, &whole);
-  if (ok)
-    s.type = whole.valid() ? whole
-                           : m_.types.function_type(result, head.param_types.data(), head.param_types.size(), vararg);
+  head.result_attrs = result_attrs.bits;
+  if (ok) ok = symbol_suffix(s, &head, &whole_type);
+  if (ok) {
+    std::vector<TypeId> types(head.param_count);
+    for (uint32_t k = 0; k < head.param_count; k++) types[k] = d_.params[head.params + k].type;
+    s.type = whole_type.valid() ? whole_type : m_.types.function_type(result, types.data(), types.size(), vararg);
+  }
   if (ok && m_.types[s.type].kind != TypeKind::Function)
     ok = fail(open, "the type after 'type' is not a function type");
-  if (defined) {
-    s.function = FunctionIndex(uint32_t(m_.functions.size()));
-    FunctionDecl d;
-    d.symbol = SymbolIndex(uint32_t(m_.symbols.size() - 1));
-    d.has_personality = head.personality != ~0u;
-    m_.functions.push_back(d);
-    head.broken = !ok;
-    // A body after a broken head is skipped as well.
-    if (!ok)
-      while (peek().kind != Tok::End && !at_item(at_) && !(is('{') && peek(1).first_on_line)) take();
-    if (is('{')) {
-      head.open = at_;
-      skip_braces();
-      head.end = at_;
-    } else if (ok) {
-      ok = fail_here("'{' and the function's body");
-      head.broken = true;
-    }
-    fn.type = s.type;
-    fn.symbol = d.symbol;
-    fn.align_log2 = s.align_log2;
-    if (ok && m_.types[s.type].vararg) fn.flags |= function_flags::vararg;
-    heads_.push_back(std::move(head));
-    m_.in_memory.push_back(std::move(fn));
+  if (!defined) {
+    d_.params.resize(head.params);
+    return ok;
   }
+  s.function = FunctionIndex(uint32_t(m_.functions.size()));
+  FunctionDecl d;
+  d.symbol = SymbolIndex(uint32_t(m_.symbols.size() - 1));
+  d.has_personality = head.personality != ~0u;
+  m_.functions.push_back(d);
+  head.broken = !ok;
+  // A body after a broken head is skipped as well.
+  if (!ok)
+    while (peek().kind != Tok::End && !at_item() && !(is('{') && peek(1).first_on_line)) take();
+  if (is('{')) {
+    head.broken |= !skip_braces(head);
+  } else if (ok) {
+    ok = fail_here("'{' and the function's body");
+    head.broken = true;
+  }
+  head.type = s.type;
+  head.align_log2 = s.align_log2;
+  if (ok && m_.types[s.type].vararg) head.flags |= function_flags::vararg;
+  d_.heads.push_back(head);
   return ok;
 }
 
-bool Parser::symbol_suffix(Symbol& s, Function* fn, uint32_t* personality, TypeId* whole) {
-  auto string = [&](StringRef& out) {
-    if (peek().kind != Tok::String) return fail_here("a string");
-    const Token& t = take();
-    std::string text;
-    if (!unescape(lexer_.text(t), text)) return fail(t, "malformed escape in the string");
-    out = m_.add_string(text);
+bool ModuleParser::comdat_suffix(Symbol& s) {
+  if (peek().kind != Tok::Comdat) return fail_here("a comdat, as $name");
+  const Token t = take();
+  Item* c = find("comdat", name_of(t));
+  // Comdats are declared before they are used, or are the symbol's own.
+  if (!c) {
+    Item made{Item::Comdat};
+    made.name = t.offset;
+    made.index = uint32_t(m_.comdats.size());
+    Comdat comdat;
+    comdat.name = m_.add_string(name_of(t));
+    m_.comdats.push_back(comdat);
+    c = declare("comdat", t, made);
+  }
+  if (c) s.comdat = ComdatIndex(c->index);
+  return true;
+}
+
+// `head`: of a function.
+bool ModuleParser::symbol_suffix(Symbol& s, Head* head, TypeId* whole_type) {
+  auto kept = [&](StringRef& out) {
+    std::string bytes;
+    if (!string(bytes)) return false;
+    out = m_.add_string(bytes);
     return true;
   };
-  while (peek().kind == Tok::Ident && !at_item(at_)) {
-    std::string_view w = lexer_.text(peek());
-    const words::Word* flag = fn ? words::find(words::function_flag, w) : nullptr;
-    if (w == "section") {
+  while (peek().kind == Tok::Ident && !at_item()) {
+    const std::string_view w = text(peek());
+    const words::Word* flag = head ? words::find(words::function_flag, w) : nullptr;
+    bool ok = true;
+    if (flag) {
       take();
-      if (!string(s.section)) return false;
-    } else if (w == "align") {
-      take();
-      if (!align(s.align_log2)) return false;
-    } else if (w == "import") {
-      take();
-      if (!string(s.wasm_import_module) || !string(s.wasm_import_name)) return false;
-      s.wasm_import = true;
-    } else if (w == "export_name") {
-      take();
-      if (!string(s.wasm_export_name)) return false;
-    } else if (w == "comdat") {
-      take();
-      if (peek().kind != Tok::Comdat) return fail_here("a comdat, as $name");
-      const Token& t = take();
-      Item* c = find("comdat", name_of(t));
-      // Comdats are declared before they are used, or are the symbol's own.
-      if (!c) {
-        Item made{Item::Comdat};
-        made.token = uint32_t(&t - lexer_.tokens.data());
-        made.index = uint32_t(m_.comdats.size());
-        Comdat comdat;
-        comdat.name = m_.add_string(name_of(t));
-        m_.comdats.push_back(comdat);
-        c = declare("comdat", t, made);
-      }
-      if (c) s.comdat = ComdatIndex(c->index);
-    } else if (fn && w == "personality") {
-      take();
+      head->flags |= flag->value;
+    } else if (accept_word("section")) {
+      ok = kept(s.section);
+    } else if (accept_word("align")) {
+      ok = align(s.align_log2);
+    } else if (accept_word("import")) {
+      ok = kept(s.wasm_import_module) && kept(s.wasm_import_name);
+      s.wasm_import = ok;
+    } else if (accept_word("export_name")) {
+      ok = kept(s.wasm_export_name);
+    } else if (accept_word("comdat")) {
+      ok = comdat_suffix(s);
+    } else if (head && accept_word("personality")) {
       if (peek().kind != Tok::Symbol) return fail_here("a function");
-      *personality = at_;
-      take();
-    } else if (fn && w == "cc") {
-      take();
-      if (!expect('(', "the calling convention")) return false;
-      const words::Word* c = peek().kind == Tok::Ident ? words::find(words::conv, lexer_.text(peek())) : nullptr;
-      if (!c) return fail_here("a calling convention");
-      take();
-      if (!expect(')', "the calling convention")) return false;
-      fn->conv = CallConv(c->value);
-    } else if (fn && w == "type") {
-      take();
-      if (!type(*whole)) return false;
-    } else if (flag) {
-      take();
-      fn->flags |= flag->value;
+      head->personality = take().offset;
+    } else if (head && accept_word("cc")) {
+      ok = convention(head->conv);
+    } else if (head && accept_word("type")) {
+      ok = type(*whole_type);
     } else {
       return fail_here("a property of the symbol");
     }
+    if (!ok) return false;
   }
   return true;
 }
@@ -670,20 +888,32 @@ bool parse_text(std::string_view source, std::string file_name, ParsedModule& ou
     out.errors.push_back({0, 0, "the file is larger than 1 GiB"});
     return false;
   }
-  Parser(source, std::move(file_name), out).run();
+  out.module.name = std::move(file_name);
+  out.module.files.push_back("");
+  Declarations declarations(source, out.module);
+  ModuleParser(declarations, out).run();
   return out.errors.empty();
 }
 
-std::string format_diagnostic(std::string_view file_name, std::string_view source, const Diagnostic& d) {
+namespace {
+// Where a line begins, for one diagnostic after the other.
+struct LineCursor {
+  uint32_t line = 1;
+  size_t start = 0;
+};
+}  // namespace
+
+static std::string format(std::string_view file_name, std::string_view source, const Diagnostic& d, LineCursor& at) {
   std::string out(file_name);
   if (!d.line) return out + ": error: " + d.message;
   out += ':' + std::to_string(d.line) + ':' + std::to_string(d.column) + ": error: " + d.message;
-  size_t start = 0;
-  for (uint32_t line = 1; line < d.line; line++) {
-    start = source.find('\n', start);
-    if (start == std::string_view::npos) return out;
-    start++;
+  if (d.line < at.line) at = {};
+  for (; at.line < d.line; at.line++) {
+    const size_t end = source.find('\n', at.start);
+    if (end == std::string_view::npos) return out;
+    at.start = end + 1;
   }
+  const size_t start = at.start;
   std::string_view text = source.substr(start, source.find('\n', start) - start);
   if (!text.empty() && text.back() == '\r') text.remove_suffix(1);
   // Long lines are shown around the place.
@@ -700,11 +930,17 @@ std::string format_diagnostic(std::string_view file_name, std::string_view sourc
   return out + "\n  " + shown + "\n  " + caret + "^";
 }
 
+std::string format_diagnostic(std::string_view file_name, std::string_view source, const Diagnostic& d) {
+  LineCursor at;
+  return format(file_name, source, d, at);
+}
+
 Result<Module> read_text(std::string_view source, std::string file_name) {
   ParsedModule parsed;
   if (parse_text(source, file_name, parsed)) return std::move(parsed.module);
   std::string all;
-  for (const Diagnostic& d : parsed.errors) all += (all.empty() ? "" : "\n") + format_diagnostic(file_name, source, d);
+  LineCursor at;
+  for (const Diagnostic& d : parsed.errors) all += (all.empty() ? "" : "\n") + format(file_name, source, d, at);
   Error e = error(all);
   e.complete = true;
   return e;
@@ -714,13 +950,14 @@ bool looks_like_text(std::string_view source) {
   std::string_view head = source.substr(0, 1 << 16);
   for (char c : head.substr(0, 256))
     if (c == 0) return false;
-  Lexer lexer(head);
-  const Token& t = lexer.tokens[0];
+  Lexer lexer(head, 0, true);
+  const Token t = lexer.next();
   static constexpr std::string_view starts[] = {"declare", "func",   "data",        "const",      "alias",  "ifunc",
                                                 "type",    "comdat", "target",      "processor",  "layout", "file",
                                                 "library", "asm",    "constructor", "destructor", "hidden", "export"};
   if (t.kind != Tok::Ident) return false;
-  std::string_view w = lexer.text(t);
+  std::string_view w = token_text(head, t);
+  if (w == "air") return lexer.next().kind == Tok::Int;
   return std::find(std::begin(starts), std::end(starts), w) != std::end(starts) || words::find(words::linkage, w);
 }
 

@@ -6,158 +6,299 @@
 #include <bit>
 
 #include "codegen/air/parser_impl.h"
-#include "codegen/air/text_words.h"
 #include "codegen/air/simd.h"
+#include "codegen/air/text_hints.h"
+#include "codegen/air/text_words.h"
 
 namespace lode::air {
 
 using T = TypeTable;
 
-static const OpInfo* find_op(std::string_view name, Op& op) {
-  static const auto* table = [] {
-    auto* t = new std::unordered_map<std::string_view, unsigned>;
-    for (unsigned k = 0; k < op_count; k++) t->emplace(op_table[k].name, k);
+static bool find_op(std::string_view name, Op& op) {
+  static const NameTable table = [] {
+    NameTable t;
+    for (unsigned k = 0; k < op_count; k++) t.insert(op_table[k].name, k);
     return t;
   }();
-  auto it = table->find(name);
-  if (it == table->end()) return nullptr;
-  op = Op(it->second);
-  return &op_table[it->second];
+  const uint32_t found = table.find(name);
+  op = Op(found);
+  return found != NameTable::none;
+}
+
+BodyParser::BodyParser(Declarations& declarations, bool alone) : Parser(declarations, alone) {
+  if (alone) return;
+  shared_types_ = uint32_t(m_.types.size());
+  own_types_ = m_.types;
+  types_ = &own_types_;
+}
+
+// What may have been meant by a word that is no instruction: LLVM's, or one that differs in a letter or two.
+static std::string instruction_hint(std::string_view word) {
+  std::string hint = hints::after(hints::instruction, word);
+  if (!hint.empty() || word.size() < 4) return hint;
+  for (unsigned k = 0; k < op_count; k++)
+    if (hints::similar(word, op_table[k].name)) return "; is it '" + std::string(op_table[k].name) + "'?";
+  return {};
+}
+
+// ---- one function ---------------------------------------------------------------------------------------------------
+
+class BodyParser::TextNames : public Names {
+ public:
+  explicit TextNames(const BodyParser& parser) : parser_(parser) {}
+  std::string block(uint32_t index) const override {
+    const auto& blocks = parser_.places_.blocks;
+    return index < blocks.size() ? named(blocks[index]) : Names::block(index);
+  }
+  std::string value(ValueId v) const override {
+    const auto& values = parser_.places_.values;
+    return v.value < values.size() && values[v.value] != ~0u ? named(values[v.value]) : Names::value(v);
+  }
+  std::string operand(ValueId v) const override {
+    const auto& values = parser_.places_.values;
+    return v.value < values.size() && values[v.value] != ~0u ? " " + named(values[v.value]) : std::string();
+  }
+
+ private:
+  std::string named(uint32_t place) const {
+    return "'" + std::string(parser_.whole(parser_.token_at(place))) + "'";
+  }
+  const BodyParser& parser_;
+};
+
+// Where a problem is: at the operand, else the instruction, else the block's label, else the function's name.
+uint32_t BodyParser::place_of(const Problem& p, uint32_t head) const {
+  if (p.operand.valid() && p.inst != ~0u) {
+    auto use = std::lower_bound(places_.uses.begin(), places_.uses.end(), p.inst,
+                                [](const Use& u, uint32_t inst) { return u.inst < inst; });
+    for (; use != places_.uses.end() && use->inst == p.inst; ++use)
+      if (use->value == p.operand.value) return use->place;
+  }
+  if (p.edge < places_.edges.size()) return places_.edges[p.edge];
+  if (p.inst != ~0u && p.inst < places_.insts.size()) return places_.insts[p.inst];
+  if (p.block != ~0u && p.block < places_.blocks.size()) return places_.blocks[p.block];
+  return head;
+}
+
+// What is well-formed as text is verified; positions are those of the instructions.
+void BodyParser::verify(uint32_t function) {
+  problems_.clear();
+  verify_function(m_, *types_, fn_, problems_, TextNames(*this), verifier_);
+  const uint32_t name = d_.items[d_.heads[function].item].name;
+  for (Problem& p : problems_) fail(place_of(p, name), std::move(p.message));
+}
+
+// Moves errors to where they wait for their turn. Of all functions' together only the first are shown, so that those of
+// a function that has enough in front of it need no place.
+void BodyParser::keep(uint32_t function, std::vector<TextError>& from, std::vector<Kept>& kept, uint32_t& at,
+                      uint32_t& count) {
+  at = uint32_t(texts_.size());
+  count = 0;
+  size_t before = 0;
+  for (const Kept& k : kept)
+    if (k.function < function) before += k.count;
+  if (before < max_errors && !from.empty()) {
+    count = uint32_t(from.size());
+    kept.push_back({function, count});
+    std::move(from.begin(), from.end(), std::back_inserter(texts_));
+  }
+  from.clear();
+}
+
+BodyParser::Outcome BodyParser::read(uint32_t function) {
+  const Head& head = d_.heads[function];
+  Outcome o;
+  o.reader = this;
+  o.types = uint32_t(new_types_.size());
+  function_ = function + 1;
+  charged_ = 0;
+  again_ = false;
+  fn_.clear();
+  fn_.symbol = m_.functions[function].symbol;
+  fn_.type = head.type;
+  fn_.conv = head.conv;
+  fn_.flags = head.flags;
+  fn_.result_attrs = head.result_attrs;
+  fn_.align_log2 = head.align_log2;
+  const bool whole = head.open != ~0u && body(head);
+  const bool clean = whole && errors_.empty() && !head.broken;
+  if (!again_) keep(function, errors_, kept_errors_, o.errors, o.error_count);
+  if (clean && !again_) verify(function);
+  if (!again_) keep(function, errors_, kept_problems_, o.problems, o.problem_count);
+  errors_.clear();
+  o.again = again_;
+  o.charged = charged_;
+  o.type_count = uint32_t(new_types_.size()) - o.types;
+  if (!again_) m_.in_memory[function] = fn_;  // a copy takes what it needs
+  return o;
+}
+
+void BodyParser::define(const Token& name, TypeId t, ValueKind kind, uint32_t index) {
+  if (!value_ids_.insert(text(name), uint32_t(fn_.values.size())))
+    fail(name, "'" + std::string(whole(name)) + "' is defined twice");
+  places_.values.resize(fn_.values.size(), ~0u);
+  places_.values.push_back(name.offset);
+  fn_.values.push_back(Value::make(t, kind, index));
+  broken_values_.push_back(0);
+}
+
+// The tokens of a body, and some behind it that complaints may speak of.
+void BodyParser::lex(const Head& head) {
+  go_to(head.open + 1);
+  line_starts_.clear();
+  for (;;) {
+    Token& t = tokens_.emplace_back();
+    lexer_.next(t);
+    if (t.first_on_line) line_starts_.push_back(uint32_t(tokens_.size() - 1));
+    if (t.kind == Tok::End || t.offset >= head.end) break;
+  }
+  if (!line_starts_.empty() && line_starts_.back() + 1 == tokens_.size()) line_starts_.pop_back();
+  body_end_ = uint32_t(tokens_.size() - 1);
+  // Where one brace too many was opened, the one that should have closed the body is still in it.
+  const bool closed = head.end < d_.source.size() && d_.source[head.end] == '}';
+  if (!closed && body_end_ && tokens_[body_end_ - 1].punct == '}') body_end_--;
+  tokens_.push_back(lexer_.next());
+}
+
+// Of another block than the first; false: not all could be read.
+bool BodyParser::block_params(uint32_t b, Block& block) {
+  bool whole_list = true;
+  while (!is(')')) {
+    if (fn_.values.size() > block.first_param && !expect(',', "the block's parameters")) break;
+    if (peek().kind != Tok::Value || !is(':', 1)) {
+      fail_here("a parameter, as %name: type");
+      break;
+    }
+    const Token p = take();
+    take();
+    TypeId t;
+    if (!type(t)) {
+      // The parameter keeps its place; nobody's use of it is judged.
+      whole_list = false;
+      define(p, T::void_type, ValueKind::Param, b);
+      broken_values_.back() = 1;
+      while (peek().kind != Tok::End && !peek().first_on_line && !is(',') && !is(')')) take();
+      if (is(',') || is(')')) continue;
+      break;
+    }
+    if (t == T::void_type || (*types_)[t].kind == TypeKind::Function) fail(p, "a parameter of type " + type_text(t));
+    define(p, t, ValueKind::Param, b);
+  }
+  return whole_list;
 }
 
 // Blocks, their parameters and all results get their numbers.
-bool Parser::prescan(Function& fn, const Head& head) {
-  bool whole = true;
-  auto define = [&](const Token& name, TypeId t, ValueKind kind, uint32_t index) {
-    if (!value_ids_.try_emplace(lexer_.text(name), uint32_t(fn.values.size())).second)
-      fail(name, "'" + std::string(source_.substr(name.offset, name.length)) + "' is defined twice");
-    here_->values.resize(fn.values.size(), ~0u);
-    here_->values.push_back(uint32_t(&name - lexer_.tokens.data()));
-    fn.values.push_back(Value::make(t, kind, index));
-    broken_values_.push_back(0);
-  };
-  std::vector<uint32_t>& labels = here_->blocks;
-  for (uint32_t k = head.open + 1; k + 1 < head.end; k++) {
-    at_ = k;
-    const Token& t = peek();
-    if (t.kind == Tok::Ident && t.first_on_line && (is(':', 1) || is('(', 1))) labels.push_back(k);
-  }
+bool BodyParser::prescan(const Head& head) {
+  bool whole_scan = true;
+  std::vector<uint32_t>& labels = places_.blocks;
+  for (uint32_t k : line_starts_)
+    if (at_label(k)) labels.push_back(k);
   for (uint32_t b = 0; b < labels.size(); b++) {
     at_ = labels[b];
-    const Token& name = take();
-    if (!block_ids_.try_emplace(lexer_.text(name), b).second)
-      fail(name, "the block '" + std::string(lexer_.text(name)) + "' is defined twice");
+    const Token name = take();
+    labels[b] = name.offset;
+    if (!block_ids_.insert(text(name), b)) fail(name, "the block '" + std::string(text(name)) + "' is defined twice");
     Block block;
-    block.first_param = uint32_t(fn.values.size());
+    block.first_param = uint32_t(fn_.values.size());
     if (b == 0) {
-      for (size_t p = 0; p < head.param_tokens.size(); p++)
-        define(lexer_.tokens[head.param_tokens[p]], head.param_types[p], ValueKind::Param, 0);
+      for (uint32_t p = 0; p < head.param_count; p++) {
+        const Declarations::Param& param = d_.params[head.params + p];
+        if (param.name.kind == Tok::Value) define(param.name, param.type, ValueKind::Param, 0);
+      }
       if (is('(')) fail(peek(), "the first block's parameters are the function's; it has none of its own");
     } else if (accept('(')) {
-      while (!is(')')) {
-        if (fn.values.size() > block.first_param && !expect(',', "the block's parameters")) break;
-        if (peek().kind != Tok::Value || !is(':', 1)) {
-          fail_here("a parameter, as %name: type");
-          break;
-        }
-        const Token& p = take();
-        take();
-        TypeId t;
-        if (!type(t)) {
-          // The parameter keeps its place; nobody's use of it is judged.
-          whole = false;
-          define(p, T::void_type, ValueKind::Param, b);
-          broken_values_.back() = 1;
-          while (peek().kind != Tok::End && !peek().first_on_line && !is(',') && !is(')')) take();
-          if (is(',') || is(')')) continue;
-          break;
-        }
-        if (t == T::void_type || m_.types[t].kind == TypeKind::Function) fail(p, "a parameter of type " + type_text(t));
-        define(p, t, ValueKind::Param, b);
-      }
+      whole_scan &= block_params(b, block);
     }
-    block.param_count = uint32_t(fn.values.size()) - block.first_param;
-    fn.blocks.push_back(block);
+    block.param_count = uint32_t(fn_.values.size()) - block.first_param;
+    fn_.blocks.push_back(block);
   }
-  for (uint32_t k = head.open + 1; k + 1 < head.end; k++) {
-    at_ = k;
-    if (peek().kind == Tok::Value && peek().first_on_line && is('=', 1))
-      define(peek(), T::void_type, ValueKind::Inst, 0);
-  }
-  return whole;
+  for (uint32_t k : line_starts_)
+    if (tokens_[k].kind == Tok::Value && tokens_[k + 1].punct == '=')
+      define(tokens_[k], T::void_type, ValueKind::Inst, 0);
+  return whole_scan;
 }
 
 // To the first token of another line.
-void Parser::skip_line() {
+void BodyParser::skip_line() {
   while (peek().kind != Tok::End && !peek().first_on_line) take();
 }
 
-bool Parser::body(uint32_t index) {
-  const Head& head = heads_[index];
-  Function& fn = m_.in_memory[index];
-  if (!head.open) return false;
+void BodyParser::label() {
+  take();
+  if (is('(')) {
+    while (at_ < body_end_ && !is(')')) take();
+    take();
+  }
+  if (!expect(':', "the label")) {
+    take();
+    skip_line();
+  }
+}
+
+bool BodyParser::slot() {
+  take();
+  const Token name = take();
+  StackSlot s;
+  bool ok = number(s.size, "a size in bytes");
+  if (ok && accept_word("align")) ok = align(s.align_log2);
+  if (ok)
+    if (const words::Word* w = word_of(words::slot_array)) s.array = SlotArray(w->value);
+  if (!slot_ids_.insert(text(name), uint32_t(fn_.slots.size())))
+    fail(name, "the slot '" + std::string(text(name)) + "' is declared twice");
+  if (ok && s.size > uint64_t{1} << 47) fail(name, "the slot is too large");
+  fn_.slots.push_back(s);
+  return ok;
+}
+
+bool BodyParser::body(const Head& head) {
   value_ids_.clear();
   block_ids_.clear();
   reported_.clear();
   slot_ids_.clear();
   claims_.clear();
   broken_values_.clear();
-  location_ids_.clear();
-  here_ = &places_[index];
-  if (head.personality != ~0u) fn.personality = symbol_ref(lexer_.tokens[head.personality]);
-  bool whole = prescan(fn, head);
+  if (!location_ids_.empty()) location_ids_.clear();
+  places_.insts.clear();
+  places_.blocks.clear();
+  places_.values.clear();
+  places_.uses.clear();
+  places_.edges.clear();
+  if (head.personality != ~0u) fn_.personality = symbol_ref(token_at(head.personality));
+  lex(head);
+  bool whole_body = prescan(head);
   bool have_attrs = false;
-  for (const ParamAttr& a : head.param_attrs) have_attrs |= a.bits || a.align_log2 || a.size;
   // The function's own attributes stand first; calls that have some need the place even if these are empty.
-  fn.param_attrs = head.param_attrs;
+  for (uint32_t k = 0; k < head.param_count; k++) {
+    const ParamAttr& a = d_.params[head.params + k].attr;
+    have_attrs |= a.bits || a.align_log2 || a.size;
+    fn_.param_attrs.push_back(a);
+  }
 
-  at_ = head.open + 1;
+  at_ = 0;
   uint32_t block = ~0u;
-  std::vector<uint32_t>& tokens = here_->insts;
   bool label_missing = false;
   auto close = [&] {
     if (block == ~0u) return;
-    fn.blocks[block].inst_count = uint32_t(fn.insts.size()) - fn.blocks[block].first_inst;
+    fn_.blocks[block].inst_count = uint32_t(fn_.insts.size()) - fn_.blocks[block].first_inst;
   };
-  while (at_ + 1 < head.end) {
+  while (at_ < body_end_ && !again_) {
     const Token t = peek();
-    if (!t.first_on_line && at_ != head.open + 1) {
+    if (!t.first_on_line && at_ != 0) {
       fail_here("the end of the line");
       take();
       skip_line();
       continue;
     }
-    if (t.kind == Tok::Ident && t.first_on_line && (is(':', 1) || is('(', 1))) {
+    if (at_label(at_)) {
       close();
       block = block == ~0u ? 0 : block + 1;
-      fn.blocks[block].first_inst = uint32_t(fn.insts.size());
-      take();
-      if (is('(')) {
-        while (at_ + 1 < head.end && !is(')')) take();
-        take();
-      }
-      if (!expect(':', "the label")) {
-        take();
-        skip_line();
-      }
+      fn_.blocks[block].first_inst = uint32_t(fn_.insts.size());
+      label();
       continue;
     }
     if (is_word("slot") && peek(1).kind == Tok::Ident && peek(2).kind == Tok::Int) {
       if (block != ~0u) fail(t, "a slot is declared before the first block");
-      take();
-      const Token& name = take();
-      StackSlot s;
-      uint64_t size;
-      bool ok = number(size, "a size in bytes");
-      s.size = size;
-      if (ok && accept_word("align")) ok = align(s.align_log2);
-      for (const words::Word& w : words::slot_array)
-        if (ok && accept_word(w.text)) s.array = SlotArray(w.value);
-      if (!slot_ids_.try_emplace(lexer_.text(name), uint32_t(fn.slots.size())).second)
-        fail(name, "the slot '" + std::string(lexer_.text(name)) + "' is declared twice");
-      if (ok && size > uint64_t{1} << 47) fail(name, "the slot is too large");
-      fn.slots.push_back(s);
-      if (!ok) skip_line();
+      if (!slot()) skip_line();
       continue;
     }
     if (block == ~0u) {
@@ -167,65 +308,60 @@ bool Parser::body(uint32_t index) {
       skip_line();
       continue;
     }
-    tokens.push_back(at_);
-    fn.insts.push_back({Op::unreachable});
-    if (!fn.inst_locations.empty()) fn.inst_locations.resize(fn.insts.size());
-    uint32_t line_start = at_;
-    if (!instruction(fn)) {
-      whole = false;
+    places_.insts.push_back(t.offset);
+    fn_.insts.push_back({Op::unreachable});
+    if (!fn_.inst_locations.empty()) fn_.inst_locations.resize(fn_.insts.size());
+    const uint32_t line_start = at_;
+    if (!instruction()) {
+      whole_body = false;
       if (at_ == line_start) take();
       skip_line();
     }
   }
   close();
-  if (fn.blocks.empty() && !label_missing) fail(lexer_.tokens[head.open], "the function has no block");
+  if (fn_.blocks.empty() && !label_missing) fail(head.open, "the function has no block");
   // What a mention of a value said about its type.
   for (const TypeClaim& c : claims_) {
-    TypeId t = fn.values[c.value.value].type;
-    if (t != c.type && !(c.value.value < broken_values_.size() && broken_values_[c.value.value]) && t != T::void_type)
-      fail(lexer_.tokens[c.token],
-           describe(lexer_.tokens[c.token]) + " has type " + type_text(t) + ", not " + type_text(c.type));
+    const TypeId t = fn_.values[c.value.value].type;
+    if (t == c.type || t == T::void_type) continue;
+    if (c.value.value < broken_values_.size() && broken_values_[c.value.value]) continue;
+    fail(c.place, describe(token_at(c.place)) + " has type " + type_text(t) + ", not " + type_text(c.type));
   }
   bool calls_have_attrs = false;
-  for (const CallSite& c : fn.calls) calls_have_attrs |= c.attrs != ~0u;
-  if (!have_attrs && !calls_have_attrs) fn.param_attrs.clear();
-  m_.functions[index].size_hint = uint32_t(fn.insts.size() * 4);
-  return whole;
+  for (const CallSite& c : fn_.calls) calls_have_attrs |= c.attrs != ~0u;
+  if (!have_attrs && !calls_have_attrs) fn_.param_attrs.clear();
+  return whole_body;
 }
 
-bool Parser::instruction(Function& fn) {
-  const uint32_t index = uint32_t(fn.insts.size() - 1);
+bool BodyParser::instruction() {
+  const uint32_t index = uint32_t(fn_.insts.size() - 1);
   uint32_t result = ~0u;
   Token result_token;
   if (peek().kind == Tok::Value && is('=', 1)) {
     result_token = peek();
-    result = value_ids_[lexer_.text(peek())];
+    result = value_ids_.find(text(peek()));
     // Until the type is known, uses of it are not judged.
     broken_values_[result] = 1;
-    fn.values[result] = Value::make(T::void_type, ValueKind::Inst, index);
+    fn_.values[result] = Value::make(T::void_type, ValueKind::Inst, index);
     take();
     take();
   }
   const Token name = peek();
   Op op{};
   if (name.kind != Tok::Ident) return fail_here("an instruction");
-  if (!find_op(lexer_.text(name), op))
-    return fail(name, "'" + std::string(lexer_.text(name)) + "' is not an instruction");
+  if (!find_op(text(name), op))
+    return fail(name, "'" + std::string(text(name)) + "' is not an instruction" +
+                          instruction_hint(text(name)));
   take();
   Inst i{op};
   i.type = T::void_type;
-  while (peek().kind == Tok::Ident) {
-    const words::Word* w = words::find(words::inst_flag, lexer_.text(peek()));
-    if (!w) break;
-    i.flags |= uint8_t(w->value);
-    take();
-  }
-  if (!inst_rest(fn, i, name)) return false;
+  while (const words::Word* w = word_of(words::inst_flag)) i.flags |= uint8_t(w->value);
+  if (!inst_rest(i, name)) return false;
   if (is('!')) {
     uint32_t location_index;
-    if (!location(fn, location_index)) return false;
-    fn.inst_locations.resize(fn.insts.size());
-    fn.inst_locations[index] = location_index;
+    if (!location(location_index)) return false;
+    fn_.inst_locations.resize(fn_.insts.size());
+    fn_.inst_locations[index] = location_index;
   }
   if (i.type != T::void_type) {
     if (result == ~0u) {
@@ -233,22 +369,22 @@ bool Parser::instruction(Function& fn) {
       if (op != Op::call && op != Op::invoke && !(info(op).traits & (traits::Effect)))
         return fail(name,
                     "the result of '" + std::string(info(op).name) + "' is not used; write %name = " + info(op).name);
-      result = uint32_t(fn.values.size());
-      fn.values.push_back({});
-      broken_values_.resize(fn.values.size(), 0);
+      result = uint32_t(fn_.values.size());
+      fn_.values.push_back({});
+      broken_values_.resize(fn_.values.size(), 0);
     }
     i.result = ValueId(result);
-    fn.values[result] = Value::make(i.type, ValueKind::Inst, index);
+    fn_.values[result] = Value::make(i.type, ValueKind::Inst, index);
     broken_values_[result] = 0;
   } else if (result != ~0u) {
     return fail(result_token, "'" + std::string(info(op).name) + "' has no result here");
   }
-  fn.insts[index] = i;
+  fn_.insts[index] = i;
   if (peek().kind != Tok::End && !peek().first_on_line) return fail_here("the end of the line");
   return true;
 }
 
-bool Parser::location(Function& fn, uint32_t& index) {
+bool BodyParser::location(uint32_t& index) {
   take();
   uint64_t file, line, column;
   const Token at = peek();
@@ -258,125 +394,143 @@ bool Parser::location(Function& fn, uint32_t& index) {
   if (file >= m_.files.size()) return fail(at, "there are " + std::to_string(m_.files.size() - 1) + " files");
   if (line > 0xffffffff || column > 0xffff) return fail(at, "not a possible location");
   uint64_t key = (file * 0x9e3779b97f4a7c15ull) ^ line << 16 ^ column;
-  if (fn.locations.empty()) fn.locations.push_back({});
+  if (fn_.locations.empty()) fn_.locations.push_back({});
   SourceLocation l{uint32_t(file), uint32_t(line), uint32_t(column)};
-  auto [it, fresh] = location_ids_.try_emplace(key, uint32_t(fn.locations.size()));
-  const SourceLocation* known = fresh ? nullptr : &fn.locations[it->second];
+  auto [it, fresh] = location_ids_.try_emplace(key, uint32_t(fn_.locations.size()));
+  const SourceLocation* known = fresh ? nullptr : &fn_.locations[it->second];
   if (!fresh && (known->file != l.file || known->line != l.line || known->column != l.column)) {
-    index = uint32_t(fn.locations.size());
-    fn.locations.push_back(l);
+    index = uint32_t(fn_.locations.size());
+    fn_.locations.push_back(l);
     return true;
   }
   index = it->second;
-  if (fresh) fn.locations.push_back(l);
+  if (fresh) fn_.locations.push_back(l);
   return true;
 }
 
 // ---- operands -------------------------------------------------------------------------------------------------------
 
-bool Parser::value_ref(const Token& t, TypeId expected, ValueId& v) {
-  auto it = value_ids_.find(lexer_.text(t));
-  if (it == value_ids_.end()) {
-    if (reported_.try_emplace(lexer_.text(t), true).second) return fail(t, describe(t) + " is not defined");
+bool BodyParser::value_ref(const Token& t, TypeId expected, ValueId& v) {
+  const uint32_t known = value_ids_.find(text(t));
+  if (known == NameTable::none) {
+    if (reported_.insert(text(t), 0)) fail(t, describe(t) + " is not defined");
     return false;
   }
-  v = ValueId(it->second);
-  here_->uses.push_back({uint32_t(here_->insts.size()) - 1, v.value, uint32_t(&t - lexer_.tokens.data())});
-  if (expected.valid()) claims_.push_back({v, expected, uint32_t(&t - lexer_.tokens.data())});
+  v = ValueId(known);
+  mention(v, t);
+  if (expected.valid()) claims_.push_back({v, expected, t.offset});
   return true;
 }
 
-ValueId Parser::make_constant(Function& fn, const ConstNode& c) {
+uint32_t BodyParser::append(const std::vector<uint32_t>& list) {
+  const uint32_t at = uint32_t(fn_.extra.size());
+  fn_.extra.insert(fn_.extra.end(), list.begin(), list.end());
+  return at;
+}
+
+ValueId BodyParser::make_constant(const ConstNode& c) {
   Constant k{c.kind, c.type, c.symbol, c.bits};
   if (c.kind == ConstantKind::WideInt || c.kind == ConstantKind::WideFloat) {
-    k.bits = fn.extra.size();
-    fn.extra.insert(fn.extra.end(), c.words.begin(), c.words.end());
+    k.bits = append(c.words);
   } else if (c.kind == ConstantKind::Aggregate) {
     std::vector<uint32_t> ids;
-    for (const ConstNode& m : c.members) ids.push_back(make_constant(fn, m).value);
-    k.bits = fn.extra.size();
-    fn.extra.insert(fn.extra.end(), ids.begin(), ids.end());
+    for (const ConstNode& m : c.members) ids.push_back(make_constant(m).value);
+    k.bits = append(ids);
   }
-  ValueId v(uint32_t(fn.values.size()));
-  fn.values.push_back(Value::make(c.type, ValueKind::Const, uint32_t(fn.constants.size())));
+  ValueId v(uint32_t(fn_.values.size()));
+  fn_.values.push_back(Value::make(c.type, ValueKind::Const, uint32_t(fn_.constants.size())));
   broken_values_.push_back(0);
-  fn.constants.push_back(k);
+  fn_.constants.push_back(k);
   return v;
 }
 
-bool Parser::constant_operand(Function& fn, TypeId t, ValueId& v) {
+bool BodyParser::constant_operand(TypeId t, ValueId& v) {
   ConstNode c;
-  const uint32_t token = at_;
+  const Token at = peek();
   if (!constant(t, c)) return false;
-  v = make_constant(fn, c);
-  here_->uses.push_back({uint32_t(here_->insts.size()) - 1, v.value, token});
+  v = make_constant(c);
+  mention(v, at);
   return true;
 }
 
 // [type] value. Without a type a constant takes the expected one. The type of a value is checked when all are known.
-bool Parser::operand(Function& fn, TypeId expected, ValueId& v, TypeId* type_out) {
+bool BodyParser::operand(TypeId expected, ValueId& v, TypeId* type_out) {
   TypeId t = expected;
-  if (starts_type() && !type(t)) return false;
+  if (peek().kind != Tok::Value && type_if_any(t) == Found::broken) return false;
   if (type_out) *type_out = t;
   if (peek().kind == Tok::Value) return value_ref(take(), t, v);
   if (!t.valid()) return fail_here("a type");
-  return constant_operand(fn, t, v);
+  return constant_operand(t, v);
 }
 
-bool Parser::typed_operand(Function& fn, ValueId& v, TypeId& t) {
-  if (!starts_type()) return fail_here("the operand's type");
-  return operand(fn, TypeId{}, v, &t);
+bool BodyParser::typed_operand(ValueId& v, TypeId& t) {
+  t = {};
+  const Found found = type_if_any(t);
+  if (found == Found::no) return fail_here("the operand's type");
+  if (found == Found::broken) return false;
+  if (peek().kind == Tok::Value) return value_ref(take(), t, v);
+  return constant_operand(t, v);
 }
 
-bool Parser::block_ref(const Token& t, BlockId& b) {
-  auto it = block_ids_.find(lexer_.text(t));
-  if (it == block_ids_.end()) return fail(t, "there is no block '" + std::string(lexer_.text(t)) + "'");
-  b = BlockId(it->second);
+bool BodyParser::block_ref(const Token& t, BlockId& b) {
+  const uint32_t known = block_ids_.find(text(t));
+  if (known == NameTable::none) {
+    std::string hint;
+    if (text(t) == "label") hint = "; a block's name stands alone, without 'label' and '%'";
+    else if (text(t) == "i1") hint = "; a branch by a condition is cond_br %c, yes, no";
+    return fail(t, "there is no block '" + std::string(text(t)) + "'" + hint);
+  }
+  b = BlockId(known);
   return true;
 }
 
-bool Parser::edge(Function& fn, uint32_t& e) {
+bool BodyParser::edge(uint32_t& e) {
+  if (peek().kind == Tok::Value && block_ids_.find(text(peek())) != NameTable::none)
+    return fail_here("a block, whose name has no '%'");
   if (peek().kind != Tok::Ident) return fail_here("a block");
-  const Token& name = take();
+  const Token name = take();
   Edge made;
   if (!block_ref(name, made.target)) return false;
-  std::vector<uint32_t> args;
+  std::vector<uint32_t>& args = list_;
+  args.clear();
   if (accept('(')) {
-    const Block target = fn.blocks[made.target.value];
+    const Block target = fn_.blocks[made.target.value];
     while (!is(')')) {
       if (!args.empty() && !expect(',', "the block's arguments")) return false;
       TypeId expected;
       if (args.size() < target.param_count && broken_values_[target.first_param + args.size()])
         return false;  // reported there
-      if (args.size() < target.param_count) expected = fn.values[target.first_param + args.size()].type;
+      if (args.size() < target.param_count) expected = fn_.values[target.first_param + args.size()].type;
       else return fail_here("')': the block has " + std::to_string(target.param_count) + " parameters");
       ValueId v;
-      if (!operand(fn, expected, v)) return false;
+      if (!operand(expected, v)) return false;
       args.push_back(v.value);
     }
     take();
   }
-  made.args = uint32_t(fn.extra.size());
   made.arg_count = uint32_t(args.size());
-  fn.extra.insert(fn.extra.end(), args.begin(), args.end());
-  e = uint32_t(fn.edges.size());
-  fn.edges.push_back(made);
+  made.args = append(args);
+  e = uint32_t(fn_.edges.size());
+  fn_.edges.push_back(made);
+  places_.edges.resize(e);
+  places_.edges.push_back(name.offset);
   return true;
 }
 
-bool Parser::memory_flags(uint16_t& aux) {
+bool BodyParser::memory_flags(uint16_t& aux) {
   bool is_volatile = false;
   AtomicOrdering order = AtomicOrdering::not_atomic;
   uint32_t log2 = 0;
   unsigned rmw = aux >> 9 & 31;
+  if (is(',') && (is_word("align", 1) || is_word("volatile", 1)))
+    return fail(peek(), "no comma stands in front of '" + std::string(text(peek(1))) + "'");
   while (peek().kind == Tok::Ident && !peek().first_on_line) {
     if (accept_word("volatile")) {
       is_volatile = true;
     } else if (accept_word("align")) {
       if (!align(log2)) return false;
-    } else if (const words::Word* w = words::find(words::ordering, lexer_.text(peek()))) {
+    } else if (const words::Word* w = word_of(words::ordering)) {
       order = AtomicOrdering(w->value);
-      take();
     } else {
       return fail_here("volatile, an ordering, or align");
     }
@@ -385,8 +539,9 @@ bool Parser::memory_flags(uint16_t& aux) {
   return true;
 }
 
-bool Parser::path(Function& fn, uint32_t& x) {
-  std::vector<uint32_t> list{0};
+bool BodyParser::path(uint32_t& x) {
+  std::vector<uint32_t>& list = list_;
+  list.assign(1, 0);
   if (!expect('[', "the path")) return false;
   while (!is(']')) {
     if (list.size() > 1 && !expect(',', "the path")) return false;
@@ -396,30 +551,94 @@ bool Parser::path(Function& fn, uint32_t& x) {
   }
   take();
   list[0] = uint32_t(list.size() - 1);
-  x = uint32_t(fn.extra.size());
-  fn.extra.insert(fn.extra.end(), list.begin(), list.end());
+  x = append(list);
+  return true;
+}
+
+// asm [words] "text", "constraints"
+bool BodyParser::inline_assembly(CallSite& site) {
+  take();
+  InlineAsm a;
+  uint32_t bits = 0;
+  while (peek().kind == Tok::Ident) {
+    const words::Word* f = word_of(words::asm_flag);
+    if (!f) return fail_here("a string");
+    bits |= f->value;
+  }
+  a.side_effects = bits & 1;
+  a.align_stack = bits & 2;
+  a.intel = bits & 4;
+  a.can_throw = bits & 8;
+  auto kept = [&](uint32_t& at, uint32_t& n) {
+    std::string bytes;
+    if (!string(bytes)) return false;
+    at = uint32_t(fn_.strings.size());
+    n = uint32_t(bytes.size());
+    fn_.strings += bytes;
+    return true;
+  };
+  if (!kept(a.text, a.text_len) || !expect(',', "the inline assembly") || !kept(a.constraints, a.constraints_len))
+    return false;
+  site.inline_asm = uint32_t(fn_.inline_asms.size());
+  fn_.inline_asms.push_back(a);
+  return true;
+}
+
+// (type [attributes] value, ...); a known function's parameters give constants their types.
+bool BodyParser::arguments(SymbolIndex direct, CallSite& site) {
+  if (!expect('(', "the arguments")) return false;
+  const Type* known = direct.valid() ? &(*types_)[m_.symbols[direct.value].type] : nullptr;
+  std::vector<uint32_t>& args = list_;
+  std::vector<TypeId>& types = types_of_arguments_;
+  std::vector<ParamAttr>& attrs = attrs_;
+  args.clear();
+  types.clear();
+  attrs.clear();
+  bool have_attrs = false;
+  while (!is(')')) {
+    if (!args.empty() && !expect(',', "the arguments")) return false;
+    TypeId t;
+    if (known && args.size() < known->field_count) t = types_->member(*known, uint32_t(args.size()));
+    if (peek().kind != Tok::Value) {
+      if (type_if_any(t) == Found::broken) return false;
+      if (known) known = &(*types_)[m_.symbols[direct.value].type];  // the table may have moved
+    }
+    ParamAttr a;
+    if (!param_attrs(a)) return false;
+    have_attrs |= a.bits || a.align_log2 || a.size;
+    ValueId v;
+    if (peek().kind == Tok::Value) {
+      if (!value_ref(take(), t, v)) return false;
+      if (!t.valid()) t = fn_.values[v.value].type;
+      if (t == T::void_type) return fail_here("the argument's type before it");
+    } else {
+      if (!t.valid()) return fail_here("a type");
+      if (!constant_operand(t, v)) return false;
+    }
+    args.push_back(v.value);
+    types.push_back(t);
+    attrs.push_back(a);
+  }
+  take();
+  site.arg_count = uint32_t(args.size());
+  site.args = append(args);
+  if (have_attrs) {
+    site.attrs = uint32_t(fn_.param_attrs.size());
+    fn_.param_attrs.insert(fn_.param_attrs.end(), attrs.begin(), attrs.end());
+  }
   return true;
 }
 
 // [flags] [cc(...)] [result attributes] type callee(type [attributes] value, ...) [as type] [fixed n]
-bool Parser::call(Function& fn, Inst& i) {
+bool BodyParser::call(Inst& i) {
   CallSite site;
   while (peek().kind == Tok::Ident) {
-    std::string_view w = lexer_.text(peek());
-    if (w == "cc") {
-      take();
-      if (!expect('(', "the calling convention")) return false;
-      const words::Word* c = peek().kind == Tok::Ident ? words::find(words::conv, lexer_.text(peek())) : nullptr;
-      if (!c) return fail_here("a calling convention");
-      take();
-      if (!expect(')', "the calling convention")) return false;
-      site.conv = CallConv(c->value);
-    } else if (const words::Word* f = words::find(words::call_flag, w)) {
+    if (accept_word("cc")) {
+      if (!convention(site.conv)) return false;
+    } else if (const words::Word* f = word_of(words::call_flag)) {
       site.flags |= uint16_t(f->value);
-      take();
-    } else if (const words::Word* a = words::find(words::param_attr, w)) {
+    } else if (const words::Word* a = word_of(words::param_attr)) {
       site.result_attrs |= uint16_t(a->value);
-      take();
     } else {
       break;
     }
@@ -427,104 +646,137 @@ bool Parser::call(Function& fn, Inst& i) {
   if (!type(i.type)) return false;
   SymbolIndex direct;
   if (is_word("asm")) {
-    take();
-    InlineAsm a;
-    uint32_t bits = 0;
-    while (peek().kind == Tok::Ident) {
-      const words::Word* f = words::find(words::asm_flag, lexer_.text(peek()));
-      if (!f) return fail_here("a string");
-      bits |= f->value;
-      take();
-    }
-    a.side_effects = bits & 1;
-    a.align_stack = bits & 2;
-    a.intel = bits & 4;
-    a.can_throw = bits & 8;
-    auto string = [&](uint32_t& at, uint32_t& n) {
-      if (peek().kind != Tok::String) return fail_here("a string");
-      const Token& t = take();
-      std::string text;
-      if (!unescape(lexer_.text(t), text)) return fail(t, "malformed escape in the string");
-      at = uint32_t(fn.strings.size());
-      n = uint32_t(text.size());
-      fn.strings += text;
-      return true;
-    };
-    if (!string(a.text, a.text_len) || !expect(',', "the inline assembly") || !string(a.constraints, a.constraints_len))
-      return false;
-    site.inline_asm = uint32_t(fn.inline_asms.size());
-    fn.inline_asms.push_back(a);
+    if (!inline_assembly(site)) return false;
   } else {
-    if (peek().kind == Tok::Symbol) {
-      SymbolIndex s = symbol_ref(peek());
-      if (!(is('+', 1) || is('-', 1))) direct = s;
-    }
-    if (!operand(fn, T::ptr, site.callee)) return false;
+    const bool named = peek().kind == Tok::Symbol && !is('+', 1) && !is('-', 1);
+    if (!operand(T::ptr, site.callee)) return false;
+    const Constant* callee = named ? fn_.constant(site.callee) : nullptr;
+    if (callee && m_.symbols[callee->symbol].kind == SymbolKind::function &&
+        (*types_)[m_.symbols[callee->symbol].type].kind == TypeKind::Function)
+      direct = SymbolIndex(callee->symbol);
   }
-  if (!expect('(', "the arguments")) return false;
-  // A known function's parameters give constants their types.
-  const bool known = direct.valid() && m_.symbols[direct.value].kind == SymbolKind::function &&
-                     m_.types[m_.symbols[direct.value].type].kind == TypeKind::Function;
-  std::vector<uint32_t> args;
-  std::vector<TypeId> types;
-  std::vector<ParamAttr> attrs;
-  bool have_attrs = false;
-  while (!is(')')) {
-    if (!args.empty() && !expect(',', "the arguments")) return false;
-    TypeId t;
-    if (known) {
-      const Type& f = m_.types[m_.symbols[direct.value].type];
-      if (args.size() < f.field_count) t = m_.types.member(f, uint32_t(args.size()));
-    }
-    if (starts_type() && !type(t)) return false;
-    ParamAttr a;
-    if (!param_attrs(a)) return false;
-    have_attrs |= a.bits || a.align_log2 || a.size;
-    ValueId v;
-    if (peek().kind == Tok::Value) {
-      if (!value_ref(take(), t, v)) return false;
-      if (!t.valid()) t = fn.values[v.value].type;
-      if (t == T::void_type) return fail_here("the argument's type before it");
-    } else {
-      if (!t.valid()) return fail_here("a type");
-      if (!constant_operand(fn, t, v)) return false;
-    }
-    args.push_back(v.value);
-    types.push_back(t);
-    attrs.push_back(a);
-  }
-  take();
-  site.args = uint32_t(fn.extra.size());
-  site.arg_count = uint32_t(args.size());
-  fn.extra.insert(fn.extra.end(), args.begin(), args.end());
-  if (have_attrs) {
-    site.attrs = uint32_t(fn.param_attrs.size());
-    fn.param_attrs.insert(fn.param_attrs.end(), attrs.begin(), attrs.end());
-  }
-  bool given = false;
-  if (accept_word("as")) {
-    if (!type(site.function_type)) return false;
-    given = true;
-  }
+  if (!arguments(direct, site)) return false;
+  const bool given = accept_word("as");
+  if (given && !type(site.function_type)) return false;
   if (accept_word("fixed")) {
     uint64_t n;
     if (!number(n, "a number of arguments")) return false;
     site.fixed_args = uint32_t(std::min<uint64_t>(n, ~0u));
   }
   if (!given) {
-    if (known) site.function_type = m_.symbols[direct.value].type;
-    else if (site.callee.valid() && fn.constant(site.callee) && fn.constant(site.callee)->kind == ConstantKind::Runtime)
-      site.function_type = {};
-    else site.function_type = m_.types.function_type(i.type, types.data(), types.size(), false);
+    const Constant* callee = site.callee.valid() ? fn_.constant(site.callee) : nullptr;
+    if (direct.valid()) site.function_type = m_.symbols[direct.value].type;
+    else if (callee && callee->kind == ConstantKind::Runtime) site.function_type = {};
+    else
+      site.function_type = interned(
+          types_->function_type(i.type, types_of_arguments_.data(), types_of_arguments_.size(), false));
   }
-  i.a = uint32_t(fn.calls.size());
-  fn.calls.push_back(site);
+  i.a = uint32_t(fn_.calls.size());
+  fn_.calls.push_back(site);
   return true;
 }
 
 // ---- one instruction ------------------------------------------------------------------------------------------------
 
-bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
+// As LLVM has it: alloca TYPE, where a number of bytes should be.
+bool BodyParser::alloca_of_type() {
+  const uint32_t start = at_;
+  const size_t errors = errors_.size();
+  const Token at = peek();
+  TypeId t;
+  const Found found = type_if_any(t);
+  const bool ends = found == Found::yes && (peek().first_on_line || peek().kind == Tok::End || is(','));
+  errors_.resize(errors);  // what is wrong is said when the operand is read
+  if (ends)
+    fail(at, "alloca takes a number of bytes, as alloca i64 %n align 8 to ptr; a variable is a slot, as slot name 8 "
+             "align 8 before the first label, and %p = slot_addr name");
+  else at_ = start;
+  return ends;
+}
+
+bool BodyParser::landing_pad(Inst& i) {
+  if (!type(i.type)) return false;
+  LandingPad pad;
+  pad.cleanup = accept_word("cleanup");
+  std::vector<uint32_t> clauses;
+  while (is_word("catch") || is_word("filter")) {
+    const bool filter = text(take()) == "filter";
+    if (!expect('(', "the clause")) return false;
+    const size_t head = clauses.size();
+    clauses.push_back(filter);
+    clauses.push_back(0);
+    while (!is(')')) {
+      if (clauses[head + 1] && !expect(',', "the clause")) return false;
+      ValueId v;
+      if (!operand(T::ptr, v)) return false;
+      clauses.push_back(v.value);
+      clauses[head + 1]++;
+    }
+    take();
+    pad.clause_count++;
+  }
+  pad.clauses = append(clauses);
+  i.a = uint32_t(fn_.landing_pads.size());
+  fn_.landing_pads.push_back(pad);
+  return true;
+}
+
+bool BodyParser::shuffle(Inst& i, const Token& op) {
+  TypeId t;
+  ValueId a, b;
+  const Token at = peek();
+  if (!typed_operand(a, t)) return false;
+  if ((*types_)[t].kind != TypeKind::Vector) return fail(at, "shuffle takes vectors, not " + type_text(t));
+  if (!expect(',', "the instruction") || !operand(t, b) || !expect('[', "the lanes")) return false;
+  std::vector<uint32_t> list{0};
+  while (!is(']')) {
+    if (list.size() > 1 && !expect(',', "the lanes")) return false;
+    if (accept_word("undef")) {
+      list.push_back(~0u);
+      continue;
+    }
+    uint64_t n;
+    if (!number(n, "a lane")) return false;
+    list.push_back(uint32_t(std::min<uint64_t>(n, ~0u - 1)));
+  }
+  take();
+  list[0] = uint32_t(list.size() - 1);
+  if (!list[0]) return fail(op, "a vector without lanes");
+  i.type = interned(types_->vector_type((*types_)[t].element, list[0]));
+  i.a = a.value;
+  i.b = b.value;
+  i.c = append(list);
+  return true;
+}
+
+bool BodyParser::switch_cases(Inst& i) {
+  TypeId t;
+  ValueId a;
+  const Token at = peek();
+  if (!typed_operand(a, t)) return false;
+  if ((*types_)[t].kind != TypeKind::Int || (*types_)[t].bits > 64)
+    return fail(at, "switch takes integers of at most 64 bits, not " + type_text(t));
+  if (!expect(',', "the instruction")) return false;
+  i.a = a.value;
+  if (!edge(i.b) || !expect('[', "the cases")) return false;
+  std::vector<uint32_t> list{0};
+  while (!is(']')) {
+    if (list[0] && !expect(',', "the cases")) return false;
+    ConstNode value;
+    if (!constant(t, value)) return false;
+    if (value.kind != ConstantKind::Int) return fail_here("a number");
+    if (!expect(':', "the case")) return false;
+    uint32_t e;
+    if (!edge(e)) return false;
+    list.insert(list.end(), {uint32_t(value.bits), uint32_t(value.bits >> 32), e});
+    list[0]++;
+  }
+  take();
+  i.c = append(list);
+  return true;
+}
+
+bool BodyParser::inst_rest(Inst& i, const Token& op_token) {
   TypeId t, u;
   ValueId a, b, c;
   auto comma = [&] { return expect(',', "the instruction"); };
@@ -551,7 +803,8 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
   switch (info(i.op).shape) {
     case Shape::None: return rule != ResultRule::Explicit || to();
     case Shape::Unary: {
-      if (!typed_operand(fn, a, t)) return false;
+      if (i.op == Op::alloca && alloca_of_type()) return false;
+      if (!typed_operand(a, t)) return false;
       set(a);
       if (i.op == Op::alloca && accept_word("align")) {
         uint32_t log2;
@@ -566,49 +819,46 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
       return true;
     }
     case Shape::Binary:
-      if (!typed_operand(fn, a, t) || !comma() || !operand(fn, t, b)) return false;
+      if (!typed_operand(a, t) || !comma() || !operand(t, b)) return false;
       set(a, b);
       if (rule == ResultRule::Explicit) return to();
       if (rule == ResultRule::Same) i.type = t;
       if (rule == ResultRule::Pair) {
-        TypeId flag = m_.types[t].kind == TypeKind::Vector ? m_.types.vector_type(T::i1, m_.types[t].count) : T::i1;
+        TypeId flag =
+            (*types_)[t].kind == TypeKind::Vector ? interned(types_->vector_type(T::i1, (*types_)[t].count)) : T::i1;
         TypeId pair[] = {t, flag};
-        i.type = m_.types.struct_type(pair, 2);
+        i.type = interned(types_->struct_type(pair, 2));
       }
       return true;
     case Shape::Ternary: {
-      if (!typed_operand(fn, a, t) || !comma()) return false;
+      if (!typed_operand(a, t) || !comma()) return false;
       if (i.op == Op::select || i.op == Op::insert_element) {
-        if (!typed_operand(fn, b, u) || !comma() || !operand(fn, u, c)) return false;
+        if (!typed_operand(b, u) || !comma() || !operand(u, c)) return false;
         i.type = i.op == Op::select ? u : t;
       } else {
-        if (!operand(fn, t, b) || !comma() || !operand(fn, t, c)) return false;
+        if (!operand(t, b) || !comma() || !operand(t, c)) return false;
         i.type = t;
       }
       return set(a, b, c);
     }
     case Shape::Compare: {
-      const words::Word* w = nullptr;
-      if (peek().kind == Tok::Ident)
-        w = i.op == Op::icmp ? words::find(words::int_predicate, lexer_.text(peek()))
-                             : words::find(words::float_predicate, lexer_.text(peek()));
+      const words::Word* w = i.op == Op::icmp ? word_of(words::int_predicate) : word_of(words::float_predicate);
       if (!w) return fail_here("a predicate");
-      take();
       i.aux = uint16_t(w->value);
-      if (!typed_operand(fn, a, t) || !comma() || !operand(fn, t, b)) return false;
-      i.type = m_.types[t].kind == TypeKind::Vector ? m_.types.vector_type(T::i1, m_.types[t].count) : T::i1;
+      if (!typed_operand(a, t) || !comma() || !operand(t, b)) return false;
+      i.type = (*types_)[t].kind == TypeKind::Vector ? interned(types_->vector_type(T::i1, (*types_)[t].count)) : T::i1;
       return set(a, b);
     }
-    case Shape::Load: return type(i.type) && comma() && operand(fn, T::ptr, a) && set(a) && memory_flags(i.aux);
+    case Shape::Load: return type(i.type) && comma() && operand(T::ptr, a) && set(a) && memory_flags(i.aux);
     case Shape::Store:
-      return typed_operand(fn, b, t) && comma() && operand(fn, T::ptr, a) && set(a, b) && memory_flags(i.aux);
+      return typed_operand(b, t) && comma() && operand(T::ptr, a) && set(a, b) && memory_flags(i.aux);
     case Shape::PtrAdd: {
-      if (!operand(fn, T::ptr, a, &t)) return false;
+      if (!operand(T::ptr, a, &t)) return false;
       i.type = t;
       i.a = a.value;
       uint64_t scale = 1, offset = 0;
       if (accept(',')) {
-        if (!operand(fn, m_.types.layout().pointer_bytes == 4 ? T::i32 : T::i64, b)) return false;
+        if (!operand(types_->layout().pointer_bytes == 4 ? T::i32 : T::i64, b)) return false;
         i.b = b.value;
         if (accept('*')) {
           int64_t n;
@@ -621,116 +871,66 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
         if (!number(offset, "an offset")) return false;
         if (minus) offset = 0 - offset;
       }
-      i.c = uint32_t(fn.extra.size());
-      fn.extra.insert(fn.extra.end(),
+      i.c = uint32_t(fn_.extra.size());
+      fn_.extra.insert(fn_.extra.end(),
                       {uint32_t(scale), uint32_t(scale >> 32), uint32_t(offset), uint32_t(offset >> 32)});
       return true;
     }
     case Shape::Block3:
-      return operand(fn, T::ptr, a) && comma() && operand(fn, i.op == Op::memset ? T::i8 : T::ptr, b) && comma() &&
-             operand(fn, m_.types.layout().pointer_bytes == 4 ? T::i32 : T::i64, c) && set(a, b, c) &&
+      return operand(T::ptr, a) && comma() && operand(i.op == Op::memset ? T::i8 : T::ptr, b) && comma() &&
+             operand(types_->layout().pointer_bytes == 4 ? T::i32 : T::i64, c) && set(a, b, c) &&
              memory_flags(i.aux);
     case Shape::Rmw: {
-      const words::Word* w = peek().kind == Tok::Ident ? words::find(words::rmw, lexer_.text(peek())) : nullptr;
+      const words::Word* w = word_of(words::rmw);
       if (!w) return fail_here("an operation");
-      take();
       i.aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, 0, RmwOp(w->value));
-      if (!operand(fn, T::ptr, a) || !comma() || !typed_operand(fn, b, i.type)) return false;
+      if (!operand(T::ptr, a) || !comma() || !typed_operand(b, i.type)) return false;
       return set(a, b) && memory_flags(i.aux);
     }
     case Shape::Cmpxchg: {
-      if (!operand(fn, T::ptr, a) || !comma() || !typed_operand(fn, b, t) || !comma() || !operand(fn, t, c))
+      if (!operand(T::ptr, a) || !comma() || !typed_operand(b, t) || !comma() || !operand(t, c))
         return false;
       TypeId pair[] = {t, T::i1};
-      i.type = m_.types.struct_type(pair, 2);
+      i.type = interned(types_->struct_type(pair, 2));
       return set(a, b, c) && memory_flags(i.aux);
     }
-    case Shape::Call: return call(fn, i);
-    case Shape::Path: return typed_operand(fn, a, t) && (i.a = a.value, path(fn, i.b)) && to();
+    case Shape::Call: return call(i);
+    case Shape::Path: return typed_operand(a, t) && (i.a = a.value, path(i.b)) && to();
     case Shape::InsertPath:
-      if (!typed_operand(fn, a, t) || !comma() || !typed_operand(fn, b, u)) return false;
+      if (!typed_operand(a, t) || !comma() || !typed_operand(b, u)) return false;
       i.type = t;
       set(a, b);
-      return path(fn, i.c);
+      return path(i.c);
     case Shape::List: {
-      std::vector<uint32_t> list{0};
+      std::vector<uint32_t>& list = list_;
+      list.assign(1, 0);
       while (!peek().first_on_line && peek().kind != Tok::End && !is('!') && !is('}')) {
         if (list.size() > 1 && !comma()) return false;
         ValueId v;
-        if (!typed_operand(fn, v, t)) return false;
+        if (!typed_operand(v, t)) return false;
         list.push_back(v.value);
       }
       list[0] = uint32_t(list.size() - 1);
-      i.a = uint32_t(fn.extra.size());
-      fn.extra.insert(fn.extra.end(), list.begin(), list.end());
+      i.a = append(list);
       return true;
     }
-    case Shape::Shuffle: {
-      if (!typed_operand(fn, a, t) || !comma() || !operand(fn, t, b) || !expect('[', "the lanes")) return false;
-      if (m_.types[t].kind != TypeKind::Vector) return fail(op_token, "shuffle takes vectors, not " + type_text(t));
-      std::vector<uint32_t> list{0};
-      while (!is(']')) {
-        if (list.size() > 1 && !expect(',', "the lanes")) return false;
-        if (accept_word("undef")) {
-          list.push_back(~0u);
-          continue;
-        }
-        uint64_t n;
-        if (!number(n, "a lane")) return false;
-        list.push_back(uint32_t(std::min<uint64_t>(n, ~0u - 1)));
-      }
-      take();
-      list[0] = uint32_t(list.size() - 1);
-      if (!list[0]) return fail(op_token, "a vector without lanes");
-      i.type = m_.types.vector_type(m_.types[t].element, list[0]);
-      set(a, b);
-      i.c = uint32_t(fn.extra.size());
-      fn.extra.insert(fn.extra.end(), list.begin(), list.end());
-      return true;
-    }
+    case Shape::Shuffle: return shuffle(i, op_token);
     case Shape::Slot: {
       if (peek().kind != Tok::Ident) return fail_here("a slot");
-      const Token& s = take();
-      auto it = slot_ids_.find(lexer_.text(s));
-      if (it == slot_ids_.end())
-        return fail(s, "there is no slot '" + std::string(lexer_.text(s)) + "'; declare it before its use");
-      i.a = it->second;
+      const Token s = take();
+      const uint32_t known = slot_ids_.find(text(s));
+      if (known == NameTable::none)
+        return fail(s, "there is no slot '" + std::string(text(s)) + "'; declare it before its use");
+      i.a = known;
       if (i.op == Op::slot_addr) i.type = T::ptr;
-      else fn.lifetime_markers = true;
+      else fn_.lifetime_markers = true;
       return true;
     }
     case Shape::Fixed: {
-      if (i.op == Op::landing_pad) {
-        if (!type(i.type)) return false;
-        LandingPad pad;
-        pad.cleanup = accept_word("cleanup");
-        std::vector<uint32_t> clauses;
-        while (is_word("catch") || is_word("filter")) {
-          bool filter = lexer_.text(take()) == "filter";
-          if (!expect('(', "the clause")) return false;
-          size_t head = clauses.size();
-          clauses.push_back(filter);
-          clauses.push_back(0);
-          while (!is(')')) {
-            if (clauses[head + 1] && !expect(',', "the clause")) return false;
-            ValueId v;
-            if (!operand(fn, T::ptr, v)) return false;
-            clauses.push_back(v.value);
-            clauses[head + 1]++;
-          }
-          take();
-          pad.clause_count++;
-        }
-        pad.clauses = uint32_t(fn.extra.size());
-        fn.extra.insert(fn.extra.end(), clauses.begin(), clauses.end());
-        i.a = uint32_t(fn.landing_pads.size());
-        fn.landing_pads.push_back(pad);
-        return true;
-      }
+      if (i.op == Op::landing_pad) return landing_pad(i);
       if (i.op == Op::fence) {
-        const words::Word* w = peek().kind == Tok::Ident ? words::find(words::ordering, lexer_.text(peek())) : nullptr;
+        const words::Word* w = word_of(words::ordering);
         if (!w) return fail_here("an ordering");
-        take();
         i.a = w->value;
         return true;
       }
@@ -739,54 +939,31 @@ bool Parser::inst_rest(Function& fn, Inst& i, const Token& op_token) {
       i.a = uint32_t(std::min<uint64_t>(n, ~0u - 1));
       return to();
     }
-    case Shape::Br: return edge(fn, i.a);
+    case Shape::Br: return edge(i.a);
     case Shape::CondBr:
-      return operand(fn, T::i1, a) && (i.a = a.value, comma()) && edge(fn, i.b) && comma() && edge(fn, i.c);
-    case Shape::Switch: {
-      if (!typed_operand(fn, a, t) || !comma()) return false;
-      i.a = a.value;
-      if (m_.types[t].kind != TypeKind::Int || m_.types[t].bits > 64)
-        return fail(op_token, "switch takes integers of at most 64 bits");
-      if (!edge(fn, i.b) || !expect('[', "the cases")) return false;
-      std::vector<uint32_t> list{0};
-      while (!is(']')) {
-        if (list[0] && !expect(',', "the cases")) return false;
-        ConstNode value;
-        if (!constant(t, value)) return false;
-        if (value.kind != ConstantKind::Int) return fail_here("a number");
-        if (!expect(':', "the case")) return false;
-        uint32_t e;
-        if (!edge(fn, e)) return false;
-        list.insert(list.end(), {uint32_t(value.bits), uint32_t(value.bits >> 32), e});
-        list[0]++;
-      }
-      take();
-      i.c = uint32_t(fn.extra.size());
-      fn.extra.insert(fn.extra.end(), list.begin(), list.end());
-      return true;
-    }
+      return operand(T::i1, a) && (i.a = a.value, comma()) && edge(i.b) && comma() && edge(i.c);
+    case Shape::Switch: return switch_cases(i);
     case Shape::IndirectBr: {
-      if (!operand(fn, T::ptr, a) || !expect('[', "the targets")) return false;
+      if (!operand(T::ptr, a) || !expect('[', "the targets")) return false;
       i.a = a.value;
       std::vector<uint32_t> list{0};
       while (!is(']')) {
         if (list[0] && !expect(',', "the targets")) return false;
         uint32_t e;
-        if (!edge(fn, e)) return false;
+        if (!edge(e)) return false;
         list.push_back(e);
         list[0]++;
       }
       take();
-      i.b = uint32_t(fn.extra.size());
-      fn.extra.insert(fn.extra.end(), list.begin(), list.end());
+      i.b = append(list);
       return true;
     }
     case Shape::Invoke: {
-      if (!call(fn, i)) return false;
+      if (!call(i)) return false;
       if (!accept_word("to")) return fail_here("'to' and the block to go on in");
-      if (!edge(fn, i.b)) return false;
+      if (!edge(i.b)) return false;
       if (!accept_word("unwind")) return fail_here("'unwind' and the block of the landing pad");
-      return edge(fn, i.c);
+      return edge(i.c);
     }
   }
   return false;

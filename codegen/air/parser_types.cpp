@@ -5,6 +5,7 @@
 #include "codegen/air/decimal.h"
 #include "codegen/air/legalize.h"
 #include "codegen/air/parser_impl.h"
+#include "codegen/air/text_hints.h"
 #include "codegen/air/text_words.h"
 
 namespace lode::air {
@@ -35,72 +36,154 @@ BinaryFormat format_of(TypeId t) {
 }
 }  // namespace
 
-bool Parser::starts_type() const {
-  const Token& t = peek();
-  if (t.kind == Tok::Punct) return t.punct == '{' || t.punct == '[' || t.punct == '<';
-  if (t.kind != Tok::Ident) return false;
-  std::string_view w = lexer_.text(t);
-  if (int_width(w)) return true;
-  for (const Simple& s : simple_types)
-    if (s.name == w) return true;
-  if (w == "func") return true;
-  return index_.count(declaration_hash("type", w)) != 0;
+// A type, if one begins here.
+Parser::Found Parser::type_if_any(TypeId& out, unsigned depth) {
+  const Token t = peek();
+  if (t.kind == Tok::Punct) {
+    if (t.punct != '{' && t.punct != '[' && t.punct != '<') return Found::no;
+  } else if (t.kind == Tok::Ident) {
+    const std::string_view w = text(t);
+    if (w[0] == 'i') {
+      const uint32_t bits = int_width(w);
+      if (bits && bits <= 1 << 23) {
+        at_++;
+        out = interned(types_->int_type(bits));
+        return Found::yes;
+      }
+      if (!bits && d_.types.find(w) == NameTable::none) return Found::no;
+    } else {
+      for (const Simple& s : simple_types)
+        if (s.name == w) {
+          at_++;
+          out = s.type;
+          return Found::yes;
+        }
+      if (w != "func" && d_.types.find(w) == NameTable::none) return Found::no;
+    }
+  } else {
+    return Found::no;
+  }
+  return type(out, depth) ? Found::yes : Found::broken;
+}
+
+bool Parser::sized(const Token& at, TypeId made, TypeId& out) {
+  if (types_->oversized(made)) return fail(at, "the type is too large");
+  if (types_->nesting(made) > TypeTable::max_nesting) return fail(at, "types are nested too deeply");
+  out = interned(made);
+  return true;
+}
+
+// [n x type], <n x type>
+bool Parser::array_or_vector(TypeId& out, unsigned depth) {
+  const Token t = take();
+  const bool vector = t.punct == '<';
+  uint64_t n;
+  TypeId e;
+  if (!number(n, vector ? "the number of lanes" : "the number of elements")) return false;
+  if (!accept_word("x")) return fail_here("'x'");
+  if (!type(e, depth + 1) || !expect(vector ? '>' : ']', vector ? "the vector type" : "the array type")) return false;
+  const TypeKind k = (*types_)[e].kind;
+  if (!vector) {
+    if (k == TypeKind::Void || k == TypeKind::Function) return fail(t, "an array of " + type_text(e));
+    return sized(t, types_->array_type(e, n), out);
+  }
+  if (k == TypeKind::Void || k >= TypeKind::Vector) return fail(t, "a vector of " + type_text(e));
+  if (!n) return fail(t, "a vector without lanes");
+  return sized(t, types_->vector_type(e, n), out);
+}
+
+// {type, ...}, <{type, ...}>
+bool Parser::struct_type(TypeId& out, unsigned depth) {
+  const Token t = take();
+  const bool packed = t.punct == '<';
+  if (packed) take();
+  std::vector<TypeId> fields;
+  while (!is('}')) {
+    if (!fields.empty() && !expect(',', "the struct type")) return false;
+    const Token at = peek();
+    TypeId f;
+    if (!type(f, depth + 1)) return false;
+    if (f == T::void_type || (*types_)[f].kind == TypeKind::Function)
+      return fail(at, "a field of type " + type_text(f));
+    fields.push_back(f);
+  }
+  take();
+  if (packed && !expect('>', "the packed struct type")) return false;
+  return sized(t, types_->struct_type(fields.data(), fields.size(), packed), out);
+}
+
+// func(type, ...) -> type
+bool Parser::function_type(TypeId& out, unsigned depth) {
+  const Token t = take();
+  if (!expect('(', "the function type")) return false;
+  std::vector<TypeId> params;
+  bool vararg = false;
+  for (bool first = true; !is(')'); first = false) {
+    if (!first && !expect(',', "the function type")) return false;
+    if (peek().kind == Tok::Dots) {
+      take();
+      vararg = true;
+      break;
+    }
+    const Token at = peek();
+    TypeId p;
+    if (!type(p, depth + 1)) return false;
+    if (p == T::void_type || (*types_)[p].kind == TypeKind::Function)
+      return fail(at, "a parameter of type " + type_text(p));
+    params.push_back(p);
+  }
+  if (!expect(')', "the function type")) return false;
+  if (peek().kind != Tok::Arrow) return fail_here("'->' and the result's type");
+  take();
+  TypeId result;
+  if (!type(result, depth + 1)) return false;
+  return sized(t, types_->function_type(result, params.data(), params.size(), vararg), out);
+}
+
+// A type that is used before it was read is read where it stands.
+bool Parser::alias_type(Item& alias, const Token& name, TypeId& out, unsigned depth) {
+  if (alias.broken) return false;  // reported where it is declared
+  if (!alias.type.valid()) {
+    if (alias.visiting) return fail(name, "the type '" + std::string(text(name)) + "' contains itself");
+    if (!alone_) {
+      again_ = true;
+      return false;
+    }
+    const size_t index = size_t(&alias - d_.items.data());
+    alias.visiting = true;
+    std::vector<Token> tokens;
+    tokens.swap(tokens_);
+    const uint32_t at = at_;
+    const Lexer lexer = lexer_;
+    go_to(alias.body);
+    TypeId made;
+    const bool ok = type(made, depth + 1);
+    lexer_ = lexer;
+    at_ = at;
+    tokens_ = std::move(tokens);
+    d_.items[index].visiting = false;
+    d_.items[index].broken = !ok;
+    if (!ok) return false;
+    d_.items[index].type = made;
+    out = made;
+    return true;
+  }
+  out = alias.type;
+  return true;
 }
 
 bool Parser::type(TypeId& out, unsigned depth) {
   if (depth > 2 * max_depth) return fail(peek(), "types are nested too deeply");  // names count as well
   const Token t = peek();
   out = T::void_type;
-  auto sized = [&](TypeId made) {
-    if (m_.types.oversized(made)) return fail(t, "the type is too large");
-    if (m_.types.nesting(made) > TypeTable::max_nesting) return fail(t, "types are nested too deeply");
-    out = made;
-    return true;
-  };
-  if (accept('[')) {
-    uint64_t n;
-    TypeId e;
-    if (!number(n, "the number of elements")) return false;
-    if (!accept_word("x")) return fail_here("'x'");
-    if (!type(e, depth + 1) || !expect(']', "the array type")) return false;
-    if (e == T::void_type || m_.types[e].kind == TypeKind::Function) return fail(t, "an array of " + type_text(e));
-    return sized(m_.types.array_type(e, n));
-  }
-  bool packed = is('<') && is('{', 1);
-  if (!packed && accept('<')) {
-    uint64_t n;
-    TypeId e;
-    if (!number(n, "the number of lanes")) return false;
-    if (!accept_word("x")) return fail_here("'x'");
-    if (!type(e, depth + 1) || !expect('>', "the vector type")) return false;
-    TypeKind k = m_.types[e].kind;
-    if (k == TypeKind::Void || k >= TypeKind::Vector) return fail(t, "a vector of " + type_text(e));
-    if (!n) return fail(t, "a vector without lanes");
-    return sized(m_.types.vector_type(e, n));
-  }
-  if (packed || is('{')) {
-    if (packed) take();
-    take();
-    std::vector<TypeId> fields;
-    while (!is('}')) {
-      if (!fields.empty() && !expect(',', "the struct type")) return false;
-      const Token& at = peek();
-      TypeId f;
-      if (!type(f, depth + 1)) return false;
-      if (f == T::void_type || m_.types[f].kind == TypeKind::Function)
-        return fail(at, "a field of type " + type_text(f));
-      fields.push_back(f);
-    }
-    take();
-    if (packed && !expect('>', "the packed struct type")) return false;
-    return sized(m_.types.struct_type(fields.data(), fields.size(), packed));
-  }
+  if (t.punct == '{' || (t.punct == '<' && is('{', 1))) return struct_type(out, depth);
+  if (t.punct == '[' || t.punct == '<') return array_or_vector(out, depth);
   if (t.kind != Tok::Ident) return fail_here("a type");
-  std::string_view w = lexer_.text(t);
-  if (uint32_t bits = int_width(w)) {
+  const std::string_view w = text(t);
+  if (const uint32_t bits = int_width(w)) {
     take();
     if (bits > 1 << 23) return fail(t, "integers have at most 8388608 bits");
-    out = m_.types.int_type(bits);
+    out = interned(types_->int_type(bits));
     return true;
   }
   for (const Simple& s : simple_types)
@@ -109,55 +192,14 @@ bool Parser::type(TypeId& out, unsigned depth) {
       out = s.type;
       return true;
     }
-  if (w == "func") {
-    take();
-    if (!expect('(', "the function type")) return false;
-    std::vector<TypeId> params;
-    bool vararg = false, first = true;
-    while (!is(')')) {
-      if (!first && !expect(',', "the function type")) return false;
-      first = false;
-      if (peek().kind == Tok::Dots) {
-        take();
-        vararg = true;
-        break;
-      }
-      const Token& at = peek();
-      TypeId p;
-      if (!type(p, depth + 1)) return false;
-      if (p == T::void_type || m_.types[p].kind == TypeKind::Function)
-        return fail(at, "a parameter of type " + type_text(p));
-      params.push_back(p);
-    }
-    if (!expect(')', "the function type")) return false;
-    if (peek().kind != Tok::Arrow) return fail_here("'->' and the result's type");
-    take();
-    TypeId result;
-    if (!type(result, depth + 1)) return false;
-    return sized(m_.types.function_type(result, params.data(), params.size(), vararg));
+  if (w == "func") return function_type(out, depth);
+  const uint32_t alias = d_.types.find(w);
+  if (alias == NameTable::none) {
+    const std::string_view hint = hints::find(hints::type, w);
+    return fail(t, "'" + std::string(w) + "' is not a type" + (hint.empty() ? "" : "; write " + std::string(hint)));
   }
-  if (Item* item = find("type", w)) {
-    take();
-    if (item->broken) return false;  // reported where it is declared
-    if (!item->type.valid()) {
-      if (item->visiting) return fail(t, "the type '" + std::string(w) + "' contains itself");
-      // Read the alias where it stands.
-      uint32_t index = uint32_t(item - items_.data()), back = at_;
-      item->visiting = true;
-      at_ = item->body;
-      TypeId made;
-      bool ok = type(made, depth + 1);
-      items_[index].visiting = false;
-      items_[index].broken = !ok;
-      if (ok) items_[index].type = made;
-      at_ = back;
-      if (!ok) return false;
-      item = &items_[index];
-    }
-    out = item->type;
-    return true;
-  }
-  return fail(t, "'" + std::string(w) + "' is not a type");
+  take();
+  return alias_type(d_.items[alias], t, out, depth);
 }
 
 bool Parser::param_attrs(ParamAttr& a) {
@@ -169,7 +211,7 @@ bool Parser::param_attrs(ParamAttr& a) {
       a.align_log2 = uint16_t(log2);
       continue;
     }
-    const words::Word* w = words::find(words::param_attr, lexer_.text(peek()));
+    const words::Word* w = words::find(words::param_attr, text(peek()));
     if (!w) break;
     take();
     a.bits |= uint16_t(w->value);
@@ -182,9 +224,20 @@ bool Parser::param_attrs(ParamAttr& a) {
   return true;
 }
 
+// The value of most numbers: decimal, of at most 18 digits.
+static bool small_number(std::string_view s, uint64_t& v) {
+  if (s.size() > 18) return false;
+  v = 0;
+  for (char c : s) {
+    if (c < '0' || c > '9') return false;  // another base, or '_'
+    v = v * 10 + uint64_t(c - '0');
+  }
+  return true;
+}
+
 // The digits of an integer token as words, least significant first, without leading zero words.
 bool Parser::words_of(const Token& token, std::vector<uint32_t>& words) {
-  std::string_view s = lexer_.text(token);
+  std::string_view s = text(token);
   words.clear();
   if (s.size() > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X')) {
     uint32_t bit = 0;
@@ -212,7 +265,18 @@ bool Parser::words_of(const Token& token, std::vector<uint32_t>& words) {
 }
 
 bool Parser::int_literal(TypeId t, const Token& token, bool negative, ConstNode& out) {
-  const uint32_t bits = m_.types[t].bits;
+  const uint32_t bits = (*types_)[t].bits;
+  uint64_t small;
+  if (bits <= 64 && small_number(text(token), small)) {
+    const uint64_t limit = bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1;
+    if (small > limit || (negative && small > limit / 2 + 1))
+      return fail(token, "the number does not fit in " + type_text(t));
+    if (!charge(token, (bits + 31) / 32 * 4)) return false;
+    out.type = t;
+    out.kind = ConstantKind::Int;
+    out.bits = (negative ? 0 - small : small) & limit;
+    return true;
+  }
   std::vector<uint32_t> w;
   if (!words_of(token, w)) return false;
   size_t width = w.empty() ? 0 : (w.size() - 1) * 32 + size_t(std::bit_width(w.back()));
@@ -250,7 +314,7 @@ bool Parser::int_literal(TypeId t, const Token& token, bool negative, ConstNode&
 }
 
 bool Parser::float_literal(TypeId t, const Token& token, bool negative, ConstNode& out) {
-  std::string_view s = lexer_.text(token);
+  std::string_view s = text(token);
   if (s.size() > 1 && (s[1] == 'x' || s[1] == 'X'))
     return fail(token, "write the encoding as 'bits " + std::string(s) + "'");
   const BinaryFormat format = format_of(t);
@@ -298,145 +362,153 @@ bool Parser::bits_literal(TypeId t, ConstNode& out) {
   return true;
 }
 
+bool Parser::mismatch(const Token& t, const char* what, TypeId expected) {
+  return fail(t, std::string(what) + " where a value of type " + type_text(expected) + " is expected");
+}
+
+bool Parser::number_constant(TypeId expected, ConstNode& out) {
+  const Token first = peek();
+  const bool negative = accept('-');
+  if (peek().kind != Tok::Int && peek().kind != Tok::Float) return fail_here("a number after '-'");
+  const Token n = take();
+  if (is_float(expected)) return float_literal(expected, n, negative, out);
+  if (n.kind == Tok::Float) return mismatch(first, "a floating-point number", expected);
+  if ((*types_)[expected].kind == TypeKind::Int) return int_literal(expected, n, negative, out);
+  return mismatch(first, "a number", expected);
+}
+
+bool Parser::string_constant(TypeId expected, ConstNode& out) {
+  const Token s = take();
+  const Type type = (*types_)[expected];
+  if (type.kind != TypeKind::Array || type.element != T::i8) return mismatch(s, "a string", expected);
+  std::string bytes;
+  if (!unescape(text(s), bytes)) return fail(s, "malformed escape in the string");
+  if (bytes.size() != type.count)
+    return fail(s, "the string has " + std::to_string(bytes.size()) + " bytes, the type " + type_text(expected));
+  out.kind = ConstantKind::Aggregate;
+  for (char c : bytes) {
+    ConstNode e;
+    e.kind = ConstantKind::Int;
+    e.type = T::i8;
+    e.bits = uint8_t(c);
+    out.members.push_back(std::move(e));
+  }
+  return true;
+}
+
+bool Parser::address_constant(TypeId expected, ConstNode& out) {
+  const Token s = take();
+  if ((*types_)[expected].kind != TypeKind::Ptr) return mismatch(s, "an address", expected);
+  out.kind = ConstantKind::Symbol;
+  const SymbolIndex index = symbol_ref(s);
+  if (!index.valid()) return false;
+  out.symbol = index.value;
+  if ((is('+') || is('-')) && peek(1).kind == Tok::Int) {
+    const bool minus = take().punct == '-';
+    uint64_t n;
+    if (!number(n, "an offset")) return false;
+    out.bits = minus ? 0 - n : n;
+  }
+  return true;
+}
+
+bool Parser::block_ref(const Token& t, BlockId&) {
+  return fail(t, "there is no block '" + std::string(text(t)) + "'");
+}
+
+bool Parser::word_constant(TypeId expected, ConstNode& out) {
+  enum Word : uint32_t { true_, false_, zero, null, undef, bits, runtime, block_address };
+  static constexpr words::Word table[] = {{"true", true_}, {"false", false_}, {"zero", zero},
+                                          {"null", null},  {"undef", undef},  {"bits", bits},
+                                          {"runtime", runtime}, {"block_address", block_address}};
+  const Token t = peek();
+  const TypeKind kind = (*types_)[expected].kind;
+  const words::Word* w = word_of(table);
+  if (!w) return fail_here("a constant");
+  switch (Word(w->value)) {
+    case true_:
+    case false_:
+      if (expected != T::i1) return mismatch(t, "a truth value", expected);
+      out.kind = ConstantKind::Int;
+      out.bits = w->value == true_;
+      return true;
+    case zero:
+      if (kind == TypeKind::Int && (*types_)[expected].bits <= 64) out.kind = ConstantKind::Int;
+      else if (is_float(expected) && kind != TypeKind::F80 && kind != TypeKind::F128) out.kind = ConstantKind::Float;
+      else out.kind = ConstantKind::Zero;
+      return true;
+    case null:
+      if (kind != TypeKind::Ptr) return mismatch(t, "null", expected);
+      out.kind = ConstantKind::Zero;
+      return true;
+    case undef: out.kind = ConstantKind::Undef; return true;
+    case bits:
+      // v128: of legal code
+      if (!is_float(expected) && expected != T::v128) return mismatch(t, "an encoding", expected);
+      return bits_literal(expected, out);
+    case runtime: {
+      if (kind != TypeKind::Ptr) return mismatch(t, "an address", expected);
+      const std::string_view id = peek().kind == Tok::Ident ? text(peek()) : std::string_view();
+      for (unsigned k = 0; k < runtime_function_count; k++) {
+        if (id != runtime_function_table[k].id) continue;
+        take();
+        out.kind = ConstantKind::Runtime;
+        out.symbol = k;
+        return true;
+      }
+      return fail_here("the name of a runtime function");
+    }
+    case block_address: {
+      if (kind != TypeKind::Ptr) return mismatch(t, "an address", expected);
+      if (peek().kind != Tok::Ident) return fail_here("a block's name");
+      BlockId b;
+      if (!block_ref(take(), b)) return false;
+      out.kind = ConstantKind::BlockAddress;
+      out.symbol = b.value;
+      return true;
+    }
+  }
+  return false;
+}
+
+// (member, ...)
+bool Parser::list_constant(TypeId expected, ConstNode& out, unsigned depth) {
+  const Token t = take();
+  const Type type = (*types_)[expected];
+  if (type.kind != TypeKind::Struct && type.kind != TypeKind::Array && type.kind != TypeKind::Vector)
+    return mismatch(t, "a list", expected);
+  out.kind = ConstantKind::Aggregate;
+  const uint64_t n = type.kind == TypeKind::Struct ? type.field_count : type.count;
+  while (!is(')')) {
+    const uint32_t k = uint32_t(out.members.size());
+    if (k && !expect(',', "the list")) return false;
+    if (k == n)
+      return fail(t, "the list has more than the " + std::to_string(n) + " members of " + type_text(expected));
+    ConstNode e;
+    if (!constant(type.kind == TypeKind::Struct ? types_->member(type, k) : type.element, e, depth + 1)) return false;
+    out.members.push_back(std::move(e));
+  }
+  take();
+  if (out.members.size() == n) return true;
+  return fail(t, "the list has " + std::to_string(out.members.size()) + " members, " + type_text(expected) + " has " +
+                     std::to_string(n));
+}
+
 bool Parser::constant(TypeId expected, ConstNode& out, unsigned depth) {
   if (depth > max_depth) return fail(peek(), "constants are nested too deeply");
   const Token t = peek();
-  const TypeKind kind = m_.types[expected].kind;
-  const bool is_float = kind >= TypeKind::F16 && kind <= TypeKind::F128;
-  out = {};
+  const TypeKind kind = (*types_)[expected].kind;
   out.type = expected;
-  auto mismatch = [&](const char* what) {
-    return fail(t, std::string(what) + " where a value of type " + type_text(expected) + " is expected");
-  };
-  if (kind == TypeKind::Void || kind == TypeKind::Function) return mismatch("a constant");
-  bool negative = accept('-');
-  if (negative && peek().kind != Tok::Int && peek().kind != Tok::Float) return fail_here("a number after '-'");
-  switch (peek().kind) {
-    case Tok::Int: {
-      const Token& n = take();
-      if (kind == TypeKind::Int) return int_literal(expected, n, negative, out);
-      if (is_float) return float_literal(expected, n, negative, out);
-      return mismatch("a number");
-    }
-    case Tok::Float: {
-      const Token& n = take();
-      if (is_float) return float_literal(expected, n, negative, out);
-      return mismatch("a floating-point number");
-    }
-    case Tok::String: {
-      const Token& s = take();
-      const Type type = m_.types[expected];
-      if (kind != TypeKind::Array || type.element != T::i8) return mismatch("a string");
-      std::string bytes;
-      if (!unescape(lexer_.text(s), bytes)) return fail(s, "malformed escape in the string");
-      if (bytes.size() != type.count)
-        return fail(s, "the string has " + std::to_string(bytes.size()) + " bytes, the type " + type_text(expected));
-      out.kind = ConstantKind::Aggregate;
-      for (char c : bytes) {
-        ConstNode e;
-        e.kind = ConstantKind::Int;
-        e.type = T::i8;
-        e.bits = uint8_t(c);
-        out.members.push_back(std::move(e));
-      }
-      return true;
-    }
-    case Tok::Symbol: {
-      const Token& s = take();
-      if (kind != TypeKind::Ptr) return mismatch("an address");
-      out.kind = ConstantKind::Symbol;
-      SymbolIndex index = symbol_ref(s);
-      if (!index.valid()) return false;
-      out.symbol = index.value;
-      if ((is('+') || is('-')) && peek(1).kind == Tok::Int) {
-        bool minus = take().punct == '-';
-        uint64_t n;
-        if (!number(n, "an offset")) return false;
-        out.bits = minus ? 0 - n : n;
-      }
-      return true;
-    }
-    case Tok::Ident: {
-      std::string_view w = lexer_.text(t);
-      if (w == "true" || w == "false") {
-        take();
-        if (expected != T::i1) return mismatch("a truth value");
-        out.kind = ConstantKind::Int;
-        out.bits = w == "true";
-        return true;
-      }
-      if (w == "zero") {
-        take();
-        if (kind == TypeKind::Int && m_.types[expected].bits <= 64) out.kind = ConstantKind::Int;
-        else if (is_float && kind != TypeKind::F80 && kind != TypeKind::F128) out.kind = ConstantKind::Float;
-        else out.kind = ConstantKind::Zero;
-        return true;
-      }
-      if (w == "null") {
-        take();
-        if (kind != TypeKind::Ptr) return mismatch("null");
-        out.kind = ConstantKind::Zero;
-        return true;
-      }
-      if (w == "undef") {
-        take();
-        out.kind = ConstantKind::Undef;
-        return true;
-      }
-      if (w == "bits") {
-        take();
-        if (!is_float && expected != T::v128) return mismatch("an encoding");  // v128: of legal code
-        return bits_literal(expected, out);
-      }
-      if (w == "runtime") {
-        take();
-        if (kind != TypeKind::Ptr) return mismatch("an address");
-        std::string_view id = peek().kind == Tok::Ident ? lexer_.text(peek()) : std::string_view();
-        for (unsigned k = 0; k < runtime_function_count; k++)
-          if (id == runtime_function_table[k].id) {
-            take();
-            out.kind = ConstantKind::Runtime;
-            out.symbol = k;
-            return true;
-          }
-        return fail_here("the name of a runtime function");
-      }
-      if (w == "block_address") {
-        take();
-        if (kind != TypeKind::Ptr) return mismatch("an address");
-        if (peek().kind != Tok::Ident) return fail_here("a block's name");
-        BlockId b;
-        if (!block_ref(take(), b)) return false;
-        out.kind = ConstantKind::BlockAddress;
-        out.symbol = b.value;
-        return true;
-      }
+  if (kind == TypeKind::Void || kind == TypeKind::Function) return mismatch(t, "a constant", expected);
+  switch (t.kind) {
+    case Tok::Int: case Tok::Float: return number_constant(expected, out);
+    case Tok::String: return string_constant(expected, out);
+    case Tok::Symbol: return address_constant(expected, out);
+    case Tok::Ident: return word_constant(expected, out);
+    default:
+      if (t.punct == '-') return number_constant(expected, out);
+      if (t.punct == '(') return list_constant(expected, out, depth);
       return fail_here("a constant");
-    }
-    case Tok::Punct:
-      if (accept('(')) {
-        const Type type = m_.types[expected];
-        if (kind != TypeKind::Struct && kind != TypeKind::Array && kind != TypeKind::Vector) return mismatch("a list");
-        out.kind = ConstantKind::Aggregate;
-        uint64_t n = kind == TypeKind::Struct ? type.field_count : type.count;
-        while (!is(')')) {
-          if (!out.members.empty() && !expect(',', "the list")) return false;
-          if (out.members.size() == n)
-            return fail(t, "the list has more than the " + std::to_string(n) + " members of " + type_text(expected));
-          ConstNode e;
-          if (!constant(kind == TypeKind::Struct ? m_.types.member(type, uint32_t(out.members.size())) : type.element,
-                        e, depth + 1))
-            return false;
-          out.members.push_back(std::move(e));
-        }
-        take();
-        if (out.members.size() != n)
-          return fail(t, "the list has " + std::to_string(out.members.size()) + " members, " + type_text(expected) +
-                             " has " + std::to_string(n));
-        return true;
-      }
-      return fail_here("a constant");
-    default: return fail_here("a constant");
   }
 }
 

@@ -557,7 +557,7 @@ std::string print_function(const Module& m, const Function& fn) {
 }
 
 Result<std::string> print_module(const Module& m) {
-  std::string out;
+  std::string out = "air " + std::to_string(text_version) + "\n";
   if (!m.triple.empty()) out += "target " + quoted(m.triple) + "\n";
   for (const TargetAttributes& p : m.processors)
     out += "processor " + quoted(p.processor) + " " + quoted(p.features) + "\n";

@@ -1,136 +1,140 @@
+// Characters by class, tokens by their first character.
 #include "codegen/air/text_lexer.h"
 
 #include <algorithm>
+#include <array>
 
 namespace lode::air {
 
 namespace {
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_word(char c) { return is_alpha(c) || is_digit(c) || c == '.' || c == '$'; }
-int hex_digit(char c) {
-  if (is_digit(c)) return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
+// Classes of characters, as bits.
+enum : uint8_t { alpha = 1, digit = 2, word_char = 4, punctuation = 8, blank = 16, hex = 32 };
+constexpr std::array<uint8_t, 256> classes = [] {
+  std::array<uint8_t, 256> c{};
+  for (int k = 'a'; k <= 'z'; k++) c[size_t(k)] |= alpha | word_char;
+  for (int k = 'A'; k <= 'Z'; k++) c[size_t(k)] |= alpha | word_char;
+  for (int k = '0'; k <= '9'; k++) c[size_t(k)] |= digit | word_char | hex;
+  for (int k = 'a'; k <= 'f'; k++) c[size_t(k)] |= hex, c[size_t(k) - 32] |= hex;
+  c['_'] |= alpha | word_char;
+  c['.'] |= word_char;
+  c['$'] |= word_char;
+  for (char k : std::string_view("(){}[]<>,:=+-*!")) c[uint8_t(k)] |= punctuation;
+  for (char k : std::string_view(" \t\r")) c[uint8_t(k)] |= blank;
+  return c;
+}();
+bool is(char c, uint8_t bits) { return classes[uint8_t(c)] & bits; }
+int hex_digit(char c) { return !is(c, hex) ? -1 : c <= '9' ? c - '0' : (c | 32) - 'a' + 10; }
 }  // namespace
 
-Lexer::Lexer(std::string_view source) : source_(source) {
-  line_starts.push_back(0);
-  size_t p = 0;
-  const size_t n = source.size();
-  bool first = true;
-  // Reads "..." at p; false when the line ends before the quote closes.
-  auto quoted = [&](Token& t) {
-    size_t start = ++p;
-    while (p < n && source[p] != '"' && source[p] != '\n')
-      p += source[p] == '\\' && p + 1 < n && source[p + 1] != '\n' ? 2 : 1;
-    t.text = uint32_t(start);
-    t.text_length = uint32_t(std::min(p, n) - start);
-    if (p >= n || source[p] != '"') return false;
-    p++;
-    return true;
-  };
-  while (true) {
-    while (p < n) {
-      char c = source[p];
-      if (c == '\n') {
-        p++;
-        line_starts.push_back(uint32_t(p));
-        first = true;
-      } else if (c == ' ' || c == '\t' || c == '\r') {
-        p++;
-      } else if (c == '/' && p + 1 < n && source[p + 1] == '/') {
-        while (p < n && source[p] != '\n') p++;
-      } else {
-        break;
-      }
-    }
-    Token t;
-    t.first_on_line = first;
-    first = false;
-    t.offset = uint32_t(p);
-    if (p >= n) {
-      t.text = t.offset;
-      tokens.push_back(t);
-      return;
-    }
-    char c = source[p];
-    size_t start = p;
-    auto word = [&](Tok kind) {
-      t.kind = kind;
-      t.text = uint32_t(p);
-      while (p < n && is_word(source[p])) p++;
-      t.text_length = uint32_t(p - t.text);
-    };
-    if (c == '%' || c == '@' || c == '$') {
-      Tok kind = c == '%' ? Tok::Value : c == '@' ? Tok::Symbol : Tok::Comdat;
-      p++;
-      if (p < n && source[p] == '"') {
-        t.kind = quoted(t) ? kind : Tok::Bad;
-        t.quoted = true;
-      } else {
-        word(kind);
-        if (!t.text_length) t.kind = Tok::Bad;
-      }
-    } else if (c == '"') {
-      t.kind = quoted(t) ? Tok::String : Tok::Bad;
-      t.quoted = true;
-    } else if (is_alpha(c)) {
-      word(Tok::Ident);
-    } else if (is_digit(c)) {
-      t.kind = Tok::Int;
-      t.text = uint32_t(p);
-      if (c == '0' && p + 1 < n && (source[p + 1] == 'x' || source[p + 1] == 'X')) {
-        p += 2;
-        while (p < n && (hex_digit(source[p]) >= 0 || source[p] == '_')) p++;
-      } else {
-        while (p < n && (is_digit(source[p]) || source[p] == '_')) p++;
-        if (p + 1 < n && source[p] == '.' && is_digit(source[p + 1])) {
-          t.kind = Tok::Float;
-          p++;
-          while (p < n && is_digit(source[p])) p++;
-        }
-        if (p < n && (source[p] == 'e' || source[p] == 'E')) {
-          size_t q = p + 1;
-          if (q < n && (source[q] == '+' || source[q] == '-')) q++;
-          if (q < n && is_digit(source[q])) {
-            t.kind = Tok::Float;
-            p = q;
-            while (p < n && is_digit(source[p])) p++;
-          }
-        }
-      }
-      t.text_length = uint32_t(p - t.text);
-      if (p < n && is_word(source[p])) {
-        while (p < n && is_word(source[p])) p++;
-        t.kind = Tok::Bad;
-      }
-    } else if (source.substr(p, 3) == "...") {
-      t.kind = Tok::Dots;
-      p += 3;
-    } else if (source.substr(p, 2) == "->") {
-      t.kind = Tok::Arrow;
-      p += 2;
-    } else if (std::string_view("(){}[]<>,:=+-*!").find(c) != std::string_view::npos) {
-      t.kind = Tok::Punct;
-      t.punct = c;
-      p++;
-    } else {
-      t.kind = Tok::Bad;
-      p++;
-      while (p < n && (source[p] & 0xc0) == 0x80) p++;  // the rest of a UTF-8 sequence
-    }
-    t.length = uint32_t(p - start);
-    if (t.kind == Tok::Punct || t.kind == Tok::Arrow || t.kind == Tok::Dots)
-      t.text = t.offset, t.text_length = t.length;
-    tokens.push_back(t);
-  }
+size_t word_length(std::string_view source, size_t offset) {
+  size_t p = offset;
+  if (p < source.size() && is(source[p], alpha))
+    while (p < source.size() && is(source[p], word_char)) p++;
+  return p - offset;
 }
 
-uint32_t Lexer::line_of(uint32_t offset) const {
-  return uint32_t(std::upper_bound(line_starts.begin(), line_starts.end(), offset) - line_starts.begin());
+// A piece in quotes, which begins here; false when the line ends before the quote closes.
+bool Lexer::quoted(Token& t) {
+  size_t p = at_ + 1;
+  const size_t n = source_.size();
+  while (p < n && source_[p] != '"' && source_[p] != '\n')
+    p += source_[p] == '\\' && p + 1 < n && source_[p + 1] != '\n' ? 2 : 1;
+  const bool closed = p < n && source_[p] == '"';
+  at_ = uint32_t(std::min(p, n) + closed);
+  t.quoted = closed;
+  return closed;
+}
+
+void Lexer::digits(Token& t) {
+  size_t p = at_;
+  const size_t n = source_.size();
+  t.kind = Tok::Int;
+  if (source_[p] == '0' && p + 1 < n && (source_[p + 1] | 32) == 'x') {
+    p += 2;
+    while (p < n && (is(source_[p], hex) || source_[p] == '_')) p++;
+  } else {
+    while (p < n && (is(source_[p], digit) || source_[p] == '_')) p++;
+    if (p + 1 < n && source_[p] == '.' && is(source_[p + 1], digit)) {
+      t.kind = Tok::Float;
+      p++;
+      while (p < n && is(source_[p], digit)) p++;
+    }
+    if (p < n && (source_[p] | 32) == 'e') {
+      size_t q = p + 1;
+      if (q < n && (source_[q] == '+' || source_[q] == '-')) q++;
+      if (q < n && is(source_[q], digit)) {
+        t.kind = Tok::Float;
+        p = q;
+        while (p < n && is(source_[p], digit)) p++;
+      }
+    }
+  }
+  if (p < n && is(source_[p], word_char)) {
+    while (p < n && is(source_[p], word_char)) p++;
+    t.kind = Tok::Bad;
+  }
+  at_ = uint32_t(p);
+}
+
+void Lexer::next(Token& t) {
+  const size_t n = source_.size();
+  const char* const s = source_.data();
+  size_t p = at_;
+  while (p < n) {
+    const char c = s[p];
+    if (is(c, blank)) {
+      p++;
+    } else if (c == '\n') {
+      p++;
+      line_start_ = true;
+    } else if (c == '/' && p + 1 < n && s[p + 1] == '/') {
+      while (p < n && s[p] != '\n') p++;
+    } else {
+      break;
+    }
+  }
+  at_ = uint32_t(p);
+  t.first_on_line = line_start_;
+  t.offset = at_;
+  if (p >= n) return;
+  line_start_ = false;
+  const char c = s[p];
+  auto word = [&](size_t from) {
+    while (from < n && is(s[from], word_char)) from++;
+    at_ = uint32_t(from);
+  };
+  if (is(c, alpha)) {
+    t.kind = Tok::Ident;
+    word(p + 1);
+  } else if (c == '%' || c == '@' || c == '$') {
+    const Tok kind = c == '%' ? Tok::Value : c == '@' ? Tok::Symbol : Tok::Comdat;
+    at_++;
+    if (p + 1 < n && s[p + 1] == '"') {
+      t.kind = quoted(t) ? kind : Tok::Bad;
+    } else {
+      word(p + 1);
+      t.kind = at_ > p + 1 ? kind : Tok::Bad;
+    }
+  } else if (c == '-' && p + 1 < n && s[p + 1] == '>') {
+    t.kind = Tok::Arrow;
+    at_ += 2;
+  } else if (is(c, punctuation)) {
+    t.kind = Tok::Punct;
+    t.punct = c;
+    at_++;
+  } else if (is(c, digit)) {
+    digits(t);
+  } else if (c == '"') {
+    t.kind = quoted(t) ? Tok::String : Tok::Bad;
+  } else if (source_.substr(p, 3) == "...") {
+    t.kind = Tok::Dots;
+    at_ += 3;
+  } else {
+    t.kind = Tok::Bad;
+    at_++;
+    while (at_ < n && (s[at_] & 0xc0) == 0x80) at_++;  // the rest of a UTF-8 sequence
+  }
+  t.length = at_ - t.offset;
 }
 
 bool unescape(std::string_view text, std::string& out) {
@@ -179,6 +183,8 @@ std::string escape(std::string_view bytes) {
   return out;
 }
 
-bool plain_name(std::string_view name) { return !name.empty() && std::all_of(name.begin(), name.end(), is_word); }
+bool plain_name(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return is(c, word_char); });
+}
 
 }  // namespace lode::air

@@ -1,7 +1,9 @@
 // Tokens of the text form.
 //
 // A token is a piece of the source; names (%x, @x, $x) carry their sigil in the kind. Comments run from // to the end
-// of the line.
+// of the line. No token reaches over the end of a line, so that lines can be looked at without reading what is before
+// them; and tokens are made where they are wanted, a function's by the thread that reads its body, so that nobody keeps
+// those of a whole file.
 #pragma once
 
 #include <cstdint>
@@ -13,27 +15,47 @@ namespace lode::air {
 
 enum class Tok : uint8_t { End, Ident, Value, Symbol, Comdat, Int, Float, String, Punct, Arrow, Dots, Bad };
 
-struct Token {
+struct alignas(16) Token {
   Tok kind = Tok::End;
   bool first_on_line = false;
   bool quoted = false;       // a name in quotes: decode with unescape()
   char punct = 0;            // of Punct
   uint32_t offset = 0, length = 0;        // the whole token
-  uint32_t text = 0, text_length = 0;     // without sigil and quotes
 };
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view source);
-  std::vector<Token> tokens;               // the last one is End
-  std::vector<uint32_t> line_starts;
-  std::string_view text(const Token& t) const { return source_.substr(t.text, t.text_length); }
-  uint32_t line_of(uint32_t offset) const;  // from 1
-  uint32_t column_of(uint32_t offset) const { return offset - line_starts[line_of(offset) - 1] + 1; }
+  // From `begin` on, which is the start of a line or not.
+  Lexer(std::string_view source, uint32_t begin, bool line_start)
+      : source_(source), at_(begin), line_start_(line_start) {}
+  void next(Token& t);            // into a new token; End at the end, and again
+  Token next() {
+    Token t;
+    next(t);
+    return t;
+  }
+  uint32_t offset() const { return at_; }
+  void go_to(uint32_t offset, bool line_start) {
+    at_ = offset;
+    line_start_ = line_start;
+  }
 
  private:
+  bool quoted(Token& t);
+  void digits(Token& t);
   std::string_view source_;
+  uint32_t at_;
+  bool line_start_;
 };
+
+// Without sigil and quotes.
+inline std::string_view token_text(std::string_view source, const Token& t) {
+  const uint32_t front = (t.kind == Tok::Value || t.kind == Tok::Symbol || t.kind == Tok::Comdat) + t.quoted;
+  return {source.data() + t.offset + front, t.length - front - t.quoted};
+}
+
+// The length of the word at `offset`; 0 if none begins there.
+size_t word_length(std::string_view source, size_t offset);
 
 // Decodes \\, \", \n, \t, \r and \xx (two hexadecimal digits). False when there is a malformed escape.
 bool unescape(std::string_view text, std::string& out);

@@ -14,13 +14,31 @@
 
 namespace lode::air {
 
+struct VerifierScratch::Arrays {
+  std::vector<uint8_t> inst_ok;   // nothing is wrong with the instruction so far
+  // dominance: by instruction, an invoke whose result is known behind its normal edge (1) or on it alone (2)
+  std::vector<uint8_t> owns_edge;
+  std::vector<uint32_t> first, targets, block_of;
+  FlowTree flow;
+};
+VerifierScratch::VerifierScratch() : arrays_(std::make_unique<Arrays>()) {}
+VerifierScratch::~VerifierScratch() = default;
+
 namespace {
 using T = TypeTable;
 
 class FunctionVerifier {
  public:
-  FunctionVerifier(const Module& m, const Function& fn, std::vector<Problem>& problems, const Names& names)
-      : m_(m), types_(m.types), fn_(fn), problems_(problems), names_(names), legal_(fn.flags & function_flags::legal) {}
+  FunctionVerifier(const Module& m, const TypeTable& types, const Function& fn, std::vector<Problem>& problems,
+                   const Names& names, VerifierScratch::Arrays& arrays)
+      : m_(m),
+        types_(types),
+        fn_(fn),
+        problems_(problems),
+        names_(names),
+        arrays_(arrays),
+        inst_ok_(arrays.inst_ok),
+        legal_(fn.flags & function_flags::legal) {}
 
   void run() {
     if (!fn_.type.valid() || fn_.type.value >= types_.size() || types_[fn_.type].kind != TypeKind::Function)
@@ -50,11 +68,11 @@ class FunctionVerifier {
   }
 
  private:
-  void report(std::string message, ValueId operand = {}) {
-    if (problems_.size() < 10000) problems_.push_back({fn_.symbol, block_, inst_, std::move(message), operand});
+  void report(std::string message, ValueId operand = {}, uint32_t edge = ~0u) {
+    if (problems_.size() < 10000) problems_.push_back({fn_.symbol, block_, inst_, std::move(message), operand, edge});
   }
-  void bad(const std::string& message, ValueId operand = {}) {
-    report(std::string(info(fn_.insts[inst_].op).name) + ": " + message, operand);
+  void bad(const std::string& message, ValueId operand = {}, uint32_t edge = ~0u) {
+    report(std::string(info(fn_.insts[inst_].op).name) + ": " + message, operand, edge);
   }
   std::string name(TypeId t) const { return type_name(types_, t); }
   TypeId type_of(ValueId v) const { return fn_.values[v.value].type; }
@@ -273,15 +291,33 @@ class FunctionVerifier {
   bool first_class(TypeId t) const { return type(t).kind != TypeKind::Void && type(t).kind != TypeKind::Function; }
   bool aggregate(TypeId t) const { return type(t).kind == TypeKind::Struct || type(t).kind == TypeKind::Array; }
 
-  bool want(bool ok, const std::string& message, ValueId operand = {}) {
-    if (!ok) bad(message, operand);
-    return ok;
+  // A piece of a message: what is well-formed costs no text.
+  struct Part {
+    Part(const char* s) : text(s) {}
+    Part(TypeId t) : type(t) {}
+    Part(ValueId v) : operand(v) {}
+    Part(uint32_t n) : number(n) {}
+    const char* text = nullptr;
+    TypeId type;
+    ValueId operand;
+    uint32_t number = 0;
+  };
+  bool want(bool ok, std::initializer_list<Part> message, ValueId operand = {}) {
+    if (ok) return true;
+    std::string s;
+    for (const Part& p : message)
+      s += p.text              ? p.text
+           : p.type.valid()    ? name(p.type)
+           : p.operand.valid() ? names_.operand(p.operand)
+                               : std::to_string(p.number);
+    bad(s, operand);
+    return false;
   }
   bool same(ValueId v, TypeId t, const char* what) {
-    return want(type_of(v) == t, std::string(what) + " has type " + name(type_of(v)) + ", expected " + name(t), v);
+    return want(type_of(v) == t, {what, v, " has type ", type_of(v), ", expected ", t}, v);
   }
   bool result_is(const Inst& i, TypeId t) {
-    return want(i.type == t, "the result has type " + name(i.type) + ", expected " + name(t));
+    return want(i.type == t, {"the result has type ", i.type, ", expected ", t});
   }
   bool pointer(ValueId v, const char* what) { return same(v, T::ptr, what); }
 
@@ -289,10 +325,10 @@ class FunctionVerifier {
     const Edge& x = fn_.edges[e];
     const Block& target = fn_.blocks[x.target.value];
     auto where = [&] { return names_.block(x.target.value); };
-    if (x.target.value == 0) return bad("an edge to the entry block");
+    if (x.target.value == 0) return bad("an edge to the entry block", {}, e);
     if (x.arg_count != target.param_count)
       return bad(where() + " takes " + std::to_string(target.param_count) + " arguments, here are " +
-                 std::to_string(x.arg_count));
+                 std::to_string(x.arg_count), {}, e);
     for (uint32_t k = 0; k < x.arg_count; k++) {
       TypeId have = type_of(ValueId(fn_.extra[x.args + k])), expected = type_of(ValueId(target.first_param + k));
       if (have != expected)
@@ -306,42 +342,55 @@ class FunctionVerifier {
     const CallSite& s = fn_.calls[i.a];
     if (s.callee.valid() && s.inline_asm == ~0u) pointer(s.callee, "the callee");
     if (!s.function_type.valid()) {
-      want(legal_, "the call has no function type");
+      want(legal_, {"the call has no function type"});
       return;
     }
     const Type& f = type(s.function_type);
-    if (!want(f.kind == TypeKind::Function, "the called type " + name(s.function_type) + " is no function type"))
+    if (!want(f.kind == TypeKind::Function, {"the called type ", s.function_type, " is no function type"}))
       return;
     if (legal_) return;  // leaves
     result_is(i, f.element);
     if (s.arg_count < f.field_count || (s.arg_count > f.field_count && !f.vararg))
       return bad("the function takes " + std::to_string(f.field_count) + " arguments, here are " +
-                 std::to_string(s.arg_count));
+                     std::to_string(s.arg_count),
+                 s.callee);
     for (uint32_t k = 0; k < s.arg_count; k++) {
       const ValueId argument(fn_.extra[s.args + k]);
       TypeId have = type_of(argument);
       if (k < f.field_count && have != types_.member(f, k))
-        bad("argument " + std::to_string(k) + " has type " + name(have) + ", expected " + name(types_.member(f, k)),
+        bad("argument " + std::to_string(k) + names_.operand(argument) + " has type " + name(have) + ", expected " +
+                name(types_.member(f, k)),
             argument);
       else if (!first_class(have))
         bad("argument " + std::to_string(k) + " has type " + name(have), argument);
     }
   }
 
+  // A call that takes its function's place is the last that the function does.
+  void must_tail(const Inst& i) {
+    const Block& b = fn_.blocks[block_];
+    uint32_t next = inst_ + 1;
+    while (next < b.first_inst + b.inst_count && fn_.insts[next].op == Op::lifetime_end) next++;
+    const Inst& last = fn_.insts[next];
+    if (last.op != Op::ret || fn_.extra[last.a] != (i.result.valid() ? 1u : 0u) ||
+        (i.result.valid() && fn_.extra[last.a + 1] != i.result.value))
+      bad("a musttail call is followed by the ret of its result");
+  }
+
   bool walk_path(TypeId& t, uint32_t x) {
     uint32_t n = fn_.extra[x];
-    if (!want(n != 0, "an empty path")) return false;
+    if (!want(n != 0, {"an empty path"})) return false;
     for (uint32_t k = 0; k < n; k++) {
       const Type& a = type(t);
       uint32_t index = fn_.extra[x + 1 + k];
       if (a.kind == TypeKind::Struct) {
-        if (!want(index < a.field_count, "index " + std::to_string(index) + " is outside of " + name(t))) return false;
+        if (!want(index < a.field_count, {"index ", index, " is outside of ", t})) return false;
         t = types_.member(a, index);
       } else if (a.kind == TypeKind::Array) {
-        if (!want(index < a.count, "index " + std::to_string(index) + " is outside of " + name(t))) return false;
+        if (!want(index < a.count, {"index ", index, " is outside of ", t})) return false;
         t = a.element;
       } else {
-        return want(false, "the path goes into " + name(t)), false;
+        return want(false, {"the path goes into ", t}), false;
       }
     }
     return true;
@@ -349,13 +398,12 @@ class FunctionVerifier {
 
   void conversion(const Inst& i) {
     TypeId from = type_of(i.va()), to = i.type;
-    const std::string text = name(from) + " to " + name(to);
     if (i.op == Op::bitcast) {
       want(!aggregate(from) && !aggregate(to) && first_class(to) && bits(from) == bits(to) && bits(from),
-           "from " + text);
+           {"from ", from, " to ", to}, i.va());
       return;
     }
-    if (!want(lanes(from) == lanes(to), "from " + text + ": different numbers of lanes")) return;
+    if (!want(lanes(from) == lanes(to), {"from ", from, " to ", to, ": different numbers of lanes"}, i.va())) return;
     TypeId a = scalar(from), b = scalar(to);
     uint32_t fa = type(a).bits, fb = type(b).bits;
     auto rank = [&](TypeId t) {
@@ -373,7 +421,7 @@ class FunctionVerifier {
       case Op::inttoptr: ok = is_int(a) && is_ptr(b); break;
       default: break;
     }
-    want(ok, "from " + text);
+    want(ok, {"from ", from, " to ", to}, i.va());
   }
   uint64_t bits(TypeId id) const {
     const Type& t = type(id);
@@ -391,12 +439,13 @@ class FunctionVerifier {
     const OpInfo& o = info(i.op);
     bool integer = i.op <= Op::smul_overflow;
     if (i.op == Op::freeze) {
-      want(first_class(t), "a value of type " + name(t));
+      want(first_class(t), {"a value of type ", t});
     } else if (integer) {
-      if (!want(is_int(t), "takes integers, not " + name(t))) return;
-      if (i.op == Op::bswap) want(type(scalar(t)).bits % 16 == 0, "the width of " + name(t) + " is no multiple of 16");
+      if (!want(is_int(t), {"takes integers, not ", t}, i.va())) return;
+      if (i.op == Op::bswap)
+        want(type(scalar(t)).bits % 16 == 0, {"the width of ", t, " is no multiple of 16"}, i.va());
     } else {
-      if (!want(is_float(t), "takes floating point, not " + name(t))) return;
+      if (!want(is_float(t), {"takes floating point, not ", t}, i.va())) return;
     }
     if (o.shape == Shape::Binary || o.shape == Shape::Ternary) same(i.vb(), t, "the second operand");
     if (o.shape == Shape::Ternary) same(i.vc(), t, "the third operand");
@@ -410,7 +459,7 @@ class FunctionVerifier {
       TypeId flag = types_.member(s, 1);
       ok = vector_flags && lanes(t) ? lanes(flag) == lanes(t) && scalar(flag) == T::i1 : flag == T::i1;
     }
-    want(ok, "the result has type " + name(i.type) + ", expected {" + name(t) + ", i1}");
+    want(ok, {"the result has type ", i.type, ", expected {", t, ", i1}"});
   }
 
   void instruction(const Inst& i) {
@@ -419,31 +468,32 @@ class FunctionVerifier {
       case Op::icmp: case Op::fcmp: {
         TypeId t = type_of(i.va());
         bool ok = i.op == Op::icmp ? is_int(t) || is_ptr(t) : is_float(t);
-        if (!want(ok, "cannot compare " + name(t))) return;
-        want(i.aux < (i.op == Op::icmp ? 10 : 16), "an unknown predicate");
+        if (!want(ok, {"cannot compare ", t}, i.va())) return;
+        want(i.aux < (i.op == Op::icmp ? 10 : 16), {"an unknown predicate"});
         same(i.vb(), t, "the second operand");
         want(scalar(i.type) == T::i1 && lanes(i.type) == lanes(t),
-             "the result has type " + name(i.type) + " for operands of type " + name(t));
+             {"the result has type ", i.type, " for operands of type ", t});
         return;
       }
       case Op::select: {
         TypeId c = type_of(i.va());
-        want(scalar(c) == T::i1 && (!lanes(c) || lanes(c) == lanes(i.type)), "the condition has type " + name(c));
+        want(scalar(c) == T::i1 && (!lanes(c) || lanes(c) == lanes(i.type)), {"the condition", i.va(), " has type ", c},
+             i.va());
         same(i.vb(), i.type, "the second operand");
         same(i.vc(), i.type, "the third operand");
-        want(first_class(i.type), "a value of type " + name(i.type));
+        want(first_class(i.type), {"a value of type ", i.type});
         return;
       }
       case Op::trunc: case Op::zext: case Op::sext: case Op::fptoui: case Op::fptosi: case Op::fptoui_sat:
       case Op::fptosi_sat: case Op::uitofp: case Op::sitofp: case Op::fptrunc: case Op::fpext: case Op::ptrtoint:
       case Op::inttoptr: case Op::bitcast: return conversion(i);
       case Op::simd1: case Op::simd2: {
-        if (!want(fn_.flags & function_flags::legal, "is for legal code, which is not written")) return;
-        if (!want(unsigned(simd_op(i.aux)) < simd_op_count, "an unknown operation")) return;
+        if (!want(fn_.flags & function_flags::legal, {"is for legal code, which is not written"})) return;
+        if (!want(unsigned(simd_op(i.aux)) < simd_op_count, {"an unknown operation"})) return;
         const SimdOp op = simd_op(i.aux);
         const bool two =
             info(op).operands == SimdOpInfo::b || info(op).operands == SimdOpInfo::bc || op == SimdOp::insert_16;
-        want(two == (i.op == Op::simd2), "the wrong number of operands");
+        want(two == (i.op == Op::simd2), {"the wrong number of operands"});
         same(i.va(), simd_operand(op), "the operand");
         if (i.op == Op::simd2) same(i.vb(), op == SimdOp::insert_16 ? T::i32 : T::v128, "the second operand");
         result_is(i, simd_result(op));
@@ -451,7 +501,7 @@ class FunctionVerifier {
       }
       case Op::slot_addr: result_is(i, T::ptr); return;
       case Op::alloca:
-        want(type(type_of(i.va())).kind == TypeKind::Int, "the size has type " + name(type_of(i.va())));
+        want(type(type_of(i.va())).kind == TypeKind::Int, {"the size", i.va(), " has type ", type_of(i.va())}, i.va());
         result_is(i, T::ptr);
         return;
       case Op::stack_save: case Op::thread_pointer: case Op::return_address:
@@ -463,23 +513,23 @@ class FunctionVerifier {
       case Op::va_copy: pointer(i.va(), "the destination"); pointer(i.vb(), "the source"); return;
       case Op::va_arg:
         pointer(i.va(), "the list");
-        want(first_class(i.type), "a value of type " + name(i.type));
+        want(first_class(i.type), {"a value of type ", i.type});
         return;
       case Op::load: case Op::store: {
         pointer(i.va(), "the address");
         TypeId t = i.op == Op::load ? i.type : type_of(i.vb());
-        want(first_class(t), "a value of type " + name(t));
+        want(first_class(t), {"a value of type ", t});
         if (MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic)
-          want(!aggregate(t), "an atomic access to " + name(t));
+          want(!aggregate(t), {"an atomic access to ", t});
         return;
       }
       case Op::ptr_add: {
         TypeId t = type_of(i.va());
-        want(is_ptr(t), "the base has type " + name(t));
+        want(is_ptr(t), {"the base", i.va(), " has type ", t}, i.va());
         result_is(i, t);
         if (i.b != ~0u) {
           TypeId x = type_of(i.vb());
-          want(is_int(x) && (!lanes(x) || lanes(x) == lanes(t)), "the index has type " + name(x));
+          want(is_int(x) && (!lanes(x) || lanes(x) == lanes(t)), {"the index", i.vb(), " has type ", x}, i.vb());
         }
         return;
       }
@@ -487,7 +537,8 @@ class FunctionVerifier {
         pointer(i.va(), "the destination");
         if (i.op == Op::memset) same(i.vb(), T::i8, "the byte");
         else pointer(i.vb(), "the source");
-        want(type(type_of(i.vc())).kind == TypeKind::Int, "the length has type " + name(type_of(i.vc())));
+        want(type(type_of(i.vc())).kind == TypeKind::Int, {"the length", i.vc(), " has type ", type_of(i.vc())},
+             i.vc());
         return;
       case Op::atomic_rmw: {
         pointer(i.va(), "the address");
@@ -498,25 +549,25 @@ class FunctionVerifier {
         bool ok = floating
                       ? is_float(t) && !lanes(t)
                       : k == TypeKind::Int || (op == RmwOp::xchg && (k == TypeKind::Ptr || (is_float(t) && !lanes(t))));
-        want(ok && op <= RmwOp::udec_wrap, "this operation on " + name(t));
-        want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, "an ordering is missing");
+        want(ok && op <= RmwOp::udec_wrap, {"this operation on ", t}, i.vb());
+        want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, {"an ordering is missing"});
         result_is(i, t);
         return;
       }
       case Op::cmpxchg: {
         pointer(i.va(), "the address");
         TypeId t = type_of(i.vb());
-        want(type(t).kind == TypeKind::Int || type(t).kind == TypeKind::Ptr, "cannot exchange " + name(t));
-        want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, "an ordering is missing");
+        want(type(t).kind == TypeKind::Int || type(t).kind == TypeKind::Ptr, {"cannot exchange ", t}, i.vb());
+        want(MemoryFlags::ordering(i.aux) != AtomicOrdering::not_atomic, {"an ordering is missing"});
         same(i.vc(), t, "the new value");
         pair(i, t, false);
         return;
       }
-      case Op::fence: want(i.a >= 1 && i.a <= 6, "an unknown ordering"); return;
+      case Op::fence: want(i.a >= 1 && i.a <= 6, {"an unknown ordering"}); return;
       case Op::extract: {
         TypeId t = type_of(i.va());
         if (legal_) {
-          want(fn_.extra[i.b] == 1, "a legal function extracts by one index");
+          want(fn_.extra[i.b] == 1, {"a legal function extracts by one index"});
           return;
         }
         if (walk_path(t, i.b)) result_is(i, t);
@@ -530,25 +581,25 @@ class FunctionVerifier {
       }
       case Op::extract_element: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, "takes a vector, not " + name(t))) return;
-        want(type(type_of(i.vb())).kind == TypeKind::Int, "the lane has type " + name(type_of(i.vb())));
+        if (!want(lanes(t) != 0, {"takes a vector, not ", t}, i.va())) return;
+        want(type(type_of(i.vb())).kind == TypeKind::Int, {"the lane", i.vb(), " has type ", type_of(i.vb())}, i.vb());
         result_is(i, type(t).element);
         return;
       }
       case Op::insert_element: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, "takes a vector, not " + name(t))) return;
+        if (!want(lanes(t) != 0, {"takes a vector, not ", t}, i.va())) return;
         same(i.vb(), type(t).element, "the element");
-        want(type(type_of(i.vc())).kind == TypeKind::Int, "the lane has type " + name(type_of(i.vc())));
+        want(type(type_of(i.vc())).kind == TypeKind::Int, {"the lane", i.vc(), " has type ", type_of(i.vc())}, i.vc());
         result_is(i, t);
         return;
       }
       case Op::shuffle: {
         TypeId t = type_of(i.va());
-        if (!want(lanes(t) != 0, "takes vectors, not " + name(t))) return;
+        if (!want(lanes(t) != 0, {"takes vectors, not ", t}, i.va())) return;
         same(i.vb(), t, "the second vector");
         uint32_t n = fn_.extra[i.c];
-        want(lanes(i.type) == n && scalar(i.type) == type(t).element, "the result has type " + name(i.type));
+        want(lanes(i.type) == n && scalar(i.type) == type(t).element, {"the result has type ", i.type});
         for (uint32_t k = 0; k < n; k++) {
           uint32_t lane = fn_.extra[i.c + 1 + k];
           if (lane != ~0u && lane >= 2 * lanes(t)) return bad("lane " + std::to_string(lane) + " does not exist");
@@ -558,23 +609,26 @@ class FunctionVerifier {
       case Op::reduce_add: case Op::reduce_mul: case Op::reduce_and: case Op::reduce_or: case Op::reduce_xor:
       case Op::reduce_smin: case Op::reduce_smax: case Op::reduce_umin: case Op::reduce_umax: {
         TypeId t = type_of(i.va());
-        if (want(lanes(t) && is_int(t), "takes a vector of integers, not " + name(t))) result_is(i, type(t).element);
+        if (want(lanes(t) && is_int(t), {"takes a vector of integers, not ", t}, i.va())) result_is(i, type(t).element);
         return;
       }
       case Op::reduce_fmin: case Op::reduce_fmax: {
         TypeId t = type_of(i.va());
-        if (want(lanes(t) && is_float(t), "takes a vector of floating point, not " + name(t)))
+        if (want(lanes(t) && is_float(t), {"takes a vector of floating point, not ", t}, i.va()))
           result_is(i, type(t).element);
         return;
       }
       case Op::reduce_fadd: case Op::reduce_fmul: {
         TypeId t = type_of(i.vb());
-        if (!want(lanes(t) && is_float(t), "takes a vector of floating point, not " + name(t))) return;
+        if (!want(lanes(t) && is_float(t), {"takes a vector of floating point, not ", t}, i.vb())) return;
         same(i.va(), type(t).element, "the start value");
         result_is(i, type(t).element);
         return;
       }
-      case Op::call: call(i); return;
+      case Op::call:
+        call(i);
+        if (!legal_ && fn_.calls[i.a].flags & callflags::musttail) must_tail(i);
+        return;
       case Op::invoke: {
         call(i);
         const Block& pad = fn_.blocks[fn_.edges[i.c].target.value];
@@ -587,13 +641,13 @@ class FunctionVerifier {
         const Type& s = type(i.type);
         want(s.kind == TypeKind::Struct && s.field_count == 2 && types_.member(s, 0) == T::ptr &&
                  types_.member(s, 1) == T::i32,
-             "the result has type " + name(i.type) + ", expected {ptr, i32}");
+             {"the result has type ", i.type, ", expected {ptr, i32}"});
         return;
       }
       case Op::cond_br: same(i.va(), T::i1, "the condition"); return;
       case Op::switch_: {
         const Type& t = type(type_of(i.va()));
-        if (!want(t.kind == TypeKind::Int, "takes an integer, not " + name(type_of(i.va())))) return;
+        if (!want(t.kind == TypeKind::Int, {"takes an integer, not ", type_of(i.va())})) return;
         std::vector<uint64_t> cases;
         for (uint32_t k = 0, n = fn_.extra[i.c]; k < n; k++)
           cases.push_back(fn_.extra[i.c + 1 + 3 * k] | uint64_t(fn_.extra[i.c + 2 + 3 * k]) << 32);
@@ -611,15 +665,15 @@ class FunctionVerifier {
         TypeId r = type(fn_.type).element;
         uint32_t n = fn_.extra[i.a];
         if (r == T::void_type) {
-          want(n == 0, "the function returns nothing");
-        } else if (want(n == 1, "the function returns " + name(r))) {
+          want(n == 0, {"the function returns nothing"});
+        } else if (want(n == 1, {"the function returns ", r})) {
           same(ValueId(fn_.extra[i.a + 1]), r, "the result");
         }
         return;
       }
       case Op::resume:
         want(type(type_of(i.va())).kind == TypeKind::Struct,
-             "takes a landing pad's value, not " + name(type_of(i.va())));
+             {"takes a landing pad's value, not ", type_of(i.va())}, i.va());
         return;
       case Op::br: case Op::trap: case Op::unreachable: case Op::debug_trap: case Op::lifetime_start:
       case Op::lifetime_end: return;
@@ -631,14 +685,18 @@ class FunctionVerifier {
 
   void dominance() {
     const uint32_t n = uint32_t(fn_.blocks.size());
-    std::vector<uint32_t> first{0}, targets;
+    std::vector<uint32_t>&first = arrays_.first, &targets = arrays_.targets, &block_of = arrays_.block_of;
+    std::vector<uint8_t>& owns_edge = arrays_.owns_edge;
+    FlowTree& flow = arrays_.flow;
+    first.assign(1, 0);
+    targets.clear();
+    owns_edge.clear();
     for (uint32_t b = 0; b < n; b++) {
       const Block& block = fn_.blocks[b];
       for_each_edge(fn_, fn_.insts[block.first_inst + block.inst_count - 1],
                     [&](EdgeIndex e) { targets.push_back(fn_.edges[e].target.value); });
       first.push_back(uint32_t(targets.size()));
     }
-    FlowTree flow;
     flow.build(first, targets);
     inst_ = ~0u;
     for (block_ = 0; block_ < n; block_++)
@@ -646,9 +704,7 @@ class FunctionVerifier {
         report(names_.block(block_) + " cannot be reached from the entry");
       }
     auto known = [&](uint32_t home, uint32_t b) { return flow.reachable(home) && flow.dominates(home, b); };
-    std::vector<uint32_t> block_of(fn_.insts.size());
-    std::vector<uint8_t>
-        owns_edge;  // by instruction: an invoke whose result is known behind its normal edge (1) or on it alone (2)
+    block_of.resize(fn_.insts.size());
     for (uint32_t b = 0; b < n; b++)
       for (uint32_t k = 0; k < fn_.blocks[b].inst_count; k++) block_of[fn_.blocks[b].first_inst + k] = b;
     for (uint32_t b : flow.rpo) {
@@ -697,20 +753,27 @@ class FunctionVerifier {
   const Function& fn_;
   std::vector<Problem>& problems_;
   const Names& names_;
+  VerifierScratch::Arrays& arrays_;
+  std::vector<uint8_t>& inst_ok_;
   bool legal_;
   uint32_t block_ = ~0u, inst_ = ~0u;
-  std::vector<uint8_t> inst_ok_;  // nothing is wrong with the instruction so far
   bool flow_ok_ = true;           // blocks and edges make a control-flow graph
 };
 
 }  // namespace
 
 void verify_function(const Module& module, const Function& fn, std::vector<Problem>& problems, const Names& names) {
+  VerifierScratch scratch;
+  verify_function(module, module.types, fn, problems, names, scratch);
+}
+
+void verify_function(const Module& module, const TypeTable& types, const Function& fn, std::vector<Problem>& problems,
+                     const Names& names, VerifierScratch& scratch) {
   if (!fn.symbol.valid() || fn.symbol.value >= module.symbols.size()) {
     problems.push_back({SymbolIndex{}, ~0u, ~0u, "a function without a symbol"});
     return;
   }
-  FunctionVerifier(module, fn, problems, names).run();
+  FunctionVerifier(module, types, fn, problems, names, scratch.arrays()).run();
 }
 
 void verify_symbols(const Module& m, std::vector<Problem>& problems) {
@@ -764,7 +827,8 @@ void verify_symbols(const Module& m, std::vector<Problem>& problems) {
       if (m.types[s.type].kind != TypeKind::Function) report(k, "the function has type " + type_name(m.types, s.type));
       if (s.defined && (!s.function.valid() || s.function.value >= m.functions.size() ||
                         m.functions[s.function.value].symbol.value != k))
-        report(k, "the function has no body");
+        report(k,
+               s.function.valid() ? "the function has no body" : "the function was begun, but has no body: finish()");
       if (s.tls != TlsModel::none) report(k, "a thread-local function");
     } else if (s.kind == SymbolKind::data) {
       if (!s.defined) continue;

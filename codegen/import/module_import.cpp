@@ -236,7 +236,7 @@ Result<void> import_symbol(ImportState& s, uint32_t i, std::span<const air::Stri
   s.symbols[i] = air::SymbolIndex(uint32_t(out.symbols.size()));
   if (g.kind == bc::Global::Function && y.defined) {
     y.function = air::FunctionIndex(uint32_t(out.functions.size()));
-    out.functions.push_back({s.symbols[i], m.bodies[g.body].words * 4, g.personality != bc::none});
+    out.functions.push_back({s.symbols[i], g.personality != bc::none});
     s.body_of.push_back(g.body);
   }
   out.symbols.push_back(y);

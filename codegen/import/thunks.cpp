@@ -44,7 +44,7 @@ void add_indirect_thunk(ImportState& s) {
   out.comdats.push_back({y.name, air::ComdatKind::any});
   y.type = out.types.function_type(air::TypeTable::void_type, nullptr, 0, false);
   y.function = air::FunctionIndex(uint32_t(out.functions.size()));
-  out.functions.push_back({index, 64, false});
+  out.functions.push_back({index});
   s.body_of.push_back(bc::none);
 }
 

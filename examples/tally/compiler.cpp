@@ -84,7 +84,13 @@ class Compiler {
     for (auto& [name, f] : functions_)
       if (!f.defined && errors_.empty())
         report(f.first_use, "function '" + std::string(name) + "' is called but not defined");
-    return {m_.take(), std::move(errors_)};
+    Compiled out;
+    out.errors = std::move(errors_);
+    if (!out.errors.empty()) return out;
+    auto module = m_.take();
+    if (module.ok()) out.module = std::move(*module);
+    else out.errors.push_back(file_name_ + ": error: " + module.error().text());
+    return out;
   }
 
  private:

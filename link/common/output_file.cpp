@@ -87,6 +87,10 @@ Result<void> OutputFile::open_temporary(bool executable) {
 }
 
 Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool executable) {
+  if (memory_) {
+    memory_->assign(size, 0);
+    return memory_->data();
+  }
   path_ = path;
   size_ = size;
   struct stat st;
@@ -122,6 +126,7 @@ Result<void> OutputFile::write_buffer(int fd) {
 }
 
 Result<void> OutputFile::commit() {
+  if (memory_) return {};
   if (special_) {
     if (path_ == "-") std::fflush(stdout);
     int fd = path_ == "-" ? dup(STDOUT_FILENO) : open(path_.c_str(), O_WRONLY | O_CLOEXEC);

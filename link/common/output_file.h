@@ -21,7 +21,8 @@ namespace lode::link {
 
 class OutputFile {
  public:
-  OutputFile() = default;
+  // `memory`: if given, the contents are put there, and there is no file.
+  explicit OutputFile(std::vector<uint8_t>* memory = nullptr) : memory_(memory) {}
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
   ~OutputFile();
@@ -42,6 +43,7 @@ class OutputFile {
   FileView view_;
   uint64_t size_ = 0;
   std::vector<uint8_t> buffer_;
+  std::vector<uint8_t>* memory_;
 };
 
 // "-" is standard output.

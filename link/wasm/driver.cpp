@@ -1,5 +1,6 @@
 // The passes in order, and the command.
 #include <tbb/global_control.h>
+#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,7 +12,9 @@
 #include "link/driver.h"
 #include "link/cache/mir_cache.h"
 #include "link/common/output_file.h"
+#include "link/common/message_place.h"
 #include "link/wasm/link.h"
+#include "link/wasm/wasm_main.h"
 
 namespace lode::link::wasm {
 
@@ -121,6 +124,7 @@ std::vector<uint8_t> Link::flush() {
     if (failed()) return;
     out = options.relocatable ? write_relocatable() : write_executable();
     auto write = [&](const char* what, const std::string& path, const std::string& text) {
+      if (path == "-" && diagnostics.listing) return diagnostics.print("%s", text.c_str());
       if (auto r = write_text(path, text); !r.ok()) diagnostics.error(std::move(r.error()).at(what));
     };
     if (auto r = input_files.check_unchanged(); !r.ok()) diagnostics.error(r.error());
@@ -136,7 +140,7 @@ std::vector<uint8_t> Link::flush() {
     mir::StoreSizes z = store.sizes();
     uint64_t bytes =
         z.tag_bytes + z.operand_bytes + z.extra_bytes + z.local_bytes + z.reference_bytes + z.constant_bytes;
-    std::printf(
+    diagnostics.print(
         "%zu of %zu functions linked, %llu lowered so far; %llu MIR instructions of %.2f bytes (%.2f with function "
         "records)\n",
         output_functions.size(), functions.size(), (unsigned long long)lowered, (unsigned long long)z.instructions,
@@ -166,54 +170,101 @@ bool write_output(const std::string& path, const std::vector<uint8_t>& bytes, Di
   return false;
 }
 
+// The link whose options were read, on the threads of whoever called.
+bool link_and_write(Link& link, Host* host) {
+  for (const std::string& w : link.options.warnings) link.diagnostics.warning(w);
+  std::optional<MirCache> folder;
+  if (host) link.mir_cache = host->mir_cache;
+  if (!link.options.mir_cache.empty()) {
+    folder.emplace(link.options.mir_cache, link.options.mir_cache_size);
+    if (auto r = folder->prepare(); !r.ok()) link.diagnostics.warning(std::move(r.error()).at("--mir-cache").text());
+    link.mir_cache = &*folder;
+  }
+  link.add_inputs();
+  std::vector<uint8_t> out = link.flush();
+  bool written = false;
+  if (!out.empty()) {
+    if (host && host->bytes) {
+      *host->bytes = std::move(out);
+      written = true;
+    } else {
+      written = write_output(link.options.output, out, link.diagnostics);
+    }
+    if (link.mir_cache) link.mir_cache->finish(written);
+    if (folder && link.options.mir_cache_stats) link.diagnostics.print("%s", folder->report().c_str());
+  }
+  return written;
+}
+
+// What a name at the beginning of a message is: a file of this link.
+std::vector<Diagnostic> take_apart(const Link& link, bool is_error, const std::string& text) {
+  auto file_at_start = [&](std::string_view at) {
+    size_t longest = 0;
+    auto consider = [&](const std::string& name) {
+      if (name.size() > longest && at.starts_with(name)) longest = name.size();
+    };
+    for (const InputFile& f : link.files) consider(f.name);
+    for (const Archive& a : link.archives) consider(a.name);
+    for (const InputArg& in : link.options.inputs) consider(in.name);
+    for (const MemoryInput& m : link.options.memory) consider(m.name);
+    return longest;
+  };
+  return link::take_apart(is_error ? Severity::error : Severity::warning, text, file_at_start);
+}
+
 }  // namespace
 
-}  // namespace lode::link::wasm
-
-namespace lode::link {
-
-int wasm_main(std::span<const char* const> args) {
-  using namespace wasm;
-  Diagnostics d;
-  d.program = "wasm-lode";
+int main_with(std::span<const char* const> args, std::span<const MemoryInput> memory, Host* host) {
   auto options = parse_options(args);
+  Options o;
+  if (options.ok()) o = std::move(*options);
+  o.program = "wasm-lode";
+  o.memory.assign(memory.begin(), memory.end());
+  const bool hosted = host, named = !o.inputs.empty(), file_is_output = o.output == "-";
+  const bool help = o.show_help, version = o.show_version;
+  const size_t wanted = o.threads;
+  Link link(std::move(o));
+  Diagnostics& d = link.diagnostics;
+  if (host) {
+    d.sink = &host->messages;
+    d.listing = &host->listing;
+    if (host->receive)
+      d.receiver = [&link, host](bool is_error, const std::string& text) {
+        for (const Diagnostic& one : take_apart(link, is_error, text)) host->receive(one);
+      };
+  }
+  auto refused = [&](const std::string& why) {
+    d.error(why);
+    d.flush();
+    return 1;
+  };
   if (!options.ok()) {
     d.error(options.error());
     d.flush();
     return 1;
   }
-  if (options->show_help) {
-    std::fputs(help_text().c_str(), stdout);
+  if (help || version) {
+    d.print("%s", help ? help_text().c_str() : "lode " LODE_VERSION " (compatible with wasm-ld)\n");
     return 0;
   }
-  if (options->show_version) {
-    std::puts("lode " LODE_VERSION " (compatible with wasm-ld)");
-    return 0;
+  if (!named) return refused("no input files");
+  if (hosted && file_is_output)
+    return refused("the output cannot be standard output, which is the host's (./- is a file of that name)");
+  const size_t all = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+  const size_t threads = wanted ? wanted : all;
+  if (!hosted) {
+    ThreadLimit limit(threads);
+    return link_and_write(link, host) ? 0 : 1;
   }
-  if (options->inputs.empty()) {
-    d.error("no input files");
-    d.flush();
-    return 1;
-  }
-  options->program = d.program;
-  size_t threads = options->threads ? options->threads
-                                    : tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
-  ThreadLimit limit(threads);
-  Link link(std::move(*options));
-  for (const std::string& w : link.options.warnings) link.diagnostics.warning(w);
-  std::optional<MirCache> cache;
-  if (!link.options.mir_cache.empty()) {
-    cache.emplace(link.options.mir_cache, link.options.mir_cache_size);
-    if (auto r = cache->prepare(); !r.ok()) link.diagnostics.warning(std::move(r.error()).at("--mir-cache").text());
-    link.mir_cache = &*cache;
-  }
-  link.add_inputs();
-  std::vector<uint8_t> out = link.flush();
-  if (out.empty()) return 1;
-  const bool written = write_output(link.options.output, out, link.diagnostics);
-  if (cache) cache->finish(written);
-  if (cache && link.options.mir_cache_stats) std::fputs(cache->report().c_str(), stdout);
-  return written ? 0 : 1;
+  // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there.
+  tbb::task_arena arena(int(possible_threads(std::min({threads, all, size_t{32}}))));
+  return arena.execute([&] { return link_and_write(link, host); }) ? 0 : 1;
 }
+
+}  // namespace lode::link::wasm
+
+namespace lode::link {
+
+int wasm_main(std::span<const char* const> args) { return wasm::main_with(args, {}, nullptr); }
 
 }  // namespace lode::link

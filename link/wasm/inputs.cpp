@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "codegen/air/air.h"
 #include "formats/archive.h"
 #include "link/wasm/link.h"
 
@@ -28,6 +29,8 @@ Link::Link(Options o) : options(std::move(o)), store(1, cg::store_target) {
   diagnostics.error_limit = options.error_limit;
   diagnostics.color = options.color;
   set_default_features();
+  for (const MemoryInput& m : options.memory)
+    if (!m.replaces.empty()) replaced.insert(m.replaces);
   start_symbols();
 }
 
@@ -65,7 +68,11 @@ void Link::add_inputs() {
         break;
       }
       case InputArg::file:
-        if (in_lib) {
+        if (const MemoryInput* given = memory_input(in.name)) {
+          if (given->module) add_air(std::make_unique<air::Module>(*given->module), given->name);
+          else add_bytes(given->data, given->name, true, false);
+          extract_pending();
+        } else if (in_lib) {
           // Its names are offered like an archive member's.
           Bytes bytes = map_file(in.name);
           if (bytes.empty()) break;
@@ -87,6 +94,12 @@ void Link::add_inputs() {
         break;
     }
   }
+}
+
+const MemoryInput* Link::memory_input(const std::string& key) const {
+  for (const MemoryInput& m : options.memory)
+    if (m.key == key) return &m;
+  return nullptr;
 }
 
 // The bytes of a file, which stay for the link; empty after an error was reported.
@@ -127,7 +140,7 @@ bool Link::offered_names(Bytes bytes, const std::string& name, std::vector<std::
 }
 
 void Link::add_bytes(Bytes bytes, const std::string& name, bool eager, bool whole_archive) {
-  if (options.trace && !formats::Archive::is_archive(bytes)) std::printf("%s\n", name.c_str());
+  if (options.trace && !formats::Archive::is_archive(bytes)) diagnostics.print("%s\n", name.c_str());
   if (formats::Archive::is_archive(bytes)) {
     auto opened = formats::Archive::open(bytes);
     if (!opened.ok()) return diagnostics.error(std::move(opened.error()).at(name));

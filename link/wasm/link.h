@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/index.h"
@@ -240,6 +241,7 @@ struct Link {
   InputFiles input_files;
   std::deque<Symbol> symbols;       // by SymbolId
   std::unordered_map<std::string_view, SymbolId> by_name;
+  std::unordered_set<std::string_view> replaced;  // names of which the first definition counts
   TypeList types;
   std::vector<Function> functions;
   std::vector<Segment> segments;
@@ -297,6 +299,7 @@ struct Link {
   void add_stub_library(Bytes bytes, const std::string& name);
   void use_stubs();                                        // when all inputs are there
   // inputs.cpp
+  const MemoryInput* memory_input(const std::string& key) const;  // null: the name is a file's
   void add_inputs();                                       // what the command line names
   Bytes map_file(const std::string& path);
   void add_file(const std::string& path, bool whole_archive);
@@ -311,6 +314,7 @@ struct Link {
   bool offered_names(Bytes bytes, const std::string& name, std::vector<std::string_view>& out);
   // modules.cpp
   bool add_module(Bytes bytes, const std::string& name, bool eager);  // false: no module
+  void add_air(std::unique_ptr<air::Module> module, const std::string& name, bool eager = true);
   void add_air(std::unique_ptr<air::Module> module, bool eager = true);
   bool offered_names_of_module(Bytes bytes, const std::string& name, std::vector<std::string_view>& out);
   // symbols.cpp

@@ -325,10 +325,10 @@ void Link::mark_live() {
   if (options.print_gc_sections) {
     for (const Function& f : functions)
       if (!f.live && !f.discarded && f.file != none)
-        std::printf("removing unused section %s:(%s)\n", file_name(f.file).c_str(), std::string(f.name).c_str());
+        diagnostics.print("removing unused section %s:(%s)\n", file_name(f.file).c_str(), std::string(f.name).c_str());
     for (const Segment& s : segments)
       if (!s.live && !s.discarded)
-        std::printf("removing unused section %s:(%s)\n", file_name(s.file).c_str(), std::string(s.name).c_str());
+        diagnostics.print("removing unused section %s:(%s)\n", file_name(s.file).c_str(), std::string(s.name).c_str());
   }
 }
 

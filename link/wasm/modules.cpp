@@ -387,10 +387,14 @@ bool Link::offered_names_of_module(Bytes bytes, const std::string& name, std::ve
 }
 
 void Link::add_air(std::unique_ptr<air::Module> module, bool eager) {
+  const std::string name = module->name;
+  add_air(std::move(module), name, eager);
+}
+
+void Link::add_air(std::unique_ptr<air::Module> module, const std::string& name, bool eager) {
   std::unique_ptr<ModuleInput, ModuleInputDeleter> input(new ModuleInput);
   input->owned = std::move(module);
   input->air = input->owned.get();
-  std::string name = input->air->name;
   add(*this, std::move(input), name, eager);
   extract_pending();
 }
@@ -428,7 +432,8 @@ void Link::lower(std::span<const uint32_t> wave) {
   };
   tbb::enumerable_thread_specific<Worker> workers;
   std::vector<mir::FunctionDraft> drafts_of_wave(wave.size());
-  std::vector<char> good(wave.size());
+  enum : char { failed, made, from_cache };
+  std::vector<char> good(wave.size(), failed);
   // What code refers to without a name of its module: in an order that is always the same, for the cache.
   std::vector<SymbolId> own = runtime;
   own.insert(own.end(), {stack_pointer, tls_base, tls_size, tls_align, exception_tag, stack_guard});
@@ -469,7 +474,7 @@ void Link::lower(std::span<const uint32_t> wave) {
       if (!outcome.ok()) return diagnostics.error(outcome.error(), wave[i]);
       if (*outcome == CachedFunction::taken) {
         drafts_of_wave[i].symbol = f.symbol;
-        good[i] = true;
+        good[i] = from_cache;
         return;
       }
     } else if (module.bodies) {
@@ -482,7 +487,7 @@ void Link::lower(std::span<const uint32_t> wave) {
     if (!done.ok()) return diagnostics.error(std::move(done.error()).at(file.name), wave[i]);
     if (cached) cached->keep(drafts_of_wave[i]);
     drafts_of_wave[i].symbol = f.symbol;
-    good[i] = true;
+    good[i] = made;
   };
   if (options.threads == 1 || wave.size() < 2)
     for (size_t i = 0; i < wave.size(); i++) work(i);
@@ -501,7 +506,7 @@ void Link::lower(std::span<const uint32_t> wave) {
     functions[items[i]].mir = (*ids)[i];
     files[functions[items[i]].file].one_thread |= bool(list[i]->flags & cg::function_flags::one_thread);
   }
-  lowered += items.size();
+  lowered += uint64_t(std::count(good.begin(), good.end(), made));
 }
 
 void data_references(const Link& link, uint32_t segment, std::vector<DataReference>& out) {

@@ -9,6 +9,9 @@
 
 #include "base/result.h"
 
+namespace lode::air {
+struct Module;
+}
 namespace lode::link::wasm {
 
 // One positional argument, with the state of the position-dependent options before it.
@@ -17,6 +20,15 @@ struct InputArg {
   Kind kind = file;
   std::string name;
   bool whole_archive = false;
+};
+
+// An input that is in memory: a file's name equal to `key` stands for these bytes, or for this module, and not for a
+// file. They outlive the link. `name` is for messages.
+struct MemoryInput {
+  std::string key, name;
+  std::span<const uint8_t> data;
+  const air::Module* module = nullptr;  // if given, data is empty
+  std::string replaces;  // a symbol of which this definition counts; it stands before all others, which are no error
 };
 
 // What happens to undefined names that nothing allows. Functions that are not imported trap when called; data has
@@ -66,6 +78,7 @@ struct Options {
   bool fatal_warnings = false, no_warnings = false, color = false;
   std::vector<std::string> warnings;  // about the command line itself
   bool show_version = false, show_help = false;
+  std::vector<MemoryInput> memory;
 };
 
 // args[0] is the program's name. Response files (@file) are read here.

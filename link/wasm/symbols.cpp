@@ -91,7 +91,8 @@ SymbolId Link::define(const Symbol& wanted) {
   }
   SymbolId id = intern(wanted.name);
   Symbol& s = at(id);
-  if (s.traced) std::printf("%s: definition of %s\n", file_name(wanted.file).c_str(), std::string(s.name).c_str());
+  if (s.traced)
+    diagnostics.print("%s: definition of %s\n", file_name(wanted.file).c_str(), std::string(s.name).c_str());
   auto both = [&] {
     return "\n>>> defined in " + file_name(s.file) + "\n>>> defined in " + file_name(wanted.file);
   };
@@ -102,7 +103,7 @@ SymbolId Link::define(const Symbol& wanted) {
     return id;
   }
   bool replace = s.state != State::defined || s.synthetic;
-  if (!replace) {
+  if (!replace && !replaced.contains(s.name)) {
     if (s.weak && !wanted.weak)
       replace = true;
     else if (!s.weak && !wanted.weak)
@@ -150,7 +151,8 @@ SymbolId Link::refer(const Symbol& wanted) {
     }
   SymbolId id = intern(name);
   Symbol& s = at(id);
-  if (s.traced) std::printf("%s: reference to %s\n", file_name(wanted.file).c_str(), std::string(s.name).c_str());
+  if (s.traced)
+    diagnostics.print("%s: reference to %s\n", file_name(wanted.file).c_str(), std::string(s.name).c_str());
   if (s.kind_known && s.kind != wanted.kind) {
     diagnostics.error("symbol type mismatch: " + describe(id) + "\n>>> " +
                       (s.state == State::defined ? "defined" : "used") + " as " + kind_name(s.kind) + " in " +

@@ -1,4 +1,7 @@
 // The text form: everything that prints parses to what prints the same; errors have places and do not cascade.
+#include <tbb/global_control.h>
+#include <tbb/task_arena.h>
+
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <fstream>
@@ -88,8 +91,8 @@ TEST_CASE("AIR text: a message stands where its cause does, once, and says names
         "1:13 data without an initialiser: write = and one, or declare data\n");
   CHECK(errors_of(head + "  ret i32 0\ndead:\n  ret i32 1\n}\n") == "4:1 'dead' cannot be reached from the entry\n");
   CHECK(errors_of(head + "  br b(1)\nb(%x: i32, %y: i32):\n  ret i32 %x\n}\n") ==
-        "3:3 br: 'b' takes 2 arguments, here are 1\n");
-  CHECK(errors_of(head + "  br b\nb(%x: i32):\n  ret i32 %x\n}\n") == "3:3 br: 'b' takes 1 arguments, here are 0\n");
+        "3:6 br: 'b' takes 2 arguments, here are 1\n");
+  CHECK(errors_of(head + "  br b\nb(%x: i32):\n  ret i32 %x\n}\n") == "3:6 br: 'b' takes 1 arguments, here are 0\n");
   CHECK(errors_of(
             head +
             "  %c = icmp eq i32 1, 2\n  cond_br %c, a, b\na:\n  %x = add i32 1, 2\n  br b\nb:\n  ret i32 %x\n}\n") ==
@@ -309,4 +312,143 @@ TEST_CASE("AIR text: hostile input") {
   CHECK(errors_of("strong data @x : [99999999999999999999 x i8] = zero\n") != "");
   CHECK(errors_of("strong data @x : [9999999999999 x [999999999999 x i8]] = zero\n") != "");
   CHECK(errors_of("\"unclosed\n@\n%\n\x01\xff") != "");
+}
+
+// What comes of many functions, as text: types in their order, values' types, what is printed, what is complained of.
+static std::string everything(const std::string& source, int threads) {
+  ParsedModule parsed;
+  tbb::global_control more(tbb::global_control::max_allowed_parallelism, size_t(threads));
+  tbb::task_arena arena(threads);
+  arena.execute([&] { parse_text(source, "t.air", parsed); });
+  std::string all;
+  for (const Diagnostic& d : parsed.errors)
+    all += std::to_string(d.line) + ":" + std::to_string(d.column) + " " + d.message + "\n";
+  for (uint32_t t = 0; t < parsed.module.types.size(); t++) all += type_name(parsed.module.types, TypeId(t)) + "\n";
+  for (const Function& fn : parsed.module.in_memory) {
+    for (const Value& v : fn.values) all += std::to_string(v.type.value) + " ";
+    for (const Inst& i : fn.insts) all += std::to_string(i.type.value) + " ";
+    for (const CallSite& c : fn.calls) all += std::to_string(c.function_type.value) + " ";
+  }
+  for (const Symbol& s : parsed.module.symbols) all += std::string(parsed.module.str(s.name)) + " ";
+  if (!parsed.errors.empty()) return all;
+  auto printed = print_module(parsed.module);
+  REQUIRE(printed.ok());
+  return all + *printed;
+}
+
+TEST_CASE("AIR text: the number of threads changes neither the module nor what is said") {
+  auto functions = [](int n, auto&& body) {
+    std::string s = "type pair = {i32, i64}\n";
+    for (int k = 0; k < n; k++)
+      s += "strong func @f" + std::to_string(k) + "(%a: i32, %p: ptr) -> i32 {\nstart:\n" + body(k) +
+           "  ret i32 %a\n}\n";
+    return s;
+  };
+  // Types that only bodies have, in an order that is not that of their widths.
+  const std::string sound = functions(700, [](int k) {
+    const std::string w = std::to_string(k * 37 % 101 + 1), n = std::to_string(k % 7 + 1);
+    return "  %v = load [" + n + " x {i" + w + ", pair}], ptr %p\n  %c = call i32 %p(i32 %a, <" + n + " x i" + w +
+           "> zero)\n" + "  %o = uadd_overflow i" + w + " 0, 1\n  %e = icmp eq <" + n + " x i8> zero, zero\n";
+  });
+  const std::string broken = functions(900, [](int k) {
+    if (k % 5 == 1) return "  %x = add i32 %a, %nowhere" + std::to_string(k) + "\n";
+    if (k % 5 == 2) return "  %x = call i32 @missing" + std::to_string(k % 10) + "(i" + std::to_string(k + 1) + " 0)\n";
+    if (k % 7 == 3) return std::string("  %x = fadd i32 %a, %a\n");
+    return std::string("  %x = load i77, ptr %p\n");
+  });
+  // More constants than a text of this size may have.
+  const std::string large = functions(400, [](int k) {
+    std::string s;
+    for (int i = 0; i < 80; i++) s += "  %x" + std::to_string(i) + " = add i131072 " + std::to_string(k) + ", 1\n";
+    return s;
+  });
+  for (const std::string* source : {&sound, &broken, &large}) {
+    const std::string alone = everything(*source, 1);
+    CHECK((alone.find("1:1") == std::string::npos));
+    for (int threads : {2, 5}) CHECK((everything(*source, threads) == alone));
+  }
+}
+
+TEST_CASE("AIR text: a version may stand in the first line") {
+  const std::string rest = "strong func @f() -> void {\na:\n  ret\n}\n";
+  CHECK(errors_of("air 1\n" + rest) == "");
+  CHECK(errors_of("// a comment\nair 1 // and another\n" + rest) == "");
+  CHECK(errors_of("air 2\n" + rest + "nonsense\n") ==
+        "1:5 the text is of version 2 of AIR; this lode reads version 1\n");
+  CHECK(errors_of("air 0\n") == "1:5 the text is of version 0 of AIR; this lode reads version 1\n");
+  CHECK(errors_of("air 1 strong\n") == "1:7 expected the end of the line, found 'strong'\n");
+  CHECK(errors_of(rest + "air 1\n") == "5:1 the version stands in the first line, and only there\n");
+  CHECK(looks_like_text("air 7\n"));
+  CHECK_FALSE(looks_like_text("air conditioning\n"));
+  auto module = read_text(rest, "t.air");
+  REQUIRE(module.ok());
+  auto printed = print_module(*module);
+  REQUIRE(printed.ok());
+  CHECK(printed->starts_with("air 1\n"));
+}
+
+TEST_CASE("AIR text: a message stands at the operand and has its name") {
+  auto body = [](const std::string& line) {
+    return errors_of(
+        "declare func @g(i32) -> i32\nstrong func @f(%a: i32, %b: i64, %x: f64, %p: ptr) -> void {\nstart:\n  " + line +
+        "\n  br done\ndone:\n  ret\n}\n");
+  };
+  CHECK(body("%r = add i32 %a, i64 %b") == "4:24 add: the second operand '%b' has type i64, expected i32\n");
+  CHECK(body("%r = fadd i32 %a, %a") == "4:17 fadd: takes floating point, not i32\n");
+  CHECK(body("%r = select f64 %x, i32 %a, i32 %a") == "4:19 select: the condition '%x' has type f64\n");
+  CHECK(body("%r = trunc i32 %a to i64") == "4:18 trunc: from i32 to i64\n");
+  CHECK(body("%r = ptr_add ptr %p, f64 %x") == "4:28 ptr_add: the index '%x' has type f64\n");
+  CHECK(body("store i32 %a, i64 %b") == "4:21 store: the address '%b' has type i64, expected ptr\n");
+  CHECK(body("memset ptr %p, i8 0, f64 %x") == "4:28 memset: the length '%x' has type f64\n");
+  CHECK(body("%r = call i32 @g(i64 %b)") == "4:24 call: argument 0 '%b' has type i64, expected i32\n");
+  CHECK(body("%r = call i32 @g(i32 %a, i64 %b)") == "4:17 call: the function takes 1 arguments, here are 2\n");
+  CHECK(body("%r = icmp eq f64 %x, %x") == "4:20 icmp: cannot compare f64\n");
+  CHECK(body("%r = atomic_rmw add ptr %p, f64 %x seq_cst") == "4:35 atomic_rmw: this operation on f64\n");
+  CHECK(body("%r = extract_element i32 %a, i32 %a to i32") == "4:28 extract_element: takes a vector, not i32\n");
+  CHECK(body("%r = shuffle i32 %a, %a [0]") == "4:16 shuffle takes vectors, not i32\n");
+}
+
+TEST_CASE("AIR text: who writes LLVM's words is told this language's") {
+  auto first = [](const std::string& source) {
+    const std::string all = errors_of(source);
+    return all.substr(0, all.find('\n'));
+  };
+  auto body = [&](const std::string& line) {
+    return first("strong func @f(%a: i32, %c: i1, %p: ptr) -> void {\nstart:\n  " + line +
+                 "\n  br done\ndone:\n  ret\n}\n");
+  };
+  CHECK(body("%r = phi i32 [ 1, %start ]") ==
+        "3:8 'phi' is not an instruction; a block has parameters, as name(%x: i32):, and branches give them arguments, "
+        "as "
+        "br name(%a)");
+  CHECK(body("%r = getelementptr i32, ptr %p, i64 1") ==
+        "3:8 'getelementptr' is not an instruction; addresses are reckoned in bytes, as %q = ptr_add ptr %p, i64 %i * "
+        "4 + "
+        "8");
+  CHECK(body("%r = alloca i32, align 4") ==
+        "3:15 alloca takes a number of bytes, as alloca i64 %n align 8 to ptr; a variable is a slot, as slot name 8 "
+        "align "
+        "8 before the first label, and %p = slot_addr name");
+  CHECK(body("br label %done") ==
+        "3:6 there is no block 'label'; a block's name stands alone, without 'label' and '%'");
+  CHECK(body("br %done") == "3:6 expected a block, whose name has no '%', found '%done'");
+  CHECK(body("br i1 %c, label %done, label %done") ==
+        "3:6 there is no block 'i1'; a branch by a condition is cond_br %c, yes, no");
+  CHECK(body("%r = bitcast i32 %a to float") == "3:26 'float' is not a type; write f32");
+  CHECK(body("%r = load double, ptr %p") == "3:13 'double' is not a type; write f64");
+  CHECK(body("%r = load i32, ptr %p, align 4") == "3:24 no comma stands in front of 'align'");
+  CHECK(body("tail call void @f()") ==
+        "3:3 'tail' is not an instruction; flags of a call stand behind the word, as call tail i32 @f()");
+  CHECK(body("unreacheable") == "3:3 'unreacheable' is not an instruction; is it 'unreachable'?");
+  CHECK(body("%r = ptradd ptr %p, 4") == "3:8 'ptradd' is not an instruction; is it 'ptr_add'?");
+  CHECK(body("frobnicate") == "3:3 'frobnicate' is not an instruction");
+  CHECK(first("define i32 @main() {\n  ret i32 0\n}\n") ==
+        "1:1 expected a declaration, found 'define'; a function begins as strong func @name(%a: i32) -> i32 {");
+  CHECK(
+      first("declare i32 @puts(ptr)\n") ==
+      "1:9 expected func, data, alias or ifunc, found 'i32'; the result comes last, as declare func @name(ptr) -> i32");
+  CHECK(first("@x = global i32 0\n") == "1:1 expected a declaration, found '@x'; data is strong data @name : i32 = 0");
+  CHECK(first("%t = type {i32}\n") == "1:1 expected a declaration, found '%t'; a type is type name = {i32, ptr}");
+  CHECK(first("target triple = \"x86_64-linux\"\n") ==
+        "1:8 write target \"triple\", and layout pointer_bytes 4 and the like for what differs");
 }

@@ -61,7 +61,7 @@ class Generator {
       f.finish();
     }
     for (int k = 0; k < function_count; k++) function(k);
-    return m_.take();
+    return std::move(m_.take()).value();
   }
 
  private:

@@ -8,6 +8,9 @@
 //   linker.replace_function("answer", new_air_text);
 //   linker.flush("prog");
 //
+// With the option -m wasm32 (or wasm64) the output is a WebAssembly module, the options are wasm-ld's, and objects are
+// wasm's; all else is the same, and kept from flush to flush as well.
+//
 // Every flush is a whole link of what there is then, in the order in which it was added: the same inputs give the same
 // bytes, whatever was flushed before. Functions are kept from flush to flush: those that are as they were in the last
 // one are not compiled again, and their code is copied where nothing that it refers to has moved. What is added is
@@ -20,7 +23,7 @@
 // The process stays its owner's: nothing is printed, not even by options that ask for it (listing()); the umask, the
 // working directory, signals and their handlers are left alone. flush runs on the threads of TBB that the process has,
 // on at most --threads=N of them (all cores, at most 32), in an arena of its own: it changes no limit of TBB's, and
-// keeps no thread busy between flushes.
+// keeps no thread busy between flushes. add_module reads AIR text likewise, in the arena that it is called in.
 #pragma once
 
 #include <cstdint>
@@ -43,13 +46,13 @@ namespace lode::link {
 
 class Linker {
  public:
-  // Options as on the command line of ld, without inputs and output.
+  // Options as on the command line of ld, or of wasm-ld behind -m wasm32, without inputs and output.
   explicit Linker(std::vector<std::string> options = {});
   ~Linker();
   Linker(const Linker&) = delete;
   Linker& operator=(const Linker&) = delete;
 
-  // A module: bitcode and ELF objects are known by their first bytes, anything else is AIR text. It is read here, so
+  // A module: bitcode and objects are known by their first bytes, anything else is AIR text. It is read here, so
   // that what is wrong with it is said here. A name that is taken replaces that module, at its place in the order.
   Result<void> add_module(std::string_view name, std::span<const uint8_t> contents);
   Result<void> add_module(std::string_view name, std::string_view air_text);
@@ -73,6 +76,8 @@ class Linker {
 
   // Links everything to `output`. On an error there is no output, and a file that was there is untouched.
   Result<void> flush(const std::string& output);
+  // The same, with the output in memory. `name` is what messages call it, and a shared library that has no -soname.
+  Result<std::vector<uint8_t>> flush_to_memory(const std::string& name = "a.out");
 
   // What the last flush said, in its order; warnings are there after a successful one, too.
   const std::vector<Diagnostic>& diagnostics() const;
@@ -87,6 +92,7 @@ class Linker {
  private:
   struct State;
   Result<void> tell(std::string_view module, Result<void> result);
+  Result<void> link_all(const std::string& output, std::vector<uint8_t>* bytes);
   std::unique_ptr<State> state_;
 };
 

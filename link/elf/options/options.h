@@ -82,6 +82,7 @@ struct Options {
   std::string program = "lode";
   std::vector<InputArg> inputs;
   std::vector<MemoryInput> memory;
+  std::vector<uint8_t>* output_bytes = nullptr;  // if given, the output goes there, and not to a file
   std::string output = "a.out";
   OutputKind kind = OutputKind::exec;
   bool is_static = false;       // -static: no dynamic section unless static-pie

@@ -208,7 +208,7 @@ void write_build_id(Link& link) {
 }  // namespace
 
 bool write_output(Link& link) {
-  OutputFile file;
+  OutputFile file(link.opt.output_bytes);
   auto mapped = file.create(link.opt.output, link.file_size, true);
   if (!mapped) {
     link.diag.error(mapped.error());

@@ -590,7 +590,7 @@ class Writer {
     put_tables(image);
     const Ehdr e = file_header(image);
     if (link_.diag.flush()) return false;
-    OutputFile file;
+    OutputFile file(link_.opt.output_bytes);
     const uint64_t size = image.at + image.headers.size() * sizeof(Shdr);
     auto mapped = file.create(link_.opt.output, size, false);
     if (!mapped) {

@@ -439,7 +439,6 @@ class BodySource {
 
 struct FunctionDecl {
   SymbolIndex symbol;
-  uint32_t size_hint = 0;  // bytes of the encoded body; balances parallel work
   bool has_personality = false;  // the body may have landing pads, so that it needs an exception table
   bool has_type_id = false;      // function_flags::type_id
   bool no_cf_check = false;      // function_flags::no_cf_check

@@ -19,7 +19,12 @@
 //   f.call(puts, {f.address(text)});
 //   f.ret(f.integer(m.i32(), 0));
 //   f.finish();
-//   Module module = m.take();
+//   Result<Module> module = m.take();
+//
+// All that the text form has (docs/air.md) there is here under the same word; where C++ or its library keeps a word for
+// itself, with an underscore behind it (alloca_, va_start_). Operations of one form share a function that takes the Op:
+// unary, binary, ternary, convert, reduce, plain. A function that was begun and never finished is an error of take(),
+// and of verify_module().
 #pragma once
 
 #include <initializer_list>
@@ -28,6 +33,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lode/base/result.h"
 #include "lode/codegen/air/air.h"
 
 namespace lode::air {
@@ -74,27 +80,62 @@ class ModuleBuilder {
   // The address of target + addend at `offset` of `data`. In ascending order of offsets, all for one symbol before the
   // next.
   void add_address(SymbolIndex data, uint64_t offset, SymbolIndex target, int64_t addend = 0);
+  // The distance from that place to target + addend, in `bytes` (4 or 8).
+  void add_relative(SymbolIndex data, uint64_t offset, SymbolIndex target, int64_t addend = 0, uint8_t bytes = 4);
+  // The address of a block of a function, for indirect_br.
+  void add_block_address(SymbolIndex data, uint64_t offset, SymbolIndex function, BlockId block);
   SymbolIndex define_alias(std::string_view name, SymbolIndex target, int64_t offset, Linkage linkage);
+  SymbolIndex define_ifunc(std::string_view name, SymbolIndex resolver, Linkage linkage);
   ComdatIndex comdat(std::string_view name, ComdatKind kind = ComdatKind::any);
-  void add_init(SymbolIndex function, uint32_t priority = 65535, bool destructor = false);
+  void add_init(SymbolIndex function, uint32_t priority = 65535, bool destructor = false, SymbolIndex associated = {});
   uint32_t file(std::string_view name);  // for locations
+  // Linkage, visibility, thread-local storage, alignment, ...: the words of the text are its members.
   Symbol& symbol(SymbolIndex s) { return module_.symbols[s.value]; }
+  void section(SymbolIndex s, std::string_view name) { symbol(s).section = module_.add_string(name); }
+  void import(SymbolIndex s, std::string_view module, std::string_view name);   // wasm
+  void export_name(SymbolIndex s, std::string_view name) { symbol(s).wasm_export_name = module_.add_string(name); }
+
+  // ---- the module
+  void target(std::string_view triple) { module_.triple = triple; }
+  void processor(std::string_view name, std::string_view features);
+  void library(std::string_view name) { module_.dependent_libraries.push_back(module_.add_string(name)); }
+  void assembly(std::string_view text) { module_.module_asm += text; }
 
   Module& module() { return module_; }
-  Module take() { return std::move(module_); }
+  // The module, and this builder is done. An error names a function that was not finished, or finished twice.
+  Result<Module> take();
 
  private:
   friend class FunctionBuilder;
+  std::vector<uint32_t> twice_;  // symbols with a second body
   SymbolIndex find_or_add(std::string_view name, SymbolKind kind, TypeId type, Linkage linkage);
   Module module_;
   std::unordered_map<std::string, uint32_t> names_;
   std::unordered_map<std::string, uint32_t> comdats_;
 };
 
+// All that a call may say of itself.
+struct CallOptions {
+  CallConv cc = CallConv::c;
+  uint16_t flags = 0;                      // callflags: tail, musttail, noreturn, ...
+  uint16_t result_attributes = 0;          // attr
+  std::vector<ParamAttr> attributes = {};  // of the arguments
+};
+struct Assembly {
+  std::string_view text, constraints;      // constraints as LLVM's
+  bool sideeffect = false, alignstack = false, intel = false, can_throw = false;
+};
+
 class FunctionBuilder {
  public:
   // The function's symbol gets a body. The entry block is current; its parameters are the function's.
   FunctionBuilder(ModuleBuilder& module, SymbolIndex symbol);
+
+  // ---- the function. What a bit of function_flags says is set in function().flags.
+  void cc(CallConv conv) { fn_.conv = conv; }
+  void personality(SymbolIndex s) { fn_.personality = s; }
+  void attributes(uint32_t parameter, ParamAttr attributes);
+  void result_attributes(uint16_t bits) { fn_.result_attrs = bits; }
 
   // ---- blocks
   BlockId entry() const { return BlockId(0); }
@@ -112,9 +153,11 @@ class FunctionBuilder {
   ValueId integer(TypeId t, uint64_t low, uint64_t high);
   ValueId boolean(bool b) { return integer(TypeTable::i1, b); }
   ValueId floating(TypeId t, double value);   // f32, f64
+  ValueId bits(TypeId t, uint64_t low, uint64_t high = 0);  // any floating-point type, by its encoding
   ValueId zero(TypeId t);
   ValueId undef(TypeId t);
   ValueId address(SymbolIndex s, int64_t offset = 0);
+  ValueId block_address(BlockId b);
   ValueId aggregate(TypeId t, const std::vector<ValueId>& constants);
   TypeId type_of(ValueId v) const { return fn_.values[v.value].type; }
 
@@ -128,8 +171,12 @@ class FunctionBuilder {
   ValueId select(ValueId c, ValueId a, ValueId b);
   ValueId slot(uint64_t size, uint32_t align_log2);      // a new stack slot's address
   ValueId slot_of(TypeId t) { return slot(module_.module_.types.size_of(t), log2_align(t)); }
+  void slot_array(ValueId slot, SlotArray array);        // what it holds, to a stack protector
   // `slot`: as slot() gave it; Op::lifetime_start or lifetime_end. A slot with one mark needs all.
   void lifetime(Op mark, ValueId slot);
+  ValueId alloca_(ValueId bytes, uint32_t align_log2);   // until the function returns, or stack_restore
+  ValueId stack_save();
+  void stack_restore(ValueId saved);
   ValueId load(TypeId t, ValueId address, bool is_volatile = false);    // naturally aligned
   ValueId load(TypeId t, ValueId address, uint16_t memory_flags);
   void store(ValueId value, ValueId address, bool is_volatile = false);
@@ -139,19 +186,59 @@ class FunctionBuilder {
   ValueId field(TypeId structure, ValueId base, uint32_t i);            // address of a struct's field
   ValueId element(TypeId element_type, ValueId base, ValueId i);        // address of an array's element
   void memcpy(ValueId to, ValueId from, ValueId bytes, uint32_t align_log2 = 0);
+  void memmove(ValueId to, ValueId from, ValueId bytes, uint32_t align_log2 = 0);
   void memset(ValueId to, ValueId byte, ValueId bytes, uint32_t align_log2 = 0);
-  ValueId atomic_rmw(RmwOp op, ValueId address, ValueId operand, AtomicOrdering order);
-  ValueId cmpxchg(ValueId address, ValueId expected, ValueId desired, AtomicOrdering order);  // {value, i1}
+  // Atomic accesses, naturally aligned.
+  ValueId load(TypeId t, ValueId address, AtomicOrdering order, bool is_volatile = false);
+  void store(ValueId value, ValueId address, AtomicOrdering order, bool is_volatile = false);
+  ValueId atomic_rmw(RmwOp op, ValueId address, ValueId operand, AtomicOrdering order, bool is_volatile = false);
+  ValueId cmpxchg(ValueId address, ValueId expected, ValueId desired, AtomicOrdering order,
+                  bool is_volatile = false);  // {value, i1}
+  void fence(AtomicOrdering order);
+  enum class Keep : uint8_t { all, level2, level3, once };
+  void prefetch(ValueId address, Keep keep = Keep::all);
   ValueId extract(ValueId aggregate, const std::vector<uint32_t>& path);
   ValueId insert(ValueId aggregate, ValueId part, const std::vector<uint32_t>& path);
   ValueId extract_element(ValueId vector, ValueId lane);                // a lane out of range is undefined behaviour
   ValueId insert_element(ValueId vector, ValueId element, ValueId lane);
   static constexpr uint32_t undefined_lane = 0xffffffff;
   ValueId shuffle(ValueId a, ValueId b, const std::vector<uint32_t>& lanes);  // of a, then of b; or undefined_lane
+  ValueId reduce(Op op, ValueId vector);                                 // reduce_add and its like
+  ValueId reduce(Op op, ValueId start, ValueId vector);                  // reduce_fadd, reduce_fmul
   ValueId call(SymbolIndex callee, const std::vector<ValueId>& args);   // none for a void function
   ValueId call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args,
                const std::vector<ParamAttr>& attrs = {}, uint16_t call_flags = 0);
-  ValueId fixed(Op op, uint32_t immediate, TypeId t);
+  ValueId call(ValueId callee, TypeId function_type, const std::vector<ValueId>& args, const CallOptions& options);
+  ValueId asm_(const Assembly& assembly, TypeId result, const std::vector<ValueId>& args,
+               const CallOptions& options = {});
+  void va_start_(ValueId list) { unary(Op::va_start, list); }   // of the variadic arguments of this function
+  ValueId va_arg_(ValueId list, TypeId t) { return convert(Op::va_arg, list, t); }
+  void va_copy_(ValueId to, ValueId from) { binary(Op::va_copy, to, from); }
+  void va_end_(ValueId list) { unary(Op::va_end, list); }
+  ValueId fixed(Op op, uint32_t immediate, TypeId t);           // return_address, frame_address: the level, ptr
+  // An instruction without operands: thread_pointer (ptr), read_cycle_counter (i64), debug_trap (void).
+  ValueId plain(Op op, TypeId t);
+  ValueId eh_sjlj_setjmp(ValueId buffer) { return convert(Op::eh_sjlj_setjmp, buffer, TypeTable::i32); }
+  void eh_sjlj_longjmp(ValueId buffer) { unary(Op::eh_sjlj_longjmp, buffer); }
+
+  // ---- exceptions. A block that invokes unwind to begins with a landing pad.
+  // The result is known behind `next` only: it is given back (none for void), and may be an argument of `next`, where
+  // `result` among `next_args` stands for it.
+  static constexpr ValueId result{0xfffffffe};
+  ValueId invoke(ValueId callee, TypeId function_type, const std::vector<ValueId>& args, BlockId next,
+                 const std::vector<ValueId>& next_args, BlockId unwind, const std::vector<ValueId>& unwind_args,
+                 const CallOptions& options);
+  ValueId invoke(ValueId callee, TypeId function_type, const std::vector<ValueId>& args, BlockId next, BlockId unwind) {
+    return invoke(callee, function_type, args, next, {}, unwind, {}, {});
+  }
+  ValueId invoke(SymbolIndex callee, const std::vector<ValueId>& args, BlockId next, BlockId unwind);
+  struct Clause {
+    bool filter = false;                   // else it catches
+    std::vector<ValueId> typeinfos;        // addresses; zero(ptr()) catches everything
+  };
+  ValueId landing_pad(const std::vector<Clause>& clauses, bool cleanup = false);   // {ptr, i32}
+  ValueId eh_typeid(ValueId typeinfo) { return convert(Op::eh_typeid, typeinfo, TypeTable::i32); }
+  void resume(ValueId exception);
 
   void br(BlockId target, const std::vector<ValueId>& args = {});
   void cond_br(ValueId c, BlockId if_true, BlockId if_false) { cond_br(c, if_true, {}, if_false, {}); }
@@ -163,6 +250,7 @@ class FunctionBuilder {
     std::vector<ValueId> args = {};
   };
   void switch_on(ValueId v, const std::vector<Case>& cases, BlockId otherwise, const std::vector<ValueId>& args = {});
+  void indirect_br(ValueId address, const std::vector<BlockId>& targets);
   void ret();
   void ret(ValueId v);
   void trap();
@@ -195,7 +283,7 @@ class FunctionBuilder {
   void on_failure(SymbolIndex handler) { handler_ = handler; }
 
   Function& function() { return fn_; }
-  // Puts the function into the module; the builder is done.
+  // Puts the function into the module; the builder is done. A second time it does nothing.
   void finish();
 
  private:
@@ -205,6 +293,8 @@ class FunctionBuilder {
   uint32_t log2_align(TypeId t) const;
   void fail_if(ValueId condition);
   ValueId constant(const Constant& c);
+  uint32_t call_site(CallSite site, const std::vector<ValueId>& args, const CallOptions& options);
+  void block3(Op op, ValueId to, ValueId from, ValueId bytes, uint32_t align_log2);
 
   ModuleBuilder& module_;
   Function fn_;
@@ -217,6 +307,7 @@ class FunctionBuilder {
   std::unordered_map<uint64_t, uint32_t> location_ids_;
   BlockId failure_;
   SymbolIndex handler_;
+  bool finished_ = false;
 };
 
 }  // namespace lode::air

@@ -16,6 +16,10 @@
 
 namespace lode::air {
 
+// The version of the language that is read and printed: the text may begin with a line `air 1`. A text of a later
+// version is refused. What a version reads, all later ones read, and give it the same meaning.
+inline constexpr unsigned text_version = 1;
+
 struct Diagnostic {
   uint32_t line = 0, column = 0;  // from 1; 0: not known
   std::string message;
@@ -26,7 +30,8 @@ struct ParsedModule {
   std::vector<Diagnostic> errors;   // in the order of the text
 };
 
-// Parses and verifies. `file_name` becomes Module::name. Returns true if there were no errors.
+// Parses and verifies, function bodies on the threads of the TBB arena that it is called in; what comes of it does not
+// depend on how many these are. `file_name` becomes Module::name. Returns true if there were no errors.
 bool parse_text(std::string_view source, std::string file_name, ParsedModule& out);
 
 // "file:line:column: error: message", the source line, a caret.
