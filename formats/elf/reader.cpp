@@ -62,8 +62,16 @@ Result<ElfView> ElfView::open(Bytes file) {
   if (st.info > v.symbols.size()) return error("first global symbol index exceeds the symbol table");
   v.first_global = st.info;
   LODE_ASSIGN(v.symbol_names, string_table(v, st.link, "symbol name table"));
-  for (const Sym& s : v.symbols)
+  // Shared libraries are not asked for the order of their symbols: linkers have got it wrong, and nobody relies on it.
+  const bool ordered = v.header->type == ET_REL;
+  for (size_t i = 0; i < v.symbols.size(); i++) {
+    const Sym& s = v.symbols[i];
     if (s.name && s.name >= v.symbol_names.size()) return error("a symbol's name lies outside the symbol name table");
+    if (ordered && i && (s.bind() == STB_LOCAL) != (i < v.first_global))
+      return error("symbol " + std::to_string(i) +
+                   (i < v.first_global ? " is not local, and lies" : " is local, and does not lie") +
+                   " among the local symbols");
+  }
   for (const Shdr& s : v.sections)
     if (s.type == SHT_SYMTAB_SHNDX && s.link == v.symtab_index) {
       LODE_ASSIGN(v.extended, records<Word>(v, s, "extended section index table"));

@@ -231,3 +231,22 @@ TEST_CASE("Glob match") {
   CHECK_FALSE(glob_match("[a", "a"));
   CHECK(glob_match("*a*a*a*a*a*b", std::string(2000, 'a') + "b"));
 }
+
+TEST_CASE("ELF: local symbols come first in an object; a shared library is not asked") {
+  using namespace elf;
+  const std::vector<uint8_t> good = small_object();
+  const size_t symbol = 88 + sizeof(Sym), info = 88 + 2 * sizeof(Sym) + 2 * sizeof(Shdr) + offsetof(Shdr, info);
+  REQUIRE(ElfView::open(good).ok());
+  auto local = good, global = good;
+  local[symbol + offsetof(Sym, info)] = STB_LOCAL << 4 | STT_FUNC;
+  auto r = ElfView::open(local);
+  REQUIRE(!r.ok());
+  CHECK(r.error().message == "symbol 1 is local, and does not lie among the local symbols");
+  global[info] = 2;
+  r = ElfView::open(global);
+  REQUIRE(!r.ok());
+  CHECK(r.error().message == "symbol 1 is not local, and lies among the local symbols");
+  local[offsetof(Ehdr, type)] = ET_DYN;
+  local[info - offsetof(Shdr, info) + offsetof(Shdr, type)] = SHT_DYNSYM;
+  CHECK(ElfView::open(local).ok());
+}
