@@ -155,9 +155,8 @@ bool Legalizer::has_small_vector(TypeId t) {
   return false;
 }
 
-void Legalizer::lower_call(const Inst& i) {
-  const CallSite old = in_.calls[i.a];
-  CallSite site = old;
+// The call's arguments by leaves, behind the address of a result in memory; false after an error.
+bool Legalizer::lower_arguments(const CallSite& old, V memory, CallSite& site) {
   std::vector<uint32_t> list;
   std::vector<ParamAttr> attrs;
   bool have_attrs = false;
@@ -166,29 +165,20 @@ void Legalizer::lower_call(const Inst& i) {
     attrs.push_back(a);
     have_attrs |= a.bits || a.align_log2 || a.size;
   };
-  if (old.callee.valid()) site.callee = single(old.callee);
-  const bool is_asm = old.inline_asm != ~0u;
-  const bool has_result = !is_void(i.type);
-  bool in_memory = has_result && !is_asm && returns_in_memory(i.type);
-  if (!error_.empty()) return;
-  V memory;
-  if (in_memory) {
+  if (memory.valid()) {
     ParamAttr a;
     a.bits = attr::sret;
-    if ((old.flags & callflags::musttail) && sret_.valid()) {
-      memory = sret_;
-    } else {
-      memory = slot(std::max<uint64_t>(1, types_.size_of(i.type)), std::min<uint64_t>(64, types_.align_of(i.type)));
-      site.flags &= uint16_t(~callflags::tail);
-    }
     add(memory, a);
   }
-  uint32_t fixed = fixed_arg_count(types_, old);
+  const uint32_t fixed = fixed_arg_count(types_, old);
   site.fixed_args = uint32_t(list.size());
   for (uint32_t k = 0; k < old.arg_count && error_.empty(); k++) {
     V arg(in_.extra[old.args + k]);
     TypeId t = old_type(arg);
-    if (old.conv == CallConv::win64 && has_small_vector(t)) return fail(small_vector_text);
+    if (old.conv == CallConv::win64 && has_small_vector(t)) {
+      fail(small_vector_text);
+      break;
+    }
     ParamAttr own = old.attrs != ~0u ? in_.param_attrs[old.attrs + k] : ParamAttr{};
     if (crosses_whole(arg)) {
       add(to_vector_abi(arg), own);
@@ -203,7 +193,7 @@ void Legalizer::lower_call(const Inst& i) {
     }
     if (k < fixed) site.fixed_args = uint32_t(list.size());
   }
-  if (!error_.empty()) return;
+  if (!error_.empty()) return false;
   site.args = uint32_t(out_.extra.size());
   site.arg_count = uint32_t(list.size());
   out_.extra.insert(out_.extra.end(), list.begin(), list.end());
@@ -213,6 +203,76 @@ void Legalizer::lower_call(const Inst& i) {
     site.attrs = uint32_t(out_.param_attrs.size());
     out_.param_attrs.insert(out_.param_attrs.end(), attrs.begin(), attrs.end());
   }
+  return true;
+}
+
+// The invoke of call site `index`. True if its result, which needs nothing (`direct`), is defined and all is done;
+// otherwise `value` is it, in a block of its own on the way to the normal edge.
+bool Legalizer::lower_invoke(const Inst& i, uint32_t index, TypeId call_type, bool direct, V& value) {
+  const uint32_t unwind = lower_edge(i.c);
+  // Vectors that have to be put together for the normal edge need a block as well.
+  bool plain_edge = true;
+  const Edge& normal_edge = in_.edges[i.b];
+  const Block& target = in_.blocks[normal_edge.target.value];
+  for (uint32_t k = 0; k < normal_edge.arg_count && k < target.param_count; k++)
+    plain_edge &= opaque(V(target.first_param + k)) == opaque(V(in_.extra[normal_edge.args + k]));
+  if (direct && plain_edge) {
+    // The edge may pass the result on, so the result comes first.
+    const uint32_t at = uint32_t(out_.insts.size());
+    value = emit(Op::invoke, call_type, index, ~0u, unwind, i.aux, i.flags);
+    define(i.result, value.valid() ? Vals(value) : Vals());
+    const uint32_t normal = lower_edge(i.b);
+    out_.insts[at].b = normal;
+    return true;
+  }
+  const uint32_t after = new_block();
+  value = emit(Op::invoke, call_type, index, edge(after, nullptr, 0), unwind, i.aux, i.flags);
+  end_block();
+  start_block(after);
+  return false;
+}
+
+// What the call gave, as leaves of its type.
+void Legalizer::define_result(const Inst& i, V value, V memory, bool direct) {
+  const LeafTable::Entry e = leaves_.of(i.type);
+  const bool keep = crosses_whole(i.result);
+  Span r;
+  if (direct) {
+    r = alloc(value.valid() ? 1 : 0);
+    if (value.valid()) pool_[r.first] = value;
+  } else if (memory.valid()) {
+    r = alloc(e.count);
+    unsigned align = unsigned(std::countr_zero(std::min<uint64_t>(64, types_.align_of(i.type))));
+    load_value(i.type, memory, 0, MemoryFlags::pack(false, AtomicOrdering::not_atomic, align), r);
+    if (keep) return fail("a vector result in memory");
+  } else if (keep) {
+    V x = from_vector_abi(i.type, value);
+    r = alloc(1);
+    pool_[r.first] = x;
+  } else {
+    r = from_abi(i.type, result_of(value, i.type, e));
+  }
+  define(i.result, r);
+}
+
+void Legalizer::lower_call(const Inst& i) {
+  const CallSite old = in_.calls[i.a];
+  CallSite site = old;
+  if (old.callee.valid()) site.callee = single(old.callee);
+  const bool is_asm = old.inline_asm != ~0u;
+  const bool has_result = !is_void(i.type);
+  bool in_memory = has_result && !is_asm && returns_in_memory(i.type);
+  if (!error_.empty()) return;
+  V memory;
+  if (in_memory) {
+    if ((old.flags & callflags::musttail) && sret_.valid()) {
+      memory = sret_;
+    } else {
+      memory = slot(std::max<uint64_t>(1, types_.size_of(i.type)), std::min<uint64_t>(64, types_.align_of(i.type)));
+      site.flags &= uint16_t(~callflags::tail);
+    }
+  }
+  if (!lower_arguments(old, memory, site)) return;
   out_.calls.push_back(site);
   const uint32_t index = uint32_t(out_.calls.size() - 1);
 
@@ -222,37 +282,17 @@ void Legalizer::lower_call(const Inst& i) {
                                                    : i.type;
   // Must code follow the call before its result can be used?
   bool direct = !has_result || (e.abi_count == 0 && !in_memory);
-  bool keep = crosses_whole(i.result);
   if (!direct && !in_memory && e.abi_count == 1 && e.piece_count == 1) {
     const AbiPiece& p = leaves_.pieces[e.piece_first];
     const Type& t = type(p.type);
     if (p.kind == AbiPiece::direct && (t.kind != TypeKind::Int || t.bits == container_bits(t.bits))) direct = true;
-    if (keep) direct = leaves_.abi[e.abi_first] == T::v128;
+    if (crosses_whole(i.result)) direct = leaves_.abi[e.abi_first] == T::v128;
   }
   const bool returned =
       !direct && !is_asm && is_returned(i, old) && in_memory == sret_.valid() && (!in_memory || memory == sret_);
   V value;
   if (i.op == Op::invoke) {
-    uint32_t unwind = lower_edge(i.c);
-    // Vectors that have to be put together for the normal edge need a block as well.
-    bool plain_edge = true;
-    const Edge& normal_edge = in_.edges[i.b];
-    const Block& target = in_.blocks[normal_edge.target.value];
-    for (uint32_t k = 0; k < normal_edge.arg_count && k < target.param_count; k++)
-      plain_edge &= opaque(V(target.first_param + k)) == opaque(V(in_.extra[normal_edge.args + k]));
-    if (direct && plain_edge) {
-      // The edge may pass the result on, so the result comes first.
-      uint32_t at = uint32_t(out_.insts.size());
-      value = emit(Op::invoke, call_type, index, ~0u, unwind, i.aux, i.flags);
-      define(i.result, value.valid() ? Vals(value) : Vals());
-      uint32_t normal = lower_edge(i.b);
-      out_.insts[at].b = normal;
-      return;
-    }
-    uint32_t after = new_block();
-    value = emit(Op::invoke, call_type, index, edge(after, nullptr, 0), unwind, i.aux, i.flags);
-    end_block();
-    start_block(after);
+    if (lower_invoke(i, index, call_type, direct, value)) return;
   } else {
     value = emit(Op::call, call_type, index, ~0u, ~0u, i.aux, i.flags);
   }
@@ -260,23 +300,8 @@ void Legalizer::lower_call(const Inst& i) {
     returned_value_ = i.result;
     returned_ = in_memory ? alloc(0) : result_of(value, i.type, e);
   } else if (has_result) {
-    Span r;
-    if (direct) {
-      r = alloc(value.valid() ? 1 : 0);
-      if (value.valid()) pool_[r.first] = value;
-    } else if (in_memory) {
-      r = alloc(e.count);
-      unsigned align = unsigned(std::countr_zero(std::min<uint64_t>(64, types_.align_of(i.type))));
-      load_value(i.type, memory, 0, MemoryFlags::pack(false, AtomicOrdering::not_atomic, align), r);
-      if (keep) return fail("a vector result in memory");
-    } else if (keep) {
-      V x = from_vector_abi(i.type, value);
-      r = alloc(1);
-      pool_[r.first] = x;
-    } else {
-      r = from_abi(i.type, result_of(value, i.type, e));
-    }
-    define(i.result, r);
+    define_result(i, value, memory, direct);
+    if (!error_.empty()) return;
   }
   if (i.op == Op::invoke) {
     uint32_t normal = lower_edge(i.b);

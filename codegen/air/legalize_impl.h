@@ -309,6 +309,9 @@ class Legalizer {
   Span from_abi(TypeId t, Span abi);
   bool is_returned(const Inst& call, const CallSite& site) const;
   void lower_call(const Inst& i);
+  bool lower_arguments(const CallSite& old, V memory, CallSite& site);
+  bool lower_invoke(const Inst& i, uint32_t index, TypeId call_type, bool direct, V& value);
+  void define_result(const Inst& i, V value, V memory, bool direct);
   void lower_ret(const Inst& i);
   void lower_landing_pad(const Inst& i);
   Span result_of(V call, TypeId t, const LeafTable::Entry& e);  // the abi leaves of a call's value

@@ -313,7 +313,8 @@ namespace {
 class TypeMap {
  public:
   explicit TypeMap(uint32_t shared) : shared_(shared) {}
-  TypeId of(TypeId t) const { return t.value < shared_ ? t : ids_[t.value - shared_]; }
+  // What could not be read has no type.
+  TypeId of(TypeId t) const { return t.value < shared_ || !t.valid() ? t : ids_[t.value - shared_]; }
   // Makes it in the module; its members are there.
   void add(TypeTable& to, const TypeTable& from, TypeId t) {
     const size_t k = t.value - shared_;

@@ -105,6 +105,7 @@ struct Declarations {
 class Parser {
  public:
   Parser(Declarations& declarations, bool alone);
+  virtual ~Parser() = default;
 
  protected:
   using Item = Declarations::Item;
