@@ -16,6 +16,7 @@
 #include "link/elf/inputs/contents.h"
 #include "link/cache/mir_cache.h"
 #include "link/common/message_place.h"
+#include "link/common/module_file.h"
 #include "link/wasm/wasm_main.h"
 
 namespace lode::link {
@@ -39,9 +40,6 @@ bool starts_with(std::span<const uint8_t> bytes, std::initializer_list<uint8_t> 
 }
 bool is_wasm(std::span<const uint8_t> bytes) { return starts_with(bytes, {0, 'a', 's', 'm'}); }
 bool is_elf(std::span<const uint8_t> bytes) { return starts_with(bytes, {0x7f, 'E', 'L', 'F'}); }
-bool is_bitcode(std::span<const uint8_t> bytes) {
-  return starts_with(bytes, {'B', 'C', 0xc0, 0xde}) || starts_with(bytes, {0xde, 0xc0, 0x17, 0x0b});
-}
 
 Result<void> verify(const air::Module& module, const std::string& name) {
   std::vector<air::Problem> problems;

@@ -18,6 +18,7 @@
 #include "link/cache/mir_cache.h"
 #include "link/common/output_file.h"
 #include "link/common/process.h"
+#include "link/common/response_file.h"
 
 namespace lode::link::elf {
 
@@ -175,7 +176,7 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
 namespace lode::link {
 
 int elf_main(std::span<const char* const> args) {
-  auto expanded = elf::expand_response_files(args);
+  auto expanded = expand_response_files(args);
   if (!expanded) {
     std::fprintf(stderr, "lode: error: %s\n", expanded.error().text().c_str());
     return 1;

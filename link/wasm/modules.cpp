@@ -15,6 +15,7 @@
 #include "codegen/air/aliases.h"
 #include "codegen/air/legalize.h"
 #include "codegen/air/text.h"
+#include "link/common/module_file.h"
 #include "codegen/import/import.h"
 #include "codegen/wasm/target.h"
 #include "codegen/wasm/mir.h"
@@ -329,13 +330,11 @@ namespace {
 // Null: no module. An error: a damaged one.
 Result<std::unique_ptr<ModuleInput, ModuleInputDeleter>> open_module(Bytes bytes, const std::string& name) {
   std::unique_ptr<ModuleInput, ModuleInputDeleter> input(new ModuleInput);
-  bool bitcode = bytes.size() >= 4 && ((bytes[0] == 'B' && bytes[1] == 'C' && bytes[2] == 0xc0 && bytes[3] == 0xde) ||
-                                       (bytes[0] == 0xde && bytes[1] == 0xc0 && bytes[2] == 0x17 && bytes[3] == 0x0b));
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (bitcode) {
+  if (is_bitcode(bytes)) {
     LODE_ASSIGN(input->bitcode, codegen::BitcodeModule::open(bytes, name));
     input->air = &input->bitcode->module();
-  } else if (name.ends_with(".air") || air::looks_like_text(text)) {
+  } else if (is_air_text(bytes, name)) {
     LODE_ASSIGN(air::Module read, air::read_text(text, name));
     input->owned = std::make_unique<air::Module>(std::move(read));
     input->air = input->owned.get();

@@ -4,12 +4,11 @@
 #include "link/wasm/options.h"
 
 #include "link/cache/mir_cache.h"
+#include "link/common/response_file.h"
 
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 namespace lode::link::wasm {
 
@@ -54,19 +53,13 @@ void split(std::vector<std::string>& out, const std::string& text) {
 }
 void ignore(State&, const std::string&) {}
 void build_id(State& s, const std::string& v) {
-  s.o.build_id = BuildId::none;
-  if (v.empty() || v == "fast") s.o.build_id = BuildId::fast;
-  else if (v == "sha1" || v == "tree") s.o.build_id = BuildId::sha1;
-  else if (v == "uuid") s.o.build_id = BuildId::uuid;
-  else if (v.starts_with("0x") && v.size() > 2 && v.size() % 2 == 0 &&
-           v.find_first_not_of("0123456789abcdefABCDEF", 2) == std::string::npos) {
-    s.o.build_id = BuildId::hex;
-    s.o.build_id_bytes.clear();
-    for (size_t i = 2; i < v.size(); i += 2)
-      s.o.build_id_bytes.push_back(uint8_t(std::stoul(v.substr(i, 2), nullptr, 16)));
-  } else if (v != "none") {
-    s.error = "unknown --build-id style: " + v;
-  }
+  auto request = parse_build_id(v.empty() ? "fast" : v);
+  if (!request) s.error = "--build-id: " + request.error().message;
+  else if (request->style == BuildId::md5 || request->style == BuildId::sha256)
+    s.error = "--build-id: wasm has no style '" + v + "'";
+  if (!s.error.empty()) return;
+  s.o.build_id = request->style;
+  s.o.build_id_bytes = std::move(request->bytes);
 }
 
 // clang-format off
@@ -228,56 +221,11 @@ const Row* find(std::string_view name) {
   return nullptr;
 }
 
-// Arguments of a response file: separated by white space; quotes and backslash as in a shell.
-Result<void> read_response(const std::string& path, std::vector<std::string>& out, unsigned depth) {
-  if (depth > 16) return error("@" + path + ": response files nested too deeply");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return error("cannot open response file " + path + ": " + std::strerror(errno));
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  std::string word;
-  bool in_word = false;
-  char quote = 0;
-  auto finish = [&]() -> Result<void> {
-    if (!in_word) return {};
-    in_word = false;
-    std::string w = std::move(word);
-    word.clear();
-    if (w.size() > 1 && w[0] == '@') return read_response(w.substr(1), out, depth + 1);
-    out.push_back(std::move(w));
-    return {};
-  };
-  for (size_t i = 0; i < text.size(); i++) {
-    char c = text[i];
-    if (c == '\\' && i + 1 < text.size() && quote != '\'') {
-      word += text[++i];
-      in_word = true;
-    } else if (quote) {
-      if (c == quote) quote = 0;
-      else word += c;
-    } else if (c == '"' || c == '\'') {
-      quote = c;
-      in_word = true;
-    } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-      LODE_TRY(finish());
-    } else {
-      word += c;
-      in_word = true;
-    }
-  }
-  return finish();
-}
-
 }  // namespace
 
 Result<Options> parse_options(std::span<const char* const> args) {
   State s;
-  std::vector<std::string> all;
-  for (size_t i = 1; i < args.size(); i++) {
-    if (args[i][0] == '@' && args[i][1])
-      LODE_TRY(read_response(args[i] + 1, all, 0));
-    else
-      all.emplace_back(args[i]);
-  }
+  LODE_ASSIGN(std::vector<std::string> all, expand_response_files(args.subspan(1)));
   bool only_files = false;
   for (size_t i = 0; i < all.size(); i++) {
     const std::string& arg = all[i];

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "link/common/build_id.h"
 
 namespace lode::air {
 struct Module;
@@ -34,7 +35,6 @@ struct MemoryInput {
 // What happens to undefined names that nothing allows. Functions that are not imported trap when called; data has
 // address 0. import_dynamic: functions are imported; data would have to come from a dynamic linker, and is an error.
 enum class Unresolved : uint8_t { report, warn, ignore, import_dynamic };
-enum class BuildId : uint8_t { none, fast, sha1, uuid, hex };
 
 struct Options {
   std::string program = "wasm-lode";

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
 #include <unordered_set>
 
 #include "base/bytes.h"
@@ -109,13 +108,11 @@ static void put_build_id(const Link& l, Buffer& out) {
       store_le<uint64_t>(id.data(), XXH3_64bits(out.data(), out.size()));
       break;
     case BuildId::uuid: {
-      std::random_device random;
-      id.resize(16);
-      for (size_t i = 0; i < 16; i += 4) store_le<uint32_t>(id.data() + i, uint32_t(random()));
-      id[6] = uint8_t((id[6] & 0x0f) | 0x40);
-      id[8] = uint8_t((id[8] & 0x3f) | 0x80);
+      const auto uuid = random_uuid();
+      id.assign(uuid.begin(), uuid.end());
       break;
     }
+    case BuildId::md5: case BuildId::sha256: return;  // refused when options are read
   }
   Buffer p;
   append_uleb(p, id.size());

@@ -16,19 +16,9 @@
 #include "base/bytes.h"
 #include "codegen/air/aliases.h"
 #include "codegen/air/text.h"
+#include "link/common/module_file.h"
 
 namespace lode::link::elf {
-
-bool is_module(Bytes data, const std::string& name) {
-  if (data.size() >= 4) {
-    uint32_t magic = load_le<uint32_t>(data.data());
-    if (magic == 0xdec04342 || magic == 0x0b17c0de) return true;  // "BC" 0xc0de, or the wrapper
-  }
-  if (name.ends_with(".air")) return true;
-  if (data.empty() || data.size() > (64u << 20) || is_elf(data)) return false;
-  std::string_view text(reinterpret_cast<const char*>(data.data()), data.size());
-  return text.substr(0, 4096).find('\0') == std::string_view::npos && air::looks_like_text(text);
-}
 
 namespace {
 
@@ -434,8 +424,7 @@ class Reader {
 
 Result<void> read_module(ObjectFile& file, const Link& link) {
   auto state = std::make_shared<ModuleState>();
-  uint32_t magic = file.data.size() >= 4 ? load_le<uint32_t>(file.data.data()) : 0;
-  if (magic == 0xdec04342 || magic == 0x0b17c0de) {
+  if (is_bitcode(file.data)) {
     auto m = codegen::BitcodeModule::open(file.data, file.name, link.machine->code()->intrinsic);
     if (!m) {
       Error e = m.take_error();

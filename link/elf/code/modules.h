@@ -73,8 +73,6 @@ struct ModuleState {
   const air::BodySource* bodies() const { return module->bodies; }
 };
 
-// By content: bitcode (raw or wrapped), or AIR text.
-bool is_module(Bytes data, const std::string& name);
 // Reads the module part: fills sections, symbols and names. Function bodies stay where they are.
 Result<void> read_module(ObjectFile& file, const Link& link);
 // When the functions' block_offsets are known: completes the data that refers to them.

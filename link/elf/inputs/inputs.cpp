@@ -16,6 +16,7 @@
 #include <set>
 
 #include "formats/linker_script.h"
+#include "link/common/module_file.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/code/modules.h"
 
@@ -241,7 +242,7 @@ class Opener {
       } else {
         link_.diag.error(path + ": unexpected ELF file type: neither a relocatable object nor a shared library");
       }
-    } else if (is_module(data, path)) {
+    } else if (is_ir(data, path)) {
       add_object(std::make_unique<ObjectFile>(), FileKind::module, path, path, data, lib_archive);
     } else {
       open_script(path, data, state, depth);
@@ -318,7 +319,7 @@ class Opener {
       ar.members.push_back(ar.first_lazy + s.member);
     }
     for (uint32_t i = 0; i < count; i++)
-      if (!mentioned[i] && is_module(archive.members[i].data, std::string(archive.members[i].name)))
+      if (!mentioned[i] && is_ir(archive.members[i].data, archive.members[i].name))
         unindexed_.push_back(ar.first_lazy + i);
   }
 
@@ -436,7 +437,7 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
     link.side_files.push_back(path);
     data = mapped->data;
   }
-  bool module = is_module(data, std::string(m.name));
+  bool module = is_ir(data, m.name);
   if (!module && !is_elf(data)) {
     if (m.name.ends_with(".o"))
       link.diag.warning(ar.path + "(" + std::string(m.name) + "): neither an object nor bitcode; ignored");

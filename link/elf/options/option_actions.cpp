@@ -102,33 +102,15 @@ void defsym(OptionReader& r, std::string_view v) {
 }
 
 void build_id(OptionReader& r, std::string_view v) {
-  constexpr std::pair<std::string_view, BuildId> styles[] = {
-      // Short digests are no faster, as blocks of the file are hashed and the digest is that of the hashes; what some
-      // take for fast, 8 bytes, rpm refuses as a build id.
-      {"none", BuildId::none}, {"fast", BuildId::sha256}, {"md5", BuildId::md5}, {"sha1", BuildId::sha1},
-      {"tree", BuildId::sha1}, {"", BuildId::sha1}, {"sha256", BuildId::sha256}, {"uuid", BuildId::uuid},
-  };
-  for (auto& [name, style] : styles)
-    if (v == name) {
-      r.o.build_id = style;
-      return;
-    }
-  if (!v.starts_with("0x") && !v.starts_with("0X")) return bad(r, "unknown style", v);
-  r.o.build_id = BuildId::hex;
-  r.o.build_id_bytes.clear();
-  int high = -1;
-  for (char c : v.substr(2)) {
-    if (c == '-' || c == ':') continue;
-    int d = hex_digit(c);
-    if (d < 0) return bad(r, "invalid hexadecimal number:", v);
-    if (high < 0) {
-      high = d;
-    } else {
-      r.o.build_id_bytes.push_back(uint8_t(high << 4 | d));
-      high = -1;
-    }
+  auto request = parse_build_id(v);
+  if (!request) {
+    r.error = name_of(r) + ": " + request.error().message;
+    return;
   }
-  if (high >= 0 || r.o.build_id_bytes.empty()) bad(r, "invalid hexadecimal number:", v);
+  // Short digests are no faster, as blocks of the file are hashed and the digest is that of the hashes; what some take
+  // for fast, 8 bytes, rpm refuses as a build id.
+  r.o.build_id = request->style == BuildId::fast ? BuildId::sha256 : request->style;
+  r.o.build_id_bytes = std::move(request->bytes);
 }
 
 void hash_style(OptionReader& r, std::string_view v) {

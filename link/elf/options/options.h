@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "link/common/build_id.h"
 #include "formats/linker_script.h"
 
 namespace lode::air {
@@ -40,7 +41,6 @@ struct MemoryInput {
 };
 
 enum class OutputKind : uint8_t { exec, pie, shared, relocatable };
-enum class BuildId : uint8_t { none, md5, sha1, sha256, uuid, hex };
 enum class IcfMode : uint8_t { none, safe, all };
 enum class Bsymbolic : uint8_t { none, all, functions, non_weak, non_weak_functions };
 enum class Unresolved : uint8_t { error, warn, ignore };
@@ -181,8 +181,7 @@ struct Options {
   bool operator==(const Options&) const = default;
 };
 
-// Appends what `@file` arguments contain; then reads the command line. args[0] is the program.
-Result<std::vector<std::string>> expand_response_files(std::span<const char* const> args);
+// Reads the command line, response files expanded. args[0] is the program.
 Result<void> parse_options(const std::vector<std::string>& args, Options& out, std::vector<std::string>& warnings);
 // What -m takes, the wasm linker's among it; other names of a machine's first emulation are not listed.
 std::vector<const char*> listed_emulations();

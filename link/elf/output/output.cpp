@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
 
 #include "base/bytes.h"
 #include "link/common/digest.h"
@@ -181,10 +180,8 @@ void write_build_id(Link& link) {
     return;
   }
   if (link.opt.build_id == BuildId::uuid) {
-    std::random_device random;
-    for (uint64_t i = 0; i < 16; i += 4) store_le(id + i, uint32_t(random()));
-    id[6] = (id[6] & 0x0f) | 0x40;
-    id[8] = (id[8] & 0x3f) | 0x80;
+    const auto uuid = random_uuid();
+    std::memcpy(id, uuid.data(), uuid.size());
     return;
   }
   constexpr uint64_t block = 1 << 20;

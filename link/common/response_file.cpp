@@ -1,12 +1,11 @@
-// Response files: @FILE stands for the arguments in FILE, one after the other, blanks between them, quoted as a POSIX
-// shell quotes.
+// See response_file.h.
+#include "link/common/response_file.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "link/elf/options/options.h"
-
-namespace lode::link::elf {
+namespace lode::link {
 
 namespace {
 
@@ -87,4 +86,4 @@ Result<std::vector<std::string>> expand_response_files(std::span<const char* con
   return out;
 }
 
-}  // namespace lode::link::elf
+}  // namespace lode::link
