@@ -101,7 +101,30 @@ struct Interpreter::Impl {
     uint64_t u(size_t k) const { return k < args.size() ? uint64_t(args[k]) : 0; }
   };
   bool library(std::string_view name, const CallArgs& a, Scalar& result, bool& known);
+  // The functions of the library that share a member are told apart by the name.
+  bool lib_allocate(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_free(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_bytes(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_memchr(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_strlen(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_compare(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_copy(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_strchr(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_puts(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_putchar(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_getchar(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_printf(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_sprintf(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_abs(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_qsort(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_atexit(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_exit(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_abort(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_assert_fail(std::string_view name, const CallArgs& a, Scalar& result);
+  bool lib_math(std::string_view name, const CallArgs& a, Scalar& result);  // false: it is none
+  uint8_t* argument_bytes(const CallArgs& a, size_t k, uint64_t n, bool write);
   bool runtime(RuntimeFunction f, const std::vector<Scalar>& args, std::vector<Scalar>& result);
+  bool runtime_atomic(RuntimeFunction f, const std::vector<Scalar>& args, Scalar& r);
   bool print_format(const CallArgs& a, size_t format_index, std::string& out);
 
   const Module& module;

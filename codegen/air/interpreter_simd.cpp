@@ -28,14 +28,20 @@ unsigned width_in(S op, S first, unsigned first_width, unsigned rows) {
 }
 Scalar saturated(SignedScalar v, SignedScalar low, SignedScalar high) { return Scalar(std::clamp(v, low, high)); }
 
-}  // namespace
+// One operation at work. The families, whose rows differ in the width of lanes only, each say whether the operation is
+// theirs; the others are the cases of a switch.
+struct SimdMachine {
+  S op;
+  unsigned imm;
+  const Bytes &a, &b;
+  Bytes& r;
 
-void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r) {
-  r.fill(0);
-  auto each = [&](unsigned width, auto&& f) {
+  template <class F>
+  void each(unsigned width, F&& f) {
     for (unsigned k = 0; k < 128 / width; k++) set_lane(r, width, k, f(lane(a, width, k), lane(b, width, k)));
-  };
-  auto integer = [&](Op by, S first, unsigned first_width, unsigned rows) {
+  }
+
+  bool integer(Op by, S first, unsigned first_width, unsigned rows) {
     unsigned width = width_in(op, first, first_width, rows);
     if (width)
       each(width, [&](Scalar x, Scalar y) {
@@ -44,36 +50,59 @@ void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r
         return v;
       });
     return width != 0;
-  };
-  if (integer(Op::add, S::add_8, 8, 4) || integer(Op::sub, S::sub_8, 8, 4) || integer(Op::mul, S::mul_16, 16, 1) ||
-      integer(Op::and_, S::and_, 64, 1) || integer(Op::or_, S::or_, 64, 1) || integer(Op::xor_, S::xor_, 64, 1) ||
-      integer(Op::uadd_sat, S::uadd_sat_8, 8, 2) || integer(Op::sadd_sat, S::sadd_sat_8, 8, 2) ||
-      integer(Op::usub_sat, S::usub_sat_8, 8, 2) || integer(Op::ssub_sat, S::ssub_sat_8, 8, 2) ||
-      integer(Op::umin, S::umin_8, 8, 1) || integer(Op::umax, S::umax_8, 8, 1) ||
-      integer(Op::smin, S::smin_16, 16, 1) || integer(Op::smax, S::smax_16, 16, 1))
-    return;
-  if (unsigned width = width_in(op, S::eq_8, 8, 3))
-    return each(width, [&](Scalar x, Scalar y) { return x == y ? mask_of(width) : Scalar(0); });
-  if (unsigned width = width_in(op, S::sgt_8, 8, 3))
-    return each(width, [&](Scalar x, Scalar y) {
-      return to_signed(x, width) > to_signed(y, width) ? mask_of(width) : Scalar(0);
-    });
-  // Shifts: 0 left, 1 logical right, 2 arithmetic right.
-  auto shift = [&](int kind, unsigned width, uint64_t count) {
+  }
+  bool integers() {
+    return integer(Op::add, S::add_8, 8, 4) || integer(Op::sub, S::sub_8, 8, 4) ||
+           integer(Op::mul, S::mul_16, 16, 1) || integer(Op::and_, S::and_, 64, 1) ||
+           integer(Op::or_, S::or_, 64, 1) || integer(Op::xor_, S::xor_, 64, 1) ||
+           integer(Op::uadd_sat, S::uadd_sat_8, 8, 2) || integer(Op::sadd_sat, S::sadd_sat_8, 8, 2) ||
+           integer(Op::usub_sat, S::usub_sat_8, 8, 2) || integer(Op::ssub_sat, S::ssub_sat_8, 8, 2) ||
+           integer(Op::umin, S::umin_8, 8, 1) || integer(Op::umax, S::umax_8, 8, 1) ||
+           integer(Op::smin, S::smin_16, 16, 1) || integer(Op::smax, S::smax_16, 16, 1);
+  }
+
+  bool comparisons() {
+    if (unsigned width = width_in(op, S::eq_8, 8, 3))
+      return each(width, [&](Scalar x, Scalar y) { return x == y ? mask_of(width) : Scalar(0); }), true;
+    if (unsigned width = width_in(op, S::sgt_8, 8, 3)) {
+      each(width, [&](Scalar x, Scalar y) {
+        return to_signed(x, width) > to_signed(y, width) ? mask_of(width) : Scalar(0);
+      });
+      return true;
+    }
+    if (unsigned width = width_in(op, S::fcmp_32, 32, 2)) {
+      static constexpr FloatPredicate predicates[] = {FloatPredicate::oeq, FloatPredicate::olt, FloatPredicate::ole,
+                                                      FloatPredicate::uno, FloatPredicate::une, FloatPredicate::uge,
+                                                      FloatPredicate::ugt, FloatPredicate::ord};
+      each(width, [&](Scalar x, Scalar y) {
+        return float_compare(predicates[imm & 7], width == 32 ? TypeKind::F32 : TypeKind::F64, x, y) ? mask_of(width)
+                                                                                                     : Scalar(0);
+      });
+      return true;
+    }
+    return false;
+  }
+
+  enum class Shift { left, logical_right, arithmetic_right };
+  bool shift(Shift kind, S first, unsigned rows, uint64_t count) {
+    const unsigned width = width_in(op, first, 16, rows);
+    if (!width) return false;
     each(width, [&](Scalar x, Scalar) -> Scalar {
-      if (kind == 2) return Scalar(to_signed(x, width) >> std::min<uint64_t>(count, width - 1)) & mask_of(width);
+      if (kind == Shift::arithmetic_right)
+        return Scalar(to_signed(x, width) >> std::min<uint64_t>(count, width - 1)) & mask_of(width);
       if (count >= width) return 0;
-      return kind == 0 ? x << count & mask_of(width) : x >> count;
+      return kind == Shift::left ? x << count & mask_of(width) : x >> count;
     });
-  };
-  const uint64_t by = uint64_t(lane(b, 64, 0));
-  if (unsigned width = width_in(op, S::shl_16, 16, 3)) return shift(0, width, imm);
-  if (unsigned width = width_in(op, S::lshr_16, 16, 3)) return shift(1, width, imm);
-  if (unsigned width = width_in(op, S::ashr_16, 16, 2)) return shift(2, width, imm);
-  if (unsigned width = width_in(op, S::shl_by_16, 16, 3)) return shift(0, width, by);
-  if (unsigned width = width_in(op, S::lshr_by_16, 16, 3)) return shift(1, width, by);
-  if (unsigned width = width_in(op, S::ashr_by_16, 16, 2)) return shift(2, width, by);
-  auto floating = [&](Op f, S first) {
+    return true;
+  }
+  bool shifts() {
+    const uint64_t by = uint64_t(lane(b, 64, 0));
+    return shift(Shift::left, S::shl_16, 3, imm) || shift(Shift::logical_right, S::lshr_16, 3, imm) ||
+           shift(Shift::arithmetic_right, S::ashr_16, 2, imm) || shift(Shift::left, S::shl_by_16, 3, by) ||
+           shift(Shift::logical_right, S::lshr_by_16, 3, by) || shift(Shift::arithmetic_right, S::ashr_by_16, 2, by);
+  }
+
+  bool floating(Op f, S first) {
     unsigned width = width_in(op, first, 32, 2);
     if (width)
       each(width, [&](Scalar x, Scalar y) {
@@ -82,34 +111,41 @@ void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r
         return v;
       });
     return width != 0;
-  };
-  if (floating(Op::fadd, S::fadd_32) || floating(Op::fsub, S::fsub_32) || floating(Op::fmul, S::fmul_32) ||
-      floating(Op::fdiv, S::fdiv_32) || floating(Op::fsqrt, S::fsqrt_32))
-    return;
-  if (unsigned width = width_in(op, S::fcmp_32, 32, 2)) {
-    static constexpr FloatPredicate predicates[] = {FloatPredicate::oeq, FloatPredicate::olt, FloatPredicate::ole,
-                                                    FloatPredicate::uno, FloatPredicate::une, FloatPredicate::uge,
-                                                    FloatPredicate::ugt, FloatPredicate::ord};
-    return each(width, [&](Scalar x, Scalar y) {
-      return float_compare(predicates[imm & 7], width == 32 ? TypeKind::F32 : TypeKind::F64, x, y) ? mask_of(width)
-                                                                                                   : Scalar(0);
-    });
   }
-  if (unsigned width = width_in(op, S::interleave_low_8, 8, 4)) {
-    for (unsigned k = 0; k < 128 / width; k++) set_lane(r, width, k, lane(k % 2 ? b : a, width, k / 2));
-    return;
+  bool floats() {
+    return floating(Op::fadd, S::fadd_32) || floating(Op::fsub, S::fsub_32) || floating(Op::fmul, S::fmul_32) ||
+           floating(Op::fdiv, S::fdiv_32) || floating(Op::fsqrt, S::fsqrt_32);
   }
-  if (unsigned width = width_in(op, S::interleave_high_8, 8, 4)) {
-    for (unsigned k = 0; k < 128 / width; k++) set_lane(r, width, k, lane(k % 2 ? b : a, width, 64 / width + k / 2));
-    return;
+
+  // The lanes of the low or the high halves of both, in turn.
+  bool interleave(S first, bool high) {
+    const unsigned width = width_in(op, first, 8, 4);
+    if (!width) return false;
+    for (unsigned k = 0; k < 128 / width; k++)
+      set_lane(r, width, k, lane(k % 2 ? b : a, width, (high ? 64 / width : 0) + k / 2));
+    return true;
   }
-  auto narrow = [&](unsigned width, bool is_unsigned) {
+
+  void narrow(unsigned width, bool is_unsigned) {
     const unsigned n = 128 / width, half = width / 2;
     const SignedScalar low = is_unsigned ? 0 : -(SignedScalar(1) << (half - 1)),
                        high = (SignedScalar(1) << (is_unsigned ? half : half - 1)) - 1;
     for (unsigned k = 0; k < 2 * n; k++)
       set_lane(r, half, k, saturated(to_signed(lane(k < n ? a : b, width, k % n), width), low, high));
-  };
+  }
+
+  void run() {
+    if (integers() || comparisons() || shifts() || floats() || interleave(S::interleave_low_8, false) ||
+        interleave(S::interleave_high_8, true))
+      return;
+    single();
+  }
+
+  void single();
+};
+
+// The operations that have no family.
+void SimdMachine::single() {
   switch (op) {
     case S::mul_even_32:
       for (unsigned k = 0; k < 2; k++) set_lane(r, 64, k, lane(a, 32, 2 * k) * lane(b, 32, 2 * k));
@@ -172,6 +208,13 @@ void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r
     }
     default: break;
   }
+}
+
+}  // namespace
+
+void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r) {
+  r.fill(0);
+  SimdMachine{op, imm, a, b, r}.run();
 }
 
 }  // namespace lode::air

@@ -299,6 +299,7 @@ class Legalizer {
   V simd_from_scalar(const Lanes& l, V element);
   void simd_bitcast(const Inst& i);
   // A shuffle of lanes of `width` bits; ~0u: any. No value: there is no good way.
+  struct Shuffle;
   V simd_shuffle(uint32_t width, V a, V b, const uint32_t* lanes, uint32_t count, uint32_t from_count, bool dry);
 
   // ---- calls (legalize_call.cpp)

@@ -303,65 +303,87 @@ void Legalizer::simd_bitcast(const Inst& i) {
 // Lanes are joined to wider ones as far as they stay together, then the patterns are tried from the cheapest on. `dry`:
 // only say whether there is a way; the operations are not emitted.
 
-Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* lanes, uint32_t count,
-                                     uint32_t from_count, bool dry) {
-  constexpr uint32_t any = ~0u;
-  // Positions in 16-byte registers: 0 to n - 1 of a, n to 2n - 1 of b.
-  uint32_t n = 128 / width;
-  std::array<uint32_t, 16> at;
-  at.fill(any);
-  for (uint32_t k = 0; k < count; k++)
-    if (lanes[k] < from_count) at[k] = lanes[k];
-    else if (lanes[k] < 2 * from_count) at[k] = n + lanes[k] - from_count;
-  auto op1 = [&](S op, V x, unsigned immediate) { return dry ? undef_const(T::v128) : simd({op, x, immediate}); };
-  auto op2 = [&](S op, V x, V y, unsigned immediate = 0) {
-    return dry ? undef_const(T::v128) : simd({op, x, y, immediate});
-  };
-  auto take = [&](V x) { return dry ? undef_const(T::v128) : x; };
+struct Legalizer::Shuffle {
+  static constexpr uint32_t any = ~0u;
+  static constexpr uint32_t nowhere = any - 1;
+
+  Legalizer& l;
+  uint32_t width;
+  V a, b;
+  const bool dry;
+  uint32_t n;                        // lanes of a register
+  std::array<uint32_t, 16> at = {};  // where each comes from: 0 to n - 1 of a, n to 2n - 1 of b, or any
+  bool one = false;                  // all come from a
+
+  Shuffle(Legalizer& legalizer, uint32_t w, V x, V y, const uint32_t* lanes, uint32_t count, uint32_t from_count,
+          bool is_dry)
+      : l(legalizer), width(w), a(x), b(y), dry(is_dry), n(128 / w) {
+    at.fill(any);
+    for (uint32_t k = 0; k < count; k++)
+      if (lanes[k] < from_count) at[k] = lanes[k];
+      else if (lanes[k] < 2 * from_count) at[k] = n + lanes[k] - from_count;
+  }
+
+  V op1(S op, V x, unsigned immediate) { return dry ? l.undef_const(T::v128) : l.simd({op, x, immediate}); }
+  V op2(S op, V x, V y, unsigned immediate = 0) {
+    return dry ? l.undef_const(T::v128) : l.simd({op, x, y, immediate});
+  }
+  V take(V x) { return dry ? l.undef_const(T::v128) : x; }
+  static uint32_t or0(uint32_t x) { return x == any ? 0 : x; }
   // Are the lanes, where it matters, those of f?
-  auto is = [&](auto&& f) {
+  template <class F>
+  bool is(F&& f) const {
     for (uint32_t k = 0; k < n; k++)
       if (at[k] != any && at[k] != f(k)) return false;
     return true;
-  };
-  while (width < 64) {
-    std::array<uint32_t, 16> wide;
-    wide.fill(any);
-    bool ok = true;
-    for (uint32_t k = 0; k < n && ok; k += 2) {
-      uint32_t x = at[k], y = at[k + 1];
-      if (x == any && y == any) continue;
-      uint32_t base = x != any ? x : y - 1;
-      ok = base % 2 == 0 && (x == any || x == base) && (y == any || y == base + 1);
-      wide[k / 2] = base / 2;
-    }
-    if (!ok) break;
-    at = wide;
-    width *= 2;
-    n /= 2;
   }
-  if (is([&](uint32_t) { return any; })) return undef_const(T::v128);
-  if (is([&](uint32_t k) { return k; })) return take(a);
-  if (is([&](uint32_t k) { return n + k; })) return take(b);
-  const bool uses_a = std::any_of(at.begin(), at.begin() + n, [&](uint32_t x) { return x < n; });
-  const bool uses_b = std::any_of(at.begin(), at.begin() + n, [&](uint32_t x) { return x != any && x >= n; });
-  if (!uses_a) {
-    for (uint32_t k = 0; k < n; k++)
-      if (at[k] != any) at[k] -= n;
-    a = b;
-  }
-  const bool one = !uses_a || !uses_b;
-  // Interleaving, in either order or of one with itself.
-  for (uint32_t half : {0u, n / 2})
-    for (uint32_t first : {0u, n})
-      for (uint32_t second : {0u, n}) {
-        if (one && (first || second)) continue;
-        if (!is([&](uint32_t k) { return half + k / 2 + (k % 2 ? second : first); })) continue;
-        return op2(by_width(half ? S::interleave_high_8 : S::interleave_low_8, 8, width), first ? b : a,
-                   second ? b : a);
+
+  // Pairs that stay together are lanes of twice the width.
+  void widen() {
+    while (width < 64) {
+      std::array<uint32_t, 16> wide;
+      wide.fill(any);
+      bool ok = true;
+      for (uint32_t k = 0; k < n && ok; k += 2) {
+        uint32_t x = at[k], y = at[k + 1];
+        if (x == any && y == any) continue;
+        uint32_t base = x != any ? x : y - 1;
+        ok = base % 2 == 0 && (x == any || x == base) && (y == any || y == base + 1);
+        wide[k / 2] = base / 2;
       }
-  auto or0 = [](uint32_t x) { return x == any ? 0 : x; };
-  if (width == 64) {
+      if (!ok) break;
+      at = wide;
+      width *= 2;
+      n /= 2;
+    }
+  }
+
+  // What needs b alone is said of a.
+  void find_sources() {
+    const bool uses_a = std::any_of(at.begin(), at.begin() + n, [&](uint32_t x) { return x < n; });
+    const bool uses_b = std::any_of(at.begin(), at.begin() + n, [&](uint32_t x) { return x != any && x >= n; });
+    if (!uses_a) {
+      for (uint32_t k = 0; k < n; k++)
+        if (at[k] != any) at[k] -= n;
+      a = b;
+    }
+    one = !uses_a || !uses_b;
+  }
+
+  // In either order, or of one with itself. This and what follows: no value if it is not that.
+  V interleaved() {
+    for (uint32_t half : {0u, n / 2})
+      for (uint32_t first : {0u, n})
+        for (uint32_t second : {0u, n}) {
+          if (one && (first || second)) continue;
+          if (!is([&](uint32_t k) { return half + k / 2 + (k % 2 ? second : first); })) continue;
+          return op2(by_width(half ? S::interleave_high_8 : S::interleave_low_8, 8, width), first ? b : a,
+                     second ? b : a);
+        }
+    return {};
+  }
+
+  V of_64() {
     if (one) {
       uint32_t x = or0(at[0]), y = at[1] == any ? x : at[1];
       if (at[0] == any) x = y;
@@ -370,7 +392,8 @@ Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* l
     uint32_t x = or0(at[0]), y = or0(at[1]);
     return op2(S::shuffle_two_64, x < 2 ? a : b, y < 2 ? a : b, (x & 1) | (y & 1) << 1);
   }
-  if (width == 32) {
+
+  V of_32() {
     if (one) return op1(S::shuffle_32, a, lanes4(or0(at[0]), or0(at[1]), or0(at[2]), or0(at[3])));
     auto source = [&](uint32_t k) { return at[k] == any ? any : at[k] / 4; };
     auto together = [&](uint32_t x, uint32_t y) {
@@ -388,38 +411,41 @@ Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* l
     V high = op2(S::shuffle_two_32, x[2] < 4 ? a : b, x[3] < 4 ? a : b, lanes4(x[2] & 3, x[2] & 3, x[3] & 3, x[3] & 3));
     return op2(S::shuffle_two_32, low, high, lanes4(0, 2, 0, 2));
   }
+
   // Each lane from its own place, in one of the two.
-  if (!one && is([&](uint32_t k) { return at[k] % n == k ? at[k] : any - 1; })) {
-    if (dry) return undef_const(T::v128);
+  V blended() {
+    if (one || !is([&](uint32_t k) { return at[k] % n == k ? at[k] : nowhere; })) return {};
+    if (dry) return l.undef_const(T::v128);
     uint64_t word[2] = {};
     const uint64_t ones = (uint64_t{1} << width) - 1;
     for (uint32_t k = 0; k < n; k++)
       if (at[k] != any && at[k] >= n) word[k * width / 64] |= ones << (k * width % 64);
-    return simd_blend(wide_float_const(T::v128, word[0], word[1]), b, a);
+    return l.simd_blend(l.wide_float_const(T::v128, word[0], word[1]), b, a);
   }
-  if (width == 8) {
-    if (!one) return {};
-    // One lane everywhere: in pairs, then as 16-bit lanes.
+
+  // One byte everywhere: in pairs, then as 16-bit lanes.
+  V splat_of_8() {
     uint32_t lane = any;
     for (uint32_t k = 0; k < n; k++)
       if (at[k] != any) lane = at[k];
-    if (is([&](uint32_t) { return lane; })) {
-      V x = op2(lane < 8 ? S::interleave_low_8 : S::interleave_high_8, a, a);
-      lane %= 8;
-      x = op1(lane < 4 ? S::shuffle_low_16 : S::shuffle_high_16, x, lanes4(lane & 3, lane & 3, lane & 3, lane & 3));
-      return op1(S::shuffle_32, x, lane < 4 ? 0x00 : 0xaa);
-    }
+    if (!is([&](uint32_t) { return lane; })) return {};
+    V x = op2(lane < 8 ? S::interleave_low_8 : S::interleave_high_8, a, a);
+    lane %= 8;
+    x = op1(lane < 4 ? S::shuffle_low_16 : S::shuffle_high_16, x, lanes4(lane & 3, lane & 3, lane & 3, lane & 3));
+    return op1(S::shuffle_32, x, lane < 4 ? 0x00 : 0xaa);
   }
-  if (one) {
-    // A shift of the whole; what comes in does not matter.
+
+  // A shift of the whole; what comes in does not matter.
+  V shifted() {
     for (uint32_t d = 1; d < n; d++) {
-      if (is([&](uint32_t k) { return k + d < n ? k + d : any - 1; })) return op1(S::shift_down, a, d * width / 8);
-      if (is([&](uint32_t k) { return k >= d ? k - d : any - 1; })) return op1(S::shift_up, a, d * width / 8);
+      if (is([&](uint32_t k) { return k + d < n ? k + d : nowhere; })) return op1(S::shift_down, a, d * width / 8);
+      if (is([&](uint32_t k) { return k >= d ? k - d : nowhere; })) return op1(S::shift_up, a, d * width / 8);
     }
+    return {};
   }
-  if (width == 8) return {};
-  if (one) {
-    // 16-bit lanes, each half from one half.
+
+  // 16-bit lanes, each half from one half.
+  V by_halves_of_16() {
     auto half_of = [&](uint32_t first) {
       uint32_t h = any;
       for (uint32_t k = first; k < first + 4; k++) {
@@ -430,35 +456,63 @@ Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* l
       return h;
     };
     uint32_t low = half_of(0), high = half_of(4);
-    if (low != 2 && high != 2) {
-      V x = a;
-      low = low == any ? 0 : low;
-      high = high == any ? 1 : high;
-      if (low != 0 || high != 1) x = op1(S::shuffle_32, x, lanes4(2 * low, 2 * low + 1, 2 * high, 2 * high + 1));
-      auto order = [&](uint32_t first) {
-        std::array<uint32_t, 4> o;
-        for (uint32_t k = 0; k < 4; k++) o[k] = at[first + k] == any ? k : at[first + k] & 3;
-        return lanes4(o[0], o[1], o[2], o[3]);
-      };
-      if (order(0) != 0xe4) x = op1(S::shuffle_low_16, x, order(0));
-      if (order(4) != 0xe4) x = op1(S::shuffle_high_16, x, order(4));
-      return x;
-    }
+    if (low == 2 || high == 2) return {};
+    V x = a;
+    low = low == any ? 0 : low;
+    high = high == any ? 1 : high;
+    if (low != 0 || high != 1) x = op1(S::shuffle_32, x, lanes4(2 * low, 2 * low + 1, 2 * high, 2 * high + 1));
+    auto order = [&](uint32_t first) {
+      std::array<uint32_t, 4> o;
+      for (uint32_t k = 0; k < 4; k++) o[k] = at[first + k] == any ? k : at[first + k] & 3;
+      return lanes4(o[0], o[1], o[2], o[3]);
+    };
+    if (order(0) != 0xe4) x = op1(S::shuffle_low_16, x, order(0));
+    if (order(4) != 0xe4) x = op1(S::shuffle_high_16, x, order(4));
+    return x;
   }
+
   // One 16-bit lane after the other, into the source that has most in place already.
-  uint32_t in_a = 0, in_b = 0;
-  for (uint32_t k = 0; k < n; k++) {
-    in_a += at[k] == k;
-    in_b += !one && at[k] == n + k;
+  V by_lanes_of_16() {
+    uint32_t in_a = 0, in_b = 0;
+    for (uint32_t k = 0; k < n; k++) {
+      in_a += at[k] == k;
+      in_b += !one && at[k] == n + k;
+    }
+    V x = in_b > in_a ? b : a;
+    const uint32_t kept = in_b > in_a ? n : 0;
+    for (uint32_t k = 0; k < n; k++) {
+      if (at[k] == any || at[k] == kept + k) continue;
+      V lane = dry ? x : l.simd({S::extract_16, at[k] < n ? a : b, at[k] % n});
+      x = op2(S::insert_16, x, lane, k);
+    }
+    return take(x);
   }
-  V x = in_b > in_a ? b : a;
-  const uint32_t kept = in_b > in_a ? n : 0;
-  for (uint32_t k = 0; k < n; k++) {
-    if (at[k] == any || at[k] == kept + k) continue;
-    V lane = dry ? x : simd({S::extract_16, at[k] < n ? a : b, at[k] % n});
-    x = op2(S::insert_16, x, lane, k);
+
+  V run() {
+    widen();
+    if (is([&](uint32_t) { return any; })) return l.undef_const(T::v128);
+    if (is([&](uint32_t k) { return k; })) return take(a);
+    if (is([&](uint32_t k) { return n + k; })) return take(b);
+    find_sources();
+    if (V x = interleaved(); x.valid()) return x;
+    if (width == 64) return of_64();
+    if (width == 32) return of_32();
+    if (V x = blended(); x.valid()) return x;
+    if (width == 8 && !one) return {};
+    if (width == 8)
+      if (V x = splat_of_8(); x.valid()) return x;
+    if (one)
+      if (V x = shifted(); x.valid()) return x;
+    if (width == 8) return {};
+    if (one)
+      if (V x = by_halves_of_16(); x.valid()) return x;
+    return by_lanes_of_16();
   }
-  return take(x);
+};
+
+Legalizer::V Legalizer::simd_shuffle(uint32_t width, V a, V b, const uint32_t* lanes, uint32_t count,
+                                     uint32_t from_count, bool dry) {
+  return Shuffle(*this, width, a, b, lanes, count, from_count, dry).run();
 }
 
 }  // namespace lode::air

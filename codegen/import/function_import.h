@@ -87,6 +87,7 @@ class FunctionImporter {
   bool intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args);
   bool masked_memory(const bc::Inst& i, IntrinsicKind kind, T type, std::span<const uint32_t> args);
   bool assembly(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
+  struct WasmVector;
   bool wasm_vector(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args);
   bool library_call(const bc::Inst& i, air::SymbolIndex symbol, T function_type, std::span<const uint32_t> args);
   bool lifetime(O op, uint32_t pointer);

@@ -91,185 +91,219 @@ const Intrinsic* find_wasm_intrinsic(std::string_view name) {
   return nullptr;
 }
 
-bool FunctionImporter::wasm_vector(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args) {
+// One call: what its operands must be, and the value that it becomes.
+struct FunctionImporter::WasmVector {
   using P = air::IntPredicate;
-  const Variant kind = Variant(in.variant);
-  // The operands: as many vectors as the operation has, all of 128 bits.
-  const unsigned count =
-      kind == all_true || kind == any_true || kind == bit_mask || kind == extend_add_signed ||
-              kind == extend_add_unsigned || kind == truncate_signed_zero || kind == truncate_unsigned_zero
-          ? 1
-      : kind == bit_select || kind == dot_bytes_add || kind == multiply_add || kind == negated_multiply_add ? 3
-                                                                                                            : 2;
-  if (args.size() != count + (kind == shuffle_bytes ? 16 : 0))
-    return fail("intrinsic with too few or too many arguments");
-  V v[3];
-  for (unsigned k = 0; k < count; k++) {
-    v[k] = use(args[k]);
-    if (!v[k].valid()) return false;
-    if (air_type(type_of(v[k])).kind != air::TypeKind::Vector || types_.size_of(type_of(v[k])) != 16)
-      return fail("intrinsic of an unexpected type");
-  }
-  const T operand = type_of(v[0]), e = scalar_of(operand);
-  const uint32_t lanes = uint32_t(air_type(operand).count);
-  const T result = scalar_of(type);
-  const bool to_vector = air_type(type).kind == air::TypeKind::Vector;
-  const uint32_t result_lanes = to_vector ? uint32_t(air_type(type).count) : 0;
-  const bool integers = is_int(e), scalar_result = type == types_.i32;
-  // What the declaration must be.
-  auto is = [&](unsigned k, T element) { return scalar_of(type_of(v[k])) == element; };
-  auto same = [&] {
-    for (unsigned k = 1; k < count; k++)
-      if (type_of(v[k]) != operand) return false;
-    return true;
-  };
-  auto pairwise = [&](T from, T to) { return e == from && result == to && result_lanes * 2 == lanes; };
-  bool fits = false;
-  switch (kind) {
-    case all_true: case any_true: case bit_mask: fits = integers && scalar_result; break;
-    case average: fits = same() && type == operand && (e == types_.i8 || e == types_.i16); break;
-    case bit_select: fits = same() && type == operand && integers; break;
-    case dot: fits = same() && pairwise(types_.i16, types_.i32); break;
-    case extend_add_signed:
-    case extend_add_unsigned: fits = pairwise(types_.i8, types_.i16) || pairwise(types_.i16, types_.i32); break;
-    case narrow_signed: case narrow_unsigned:
-      fits = same() && result_lanes == 2 * lanes &&
-             ((e == types_.i16 && result == types_.i8) || (e == types_.i32 && result == types_.i16));
-      break;
-    case pseudo_max: case pseudo_min: fits = same() && type == operand && is_float(e); break;
-    case q15_multiply: fits = same() && type == operand && e == types_.i16; break;
-    case dot_bytes: fits = same() && pairwise(types_.i8, types_.i16); break;
-    case dot_bytes_add:
-      fits = e == types_.i8 && type_of(v[1]) == operand && is(2, types_.i32) && type == type_of(v[2]);
-      break;
-    case multiply_add: case negated_multiply_add: fits = same() && type == operand && is_float(e); break;
-    case truncate_signed_zero:
-    case truncate_unsigned_zero: fits = e == types_.f64 && result == types_.i32 && result_lanes == 4; break;
-    case shuffle_bytes: case swizzle_bytes: fits = same() && type == operand && e == types_.i8; break;
-  }
-  if (!fits) return fail("intrinsic of an unexpected type");
 
-  auto lane = [&](V x, uint32_t n) {
-    return emit(O::extract_element, scalar_of(type_of(x)), x.value, int_constant(types_.i32, n).value);
-  };
-  auto two = [&](O op, V a, V b) { return emit(op, type_of(a), a.value, b.value); };
-  auto widen = [&](O op, T to, V a) { return emit(op, to, a.value); };
-  auto test = [&](P p, V a, V b) { return emit(O::icmp, types_.i1, a.value, b.value, ~0u, uint16_t(p)); };
-  auto choose = [&](V c, V a, V b) { return emit(O::select, type_of(a), c.value, a.value, b.value); };
-  auto each = [&](auto&& f) {
-    V whole = undef_constant(type);
-    for (uint32_t n = 0; n < result_lanes; n++) {
-      V x = f(n);
-      whole = emit(O::insert_element, type, whole.value, x.value, int_constant(types_.i32, n).value);
+  FunctionImporter& f;
+  const Variant kind;
+  const T type;                              // of the result
+  const std::span<const uint32_t> args;
+  V v[3] = {};                               // the operands: as many vectors as there are, all of 128 bits
+  unsigned count = 0;
+  T operand = {}, e = {}, result = {};       // the first operand's type, and the elements' of it and of the result
+  uint32_t lanes = 0, result_lanes = 0;
+  const air::TypeTable& types_ = f.types_;
+
+  unsigned operands() const {
+    switch (kind) {
+      case all_true: case any_true: case bit_mask: case extend_add_signed: case extend_add_unsigned:
+      case truncate_signed_zero: case truncate_unsigned_zero: return 1;
+      case bit_select: case dot_bytes_add: case multiply_add: case negated_multiply_add: return 3;
+      default: return 2;
     }
-    set(i, whole);
+  }
+
+  bool read() {
+    count = operands();
+    if (args.size() != count + (kind == shuffle_bytes ? 16 : 0))
+      return f.fail("intrinsic with too few or too many arguments");
+    for (unsigned k = 0; k < count; k++) {
+      v[k] = f.use(args[k]);
+      if (!v[k].valid()) return false;
+      if (f.air_type(f.type_of(v[k])).kind != air::TypeKind::Vector || types_.size_of(f.type_of(v[k])) != 16)
+        return f.fail("intrinsic of an unexpected type");
+    }
+    operand = f.type_of(v[0]);
+    e = f.scalar_of(operand);
+    lanes = uint32_t(f.air_type(operand).count);
+    result = f.scalar_of(type);
+    if (f.air_type(type).kind == air::TypeKind::Vector) result_lanes = uint32_t(f.air_type(type).count);
+    return fits() || f.fail("intrinsic of an unexpected type");
+  }
+
+  // Is the declaration what it must be?
+  bool same() const {
+    for (unsigned k = 1; k < count; k++)
+      if (f.type_of(v[k]) != operand) return false;
     return true;
-  };
+  }
+  bool pairwise(T from, T to) const { return e == from && result == to && result_lanes * 2 == lanes; }
+  bool fits() const {
+    switch (kind) {
+      case all_true: case any_true: case bit_mask: return f.is_int(e) && type == types_.i32;
+      case average: return same() && type == operand && (e == types_.i8 || e == types_.i16);
+      case bit_select: return same() && type == operand && f.is_int(e);
+      case dot: return same() && pairwise(types_.i16, types_.i32);
+      case extend_add_signed:
+      case extend_add_unsigned: return pairwise(types_.i8, types_.i16) || pairwise(types_.i16, types_.i32);
+      case narrow_signed: case narrow_unsigned:
+        return same() && result_lanes == 2 * lanes &&
+               ((e == types_.i16 && result == types_.i8) || (e == types_.i32 && result == types_.i16));
+      case q15_multiply: return same() && type == operand && e == types_.i16;
+      case dot_bytes: return same() && pairwise(types_.i8, types_.i16);
+      case dot_bytes_add:
+        return e == types_.i8 && f.type_of(v[1]) == operand && f.scalar_of(f.type_of(v[2])) == types_.i32 &&
+               type == f.type_of(v[2]);
+      case pseudo_max: case pseudo_min: case multiply_add:
+      case negated_multiply_add: return same() && type == operand && f.is_float(e);
+      case truncate_signed_zero:
+      case truncate_unsigned_zero: return e == types_.f64 && result == types_.i32 && result_lanes == 4;
+      case shuffle_bytes: case swizzle_bytes: return same() && type == operand && e == types_.i8;
+    }
+    return false;
+  }
+
+  // Instructions on lanes.
+  V number(T t, uint64_t n) { return f.int_constant(t, n); }
+  V lane(V x, uint32_t n) {
+    return f.emit(O::extract_element, f.scalar_of(f.type_of(x)), x.value, number(types_.i32, n).value);
+  }
+  V two(O op, V a, V b) { return f.emit(op, f.type_of(a), a.value, b.value); }
+  V widen(O op, T to, V a) { return f.emit(op, to, a.value); }
+  V test(P p, V a, V b) { return f.emit(O::icmp, types_.i1, a.value, b.value, ~0u, uint16_t(p)); }
+  V choose(V c, V a, V b) { return f.emit(O::select, f.type_of(a), c.value, a.value, b.value); }
+  // The vector whose lane n is value_of(n).
+  template <class F>
+  V each(F&& value_of) {
+    V whole = f.undef_constant(type);
+    for (uint32_t n = 0; n < result_lanes; n++) {
+      V x = value_of(n);
+      whole = f.emit(O::insert_element, type, whole.value, x.value, number(types_.i32, n).value);
+    }
+    return whole;
+  }
   // Twice as wide products of lanes 2n and 2n + 1, added.
-  auto product = [&](uint32_t n, T wide) {
+  V product(uint32_t n, T wide) {
     auto one = [&](uint32_t k) {
       return two(O::mul, widen(O::sext, wide, lane(v[0], k)), widen(O::sext, wide, lane(v[1], k)));
     };
     V low = one(2 * n), high = one(2 * n + 1);
     return two(O::add, low, high);
-  };
-  switch (kind) {
-    case all_true: case any_true: {
-      V all;
-      for (uint32_t n = 0; n < lanes; n++) {
-        V c = test(P::ne, lane(v[0], n), int_constant(e, 0));
-        all = n ? two(kind == all_true ? O::and_ : O::or_, all, c) : c;
-      }
-      set(i, widen(O::zext, type, all));
-      return true;
-    }
-    case bit_mask: {
-      V mask = int_constant(type, 0);
-      for (uint32_t n = 0; n < lanes; n++) {
-        V bit = widen(O::zext, type, test(P::slt, lane(v[0], n), int_constant(e, 0)));
-        mask = two(O::or_, mask, two(O::shl, bit, int_constant(type, n)));
-      }
-      set(i, mask);
-      return true;
-    }
-    case bit_select: set(i, two(O::xor_, v[1], two(O::and_, two(O::xor_, v[0], v[1]), v[2]))); return true;
-    case multiply_add: case negated_multiply_add: {
-      V p = two(O::fmul, v[0], v[1]);
-      set(i, kind == multiply_add ? two(O::fadd, p, v[2]) : two(O::fsub, v[2], p));
-      return true;
-    }
-    case average:
-      return each([&](uint32_t n) {
-        V sum = two(O::add, widen(O::zext, types_.i32, lane(v[0], n)), widen(O::zext, types_.i32, lane(v[1], n)));
-        sum = two(O::lshr, two(O::add, sum, int_constant(types_.i32, 1)), int_constant(types_.i32, 1));
-        return widen(O::trunc, e, sum);
-      });
-    case dot: case dot_bytes: return each([&](uint32_t n) { return product(n, result); });
-    case dot_bytes_add:
-      return each([&](uint32_t n) {
-        V low = widen(O::sext, types_.i32, product(2 * n, types_.i16)),
-          high = widen(O::sext, types_.i32, product(2 * n + 1, types_.i16));
-        return two(O::add, two(O::add, low, high), lane(v[2], n));
-      });
-    case extend_add_signed: case extend_add_unsigned: {
-      const O extend = kind == extend_add_signed ? O::sext : O::zext;
-      return each([&](uint32_t n) {
-        V low = widen(extend, result, lane(v[0], 2 * n)), high = widen(extend, result, lane(v[0], 2 * n + 1));
-        return two(O::add, low, high);
-      });
-    }
-    case narrow_signed: case narrow_unsigned: {
-      // Operands are signed either way.
-      const uint32_t bits = air_type(result).bits;
-      const int64_t least = kind == narrow_signed ? -(int64_t{1} << (bits - 1)) : 0;
-      const int64_t most = kind == narrow_signed ? (int64_t{1} << (bits - 1)) - 1 : (int64_t{1} << bits) - 1;
-      const uint64_t mask = (uint64_t{1} << air_type(e).bits) - 1;
-      return each([&](uint32_t n) {
-        V x = n < lanes ? lane(v[0], n) : lane(v[1], n - lanes);
-        x = two(O::smax, x, int_constant(e, uint64_t(least) & mask));
-        return widen(O::trunc, result, two(O::smin, x, int_constant(e, uint64_t(most))));
-      });
-    }
-    case pseudo_max: case pseudo_min:
-      return each([&](uint32_t n) {
-        V a = lane(v[0], n), b = lane(v[1], n);
-        V c = kind == pseudo_min ? emit(O::fcmp, types_.i1, b.value, a.value, ~0u, uint16_t(air::FloatPredicate::olt))
-                                 : emit(O::fcmp, types_.i1, a.value, b.value, ~0u, uint16_t(air::FloatPredicate::olt));
-        return choose(c, b, a);
-      });
-    case q15_multiply:
-      return each([&](uint32_t n) {
-        V p = two(O::mul, widen(O::sext, types_.i32, lane(v[0], n)), widen(O::sext, types_.i32, lane(v[1], n)));
-        p = two(O::ashr, two(O::add, p, int_constant(types_.i32, 0x4000)), int_constant(types_.i32, 15));
-        return widen(O::trunc, e, two(O::smin, p, int_constant(types_.i32, 0x7fff)));
-      });
-    case truncate_signed_zero: case truncate_unsigned_zero:
-      return each([&](uint32_t n) {
-        return n < 2 ? emit(kind == truncate_signed_zero ? O::fptosi_sat : O::fptoui_sat, result, lane(v[0], n).value)
-                     : int_constant(result, 0);
-      });
-    case shuffle_bytes:
-      return each([&](uint32_t n) {
-        Folded f = folder_.fold(args[2 + n]);
-        const uint32_t from = f.kind == Folded::Int ? uint32_t(f.bits) & 31 : 0;  // an undefined number may be any
-        return from < 16 ? lane(v[0], from) : lane(v[1], from - 16);
-      });
-    case swizzle_bytes: {
-      // By memory, since the numbers are known when it runs.
-      f_.slots.push_back({16, 4});
-      V slot = emit(O::slot_addr, types_.ptr, uint32_t(f_.slots.size() - 1));
-      emit(O::store, types_.void_type, slot.value, v[0].value, ~0u,
-           air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 4));
-      return each([&](uint32_t n) {
-        V from = lane(v[1], n);
-        V index = widen(O::zext, s_.pointer_int, two(O::and_, from, int_constant(types_.i8, 15)));
-        V byte = emit(O::load, types_.i8, emit_ptr_add(slot, index, 1, 0).value, ~0u, ~0u,
-                      air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 0));
-        return choose(test(P::ult, from, int_constant(types_.i8, 16)), byte, int_constant(types_.i8, 0));
-      });
-    }
   }
-  return fail("intrinsic is not supported");
+
+  V truth() {
+    V all;
+    for (uint32_t n = 0; n < lanes; n++) {
+      V c = test(P::ne, lane(v[0], n), number(e, 0));
+      all = n ? two(kind == all_true ? O::and_ : O::or_, all, c) : c;
+    }
+    return widen(O::zext, type, all);
+  }
+
+  V signs() {
+    V mask = number(type, 0);
+    for (uint32_t n = 0; n < lanes; n++) {
+      V bit = widen(O::zext, type, test(P::slt, lane(v[0], n), number(e, 0)));
+      mask = two(O::or_, mask, two(O::shl, bit, number(type, n)));
+    }
+    return mask;
+  }
+
+  // Operands are signed either way.
+  V narrowed() {
+    const uint32_t bits = f.air_type(result).bits;
+    const int64_t least = kind == narrow_signed ? -(int64_t{1} << (bits - 1)) : 0;
+    const int64_t most = kind == narrow_signed ? (int64_t{1} << (bits - 1)) - 1 : (int64_t{1} << bits) - 1;
+    const uint64_t mask = (uint64_t{1} << f.air_type(e).bits) - 1;
+    return each([&](uint32_t n) {
+      V x = n < lanes ? lane(v[0], n) : lane(v[1], n - lanes);
+      x = two(O::smax, x, number(e, uint64_t(least) & mask));
+      return widen(O::trunc, result, two(O::smin, x, number(e, uint64_t(most))));
+    });
+  }
+
+  // By memory, since the numbers are known when it runs.
+  V swizzled() {
+    f.f_.slots.push_back({16, 4});
+    V slot = f.emit(O::slot_addr, types_.ptr, uint32_t(f.f_.slots.size() - 1));
+    f.emit(O::store, types_.void_type, slot.value, v[0].value, ~0u,
+           air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 4));
+    return each([&](uint32_t n) {
+      V from = lane(v[1], n);
+      V index = widen(O::zext, f.s_.pointer_int, two(O::and_, from, number(types_.i8, 15)));
+      V byte = f.emit(O::load, types_.i8, f.emit_ptr_add(slot, index, 1, 0).value, ~0u, ~0u,
+                      air::MemoryFlags::pack(false, air::AtomicOrdering::not_atomic, 0));
+      return choose(test(P::ult, from, number(types_.i8, 16)), byte, number(types_.i8, 0));
+    });
+  }
+
+  V value() {
+    switch (kind) {
+      case all_true: case any_true: return truth();
+      case bit_mask: return signs();
+      case bit_select: return two(O::xor_, v[1], two(O::and_, two(O::xor_, v[0], v[1]), v[2]));
+      case multiply_add: case negated_multiply_add: {
+        V p = two(O::fmul, v[0], v[1]);
+        return kind == multiply_add ? two(O::fadd, p, v[2]) : two(O::fsub, v[2], p);
+      }
+      case average:
+        return each([&](uint32_t n) {
+          V sum = two(O::add, widen(O::zext, types_.i32, lane(v[0], n)), widen(O::zext, types_.i32, lane(v[1], n)));
+          sum = two(O::lshr, two(O::add, sum, number(types_.i32, 1)), number(types_.i32, 1));
+          return widen(O::trunc, e, sum);
+        });
+      case dot: case dot_bytes: return each([&](uint32_t n) { return product(n, result); });
+      case dot_bytes_add:
+        return each([&](uint32_t n) {
+          V low = widen(O::sext, types_.i32, product(2 * n, types_.i16)),
+            high = widen(O::sext, types_.i32, product(2 * n + 1, types_.i16));
+          return two(O::add, two(O::add, low, high), lane(v[2], n));
+        });
+      case extend_add_signed: case extend_add_unsigned: {
+        const O extend = kind == extend_add_signed ? O::sext : O::zext;
+        return each([&](uint32_t n) {
+          V low = widen(extend, result, lane(v[0], 2 * n)), high = widen(extend, result, lane(v[0], 2 * n + 1));
+          return two(O::add, low, high);
+        });
+      }
+      case narrow_signed: case narrow_unsigned: return narrowed();
+      case pseudo_max: case pseudo_min:
+        return each([&](uint32_t n) {
+          V a = lane(v[0], n), b = lane(v[1], n), x = kind == pseudo_min ? b : a, y = kind == pseudo_min ? a : b;
+          V less = f.emit(O::fcmp, types_.i1, x.value, y.value, ~0u, uint16_t(air::FloatPredicate::olt));
+          return choose(less, b, a);
+        });
+      case q15_multiply:
+        return each([&](uint32_t n) {
+          V p = two(O::mul, widen(O::sext, types_.i32, lane(v[0], n)), widen(O::sext, types_.i32, lane(v[1], n)));
+          p = two(O::ashr, two(O::add, p, number(types_.i32, 0x4000)), number(types_.i32, 15));
+          return widen(O::trunc, e, two(O::smin, p, number(types_.i32, 0x7fff)));
+        });
+      case truncate_signed_zero: case truncate_unsigned_zero:
+        return each([&](uint32_t n) {
+          const O truncate = kind == truncate_signed_zero ? O::fptosi_sat : O::fptoui_sat;
+          return n < 2 ? f.emit(truncate, result, lane(v[0], n).value) : number(result, 0);
+        });
+      case shuffle_bytes:
+        return each([&](uint32_t n) {
+          Folded k = f.folder_.fold(args[2 + n]);
+          const uint32_t from = k.kind == Folded::Int ? uint32_t(k.bits) & 31 : 0;  // an undefined number may be any
+          return from < 16 ? lane(v[0], from) : lane(v[1], from - 16);
+        });
+      case swizzle_bytes: return swizzled();
+    }
+    return {};
+  }
+};
+
+bool FunctionImporter::wasm_vector(const bc::Inst& i, const Intrinsic& in, T type, std::span<const uint32_t> args) {
+  WasmVector call{*this, Variant(in.variant), type, args};
+  if (!call.read()) return false;
+  const V v = call.value();
+  if (!v.valid()) return fail("intrinsic is not supported");
+  set(i, v);
+  return true;
 }
 
 }  // namespace lode::codegen

@@ -225,6 +225,8 @@ class Selector final : public codegen::LowerScratch {
   NodeId f64c(uint64_t bits);
   NodeId unary(Op op, NodeId a);
   NodeId binary(Op op, NodeId a, NodeId b);
+  NodeId with_constant(Op& op, NodeId a, NodeId& b, int64_t k);
+  void shorten_comparison(Op& op, NodeId& b, int64_t k, bool wide);
   NodeId select(NodeId condition, NodeId yes, NodeId no);
   NodeId eqz(NodeId a);
   NodeId byte_swap(NodeId a, unsigned bits);

@@ -300,6 +300,130 @@ bool is_compare(Op op) {
 }
 }  // namespace
 
+// What an operation with the constant k on its right side is by the rules of arithmetic, or no_node. The operation may
+// become another one with another constant.
+NodeId Selector::with_constant(Op& op, NodeId a, NodeId& b, int64_t k) {
+  const Node left = nodes_[a];  // copies, here and below: nodes that are made move the others
+  bool wide = is_i64(left.type);
+  int64_t k2 = 0;
+  auto inner = [&](Op want) { return left.op == uint16_t(want) && constant(left.b, k2); };
+  switch (op) {
+    case Op::i32_sub:
+      if (sleb_size(int32_t(0u - uint32_t(k))) <= sleb_size(k))
+        return binary(Op::i32_add, a, i32c(int32_t(0u - uint32_t(k))));
+      break;
+    case Op::i64_sub:
+      if (sleb_size(int64_t(0u - uint64_t(k))) <= sleb_size(k))
+        return binary(Op::i64_add, a, i64c(int64_t(0u - uint64_t(k))));
+      break;
+    case Op::i32_add: case Op::i64_add: {
+      if (k == 0) return a;
+      if (NodeId folded = folded_address(a, k); folded != no_node) return folded;
+      if (inner(op)) {
+        NodeId base = left.a;
+        return binary(op, base,
+                      wide ? i64c(int64_t(uint64_t(k) + uint64_t(k2))) : i32c(int32_t(uint32_t(k) + uint32_t(k2))));
+      }
+      // Adding 64 takes a byte more than subtracting -64.
+      int64_t minus = wide ? int64_t(0u - uint64_t(k)) : int32_t(0u - uint32_t(k));
+      if (sleb_size(minus) < sleb_size(k)) {
+        op = wide ? Op::i64_sub : Op::i32_sub;
+        b = wide ? i64c(minus) : i32c(int32_t(minus));
+      }
+      break;
+    }
+    case Op::i32_mul: case Op::i64_mul:
+      if (k == 0) return b;
+      if (k == 1) return a;
+      if (k > 0 && is_power_of_two(uint64_t(k)))
+        return binary(wide ? Op::i64_shl : Op::i32_shl, a,
+                      int_const(ValueType(left.type), std::countr_zero(uint64_t(k))));
+      if (!wide && uint32_t(k) == 0x80000000u) return binary(Op::i32_shl, a, i32c(31));
+      break;
+    case Op::i32_and: case Op::i64_and: {
+      uint64_t mask = wide ? uint64_t(k) : uint32_t(k);
+      if (mask == 0) return b;
+      if (k == -1) return a;
+      if ((mask & (mask + 1)) == 0 && left.zbits <= std::bit_width(mask)) return a;
+      unsigned top = unsigned(std::bit_width(mask));
+      if ((left.op == uint16_t(Op::i32_extend8_s) || left.op == uint16_t(Op::i64_extend8_s)) && top <= 8)
+        return binary(op, left.a, b);
+      if ((left.op == uint16_t(Op::i32_extend16_s) || left.op == uint16_t(Op::i64_extend16_s)) && top <= 16)
+        return binary(op, left.a, b);
+      if (inner(op)) {
+        NodeId base = left.a;
+        return binary(op, base, int_const(ValueType(left.type), k & k2));
+      }
+      break;
+    }
+    case Op::i32_or: case Op::i64_or:
+      if (k == 0) return a;
+      if (k == -1) return b;
+      break;
+    case Op::i32_xor: case Op::i64_xor:
+      if (k == 0) return a;
+      if (k == 1 && left.zbits <= 1 && !wide) return eqz(a);
+      break;
+    case Op::i32_shl: case Op::i32_shr_s: case Op::i32_shr_u: case Op::i64_shl: case Op::i64_shr_s:
+    case Op::i64_shr_u:
+      if ((k & (wide ? 63 : 31)) == 0) return a;
+      break;
+    case Op::i32_eq: case Op::i64_eq:
+      if (k == 0) return eqz(a);
+      if (k == 1 && left.zbits <= 1 && !wide) return a;
+      break;
+    case Op::i32_ne: case Op::i64_ne:
+      if (k == 0) return left.zbits <= 1 && !wide ? a : eqz(eqz(a));
+      if (k == 1 && left.zbits <= 1 && !wide) return eqz(a);
+      break;
+    case Op::i32_gt_u: case Op::i64_gt_u:
+      if (k == 0) return left.zbits <= 1 && !wide ? a : eqz(eqz(a));
+      break;
+    case Op::i32_lt_u: case Op::i64_lt_u:
+      if (k == 1) return eqz(a);
+      break;
+    case Op::i32_le_u: case Op::i64_le_u:
+      if (k == 0) return eqz(a);
+      break;
+    case Op::i32_ge_u: case Op::i64_ge_u:
+      if (k == 1) return eqz(eqz(a));
+      break;
+    default: break;
+  }
+  return no_node;
+}
+
+// x < 64 as x <= 63, which is a byte shorter, and its like.
+void Selector::shorten_comparison(Op& op, NodeId& b, int64_t k, bool wide) {
+  auto shorter = [&](int64_t other, Op with) {
+    if (sleb_size(other) < sleb_size(k)) {
+      op = with;
+      b = wide ? i64c(other) : i32c(int32_t(other));
+    }
+  };
+  int64_t least = wide ? INT64_MIN : INT32_MIN, most = wide ? INT64_MAX : INT32_MAX;
+  switch (op) {
+    case Op::i32_lt_s: if (k != least) shorter(k - 1, Op::i32_le_s); break;
+    case Op::i32_ge_s: if (k != least) shorter(k - 1, Op::i32_gt_s); break;
+    case Op::i32_le_s: if (k != most) shorter(k + 1, Op::i32_lt_s); break;
+    case Op::i32_gt_s: if (k != most) shorter(k + 1, Op::i32_ge_s); break;
+    case Op::i64_lt_s: if (k != least) shorter(k - 1, Op::i64_le_s); break;
+    case Op::i64_ge_s: if (k != least) shorter(k - 1, Op::i64_gt_s); break;
+    case Op::i64_le_s: if (k != most) shorter(k + 1, Op::i64_lt_s); break;
+    case Op::i64_gt_s: if (k != most) shorter(k + 1, Op::i64_ge_s); break;
+    // Unsigned: k - 1 and k + 1 must not pass zero; the signed constant stands for it.
+    case Op::i32_lt_u: if (k != 0 && k != least) shorter(k - 1, Op::i32_le_u); break;
+    case Op::i32_ge_u: if (k != 0 && k != least) shorter(k - 1, Op::i32_gt_u); break;
+    case Op::i32_le_u: if (k != -1 && k != most) shorter(k + 1, Op::i32_lt_u); break;
+    case Op::i32_gt_u: if (k != -1 && k != most) shorter(k + 1, Op::i32_ge_u); break;
+    case Op::i64_lt_u: if (k != 0 && k != least) shorter(k - 1, Op::i64_le_u); break;
+    case Op::i64_ge_u: if (k != 0 && k != least) shorter(k - 1, Op::i64_gt_u); break;
+    case Op::i64_le_u: if (k != -1 && k != most) shorter(k + 1, Op::i64_lt_u); break;
+    case Op::i64_gt_u: if (k != -1 && k != most) shorter(k + 1, Op::i64_ge_u); break;
+    default: break;
+  }
+}
+
 NodeId Selector::binary(Op op, NodeId a, NodeId b) {
   // No rule of today comes near this depth; see above.
   struct Depth {
@@ -323,125 +447,12 @@ NodeId Selector::binary(Op op, NodeId a, NodeId b) {
     std::swap(cx, ck);
     op = exchanged(op);
   }
-  const Node left = nodes_[a];  // copies, here and below: nodes that are made move the others
-  bool wide = is_i64(left.type);
-  int64_t k2 = 0;
-  auto inner = [&](Op want) { return left.op == uint16_t(want) && constant(left.b, k2); };
   if (a == b) {
     if (op == Op::i32_and || op == Op::i64_and || op == Op::i32_or || op == Op::i64_or) return a;
   }
   if (ck) {
-    switch (op) {
-      case Op::i32_sub:
-        if (sleb_size(int32_t(0u - uint32_t(k))) <= sleb_size(k))
-          return binary(Op::i32_add, a, i32c(int32_t(0u - uint32_t(k))));
-        break;
-      case Op::i64_sub:
-        if (sleb_size(int64_t(0u - uint64_t(k))) <= sleb_size(k))
-          return binary(Op::i64_add, a, i64c(int64_t(0u - uint64_t(k))));
-        break;
-      case Op::i32_add: case Op::i64_add: {
-        if (k == 0) return a;
-        if (NodeId folded = folded_address(a, k); folded != no_node) return folded;
-        if (inner(op)) {
-          NodeId base = left.a;
-          return binary(op, base,
-                        wide ? i64c(int64_t(uint64_t(k) + uint64_t(k2))) : i32c(int32_t(uint32_t(k) + uint32_t(k2))));
-        }
-        // Adding 64 takes a byte more than subtracting -64.
-        int64_t minus = wide ? int64_t(0u - uint64_t(k)) : int32_t(0u - uint32_t(k));
-        if (sleb_size(minus) < sleb_size(k)) {
-          op = wide ? Op::i64_sub : Op::i32_sub;
-          b = wide ? i64c(minus) : i32c(int32_t(minus));
-        }
-        break;
-      }
-      case Op::i32_mul: case Op::i64_mul:
-        if (k == 0) return b;
-        if (k == 1) return a;
-        if (k > 0 && is_power_of_two(uint64_t(k)))
-          return binary(wide ? Op::i64_shl : Op::i32_shl, a,
-                        int_const(ValueType(left.type), std::countr_zero(uint64_t(k))));
-        if (!wide && uint32_t(k) == 0x80000000u) return binary(Op::i32_shl, a, i32c(31));
-        break;
-      case Op::i32_and: case Op::i64_and: {
-        uint64_t mask = wide ? uint64_t(k) : uint32_t(k);
-        if (mask == 0) return b;
-        if (k == -1) return a;
-        if ((mask & (mask + 1)) == 0 && left.zbits <= std::bit_width(mask)) return a;
-        unsigned top = unsigned(std::bit_width(mask));
-        if ((left.op == uint16_t(Op::i32_extend8_s) || left.op == uint16_t(Op::i64_extend8_s)) && top <= 8)
-          return binary(op, left.a, b);
-        if ((left.op == uint16_t(Op::i32_extend16_s) || left.op == uint16_t(Op::i64_extend16_s)) && top <= 16)
-          return binary(op, left.a, b);
-        if (inner(op)) {
-          NodeId base = left.a;
-          return binary(op, base, int_const(ValueType(left.type), k & k2));
-        }
-        break;
-      }
-      case Op::i32_or: case Op::i64_or:
-        if (k == 0) return a;
-        if (k == -1) return b;
-        break;
-      case Op::i32_xor: case Op::i64_xor:
-        if (k == 0) return a;
-        if (k == 1 && left.zbits <= 1 && !wide) return eqz(a);
-        break;
-      case Op::i32_shl: case Op::i32_shr_s: case Op::i32_shr_u: case Op::i64_shl: case Op::i64_shr_s:
-      case Op::i64_shr_u:
-        if ((k & (wide ? 63 : 31)) == 0) return a;
-        break;
-      case Op::i32_eq: case Op::i64_eq:
-        if (k == 0) return eqz(a);
-        if (k == 1 && left.zbits <= 1 && !wide) return a;
-        break;
-      case Op::i32_ne: case Op::i64_ne:
-        if (k == 0) return left.zbits <= 1 && !wide ? a : eqz(eqz(a));
-        if (k == 1 && left.zbits <= 1 && !wide) return eqz(a);
-        break;
-      case Op::i32_gt_u: case Op::i64_gt_u:
-        if (k == 0) return left.zbits <= 1 && !wide ? a : eqz(eqz(a));
-        break;
-      case Op::i32_lt_u: case Op::i64_lt_u:
-        if (k == 1) return eqz(a);
-        break;
-      case Op::i32_le_u: case Op::i64_le_u:
-        if (k == 0) return eqz(a);
-        break;
-      case Op::i32_ge_u: case Op::i64_ge_u:
-        if (k == 1) return eqz(eqz(a));
-        break;
-      default: break;
-    }
-    // x < 64 as x <= 63, which is a byte shorter, and its like.
-    auto shorter = [&](int64_t other, Op with) {
-      if (sleb_size(other) < sleb_size(k)) {
-        op = with;
-        b = wide ? i64c(other) : i32c(int32_t(other));
-      }
-    };
-    int64_t least = wide ? INT64_MIN : INT32_MIN, most = wide ? INT64_MAX : INT32_MAX;
-    switch (op) {
-      case Op::i32_lt_s: if (k != least) shorter(k - 1, Op::i32_le_s); break;
-      case Op::i32_ge_s: if (k != least) shorter(k - 1, Op::i32_gt_s); break;
-      case Op::i32_le_s: if (k != most) shorter(k + 1, Op::i32_lt_s); break;
-      case Op::i32_gt_s: if (k != most) shorter(k + 1, Op::i32_ge_s); break;
-      case Op::i64_lt_s: if (k != least) shorter(k - 1, Op::i64_le_s); break;
-      case Op::i64_ge_s: if (k != least) shorter(k - 1, Op::i64_gt_s); break;
-      case Op::i64_le_s: if (k != most) shorter(k + 1, Op::i64_lt_s); break;
-      case Op::i64_gt_s: if (k != most) shorter(k + 1, Op::i64_ge_s); break;
-      // Unsigned: k - 1 and k + 1 must not pass zero; the signed constant stands for it.
-      case Op::i32_lt_u: if (k != 0 && k != least) shorter(k - 1, Op::i32_le_u); break;
-      case Op::i32_ge_u: if (k != 0 && k != least) shorter(k - 1, Op::i32_gt_u); break;
-      case Op::i32_le_u: if (k != -1 && k != most) shorter(k + 1, Op::i32_lt_u); break;
-      case Op::i32_gt_u: if (k != -1 && k != most) shorter(k + 1, Op::i32_ge_u); break;
-      case Op::i64_lt_u: if (k != 0 && k != least) shorter(k - 1, Op::i64_le_u); break;
-      case Op::i64_ge_u: if (k != 0 && k != least) shorter(k - 1, Op::i64_gt_u); break;
-      case Op::i64_le_u: if (k != -1 && k != most) shorter(k + 1, Op::i64_lt_u); break;
-      case Op::i64_gt_u: if (k != -1 && k != most) shorter(k + 1, Op::i64_ge_u); break;
-      default: break;
-    }
+    if (NodeId known = with_constant(op, a, b, k); known != no_node) return known;
+    shorten_comparison(op, b, k, is_i64(nodes_[a].type));
   }
   if (!ck && (op == Op::i32_or || op == Op::i64_or))
     if (NodeId whole = combine_loads(a, b, op == Op::i64_or); whole != no_node) return whole;

@@ -88,6 +88,16 @@ struct SlotForm;
 struct AsmStatement;
 struct AsmUse;  // an inline assembly statement with its operands: select_asm.cpp
 
+constexpr uint32_t fp_base = 32;  // xmm0 as a Reg
+
+// Memory at a distance from something that is no register.
+inline VMem plain(Mem::Kind kind, int32_t disp) {
+  VMem m;
+  m.kind = kind;
+  m.disp = disp;
+  return m;
+}
+
 class Selector : public codegen::Selection<Selector, MirWriter> {
  public:
   Selector();

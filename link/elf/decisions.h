@@ -176,7 +176,7 @@ class NameTable {
 enum class FileKind : uint8_t { object, shared, module, internal };
 
 struct ModuleState;  // link/elf/code/modules.h
-struct LowerState;   // link/elf/code/lower.cpp
+struct LowerState;   // link/elf/code/lower_state.h
 struct AsmSectionState;  // link/elf/code/asm_sections.h
 
 struct Group {

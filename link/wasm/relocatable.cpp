@@ -23,8 +23,11 @@ struct Writer {
   std::vector<SymbolId> table;                        // symbols written, in order
   std::vector<uint32_t> symbol_number;                // by SymbolId
   std::map<uint32_t, uint32_t> trap_number;           // by function item
+  uint32_t next_number = 0;                           // of the symbol table
   std::vector<CustomSection> customs;
   std::vector<uint32_t> custom_place, custom_symbol;  // by custom section: its number among the sections, its symbol
+
+  explicit Writer(Link& link) : l(link) {}
 
   void section(fw::SectionId id, const Buffer& p) {
     put_section(out, id, p);
@@ -200,8 +203,8 @@ struct Writer {
     custom(name, p);
   }
 
-  void run() {
-    out.assign(fw::magic, fw::magic + 8);
+  // Which symbols are written, and their numbers; the trap functions' and the custom sections' follow.
+  void number_symbols() {
     symbol_number.assign(l.symbols.size(), none);
     for (uint32_t i = 0; i < l.symbols.size(); i++)
       if (written(l.symbols[i])) {
@@ -210,119 +213,138 @@ struct Writer {
       }
     for (uint32_t i : l.output_functions)
       if (l.functions[i].source == Function::trap) trap_number.emplace(i, 0);
-    uint32_t next = uint32_t(table.size());
-    for (auto& [item, number] : trap_number) number = next++;
+    next_number = uint32_t(table.size());
+    for (auto& [item, number] : trap_number) number = next_number++;
+  }
 
+  // A section that is a vector of what `entry` puts for each of `all`; none of an empty vector.
+  template <class Items, class F>
+  void vector_section(fw::SectionId id, const Items& all, F&& entry) {
+    if (all.empty()) return;
     Buffer p;
+    append_uleb(p, all.size());
+    for (const auto& x : all) entry(p, x);
+    section(id, p);
+  }
+
+  // The sections between imports and exports, in the order that the core specification demands.
+  void definitions() {
+    vector_section(fw::SectionId::function, l.output_functions,
+                   [&](Buffer& p, uint32_t i) { append_uleb(p, l.type_index[l.functions[i].type]); });
+    vector_section(fw::SectionId::table, l.output_tables, [&](Buffer& p, uint32_t i) {
+      const fw::TableType& t = l.tables[i].type;
+      p.push_back(t.element);
+      put_limits(p, t.limits.flags, t.limits.min, t.limits.max);
+    });
+    vector_section(fw::SectionId::tag, l.output_tags, [&](Buffer& p, uint32_t i) {
+      p.push_back(0);
+      append_uleb(p, l.type_index[l.tags[i].type]);
+    });
+    vector_section(fw::SectionId::global, l.output_globals, [&](Buffer& p, uint32_t i) {
+      const Global& g = l.globals[i];
+      p.push_back(g.type.type);
+      p.push_back(g.type.is_mutable);
+      p.insert(p.end(), g.init.bytes.begin(), g.init.bytes.end());
+    });
+  }
+
+  void exports() {
+    std::vector<SymbolId> exported;
+    for (SymbolId id : table)
+      if (l.at(id).kind == SymbolKind::function && l.at(id).state == State::defined && !l.at(id).export_name.empty())
+        exported.push_back(id);
+    vector_section(fw::SectionId::export_, exported, [&](Buffer& p, SymbolId id) {
+      put_name(p, l.at(id).export_name);
+      p.push_back(0);
+      append_uleb(p, l.functions[l.at(id).item].index);
+    });
+  }
+
+  // One active segment: the functions whose addresses are taken, from slot 1 on.
+  void elements() {
+    if (l.table_functions.empty()) return;
+    Buffer p;
+    p.push_back(1);
+    p.push_back(0);
+    p.push_back(l.table64 ? 0x42 : 0x41);
+    p.push_back(1);
+    p.push_back(0x0b);
+    append_uleb(p, l.table_functions.size());
+    for (uint32_t f : l.table_functions) append_uleb(p, f);
+    section(fw::SectionId::element, p);
+  }
+
+  void data_count() {
+    if (l.output_segments.empty()) return;
+    Buffer p;
+    append_uleb(p, l.output_segments.size());
+    section(fw::SectionId::data_count, p);
+  }
+
+  // Sections with relocations of their own: they and the section's number, for "reloc.*".
+  struct Relocated {
+    uint32_t section = 0;
+    std::vector<OutReloc> relocs;
+  };
+
+  Relocated code() {
+    Relocated r;
+    if (l.output_functions.empty()) return r;
+    std::vector<CodeChunk> chunks = write_code(l, uleb_size(l.output_functions.size()));
+    Buffer p;
+    append_uleb(p, l.output_functions.size());
+    for (CodeChunk& c : chunks) {
+      p.insert(p.end(), c.bytes.begin(), c.bytes.end());
+      r.relocs.insert(r.relocs.end(), c.relocs.begin(), c.relocs.end());
+    }
+    r.section = sections;
+    section(fw::SectionId::code, p);
+    return r;
+  }
+
+  Relocated data() {
+    Relocated r;
+    if (l.output_segments.empty()) return r;
+    r.section = sections;
+    vector_section(fw::SectionId::data, l.output_segments, [&](Buffer& p, const OutputSegment& o) {
+      p.push_back(0);
+      p.push_back(l.options.memory64 ? 0x42 : 0x41);
+      append_sleb(p, l.options.memory64 ? int64_t(o.address) : int32_t(uint32_t(o.address)));
+      p.push_back(0x0b);
+      append_uleb(p, o.file_size);
+      size_t start = p.size(), first = r.relocs.size();
+      put_segment(l, o, p, &r.relocs);
+      for (size_t i = first; i < r.relocs.size(); i++) r.relocs[i].offset += uint32_t(start);
+    });
+    return r;
+  }
+
+  void custom_inputs() {
+    customs = custom_sections(l);
+    for (const CustomSection& c : customs) {
+      custom_symbol.push_back(next_number++);
+      custom_place.push_back(sections);
+      custom(c.name, c.payload);
+    }
+  }
+
+  void run() {
+    out.assign(fw::magic, fw::magic + 8);
+    number_symbols();
     if (!l.output_types.empty()) {
       put_types(l, out);
       sections++;
     }
     imports();
-    if (!l.output_functions.empty()) {
-      p.clear();
-      append_uleb(p, l.output_functions.size());
-      for (uint32_t i : l.output_functions) append_uleb(p, l.type_index[l.functions[i].type]);
-      section(fw::SectionId::function, p);
-    }
-    if (!l.output_tables.empty()) {
-      p.clear();
-      append_uleb(p, l.output_tables.size());
-      for (uint32_t i : l.output_tables) {
-        const fw::TableType& t = l.tables[i].type;
-        p.push_back(t.element);
-        put_limits(p, t.limits.flags, t.limits.min, t.limits.max);
-      }
-      section(fw::SectionId::table, p);
-    }
-    if (!l.output_tags.empty()) {
-      p.clear();
-      append_uleb(p, l.output_tags.size());
-      for (uint32_t i : l.output_tags) {
-        p.push_back(0);
-        append_uleb(p, l.type_index[l.tags[i].type]);
-      }
-      section(fw::SectionId::tag, p);
-    }
-    if (!l.output_globals.empty()) {
-      p.clear();
-      append_uleb(p, l.output_globals.size());
-      for (uint32_t i : l.output_globals) {
-        const Global& g = l.globals[i];
-        p.push_back(g.type.type);
-        p.push_back(g.type.is_mutable);
-        p.insert(p.end(), g.init.bytes.begin(), g.init.bytes.end());
-      }
-      section(fw::SectionId::global, p);
-    }
-    std::vector<SymbolId> exported;
-    for (SymbolId id : table)
-      if (l.at(id).kind == SymbolKind::function && l.at(id).state == State::defined && !l.at(id).export_name.empty())
-        exported.push_back(id);
-    if (!exported.empty()) {
-      p.clear();
-      append_uleb(p, exported.size());
-      for (SymbolId id : exported) {
-        put_name(p, l.at(id).export_name);
-        p.push_back(0);
-        append_uleb(p, l.functions[l.at(id).item].index);
-      }
-      section(fw::SectionId::export_, p);
-    }
-    if (!l.table_functions.empty()) {
-      p.clear();
-      p.push_back(1);
-      p.push_back(0);
-      p.push_back(l.table64 ? 0x42 : 0x41);
-      p.push_back(1);
-      p.push_back(0x0b);
-      append_uleb(p, l.table_functions.size());
-      for (uint32_t f : l.table_functions) append_uleb(p, f);
-      section(fw::SectionId::element, p);
-    }
-    if (!l.output_segments.empty()) {
-      p.clear();
-      append_uleb(p, l.output_segments.size());
-      section(fw::SectionId::data_count, p);
-    }
-    std::vector<OutReloc> code_relocs, data_relocs;
-    uint32_t code_section = 0, data_section = 0;
-    if (!l.output_functions.empty()) {
-      std::vector<CodeChunk> chunks = write_code(l, uleb_size(l.output_functions.size()));
-      p.clear();
-      append_uleb(p, l.output_functions.size());
-      for (CodeChunk& c : chunks) {
-        p.insert(p.end(), c.bytes.begin(), c.bytes.end());
-        code_relocs.insert(code_relocs.end(), c.relocs.begin(), c.relocs.end());
-      }
-      code_section = sections;
-      section(fw::SectionId::code, p);
-    }
-    if (!l.output_segments.empty()) {
-      p.clear();
-      append_uleb(p, l.output_segments.size());
-      for (const OutputSegment& o : l.output_segments) {
-        p.push_back(0);
-        p.push_back(l.options.memory64 ? 0x42 : 0x41);
-        append_sleb(p, l.options.memory64 ? int64_t(o.address) : int32_t(uint32_t(o.address)));
-        p.push_back(0x0b);
-        append_uleb(p, o.file_size);
-        size_t start = p.size(), first = data_relocs.size();
-        put_segment(l, o, p, &data_relocs);
-        for (size_t i = first; i < data_relocs.size(); i++) data_relocs[i].offset += uint32_t(start);
-      }
-      data_section = sections;
-      section(fw::SectionId::data, p);
-    }
-    customs = custom_sections(l);
-    for (const CustomSection& c : customs) {
-      custom_symbol.push_back(next++);
-      custom_place.push_back(sections);
-      custom(c.name, c.payload);
-    }
+    definitions();
+    exports();
+    elements();
+    data_count();
+    const Relocated in_code = code(), in_data = data();
+    custom_inputs();
     custom("linking", linking());
-    relocs("reloc.CODE", code_section, code_relocs);
-    relocs("reloc.DATA", data_section, data_relocs);
+    relocs("reloc.CODE", in_code.section, in_code.relocs);
+    relocs("reloc.DATA", in_data.section, in_data.relocs);
     for (size_t i = 0; i < customs.size(); i++)
       relocs("reloc." + std::string(customs[i].name), custom_place[i], customs[i].relocs);
     custom("producers", producers_payload(l));
@@ -333,7 +355,7 @@ struct Writer {
 }  // namespace
 
 std::vector<uint8_t> Link::write_relocatable() {
-  Writer w{*this, {}, 0, {}, {}, {}, {}, {}, {}};
+  Writer w(*this);
   w.run();
   return std::move(w.out);
 }

@@ -104,137 +104,146 @@ std::string show(const VCode& code, const Allocation* a) {
 }
 
 // Random code in which every register is defined before use: all global ones in the entry block.
-VCode random_code(Random& rng, const Machine& m, unsigned pressure, unsigned max_insts) {
-  auto below = [&](uint32_t n) { return uint32_t(rng() % n); };
-  Builder b;
-  const unsigned blocks = 1 + below(below(4) ? 8 : 24);
-  std::vector<Reg> globals;
-  const unsigned gp_args = below(4);
-  for (unsigned k = 0; k < gp_args; k++) b.code.entry_defs |= uint64_t{1} << k;
-  auto cls = [&] { return below(4) == 0 ? RegClass::fp : RegClass::gp; };
-  auto new_reg = [&](RegClass c) { return b.vreg(c, c == RegClass::gp ? 4u << below(2) : 4u << below(3)); };
-  auto class_of = [&](Reg r) { return b.code.vregs[r.index()].cls; };
-  for (unsigned k = 0; k < blocks; k++) {
-    b.block();
-    std::vector<Reg> local = globals;
-    auto pick = [&](RegClass c) -> Reg {
-      std::vector<Reg> fit;
-      for (Reg r : local)
-        if (class_of(r) == c) fit.push_back(r);
-      if (fit.empty()) {
+struct RandomCode {
+  Random& rng;
+  Builder b = {};
+  unsigned blocks = 0;
+  std::vector<Reg> globals = {}, local = {};  // local: what the current block may read
+
+  uint32_t below(uint32_t n) { return uint32_t(rng() % n); }
+  RegClass cls() { return below(4) == 0 ? RegClass::fp : RegClass::gp; }
+  Reg new_reg(RegClass c) { return b.vreg(c, c == RegClass::gp ? 4u << below(2) : 4u << below(3)); }
+  RegClass class_of(Reg r) const { return b.code.vregs[r.index()].cls; }
+
+  Reg pick(RegClass c) {
+    std::vector<Reg> fit;
+    for (Reg r : local)
+      if (class_of(r) == c) fit.push_back(r);
+    if (fit.empty()) {
+      Reg r = new_reg(c);
+      b.inst({def(r)});
+      local.push_back(r);
+      return r;
+    }
+    return fit[below(uint32_t(fit.size()))];
+  }
+
+  void entry(unsigned gp_args, unsigned pressure) {
+    for (unsigned a = 0; a < gp_args; a++) {
+      Reg r = new_reg(RegClass::gp);
+      b.inst({def(r), use(phys(a))}, vflags::copy);
+      globals.push_back(r);
+    }
+    for (unsigned g = below(pressure + 1); g > 0; g--) {
+      Reg r = new_reg(cls());
+      b.inst({def(r)}, below(3) == 0 ? vflags::remat : 0);
+      globals.push_back(r);
+    }
+    local = globals;
+  }
+
+  // Arguments in 0.., the result in 0.
+  void call() {
+    const unsigned args = below(4);
+    std::vector<Operand> ops;
+    Reg callee = pick(RegClass::gp);
+    for (unsigned a = 0; a < args; a++) {
+      Reg x = pick(RegClass::gp);
+      b.inst({def(phys(a)), use(x)}, vflags::copy);
+      ops.push_back(use(phys(a)));
+    }
+    if (below(2)) ops.push_back(use(callee, below(2)));
+    ops.push_back(def(phys(0)));
+    b.inst(ops, 1);
+    Reg r = new_reg(RegClass::gp);
+    b.inst({def(r), use(phys(0))}, vflags::copy);
+    local.push_back(r);
+  }
+
+  // Fixed registers.
+  void division() {
+    Reg x = pick(RegClass::gp), y = pick(RegClass::gp);
+    b.inst({def(phys(0)), use(x)}, vflags::copy);
+    b.inst({mod(phys(0)), early(phys(2)), late(y)});
+    Reg r = new_reg(RegClass::gp);
+    b.inst({def(r), use(phys(2))}, vflags::copy);
+    local.push_back(r);
+  }
+
+  void inline_assembly() {
+    std::vector<Operand> ops;
+    for (unsigned a = below(3); a > 0; a--) ops.push_back(use(pick(cls())));
+    for (unsigned a = below(2); a > 0; a--) {
+      Reg r = new_reg(cls());
+      ops.push_back(below(2) ? early(r) : def(r));
+      local.push_back(r);
+    }
+    b.inst(ops, below(2) ? 2 : 0);
+  }
+
+  // Of any registers, in the middle of a block.
+  void parallel_copy() {
+    std::vector<Operand> ops;
+    std::vector<Reg> targets;
+    for (unsigned a = 1 + below(4); a > 0; a--) {
+      RegClass kind = cls();
+      Reg s = pick(kind), d = below(2) ? new_reg(kind) : pick(kind);
+      if (std::find(targets.begin(), targets.end(), d) != targets.end()) continue;
+      targets.push_back(d);
+      ops.push_back(def(d));
+      ops.push_back(use(s));
+    }
+    b.inst(ops, vflags::parallel_copy);
+    for (Reg r : targets) local.push_back(r);
+  }
+
+  void instruction() {
+    const RegClass c = cls();
+    switch (below(12)) {
+      case 0: {  // constant
         Reg r = new_reg(c);
-        b.inst({def(r)});
+        b.inst({def(r)}, vflags::remat);
         local.push_back(r);
-        return r;
+        break;
       }
-      return fit[below(uint32_t(fit.size()))];
-    };
-    if (k == 0) {
-      for (unsigned a = 0; a < gp_args; a++) {
-        Reg r = new_reg(RegClass::gp);
-        b.inst({def(r), use(phys(a))}, vflags::copy);
-        globals.push_back(r);
+      case 1: {  // two-address
+        Reg r = new_reg(c), x = pick(c), y = pick(c);
+        b.inst({def(r), use(x)}, vflags::copy);
+        b.inst({mod(r, below(2)), use(y, below(2))});
+        local.push_back(r);
+        break;
       }
-      for (unsigned g = below(pressure + 1); g > 0; g--) {
-        Reg r = new_reg(cls());
-        b.inst({def(r)}, below(3) == 0 ? vflags::remat : 0);
-        globals.push_back(r);
+      case 2: {  // three-address
+        Reg x = pick(c), y = pick(cls()), r = new_reg(c);
+        b.inst({def(r, below(3) == 0), use(x, below(2)), below(2) ? use(y, below(2)) : late(y)});
+        local.push_back(r);
+        break;
       }
-      local = globals;
-    }
-    for (unsigned n = below(max_insts); n > 0; n--) {
-      const RegClass c = cls();
-      switch (below(12)) {
-        case 0: {  // constant
-          Reg r = new_reg(c);
-          b.inst({def(r)}, vflags::remat);
-          local.push_back(r);
-          break;
-        }
-        case 1: {  // two-address
-          Reg r = new_reg(c), x = pick(c), y = pick(c);
-          b.inst({def(r), use(x)}, vflags::copy);
-          b.inst({mod(r, below(2)), use(y, below(2))});
-          local.push_back(r);
-          break;
-        }
-        case 2: {  // three-address
-          Reg x = pick(c), y = pick(cls()), r = new_reg(c);
-          b.inst({def(r, below(3) == 0), use(x, below(2)), below(2) ? use(y, below(2)) : late(y)});
-          local.push_back(r);
-          break;
-        }
-        case 3: {  // change a global or local in place
-          Reg x = pick(c), y = pick(cls());
-          b.inst({mod(x, below(2)), use(y, below(2))});
-          break;
-        }
-        case 4: {  // redefinition
-          Reg x = pick(c);
-          if (below(2)) b.inst({def(x), use(pick(cls()))});
-          else b.inst({early(x)});
-          break;
-        }
-        case 5: {  // call: arguments in 0.., result in 0
-          const unsigned args = below(4);
-          std::vector<Operand> ops;
-          Reg callee = pick(RegClass::gp);
-          for (unsigned a = 0; a < args; a++) {
-            Reg x = pick(RegClass::gp);
-            b.inst({def(phys(a)), use(x)}, vflags::copy);
-            ops.push_back(use(phys(a)));
-          }
-          if (below(2)) ops.push_back(use(callee, below(2)));
-          ops.push_back(def(phys(0)));
-          b.inst(ops, 1);
-          Reg r = new_reg(RegClass::gp);
-          b.inst({def(r), use(phys(0))}, vflags::copy);
-          local.push_back(r);
-          break;
-        }
-        case 6: {  // division: fixed registers
-          Reg x = pick(RegClass::gp), y = pick(RegClass::gp);
-          b.inst({def(phys(0)), use(x)}, vflags::copy);
-          b.inst({mod(phys(0)), early(phys(2)), late(y)});
-          Reg r = new_reg(RegClass::gp);
-          b.inst({def(r), use(phys(2))}, vflags::copy);
-          local.push_back(r);
-          break;
-        }
-        case 7: {  // inline assembly
-          std::vector<Operand> ops;
-          for (unsigned a = below(3); a > 0; a--) ops.push_back(use(pick(cls())));
-          for (unsigned a = below(2); a > 0; a--) {
-            Reg r = new_reg(cls());
-            ops.push_back(below(2) ? early(r) : def(r));
-            local.push_back(r);
-          }
-          b.inst(ops, below(2) ? 2 : 0);
-          break;
-        }
-        case 8: {  // parallel copy of any registers in the middle
-          std::vector<Operand> ops;
-          std::vector<Reg> targets;
-          for (unsigned a = 1 + below(4); a > 0; a--) {
-            RegClass kind = cls();
-            Reg s = pick(kind), d = below(2) ? new_reg(kind) : pick(kind);
-            if (std::find(targets.begin(), targets.end(), d) != targets.end()) continue;
-            targets.push_back(d);
-            ops.push_back(def(d));
-            ops.push_back(use(s));
-          }
-          b.inst(ops, vflags::parallel_copy);
-          for (Reg r : targets) local.push_back(r);
-          break;
-        }
-        default: {
-          Reg r = new_reg(c), x = pick(c);
-          b.inst({def(r), use(x, below(2))});
-          local.push_back(r);
-        }
+      case 3: {  // change a global or local in place
+        Reg x = pick(c), y = pick(cls());
+        b.inst({mod(x, below(2)), use(y, below(2))});
+        break;
+      }
+      case 4: {  // redefinition
+        Reg x = pick(c);
+        if (below(2)) b.inst({def(x), use(pick(cls()))});
+        else b.inst({early(x)});
+        break;
+      }
+      case 5: call(); break;
+      case 6: division(); break;
+      case 7: inline_assembly(); break;
+      case 8: parallel_copy(); break;
+      default: {
+        Reg r = new_reg(c), x = pick(c);
+        b.inst({def(r), use(x, below(2))});
+        local.push_back(r);
       }
     }
-    // An edge's parallel copy: permutes globals of one class.
+  }
+
+  // An edge's parallel copy: permutes globals of one class.
+  void edge_copy() {
     if (below(2) && globals.size() > 1) {
       std::vector<Reg> fit;
       const RegClass c = class_of(globals[below(uint32_t(globals.size()))]);
@@ -249,6 +258,9 @@ VCode random_code(Random& rng, const Machine& m, unsigned pressure, unsigned max
       }
       b.inst(ops, vflags::parallel_copy);
     }
+  }
+
+  void end_block(unsigned k) {
     std::vector<uint32_t> s;
     if (k + 1 < blocks && below(8)) {
       s.push_back(k + 1);
@@ -263,10 +275,23 @@ VCode random_code(Random& rng, const Machine& m, unsigned pressure, unsigned max
     b.inst(ops, vflags::terminator);
     if (below(3) == 0) b.inst({}, vflags::terminator);
     b.code.blocks.back().frequency = float(1u << (3 * below(4))) / (below(5) == 0 ? 100.0f : 1.0f);
-    (void)m;
   }
-  return std::move(b.code);
-}
+
+  VCode make(unsigned pressure, unsigned max_insts) {
+    blocks = 1 + below(below(4) ? 8 : 24);
+    const unsigned gp_args = below(4);
+    for (unsigned k = 0; k < gp_args; k++) b.code.entry_defs |= uint64_t{1} << k;
+    for (unsigned k = 0; k < blocks; k++) {
+      b.block();
+      local = globals;
+      if (k == 0) entry(gp_args, pressure);
+      for (unsigned n = below(max_insts); n > 0; n--) instruction();
+      edge_copy();
+      end_block(k);
+    }
+    return std::move(b.code);
+  }
+};
 
 void check(RegisterAllocator& allocator, const VCode& code, const Machine& m) {
   Allocation a;
@@ -329,7 +354,7 @@ TEST_CASE("Register allocation: random code keeps every value where it is read")
   const Machine machines[] = {Machine(), Machine(7, 2, 4), Machine(7, 0, 4), Machine(12, 4, 6, false)};
   for (int round = 0; round < 4000; round++) {
     const Machine& m = machines[rng() % 4];
-    check(allocator, random_code(rng, m, rng() % 3 == 0 ? 30 : 5, 40), m);
+    check(allocator, RandomCode{rng}.make(rng() % 3 == 0 ? 30 : 5, 40), m);
   }
 }
 

@@ -50,30 +50,27 @@ std::string code(const std::string& source, const std::string& name,
 
 // A random function: blocks of work over three parameters, values of the entry block and memory; a counter in memory
 // ends it.
-std::string random_function(std::mt19937& rng, int number) {
-  int next = 0;
-  auto fresh = [&] { return "%v" + std::to_string(next++); };
-  std::string s = "strong func @f" + std::to_string(number) +
-                  "(%p: ptr) -> void {\n  slot s 64 align 8\nentry:\n  %slot = slot_addr s\n  store i64 0, ptr %slot\n";
+struct RandomFunction {
   struct Value {
     std::string name;
     int width;
   };
-  std::vector<Value> base;
-  const int widths[] = {8, 16, 32, 64};
-  auto at = [&](const std::string& p, int offset) {
+  std::mt19937& rng;
+  std::string s = {};                         // the text so far
+  int next = 0, blocks = 0;
+  std::vector<Value> base = {}, values = {};  // of the entry block; what may be used where the text ends
+
+  static constexpr int widths[] = {8, 16, 32, 64};
+  static constexpr const char* predicates[] = {"eq", "ne", "ugt", "uge", "ult", "ule", "sgt", "sge", "slt", "sle"};
+
+  static std::string type(int w) { return "i" + std::to_string(w); }
+  std::string fresh() { return "%v" + std::to_string(next++); }
+  std::string at(const std::string& p, int offset) {
     std::string r = fresh();
     s += "  " + r + " = ptr_add" + (rng() % 2 ? " nuw" : "") + " ptr " + p + " + " + std::to_string(offset) + "\n";
     return r;
-  };
-  for (int i = 0; i < 6; i++) {
-    int w = widths[rng() % 4];
-    std::string p = at("%p", 16 * i), r = fresh();
-    s += "  " + r + " = load i" + std::to_string(w) + ", ptr " + p + "\n";
-    base.push_back({r, w});
   }
-  std::vector<Value> values = base;
-  auto as = [&](int w) {
+  std::string as(int w) {
     if (rng() % 6 == 0)
       return std::to_string(int64_t(rng() % 300) - 150 + (w == 8 ? 0 : 0) > 127 || w > 8 ? int64_t(rng() % 200) - 100
                                                                                          : 5);
@@ -86,11 +83,35 @@ std::string random_function(std::mt19937& rng, int number) {
                       : "sext") +
          " i" + std::to_string(v.width) + " " + v.name + " to i" + std::to_string(w) + "\n";
     return r;
-  };
-  auto type = [](int w) { return "i" + std::to_string(w); };
-  const char* ops[] = {"add", "sub", "mul", "and", "or", "xor", "smin", "umax", "shl", "lshr", "ashr"};
-  const char* predicates[] = {"eq", "ne", "ugt", "uge", "ult", "ule", "sgt", "sge", "slt", "sle"};
-  auto work = [&](int n) {
+  }
+  std::string target(int b = -1) {
+    if (b < 0) b = int(rng() % unsigned(blocks));
+    // Parameters, sometimes passed on exchanged.
+    return "b" + std::to_string(b) + "(" + as(32) + ", " + as(64) + ", " + as(8) + ", " + as(32) + ")";
+  }
+
+  void entry(int number) {
+    s = "strong func @f" + std::to_string(number) +
+        "(%p: ptr) -> void {\n  slot s 64 align 8\nentry:\n  %slot = slot_addr s\n  store i64 0, ptr %slot\n";
+    for (int i = 0; i < 6; i++) {
+      int w = widths[rng() % 4];
+      std::string p = at("%p", 16 * i), r = fresh();
+      s += "  " + r + " = load i" + std::to_string(w) + ", ptr " + p + "\n";
+      base.push_back({r, w});
+    }
+    values = base;
+    blocks = 2 + int(rng() % 9);
+    // The entry reaches every block, so that no cycle has one entry only.
+    std::string start = as(32), masked = fresh();
+    s += "  " + masked + " = and i32 " + start + ", 15\n";
+    std::string first = target(), all;
+    for (int b = 0; b < blocks; b++) all += (b ? ", " : "") + std::to_string(b) + ": " + target(b);
+    s += "  switch i32 " + masked + ", " + first + " [" + all + "]\n";
+  }
+
+  void work(int n) {
+    static constexpr const char* ops[] = {"add",  "sub",  "mul", "and",  "or",  "xor",
+                                          "smin", "umax", "shl", "lshr", "ashr"};
     for (int k = 0; k < n; k++) {
       int w = widths[rng() % 4];
       std::string r;
@@ -136,30 +157,9 @@ std::string random_function(std::mt19937& rng, int number) {
       }
       values.push_back({r, w});
     }
-  };
-  int blocks = 2 + int(rng() % 9);
-  auto target = [&](int b = -1) {
-    if (b < 0) b = int(rng() % blocks);
-    // Parameters, sometimes passed on exchanged.
-    return "b" + std::to_string(b) + "(" + as(32) + ", " + as(64) + ", " + as(8) + ", " + as(32) + ")";
-  };
-  // The entry reaches every block, so that no cycle has one entry only.
-  std::string start = as(32), masked = fresh();
-  s += "  " + masked + " = and i32 " + start + ", 15\n";
-  std::string first = target(), all;
-  for (int b = 0; b < blocks; b++) all += (b ? ", " : "") + std::to_string(b) + ": " + target(b);
-  s += "  switch i32 " + masked + ", " + first + " [" + all + "]\n";
-  for (int b = 0; b < blocks; b++) {
-    std::string n = std::to_string(b);
-    s += "b" + n + "(%a" + n + ": i32, %b" + n + ": i64, %c" + n + ": i8, %d" + n + ": i32):\n";
-    values = base;
-    for (int k = 0; k < 2; k++)
-      values.insert(values.end(), {{"%a" + n, 32}, {"%b" + n, 64}, {"%c" + n, 8}, {"%d" + n, 32}});
-    work(int(rng() % 10));
-    std::string fuel = at("%p", 4000), f = fresh(), g = fresh(), c = fresh();
-    s += "  " + f + " = load i32, ptr " + fuel + "\n  " + g + " = sub i32 " + f + ", 1\n  store i32 " + g + ", ptr " +
-         fuel + "\n  " + c + " = icmp eq i32 " + f + ", 0\n  cond_br " + c + ", done, g" + n + "\ng" + n + ":\n";
-    work(int(rng() % 6));
+  }
+
+  void terminator() {
     switch (rng() % 5) {
       case 0: {
         std::string t = target();
@@ -186,9 +186,27 @@ std::string random_function(std::mt19937& rng, int number) {
       }
     }
   }
-  s += "done:\n  ret\n}\n";
-  return s;
-}
+
+  void block(int b) {
+    std::string n = std::to_string(b);
+    s += "b" + n + "(%a" + n + ": i32, %b" + n + ": i64, %c" + n + ": i8, %d" + n + ": i32):\n";
+    values = base;
+    for (int k = 0; k < 2; k++)
+      values.insert(values.end(), {{"%a" + n, 32}, {"%b" + n, 64}, {"%c" + n, 8}, {"%d" + n, 32}});
+    work(int(rng() % 10));
+    std::string fuel = at("%p", 4000), f = fresh(), g = fresh(), c = fresh();
+    s += "  " + f + " = load i32, ptr " + fuel + "\n  " + g + " = sub i32 " + f + ", 1\n  store i32 " + g + ", ptr " +
+         fuel + "\n  " + c + " = icmp eq i32 " + f + ", 0\n  cond_br " + c + ", done, g" + n + "\ng" + n + ":\n";
+    work(int(rng() % 6));
+    terminator();
+  }
+
+  std::string make(int number) {
+    entry(number);
+    for (int b = 0; b < blocks; b++) block(b);
+    return s + "done:\n  ret\n}\n";
+  }
+};
 
 const char* helper =
     "internal func @helper(%p: ptr, %a: i32, %b: i64) -> i64 {\nstart:\n"
@@ -203,7 +221,7 @@ TEST_CASE("wasm select: random functions run as the interpreter says") {
   std::mt19937 rng(11);
   const int functions = 60, inputs = 4;
   std::string source = std::string("layout pointer_bytes 4\n") + helper;
-  for (int f = 0; f < functions; f++) source += random_function(rng, f);
+  for (int f = 0; f < functions; f++) source += RandomFunction{rng}.make(f);
   auto owned = std::make_unique<air::Module>(parse(source));
   std::vector<std::vector<uint8_t>> input(inputs, std::vector<uint8_t>(4096));
   for (auto& v : input) {

@@ -10,7 +10,7 @@
 // layout to that of the place. And the offset of a label in the text: it is filled in, into addends and distances, when
 // functions have been measured.
 //
-// Such a function is not folded with an equal one (lower.cpp, function_can_fold): its sections tell them apart.
+// Such a function is not folded with an equal one (measure.cpp, function_can_fold): its sections tell them apart.
 #include "link/elf/code/asm_sections.h"
 
 #include <algorithm>

@@ -1,0 +1,72 @@
+// The state of code generation in one ELF link, shared by lower.cpp, measure.cpp and emit.cpp.
+//
+// prepare_modules makes it, and it lives as long as the link's decisions do. The walk (lower.cpp) fills the store; from
+// store_drafts to the next walk the store is only read, by any thread, and what a pass finds out about a function it
+// writes into the function's own ModuleFunction.
+#pragma once
+
+#include <tbb/enumerable_thread_specific.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "base/stage_times.h"
+#include "link/elf/code/lower.h"
+#include "link/elf/code/modules.h"
+
+namespace lode::link::elf {
+
+struct LowerState {
+  struct Thread {
+    std::unique_ptr<codegen::LowerScratch> scratch;
+    air::Function function;
+    StageTimes times;
+  };
+  // The calling thread's state; its work is timed until `use` is gone if the link was asked for --stats.
+  struct Use {
+    Thread& thread;
+    StageTimesUse times;
+    Use(LowerState& s, const Link& link)
+        : thread(s.threads.local()), times(link.opt.stats || !link.opt.time_trace.empty() ? &thread.times : nullptr) {}
+  };
+  const codegen::NativeTarget* target = nullptr;
+  tbb::enumerable_thread_specific<Thread> threads;
+  std::vector<SymbolId> runtime;
+  codegen::TargetOptions options;
+  std::unique_ptr<mir::MirStore> store;
+  // In .eh_frame, in order; the first is that of functions without exceptions.
+  struct CommonCie {
+    uint32_t symbol = none;  // of the personality routine
+    uint32_t offset = 0;
+    uint32_t field = 0;      // where in it the routine is named
+    std::vector<uint8_t> bytes;
+  };
+  std::vector<CommonCie> cies;
+  std::unordered_set<std::string_view> said;  // warnings of modules; walks may be several
+};
+
+std::string function_name(const ObjectFile& f, const ModuleFunction& fn);
+
+// Functions of the walk that are in the output, in the order of the link.
+template <class F>
+void for_each_live_function(Link& link, F&& fn) {
+  for (ObjectFile* f : link.objects) {
+    if (f->kind != FileKind::module) continue;
+    for (ModuleFunction& x : f->module->functions)
+      if (const Atom& a = link.atoms[f->atom_base + x.section]; a.live && !a.folded && x.mir.valid()) fn(*f, x);
+  }
+}
+
+struct LiveFunction {
+  ObjectFile* file;
+  ModuleFunction* fn;
+};
+std::vector<LiveFunction> live_functions(Link& link);
+
+// The forms of a function's references, as one number: with them its sizes are fixed.
+uint64_t hash_of_forms(const ModuleFunction& fn);
+
+}  // namespace lode::link::elf
