@@ -55,7 +55,7 @@ link::wasm::Options chosen_options(uint64_t seed) {
   if (random.one_in(8)) o.table_base = random.below(1000);
   if (random.one_in(8)) o.exports.push_back("main");
   if (random.one_in(8)) o.wraps.push_back("callee");
-  if (random.one_in(8)) o.build_id = link::wasm::BuildId::sha1;
+  if (random.one_in(8)) o.build_id = link::BuildId::sha1;
   if (random.one_in(8)) o.map_file = "/dev/null";
   return o;
 }
