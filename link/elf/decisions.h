@@ -502,7 +502,7 @@ struct Decisions {
   uint8_t needs_tlsld = 0, needs_got_base = 0, has_textrel = 0, has_static_tls = 0, needs_rela_iplt = 0;
   std::vector<uint32_t> plt_symbols, pltgot_symbols, copy_symbols, copy_ro_symbols, dynamic_symbols;
   std::vector<Rela> dynrels;                 // sorted, ready to be written
-  uint64_t relative_count = 0;
+  uint64_t relative_count = 0;               // of these, the relative ones, which stand in front
   std::vector<uint64_t> relr_words;
   std::string dynstr_data;
   std::unordered_map<std::string_view, uint32_t> dynstr_index;

@@ -98,6 +98,8 @@ void write_dynamic_relocations(Link& link) {
       if (uint32_t x = a.sym, y = b.sym; x != y) return x < y;
       return uint64_t(a.offset) < uint64_t(b.offset);
     });
+    link.relative_count =
+        uint64_t(std::count_if(rels.begin(), rels.end(), [&](const Rela& r) { return r.type == relative; }));
   }
   copy_body(link, link.reldyn, rels.data(), rels.size() * sizeof(Rela));
 }
