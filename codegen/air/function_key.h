@@ -3,7 +3,7 @@
 //
 // AIR's arrays are already in the order in which the function names things, so they are taken as they are; what is a
 // module's own are symbols, which are replaced by the order of their mention, and types, whose table is part of
-// module_key(). A function with inline assembly is bound to the names of its module.
+// air_module_key(). A function with inline assembly is bound to the names of its module.
 #pragma once
 
 #include <vector>

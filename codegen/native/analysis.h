@@ -44,10 +44,6 @@ class CfgAnalysis : public air::FlowTree {
       order;  // layout: every reachable block once, the entry first, loops contiguous, cold blocks last
   bool reducible = true;                    // no retreating edge to a block that does not dominate its source
 
-  bool is_back_edge(uint32_t from, uint32_t to) const {
-    return rpo_number[to] <= rpo_number[from] && dominates(to, from);
-  }
-
  private:
   void find_loops();
   void find_cold(std::span<const uint32_t> first, std::span<const uint32_t> targets, std::span<const uint8_t> marks);

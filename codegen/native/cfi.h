@@ -1,6 +1,7 @@
 // Call frame instructions of one function (DWARF 5 section 6.4.2), from the rows that prologue and epilogues left.
 //
-// They continue the machine's common CIE (NativeTarget::cie), whose alignment factors divide what stands here.
+// They continue the machine's common CIE (NativeTarget::cie_instructions), whose alignment factors divide what stands
+// here.
 #pragma once
 
 #include <cstdint>

@@ -4,11 +4,11 @@
 // allocator's edits as moves, branches to MIR indices with empty blocks threaded through.
 //
 // A machine's finaliser F derives from Finalization<F, S>, S being its Selection, and has:
-//   begin_block(block)                  what stands at the start of a block, after its label (marks of branch targets)
-//   instruction(k)                      writes instruction k, whose operands are at Allocation::operands; copies are
-//   none move(dst, src, bytes), exchange(a, b, bytes)    the allocator's edits rematerialise(inst, dst, next) issues an
-//   instruction again with its result in dst, in front of instruction next write_table(labels)                 a jump
-//   table that nobody jumps through
+//   begin_block(block)             what stands at the start of a block, after its label (marks of branch targets)
+//   instruction(k)                 writes instruction k, whose operands are at Allocation::operands; copies are none
+//   move(dst, src, bytes), exchange(a, b, bytes)     the allocator's edits
+//   rematerialise(inst, dst, next) issues an instruction again with its result in dst, in front of instruction next
+//   write_table(labels)            a jump table that nobody jumps through
 #pragma once
 
 #include <cstdint>

@@ -65,7 +65,7 @@ enum class Form : uint8_t {
   else_, end,                           // arg = label of the construct
   node,                                 // arg = node: its code, which leaves the operand of its end on the stack
   br, br_if_true, br_if_false,          // arg = label
-  br_table,                             // arg = node; the label of edge e is Structure::edge_labels[e]
+  br_table,                             // arg = node; the label of edge e is Structurer::edge_labels()[e]
 };
 struct Item {
   Form form;

@@ -17,7 +17,6 @@ inline constexpr uint8_t none = 0xff;
 // System V psABI 3.2.1: rbx, rbp, r12..r15 belong to the caller; no xmm register does.
 inline constexpr uint16_t callee_saved_gp =
     1u << reg::rbx | 1u << reg::rbp | 1u << reg::r12 | 1u << reg::r13 | 1u << reg::r14 | 1u << reg::r15;
-inline constexpr uint16_t caller_saved_gp = uint16_t(~(callee_saved_gp | 1u << reg::rsp));
 
 // Numbers as in the opcodes of jcc, setcc, cmovcc; the inverse differs in bit 0.
 enum class Cond : uint8_t { o, no, b, ae, e, ne, be, a, s, ns, p, np, l, ge, le, g };

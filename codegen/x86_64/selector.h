@@ -156,7 +156,6 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   // A use (mod) that may stay in its spill slot when that slot holds all `bytes` that the instruction reads.
   Operand use_slot(Reg r, unsigned bytes) const { return Operand::make(r, Role::use, fits_slot(r, bytes)); }
   Operand mod_slot(Reg r, unsigned bytes) const { return Operand::make(r, Role::mod, fits_slot(r, bytes)); }
-  Operand def_slot(Reg r, unsigned bytes) const { return Operand::make(r, Role::def, fits_slot(r, bytes)); }
   bool fits_slot(Reg r, unsigned bytes) const { return r.is_virtual() && vcode_.vregs[r.index()].bytes >= bytes; }
 
   // ---- values (select_value.cpp)
@@ -176,7 +175,6 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
 
   // ---- addresses and memory (select_memory.cpp)
   VMem address(ValueId pointer, int64_t disp = 0);
-  bool address_into(ValueId pointer, VMem& m, int64_t disp, unsigned depth);
   bool add_index(VMem& m, ValueId index, int64_t scale, int64_t& disp);
   VMem slot_mem(uint32_t slot, int32_t disp = 0) const;
   VMem reg_mem(Reg base, int32_t disp = 0) const;
@@ -277,7 +275,6 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   VMem indexed_constant(const uint32_t (&table)[2], Reg index);
   void truncate_x87(uint32_t slot, unsigned bits);
   void float_binary(const air::Inst& i, Op rr32, Op rm32, Op rr64, Op rm64);
-  Reg float_reg(ValueId v) { return reg_of(v); }
 
   // ---- calls and the entry (select_call.cpp)
   struct Call;

@@ -61,7 +61,6 @@ class Cursor {
   // Record call read_record(), which leave the cursor behind the header, block or record.
   Entry next();
   uint32_t block_id() const { return id_; }                // after next() == SubBlock
-  uint64_t entry_start() const { return entry_start_; }    // first bit of the entry that next() returned
   bool enter_block();
   bool skip_block();
   bool read_record();

@@ -173,6 +173,7 @@ bool InputFiles::stays_open(std::span<const uint8_t> bytes) const {
 
 Result<void> InputFiles::check_unchanged() const {
   for (const Mapping& m : mappings_) {
+    if (m.used != link_) continue;  // an earlier link's, whose file may have been written anew since
     struct stat st;
     if (stat(m.path.c_str(), &st) != 0 || st.st_dev != m.device || st.st_ino != m.inode)
       continue;  // replaced: the old one is still mapped

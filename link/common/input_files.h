@@ -46,8 +46,8 @@ class InputFiles {
   void end_link(const std::function<void(std::span<const uint8_t>)>& gone);
   // Whether the bytes are those of a file that another link may take again. Any thread.
   bool stays_open(std::span<const uint8_t> bytes) const;
-  // After all has been read: an error if a file is no longer as long as it was. (One that loses a page is noticed when
-  // that is read, see process.h; but the rest of its last page reads as zeros.)
+  // After all has been read: an error if a file that this link opened is no longer as long as it was. (One that loses a
+  // page is noticed when that is read, see process.h; but the rest of its last page reads as zeros.)
   Result<void> check_unchanged() const;
 
   struct Mapping {

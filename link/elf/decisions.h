@@ -84,12 +84,9 @@ enum : uint32_t {
   referenced_strong = 512,
   referenced_by_shared = 1024,
   referenced_by_object = 2048,  // by a native object: a module's symbol is then a root
-  is_undefined_weak = 4096,     // every reference to it is weak
-  is_wrapped = 8192,
   is_root = 16384,              // -u, --require-defined, entry
   in_copied = 32768,            // lies in the .copyrel area
   referenced_tls = 131072,      // by a symbol of type TLS: what its undefined entry in an output has to say, too
-  was_error = 65536,            // undefined and reported, so that no pass fails on it again
   referenced_live = 262144,     // undefined, and what the liveness walk reached refers to it
 };
 
@@ -136,7 +133,6 @@ struct NameRef {
   uint64_t hash = 0;
   std::string_view str() const { return {data, size}; }
 };
-uint64_t hash_name(std::string_view s);
 
 // The names of one input on their way into a table: counted and ordered by shard so that shards fill in parallel.
 struct NameBatch {
@@ -152,7 +148,7 @@ class NameTable {
  public:
   static constexpr uint32_t shard_bits = 5, shard_count = 1u << shard_bits;
   static uint32_t shard_of(uint64_t hash) { return uint32_t(hash >> (64 - shard_bits)); }
-  // Fills `id` of every name. `names_out` is extended by one entry for each new index, in order of the indices.
+  // Fills `id` of every name. `new_names` is extended by one entry for each new index, in order of the indices.
   void intern(std::span<NameBatch* const> batches, uint32_t next_index, std::vector<NameRef>& new_names);
   uint32_t find(std::string_view name) const;
   uint32_t insert(std::string_view name, uint32_t next_index);  // existing index, or next_index after inserting
@@ -240,7 +236,6 @@ struct InputFile {
   bool alive = false;            // takes part in the link
   bool parsed = false;
   bool as_needed = false;
-  bool from_archive = false;
   bool exclude_libs = false;
   std::string archive_name;
 
@@ -276,7 +271,7 @@ struct ObjectFile : InputFile {
   std::vector<uint64_t> relr;               // places of packed relative relocations, as atom << 32 | offset
   std::vector<std::string_view> dependent_libraries;  // that its source asks for (SHT_LLVM_DEPENDENT_LIBRARIES)
   // .symtab
-  uint32_t local_symtab_index = 0, local_symtab_count = 0, global_symtab_index = 0, global_symtab_count = 0;
+  uint32_t local_symtab_index = 0, local_symtab_count = 0;
   uint64_t strtab_offset = 0, strtab_size = 0;
   std::vector<std::pair<uint32_t, uint32_t>> properties;  // of .note.gnu.property: (type, value)
   bool has_gnu_stack = false, exec_stack = false;
@@ -456,10 +451,7 @@ struct Decisions {
   std::vector<std::string> version_sources;  // by node: the file it came from
   std::vector<std::string> version_defs;     // names of version indices 2...
   std::vector<formats::VersionPattern> dynamic_list;
-  std::unordered_map<std::string_view, std::string> symbol_versions;  // SymbolId is in `versioned`
-  uint32_t got_symbol = none;
   std::set<std::string, std::less<>> retained_symbols;  // --retain-symbols-file
-  bool any_versioned_reference = false;
 
   // Atoms
   VirtualArray<Atom> atoms;
@@ -499,10 +491,10 @@ struct Decisions {
   int32_t tlsld_slot = -1;
   bool large_image = false;                  // addresses may be farther apart than 32 bits reach
   bool ibt_plt = false;  // PLT entries are targets of indirect branches under control-flow enforcement
-  uint8_t needs_tlsld = 0, needs_got_base = 0, has_textrel = 0, has_static_tls = 0, needs_rela_iplt = 0;
+  uint8_t needs_tlsld = 0, needs_got_base = 0, has_textrel = 0, has_static_tls = 0;
   std::vector<uint32_t> plt_symbols, pltgot_symbols, copy_symbols, copy_ro_symbols, dynamic_symbols;
   std::vector<Rela> dynrels;                 // sorted, ready to be written
-  uint64_t relative_count = 0;
+  uint64_t relative_count = 0;               // of these, the relative ones, which stand in front
   std::vector<uint64_t> relr_words;
   std::string dynstr_data;
   std::unordered_map<std::string_view, uint32_t> dynstr_index;

@@ -1,6 +1,6 @@
 // One ELF link: what was asked for, what is kept from link to link, and what this link decides.
 //
-// Passes in order (run() in elf_main.cpp): open (inputs/inputs.cpp), resolve (graph/resolve.cpp), then split mergeable
+// Passes in order (run() in link.cpp): open (inputs/inputs.cpp), resolve (graph/resolve.cpp), then split mergeable
 // sections (graph/merge.cpp) and walk what is live (graph/live.cpp), both again from resolve on if code made from IR
 // brings in more; fold (graph/icf.cpp); assign to output sections (output/sections.cpp), which ends with merging; scan
 // (relocations/scan.cpp), synthetic sections (output/synthetic.cpp, output/dynamic.cpp), unwind (graph/eh_frame.cpp),

@@ -22,14 +22,13 @@ bool open_inputs(Link& link);
 bool open_dependent_libraries(Link& link);
 InputFile* take_lazy(Link& link, uint32_t lazy_index);
 void parse_files(Link& link, std::span<InputFile* const> files);
+bool read_file(const std::string& path, std::string& text);
+bool read_whole_file(Link& link, const std::string& path, std::string& text);  // an input beside the others
 // adopt.cpp: contents enter the link
 ReadOptions read_options(const Link& link);
 Result<void> open_object(Link& link, ObjectFile& file);   // its tables; enough to know how many sections it has
 void adopt_object(Link& link, ObjectFile& file);          // its atoms, which there is room for, and all else
 Result<void> adopt_shared(Link& link, SharedFile& file);
-std::string rooted_path(const Link& link, const std::string& path);  // --chroot applied
-bool read_file(const std::string& path, std::string& text);
-bool read_whole_file(Link& link, const std::string& path, std::string& text);  // an input beside the others
 // made_object.cpp
 std::vector<uint8_t> make_binary_object(const Machine& machine, const std::string& path, Bytes data);
 Result<std::vector<uint8_t>> make_symbols_object(const Machine& machine, Bytes file);
@@ -85,7 +84,7 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
 // scan.cpp
 void scan_relocations(Link& link);
-void report_undefined(Link& link);
+// shared_undefined.cpp
 void check_shared_undefined(Link& link);
 // synthetic.cpp
 bool is_special_symbol(std::string_view name);  // one that the linker defines where nobody else does
@@ -102,7 +101,6 @@ void write_dynamic_tables(Link& link);
 // symtab.cpp
 void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
-uint32_t section_at(Link& link, uint64_t address);
 uint32_t output_section_index(Link& link, uint32_t atom);  // of what a symbol there is said to be in
 std::vector<uint32_t> local_symtab_indices(Link& link,
                                            const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
@@ -124,13 +122,12 @@ void check_layout(Link& link);
 void assign_symbol_addresses(Link& link);
 // output.cpp
 bool write_output(Link& link);
-// elf_main.cpp: the map, dependencies and what else was asked for, when the output is complete but not yet in its
-// place.
-void write_listings(Link& link);
-void write_dependencies(Link& link);  // for make
 // The body of a section that was made elsewhere; an error when its size is not what layout gave it. Null, gone:
 // nothing.
 void copy_body(Link& link, const OutputSection* s, const void* data, size_t size);
+// elf_main.cpp: the map, dependencies and what else was asked for, when the output is complete but not yet in its
+// place.
+void write_listings(Link& link);
 // relocatable.cpp
 bool link_relocatable(Link& link);
 // messages.cpp: a message for hosts; several, where the text holds those of a whole AIR file.
@@ -143,17 +140,17 @@ bool write_report(Link& link, const std::string& path, const std::string& text);
 void print_map(Link& link);
 void print_cross_references(Link& link);
 void print_memory_usage(Link& link);
+void trace_symbols(Link& link);
+void print_dependencies(Link& link);
+void why_live(Link& link);
 // gdb_index.cpp
 bool create_gdb_index(Link& link);  // after layout
 // extraction.cpp
 void report_extractions(Link& link);
 // reproduce.cpp
 void write_reproduction(Link& link, const std::vector<std::string>& args);
-void why_live(Link& link);
 // times.cpp
 double clock_seconds();
 void report_times(Link& link);
-void trace_symbols(Link& link);
-void print_dependencies(Link& link);
 
 }  // namespace lode::link::elf

@@ -253,7 +253,6 @@ struct Link {
   MirCache* mir_cache = nullptr;    // null: none
   uint64_t lowered = 0;             // functions lowered so far
   std::vector<SymbolId> runtime;    // by air::RuntimeFunction
-  std::vector<uint32_t> runtime_types;
   uint32_t features = 0;  // cg::Feature bits that modules use which do not say what their functions were compiled for
   bool table64 = false;             // an object takes the indirect function table to have 64-bit indices
 
@@ -264,7 +263,7 @@ struct Link {
   std::vector<std::pair<SymbolId, SymbolId>> wraps;  // of names: applied when inputs intern
 
   // -- of a flush
-  size_t kept_functions = 0, kept_segments = 0, kept_globals = 0, kept_tables = 0;  // lengths without what a flush made
+  size_t kept_functions = 0;  // length without what a flush made
   std::deque<mir::FunctionDraft> drafts;
   std::vector<uint32_t> type_index, type_count;  // by type
   std::vector<uint32_t> output_types;            // in order
@@ -319,7 +318,6 @@ struct Link {
   bool offered_names_of_module(Bytes bytes, const std::string& name, std::vector<std::string_view>& out);
   // symbols.cpp
   SymbolId intern(std::string_view name);                  // a global symbol; undefined when new
-  SymbolId add_local(std::string_view name, SymbolKind kind);
   void mention(SymbolId s);                                // as if an input referred to it strongly
   // An input defines or refers to a name. `wanted` carries everything; the result is the symbol that now stands for the
   // name.
@@ -345,7 +343,6 @@ struct Link {
   // modules.cpp: lowers these functions (indices in `functions`), in this order in the store.
   void lower(std::span<const uint32_t> wave);
   void prepare_lowering();
-  Bytes module_segment_bytes(uint32_t segment) const;
   // features.cpp
   void set_default_features();
   void check_features();
@@ -371,7 +368,6 @@ struct Link {
   void make_synthetic_functions();   // after liveness, before indices: what exists
   void fill_synthetic();             // after addresses: bodies and values
   std::unordered_map<uint32_t, uint32_t> export_wrappers;  // of a flush: exported symbol -> function item
-  uint32_t draft_item(SymbolId s) const { return at(s).item; }
   mir::FunctionDraft& start_draft(uint32_t item);          // the function's new, empty body
   uint32_t make_trap(const std::string& name, uint32_t type);
   // write.cpp, relocatable.cpp

@@ -65,16 +65,6 @@ SymbolId Link::intern(std::string_view name) {
   return s;
 }
 
-SymbolId Link::add_local(std::string_view name, SymbolKind kind) {
-  SymbolId s(uint32_t(symbols.size()));
-  Symbol& y = symbols.emplace_back();
-  y.name = name;
-  y.kind = kind;
-  y.kind_known = y.local = true;
-  y.state = State::defined;
-  return s;
-}
-
 void Link::mention(SymbolId id) {
   Symbol& s = at(id);
   s.referenced_strongly = true;

@@ -43,15 +43,17 @@ std::string text(const Result<void>& r) { return r.ok() ? "" : r.error().text();
 TEST_CASE("kept inputs: a mapping is taken again while its file is the same, and given back when nobody opens it") {
   test::TempDir dir;
   const std::string kept = dir.write("kept", "kept"), changed = dir.write("changed", "old"),
-                    replaced = dir.write("replaced", "old"), dropped = dir.write("dropped", "gone");
+                    replaced = dir.write("replaced", "old"), dropped = dir.write("dropped", "gone"),
+                    shrunk = dir.write("shrunk", "long");
   let_times_settle();
   InputFiles files;
   files.begin_link(true);
   const uint8_t* at = open(files, kept);
-  for (const std::string& p : {changed, replaced, dropped}) open(files, p);
+  for (const std::string& p : {changed, replaced, dropped, shrunk}) open(files, p);
   CHECK(end(files) == 0);
 
   dir.write("changed", "new");  // the same file, as long as before
+  dir.write("shrunk", "s");
   dir.write("fresh", "new");
   std::filesystem::rename(dir.file("fresh"), replaced);
   files.begin_link(true);
@@ -59,8 +61,12 @@ TEST_CASE("kept inputs: a mapping is taken again while its file is the same, and
   CHECK(open(files, kept) == at);
   CHECK(text_of(files, changed) == "new");
   CHECK(text_of(files, replaced) == "new");
-  // The old states of two files, the new ones, whose times have not settled, and what was not opened.
-  CHECK(end(files) == 5);
+  CHECK(text_of(files, shrunk) == "s");
+  CHECK(text(files.check_unchanged()) == "");  // it was longer, but not in this link
+  std::filesystem::resize_file(shrunk, 0);
+  CHECK(text(files.check_unchanged()) == shrunk + ": the file was truncated while it was read");
+  // The old states of three files, the new ones, whose times have not settled, and what was not opened.
+  CHECK(end(files) == 7);
 
   files.begin_link(true);
   CHECK(open(files, kept) == at);

@@ -24,6 +24,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -238,15 +239,15 @@ struct Checker {
     if (tags.contains(7))
       require(tags.contains(8) && tags[9] == 24, "DT_RELA without DT_RELASZ or with a wrong DT_RELAENT");
     if (tags.contains(6)) require(tags[11] == 24, "DT_SYMENT is not 24");
-    uint64_t relative_expected = tags.contains(0x6ffffff9) ? tags[0x6ffffff9] : 0;
-    check_dynamic_relocations(relative_expected, tags.contains(22));
+    check_dynamic_relocations(tags.contains(0x6ffffff9) ? std::optional(tags[0x6ffffff9]) : std::nullopt,
+                              tags.contains(22));
     check_gnu_hash();
     if (const elf::Section* v = section(".gnu.version"), *d = section(".dynsym"); v && d) {
       require(v->size() / 2 == d->size() / 24, ".gnu.version is not parallel to .dynsym");
     }
   }
 
-  void check_dynamic_relocations(uint64_t relative_expected, bool text_relocations) {
+  void check_dynamic_relocations(std::optional<uint64_t> relative_expected, bool text_relocations) {
     static const std::set<uint32_t> x86_64_types = {1, 5, 6, 7, 8, 16, 17, 18, 36, 37};
     static const std::set<uint32_t> riscv64_types = {2, 3, 4, 5, 7, 9, 11, 12, 58};
     bool x86_64 = b.header().machine_type() == elf::ARCH::EM_X86_64;
@@ -265,8 +266,9 @@ struct Checker {
     };
     for (const elf::Relocation& r : b.dynamic_relocations()) one(r, true);
     for (const elf::Relocation& r : b.pltgot_relocations()) one(r, false);
-    require(relative_expected <= leading, "DT_RELACOUNT is " + std::to_string(relative_expected) +
-                                              ", leading relative ones are " + std::to_string(leading));
+    require(!relative_expected || *relative_expected == leading,
+            "DT_RELACOUNT is " + std::to_string(relative_expected.value_or(0)) + ", leading relative ones are " +
+                std::to_string(leading));
   }
 
   // Looks every defined dynamic symbol up in the GNU hash table as the dynamic loader does.

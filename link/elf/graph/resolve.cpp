@@ -307,7 +307,7 @@ static void root(Link& link, std::string_view name) {
   link.symbols[link.intern(name)].flags |= is_root | referenced | referenced_strong;
 }
 
-// The first call reads all inputs; later ones only look at what `late_references` marked as roots since.
+// The first call reads all inputs; later ones go on from the files that take_late_members() has added.
 bool resolve(Link& link) {
   bool first = link.objects.empty() && link.shareds.empty();
   if (first) {

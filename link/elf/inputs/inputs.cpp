@@ -31,6 +31,11 @@ std::string real_path(const std::string& path) {
   return out;
 }
 
+// --chroot applied.
+std::string rooted_path(const Link& link, const std::string& path) {
+  return !link.opt.chroot.empty() && path.starts_with("/") ? link.opt.chroot + path : path;
+}
+
 bool exists(const std::string& path) { return access(path.c_str(), R_OK) == 0; }
 
 class Opener {
@@ -447,7 +452,6 @@ void Opener::make_lazy_file(Link& link, uint32_t lazy_index) {
   f->kind = module ? FileKind::module : FileKind::object;
   f->id = uint32_t(link.files.size());
   f->archive_name = ar.path;
-  f->from_archive = true;
   f->exclude_libs = ar.exclude_libs;
   f->path = path;
   f->name = ar.path + "(" + std::string(m.name) + ")";
@@ -469,10 +473,6 @@ InputFile* take_lazy(Link& link, uint32_t lazy_index) {
   f->alive = true;
   if (link.opt.trace) link.diag.print("%s\n", f->name.c_str());
   return f;
-}
-
-std::string rooted_path(const Link& link, const std::string& path) {
-  return !link.opt.chroot.empty() && path.starts_with("/") ? link.opt.chroot + path : path;
 }
 
 bool read_whole_file(Link& link, const std::string& given, std::string& text) {

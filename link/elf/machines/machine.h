@@ -128,7 +128,6 @@ struct Machine {
 // Every machine that this linker knows (machines.cpp).
 std::span<const Machine* const> machines();
 const Machine* machine_of_emulation(std::string_view name);  // null: none
-const Machine* machine_of_elf(uint16_t e_machine);           // null: none
 // Whether code for the triple is code for the machine's ELF output. Nothing said is taken as that.
 bool accepts_triple(const Machine& machine, std::string_view triple);
 // "incompatible file: machine 183 is not x86-64"

@@ -1,5 +1,5 @@
-// The machines that ELF outputs can be for, and how one is recognised: by the emulation of -m, by e_machine, by the
-// triple of a module.
+// The machines that ELF outputs can be for, and how one is recognised: by the emulation of -m, by the triple of a
+// module.
 #include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
@@ -13,12 +13,6 @@ const Machine* machine_of_emulation(std::string_view name) {
   for (const Machine* m : machines())
     for (std::string_view e : m->emulations)
       if (e == name) return m;
-  return nullptr;
-}
-
-const Machine* machine_of_elf(uint16_t e_machine) {
-  for (const Machine* m : machines())
-    if (m->elf_machine == e_machine) return m;
   return nullptr;
 }
 

@@ -97,6 +97,8 @@ void write_dynamic_relocations(Link& link) {
       if (uint32_t x = a.sym, y = b.sym; x != y) return x < y;
       return uint64_t(a.offset) < uint64_t(b.offset);
     });
+    link.relative_count =
+        uint64_t(std::count_if(rels.begin(), rels.end(), [&](const Rela& r) { return r.type == relative; }));
   }
   copy_body(link, link.reldyn, rels.data(), rels.size() * sizeof(Rela));
 }
@@ -109,7 +111,7 @@ void write_headers(Link& link) {
   e.ident[6] = 1;
   bool gnu = false;
   for (const Symbol& s : link.symbols) gnu |= s.bind == STB_GNU_UNIQUE && s.defined();
-  if (gnu || link.needs_rela_iplt) e.ident[7] = ELFOSABI_GNU;
+  if (gnu) e.ident[7] = ELFOSABI_GNU;
   // -Ttext-segment gives a position-independent executable its place for good.
   e.type = link.pic && !(link.opt.kind == OutputKind::pie && link.opt.text_segment_given) ? ET_DYN : ET_EXEC;
   e.machine = link.machine->elf_machine;

@@ -53,6 +53,15 @@ void set_section(Sym& e, uint32_t index, uint32_t* wide) {
   }
 }
 
+// The section whose range covers an address (its end included): what a linker-defined symbol is said to be in.
+uint32_t section_at(Link& link, uint64_t address) {
+  uint32_t best = SHN_ABS;
+  for (OutputSection* s : link.order)
+    if (s->alloc() && s->index && s->index < SHN_LORESERVE && address >= s->addr && address <= s->addr + s->size)
+      best = s->index;
+  return best;
+}
+
 }  // namespace
 
 uint32_t output_section_index(Link& link, uint32_t atom) {
@@ -218,15 +227,6 @@ std::vector<uint32_t> local_symtab_indices(Link& link, const ObjectFile& f) {
   for (uint32_t i = 1; i < f.first_global && i < f.syms.size(); i++)
     if (keep_local(link, f, i)) out[i] = at++;
   return out;
-}
-
-// The section whose range covers an address (its end included): what a linker-defined symbol is said to be in.
-uint32_t section_at(Link& link, uint64_t address) {
-  uint32_t best = SHN_ABS;
-  for (OutputSection* s : link.order)
-    if (s->alloc() && s->index && s->index < SHN_LORESERVE && address >= s->addr && address <= s->addr + s->size)
-      best = s->index;
-  return best;
 }
 
 }  // namespace lode::link::elf

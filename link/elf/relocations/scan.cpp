@@ -95,7 +95,7 @@ static std::string reference_place(Link& link, const UndefinedReference& r) {
   return ">>> referenced by " + (line.empty() ? f.name : line) + "\n>>>               " + f.name + ":(" + in + ")";
 }
 
-void report_undefined(Link& link) {
+static void report_undefined(Link& link) {
   auto& refs = link.undefined_references;
   auto place_of = [&](const UndefinedReference& r) {
     return std::tuple(link.files[r.file]->priority, r.section, r.offset);

@@ -45,7 +45,7 @@ struct Type {
   bool vararg = false;       // Function
   uint32_t bits = 0;         // Int: width, 1 .. 2^23
   TypeId element;            // Vector, Array: element type; Function: result type
-  uint32_t fields = 0;       // Struct, Function: offset of the member types in TypeTable::members
+  uint32_t fields = 0;       // Struct, Function: offset of the member types in TypeTable::members_
   uint32_t field_count = 0;  // Struct, Function
   uint64_t count = 0;        // Vector, Array: number of elements
   bool operator==(const Type&) const = default;
