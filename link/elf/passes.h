@@ -128,6 +128,7 @@ void copy_body(Link& link, const OutputSection* s, const void* data, size_t size
 // elf_main.cpp: the map, dependencies and what else was asked for, when the output is complete but not yet in its
 // place.
 void write_listings(Link& link);
+void write_dependencies(Link& link);  // for make
 // relocatable.cpp
 bool link_relocatable(Link& link);
 // messages.cpp: a message for hosts; several, where the text holds those of a whole AIR file.
