@@ -3,7 +3,8 @@
 //
 // A mapped file is taken again by the next link if stat() says that it is the same: device, number, size and the times
 // of change of contents and of the record itself. Not, if it was changed so shortly before it was opened that a later
-// change could have the same time.
+// change could have the same time. Who writes inputs through a shared mapping changes them without their times, and has
+// to begin anew.
 #pragma once
 
 #include <sys/types.h>
