@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <exception>
 
 namespace lode::link {
 
@@ -86,11 +87,18 @@ Result<void> OutputFile::open_temporary(bool executable) {
   return error("cannot open output file " + path_ + ": " + std::strerror(code));
 }
 
-Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool executable) {
-  if (memory_) {
-    memory_->assign(size, 0);
-    return memory_->data();
+// An output may be as large as an address in an input says.
+static Result<uint8_t*> zeroes(std::vector<uint8_t>& bytes, uint64_t size) {
+  try {
+    bytes.assign(size, 0);
+  } catch (const std::exception&) {  // std::bad_alloc, std::length_error
+    return error("there is no memory for an output of " + std::to_string(size) + " bytes");
   }
+  return bytes.data();
+}
+
+Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool executable) {
+  if (memory_) return zeroes(*memory_, size);
   path_ = path;
   size_ = size;
   struct stat st;
@@ -111,8 +119,7 @@ Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool
       return cannot_write(path, code);
     }
   }
-  buffer_.resize(size);
-  return buffer_.data();
+  return zeroes(buffer_, size);
 }
 
 Result<void> OutputFile::write_buffer(int fd) {

@@ -3,6 +3,7 @@
 
 #include "link/common/build_id.h"
 #include "link/common/module_file.h"
+#include "link/common/output_file.h"
 #include "link/common/response_file.h"
 #include "tests/support/run.h"
 
@@ -62,4 +63,14 @@ TEST_CASE("inputs that are IR are known by their first bytes, AIR text also by i
   CHECK(!is_ir(bytes(""), "x"));
   CHECK(!is_ir(bytes("\177ELF\2\1\1"s + std::string(57, '\0')), "x"));
   CHECK(!is_ir(bytes("INPUT(a.o)"), "x"));
+}
+
+TEST_CASE("outputs: what does not fit into memory is an error that says how large it is") {
+  std::vector<uint8_t> bytes;
+  OutputFile in_memory(&bytes), device;
+  for (OutputFile* file : {&in_memory, &device}) {
+    auto r = file->create("/dev/null", uint64_t{1} << 62, false);
+    REQUIRE(!r.ok());
+    CHECK(r.error().text() == "there is no memory for an output of 4611686018427387904 bytes");
+  }
 }
