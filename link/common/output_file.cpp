@@ -61,6 +61,7 @@ int reserve(int fd, uint64_t size) {
 
 OutputFile::~OutputFile() {
   if (map_) munmap(map_, size_);
+  if (buffer_) munmap(buffer_, size_);
   if (fd_ >= 0) close(fd_);
   if (named_) {
     unlink(temporary_.c_str());
@@ -87,12 +88,16 @@ Result<void> OutputFile::open_temporary(bool executable) {
   return error("cannot open output file " + path_ + ": " + std::strerror(code));
 }
 
+static Error no_memory(uint64_t size) {
+  return error("there is no memory for an output of " + std::to_string(size) + " bytes");
+}
+
 // An output may be as large as an address in an input says.
 static Result<uint8_t*> zeroes(std::vector<uint8_t>& bytes, uint64_t size) {
   try {
     bytes.assign(size, 0);
   } catch (const std::exception&) {  // std::bad_alloc, std::length_error
-    return error("there is no memory for an output of " + std::to_string(size) + " bytes");
+    return no_memory(size);
   }
   return bytes.data();
 }
@@ -119,12 +124,16 @@ Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool
       return cannot_write(path, code);
     }
   }
-  return zeroes(buffer_, size);
+  // Pages of zeroes that nobody writes to take no memory.
+  void* p = size ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : nullptr;
+  if (p == MAP_FAILED) return no_memory(size);
+  buffer_ = static_cast<uint8_t*>(p);
+  return buffer_;
 }
 
 Result<void> OutputFile::write_buffer(int fd) {
-  for (size_t at = 0; at < buffer_.size();) {
-    ssize_t n = write(fd, buffer_.data() + at, buffer_.size() - at);
+  for (size_t at = 0; at < size_;) {
+    ssize_t n = write(fd, buffer_ + at, size_ - at);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return cannot_write(path_, n < 0 ? errno : EIO);
     at += size_t(n);

@@ -42,7 +42,7 @@ class OutputFile {
   uint8_t* map_ = nullptr;  // null: buffer_
   FileView view_;
   uint64_t size_ = 0;
-  std::vector<uint8_t> buffer_;
+  uint8_t* buffer_ = nullptr;  // anonymous pages
   std::vector<uint8_t>* memory_;
 };
 
