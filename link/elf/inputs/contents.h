@@ -182,6 +182,11 @@ class KeptInputs {
     std::shared_ptr<const SharedContents> shared;
     std::shared_ptr<const ArchiveContents> archive;
   };
+  template <class T>
+  std::shared_ptr<const T> find(std::span<const uint8_t> bytes, std::shared_ptr<const T> Contents::*of_kind);
+  template <class T>
+  void enter(std::span<const uint8_t> bytes, std::shared_ptr<const T> contents,
+             std::shared_ptr<const T> Contents::*of_kind);
   std::mutex mutex_;
   bool keeps_ = false;
   ReadOptions options_;

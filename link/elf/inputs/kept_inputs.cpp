@@ -15,39 +15,39 @@ void KeptInputs::end() {
   });
 }
 
-std::shared_ptr<const ObjectContents> KeptInputs::object(std::span<const uint8_t> bytes) {
+template <class T>
+std::shared_ptr<const T> KeptInputs::find(std::span<const uint8_t> bytes, std::shared_ptr<const T> Contents::*of_kind) {
   if (!keeps_) return nullptr;
   std::lock_guard lock(mutex_);
   auto it = contents_.find(bytes.data());
-  return it == contents_.end() ? nullptr : it->second.object;
-}
-std::shared_ptr<const SharedContents> KeptInputs::shared(std::span<const uint8_t> bytes) {
-  if (!keeps_) return nullptr;
-  std::lock_guard lock(mutex_);
-  auto it = contents_.find(bytes.data());
-  return it == contents_.end() ? nullptr : it->second.shared;
-}
-std::shared_ptr<const ArchiveContents> KeptInputs::archive(std::span<const uint8_t> bytes) {
-  if (!keeps_) return nullptr;
-  std::lock_guard lock(mutex_);
-  auto it = contents_.find(bytes.data());
-  return it == contents_.end() ? nullptr : it->second.archive;
+  return it == contents_.end() ? nullptr : it->second.*of_kind;
 }
 
-void KeptInputs::keep(std::span<const uint8_t> bytes, std::shared_ptr<const ObjectContents> contents) {
+template <class T>
+void KeptInputs::enter(std::span<const uint8_t> bytes, std::shared_ptr<const T> contents,
+                       std::shared_ptr<const T> Contents::*of_kind) {
   if (!keeps_ || !files.stays_open(bytes)) return;
   std::lock_guard lock(mutex_);
-  contents_[bytes.data()].object = std::move(contents);
+  contents_[bytes.data()].*of_kind = std::move(contents);
+}
+
+std::shared_ptr<const ObjectContents> KeptInputs::object(std::span<const uint8_t> bytes) {
+  return find(bytes, &Contents::object);
+}
+std::shared_ptr<const SharedContents> KeptInputs::shared(std::span<const uint8_t> bytes) {
+  return find(bytes, &Contents::shared);
+}
+std::shared_ptr<const ArchiveContents> KeptInputs::archive(std::span<const uint8_t> bytes) {
+  return find(bytes, &Contents::archive);
+}
+void KeptInputs::keep(std::span<const uint8_t> bytes, std::shared_ptr<const ObjectContents> contents) {
+  enter(bytes, std::move(contents), &Contents::object);
 }
 void KeptInputs::keep(std::span<const uint8_t> bytes, std::shared_ptr<const SharedContents> contents) {
-  if (!keeps_ || !files.stays_open(bytes)) return;
-  std::lock_guard lock(mutex_);
-  contents_[bytes.data()].shared = std::move(contents);
+  enter(bytes, std::move(contents), &Contents::shared);
 }
 void KeptInputs::keep(std::span<const uint8_t> bytes, std::shared_ptr<const ArchiveContents> contents) {
-  if (!keeps_ || !files.stays_open(bytes)) return;
-  std::lock_guard lock(mutex_);
-  contents_[bytes.data()].archive = std::move(contents);
+  enter(bytes, std::move(contents), &Contents::archive);
 }
 
 }  // namespace lode::link::elf
