@@ -89,6 +89,11 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
     owned_.push_back(std::move(bytes));
     return std::span<const uint8_t>(owned_.back());
   };
+  auto note = [&](const std::string& name, const struct stat& st, std::span<const uint8_t> data) {
+    if (!observes_) return;
+    std::lock_guard lock(mutex_);
+    observations_.push_back({name, true, identity_of(st), data});
+  };
   OpenedFile file;
   std::vector<uint8_t> bytes;
   if (take_peeked(path, bytes)) {
@@ -104,14 +109,19 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
   if (!S_ISREG(st.st_mode)) {
     if (!read_all(fd, bytes)) return cannot("read", path, errno);
     file.data = own(std::move(bytes));
+    note(path, st, file.data);
     return file;
   }
-  if (st.st_size == 0) return file;
+  if (st.st_size == 0) {
+    note(path, st, {});
+    return file;
+  }
   {
     std::lock_guard lock(mutex_);
     if (auto it = kept_.find(path); it != kept_.end() && is_same(*it->second, st)) {
       it->second->used = link_;
       file.data = {static_cast<const uint8_t*>(it->second->begin), it->second->size};
+      if (observes_) observations_.push_back({path, true, identity_of(st), file.data});
       return file;
     }
   }
@@ -121,6 +131,7 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
     int code = errno;
     if (!read_all(fd, bytes)) return cannot("map", path, code);
     file.data = own(std::move(bytes));
+    note(path, st, file.data);
     return file;
   }
   std::lock_guard lock(mutex_);
@@ -131,7 +142,14 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
     if (mappings_.back().settled) kept_[path] = &mappings_.back();
   }
   file.data = {static_cast<const uint8_t*>(p), size};
+  if (observes_) observations_.push_back({path, true, identity_of(st), file.data});
   return file;
+}
+
+void InputFiles::note_missing(const std::string& path) {
+  if (!observes_) return;
+  std::lock_guard lock(mutex_);
+  observations_.push_back({path, false, {}, {}});
 }
 
 void InputFiles::begin_link(bool keep) {

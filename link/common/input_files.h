@@ -23,6 +23,7 @@
 
 #include "base/result.h"
 #include "link/common/process.h"
+#include "link/relink/observed_files.h"
 
 namespace lode::link {
 
@@ -51,6 +52,13 @@ class InputFiles {
   // page is noticed when that is read, see process.h; but the rest of its last page reads as zeros.)
   Result<void> check_unchanged() const;
 
+  // What is looked for from now on is noted, with what it was: for a later link that wants to know whether it would see
+  // the same (link/relink/observed_files.h). Notes of missing files are the caller's to make.
+  void observe() { observes_ = true; }
+  bool observes() const { return observes_; }
+  void note_missing(const std::string& path);
+  const std::vector<Observation>& observations() const { return observations_; }
+
   struct Mapping {
     void* begin;
     size_t size;
@@ -71,6 +79,8 @@ class InputFiles {
   std::map<const uint8_t*, Mapping*> by_address_;
   uint64_t link_ = 0;
   bool keep_ = false;
+  bool observes_ = false;
+  std::vector<Observation> observations_;
   std::deque<std::vector<uint8_t>> owned_;
 };
 

@@ -123,7 +123,7 @@ struct Symbol {
 struct SymbolAux {
   uint32_t symbol = none;
   int32_t got = -1, gottp = -1, tlsgd = -1, tlsdesc = -1, plt = -1, pltgot = -1, dynsym = -1;
-  uint32_t dynstr = 0;
+  uint32_t dynstr = 0;           // offset of the name in .dynstr
 };
 
 struct NameRef {
@@ -338,6 +338,7 @@ struct OutputSection {
   uint64_t entsize = 0;
   uint64_t align = 1;
   uint64_t size = 0;
+  uint64_t room = 0;               // bytes behind it that nothing else may take: an incremental link's
   uint64_t addr = 0, offset = 0;
   uint32_t link = 0, info = 0;
   uint32_t index = 0;              // in the section header table; 0: not output
@@ -409,6 +410,7 @@ struct Assignment {
   uint64_t addend = 0;         // ... plus a number
 };
 
+enum GotKind : uint8_t { got_address_kind, got_tpoff, got_tlsgd, got_tlsdesc, got_tlsld };
 struct GotEntry {
   uint32_t symbol;
   uint8_t kind;  // GotKind
@@ -503,12 +505,16 @@ struct Decisions {
   uint32_t verneed_count = 0, verdef_count = 0;
   uint32_t first_exported_dynsym = 1;
   uint64_t eh_frame_fde_count = 0;
+  uint32_t cies_end = 0;                     // in an incremental output: up to here .eh_frame holds CIEs
   std::vector<std::pair<uint64_t, uint64_t>> eh_frame_table;  // (pc, FDE address)
   std::string shstrtab_data;
   std::vector<uint32_t> symtab_globals;      // symbols, in the order of .symtab
+  uint32_t symtab_hidden = 0;                // of these, those that became local; they come first
+  uint32_t symtab_holes = 0;                 // unused entries behind them
   uint64_t symtab_locals = 0, symtab_count = 0, strtab_size = 0;
   std::vector<uint8_t> gdb_index_data;
   std::vector<OutputSection*> emitted_relocations;  // --emit-relocs; info_to: what they relocate
+  std::vector<uint64_t> block_digests;       // two words a block: what the build id is made of
   uint8_t* image = nullptr;                  // the output while it is written
   std::vector<UndefinedReference> undefined_references;
   std::mutex mutex;

@@ -16,6 +16,8 @@
 #include "link/elf/elf_main.h"
 #include "link/elf/link.h"
 #include "link/cache/mir_cache.h"
+#include "link/elf/relink/relink.h"
+#include "link/elf/relink/state.h"
 #include "link/common/output_file.h"
 #include "link/common/process.h"
 #include "link/common/response_file.h"
@@ -92,7 +94,10 @@ static bool link_and_report(Link& link, const std::vector<std::string>& args) {
     if (auto r = folder->prepare(); !r) link.diag.warning(std::move(r.error()).at("--mir-cache").text());
     link.mir_cache = &*folder;
   }
+  const std::string no_relink = link.opt.incremental ? no_relink_reason(link) : std::string();
+  if (link.opt.incremental && no_relink.empty()) link.inputs.files.observe();
   bool ok = run(link);
+  if (ok && link.opt.incremental && no_relink.empty()) record_state(link, args);
   if (link.mir_cache) link.mir_cache->finish(ok);
   write_reproduction(link, args);
   if (link.diag.flush()) ok = false;
@@ -113,6 +118,11 @@ static bool link_from(Link& link, const std::vector<std::string>& args, bool hos
     return false;
   }
   if (greet(link)) return true;
+  if (link.opt.incremental && !hosted) {
+    const RelinkOutcome outcome = relink(link.opt, args);
+    if (link.opt.stats || link.opt.verbose) link.diag.print("%s\n", outcome.text().c_str());
+    if (outcome.kind != RelinkOutcome::full) return true;
+  }
   const size_t usual = std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
   const size_t threads = link.opt.threads ? link.opt.threads : usual;
   if (!hosted) {

@@ -47,6 +47,7 @@ void check_assignments(Link& link);                // reports what has no value,
 void refresh_assignments(Link& link, bool final);  // `final`: addresses are known
 uint64_t symbol_address(Link& link, const Symbol& s);  // after layout, of one that is defined here
 // live.cpp
+bool is_live_by_itself(const ObjectFile& f, uint32_t section);  // a loaded section that nobody has to refer to
 bool mark_live(Link& link);
 // versions.cpp
 bool read_version_scripts(Link& link);
@@ -78,8 +79,14 @@ void write_merged(const MergedSection& merged, uint8_t* out);
 // eh_frame.cpp
 std::string cie_identity(Link& link, const ObjectFile& file, const Cie& cie);  // equal for CIEs that may be one
 void layout_eh_frame(Link& link);
+inline constexpr uint32_t frame_cie_room = 256;     // behind the CIEs of an incremental output
+void fill_frame_gap(uint8_t* out, uint64_t size);   // with a record that says nothing; at least 16 bytes
 uint64_t eh_frame_offset(Link& link, const Atom& atom,
                          uint64_t offset);  // where a place of an input section is in the output's
+bool fde_live(Link& link, const Fde& fde);
+// The FDEs of a file that have a place in `out`, the section's contents; and what the search table says of each.
+void write_fdes(Link& link, ObjectFile& file, const OutputSection& section, uint8_t* out,
+                std::pair<uint64_t, uint64_t>* entries);
 void write_eh_frame(Link& link, OutputSection& section, uint8_t* out);
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out);
 // scan.cpp
@@ -101,6 +108,14 @@ void write_dynamic_tables(Link& link);
 // symtab.cpp
 void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
+Sym symtab_hole();
+// One file's locals: how many, and the bytes of their names; then the entries, from file.local_symtab_index and
+// file.strtab_offset on. `wide`: null, or the contents of .symtab_shndx.
+void size_local_symbols(Link& link, ObjectFile& file);
+void write_local_symbols(Link& link, ObjectFile& file, uint8_t* syms, char* strings, uint32_t* wide);
+Sym global_symtab_entry(Link& link, const Symbol& s, uint32_t name, uint32_t* wide);
+bool is_in_symtab(Link& link, const Symbol& s);       // of the globals
+bool is_symtab_local(Link& link, const Symbol& s);    // a global that is local in the output
 uint32_t output_section_index(Link& link, uint32_t atom);  // of what a symbol there is said to be in
 std::vector<uint32_t> local_symtab_indices(Link& link,
                                            const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
@@ -122,6 +137,8 @@ void check_layout(Link& link);
 void assign_symbol_addresses(Link& link);
 // output.cpp
 bool write_output(Link& link);
+inline constexpr uint64_t build_id_block = 1 << 20;
+void put_build_id(const Link& link, uint8_t* id);   // from the digests of the blocks
 // The body of a section that was made elsewhere; an error when its size is not what layout gave it. Null, gone:
 // nothing.
 void copy_body(Link& link, const OutputSection* s, const void* data, size_t size);

@@ -17,14 +17,10 @@
 
 namespace lode::link::elf {
 
-namespace {
-
 bool fde_live(Link& link, const Fde& f) {
   const Atom& a = link.atoms[f.atom];
   return a.live && !a.folded && a.kind == AtomKind::regular && link.atoms[f.source].kind == AtomKind::eh_frame;
 }
-
-}  // namespace
 
 // Two CIEs are one if their bytes are, and their relocations name the same targets.
 std::string cie_identity(Link& link, const ObjectFile& file, const Cie& c) {
@@ -83,8 +79,7 @@ uint64_t eh_frame_offset(Link& link, const Atom& a, uint64_t offset) {
 void layout_eh_frame(Link& link) {
   std::map<std::string, std::pair<uint32_t, uint32_t>> leaders;
   uint64_t offset = 0, count = 0;
-  for (ObjectFile* f : link.objects) {
-    f->frame_begin = uint32_t(offset);
+  auto place_cies = [&](ObjectFile* f) {
     for (const Fde& fde : f->fdes)
       if (fde_live(link, fde)) f->cies[fde.cie].live = true;
     for (uint32_t i = 0; i < f->cies.size(); i++) {
@@ -98,6 +93,17 @@ void layout_eh_frame(Link& link) {
         offset += c.size;
       }
     }
+  };
+  // CIEs outlive the file that had them first, where files change and the output stays. They stand before all FDEs,
+  // because these hold the distance back to them.
+  if (link.opt.incremental) {
+    for (ObjectFile* f : link.objects) place_cies(f);
+    link.cies_end = uint32_t(offset);
+    if (offset) offset = align_up(offset, 8) + frame_cie_room;
+  }
+  for (ObjectFile* f : link.objects) {
+    f->frame_begin = uint32_t(offset);
+    if (!link.opt.incremental) place_cies(f);
     for (Fde& fde : f->fdes) {
       if (!fde_live(link, fde)) continue;
       fde.out_offset = uint32_t(offset);
@@ -114,6 +120,36 @@ void layout_eh_frame(Link& link) {
   }
   if (offset >= uint64_t{1} << 31) link.diag.error("the output's .eh_frame exceeds 2 GiB");
   link.eh_frame->size = offset + 4;  // the terminator
+}
+
+// A CIE that nobody refers to: version 1, no augmentation, no instructions.
+void fill_frame_gap(uint8_t* out, uint64_t size) {
+  std::memset(out, 0, size);
+  store_le(out, uint32_t(size - 4));
+  out[8] = 1;
+  out[10] = 1;
+  out[11] = 0x78;
+  out[12] = 16;
+}
+
+void write_fdes(Link& link, ObjectFile& f, const OutputSection& section, uint8_t* out,
+                std::pair<uint64_t, uint64_t>* entries) {
+  for (const Fde& fde : f.fdes) {
+    if (fde.out_offset == none) continue;
+    const Atom& a = link.atoms[fde.source];
+    const Cie& c = f.cies[fde.cie];
+    uint32_t cie_offset = link.object(c.leader_file).cies[c.leader].out_offset;
+    uint8_t* p = out + fde.out_offset;
+    std::memcpy(p, a.data + fde.input_offset, fde.size);
+    store_le<uint32_t>(p + 4, fde.out_offset + 4 - cie_offset);
+    for (uint32_t r = fde.reloc_begin; r < fde.reloc_end; r++) {
+      uint64_t at = uint64_t(a.relocs[r].offset) - fde.input_offset;
+      apply_record(link, f, a, a.relocs[r], p + at, fde.size - at, section.addr + fde.out_offset + at);
+    }
+    const Rela& start = a.relocs[fde.reloc_begin];
+    const Sym& s = f.syms[start.sym];
+    *entries++ = {link.atom_address[fde.atom] + s.value + uint64_t(start.addend), section.addr + fde.out_offset};
+  }
 }
 
 void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
@@ -137,24 +173,10 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
                                 section.addr + c.out_offset + at);
       }
     }
-    for (const Fde& fde : f.fdes) {
-      if (fde.out_offset == none) continue;
-      const Atom& a = link.atoms[fde.source];
-      const Cie& c = f.cies[fde.cie];
-      uint32_t cie_offset = link.object(c.leader_file).cies[c.leader].out_offset;
-      uint8_t* p = out + fde.out_offset;
-      std::memcpy(p, a.data + fde.input_offset, fde.size);
-      store_le<uint32_t>(p + 4, fde.out_offset + 4 - cie_offset);
-      for (uint32_t r = fde.reloc_begin; r < fde.reloc_end; r++) {
-        uint64_t at = uint64_t(a.relocs[r].offset) - fde.input_offset;
-        apply_record(link, f, a, a.relocs[r], p + at, fde.size - at, section.addr + fde.out_offset + at);
-      }
-      const Rela& start = a.relocs[fde.reloc_begin];
-      const Sym& s = f.syms[start.sym];
-      link.eh_frame_table[entry++] = {link.atom_address[fde.atom] + s.value + uint64_t(start.addend),
-                                      section.addr + fde.out_offset};
-    }
+    write_fdes(link, f, section, out, link.eh_frame_table.data() + entry);
   });
+  if (link.opt.incremental && link.cies_end)
+    fill_frame_gap(out + link.cies_end, align_up(link.cies_end, 8) + frame_cie_room - link.cies_end);
   write_function_frames(link, section, out);
   store_le<uint32_t>(out + section.size - 4, 0);
 }

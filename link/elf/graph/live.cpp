@@ -30,6 +30,16 @@ bool is_c_identifier(std::string_view s) {
   return true;
 }
 
+bool is_live_by_itself(const ObjectFile& f, uint32_t section) {
+  const Shdr& s = f.sections[section];
+  if ((s.flags & SHF_LINK_ORDER) && s.link) return false;
+  const std::string_view name = section_name(f, section);
+  return (s.flags & SHF_GNU_RETAIN) || s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY ||
+         s.type == SHT_PREINIT_ARRAY || s.type == SHT_NOTE || name == ".init" || name == ".fini" || name == ".jcr" ||
+         name.starts_with(".ctors") || name.starts_with(".dtors") || name.starts_with(".init_array") ||
+         name.starts_with(".fini_array") || name.starts_with(".preinit_array");
+}
+
 namespace {
 
 class Walk {
@@ -172,17 +182,9 @@ class Walk {
       for (uint32_t i = 1; i < f.sections.size(); i++) {
         Atom& a = link_.atoms[f.atom_base + i];
         if (a.kind == AtomKind::none || a.kind == AtomKind::discarded) continue;
-        const Shdr& s = f.sections[i];
-        std::string_view name = section_name(f, i);
-        bool root = !(s.flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame || (s.flags & SHF_GNU_RETAIN) ||
-                    s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY ||
-                    s.type == SHT_NOTE || name == ".init" || name == ".fini" || name == ".jcr" ||
-                    name.starts_with(".ctors") || name.starts_with(".dtors") || name.starts_with(".init_array") ||
-                    name.starts_with(".fini_array") || name.starts_with(".preinit_array");
-        if ((s.flags & SHF_LINK_ORDER) && s.link) root = false;
-        if (!root) continue;
-        if (!(s.flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) a.live = 1;
-        else mark(f.atom_base + i);
+        if ((f.sections[i].flags & SHF_LINK_ORDER) && f.sections[i].link) continue;
+        if (!(f.sections[i].flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) a.live = 1;
+        else if (is_live_by_itself(f, i)) mark(f.atom_base + i);
       }
     });
   }

@@ -96,7 +96,7 @@ class Opener {
     state.is_static = opt_.is_static;
     std::string path = find_library(name, opt_.is_static);
     if (path.empty()) path = find_library(":" + name, opt_.is_static);
-    if (path.empty() && exists(name)) path = name;
+    if (path.empty() && is_there(name)) path = name;
     if (path.empty())
       link_.diag.error(from.name + ": library not found, which the object itself asks for (.deplibs): " + name);
     else open_path(path, state, none, 0, true);
@@ -145,15 +145,21 @@ class Opener {
     add_made(make_symbols_object(*link_.machine, m->data), path);
   }
 
+  bool is_there(const std::string& path) {
+    if (exists(path)) return true;
+    link_.inputs.files.note_missing(path);
+    return false;
+  }
+
   std::string find_library(const std::string& name, bool is_static) {
     for (const std::string& d : dirs_) {
       if (name.starts_with(":")) {
-        if (std::string p = d + "/" + name.substr(1); exists(p)) return p;
+        if (std::string p = d + "/" + name.substr(1); is_there(p)) return p;
         continue;
       }
       if (!is_static)
-        if (std::string p = d + "/lib" + name + ".so"; exists(p)) return p;
-      if (std::string p = d + "/lib" + name + ".a"; exists(p)) return p;
+        if (std::string p = d + "/lib" + name + ".so"; is_there(p)) return p;
+      if (std::string p = d + "/lib" + name + ".a"; is_there(p)) return p;
     }
     return {};
   }
@@ -394,17 +400,17 @@ class Opener {
       }
       std::string found;
       if (name.starts_with("/")) {
-        if (in_sysroot && exists(opt_.sysroot + name)) found = opt_.sysroot + name;
-        else if (exists(rooted(name))) found = rooted(name);
+        if (in_sysroot && is_there(opt_.sysroot + name)) found = opt_.sysroot + name;
+        else if (is_there(rooted(name))) found = rooted(name);
       } else if (name.starts_with("=")) {
         found = opt_.sysroot + name.substr(1);
-      } else if (exists(script_dir + name)) {
+      } else if (is_there(script_dir + name)) {
         found = script_dir + name;
-      } else if (exists(name)) {
+      } else if (is_there(name)) {
         found = name;
       } else {
         for (const std::string& d : dirs_)
-          if (exists(d + "/" + name)) {
+          if (is_there(d + "/" + name)) {
             found = d + "/" + name;
             break;
           }
@@ -478,7 +484,13 @@ InputFile* take_lazy(Link& link, uint32_t lazy_index) {
 bool read_whole_file(Link& link, const std::string& given, std::string& text) {
   std::string path = rooted_path(link, given);
   link.side_files.push_back(path);
-  return read_file(path, text);
+  auto file = link.inputs.files.open(path);
+  if (!file) {
+    link.inputs.files.note_missing(path);
+    return false;
+  }
+  text.append(reinterpret_cast<const char*>(file->data.data()), file->data.size());
+  return true;
 }
 
 bool read_file(const std::string& path, std::string& text) {

@@ -172,6 +172,8 @@ struct Options {
   bool image_base_given = false, physical_image_base_given = false;
   uint64_t max_page_size = 4096;
   std::map<std::string, uint64_t> section_start;
+  bool incremental = false;     // keep what the next link can go on from
+  bool incremental_full = false;  // but do not go on from what the last one kept
   std::string mir_cache;        // folder
   uint64_t mir_cache_size = uint64_t{2} << 30;  // bytes
   bool mir_cache_stats = false;

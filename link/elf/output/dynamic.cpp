@@ -309,7 +309,8 @@ std::vector<Dyn> dynamic_entries(Link& link) {
     add(DT_RELA, link.reldyn->addr);
     add(DT_RELASZ, link.reldyn->size);
     add(DT_RELAENT, sizeof(Rela));
-    if (o.combreloc) add(DT_RELACOUNT, link.relative_count);
+    // Relocations that a relink appends are of any kind, and in any order.
+    if (o.combreloc && !o.incremental) add(DT_RELACOUNT, link.relative_count);
   }
   if (link.relrdyn && link.relrdyn->size) {
     add(o.android_relr_tags ? DT_ANDROID_RELR : DT_RELR, link.relrdyn->addr);

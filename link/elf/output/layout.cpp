@@ -124,7 +124,7 @@ class PlanRunner {
       off_ = align_up(off_, s.align);
       s.offset = off_;
       s.addr = 0;
-      if (!s.nobits()) off_ += s.size;
+      if (!s.nobits()) off_ += s.size + s.room;
       return true;
     }
     if (is_tbss(s)) {
@@ -142,8 +142,8 @@ class PlanRunner {
     // all the same.
     s.offset = s.nobits() ? off_ + (aligned - addr_) : off_;
     s.addr = aligned;
-    addr_ = aligned + s.size;
-    if (!s.nobits()) off_ += s.size;
+    addr_ = aligned + s.size + s.room;
+    if (!s.nobits()) off_ += s.size + s.room;
     if (addr_ >= s.addr && addr_ <= (uint64_t{1} << 47)) return true;
     link_.diag.error("the output does not fit in the address space");
     return false;

@@ -12,6 +12,7 @@
 #include "link/common/digest.h"
 #include "link/common/output_file.h"
 #include "link/elf/code/lower.h"
+#include "link/elf/relink/state.h"
 #include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
@@ -72,6 +73,19 @@ void fill_code_gaps(Link& link) {
       const Atom& a = link.atoms[id];
       if (a.offset > at) std::memset(link.image + s->offset + at, link.machine->trap_fill, a.offset - at);
       at = a.offset + a.size;
+    }
+    if (s->size > at) std::memset(link.image + s->offset + at, link.machine->trap_fill, s->size - at);
+  }
+}
+
+// What an incremental link left behind the contributions to sections that are not loaded.
+void fill_slack(Link& link) {
+  for (OutputSection* s : link.order) {
+    if (s->alloc() || s->write || s->nobits()) continue;
+    for (uint32_t id : s->atoms) {
+      const Atom& a = link.atoms[id];
+      if (const uint64_t slack = slack_of(*s, a))
+        fill_gap(s->name, s->flags, 0, link.image + s->offset + a.offset, a.size, a.size + slack);
     }
   }
 }
@@ -186,15 +200,24 @@ void write_build_id(Link& link) {
     std::memcpy(id, uuid.data(), uuid.size());
     return;
   }
-  constexpr uint64_t block = 1 << 20;
+  constexpr uint64_t block = build_id_block;
   uint64_t blocks = (link.file_size + block - 1) / block;
-  std::vector<XXH128_hash_t> parts(blocks);
+  link.block_digests.resize(blocks * 2);
   tbb::parallel_for(uint64_t(0), blocks, [&](uint64_t i) {
     uint64_t at = i * block;
-    parts[i] = XXH3_128bits(link.image + at, std::min(block, link.file_size - at));
+    const XXH128_hash_t h = XXH3_128bits(link.image + at, std::min(block, link.file_size - at));
+    link.block_digests[i * 2] = h.low64;
+    link.block_digests[i * 2 + 1] = h.high64;
   });
-  std::vector<uint8_t> summary(parts.size() * 16);
-  std::memcpy(summary.data(), parts.data(), summary.size());
+  put_build_id(link, id);
+}
+
+}  // namespace
+
+void put_build_id(const Link& link, uint8_t* id) {
+  const uint64_t n = link.build_id->size - 16;
+  std::vector<uint8_t> summary(link.block_digests.size() * 8);
+  std::memcpy(summary.data(), link.block_digests.data(), summary.size());
   std::vector<uint8_t> digest;
   switch (link.opt.build_id) {
     case BuildId::md5: digest = md5(summary); break;
@@ -203,8 +226,6 @@ void write_build_id(Link& link) {
   }
   std::memcpy(id, digest.data(), std::min<size_t>(digest.size(), n));
 }
-
-}  // namespace
 
 bool write_output(Link& link) {
   OutputFile file(link.opt.output_bytes);
@@ -220,6 +241,7 @@ bool write_output(Link& link) {
   }
   write_atoms(link);
   fill_code_gaps(link);
+  if (link.opt.incremental) fill_slack(link);
   if (link.machine->rewrite_image) link.machine->rewrite_image(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
   if (link.eh_frame_hdr && link.eh_frame_hdr->index)

@@ -49,12 +49,14 @@ class HeaderMaker {
     p.offset = first->offset;
     p.vaddr = p.paddr = first->addr;
     p.align = std::max(align, uint64_t{1});
-    p.memsz = last->addr + last->size - first->addr;
+    // What is reserved behind the last section is loaded with it.
+    auto size_of = [&](const OutputSection& s) { return s.size + (type == PT_LOAD ? s.room : 0); };
+    p.memsz = last->addr + size_of(*last) - first->addr;
     const OutputSection* file_end = nullptr;
     for (const OutputSection* s : alloc_)
       if (s->addr >= first->addr && s->addr <= last->addr && !s->nobits() && s->offset >= first->offset) file_end = s;
-    p.filesz = file_end && file_end->offset + file_end->size >= first->offset
-                   ? file_end->offset + file_end->size - first->offset
+    p.filesz = file_end && file_end->offset + size_of(*file_end) >= first->offset
+                   ? file_end->offset + size_of(*file_end) - first->offset
                    : 0;
     if (first->nobits() && !(type == PT_TLS && !last->nobits())) p.filesz = 0;
     if (p.filesz > p.memsz) p.filesz = p.memsz;

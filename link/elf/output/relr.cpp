@@ -5,6 +5,7 @@
 // only grows, and ends after few rounds.
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
@@ -39,6 +40,11 @@ bool layout_all(Link& link) {
   size_t rels = got_relocations(link).size();
   for (ObjectFile* f : link.objects) rels += f->dynrel_count;
   link.reldyn->size = rels * sizeof(Rela);
+  if (link.opt.incremental) {
+    if (rels || link.pic) link.reldyn->room = (rels / 8 + 32) * sizeof(Rela);
+    link.eh_frame->room = link.eh_frame->size ? align_up(link.eh_frame->size / 8 + 512, 8) : 0;
+    if (link.eh_frame_hdr) link.eh_frame_hdr->room = 8 * (link.eh_frame_fde_count / 8 + 64);
+  }
   if (link.relrdyn) link.relrdyn->size = 8;
   if (link.dynamic) link.dynamic->size = dynamic_entries(link).size() * sizeof(Dyn);
   for (int round = 0; round < 8; round++) {

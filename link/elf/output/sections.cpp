@@ -18,6 +18,7 @@
 #include "base/version.h"
 #include "formats/linker_script.h"
 #include "link/elf/machines/machine.h"
+#include "link/elf/relink/state.h"
 
 namespace lode::link::elf {
 
@@ -507,7 +508,12 @@ void collect_members(Link& link) {
       at = align_up(at, uint64_t{1} << a.p2align);
       a.offset = at;
       at += a.size;
+      if (link.opt.incremental) at += slack_of(s, a);
       p2align = std::max(p2align, a.p2align);
+    }
+    if (link.opt.incremental) {
+      s.room = room_for(s, at);
+      if (s.alloc()) at += std::exchange(s.room, 0);
     }
     s.size = at;
     s.align = std::max(s.align, uint64_t{1} << p2align);

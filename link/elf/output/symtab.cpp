@@ -64,6 +64,13 @@ uint32_t section_at(Link& link, uint64_t address) {
 
 }  // namespace
 
+bool is_in_symtab(Link& link, const Symbol& s) { return keep_global(link, s); }
+
+bool is_symtab_local(Link& link, const Symbol& s) {
+  return s.defined() && link.files[s.file]->is_object() &&
+         (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local);
+}
+
 uint32_t output_section_index(Link& link, uint32_t atom) {
   const Atom& a = link.atoms[atom];
   if (a.kind == AtomKind::merge) return link.sections[link.merged[link.merge_inputs[a.extra].merged]->out]->index;
@@ -71,18 +78,19 @@ uint32_t output_section_index(Link& link, uint32_t atom) {
   return a.out == none ? 0 : link.sections[a.out]->index;
 }
 
+void size_local_symbols(Link& link, ObjectFile& f) {
+  f.local_symtab_count = 0;
+  f.strtab_size = 0;
+  for (uint32_t i = 1; i < f.first_global && i < f.syms.size(); i++)
+    if (keep_local(link, f, i)) {
+      f.local_symtab_count++;
+      f.strtab_size += f.sym_name(f.syms[i]).size() + 1;
+    }
+}
+
 void size_symtab(Link& link) {
   if (link.opt.strip_all || !link.opt.z_sectionheader) return;
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
-    ObjectFile& f = *link.objects[k];
-    f.local_symtab_count = 0;
-    f.strtab_size = 0;
-    for (uint32_t i = 1; i < f.first_global && i < f.syms.size(); i++)
-      if (keep_local(link, f, i)) {
-        f.local_symtab_count++;
-        f.strtab_size += f.sym_name(f.syms[i]).size() + 1;
-      }
-  });
+  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) { size_local_symbols(link, *link.objects[k]); });
   uint32_t at = 1;
   if (link.opt.emit_relocs) {
     layout_eh_frame(link);
@@ -102,20 +110,19 @@ void size_symtab(Link& link) {
     if (keep_global(link, link.symbols[id])) globals.push_back(id);
   // A version script's or visibility's locals still stand among the globals with their binding made local; those come
   // first.
+  const uint32_t all_locals = at;
   link.symtab_locals = at;
-  std::stable_partition(globals.begin(), globals.end(), [&](uint32_t id) {
-    const Symbol& s = link.symbols[id];
-    return s.defined() && link.files[s.file]->is_object() &&
-           (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local);
-  });
+  std::stable_partition(globals.begin(), globals.end(),
+                        [&](uint32_t id) { return is_symtab_local(link, link.symbols[id]); });
   for (uint32_t id : globals) {
     const Symbol& s = link.symbols[id];
-    if (s.defined() && link.files[s.file]->is_object() &&
-        (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local))
-      link.symtab_locals++;
+    if (is_symtab_local(link, s)) link.symtab_locals++;
     strings += s.name_size + 1;
   }
-  at += uint32_t(globals.size());
+  link.symtab_hidden = uint32_t(link.symtab_locals) - all_locals;
+  if (link.opt.incremental) link.symtab_holes = uint32_t(link.symtab_locals) / 8 + 32;
+  link.symtab_locals += link.symtab_holes;
+  at += uint32_t(globals.size()) + link.symtab_holes;
   link.symtab_count = at;
   link.strtab_size = strings;
   auto nothing = [](Link&, OutputSection&, uint8_t*) {};
@@ -125,6 +132,10 @@ void size_symtab(Link& link) {
   link.symtab->info = uint32_t(link.symtab_locals);
   link.strtab = make_section(link, ".strtab", SHT_STRTAB, 0, 1, nothing);
   link.strtab->size = strings;
+  if (link.opt.incremental) {
+    link.symtab->room = align_up(link.symtab->size / 8 + 32 * sizeof(Sym), sizeof(Sym));
+    link.strtab->room = align_up(strings / 8 + 1024, 8);
+  }
   link.symtab->link_to = link.strtab;
   // Those of --emit-relocs and a handful of the linker's own are still to come.
   if (link.sections.size() * (link.opt.emit_relocs ? 2 : 1) + 16 >= SHN_LORESERVE) {
@@ -132,6 +143,76 @@ void size_symtab(Link& link) {
     link.symtab_shndx->size = uint64_t(at) * 4;
     link.symtab_shndx->entsize = 4;
     link.symtab_shndx->link_to = link.symtab;
+  }
+}
+
+// What stands where a local symbol may come: a file symbol without a name, as many linkers leave one in front of their
+// own symbols. Tools pass over it.
+Sym symtab_hole() {
+  Sym hole{};
+  hole.info = STB_LOCAL << 4 | STT_FILE;
+  hole.shndx = SHN_ABS;
+  return hole;
+}
+
+Sym global_symtab_entry(Link& link, const Symbol& s, uint32_t name, uint32_t* wide) {
+  Sym e{};
+  e.name = name;
+  InputFile* f = link.file_of(s);
+  uint8_t type = s.type, bind = s.bind;
+  if (!f || f->kind == FileKind::shared) {
+    bind = s.flags & referenced_strong ? uint8_t(STB_GLOBAL) : uint8_t(STB_WEAK);
+    if (s.flags & in_copied) {
+      set_section(e, (s.copied_readonly ? link.copyrel_ro : link.copyrel)->index, wide);
+      e.value = s.address;
+      e.size = f->syms[s.sym].size;
+    }
+    if (type == STT_GNU_IFUNC) type = STT_FUNC;
+  } else {
+    e.value = s.type == STT_GNU_IFUNC && s.atom != none ? link.atom_address[s.atom] + s.value : s.address;
+    if (s.type == STT_TLS) e.value -= link.tls_begin;
+    if (!s.linker_defined) {
+      e.size = size_of(link, s);
+      e.other = s.visibility();
+    }
+    if (s.atom != none) set_section(e, output_section_index(link, s.atom), wide);
+    else if (s.linker_defined) e.shndx = uint16_t(section_at(link, s.address));
+    else e.shndx = SHN_ABS;
+    if (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local) bind = STB_LOCAL;
+  }
+  if (type == STT_COMMON) type = STT_OBJECT;
+  e.info = uint8_t(bind << 4 | type);
+  return e;
+}
+
+void write_local_symbols(Link& link, ObjectFile& f, uint8_t* syms, char* strings, uint32_t* wide) {
+  uint32_t at = f.local_symtab_index;
+  uint64_t str = f.strtab_offset;
+  for (uint32_t i = 1; i < f.first_global && i < f.syms.size(); i++) {
+    if (!keep_local(link, f, i)) continue;
+    const Sym& s = f.syms[i];
+    Sym e{};
+    e.name = uint32_t(str);
+    e.info = s.info;
+    e.other = s.other;
+    e.size = s.size;
+    uint32_t section = f.section_of(i), local_wide;
+    if (section < f.sections.size()) {
+      Referent r = referent(link, f, i);
+      r.section_symbol = false;
+      e.value = local_address(link, r, 0);
+      if (s.type() == STT_TLS) e.value -= link.tls_begin;
+      set_section(e, output_section_index(link, f.atom_base + section), wide ? wide + at : &local_wide);
+    } else {
+      e.value = s.value;
+      e.shndx = SHN_ABS;
+    }
+    std::memcpy(syms + uint64_t(at) * sizeof(Sym), &e, sizeof e);
+    std::string_view name = f.sym_name(s);
+    std::memcpy(strings + str, name.data(), name.size());
+    strings[str + name.size()] = 0;
+    str += name.size() + 1;
+    at++;
   }
 }
 
@@ -151,69 +232,21 @@ void write_symtab(Link& link, uint8_t* image) {
     set_section(e, s->index, wide ? wide + s->symtab_index : &dummy);
     std::memcpy(syms + uint64_t(s->symtab_index) * sizeof(Sym), &e, sizeof e);
   }
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
-    ObjectFile& f = *link.objects[k];
-    uint32_t at = f.local_symtab_index;
-    uint64_t str = f.strtab_offset;
-    for (uint32_t i = 1; i < f.first_global && i < f.syms.size(); i++) {
-      if (!keep_local(link, f, i)) continue;
-      const Sym& s = f.syms[i];
-      Sym e{};
-      e.name = uint32_t(str);
-      e.info = s.info;
-      e.other = s.other;
-      e.size = s.size;
-      uint32_t section = f.section_of(i), local_wide;
-      if (section < f.sections.size()) {
-        Referent r = referent(link, f, i);
-        r.section_symbol = false;
-        e.value = local_address(link, r, 0);
-        if (s.type() == STT_TLS) e.value -= link.tls_begin;
-        set_section(e, output_section_index(link, f.atom_base + section), wide ? wide + at : &local_wide);
-      } else {
-        e.value = s.value;
-        e.shndx = SHN_ABS;
-      }
-      std::memcpy(syms + uint64_t(at) * sizeof(Sym), &e, sizeof e);
-      std::string_view name = f.sym_name(s);
-      std::memcpy(strings + str, name.data(), name.size());
-      strings[str + name.size()] = 0;
-      str += name.size() + 1;
-      at++;
-    }
-  });
+  tbb::parallel_for(size_t(0), link.objects.size(),
+                    [&](size_t k) { write_local_symbols(link, *link.objects[k], syms, strings, wide); });
   auto& globals = link.symtab_globals;
   uint32_t at = uint32_t(link.symtab_count - globals.size());
+  for (uint32_t i = 0; i < link.symtab_holes; i++) {
+    Sym hole = symtab_hole();
+    std::memcpy(syms + uint64_t(link.symtab_locals - link.symtab_holes + i) * sizeof(Sym), &hole, sizeof hole);
+  }
   uint64_t str = link.strtab_size;
   for (uint32_t id : globals) str -= link.symbols[id].name_size + 1;
   for (uint32_t i = 0; i < globals.size(); i++) {
+    if (i == 0) at -= link.symtab_holes;
+    if (i == link.symtab_hidden) at += link.symtab_holes;
     const Symbol& s = link.symbols[globals[i]];
-    Sym e{};
-    e.name = uint32_t(str);
-    InputFile* f = link.file_of(s);
-    uint8_t type = s.type, bind = s.bind;
-    if (!f || f->kind == FileKind::shared) {
-      bind = s.flags & referenced_strong ? uint8_t(STB_GLOBAL) : uint8_t(STB_WEAK);
-      if (s.flags & in_copied) {
-        set_section(e, (s.copied_readonly ? link.copyrel_ro : link.copyrel)->index, wide ? wide + at + i : &dummy);
-        e.value = s.address;
-        e.size = f->syms[s.sym].size;
-      }
-      if (type == STT_GNU_IFUNC) type = STT_FUNC;
-    } else {
-      e.value = s.type == STT_GNU_IFUNC && s.atom != none ? link.atom_address[s.atom] + s.value : s.address;
-      if (s.type == STT_TLS) e.value -= link.tls_begin;
-      if (!s.linker_defined) {
-        e.size = size_of(link, s);
-        e.other = s.visibility();
-      }
-      if (s.atom != none) set_section(e, output_section_index(link, s.atom), wide ? wide + at + i : &dummy);
-      else if (s.linker_defined) e.shndx = uint16_t(section_at(link, s.address));
-      else e.shndx = SHN_ABS;
-      if (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local) bind = STB_LOCAL;
-    }
-    if (type == STT_COMMON) type = STT_OBJECT;
-    e.info = uint8_t(bind << 4 | type);
+    const Sym e = global_symtab_entry(link, s, uint32_t(str), wide ? wide + at + i : &dummy);
     std::memcpy(syms + uint64_t(at + i) * sizeof(Sym), &e, sizeof e);
     std::memcpy(strings + str, s.name, s.name_size);
     strings[str + s.name_size] = 0;

@@ -15,8 +15,6 @@ namespace lode::link::elf {
 
 namespace {
 
-enum GotKind : uint8_t { got_address_kind, got_tpoff, got_tlsgd, got_tlsdesc, got_tlsld };
-
 // Names with a meaning fixed by convention (GNU ld's default linker script and the psABI).
 constexpr const char* special_symbols[] = {
     "__ehdr_start", "__executable_start", "_DYNAMIC", "_GLOBAL_OFFSET_TABLE_", "_PROCEDURE_LINKAGE_TABLE_",
@@ -255,6 +253,7 @@ void give_slots(Link& link) {
 void make_got_and_plt(Link& link) {
   link.got = make_section(link, ".got", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 8, nothing);
   link.got->size = uint64_t(link.got_slots) * 8;
+  if (link.opt.incremental) link.got->size += align_up(link.got_slots / 8 + 16, 2) * 8;
   link.got->entsize = 8;
   link.gotplt = make_section(link, ".got.plt", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 8, nothing);
   link.gotplt->entsize = 8;

@@ -94,6 +94,9 @@ class DynamicRelocations {
 void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, DynamicRelocations& dynrels);
 // Sections that are not loaded: dead references become tombstones.
 void apply_nonalloc(Link& link, ObjectFile& f, Atom& a, uint8_t* out);
+// Whether what a section that is not loaded refers to is not in the output, or is there for another file. `debug`: the
+// section's name begins with .debug_
+bool refers_to_dead(Link& link, const ObjectFile& f, const RelocationTarget& t, uint32_t sym, bool debug);
 // One relocation of a record in .eh_frame; `room` bytes remain in the record.
 void apply_record(Link& link, ObjectFile& f, const Atom& a, const Rela& rel, uint8_t* at, uint64_t room,
                   uint64_t address);

@@ -211,8 +211,7 @@ static uint64_t tombstone_of(const Link& link, std::string_view section) {
   return tombstone;
 }
 
-// Whether what a section that is not loaded refers to is not in the output, or is there for another file.
-static bool refers_to_dead(Link& link, const ObjectFile& f, const RelocationTarget& t, uint32_t sym, bool debug) {
+bool refers_to_dead(Link& link, const ObjectFile& f, const RelocationTarget& t, uint32_t sym, bool debug) {
   const uint32_t atom = t.sym ? t.sym->atom : t.ref.atom;
   if (t.ref.discarded || (t.sym && (!t.sym->defined() || t.imported))) return true;
   if (atom != none && (!link.atoms[atom].live || link.atoms[atom].kind == AtomKind::discarded)) return true;

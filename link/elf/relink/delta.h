@@ -1,0 +1,143 @@
+// A delta link: the files that changed, linked against what the last link came to.
+//
+// It is a link like any other (link.h), but its inputs are only the files that changed. Whatever else they refer to is
+// bound to the image of the last link, in which everything has its address already; and what they define is put to
+// where it was, or into free places of that image. So reading, scanning and relocating are the ordinary passes; what
+// this folder adds is what stands before and after: binding names by the state's symbols, matching the atoms of a file
+// with its former ones, giving places, and bringing tables up to date.
+//
+// Passes in order, each a member that returns false with why() when the change cannot be made in place:
+//   open      the changed files (delta_bind.cpp)
+//   bind      names, by the rules of resolve
+//   live      what of the changed files is in the output now
+//   sections  their output sections: none may be new (delta_place.cpp)
+//   match     each live atom with a former one; places for those that have none, or do not fit any more
+//   merge     strings and constants that the image does not have yet
+//   scan      slots: those that are there, and new ones
+//   write     the atoms, into the private mapping of the image (delta_write.cpp)
+//   propagate what moved, into the sites of other files
+//   frames    unwind records and their search table (delta_tables.cpp)
+//   symtab    the symbol table, dynamic tables, section headers, build id
+//   keep      the state's records (delta_state.cpp)
+// Up to the commit (relink.cpp) nothing is written to any file, so that giving up is always possible.
+#pragma once
+
+#include <functional>
+#include <unordered_map>
+
+#include "link/elf/relink/sites.h"
+#include "link/elf/relink/state.h"
+#include "link/relink/image_file.h"
+
+namespace lode::link::elf {
+
+// A file that changed: the state's record of it, and the bytes that it has now. No bytes: it is gone.
+struct ChangedInput {
+  uint32_t input = none;
+  std::string name, path;
+  Bytes data;
+};
+
+class DeltaLink {
+ public:
+  DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image);
+  // True: the image and the state are as the changed files want them, in memory.
+  bool run(std::span<const ChangedInput> changed);
+  const std::string& why() const { return why_; }
+  uint64_t relocated_sites() const { return patched_; }
+  uint32_t moved_symbols() const { return uint32_t(moves_.size()); }
+
+ private:
+  struct File {
+    uint32_t input = none;
+    ObjectFile* object = nullptr;
+    std::vector<Rela> dynrels;
+    std::vector<uint32_t> dynrel_index;  // where each of these is in .rela.dyn
+    std::vector<StateAtom> atoms;        // as they are placed now
+    uint32_t frame_offset = 0, frame_size = 0;
+    uint32_t symtab_index = 0, symtab_count = 0, strtab_offset = 0, strtab_size = 0;
+  };
+  struct Move {
+    uint32_t symbol;                     // of the state
+    uint64_t distance;
+  };
+
+  bool open(std::span<const ChangedInput> changed);
+  bool bind();
+  bool bind_symbol(uint32_t id);
+  bool define(uint32_t id, uint32_t file, uint32_t sym);
+  void bind_to_image(uint32_t id, uint32_t n);
+  bool is_wanted_elsewhere(uint32_t n);
+  bool discard_lost_groups();
+  bool gone_symbols();
+  bool live();
+  void mark(uint32_t atom);
+  void visit(uint32_t atom);
+  void mark_relocation(ObjectFile& f, const Rela& r);
+  bool sections();
+  bool match();
+  bool match_file(File& file);
+  bool allocate(uint32_t section, uint64_t size, uint64_t align, uint64_t slack, uint64_t& offset, uint64_t& got);
+  void release(uint32_t section, uint64_t offset, uint64_t size);
+  bool merge();
+  bool scan();
+  bool give_slots(uint32_t id);
+  bool address_symbols();
+  bool write();
+  bool propagate();
+  bool patch(uint32_t width, uint64_t place, uint64_t distance);
+  bool dynamic_relocations();
+  bool frames();
+  bool frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t>>& entries);
+  bool frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
+                   const std::vector<std::pair<uint64_t, uint64_t>>& old_blocks);
+  bool symtab();
+  bool local_symbols(File& file);
+  bool global_symbol(uint32_t id);
+  bool remove_global(uint32_t n);
+  bool take_entries(uint32_t section, uint32_t count, uint32_t& first);
+  bool put_string(std::string_view text, uint32_t& offset);
+  bool put_entry(uint32_t index, const Sym& entry);
+  bool headers();
+  bool set_section_size(uint32_t section, uint64_t size);
+  bool set_dynamic(int64_t tag, uint64_t value);
+  bool keep();
+  bool keep_file(File& file);
+  // `add`: to those that the file has.
+  bool keep_sites(uint32_t input, const std::vector<Site>& sites, bool add);
+  bool keep_comdats();
+  bool keep_symbol(uint32_t id);
+  bool build_id();
+
+  bool give_up(std::string why) {
+    if (why_.empty()) why_ = std::move(why);
+    return false;
+  }
+  bool no_room(std::string_view what) { return give_up("no room for " + std::string(what)); }
+  // Of a place in an output section that has bytes in the file.
+  uint64_t file_offset(uint32_t section, uint64_t offset) { return state_.sections[section].offset + offset; }
+  uint8_t* at(uint64_t offset, uint64_t size);  // null, and given up: not in the image
+  File* file_of_input(uint32_t input);
+  uint32_t state_symbol(uint32_t id) const { return id < symbol_.size() ? symbol_[id] : none; }
+  uint32_t section_named(std::string_view name, uint64_t flags);
+
+  Link link_;
+  State& state_;
+  ImageFile& image_;
+  StateMeta meta_;
+  std::vector<File> files_;
+  std::unordered_map<uint32_t, uint32_t> file_by_input_;
+  SharedFile* shared_ = nullptr;         // stands for all shared libraries
+  uint32_t image_atom_ = none;           // stands for all atoms of the image
+  std::vector<uint32_t> symbol_;         // of the state, by symbol of the link
+  std::vector<std::vector<std::pair<uint32_t, uint32_t>>> claims_;  // by symbol of the link: (file, index there)
+  std::vector<uint32_t> section_;        // of the state, by section of the link
+  std::vector<uint32_t> gone_;           // symbols of the state that nobody defines any more
+  std::vector<std::pair<uint64_t, uint32_t>> relative_;  // (place, index in .rela.dyn) of relative relocations made here
+  std::vector<uint32_t> pending_;        // atoms to visit
+  std::vector<Move> moves_;
+  uint64_t patched_ = 0;
+  std::string why_;
+};
+
+}  // namespace lode::link::elf

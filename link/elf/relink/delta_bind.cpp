@@ -1,0 +1,394 @@
+// The first half of a delta link (delta.h): the changed files are read, their names bound, and what of them is live is
+// found.
+//
+// Names are bound as resolve binds them, by class and priority, but with one competitor more: the definition that the
+// image has. Where the winner is not the file that won last time, or a name with several definitions lost one, other
+// files' decisions may depend on it, and the link is made from scratch.
+#include <algorithm>
+#include <cstring>
+
+#include "link/common/module_file.h"
+#include "link/elf/machines/machine.h"
+#include "link/elf/relink/delta.h"
+#include "link/elf/relocations/referent.h"
+
+namespace lode::link::elf {
+
+DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image)
+    : link_(options, inputs), state_(state), image_(image), meta_(state.meta[0]) {
+  link_.is_static_output = meta_.is_static_output;
+  link_.pic = meta_.pic;
+  link_.shared = meta_.shared;
+  link_.ibt_plt = meta_.ibt_plt;
+  link_.large_image = meta_.large_image;
+  link_.tls_begin = meta_.tls_begin;
+  link_.tls_end = meta_.tls_end;
+  link_.tp = meta_.tp;
+  link_.tlsld_slot = meta_.tlsld_slot;
+}
+
+bool DeltaLink::run(std::span<const ChangedInput> changed) {
+  return open(changed) && bind() && live() && sections() && match() && merge() && scan() && address_symbols() &&
+         write() && dynamic_relocations() && propagate() && frames() && symtab() && keep() && headers() && build_id() &&
+         (!state_.file.damaged() || give_up("the state file is damaged"));
+}
+
+DeltaLink::File* DeltaLink::file_of_input(uint32_t input) {
+  auto it = file_by_input_.find(input);
+  return it == file_by_input_.end() ? nullptr : &files_[it->second];
+}
+
+uint8_t* DeltaLink::at(uint64_t offset, uint64_t size) {
+  if (offset > image_.size() || size > image_.size() - offset) {
+    give_up("the state speaks of bytes that the output does not have");
+    return nullptr;
+  }
+  return image_.data() + offset;
+}
+
+bool DeltaLink::open(std::span<const ChangedInput> changed) {
+  auto shared = std::make_unique<SharedFile>();
+  static const Sym null_symbol{};
+  shared->kind = FileKind::shared;
+  shared->alive = shared->parsed = true;
+  shared->syms = {&null_symbol, 1};
+  shared->id = uint32_t(link_.files.size());
+  shared->name = "a shared library";
+  shared_ = shared.get();
+  link_.files.push_back(std::move(shared));
+  std::vector<InputFile*> fresh;
+  for (const ChangedInput& c : changed) {
+    const StateInput& old = state_.inputs[c.input];
+    if (c.data.empty()) return give_up(c.name + " is gone or empty");
+    if (is_ir(c.data, c.path) || old.kind != uint32_t(FileKind::object)) return give_up(c.name + " is a module");
+    auto f = std::make_unique<ObjectFile>();
+    f->kind = FileKind::object;
+    f->id = uint32_t(link_.files.size());
+    f->name = c.name;
+    f->path = c.path;
+    f->data = c.data;
+    f->alive = true;
+    f->priority = old.priority;
+    file_by_input_[c.input] = uint32_t(files_.size());
+    files_.emplace_back();
+    files_.back().input = c.input;
+    files_.back().object = f.get();
+    fresh.push_back(f.get());
+    link_.objects.push_back(f.get());
+    link_.files.push_back(std::move(f));
+  }
+  std::sort(link_.objects.begin(), link_.objects.end(),
+            [](const ObjectFile* a, const ObjectFile* b) { return a->priority < b->priority; });
+  uint32_t unused;
+  if (!link_.atoms.append(1, image_atom_) || !link_.atom_address.extend(1, unused))
+    return give_up("there is no address space");
+  link_.atom_address[image_atom_] = 0;
+  Atom& a = link_.atoms[image_atom_];
+  a.kind = AtomKind::regular;
+  a.live = 1;
+  a.file = link_.internal->id;
+  parse_files(link_, fresh);
+  if (link_.diag.has_errors()) return give_up("a changed file cannot be read");
+  for (const File& f : files_) {
+    if (!f.object->alive) return give_up("a changed file cannot be read");
+    if (!f.object->dependent_libraries.empty()) return give_up(f.object->name + " asks for libraries");
+    if (!f.object->symvers.empty()) return give_up(f.object->name + " has versioned symbols");
+  }
+  if (link_.machine->merge_flags && link_.machine->merge_flags(link_) != meta_.e_flags)
+    return give_up("the flags of the machine changed");
+  return true;
+}
+
+// Members of groups that another file owns are no part of the output.
+bool DeltaLink::discard_lost_groups() {
+  for (ObjectFile* f : link_.objects) {
+    const uint32_t input = std::find_if(files_.begin(), files_.end(), [&](const File& x) { return x.object == f; })->input;
+    for (Group& g : f->groups) {
+      if (!g.comdat || g.dead) continue;
+      const uint32_t n = state_.find_comdat(g.signature.str(), hash_name(g.signature.str()));
+      uint32_t& owner = link_.comdat_owner[g.signature.id];
+      bool lost = owner != none;  // by a changed file before this one
+      if (!lost && n != none) {
+        const uint32_t old = state_.comdats[n].input;
+        lost = old != input;
+        if (lost && file_of_input(old)) return give_up("COMDAT group " + std::string(g.signature.str()) + " moved");
+      }
+      if (!lost) {
+        owner = f->priority;
+        continue;
+      }
+      g.dead = true;
+      for (const Word& m : g.members) link_.atoms[f->atom_base + m.value].kind = AtomKind::discarded;
+    }
+  }
+  return true;
+}
+
+void DeltaLink::bind_to_image(uint32_t id, uint32_t n) {
+  const StateSymbol& st = state_.symbols[n];
+  Symbol& s = link_.symbols[id];
+  s.flags |= st.sym_flags;
+  s.type = st.type;
+  s.bind = st.bind;
+  s.constraint = std::min(s.constraint, st.constraint);
+  s.version = st.version;
+  s.value = st.value;
+  s.address = st.address;
+  s.imported = st.flags & state_imported;
+  s.exported = st.flags & state_exported;
+  s.linker_defined = st.flags & state_linker_defined;
+  s.version_local = st.flags & state_version_local;
+  if (st.flags & state_undefined) return;
+  if (st.file == none) {
+    s.file = shared_->id;
+    s.sym = 0;
+  } else {
+    s.file = link_.internal->id;
+    s.sym = 0;
+    if (st.flags & (state_absolute | state_linker_defined)) s.value = st.address;
+    else s.atom = image_atom_;
+  }
+}
+
+bool DeltaLink::define(uint32_t id, uint32_t file, uint32_t i) {
+  auto& f = link_.object(file);
+  const Sym& sym = f.syms[i];
+  Symbol& s = link_.symbols[id];
+  const uint32_t n = state_symbol(id);
+  s.file = file;
+  s.sym = i;
+  s.value = sym.value;
+  s.type = sym.type();
+  s.bind = sym.bind() == STB_GNU_UNIQUE && !link_.opt.gnu_unique ? uint8_t(STB_GLOBAL) : sym.bind();
+  const uint32_t section = f.section_of(i);
+  if (section == section_common || section == section_lcommon) return give_up("common symbol " + link_.display(s));
+  s.atom = section < f.sections.size() && section != SHN_UNDEF ? f.atom_base + section : none;
+  if (s.type == STT_GNU_IFUNC) return give_up(link_.display(s) + " is an IFUNC");
+  if (n == none || (state_.symbols[n].flags & state_gone)) {
+    const bool may_export = link_.shared || link_.opt.export_dynamic || link_.opt.dynamic_list_given ||
+                            !link_.opt.export_symbols.empty();
+    if (may_export && s.visibility() == STV_DEFAULT && !link_.is_static_output)
+      return give_up("new exported symbol " + link_.display(s));
+    return true;
+  }
+  const StateSymbol& st = state_.symbols[n];
+  if (st.flags & state_gone) return true;
+  if (st.flags & (state_exported | state_imported)) {
+    if (st.bind != s.bind || st.type != s.type || s.constraint != st.constraint)
+      return give_up("exported symbol " + link_.display(s) + " changed its kind");
+    s.exported = st.flags & state_exported;
+    s.imported = st.flags & state_imported;
+  }
+  if ((st.type == STT_TLS) != (s.type == STT_TLS) || st.type == STT_GNU_IFUNC)
+    return give_up(link_.display(s) + " changed its kind");
+  s.version = st.version;
+  s.flags |= st.sym_flags;
+  return true;
+}
+
+namespace {
+
+constexpr uint64_t key_of(uint64_t cls, uint32_t priority) { return cls << 32 | priority; }
+
+}  // namespace
+
+// Does a file that did not change refer to the symbol, or somebody outside of the link?
+bool DeltaLink::is_wanted_elsewhere(uint32_t n) {
+  const StateSymbol& st = state_.symbols[n];
+  if (st.flags & (state_exported | state_root | state_by_shared)) return true;
+  uint32_t steps = state_.referring.size();
+  for (uint32_t r = st.referring; r != none && steps--; r = state_.referring[r].next) {
+    const uint32_t k = state_.referring[r].input;
+    if (k == 0 || file_of_input(k)) continue;
+    const StateInput& in = state_.inputs[k];
+    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
+      if (g.symbol == n) return true;
+  }
+  return false;
+}
+
+bool DeltaLink::bind_symbol(uint32_t id) {
+  Symbol& s = link_.symbols[id];
+  const uint32_t n = state_symbol(id);
+  // The best definition among the changed files, and whether there is another one as good.
+  uint64_t best = ~uint64_t{0};
+  uint32_t file = none, sym = 0, strong = 0;
+  bool wanted = false;
+  for (const auto& [fid, i] : claims_[id]) {
+    const ObjectFile& f = link_.object(fid);
+    const Sym& x = f.syms[i];
+    const uint8_t constraint = Symbol::constraint_of(x.visibility());
+    if (constraint < 3) s.constraint = std::min(s.constraint, constraint);
+    const uint32_t section = f.section_of(i);
+    const bool defines = x.shndx != SHN_UNDEF &&
+                         !(section < f.sections.size() && link_.atoms[f.atom_base + section].kind <= AtomKind::discarded);
+    if (!defines) {
+      wanted |= x.bind() != STB_WEAK;
+      s.flags |= x.bind() != STB_WEAK ? uint32_t(referenced | referenced_strong) : uint32_t(referenced);
+      continue;
+    }
+    const bool common = section == section_common || section == section_lcommon;
+    const uint64_t cls = common ? 1 : x.bind() == STB_WEAK ? 2 : 0;
+    strong += cls == 0;
+    if (key_of(cls, f.priority) < best) {
+      best = key_of(cls, f.priority);
+      file = fid;
+      sym = i;
+    }
+  }
+  if (strong > 1) return give_up(link_.display(s) + " is defined twice");
+  if (n == none) {
+    if (file != none) return define(id, file, sym);
+    return give_up("new reference to " + link_.display(s));
+  }
+  const StateSymbol st = state_.symbols[n];
+  if (st.flags & state_gone) {
+    if (file == none) return give_up("new reference to " + link_.display(s));
+    const File* again = file_of_input(st.file);
+    if (!again || again->object->id != file) return give_up(link_.display(s) + " is back, in another file");
+    return define(id, file, sym);
+  }
+  if (st.flags & state_undefined) {
+    if (file != none) return give_up(link_.display(s) + " is defined now");
+    if (wanted && link_.opt.unresolved == Unresolved::error) return give_up(link_.display(s) + " is undefined");
+    bind_to_image(id, n);
+    return true;
+  }
+  if (st.file == none || st.file == 0) {  // a shared library's, or the linker's own
+    if (file != none) return give_up(link_.display(s) + " is defined by an object now");
+    bind_to_image(id, n);
+    return true;
+  }
+  const File* former = file_of_input(st.file);
+  if (!former) {
+    const uint64_t cls = st.flags & state_common ? 1 : st.flags & state_weak ? 2 : 0;
+    const uint64_t old = key_of(cls, state_.inputs[st.file].priority);
+    if (best < old || (file != none && cls == 0 && strong)) return give_up("the definition of " + link_.display(s) + " moved");
+    if (st.flags & state_dead) return give_up(link_.display(s) + " becomes live in a file that did not change");
+    bind_to_image(id, n);
+    return true;
+  }
+  if (file == none) {
+    if (st.claims > 1) return give_up(link_.display(s) + " has another definition now");
+    return give_up(link_.display(s) + " is not defined any more");
+  }
+  const bool same_class = (best >> 32 == 2) == bool(st.flags & state_weak);
+  if (file != former->object->id || (st.claims > 1 && !same_class))
+    return give_up("the definition of " + link_.display(s) + " moved");
+  return define(id, file, sym);
+}
+
+bool DeltaLink::bind() {
+  if (!discard_lost_groups()) return false;
+  symbol_.assign(link_.symbols.size(), none);
+  claims_.assign(link_.symbols.size(), {});
+  for (ObjectFile* f : link_.objects)
+    for (uint32_t i = f->first_global; i < f->syms.size(); i++) claims_[f->symbol_id(i)].emplace_back(f->id, i);
+  for (uint32_t id = 0; id < link_.symbols.size(); id++) {
+    symbol_[id] = state_.find_symbol(link_.symbols[id].str(), hash_name(link_.symbols[id].str()));
+    if (!bind_symbol(id)) return false;
+    if (const uint32_t n = symbol_[id]; n != none && state_.symbols[n].aux != none) {
+      const StateAux& x = state_.aux[state_.symbols[n].aux];
+      link_.symbols[id].aux = uint32_t(link_.aux.size());
+      link_.aux.push_back({id, x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym, 0});
+    }
+  }
+  return gone_symbols();
+}
+
+// Names that a changed file defined and nobody mentions now.
+bool DeltaLink::gone_symbols() {
+  for (const File& f : files_) {
+    const StateInput& in = state_.inputs[f.input];
+    uint32_t steps = state_.symbols.size() + 1;
+    for (uint32_t n = in.first_symbol; n != none && steps--; n = state_.symbols[n].next_of_file) {
+      const StateSymbol& st = state_.symbols[n];
+      if (st.file != f.input || (st.flags & state_gone)) continue;
+      const std::string_view name = state_.text(st.name);
+      const uint32_t id = link_.names.find(name);
+      if (id != none && link_.symbols[id].defined()) continue;
+      if (st.claims > 1) return give_up("another definition of " + link_.demangled(name) + " counts now");
+      if (is_wanted_elsewhere(n)) return give_up(link_.demangled(name) + " is gone");
+      gone_.push_back(n);
+    }
+  }
+  return true;
+}
+
+// ---- live -----------------------------------------------------------------------------------------------------------
+
+void DeltaLink::mark(uint32_t atom) {
+  Atom& a = link_.atoms[atom];
+  if (a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.live) return;
+  a.live = 1;
+  pending_.push_back(atom);
+}
+
+void DeltaLink::mark_relocation(ObjectFile& f, const Rela& r) {
+  if (r.sym >= f.syms.size()) return;
+  if (r.sym >= f.first_global) {
+    const Symbol& s = link_.symbols[f.symbol_id(r.sym)];
+    if (s.atom == none || s.file == none || !link_.files[s.file]->is_object()) return;
+    mark(s.atom);
+    if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);
+    return;
+  }
+  const Referent t = referent(link_, f, r.sym);
+  if (t.atom == none) return;
+  mark(t.atom);
+  const Atom& a = link_.atoms[t.atom];
+  if (a.kind == AtomKind::merge)
+    mark_piece(link_, a, t.section_symbol ? t.value + uint64_t(int64_t(r.addend)) : t.value);
+}
+
+void DeltaLink::visit(uint32_t id) {
+  const Atom& a = link_.atoms[id];
+  if (a.file == none || a.kind == AtomKind::eh_frame || id == image_atom_) return;
+  ObjectFile& f = link_.object(a.file);
+  if (!(f.sections[a.section].flags & SHF_ALLOC)) return;
+  for (uint32_t i = 0; i < a.reloc_count; i++) mark_relocation(f, a.relocs[i]);
+  for (uint32_t k = 0; k < a.fde_count; k++) {
+    const Fde& fde = f.fdes[a.fde_begin + k];
+    const Atom& frame = link_.atoms[fde.source];
+    for (uint32_t r = fde.reloc_begin + 1; r < fde.reloc_end; r++) mark_relocation(f, frame.relocs[r]);
+    const Cie& cie = f.cies[fde.cie];
+    for (uint32_t r = cie.reloc_begin; r < cie.reloc_end; r++) mark_relocation(f, frame.relocs[r]);
+  }
+  for (uint32_t i = 1; i < f.sections.size(); i++)
+    if ((f.sections[i].flags & SHF_LINK_ORDER) && f.sections[i].link == a.section && f.sections[i].link)
+      mark(f.atom_base + i);
+}
+
+bool DeltaLink::live() {
+  split_mergeable(link_);
+  const bool gc = link_.opt.gc_sections;
+  for (const File& file : files_) {
+    ObjectFile& f = *file.object;
+    for (uint32_t i = 1; i < f.sections.size(); i++) {
+      Atom& a = link_.atoms[f.atom_base + i];
+      if (a.kind == AtomKind::none || a.kind == AtomKind::discarded) continue;
+      const Shdr& s = f.sections[i];
+      if (!(s.flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) a.live = 1;
+      else if (!gc || is_live_by_itself(f, i)) mark(f.atom_base + i);
+      // What __start_NAME and __stop_NAME keep as a whole: it may not change its members anyway.
+      else if (is_c_identifier(section_name(f, i))) mark(f.atom_base + i);
+    }
+  }
+  if (gc)
+    for (uint32_t id = 0; id < link_.symbols.size(); id++) {
+      const Symbol& s = link_.symbols[id];
+      if (s.atom == none || s.atom == image_atom_ || !s.defined()) continue;
+      const uint32_t n = state_symbol(id);
+      if (n == none || !is_wanted_elsewhere(n)) continue;
+      mark(s.atom);
+      if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);
+    }
+  while (!pending_.empty()) {
+    const uint32_t id = pending_.back();
+    pending_.pop_back();
+    visit(id);
+  }
+  return true;
+}
+
+}  // namespace lode::link::elf

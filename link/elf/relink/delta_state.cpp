@@ -1,0 +1,191 @@
+// The last part of a delta link (delta.h): the state's records follow what was done to the image.
+//
+// A file's ranges in other tables are written over where the new ones are not longer, and else put at the end; what
+// they leave is not used again until the next link from scratch. A table that has no room is a reason for that, too.
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+
+#include "link/elf/machines/machine.h"
+#include "link/elf/relink/delta.h"
+#include "link/elf/relocations/actions.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+// Puts `records` where there were `count` from `first` on, or behind all others. False: no room.
+template <class T>
+bool replace_range(StateTable<T>& table, const std::vector<T>& records, uint32_t& first, uint32_t& count) {
+  if (records.size() > count && !table.append(uint32_t(records.size()), first)) return false;
+  count = uint32_t(records.size());
+  if (records.empty()) return true;
+  T* p = table.edit_range(first, count);
+  if (p) std::memcpy(p, records.data(), records.size() * sizeof(T));
+  return p != nullptr;
+}
+
+struct NumberedSite {
+  uint32_t symbol, width, place;
+  auto operator<=>(const NumberedSite&) const = default;
+};
+
+}  // namespace
+
+bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool add) {
+  StateInput in = state_.inputs[input];
+  const auto old_groups = state_.site_groups.range(in.first_group, in.group_count);
+  std::unordered_set<uint32_t> known;
+  std::vector<NumberedSite> list;
+  uint32_t old_sites = 0;
+  for (const StateSiteGroup& g : old_groups) {
+    known.insert(g.symbol);
+    old_sites += g.count;
+    if (!add) continue;
+    for (const uint32_t place : state_.sites.range(g.first, g.count)) list.push_back({g.symbol, g.width, place});
+    if (!g.count) list.push_back({g.symbol, g.width, 0});
+  }
+  for (const Site& s : sites) {
+    const uint32_t n = state_symbol(s.symbol);
+    if (n == none) return give_up("a symbol is not in the state");
+    if (s.width == Site::size_only) {
+      if (StateSymbol* p = state_.symbols.edit(n)) p->flags |= state_sized;
+      continue;
+    }
+    list.push_back({n, s.width, s.place});
+  }
+  std::sort(list.begin(), list.end());
+  uint32_t first_site = old_groups.empty() ? 0 : old_groups[0].first;
+  for (const StateSiteGroup& g : old_groups) first_site = std::min(first_site, g.first);
+  std::vector<uint32_t> places;
+  std::vector<StateSiteGroup> groups;
+  for (const NumberedSite& s : list) {
+    if (groups.empty() || groups.back().symbol != s.symbol || groups.back().width != s.width)
+      groups.push_back({s.symbol, s.width, uint32_t(places.size()), 0});
+    if (s.width == Site::mention) continue;
+    groups.back().count++;
+    places.push_back(s.place);
+  }
+  // The sites of one file lie behind each other, in the order of its groups.
+  if (!replace_range(state_.sites, places, first_site, old_sites)) return no_room("sites");
+  for (StateSiteGroup& g : groups) g.first += first_site;
+  if (!replace_range(state_.site_groups, groups, in.first_group, in.group_count)) return no_room("groups of sites");
+  for (const StateSiteGroup& g : groups) {
+    if (!known.insert(g.symbol).second) continue;
+    StateSymbol* s = state_.symbols.edit(g.symbol);
+    if (!s) return give_up("the state file is damaged");
+    const uint32_t node = state_.referring.size();
+    if (!state_.referring.push({input, s->referring})) return no_room("referring files");
+    s->referring = node;
+  }
+  StateInput* p = state_.inputs.edit(input);
+  if (!p) return give_up("the state file is damaged");
+  *p = in;
+  return true;
+}
+
+bool DeltaLink::keep_file(File& file) {
+  StateInput in = state_.inputs[file.input];
+  if (!replace_range(state_.atoms, file.atoms, in.first_atom, in.atom_count)) return no_room("atoms");
+  if (!replace_range(state_.dynamic_relocations, file.dynrel_index, in.first_relocation, in.relocation_count))
+    return no_room("dynamic relocations");
+  in.size = file.object->data.size();
+  in.hash = content_hash(file.object->data);
+  in.symtab_index = file.symtab_index;
+  in.symtab_count = file.symtab_count;
+  in.strtab_offset = file.strtab_offset;
+  in.strtab_size = file.strtab_size;
+  in.frame_offset = file.frame_offset;
+  in.frame_size = file.frame_size;
+  StateInput* p = state_.inputs.edit(file.input);
+  if (!p) return give_up("the state file is damaged");
+  *p = in;
+  std::vector<Site> sites;
+  const auto relative = [&](uint64_t place) {
+    auto it = std::lower_bound(relative_.begin(), relative_.end(), std::pair<uint64_t, uint32_t>(place, 0));
+    return it != relative_.end() && it->first == place ? it->second : none;
+  };
+  collect_sites(link_, *file.object, relative, sites);
+  return keep_sites(file.input, sites, false);
+}
+
+bool DeltaLink::keep_symbol(uint32_t id) {
+  const Symbol& s = link_.symbols[id];
+  const uint32_t n = state_symbol(id);
+  if (s.local || n == none) return true;
+  const bool here = s.defined() && s.file != shared_->id && s.file != link_.internal->id;
+  uint32_t aux = state_.symbols[n].aux;
+  if (s.aux != none) {
+    const SymbolAux& x = link_.aux[s.aux];
+    const StateAux r{n, x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym};
+    if (aux == none) {
+      aux = state_.aux.size();
+      if (!state_.aux.push(r)) return no_room("slots of symbols");
+    } else if (StateAux* p = state_.aux.edit(aux)) {
+      *p = r;
+    }
+  }
+  if (!here && aux == state_.symbols[n].aux) return true;
+  StateSymbol* p = state_.symbols.edit(n);
+  if (!p) return give_up("the state file is damaged");
+  p->aux = aux;
+  if (!here) return true;
+  const File* file = nullptr;
+  for (const File& f : files_)
+    if (f.object->id == s.file) file = &f;
+  if (!file) return give_up("a symbol has no file");
+  p->address = s.address;
+  p->value = s.value;
+  p->size = size_of(link_, s);
+  p->section = s.atom == none ? 0 : link_.atoms[s.atom].section;
+  p->sym_flags = s.flags;
+  p->flags = (p->flags & (state_sized | state_root | state_by_shared)) | state_flags_of(link_, s);
+  p->version = s.version;
+  p->type = s.type;
+  p->bind = s.bind;
+  p->constraint = s.constraint;
+  if (!p->claims) p->claims = 1;
+  if (p->file != file->input) {  // new
+    StateInput* in = state_.inputs.edit(file->input);
+    if (!in) return give_up("the state file is damaged");
+    p->file = file->input;
+    p->next_of_file = in->first_symbol;
+    in->first_symbol = n;
+  }
+  return true;
+}
+
+bool DeltaLink::keep_comdats() {
+  for (const File& file : files_)
+    for (const Group& g : file.object->groups) {
+      if (!g.comdat || g.dead) continue;
+      const std::string_view name = g.signature.str();
+      if (state_.find_comdat(name, hash_name(name)) != none) continue;
+      uint32_t unused;
+      if (!state_.add_comdat(name, hash_name(name), file.input, unused)) return no_room("COMDAT groups");
+    }
+  return true;
+}
+
+bool DeltaLink::keep() {
+  for (uint32_t id = 0; id < link_.symbols.size(); id++)
+    if (!keep_symbol(id)) return false;
+  for (const uint32_t n : gone_)
+    if (StateSymbol* p = state_.symbols.edit(n)) p->flags |= state_gone;
+  for (File& f : files_)
+    if (!keep_file(f)) return false;
+  std::vector<Site> slots;
+  const auto relative = [&](uint64_t place) {
+    auto it = std::lower_bound(relative_.begin(), relative_.end(), std::pair<uint64_t, uint32_t>(place, 0));
+    return it != relative_.end() && it->first == place ? it->second : none;
+  };
+  if (!link_.got_entries.empty()) collect_slot_sites(link_, relative, slots);
+  if (!slots.empty() && !keep_sites(0, slots, true)) return false;
+  if (!keep_comdats()) return false;
+  StateMeta* p = state_.meta.edit(0);
+  if (!p) return give_up("the state file is damaged");
+  *p = meta_;
+  return true;
+}
+
+}  // namespace lode::link::elf

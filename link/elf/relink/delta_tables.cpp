@@ -1,0 +1,405 @@
+// The fourth part of a delta link (delta.h): the tables of the output that speak of the changed files.
+//
+//   .eh_frame        each file has a block of FDEs. A longer one goes to the room behind the last; what it leaves becomes
+//                    a record that says nothing, and what a shorter one leaves belongs to its last FDE (its
+//                    instructions end with DW_CFA_nop)
+//   .eh_frame_hdr    one pass over the table: entries of old blocks go, new ones come in by their order
+//   .symtab          locals of a file stay together; unused entries are file symbols without a name (symtab_hole). A
+//                    global that goes gives its place to the last one
+//   headers          sizes of sections that grew into their room
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/bytes.h"
+#include "link/elf/machines/machine.h"
+#include "link/elf/relink/delta.h"
+#include "link/elf/relocations/actions.h"
+
+namespace lode::link::elf {
+
+// ---- unwind records -------------------------------------------------------------------------------------------------
+
+bool DeltaLink::frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t>>& entries) {
+  ObjectFile& f = *file.object;
+  const StateInput in = state_.inputs[file.input];
+  uint64_t size = 0;
+  uint32_t count = 0;
+  Fde* last = nullptr;
+  std::vector<bool> used(f.cies.size());
+  for (Fde& fde : f.fdes) {
+    if (!fde_live(link_, fde)) continue;
+    fde.out_offset = uint32_t(size);
+    size += fde.size;
+    count++;
+    last = &fde;
+    used[fde.cie] = true;
+  }
+  for (uint32_t i = 0; i < f.cies.size(); i++) {
+    if (!used[i]) continue;
+    Cie& c = f.cies[i];
+    const StateHash identity = stable_cie_identity(link_, f, c);
+    c.leader_file = f.id;
+    c.leader = i;
+    for (uint32_t k = 0; k < state_.cies.size() && c.out_offset == none; k++)
+      if (state_.cies[k].identity == identity) c.out_offset = state_.cies[k].offset;
+    if (c.out_offset == none) return give_up("a new CIE");
+  }
+  file.frame_offset = in.frame_offset;
+  file.frame_size = in.frame_size;
+  if (!size && !in.frame_size) return true;
+  const uint32_t section = meta_.section_eh_frame;
+  if (section == none) return give_up("there is no .eh_frame so far");
+  const uint64_t base = file_offset(section, 0);
+  if (size > in.frame_size) {
+    if (in.frame_size) {
+      uint8_t* p = at(base + in.frame_offset, in.frame_size);
+      if (!p) return false;
+      if (in.frame_size < 16) return give_up("an unwind record is too short to be replaced");
+      fill_frame_gap(p, in.frame_size);
+      image_.wrote(base + in.frame_offset, in.frame_size);
+      meta_.wasted += in.frame_size;
+    }
+    const uint32_t begin = uint32_t(align_up(meta_.frame_used, 8));
+    const uint64_t want = align_up(size, 8), grows = begin + want - meta_.frame_used;
+    if (grows > meta_.frame_room) return no_room("unwind records");
+    if (begin != meta_.frame_used) return give_up(".eh_frame is not aligned");
+    file.frame_offset = begin;
+    file.frame_size = uint32_t(want);
+    meta_.frame_used += uint32_t(grows);
+    meta_.frame_room -= uint32_t(grows);
+    uint8_t* end = at(base + meta_.frame_used, 4);
+    if (!end) return false;
+    store_le(end, uint32_t(0));
+    image_.wrote(base + meta_.frame_used, 4);
+  }
+  uint8_t* p = at(base + file.frame_offset, file.frame_size);
+  if (!p) return false;
+  if (!size) {
+    if (file.frame_size < 16) return give_up("an unwind record is too short to be replaced");
+    fill_frame_gap(p, file.frame_size);
+    image_.wrote(base + file.frame_offset, file.frame_size);
+    return true;
+  }
+  for (Fde& fde : f.fdes)
+    if (fde.out_offset != none) fde.out_offset += file.frame_offset;
+  const size_t first = entries.size();
+  entries.resize(first + count);
+  write_fdes(link_, f, *link_.eh_frame, image_.data() + base, entries.data() + first);
+  if (const uint64_t gap = file.frame_size - size) {
+    std::memset(p + size, 0, gap);
+    uint8_t* q = image_.data() + base + last->out_offset;
+    store_le(q, uint32_t(load_le<uint32_t>(q) + gap));
+  }
+  image_.wrote(base + file.frame_offset, file.frame_size);
+  return !link_.diag.has_errors() || give_up("an unwind record is in error");
+}
+
+bool DeltaLink::frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
+                            const std::vector<std::pair<uint64_t, uint64_t>>& old_blocks) {
+  const uint32_t section = meta_.section_eh_frame_hdr;
+  if (section == none) return true;
+  const StateSection s = state_.sections[section];
+  std::sort(entries.begin(), entries.end());
+  const uint8_t* table = at(s.offset, 12 + uint64_t(meta_.frame_count) * 8);
+  if (!table) return false;
+  std::vector<std::pair<int32_t, int32_t>> merged;
+  merged.reserve(meta_.frame_count + entries.size());
+  size_t next = 0;
+  auto take = [&](const std::pair<uint64_t, uint64_t>& e) {
+    merged.emplace_back(int32_t(e.first - s.addr), int32_t(e.second - s.addr));
+  };
+  for (uint32_t i = 0; i < meta_.frame_count; i++) {
+    const auto pc = load_le<int32_t>(table + 12 + uint64_t(i) * 8), fde = load_le<int32_t>(table + 16 + uint64_t(i) * 8);
+    const uint64_t address = s.addr + uint64_t(int64_t(fde));
+    bool old = false;
+    for (const auto& [begin, end] : old_blocks) old |= address >= begin && address < end;
+    if (old) continue;
+    while (next < entries.size() && int32_t(entries[next].first - s.addr) < pc) take(entries[next++]);
+    merged.emplace_back(pc, fde);
+  }
+  while (next < entries.size()) take(entries[next++]);
+  if (merged.size() > uint64_t(meta_.frame_count) + meta_.frame_count_room) return no_room("the unwinder's search table");
+  const uint64_t size = 12 + merged.size() * 8, before = 12 + uint64_t(meta_.frame_count) * 8;
+  uint8_t* out = at(s.offset, std::max(size, before));
+  if (!out) return false;
+  store_le(out + 8, uint32_t(merged.size()));
+  std::memcpy(out + 12, merged.data(), merged.size() * 8);
+  if (before > size) std::memset(out + size, 0, before - size);
+  image_.wrote(s.offset, std::max(size, before));
+  meta_.frame_count_room += meta_.frame_count;
+  meta_.frame_count_room -= uint32_t(merged.size());
+  meta_.frame_count = uint32_t(merged.size());
+  return size == s.size || set_section_size(section, size);
+}
+
+bool DeltaLink::frames() {
+  std::vector<std::pair<uint64_t, uint64_t>> entries, old_blocks;
+  const uint64_t base = meta_.section_eh_frame == none ? 0 : state_.sections[meta_.section_eh_frame].addr;
+  for (File& f : files_) {
+    const StateInput in = state_.inputs[f.input];
+    if (in.frame_size) old_blocks.emplace_back(base + in.frame_offset, base + in.frame_offset + in.frame_size);
+    if (!frame_block(f, entries)) return false;
+  }
+  if (meta_.section_eh_frame != none) {
+    const uint64_t size = meta_.frame_used + 4;
+    if (size != state_.sections[meta_.section_eh_frame].size && !set_section_size(meta_.section_eh_frame, size))
+      return false;
+  }
+  return (entries.empty() && old_blocks.empty()) || frame_table(entries, old_blocks);
+}
+
+// ---- symbol table ---------------------------------------------------------------------------------------------------
+
+bool DeltaLink::put_entry(uint32_t index, const Sym& entry) {
+  const uint64_t offset = file_offset(meta_.section_symtab, uint64_t(index) * sizeof(Sym));
+  uint8_t* p = at(offset, sizeof(Sym));
+  if (!p) return false;
+  std::memcpy(p, &entry, sizeof entry);
+  image_.wrote(offset, sizeof entry);
+  return true;
+}
+
+// Entries for locals, one behind the other.
+bool DeltaLink::take_entries(uint32_t section, uint32_t count, uint32_t& first) {
+  for (uint32_t i = 0; i < state_.free.size(); i++) {
+    const StateFree f = state_.free[i];
+    if (f.section != section || f.size < count) continue;
+    first = uint32_t(f.offset);
+    if (StateFree* p = state_.free.edit(i)) *p = {f.offset + count, f.size - count, section, 0};
+    return true;
+  }
+  return false;
+}
+
+bool DeltaLink::put_string(std::string_view text, uint32_t& offset) {
+  const uint64_t size = text.size() + 1;
+  if (size > meta_.strtab_room) return no_room("names of symbols");
+  offset = meta_.strtab_used;
+  uint8_t* p = at(file_offset(meta_.section_strtab, offset), size);
+  if (!p) return false;
+  std::memcpy(p, text.data(), text.size());
+  p[text.size()] = 0;
+  image_.wrote(uint64_t(p - image_.data()), size);
+  meta_.strtab_used += uint32_t(size);
+  meta_.strtab_room -= uint32_t(size);
+  return true;
+}
+
+bool DeltaLink::local_symbols(File& file) {
+  ObjectFile& f = *file.object;
+  const StateInput in = state_.inputs[file.input];
+  size_local_symbols(link_, f);
+  f.local_symtab_index = in.symtab_index;
+  f.strtab_offset = in.strtab_offset;
+  file.symtab_index = in.symtab_index;
+  file.symtab_count = f.local_symtab_count;
+  file.strtab_offset = in.strtab_offset;
+  file.strtab_size = in.strtab_size;
+  uint32_t holes = in.symtab_index, hole_count = in.symtab_count;
+  if (f.local_symtab_count > in.symtab_count) {
+    release(meta_.section_symtab, in.symtab_index, in.symtab_count);
+    if (!take_entries(meta_.section_symtab, f.local_symtab_count, file.symtab_index))
+      return no_room("local symbols");
+    f.local_symtab_index = file.symtab_index;
+  } else {
+    holes += f.local_symtab_count;
+    hole_count -= f.local_symtab_count;
+    if (hole_count) release(meta_.section_symtab, holes, hole_count);
+  }
+  for (uint32_t i = 0; i < hole_count; i++)
+    if (!put_entry(holes + i, symtab_hole())) return false;
+  if (f.strtab_size > in.strtab_size) {
+    if (f.strtab_size > meta_.strtab_room) return no_room("names of symbols");
+    file.strtab_offset = meta_.strtab_used;
+    file.strtab_size = uint32_t(f.strtab_size);
+    f.strtab_offset = file.strtab_offset;
+    meta_.strtab_used += file.strtab_size;
+    meta_.strtab_room -= file.strtab_size;
+    meta_.wasted += in.strtab_size;
+  }
+  const uint64_t syms = file_offset(meta_.section_symtab, 0), strings = file_offset(meta_.section_strtab, 0);
+  if (!at(syms + uint64_t(file.symtab_index) * sizeof(Sym), uint64_t(file.symtab_count) * sizeof(Sym)) ||
+      !at(strings + file.strtab_offset, f.strtab_size))
+    return false;
+  write_local_symbols(link_, f, image_.data() + syms, reinterpret_cast<char*>(image_.data() + strings), nullptr);
+  image_.wrote(syms + uint64_t(file.symtab_index) * sizeof(Sym), uint64_t(file.symtab_count) * sizeof(Sym));
+  image_.wrote(strings + file.strtab_offset, f.strtab_size);
+  return true;
+}
+
+bool DeltaLink::remove_global(uint32_t n) {
+  const uint32_t index = state_.symbols[n].symtab;
+  if (!index) return true;
+  if (StateSymbol* p = state_.symbols.edit(n)) p->symtab = 0;
+  if (index < meta_.symtab_first_global) {
+    release(meta_.section_symtab, index, 1);
+    return put_entry(index, symtab_hole());
+  }
+  // The last one takes its place.
+  const uint32_t last = meta_.symtab_count - 1;
+  const uint8_t* p = at(file_offset(meta_.section_symtab, uint64_t(last) * sizeof(Sym)), sizeof(Sym));
+  if (!p) return false;
+  const Sym moved = load_le<Sym>(p);
+  if (last != index) {
+    const StateSection& strings = state_.sections[meta_.section_strtab];
+    if (moved.name >= strings.size + strings.room) return give_up("the symbol table is damaged");
+    const char* name = reinterpret_cast<const char*>(image_.data() + strings.offset + moved.name);
+    const std::string_view text(name, strnlen(name, strings.size + strings.room - moved.name));
+    const uint32_t other = state_.find_symbol(text, hash_name(text));
+    if (other == none || state_.symbols[other].symtab != last) return give_up("the symbol table is not as it was");
+    if (StateSymbol* q = state_.symbols.edit(other)) q->symtab = index;
+    if (!put_entry(index, moved)) return false;
+  }
+  if (!put_entry(last, Sym{})) return false;
+  meta_.symtab_count--;
+  meta_.symtab_room++;
+  return true;
+}
+
+// A global of a changed file, or one whose place in the table depends on it.
+bool DeltaLink::global_symbol(uint32_t id) {
+  const Symbol& s = link_.symbols[id];
+  const uint32_t n = state_symbol(id);
+  if (n == none) return give_up("a symbol is not in the state");
+  const bool wanted = is_in_symtab(link_, s), local = is_symtab_local(link_, s);
+  uint32_t index = state_.symbols[n].symtab;
+  if (index && (!wanted || local != (index < meta_.symtab_first_global))) {
+    if (!remove_global(n)) return false;
+    index = 0;
+  }
+  if (!wanted) return true;
+  uint32_t name = 0, wide = 0;
+  if (index) {
+    const uint8_t* p = at(file_offset(meta_.section_symtab, uint64_t(index) * sizeof(Sym)), sizeof(Sym));
+    if (!p) return false;
+    name = load_le<Sym>(p).name;
+  } else {
+    if (!put_string(s.str(), name)) return false;
+    if (local) {
+      if (!take_entries(meta_.section_symtab, 1, index)) return no_room("local symbols");
+    } else {
+      if (!meta_.symtab_room) return no_room("symbols");
+      index = meta_.symtab_count++;
+      meta_.symtab_room--;
+    }
+    if (StateSymbol* p = state_.symbols.edit(n)) p->symtab = index;
+  }
+  return put_entry(index, global_symtab_entry(link_, s, name, &wide));
+}
+
+bool DeltaLink::symtab() {
+  // Symbols that are new get their records here, so that the table can speak of them.
+  for (uint32_t id = 0; id < link_.symbols.size(); id++) {
+    const Symbol& s = link_.symbols[id];
+    if (s.local || symbol_[id] != none) continue;
+    if (!state_.add_symbol(s.str(), hash_name(s.str()), symbol_[id])) return no_room("names");
+  }
+  const uint32_t section = meta_.section_symtab;
+  if (section != none) {
+    for (const uint32_t n : gone_)
+      if (!remove_global(n)) return false;
+    for (File& f : files_)
+      if (!local_symbols(f)) return false;
+    for (uint32_t id = 0; id < link_.symbols.size(); id++) {
+      const Symbol& s = link_.symbols[id];
+      if (s.local || !s.defined() || s.file == shared_->id || s.file == link_.internal->id) continue;
+      if (!global_symbol(id)) return false;
+    }
+    if (!set_section_size(section, uint64_t(meta_.symtab_count) * sizeof(Sym)) ||
+        !set_section_size(meta_.section_strtab, meta_.strtab_used))
+      return false;
+  }
+  // Exported ones.
+  if (meta_.section_dynsym == none) return true;
+  for (uint32_t id = 0; id < link_.symbols.size(); id++) {
+    const Symbol& s = link_.symbols[id];
+    const uint32_t n = state_symbol(id);
+    if (s.local || !s.defined() || n == none || s.file == shared_->id || s.file == link_.internal->id || s.aux == none ||
+        link_.aux[s.aux].dynsym <= 0)
+      continue;
+    const uint64_t offset = file_offset(meta_.section_dynsym, uint64_t(link_.aux[s.aux].dynsym) * sizeof(Sym));
+    uint8_t* p = at(offset, sizeof(Sym));
+    if (!p) return false;
+    Sym e = load_le<Sym>(p);
+    e.value = s.type == STT_TLS ? s.address - link_.tls_begin : s.address;
+    e.size = size_of(link_, s);
+    if (s.atom != none) e.shndx = uint16_t(output_section_index(link_, s.atom));
+    std::memcpy(p, &e, sizeof e);
+    image_.wrote(offset, sizeof e);
+  }
+  return true;
+}
+
+// ---- headers --------------------------------------------------------------------------------------------------------
+
+bool DeltaLink::set_section_size(uint32_t section, uint64_t size) {
+  StateSection* s = state_.sections.edit(section);
+  if (!s) return give_up("the state file is damaged");
+  if (size > s->size + s->room) return no_room("section " + std::string(state_.text(s->name)));
+  s->room = s->size + s->room - size;
+  s->size = size;
+  return true;
+}
+
+bool DeltaLink::set_dynamic(int64_t tag, uint64_t value) {
+  if (meta_.section_dynamic == none) return give_up("there is no dynamic section");
+  const StateSection s = state_.sections[meta_.section_dynamic];
+  for (uint64_t k = 0; k + sizeof(Dyn) <= s.size; k += sizeof(Dyn)) {
+    uint8_t* p = at(s.offset + k, sizeof(Dyn));
+    if (!p) return false;
+    if (load_le<int64_t>(p) != tag) continue;
+    store_le(p + 8, value);
+    image_.wrote(s.offset + k, sizeof(Dyn));
+    return true;
+  }
+  return give_up("the dynamic section lacks an entry");
+}
+
+bool DeltaLink::headers() {
+  for (uint32_t i = 0; i < state_.sections.size(); i++) {
+    const StateSection& s = state_.sections[i];
+    const uint64_t offset = meta_.section_header_table + uint64_t(s.index) * sizeof(Shdr) + offsetof(Shdr, size);
+    uint8_t* p = at(offset, 8);
+    if (!p) return false;
+    if (load_le<uint64_t>(p) == s.size) continue;
+    store_le(p, s.size);
+    image_.wrote(offset, 8);
+  }
+  return true;
+}
+
+bool DeltaLink::build_id() {
+  const uint32_t section = meta_.section_build_id;
+  if (section == none || link_.opt.build_id == BuildId::hex) return true;
+  const StateSection s = state_.sections[section];
+  uint8_t* note = at(s.offset, s.size);
+  if (!note || s.size < 16) return give_up("the build id is damaged");
+  OutputSection own;
+  own.size = s.size;
+  link_.build_id = &own;
+  std::memset(note + 16, 0, s.size - 16);
+  image_.wrote(s.offset, s.size);
+  const uint64_t blocks = (image_.size() + build_id_block - 1) / build_id_block;
+  const auto old = StateTable<uint64_t>(state_.file, region_block_digests).range(0, uint32_t(blocks * 2));
+  if (old.size() != blocks * 2) return give_up("the state file is damaged");
+  link_.block_digests.assign(old.begin(), old.end());
+  const std::vector<bool> changed = image_.changed_blocks(build_id_block);
+  for (uint64_t b = 0; b < blocks; b++) {
+    if (!changed[b]) continue;
+    const uint64_t offset = b * build_id_block;
+    const XXH128_hash_t h =
+        XXH3_128bits(image_.data() + offset, std::min<uint64_t>(build_id_block, image_.size() - offset));
+    uint8_t* p = state_.file.edit(region_block_digests, b * 16, 16);
+    if (!p) return give_up("the state file is damaged");
+    link_.block_digests[b * 2] = h.low64;
+    link_.block_digests[b * 2 + 1] = h.high64;
+    std::memcpy(p, &link_.block_digests[b * 2], 16);
+  }
+  put_build_id(link_, note + 16);
+  image_.wrote(s.offset, s.size);
+  return true;
+}
+
+}  // namespace lode::link::elf

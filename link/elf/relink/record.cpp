@@ -1,0 +1,499 @@
+// After an incremental link: what it came to becomes the tables of its state file (state.h).
+//
+// Asked for: the output is written and has its name. Nothing here changes the link. Files are looked at in parallel,
+// each for its own sites; what is numbered is numbered by one thread in the order of the link, so that the same link
+// leaves the same state at any number of threads.
+#include <tbb/parallel_for.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_map>
+#include <utility>
+
+#include "base/bytes.h"
+#include "link/elf/machines/machine.h"
+#include "link/elf/relink/sites.h"
+#include "link/elf/relink/state.h"
+#include "link/relink/image_file.h"
+
+namespace lode::link::elf {
+
+uint32_t state_flags_of(const Link& link, const Symbol& s) {
+  uint32_t f = 0;
+  auto set = [&](bool on, uint32_t bit) { f |= on ? bit : 0; };
+  set(s.imported, state_imported);
+  set(s.exported, state_exported);
+  set(s.linker_defined, state_linker_defined);
+  set(s.is_common, state_common);
+  set(s.version_local, state_version_local);
+  set(!s.defined(), state_undefined);
+  set(s.flags & in_copied, state_copied);
+  set(s.flags & needs_canonical_plt, state_canonical_plt);
+  set(s.flags & is_root, state_root);
+  set(s.flags & referenced_by_shared, state_by_shared);
+  set(s.bind == STB_WEAK, state_weak);
+  if (s.defined() && link.files[s.file]->is_object()) {
+    if (s.atom == none) set(!s.linker_defined, state_absolute);
+    else if (link.atoms[s.atom].kind == AtomKind::merge) f |= state_merged;
+    else set(!link.atoms[s.atom].live, state_dead);
+  }
+  return f;
+}
+
+namespace {
+
+class Recorder {
+ public:
+  Recorder(Link& link, const std::vector<std::string>& args) : link_(link), args_(args) {}
+
+  bool run() {
+    meta_.recorded_at = file_clock();
+    record_arguments();
+    record_observed();
+    record_sections();
+    record_inputs();
+    record_atoms();
+    record_symbols();
+    record_sites();
+    record_dynamic_relocations();
+    record_merged();
+    record_frames();
+    record_comdats();
+    record_counts();
+    return write();
+  }
+
+ private:
+  StateText text(std::string_view s) {
+    const StateText t{uint32_t(strings_.size()), uint32_t(s.size())};
+    strings_.insert(strings_.end(), s.begin(), s.end());
+    return t;
+  }
+
+  void record_arguments() {
+    for (const InputArg& a : link_.opt.inputs) {
+      const uint32_t flags = uint32_t(a.as_needed) | uint32_t(a.whole_archive) << 1 | uint32_t(a.is_static) << 2 |
+                             uint32_t(a.binary) << 3;
+      arguments_.push_back({text(a.name), uint32_t(a.kind), flags});
+    }
+    meta_.options = options_key(link_.opt, args_);
+  }
+
+  void record_observed() {
+    std::unordered_map<std::string_view, uint32_t> argument;
+    for (uint32_t i = 0; i < link_.opt.inputs.size(); i++)
+      if (link_.opt.inputs[i].kind == InputArg::file) argument.try_emplace(link_.opt.inputs[i].name, i);
+    const auto& seen = link_.inputs.files.observations();
+    // Threads open files in any order; the notes are sorted for the sake of equal bytes.
+    std::vector<uint32_t> order(seen.size());
+    for (uint32_t i = 0; i < order.size(); i++) order[i] = i;
+    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return seen[a].path < seen[b].path; });
+    std::string_view last;
+    for (uint32_t i : order) {
+      const Observation& o = seen[i];
+      if (!observed_.empty() && o.path == last) {
+        ranges_.push_back({o.data.data(), o.data.size(), uint32_t(observed_.size() - 1)});
+        continue;
+      }
+      last = o.path;
+      StateObserved s;
+      s.path = text(o.path);
+      if (auto it = argument.find(o.path); it != argument.end()) s.argument = it->second;
+      s.exists = o.exists;
+      s.identity = o.identity;
+      if (o.exists && is_young(o.identity.modified, meta_.recorded_at)) s.hash = content_hash(o.data);
+      ranges_.push_back({o.data.data(), o.data.size(), uint32_t(observed_.size())});
+      observed_.push_back(s);
+    }
+    std::sort(ranges_.begin(), ranges_.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  }
+
+  uint32_t observed_of(const uint8_t* p, uint64_t& offset) const {
+    auto it = std::upper_bound(ranges_.begin(), ranges_.end(), p,
+                               [](const uint8_t* x, const Range& r) { return x < r.begin; });
+    if (it == ranges_.begin() || !p) return none;
+    --it;
+    if (uint64_t(p - it->begin) >= it->size) return none;
+    offset = uint64_t(p - it->begin);
+    return it->observed;
+  }
+
+  void record_sections() {
+    section_.assign(link_.sections.size(), none);
+    for (const OutputSection* s : link_.order) {
+      if (s == link_.ehdr) continue;
+      section_[s->id] = uint32_t(sections_.size());
+      StateSection r;
+      r.name = text(s->name);
+      r.flags = s->flags;
+      r.addr = s->addr;
+      r.offset = s->offset;
+      r.size = s->size;
+      r.room = s->room;
+      r.align = s->align;
+      r.type = s->type;
+      r.index = s->index;
+      r.tight = is_tight(*s);
+      for (uint32_t id : s->atoms) {
+        const Atom& a = link_.atoms[id];
+        r.used = std::max(r.used, a.offset + a.size + slack_of(*s, a));
+      }
+      sections_.push_back(r);
+    }
+    auto of = [&](const OutputSection* s) { return s && !s->gone ? section_[s->id] : none; };
+    StateMeta& m = meta_;
+    m.section_got = of(link_.got);
+    m.section_gotplt = of(link_.gotplt);
+    m.section_plt = of(link_.plt);
+    m.section_pltsec = of(link_.pltsec);
+    m.section_pltgot = of(link_.pltgot);
+    m.section_relplt = of(link_.relplt);
+    m.section_reldyn = of(link_.reldyn);
+    m.section_eh_frame = of(link_.eh_frame);
+    m.section_eh_frame_hdr = of(link_.eh_frame_hdr);
+    m.section_symtab = of(link_.symtab);
+    m.section_strtab = of(link_.strtab);
+    m.section_dynsym = of(link_.dynsym);
+    m.section_dynamic = of(link_.dynamic);
+    m.section_build_id = of(link_.build_id);
+    m.section_copyrel = of(link_.copyrel);
+    m.section_copyrel_ro = of(link_.copyrel_ro);
+  }
+
+  void record_inputs() {
+    input_.assign(link_.files.size(), none);
+    auto add = [&](ObjectFile& f) {
+      input_[f.id] = uint32_t(inputs_.size());
+      StateInput r;
+      r.name = text(f.name);
+      r.kind = uint32_t(f.kind);
+      r.size = f.data.size();
+      if (f.kind != FileKind::internal && !f.made) r.observed = observed_of(f.data.data(), r.offset);
+      r.priority = f.priority;
+      r.symtab_index = f.local_symtab_index;
+      r.symtab_count = f.local_symtab_count;
+      r.strtab_offset = uint32_t(f.strtab_offset);
+      r.strtab_size = uint32_t(f.strtab_size);
+      r.frame_offset = f.frame_begin;
+      r.frame_size = f.frame_end - f.frame_begin;
+      if (r.observed != none && observed_[r.observed].hash) r.hash = content_hash(f.data);
+      files_.push_back(&f);
+      inputs_.push_back(r);
+    };
+    add(*link_.internal);
+    for (ObjectFile* f : link_.objects)
+      if (f->kind != FileKind::internal) add(*f);
+  }
+
+  void record_atoms() {
+    std::vector<std::vector<StateAtom>> found(files_.size());
+    tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
+      ObjectFile& f = *files_[k];
+      const std::vector<uint64_t> keys = atom_keys(f);
+      for (uint32_t i = 1; i < f.sections.size(); i++) {
+        const Atom& a = link_.atoms[f.atom_base + i];
+        if (!a.live || a.folded || a.out == none || section_[a.out] == none) continue;
+        if (a.kind != AtomKind::regular && a.kind != AtomKind::function && a.kind != AtomKind::constants) continue;
+        const OutputSection& s = *link_.sections[a.out];
+        StateAtom r;
+        r.address = s.addr + a.offset;
+        r.key = keys[i];
+        r.size = a.size;
+        r.slack = uint32_t(slack_of(s, a));
+        r.section = i;
+        r.out = section_[a.out];
+        r.p2align = a.p2align;
+        found[k].push_back(r);
+      }
+    });
+    for (size_t k = 0; k < files_.size(); k++) {
+      inputs_[k].first_atom = uint32_t(atoms_.size());
+      inputs_[k].atom_count = uint32_t(found[k].size());
+      atoms_.insert(atoms_.end(), found[k].begin(), found[k].end());
+    }
+  }
+
+  bool is_recorded(const Symbol& s) const {
+    if (!s.name_size || s.local) return false;
+    if (s.defined()) return link_.files[s.file]->is_object() || (s.flags & (referenced | needs_mask));
+    return s.flags & referenced;
+  }
+
+  void record_symbols() {
+    symbol_.assign(link_.symbols.size(), none);
+    for (uint32_t id = 0; id < link_.symbols.size(); id++) {
+      const Symbol& s = link_.symbols[id];
+      if (!is_recorded(s)) continue;
+      symbol_[id] = uint32_t(symbols_.size());
+      symbols_.emplace_back();
+      StateSymbol& r = symbols_.back();
+      r.name = text(s.str());
+      r.address = s.address;
+      r.value = s.value;
+      const bool own = s.defined() && link_.files[s.file]->is_object();
+      if (own) {
+        r.file = input_[s.file];
+        r.next_of_file = std::exchange(inputs_[r.file].first_symbol, symbol_[id]);
+        r.section = s.atom == none ? 0 : link_.atoms[s.atom].section;
+        if (!s.linker_defined && s.sym) r.size = size_of(link_, s);
+      }
+      r.sym_flags = s.flags;
+      r.flags = state_flags_of(link_, s);
+      r.version = s.version;
+      r.type = s.type;
+      r.bind = s.bind;
+      r.constraint = s.constraint;
+      if (s.aux != none) {
+        const SymbolAux& x = link_.aux[s.aux];
+        r.aux = uint32_t(aux_.size());
+        aux_.push_back({symbol_[id], x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym});
+      }
+    }
+    if (link_.symtab) {
+      uint32_t at = uint32_t(link_.symtab_locals) - link_.symtab_holes - link_.symtab_hidden;
+      for (uint32_t i = 0; i < link_.symtab_globals.size(); i++) {
+        if (i == link_.symtab_hidden) at += link_.symtab_holes;
+        if (uint32_t k = symbol_[link_.symtab_globals[i]]; k != none) symbols_[k].symtab = at + i;
+      }
+    }
+    // Who defines what: a name of more than one definition is not moved lightly.
+    for (size_t k = 1; k < files_.size(); k++) {
+      const ObjectFile& f = *files_[k];
+      for (uint32_t i = f.first_global; i < f.syms.size(); i++)
+        if (f.syms[i].shndx != SHN_UNDEF)
+          if (uint32_t n = symbol_[f.symbol_id(i)]; n != none) symbols_[n].claims++;
+    }
+    slots_.assign(std::bit_ceil(symbols_.size() * 2 + 64), none);
+    for (uint32_t n = 0; n < symbols_.size(); n++) {
+      size_t i = hash_name({strings_.data() + symbols_[n].name.offset, symbols_[n].name.size}) & (slots_.size() - 1);
+      while (slots_[i] != none) i = (i + 1) & (slots_.size() - 1);
+      slots_[i] = n;
+    }
+  }
+
+  void record_sites() {
+    std::vector<std::vector<Site>> found(files_.size());
+    tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
+      if (k == 0) collect_own_sites(link_, found[k]);
+      else collect_sites(link_, *files_[k], relative_index(link_), found[k]);
+    });
+    size_t total = 0;
+    for (auto& list : found) total += list.size();
+    sites_.reserve(total);
+    for (size_t k = 0; k < files_.size(); k++) {
+      inputs_[k].first_group = uint32_t(groups_.size());
+      for (const Site& s : found[k]) {
+        if (s.width == Site::size_only) {
+          if (uint32_t n = symbol_[s.symbol]; n != none) symbols_[n].flags |= state_sized;
+          continue;
+        }
+        const uint32_t n = symbol_[s.symbol];
+        if (n == none) continue;
+        if (groups_.size() == inputs_[k].first_group || groups_.back().symbol != n || groups_.back().width != s.width)
+          groups_.push_back({n, s.width, uint32_t(sites_.size()), 0});
+        if (s.width == Site::mention) continue;
+        groups_.back().count++;
+        sites_.push_back(s.place);
+      }
+      inputs_[k].group_count = uint32_t(groups_.size()) - inputs_[k].first_group;
+      for (uint32_t g = inputs_[k].first_group; g < groups_.size(); g++) {
+        StateSymbol& s = symbols_[groups_[g].symbol];
+        if (s.referring != none && referring_[s.referring].input == k) continue;  // of another width
+        referring_.push_back({uint32_t(k), s.referring});
+        s.referring = uint32_t(referring_.size() - 1);
+      }
+    }
+  }
+
+  // .rela.dyn is sorted by now; whose each record is, its place says.
+  void record_dynamic_relocations() {
+    if (link_.dynrels.empty()) return;
+    struct Span {
+      uint64_t begin, end;
+      uint32_t input;
+    };
+    std::vector<Span> spans;
+    for (uint32_t k = 1; k < inputs_.size(); k++)
+      for (uint32_t a = inputs_[k].first_atom; a < inputs_[k].first_atom + inputs_[k].atom_count; a++)
+        if (sections_[atoms_[a].out].flags & SHF_ALLOC)
+          spans.push_back({atoms_[a].address, atoms_[a].address + atoms_[a].size, k});
+    std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
+    std::vector<std::pair<uint32_t, uint32_t>> owned;  // (input, index)
+    for (uint32_t i = 0; i < link_.dynrels.size(); i++) {
+      const uint64_t at = link_.dynrels[i].offset;
+      auto it = std::upper_bound(spans.begin(), spans.end(), at,
+                                 [](uint64_t v, const Span& s) { return v < s.begin; });
+      if (it != spans.begin() && at < std::prev(it)->end) owned.emplace_back(std::prev(it)->input, i);
+    }
+    std::sort(owned.begin(), owned.end());
+    for (auto [input, index] : owned) {
+      if (!inputs_[input].relocation_count++) inputs_[input].first_relocation = uint32_t(relocations_.size());
+      relocations_.push_back(index);
+    }
+  }
+
+  void record_merged() {
+    for (auto& m : link_.merged) {
+      const OutputSection& s = *link_.sections[m->out];
+      if (s.gone || section_[s.id] == none || s.nobits()) continue;
+      StateMerged r;
+      r.section = section_[s.id];
+      r.strings = m->strings;
+      r.entsize = m->entsize;
+      for (auto& shard : m->shards) r.entries += uint32_t(shard.size());
+      r.slot_count = uint32_t(std::bit_ceil(uint64_t(r.entries) * 3 / 2 + 64));
+      r.first_slot = uint32_t(merged_slots_.size());
+      merged_slots_.resize(merged_slots_.size() + r.slot_count);
+      uint32_t* slots = merged_slots_.data() + r.first_slot;
+      const uint64_t body = link_.atoms[m->body].offset;
+      for (auto& shard : m->shards)
+        for (const MergeEntry& e : shard) {
+          size_t i = XXH3_64bits(e.data, e.size) & (r.slot_count - 1);
+          while (slots[i]) i = (i + 1) & (r.slot_count - 1);
+          slots[i] = uint32_t(body + e.offset) + 1;
+        }
+      merged_.push_back(r);
+    }
+  }
+
+  void record_frames() {
+    for (ObjectFile* f : files_)
+      for (const Cie& c : f->cies) {
+        if (c.out_offset == none) continue;
+        cies_.push_back({stable_cie_identity(link_, *f, c), c.out_offset, 0});
+      }
+  }
+
+  void record_comdats() {
+    std::vector<uint32_t> number(link_.comdat_owner.size(), none);
+    for (uint32_t k = 1; k < files_.size(); k++)
+      for (const Group& g : files_[k]->groups) {
+        if (!g.comdat) continue;
+        uint32_t& n = number[g.signature.id];
+        if (n == none) {
+          n = uint32_t(comdats_.size());
+          comdats_.push_back({text(g.signature.str()), none, 0});
+        }
+        comdats_[n].claims++;
+        if (!g.dead) comdats_[n].input = k;
+      }
+    comdat_slots_.assign(std::bit_ceil(comdats_.size() * 2 + 64), none);
+    for (uint32_t n = 0; n < comdats_.size(); n++) {
+      const StateText t = comdats_[n].signature;
+      size_t i = hash_name({strings_.data() + t.offset, t.size}) & (comdat_slots_.size() - 1);
+      while (comdat_slots_[i] != none) i = (i + 1) & (comdat_slots_.size() - 1);
+      comdat_slots_[i] = n;
+    }
+  }
+
+  void record_counts() {
+    StateMeta& m = meta_;
+    m.tls_begin = link_.tls_begin;
+    m.tls_end = link_.tls_end;
+    m.tp = link_.tp;
+    m.got_used = link_.got_slots;
+    m.got_room = uint32_t(link_.got->size / 8);
+    m.plt_count = uint32_t(link_.plt_symbols.size());
+    m.pltgot_count = uint32_t(link_.pltgot_symbols.size());
+    m.relocation_count = uint32_t(link_.dynrels.size());
+    m.relocation_room = uint32_t(link_.reldyn->room / sizeof(Rela));
+    if (link_.symtab) {
+      m.symtab_count = uint32_t(link_.symtab_count);
+      m.symtab_room = uint32_t(link_.symtab->room / sizeof(Sym));
+      m.symtab_first_global = uint32_t(link_.symtab_locals);
+      m.strtab_used = uint32_t(link_.strtab_size);
+      m.strtab_room = uint32_t(link_.strtab->room);
+      if (link_.symtab_holes)
+        free_.push_back({link_.symtab_locals - link_.symtab_holes, link_.symtab_holes, m.section_symtab, 0});
+    }
+    if (link_.eh_frame->size >= 4) m.frame_used = uint32_t(link_.eh_frame->size - 4);
+    m.frame_room = uint32_t(link_.eh_frame->room);
+    m.frame_count = uint32_t(link_.eh_frame_table.size());
+    if (link_.eh_frame_hdr) m.frame_count_room = uint32_t(link_.eh_frame_hdr->room / 8);
+    m.e_flags = link_.e_flags;
+    m.tlsld_slot = link_.tlsld_slot;
+    m.section_header_table = link_.shoff;
+    m.file_size = link_.file_size;
+    m.is_static_output = link_.is_static_output;
+    m.pic = link_.pic;
+    m.shared = link_.shared;
+    m.ibt_plt = link_.ibt_plt;
+    m.large_image = link_.large_image;
+    m.has_modules = link_.has_modules;
+  }
+
+  bool write() {
+    if (!identify(link_.opt.output, meta_.image)) {
+      link_.diag.warning("--incremental: the output is not a regular file");
+      return false;
+    }
+    StateWriter w;
+    std::vector<StateMeta> meta{meta_};
+    w.add(region_meta, meta, 0);
+    w.add(region_strings, strings_, strings_.size() / 6 + 8192);
+    w.add(region_arguments, arguments_, arguments_.size() / 4 + 64);
+    w.add(region_observed, observed_, observed_.size() / 4 + 64);
+    w.add(region_files, inputs_, inputs_.size() / 8 + 64);
+    w.add(region_atoms, atoms_, atoms_.size() / 8 + 256);
+    w.add(region_symbols, symbols_, symbols_.size() / 8 + 128);
+    w.add(region_symbol_slots, slots_, 0);
+    w.add(region_aux, aux_, aux_.size() / 8 + 64);
+    w.add(region_site_groups, groups_, groups_.size() / 8 + 512);
+    w.add(region_sites, sites_, sites_.size() / 8 + 1024);
+    w.add(region_referring, referring_, referring_.size() / 8 + 512);
+    w.add(region_dynamic_relocations, relocations_, relocations_.size() / 8 + 512);
+    w.add(region_sections, sections_, 0);
+    w.add(region_free, free_, 1024);
+    w.add(region_merged, merged_, 0);
+    w.add(region_merged_slots, merged_slots_, 0);
+    w.add(region_cies, cies_, 64);
+    w.add(region_comdats, comdats_, comdats_.size() / 8 + 64);
+    w.add(region_comdat_slots, comdat_slots_, 0);
+    w.add(region_block_digests, link_.block_digests, 0);
+    const std::string name = state_name(link_.opt);
+    if (auto r = w.write(name, state_version, state_generator()); !r) {
+      unlink(name.c_str());
+      link_.diag.warning("--incremental: " + r.error().text());
+      return false;
+    }
+    keep_image(link_.opt.output);
+    return true;
+  }
+
+  struct Range {
+    const uint8_t* begin;
+    uint64_t size;
+    uint32_t observed;
+  };
+  Link& link_;
+  const std::vector<std::string>& args_;
+  StateMeta meta_;
+  std::vector<char> strings_;
+  std::vector<StateArgument> arguments_;
+  std::vector<StateObserved> observed_;
+  std::vector<Range> ranges_;
+  std::vector<StateInput> inputs_;
+  std::vector<ObjectFile*> files_;      // by input
+  std::vector<uint32_t> input_;         // by file of the link
+  std::vector<StateAtom> atoms_;
+  std::vector<StateSymbol> symbols_;
+  std::vector<uint32_t> symbol_;        // by symbol of the link
+  std::vector<uint32_t> slots_, sites_, relocations_, merged_slots_, comdat_slots_;
+  std::vector<StateAux> aux_;
+  std::vector<StateSiteGroup> groups_;
+  std::vector<StateReferring> referring_;
+  std::vector<StateSection> sections_;
+  std::vector<uint32_t> section_;       // by section of the link
+  std::vector<StateFree> free_;
+  std::vector<StateMerged> merged_;
+  std::vector<StateCie> cies_;
+  std::vector<StateComdat> comdats_;
+};
+
+}  // namespace
+
+bool record_state(Link& link, const std::vector<std::string>& args) { return Recorder(link, args).run(); }
+
+}  // namespace lode::link::elf

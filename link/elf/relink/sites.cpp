@@ -1,0 +1,187 @@
+// See sites.h.
+#include "link/elf/relink/sites.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "link/elf/relocations/actions.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+// A symbol that another file's change can move: `of` is the file that refers to it.
+bool can_move(const Link& link, const Symbol& s, uint32_t of) {
+  return s.defined() && !s.local && !s.imported && s.file != of && s.file != link.internal->id && !s.linker_defined &&
+         s.type != STT_TLS && s.type != STT_GNU_IFUNC && link.files[s.file]->is_object();
+}
+
+// Whether S is in the formula, as it is.
+bool holds_address(Want want) {
+  return want == Want::address || want == Want::distance || want == Want::call || want == Want::plt_offset ||
+         want == Want::offset_in_got;
+}
+
+uint32_t addend_place(const Link& link, uint32_t index) {
+  return uint32_t(link.reldyn->offset + uint64_t(index) * sizeof(Rela) + offsetof(Rela, addend));
+}
+
+class Collector {
+ public:
+  Collector(Link& link, ObjectFile& f, const RelativeIndex& relative, std::vector<Site>& out)
+      : link_(link), machine_(*link.machine), f_(f), relative_(relative), out_(out) {}
+
+  void run() {
+    for (uint32_t i = 1; i < f_.sections.size(); i++) {
+      Atom& a = link_.atoms[f_.atom_base + i];
+      if (!a.live || a.folded || a.kind != AtomKind::regular || a.out == none || !a.data || !a.reloc_count) continue;
+      const OutputSection& s = *link_.sections[a.out];
+      if (s.gone || s.nobits()) continue;
+      if (s.alloc()) loaded(a, s);
+      else not_loaded(a, s);
+    }
+  }
+
+ private:
+  // A file's references tend to come in runs of one symbol; what is left twice goes when the list is sorted.
+  void mention(uint32_t id) {
+    const Symbol& s = link_.symbols[id];
+    if (id == last_ || !s.defined() || s.file == f_.id || !link_.files[s.file]->is_object()) return;
+    last_ = id;
+    out_.push_back({id, Site::mention, 0});
+  }
+
+  void loaded(const Atom& a, const OutputSection& s) {
+    const uint64_t start = s.offset + a.offset;
+    RewriteCursor rewrites(f_, a.section);
+    for (uint32_t i = 0; i < a.reloc_count; i++) {
+      Rela r = a.relocs[i];
+      const KeptRewrite* kept = rewrites.at(i);
+      const uint32_t index = i;
+      if (kept) i += kept->span;
+      if (r.sym < f_.first_global || r.sym >= f_.syms.size()) continue;
+      const uint32_t id = f_.symbol_id(r.sym);
+      mention(id);
+      if (!can_move(link_, link_.symbols[id], f_.id)) continue;
+      if (kept) machine_.describe({a.relocs, index, a.reloc_count, {a.data, a.size}, f_.syms.size()}, kept->to, r);
+      const RelocationRow& row = machine_.row(r.type);
+      if (row.want == Want::size) {
+        out_.push_back({id, Site::size_only, 0});
+        continue;
+      }
+      if (!holds_address(row.want) || !row.bytes) continue;
+      const uint32_t width = uint32_t(std::countr_zero(unsigned(row.bytes)));
+      if (link_.pic && row.want == Want::address && row.bytes == 8) {
+        const uint32_t k = relative_(s.addr + a.offset + r.offset);
+        if (k != none) out_.push_back({id, 3, addend_place(link_, k)});
+        if (!link_.opt.apply_dynamic_relocs) continue;
+      }
+      out_.push_back({id, width, uint32_t(start + r.offset)});
+    }
+  }
+
+  void not_loaded(const Atom& a, const OutputSection& s) {
+    const bool debug = section_name(f_, a.section).starts_with(".debug_");
+    for (uint32_t i = 0; i < a.reloc_count; i++) {
+      const Rela& r = a.relocs[i];
+      if (r.sym < f_.first_global || r.sym >= f_.syms.size()) continue;
+      const uint32_t id = f_.symbol_id(r.sym);
+      if (!can_move(link_, link_.symbols[id], f_.id)) continue;
+      const RelocationRow& row = machine_.row(r.type);
+      if (!holds_address(row.want) || !row.bytes) continue;
+      if (refers_to_dead(link_, f_, resolve_target(link_, f_, r.sym), r.sym, debug)) continue;
+      out_.push_back({id, uint32_t(std::countr_zero(unsigned(row.bytes))), uint32_t(s.offset + a.offset + r.offset)});
+    }
+  }
+
+  Link& link_;
+  const Machine& machine_;
+  ObjectFile& f_;
+  const RelativeIndex& relative_;
+  std::vector<Site>& out_;
+  uint32_t last_ = none;
+};
+
+}  // namespace
+
+RelativeIndex relative_index(const Link& link) {
+  return [&link](uint64_t place) {
+    const auto end = link.dynrels.begin() + ptrdiff_t(std::min<size_t>(link.relative_count, link.dynrels.size()));
+    auto it = std::lower_bound(link.dynrels.begin(), end, place,
+                               [](const Rela& r, uint64_t v) { return uint64_t(r.offset) < v; });
+    return it != end && uint64_t(it->offset) == place ? uint32_t(it - link.dynrels.begin()) : none;
+  };
+}
+
+void collect_sites(Link& link, ObjectFile& file, const RelativeIndex& relative, std::vector<Site>& out) {
+  Collector(link, file, relative, out).run();
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+}
+
+void collect_slot_sites(Link& link, const RelativeIndex& relative, std::vector<Site>& out) {
+  const uint32_t own = link.internal->id;
+  for (const GotEntry& e : link.got_entries) {
+    if (e.symbol == none || link.symbols[e.symbol].aux == none) continue;
+    const SymbolAux& x = link.aux[link.symbols[e.symbol].aux];
+    if (x.got < 0 || !can_move(link, link.symbols[e.symbol], own)) continue;
+    out.push_back({e.symbol, 3, uint32_t(link.got->offset + uint64_t(x.got) * 8)});
+    if (const uint32_t k = relative(link.got->addr + uint64_t(x.got) * 8); k != none)
+      out.push_back({e.symbol, 3, addend_place(link, k)});
+  }
+}
+
+void collect_own_sites(Link& link, std::vector<Site>& out) {
+  const uint32_t own = link.internal->id;
+  collect_slot_sites(link, relative_index(link), out);
+  for (ObjectFile* f : link.objects)
+    for (const Cie& c : f->cies) {
+      if (c.out_offset == none) continue;
+      const Atom& a = link.atoms[c.atom];
+      for (uint32_t i = c.reloc_begin; i < c.reloc_end; i++) {
+        const Rela& r = a.relocs[i];
+        const RelocationRow& row = link.machine->row(r.type);
+        if (r.sym < f->first_global || r.sym >= f->syms.size() || !holds_address(row.want) || !row.bytes) continue;
+        const uint32_t id = f->symbol_id(r.sym);
+        if (can_move(link, link.symbols[id], own))
+          out.push_back({id, uint32_t(std::countr_zero(unsigned(row.bytes))),
+                         uint32_t(link.eh_frame->offset + c.out_offset + r.offset - c.input_offset)});
+      }
+    }
+  if (const uint32_t id = link.names.find(link.entry_name); id != none && can_move(link, link.symbols[id], own))
+    out.push_back({id, 3, uint32_t(offsetof(Ehdr, entry))});
+  const std::vector<Dyn> entries = link.dynamic && !link.dynamic->gone ? dynamic_entries(link) : std::vector<Dyn>();
+  for (size_t i = 0; i < entries.size(); i++) {
+    if (entries[i].tag != DT_INIT && entries[i].tag != DT_FINI) continue;
+    const uint32_t id = link.names.find(entries[i].tag == DT_INIT ? link.opt.init : link.opt.fini);
+    if (id != none && can_move(link, link.symbols[id], own))
+      out.push_back({id, 3, uint32_t(link.dynamic->offset + i * sizeof(Dyn) + offsetof(Dyn, value))});
+  }
+  std::sort(out.begin(), out.end());
+}
+
+StateHash stable_cie_identity(Link& link, const ObjectFile& file, const Cie& c) {
+  const Atom& a = link.atoms[c.atom];
+  std::string k(reinterpret_cast<const char*>(a.data + c.input_offset), c.size);
+  for (uint32_t r = c.reloc_begin; r < c.reloc_end; r++) {
+    const Rela& rel = a.relocs[r];
+    const uint64_t words[3] = {uint64_t(rel.offset) - c.input_offset, rel.type, uint64_t(rel.addend)};
+    k.append(reinterpret_cast<const char*>(words), sizeof words);
+    if (rel.sym >= file.first_global && rel.sym < file.syms.size()) {
+      k += link.symbols[file.symbol_id(rel.sym)].str();
+    } else if (rel.sym < file.syms.size()) {  // a local of one file
+      k += file.name;
+      k += file.sym_name(file.syms[rel.sym]);
+      const uint32_t section = file.section_of(rel.sym);
+      if (section < file.sections.size()) k += section_name(file, section);
+      k += std::to_string(uint64_t(file.syms[rel.sym].value));
+    }
+    k += '\0';
+  }
+  const XXH128_hash_t h = XXH3_128bits(k.data(), k.size());
+  return {h.low64, h.high64};
+}
+
+}  // namespace lode::link::elf

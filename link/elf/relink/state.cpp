@@ -1,0 +1,132 @@
+// The state as it is read and added to (state.h).
+#include "link/elf/relink/state.h"
+
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+
+#include "generator_version.h"
+
+namespace lode::link::elf {
+
+namespace {
+
+// An open-addressed table of indices; `same` compares. The slot where the search ended, or none: damage.
+template <class Same>
+uint32_t probe(StateTable<uint32_t>& slots, uint64_t hash, Same&& same) {
+  const uint32_t count = slots.size();
+  if (!count || (count & (count - 1))) return none;
+  uint32_t i = uint32_t(hash & (count - 1));
+  for (uint32_t steps = 0; steps < count; steps++, i = (i + 1) & (count - 1)) {
+    const uint32_t n = slots[i];
+    if (n == none || same(n)) return i;
+  }
+  return none;
+}
+
+}  // namespace
+
+std::string_view State::text(StateText t) {
+  const uint8_t* p = file.read(region_strings, t.offset, t.size);
+  return p ? std::string_view(reinterpret_cast<const char*>(p), t.size) : std::string_view();
+}
+
+uint32_t State::find_symbol(std::string_view name, uint64_t hash) {
+  const uint32_t i = probe(symbol_slots, hash, [&](uint32_t n) { return text(symbols[n].name) == name; });
+  return i == none ? none : symbol_slots[i];
+}
+
+uint32_t State::find_comdat(std::string_view signature, uint64_t hash) {
+  const uint32_t i = probe(comdat_slots, hash, [&](uint32_t n) { return text(comdats[n].signature) == signature; });
+  return i == none ? none : comdat_slots[i];
+}
+
+bool State::add_text(std::string_view s, StateText& out) {
+  uint64_t offset = 0;
+  if (!file.append(region_strings, s.size(), offset)) return false;
+  out = {uint32_t(offset), uint32_t(s.size())};
+  if (s.empty()) return true;
+  uint8_t* p = file.edit(region_strings, offset, s.size());
+  if (p) std::memcpy(p, s.data(), s.size());
+  return p != nullptr;
+}
+
+bool State::add_symbol(std::string_view name, uint64_t hash, uint32_t& index) {
+  if ((uint64_t(symbols.size()) + 1) * 4 > uint64_t(symbol_slots.size()) * 3) return false;
+  const uint32_t slot = probe(symbol_slots, hash, [](uint32_t) { return false; });
+  StateSymbol s;
+  if (slot == none || !add_text(name, s.name)) return false;
+  index = symbols.size();
+  uint32_t* p = symbols.push(s) ? symbol_slots.edit(slot) : nullptr;
+  if (p) *p = index;
+  return p != nullptr;
+}
+
+bool State::add_comdat(std::string_view signature, uint64_t hash, uint32_t input, uint32_t& index) {
+  if ((uint64_t(comdats.size()) + 1) * 4 > uint64_t(comdat_slots.size()) * 3) return false;
+  const uint32_t slot = probe(comdat_slots, hash, [](uint32_t) { return false; });
+  StateComdat c;
+  c.input = input;
+  c.claims = 1;
+  if (slot == none || !add_text(signature, c.signature)) return false;
+  index = comdats.size();
+  uint32_t* p = comdats.push(c) ? comdat_slots.edit(slot) : nullptr;
+  if (p) *p = index;
+  return p != nullptr;
+}
+
+std::string state_name(const Options& options) { return options.output + ".lode"; }
+
+StateHash state_generator() {
+  const uint64_t words[] = {LODE_GENERATOR_LOW, LODE_GENERATOR_HIGH, LODE_LINKER_LOW, LODE_LINKER_HIGH};
+  const XXH128_hash_t h = XXH3_128bits(words, sizeof words);
+  return {h.low64, h.high64};
+}
+
+// The names of input files are left out, in the order in which they come; whatever else was said counts, and where it
+// was said to among them.
+StateHash options_key(const Options& options, const std::vector<std::string>& args) {
+  std::string all;
+  char folder[PATH_MAX];
+  if (getcwd(folder, sizeof folder)) all = folder;
+  size_t next = 0;
+  auto skip = [&] {
+    while (next < options.inputs.size() && options.inputs[next].kind != InputArg::file) next++;
+  };
+  skip();
+  for (size_t i = 1; i < args.size(); i++) {
+    all += '\0';
+    if (next < options.inputs.size() && args[i] == options.inputs[next].name) {
+      next++;
+      skip();
+      continue;
+    }
+    // What says how the link is made, and not what; and gcc's name for a file that its plugin would write.
+    static constexpr std::string_view ignored[] = {"--incremental-full", "--verbose", "--stats", "-plugin-opt=-fresolution="};
+    if (std::any_of(std::begin(ignored), std::end(ignored), [&](std::string_view s) {
+          return s.ends_with("=") ? args[i].starts_with(s) : args[i] == s;
+        }))
+      continue;
+    all += args[i];
+  }
+  const XXH128_hash_t h = XXH3_128bits(all.data(), all.size());
+  return {h.low64, h.high64};
+}
+
+std::vector<uint64_t> atom_keys(const ObjectFile& file) {
+  std::vector<uint64_t> keys(file.sections.size());
+  for (uint32_t i = 1; i < keys.size(); i++) {
+    const std::string_view name = section_name(file, i);
+    keys[i] = XXH3_64bits(name.data(), name.size());
+  }
+  for (const Group& g : file.groups)
+    for (const Word& m : g.members)
+      if (m.value < keys.size())
+        keys[m.value] = XXH3_64bits_withSeed(g.signature.data, g.signature.size, keys[m.value]);
+  return keys;
+}
+
+}  // namespace lode::link::elf
