@@ -106,6 +106,12 @@ struct FunctionSizes {
   bool operator==(const FunctionSizes&) const = default;
 };
 
+// A field of 32 bits that holds the address of a reference, or the distance to it: it changes by what that changes.
+struct ReferenceField {
+  uint32_t offset;     // in the text
+  uint32_t reference;
+};
+
 // Where emit writes. text, constants and exceptions point to memory of exactly the measured sizes.
 struct EmitPlace {
   uint8_t* text = nullptr;
@@ -117,6 +123,7 @@ struct EmitPlace {
       nullptr;  // if given: the FDE's call frame instructions are appended (DWARF 5 section 6.4.2),
                 // to be used with the target's common CIE
   std::vector<uint32_t>* traps = nullptr;  // if given: the offsets in the text of the traps of type checks are appended
+  std::vector<ReferenceField>* fields = nullptr;  // if given, and there are addresses: appended to
   // If given: what the memory was sized by. Emit compares before it writes: sizes may come from where they can be
   // damaged.
   const FunctionSizes* sizes = nullptr;

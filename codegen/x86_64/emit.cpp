@@ -687,6 +687,9 @@ Result<void> apply_patches(const Work& w, std::span<const ResolvedReference> ref
             value == int64_t(uint32_t(value)) ? int32_t(value) : INT64_MAX;  // a negative one would lose its upper half
         break;
     }
+    if (place.fields && (x.kind == PatchKind::pc_reference || x.kind == PatchKind::abs_reference ||
+                         x.kind == PatchKind::abs_zero))
+      place.fields->push_back({field, x.target});
     if (value != int32_t(value))
       return error("x86_64: reference " + std::to_string(x.target) + " of the function is out of the reach of 32 bits");
     store_le(place.text + field, int32_t(value));

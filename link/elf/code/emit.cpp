@@ -41,7 +41,7 @@ static mir::Hash128 hash_of_places(const ModuleFunction& fn, const codegen::Emit
 static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view,
                                  const codegen::EmitPlace& place) {
   const bool keeps =
-      m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps && !place.fixups;
+      m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps && !place.fixups && !place.fields;
   if (!keeps) return s.target->emit(view, fn.references, s.options, place);
   const mir::Hash128 places = hash_of_places(fn, place);
   const uint64_t forms = hash_of_forms(fn);
@@ -104,17 +104,12 @@ static void put_fde(const LowerState& s, const ModuleFunction& fn, uint8_t* p, u
   if (!cfi.empty()) std::memcpy(p + fde_table_field + p[16], cfi.data(), cfi.size());
 }
 
-void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {
-  if (!link.has_modules) return;
-  LowerState& s = *link.lower;
-  std::vector<LiveFunction> fns = live_functions(link);
-  if (fns.empty()) return;
+// The CIEs that live functions need, without places.
+static void make_common_cies(LowerState& s, std::span<const LiveFunction> fns) {
   s.cies.clear();
-  offset = align_up(offset, 4);
   auto add_cie = [&](uint32_t personality) {
     LowerState::CommonCie cie;
     cie.symbol = personality;
-    cie.offset = uint32_t(offset);
     auto& c = cie.bytes;
     c.assign(8, 0);  // length, CIE id 0
     c.push_back(1);
@@ -134,17 +129,65 @@ void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {
     c.insert(c.end(), s.target->cie_instructions.begin(), s.target->cie_instructions.end());
     c.resize(align_up(c.size(), 8));
     store_le(c.data(), uint32_t(c.size() - 4));
-    offset += c.size();
     s.cies.push_back(std::move(cie));
   };
   add_cie(none);
   for (auto [f, fn] : fns)
     if (uint32_t p = personality_of(s, *fn); !cie_of(s, p)) add_cie(p);
+}
+
+void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count) {
+  if (!link.has_modules) return;
+  LowerState& s = *link.lower;
+  std::vector<LiveFunction> fns = live_functions(link);
+  if (fns.empty()) return;
+  make_common_cies(s, fns);
+  offset = align_up(offset, 4);
+  for (LowerState::CommonCie& c : s.cies) {
+    c.offset = uint32_t(offset);
+    offset += c.bytes.size();
+  }
+  for (ObjectFile* f : link.objects)
+    if (f->kind == FileKind::module) f->frame_begin = f->frame_end = 0;
   for (auto [f, fn] : fns) {
+    if (f->frame_end != offset) f->frame_begin = uint32_t(offset);
     fn->frame_offset = uint32_t(offset);
     offset += fde_size(*fn);
+    f->frame_end = uint32_t(offset);
     count++;
   }
+}
+
+uint64_t size_file_frames(Link& link, ObjectFile& file, uint64_t& count,
+                          const std::function<uint32_t(uint32_t personality)>& cie_offset) {
+  LowerState& s = *link.lower;
+  std::vector<LiveFunction> fns = live_functions(link);
+  make_common_cies(s, fns);
+  for (LowerState::CommonCie& c : s.cies) c.offset = cie_offset(c.symbol);
+  uint64_t size = 0;
+  for (auto [f, fn] : fns) {
+    if (f != &file) continue;
+    fn->frame_offset = uint32_t(size);
+    size += fde_size(*fn);
+    count++;
+  }
+  return size;
+}
+
+void place_file_frames(Link& link, ObjectFile& file, uint32_t offset,
+                       std::vector<std::pair<uint64_t, uint64_t>>& entries) {
+  for (auto [f, fn] : live_functions(link)) {
+    if (f != &file || fn->frame_offset == none) continue;
+    fn->frame_offset += offset;
+    entries.emplace_back(link.atom_address[f->atom_base + fn->section], link.eh_frame->addr + fn->frame_offset);
+  }
+}
+
+std::vector<std::pair<uint32_t, uint32_t>> common_cies(const Link& link) {
+  std::vector<std::pair<uint32_t, uint32_t>> out;
+  if (link.lower)
+    for (const LowerState::CommonCie& c : link.lower->cies) out.emplace_back(c.symbol, c.offset);
+  return out;
 }
 
 void write_common_cies(Link& link, uint8_t* eh_frame, const std::function<void(uint32_t, uint32_t)>& personality) {
@@ -291,6 +334,10 @@ void write_functions(Link& link) {
     std::vector<uint32_t> traps;
     if (fn->has_traps && fn->traps) place.traps = &traps;
     place.cfi = fn->frame_offset == none ? nullptr : &cfi;
+    if (link.opt.incremental) {
+      fn->fields.clear();
+      place.fields = &fn->fields;
+    }
     if (auto r = emit_or_copy(s, *f->module, *fn, view, place); !r) {
       link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)),
                       uint64_t(f->priority) << 32 | text.section);

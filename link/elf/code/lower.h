@@ -74,5 +74,13 @@ std::vector<uint32_t> slot_symbols(Link& link);
 // .eh_frame records of MIR functions: they follow those of objects. Advances offset and count.
 void layout_function_frames(Link& link, uint64_t& offset, uint64_t& count);
 void write_function_frames(Link& link, OutputSection& section, uint8_t* out);
+// The same for one file, whose block of FDEs is elsewhere: how long it is, FDEs having offsets in it; `cie_offset` says
+// where the CIE of a personality routine is (none: without exceptions). Then, when the block has its place: the final
+// offsets, and what the search table says of each.
+uint64_t size_file_frames(Link& link, ObjectFile& file, uint64_t& count,
+                          const std::function<uint32_t(uint32_t personality)>& cie_offset);
+void place_file_frames(Link& link, ObjectFile& file, uint32_t offset,
+                       std::vector<std::pair<uint64_t, uint64_t>>& entries);
+std::vector<std::pair<uint32_t, uint32_t>> common_cies(const Link& link);  // (personality, offset)
 
 }  // namespace lode::link::elf

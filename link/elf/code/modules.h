@@ -38,6 +38,7 @@ struct ModuleFunction {
   std::vector<int64_t> block_offsets;   // of `blocks`, in the text; after emit
   std::unique_ptr<mir::FunctionDraft> draft;  // between lowering and the end of the walk
   std::vector<codegen::ResolvedReference> references;
+  std::vector<codegen::ReferenceField> fields;  // after emit, in an incremental link
 };
 
 // A place in data that holds the address of a block, or the distance of two.

@@ -501,10 +501,11 @@ void collect_members(Link& link) {
     OutputSection& s = *link.sections[i];
     if (s.write) return;
     if (link.opt.zero_to_bss && all_zero(link, s)) s.type = SHT_NOBITS;
-    uint64_t at = 0;
+    uint64_t at = 0, largest = 0;
     uint8_t p2align = 0;
     for (uint32_t id : s.atoms) {
       Atom& a = link.atoms[id];
+      if (a.kind != AtomKind::merged) largest = std::max(largest, a.size);
       at = align_up(at, uint64_t{1} << a.p2align);
       a.offset = at;
       at += a.size;
@@ -512,7 +513,7 @@ void collect_members(Link& link) {
       p2align = std::max(p2align, a.p2align);
     }
     if (link.opt.incremental) {
-      s.room = room_for(s, at);
+      s.room = room_for(s, at, largest);
       if (s.alloc()) at += std::exchange(s.room, 0);
     }
     s.size = at;

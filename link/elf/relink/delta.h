@@ -54,7 +54,7 @@ class DeltaLink {
     std::vector<Rela> dynrels;
     std::vector<uint32_t> dynrel_index;  // where each of these is in .rela.dyn
     std::vector<StateAtom> atoms;        // as they are placed now
-    uint32_t frame_offset = 0, frame_size = 0;
+    uint32_t frame_offset = 0, frame_size = 0, frame_used = 0;
     uint32_t symtab_index = 0, symtab_count = 0, strtab_offset = 0, strtab_size = 0;
   };
   struct Move {
@@ -72,6 +72,7 @@ class DeltaLink {
   bool gone_symbols();
   bool live();
   void mark(uint32_t atom);
+  void mark_symbol(uint32_t id);
   void visit(uint32_t atom);
   void mark_relocation(ObjectFile& f, const Rela& r);
   bool sections();
@@ -89,6 +90,7 @@ class DeltaLink {
   bool dynamic_relocations();
   bool frames();
   bool frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t>>& entries);
+  bool finish_frames(const File& file);
   bool frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
                    const std::vector<std::pair<uint64_t, uint64_t>>& old_blocks);
   bool symtab();
@@ -118,6 +120,10 @@ class DeltaLink {
   uint64_t file_offset(uint32_t section, uint64_t offset) { return state_.sections[section].offset + offset; }
   uint8_t* at(uint64_t offset, uint64_t size);  // null, and given up: not in the image
   File* file_of_input(uint32_t input);
+  // Whether a changed file defines it.
+  bool is_here(const Symbol& s) const {
+    return s.defined() && s.file != shared_->id && s.file != others_->id && s.file != link_.internal->id;
+  }
   uint32_t state_symbol(uint32_t id) const { return id < symbol_.size() ? symbol_[id] : none; }
   uint32_t section_named(std::string_view name, uint64_t flags);
 
@@ -128,6 +134,7 @@ class DeltaLink {
   std::vector<File> files_;
   std::unordered_map<uint32_t, uint32_t> file_by_input_;
   SharedFile* shared_ = nullptr;         // stands for all shared libraries
+  ObjectFile* others_ = nullptr;         // stands for all objects that did not change
   uint32_t image_atom_ = none;           // stands for all atoms of the image
   std::vector<uint32_t> symbol_;         // of the state, by symbol of the link
   std::vector<std::vector<std::pair<uint32_t, uint32_t>>> claims_;  // by symbol of the link: (file, index there)

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "link/common/module_file.h"
+#include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
 #include "link/elf/relocations/referent.h"
@@ -29,7 +30,7 @@ DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, I
 
 bool DeltaLink::run(std::span<const ChangedInput> changed) {
   return open(changed) && bind() && live() && sections() && match() && merge() && scan() && address_symbols() &&
-         write() && dynamic_relocations() && propagate() && frames() && symtab() && keep() && headers() && build_id() &&
+         frames() && write() && dynamic_relocations() && propagate() && symtab() && keep() && headers() && build_id() &&
          (!state_.file.damaged() || give_up("the state file is damaged"));
 }
 
@@ -56,13 +57,23 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   shared->name = "a shared library";
   shared_ = shared.get();
   link_.files.push_back(std::move(shared));
+  auto others = std::make_unique<ObjectFile>();
+  others->kind = FileKind::internal;
+  others->alive = others->parsed = true;
+  others->syms = {&null_symbol, 1};
+  others->first_global = 1;
+  others->id = uint32_t(link_.files.size());
+  others->name = "another file";
+  others_ = others.get();
+  link_.files.push_back(std::move(others));
   std::vector<InputFile*> fresh;
   for (const ChangedInput& c : changed) {
     const StateInput& old = state_.inputs[c.input];
     if (c.data.empty()) return give_up(c.name + " is gone or empty");
-    if (is_ir(c.data, c.path) || old.kind != uint32_t(FileKind::object)) return give_up(c.name + " is a module");
+    const FileKind kind = is_ir(c.data, c.path) ? FileKind::module : FileKind::object;
+    if (old.kind != uint32_t(kind)) return give_up(c.name + " is of another kind now");
     auto f = std::make_unique<ObjectFile>();
-    f->kind = FileKind::object;
+    f->kind = kind;
     f->id = uint32_t(link_.files.size());
     f->name = c.name;
     f->path = c.path;
@@ -79,6 +90,7 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   }
   std::sort(link_.objects.begin(), link_.objects.end(),
             [](const ObjectFile* a, const ObjectFile* b) { return a->priority < b->priority; });
+  intern_runtime_names(link_);
   uint32_t unused;
   if (!link_.atoms.append(1, image_atom_) || !link_.atom_address.extend(1, unused))
     return give_up("there is no address space");
@@ -86,7 +98,7 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   Atom& a = link_.atoms[image_atom_];
   a.kind = AtomKind::regular;
   a.live = 1;
-  a.file = link_.internal->id;
+  a.file = others_->id;
   parse_files(link_, fresh);
   if (link_.diag.has_errors()) return give_up("a changed file cannot be read");
   for (const File& f : files_) {
@@ -143,7 +155,7 @@ void DeltaLink::bind_to_image(uint32_t id, uint32_t n) {
     s.file = shared_->id;
     s.sym = 0;
   } else {
-    s.file = link_.internal->id;
+    s.file = st.file == 0 ? link_.internal->id : others_->id;
     s.sym = 0;
     if (st.flags & (state_absolute | state_linker_defined)) s.value = st.address;
     else s.atom = image_atom_;
@@ -239,10 +251,12 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   if (strong > 1) return give_up(link_.display(s) + " is defined twice");
   if (n == none) {
     if (file != none) return define(id, file, sym);
+    if (claims_[id].empty()) return true;  // a name that code generation may want
     return give_up("new reference to " + link_.display(s));
   }
   const StateSymbol st = state_.symbols[n];
   if (st.flags & state_gone) {
+    if (claims_[id].empty()) return true;
     if (file == none) return give_up("new reference to " + link_.display(s));
     const File* again = file_of_input(st.file);
     if (!again || again->object->id != file) return give_up(link_.display(s) + " is back, in another file");
@@ -264,10 +278,12 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     const uint64_t cls = st.flags & state_common ? 1 : st.flags & state_weak ? 2 : 0;
     const uint64_t old = key_of(cls, state_.inputs[st.file].priority);
     if (best < old || (file != none && cls == 0 && strong)) return give_up("the definition of " + link_.display(s) + " moved");
-    if (st.flags & state_dead) return give_up(link_.display(s) + " becomes live in a file that did not change");
+    if ((st.flags & state_dead) && !claims_[id].empty())
+      return give_up(link_.display(s) + " becomes live in a file that did not change");
     bind_to_image(id, n);
     return true;
   }
+  if (file == none && claims_[id].empty()) return true;
   if (file == none) {
     if (st.claims > 1) return give_up(link_.display(s) + " has another definition now");
     return give_up(link_.display(s) + " is not defined any more");
@@ -285,6 +301,7 @@ bool DeltaLink::bind() {
   for (ObjectFile* f : link_.objects)
     for (uint32_t i = f->first_global; i < f->syms.size(); i++) claims_[f->symbol_id(i)].emplace_back(f->id, i);
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
+    if (link_.symbols[id].local) continue;
     symbol_[id] = state_.find_symbol(link_.symbols[id].str(), hash_name(link_.symbols[id].str()));
     if (!bind_symbol(id)) return false;
     if (const uint32_t n = symbol_[id]; n != none && state_.symbols[n].aux != none) {
@@ -324,15 +341,16 @@ void DeltaLink::mark(uint32_t atom) {
   pending_.push_back(atom);
 }
 
+void DeltaLink::mark_symbol(uint32_t id) {
+  const Symbol& s = link_.symbols[id];
+  if (s.atom == none || s.file == none || !link_.files[s.file]->is_object()) return;
+  mark(s.atom);
+  if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);
+}
+
 void DeltaLink::mark_relocation(ObjectFile& f, const Rela& r) {
   if (r.sym >= f.syms.size()) return;
-  if (r.sym >= f.first_global) {
-    const Symbol& s = link_.symbols[f.symbol_id(r.sym)];
-    if (s.atom == none || s.file == none || !link_.files[s.file]->is_object()) return;
-    mark(s.atom);
-    if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);
-    return;
-  }
+  if (r.sym >= f.first_global) return mark_symbol(f.symbol_id(r.sym));
   const Referent t = referent(link_, f, r.sym);
   if (t.atom == none) return;
   mark(t.atom);
@@ -345,6 +363,8 @@ void DeltaLink::visit(uint32_t id) {
   const Atom& a = link_.atoms[id];
   if (a.file == none || a.kind == AtomKind::eh_frame || id == image_atom_) return;
   ObjectFile& f = link_.object(a.file);
+  if (a.kind == AtomKind::function)
+    return lower_function(link_, id, [&](uint32_t symbol) { mark_symbol(symbol); });
   if (!(f.sections[a.section].flags & SHF_ALLOC)) return;
   for (uint32_t i = 0; i < a.reloc_count; i++) mark_relocation(f, a.relocs[i]);
   for (uint32_t k = 0; k < a.fde_count; k++) {
@@ -369,26 +389,38 @@ bool DeltaLink::live() {
       if (a.kind == AtomKind::none || a.kind == AtomKind::discarded) continue;
       const Shdr& s = f.sections[i];
       if (!(s.flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) a.live = 1;
+      else if (f.kind == FileKind::module) continue;
       else if (!gc || is_live_by_itself(f, i)) mark(f.atom_base + i);
       // What __start_NAME and __stop_NAME keep as a whole: it may not change its members anyway.
       else if (is_c_identifier(section_name(f, i))) mark(f.atom_base + i);
     }
   }
-  if (gc)
+  if (gc || link_.has_modules)
     for (uint32_t id = 0; id < link_.symbols.size(); id++) {
       const Symbol& s = link_.symbols[id];
-      if (s.atom == none || s.atom == image_atom_ || !s.defined()) continue;
+      if (s.atom == none || !is_here(s)) continue;
       const uint32_t n = state_symbol(id);
-      if (n == none || !is_wanted_elsewhere(n)) continue;
-      mark(s.atom);
-      if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);
+      if (n != none && is_wanted_elsewhere(n)) mark_symbol(id);
     }
+  if (link_.has_modules) {
+    prepare_modules(link_);
+    symbol_.resize(link_.symbols.size(), none);
+    claims_.resize(link_.symbols.size());
+    module_roots(link_, [&](uint32_t atom) { mark(atom); });
+  }
   while (!pending_.empty()) {
     const uint32_t id = pending_.back();
     pending_.pop_back();
     visit(id);
   }
-  return true;
+  if (!link_.has_modules) return true;
+  store_drafts(link_);
+  if (link_.diag.has_errors()) return give_up("a function cannot be made");
+  bool writes_sections = false;
+  for_each_asm_function(link_, [&](uint32_t, std::vector<codegen::AsmSection>&&, std::span<const mir::Reference>) {
+    writes_sections = true;
+  });
+  return !writes_sections || give_up("assembly in a function writes into other sections");
 }
 
 }  // namespace lode::link::elf

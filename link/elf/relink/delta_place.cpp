@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
 #include "link/elf/relocations/actions.h"
@@ -27,8 +28,10 @@ uint32_t DeltaLink::section_named(std::string_view name, uint64_t flags) {
 }
 
 bool DeltaLink::sections() {
+  if (link_.has_modules) place_functions(link_);
   assign_sections(link_);
-  if (link_.diag.has_errors()) return give_up("too many sections");
+  if (link_.has_modules) measure_functions(link_);
+  if (link_.diag.has_errors()) return give_up("the changed files are in error");
   std::vector<bool> used(link_.sections.size());
   for (const File& file : files_)
     for (uint32_t i = 1; i < file.object->sections.size(); i++) {
@@ -158,6 +161,10 @@ static void clear_place(ImageFile& image, const StateSection& s, std::string_vie
   image.wrote(at, size);
 }
 
+static bool has_place_of_its_own(const Atom& a) {
+  return a.kind == AtomKind::regular || a.kind == AtomKind::function || a.kind == AtomKind::constants;
+}
+
 bool DeltaLink::match_file(File& file) {
   ObjectFile& f = *file.object;
   const StateInput in = state_.inputs[file.input];
@@ -175,7 +182,7 @@ bool DeltaLink::match_file(File& file) {
   };
   for (uint32_t i = 1; i < f.sections.size(); i++) {
     const Atom& a = link_.atoms[f.atom_base + i];
-    if (!a.live || a.out == none || a.kind != AtomKind::regular) continue;
+    if (!a.live || a.out == none || !has_place_of_its_own(a)) continue;
     auto it = by_key.find(keys[i]);
     uint32_t found = none;
     while (it != by_key.end() && !it->second.empty() && found == none) {
@@ -208,7 +215,7 @@ bool DeltaLink::match_file(File& file) {
   file.atoms.clear();
   for (uint32_t i = 1; i < f.sections.size(); i++) {
     Atom& a = link_.atoms[f.atom_base + i];
-    if (!a.live || a.out == none || a.kind != AtomKind::regular) continue;
+    if (!a.live || a.out == none || !has_place_of_its_own(a)) continue;
     const uint32_t out = section_[a.out];
     if (out == none) continue;  // empty, of a section that is not there
     const StateSection s = state_.sections[out];
@@ -361,7 +368,7 @@ bool DeltaLink::scan() {
 bool DeltaLink::address_symbols() {
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
     Symbol& s = link_.symbols[id];
-    if (!s.defined() || s.file == shared_->id || s.file == link_.internal->id) continue;
+    if (!is_here(s)) continue;
     if (s.atom != none) {
       const Atom& a = link_.atoms[s.atom];
       s.address = a.kind == AtomKind::merge ? merged_address(link_, a, s.value) : link_.atom_address[s.atom] + s.value;

@@ -113,7 +113,7 @@ bool DeltaLink::keep_symbol(uint32_t id) {
   const Symbol& s = link_.symbols[id];
   const uint32_t n = state_symbol(id);
   if (s.local || n == none) return true;
-  const bool here = s.defined() && s.file != shared_->id && s.file != link_.internal->id;
+  const bool here = is_here(s);
   uint32_t aux = state_.symbols[n].aux;
   if (s.aux != none) {
     const SymbolAux& x = link_.aux[s.aux];

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
 #include "link/elf/relocations/actions.h"
@@ -46,8 +47,21 @@ bool DeltaLink::frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t
       if (state_.cies[k].identity == identity) c.out_offset = state_.cies[k].offset;
     if (c.out_offset == none) return give_up("a new CIE");
   }
+  uint64_t functions = 0;
+  bool new_cie = false;
+  if (f.kind == FileKind::module)
+    size = size_file_frames(link_, f, functions, [&](uint32_t personality) {
+      const std::string_view name = personality == none ? std::string_view() : link_.symbols[personality].str();
+      const StateHash identity = function_cie_identity(name);
+      for (uint32_t k = 0; k < state_.cies.size(); k++)
+        if (state_.cies[k].identity == identity) return state_.cies[k].offset;
+      new_cie = true;
+      return uint32_t(0);
+    });
+  if (new_cie && size) return give_up("a new CIE");
   file.frame_offset = in.frame_offset;
   file.frame_size = in.frame_size;
+  file.frame_used = uint32_t(size);
   if (!size && !in.frame_size) return true;
   const uint32_t section = meta_.section_eh_frame;
   if (section == none) return give_up("there is no .eh_frame so far");
@@ -61,14 +75,11 @@ bool DeltaLink::frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t
       image_.wrote(base + in.frame_offset, in.frame_size);
       meta_.wasted += in.frame_size;
     }
-    const uint32_t begin = uint32_t(align_up(meta_.frame_used, 8));
-    const uint64_t want = align_up(size, 8), grows = begin + want - meta_.frame_used;
-    if (grows > meta_.frame_room) return no_room("unwind records");
-    if (begin != meta_.frame_used) return give_up(".eh_frame is not aligned");
-    file.frame_offset = begin;
-    file.frame_size = uint32_t(want);
-    meta_.frame_used += uint32_t(grows);
-    meta_.frame_room -= uint32_t(grows);
+    if (size > meta_.frame_room) return no_room("unwind records");
+    file.frame_offset = meta_.frame_used;
+    file.frame_size = uint32_t(size);
+    meta_.frame_used += uint32_t(size);
+    meta_.frame_room -= uint32_t(size);
     uint8_t* end = at(base + meta_.frame_used, 4);
     if (!end) return false;
     store_le(end, uint32_t(0));
@@ -82,6 +93,10 @@ bool DeltaLink::frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t
     image_.wrote(base + file.frame_offset, file.frame_size);
     return true;
   }
+  if (f.kind == FileKind::module) {
+    place_file_frames(link_, f, file.frame_offset, entries);
+    return true;  // written with the functions
+  }
   for (Fde& fde : f.fdes)
     if (fde.out_offset != none) fde.out_offset += file.frame_offset;
   const size_t first = entries.size();
@@ -94,6 +109,22 @@ bool DeltaLink::frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t
   }
   image_.wrote(base + file.frame_offset, file.frame_size);
   return !link_.diag.has_errors() || give_up("an unwind record is in error");
+}
+
+// The block of a module, when its functions have been written: what is left belongs to the last record.
+bool DeltaLink::finish_frames(const File& file) {
+  if (file.object->kind != FileKind::module || !file.frame_size) return true;
+  const uint64_t base = file_offset(meta_.section_eh_frame, file.frame_offset);
+  uint8_t* p = at(base, file.frame_size);
+  if (!p) return false;
+  if (const uint64_t used = file.frame_used; used && used < file.frame_size) {
+    std::memset(p + used, 0, file.frame_size - used);
+    uint64_t last = 0;
+    for (uint64_t k = 0; k + 4 <= used; k += 4 + load_le<uint32_t>(p + k)) last = k;
+    store_le(p + last, uint32_t(file.frame_size - last - 4));
+  }
+  image_.wrote(base, file.frame_size);
+  return true;
 }
 
 bool DeltaLink::frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
@@ -304,7 +335,7 @@ bool DeltaLink::symtab() {
       if (!local_symbols(f)) return false;
     for (uint32_t id = 0; id < link_.symbols.size(); id++) {
       const Symbol& s = link_.symbols[id];
-      if (s.local || !s.defined() || s.file == shared_->id || s.file == link_.internal->id) continue;
+      if (s.local || !is_here(s)) continue;
       if (!global_symbol(id)) return false;
     }
     if (!set_section_size(section, uint64_t(meta_.symtab_count) * sizeof(Sym)) ||
@@ -316,8 +347,7 @@ bool DeltaLink::symtab() {
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
     const Symbol& s = link_.symbols[id];
     const uint32_t n = state_symbol(id);
-    if (s.local || !s.defined() || n == none || s.file == shared_->id || s.file == link_.internal->id || s.aux == none ||
-        link_.aux[s.aux].dynsym <= 0)
+    if (s.local || n == none || !is_here(s) || s.aux == none || link_.aux[s.aux].dynsym <= 0)
       continue;
     const uint64_t offset = file_offset(meta_.section_dynsym, uint64_t(link_.aux[s.aux].dynsym) * sizeof(Sym));
     uint8_t* p = at(offset, sizeof(Sym));

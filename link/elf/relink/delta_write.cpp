@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/bytes.h"
+#include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
 #include "link/elf/relocations/actions.h"
@@ -16,6 +17,18 @@ namespace lode::link::elf {
 
 bool DeltaLink::write() {
   link_.image = image_.data();
+  for (const File& file : files_)
+    for (const StateAtom& placed : file.atoms) {
+      const OutputSection& s = *link_.sections[link_.atoms[file.object->atom_base + placed.section].out];
+      if (!s.nobits() && !at(s.offset + placed.address - s.addr, placed.size + placed.slack)) return false;
+    }
+  if (link_.has_modules) {
+    write_functions(link_);
+    finish_functions(link_);
+    if (link_.diag.has_errors()) return give_up("a function cannot be written");
+    for (const File& file : files_)
+      if (!finish_frames(file)) return false;
+  }
   for (File& file : files_) {
     ObjectFile& f = *file.object;
     file.dynrels.resize(f.dynrel_count);
@@ -27,6 +40,11 @@ bool DeltaLink::write() {
       const uint64_t offset = s.offset + a.offset;
       uint8_t* out = at(offset, a.size + placed.slack);
       if (!out) return false;
+      if (a.kind != AtomKind::regular) {  // written above
+        fill_gap(s.name, s.flags, link_.machine->trap_fill, out, a.size, a.size + placed.slack);
+        image_.wrote(offset, a.size + placed.slack);
+        continue;
+      }
       if (a.data) std::memcpy(out, a.data, a.size);
       else std::memset(out, 0, a.size);
       if (a.reloc_count && a.data) {

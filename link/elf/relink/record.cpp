@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/sites.h"
 #include "link/elf/relink/state.h"
@@ -317,7 +318,8 @@ class Recorder {
     std::vector<Span> spans;
     for (uint32_t k = 1; k < inputs_.size(); k++)
       for (uint32_t a = inputs_[k].first_atom; a < inputs_[k].first_atom + inputs_[k].atom_count; a++)
-        if (sections_[atoms_[a].out].flags & SHF_ALLOC)
+        // Zero-filled thread-local data lies where other sections are, too.
+        if (sections_[atoms_[a].out].flags & SHF_ALLOC && sections_[atoms_[a].out].type != SHT_NOBITS)
           spans.push_back({atoms_[a].address, atoms_[a].address + atoms_[a].size, k});
     std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
     std::vector<std::pair<uint32_t, uint32_t>> owned;  // (input, index)
@@ -359,6 +361,10 @@ class Recorder {
   }
 
   void record_frames() {
+    for (auto [personality, offset] : common_cies(link_)) {
+      const std::string_view name = personality == none ? std::string_view() : link_.symbols[personality].str();
+      cies_.push_back({function_cie_identity(name), offset, 0});
+    }
     for (ObjectFile* f : files_)
       for (const Cie& c : f->cies) {
         if (c.out_offset == none) continue;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "link/elf/code/lower_state.h"
 #include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
@@ -42,6 +43,7 @@ class Collector {
       if (s.alloc()) loaded(a, s);
       else not_loaded(a, s);
     }
+    if (f_.kind == FileKind::module) functions();
   }
 
  private:
@@ -79,6 +81,26 @@ class Collector {
         if (!link_.opt.apply_dynamic_relocs) continue;
       }
       out_.push_back({id, width, uint32_t(start + r.offset)});
+    }
+  }
+
+  // What emit noted of functions of IR.
+  void functions() {
+    for (const ModuleFunction& fn : f_.module->functions) {
+      const Atom& a = link_.atoms[f_.atom_base + fn.section];
+      if (!a.live || a.folded || !fn.mir.valid() || a.out == none) continue;
+      const std::span<const mir::Reference> references = link_.lower->store->references(fn.mir);
+      for (const mir::Reference& r : references)
+        if (r.symbol.valid()) mention(r.symbol.value);
+      const uint64_t start = link_.sections[a.out]->offset + a.offset;
+      for (const codegen::ReferenceField& x : fn.fields) {
+        if (x.reference >= references.size() || x.reference >= fn.references.size()) continue;
+        const mir::Reference& r = references[x.reference];
+        const codegen::ReferenceForm form = fn.references[x.reference].form;
+        if (!r.symbol.valid() || !can_move(link_, link_.symbols[r.symbol.value], f_.id)) continue;
+        if (form != codegen::ReferenceForm::direct && form != codegen::ReferenceForm::absolute) continue;
+        out_.push_back({r.symbol.value, 2, uint32_t(start + x.offset)});
+      }
     }
   }
 
@@ -160,6 +182,11 @@ void collect_own_sites(Link& link, std::vector<Site>& out) {
       out.push_back({id, 3, uint32_t(link.dynamic->offset + i * sizeof(Dyn) + offsetof(Dyn, value))});
   }
   std::sort(out.begin(), out.end());
+}
+
+StateHash function_cie_identity(std::string_view personality) {
+  const XXH128_hash_t h = XXH3_128bits_withSeed(personality.data(), personality.size(), 1);
+  return {h.low64, h.high64};
 }
 
 StateHash stable_cie_identity(Link& link, const ObjectFile& file, const Cie& c) {

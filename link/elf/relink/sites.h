@@ -39,5 +39,7 @@ void collect_own_sites(Link& link, std::vector<Site>& out);
 
 // A CIE by its bytes and the names of what it refers to.
 StateHash stable_cie_identity(Link& link, const ObjectFile& file, const Cie& cie);
+// That of functions of IR, by the name of their personality routine; empty: without exceptions.
+StateHash function_cie_identity(std::string_view personality);
 
 }  // namespace lode::link::elf
