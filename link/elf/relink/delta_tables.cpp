@@ -324,7 +324,7 @@ bool DeltaLink::symtab() {
   // Symbols that are new get their records here, so that the table can speak of them.
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
     const Symbol& s = link_.symbols[id];
-    if (s.local || symbol_[id] != none) continue;
+    if (s.local || symbol_[id] != none || (claims_[id].empty() && !s.defined())) continue;
     if (!state_.add_symbol(s.str(), hash_name(s.str()), symbol_[id])) return no_room("names");
   }
   const uint32_t section = meta_.section_symtab;

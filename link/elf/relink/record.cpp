@@ -438,7 +438,7 @@ class Recorder {
     StateWriter w;
     std::vector<StateMeta> meta{meta_};
     w.add(region_meta, meta, 0);
-    w.add(region_strings, strings_, strings_.size() / 6 + 8192);
+    w.add(region_strings, strings_, strings_.size() / 6 + 16384);
     w.add(region_arguments, arguments_, arguments_.size() / 4 + 64);
     w.add(region_observed, observed_, observed_.size() / 4 + 64);
     w.add(region_files, inputs_, inputs_.size() / 8 + 64);

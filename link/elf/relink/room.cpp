@@ -30,8 +30,8 @@ bool is_tight(const OutputSection& s) {
 uint64_t room_for(const OutputSection& s, uint64_t size, uint64_t largest) {
   if (!size || is_tight(s)) return 0;
   // An eighth; more, if the largest member could not move then; but not so much that files become a third larger.
-  const uint64_t share = std::clamp(largest + largest / 8, size / 8, std::max(size / 6, uint64_t{4096}));
-  return align_up(share + (s.alloc() ? 1024 : 512), 16);
+  const uint64_t share = std::clamp(largest + largest / 8, size / 8, std::max(size / 6, uint64_t{8192}));
+  return align_up(share + 1024, 16);
 }
 
 uint64_t slack_of(const OutputSection& s, const Atom& a) {

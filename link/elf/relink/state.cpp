@@ -105,7 +105,9 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
       continue;
     }
     // What says how the link is made, and not what; and gcc's name for a file that its plugin would write.
-    static constexpr std::string_view ignored[] = {"--incremental-full", "--verbose", "--stats", "-plugin-opt=-fresolution="};
+    static constexpr std::string_view ignored[] = {
+        "--incremental", "--incremental-full", "--incremental-update", "--verify-relink", "--verbose", "--stats",
+        "--threads=", "-plugin-opt=-fresolution="};
     if (std::any_of(std::begin(ignored), std::end(ignored), [&](std::string_view s) {
           return s.ends_with("=") ? args[i].starts_with(s) : args[i] == s;
         }))
