@@ -240,6 +240,9 @@ constexpr OptionRow rows[] = {
 
 }  // namespace
 
+static constexpr auto names = sorted_names<count_names(rows)>(rows);
+
 std::span<const OptionRow> effective_options() { return rows; }
+OptionTable effective_table() { return {rows, names}; }
 
 }  // namespace lode::link::elf
