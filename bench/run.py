@@ -14,6 +14,8 @@
     wasm      code-section bytes of SQLite, Lua (--lua CHECKOUT) and the kernels beside this file; time of bitcode to module
     start     what a process costs before its work: fork and exec of `true`, lode --version, lode and its peers with a compiler's options and an
               input that is not there, and the smallest link there is; --starts N runs each, by turns; beside another lode's, --old LODE
+    edits     a linker kept in a C program: --edits edits with a flush into memory each, of a library of 20 and of 200 functions; CPU time of one, and
+              memory along the way
     text      AIR text of --functions functions (bench/many_functions.py): read and verified, linked; beside another lode's, --old LODE
     link      native objects: lode | ld.lld | mold | ld.bfd on SQLite with libc; LLVM and clang if their static libraries are installed
 
@@ -447,6 +449,21 @@ class Bench:
             table(f"native link: {name}", TIMING + ["output MB"], rows)
 
 
+    def edits(self):
+        program = os.path.join(os.path.dirname(self.a.lode), "edits_bench")
+        if not os.path.exists(program):
+            print("(edits_bench is not built: left out)")
+            return
+        rows = []
+        for count in (20, 200):
+            done = sweep.run([program, str(self.a.edits), str(count)], seconds=3600)
+            if not done.ok():
+                raise Failed(done.reason())
+            first, each, tenth, half, last = done.out.decode().split()
+            rows.append([f"{count} functions", first, each] + [f"{int(kib) / 1024:.1f}" for kib in (tenth, half, last)])
+        table(f"edits: {self.a.edits} of them in one process, a flush each",
+              ["", "first flush, cpu ms", "an edit, cpu ms", "MiB after 1/10", "after 1/2", "after all"], rows)
+
     def start(self):
         """Times of whole processes of a millisecond: started without a shell and waited for, so that nothing but fork, exec, the dynamic linker
         and the program itself is in them. The smallest of many runs says what it takes, the median what one gets here."""
@@ -485,16 +502,17 @@ def main():
     p.add_argument("--inputs", default=os.path.join(TOP, "build/inputs"))
     p.add_argument("--lua", help="checkout of Lua's source")
     p.add_argument("--runs", type=int, default=5)
-    p.add_argument("--only", default="start,compile,kept,phases,runtime,size,wasm,text,link")
+    p.add_argument("--only", default="start,compile,kept,edits,phases,runtime,size,wasm,text,link")
     p.add_argument("--functions", type=int, default=100000, help="text: how many functions")
     p.add_argument("--starts", type=int, default=200, help="start: how many of each")
+    p.add_argument("--edits", type=int, default=20000, help="edits: how many")
     p.add_argument("--old", help="start, text: another lode to compare with")
     p.add_argument("--levels", default="O0,O1,O2", help="wasm: levels of the bitcode")
     p.add_argument("--each-kernel", action="store_true", help="wasm: a row for each kernel")
     a = p.parse_args()
     if not os.path.exists(a.lode):
         sys.exit(f"{a.lode}: no such linker; build it, or name it with --lode")
-    if not set(a.only.split(",")) <= {"start", "text"} and not os.path.exists(os.path.join(a.inputs, "sqlite/sqlite3.c")):
+    if not set(a.only.split(",")) <= {"start", "edits", "text"} and not os.path.exists(os.path.join(a.inputs, "sqlite/sqlite3.c")):
         sys.exit(f"{a.inputs}/sqlite/sqlite3.c is not there: run scripts/fetch-sqlite.sh, or name the folder with --inputs")
     missing = [t for t in (CLANG, LLC, LLD, WASM_LD) if not have(t)]
     if missing:

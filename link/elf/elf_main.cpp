@@ -148,7 +148,10 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
   std::vector<std::string> warnings;
   auto parsed = parse_options(args, session->options, warnings);
   session->options.memory.assign(memory.begin(), memory.end());
-  if (host) session->options.output_bytes = host->bytes;
+  if (host) {
+    session->options.output_bytes = host->bytes;
+    session->options.removed = host->removed;
+  }
   KeptInputs& inputs = host && host->inputs ? *host->inputs : session->own_inputs.emplace();
   Link& link = session->link.emplace(session->options, inputs);
   if (host) report_to(*host, link);

@@ -220,6 +220,7 @@ int main_with(std::span<const char* const> args, std::span<const MemoryInput> me
   if (options.ok()) o = std::move(*options);
   o.program = "wasm-lode";
   o.memory.assign(memory.begin(), memory.end());
+  if (host) o.removed = host->removed;
   const bool hosted = host, named = !o.inputs.empty(), file_is_output = o.output == "-";
   const bool help = o.show_help, version = o.show_version;
   const size_t wanted = o.threads;

@@ -31,6 +31,7 @@ Link::Link(Options o) : options(std::move(o)), store(1, cg::store_target) {
   set_default_features();
   for (const MemoryInput& m : options.memory)
     if (!m.replaces.empty()) replaced.insert(m.replaces);
+  removed.insert(options.removed.begin(), options.removed.end());
   start_symbols();
 }
 
