@@ -19,6 +19,8 @@
 #include "link/common/output_file.h"
 #include "link/common/process.h"
 #include "link/common/response_file.h"
+#include "link/watch/watch.h"
+#include "link/watch/watched_links.h"
 
 namespace lode::link::elf {
 
@@ -184,6 +186,7 @@ int elf_main(std::span<const char* const> args) {
     std::fprintf(stderr, "lode: error: %s\n", expanded.error().text().c_str());
     return 1;
   }
+  if (asks_to_watch(*expanded)) return watch_elf(args);
   return elf::main_with(*expanded, {}, nullptr);
 }
 

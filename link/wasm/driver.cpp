@@ -13,6 +13,9 @@
 #include "link/cache/mir_cache.h"
 #include "link/common/output_file.h"
 #include "link/common/message_place.h"
+#include "link/common/response_file.h"
+#include "link/watch/watch.h"
+#include "link/watch/watched_links.h"
 #include "link/wasm/link.h"
 #include "link/wasm/wasm_main.h"
 
@@ -266,6 +269,10 @@ int main_with(std::span<const char* const> args, std::span<const MemoryInput> me
 
 namespace lode::link {
 
-int wasm_main(std::span<const char* const> args) { return wasm::main_with(args, {}, nullptr); }
+int wasm_main(std::span<const char* const> args) {
+  auto expanded = expand_response_files(args);
+  if (expanded.ok() && asks_to_watch(*expanded)) return watch_wasm(args);
+  return wasm::main_with(args, {}, nullptr);
+}
 
 }  // namespace lode::link

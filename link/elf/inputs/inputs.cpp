@@ -16,6 +16,7 @@
 #include <set>
 
 #include "formats/linker_script.h"
+#include "link/common/lookups.h"
 #include "link/common/module_file.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/code/modules.h"
@@ -35,8 +36,6 @@ std::string real_path(const std::string& path) {
 std::string rooted_path(const Link& link, const std::string& path) {
   return !link.opt.chroot.empty() && path.starts_with("/") ? link.opt.chroot + path : path;
 }
-
-bool exists(const std::string& path) { return access(path.c_str(), R_OK) == 0; }
 
 class Opener {
  public:
@@ -96,7 +95,7 @@ class Opener {
     state.is_static = opt_.is_static;
     std::string path = find_library(name, opt_.is_static);
     if (path.empty()) path = find_library(":" + name, opt_.is_static);
-    if (path.empty() && exists(name)) path = name;
+    if (path.empty() && file_exists(name)) path = name;
     if (path.empty())
       link_.diag.error(from.name + ": library not found, which the object itself asks for (.deplibs): " + name);
     else open_path(path, state, none, 0, true);
@@ -148,12 +147,12 @@ class Opener {
   std::string find_library(const std::string& name, bool is_static) {
     for (const std::string& d : dirs_) {
       if (name.starts_with(":")) {
-        if (std::string p = d + "/" + name.substr(1); exists(p)) return p;
+        if (std::string p = d + "/" + name.substr(1); file_exists(p)) return p;
         continue;
       }
       if (!is_static)
-        if (std::string p = d + "/lib" + name + ".so"; exists(p)) return p;
-      if (std::string p = d + "/lib" + name + ".a"; exists(p)) return p;
+        if (std::string p = d + "/lib" + name + ".so"; file_exists(p)) return p;
+      if (std::string p = d + "/lib" + name + ".a"; file_exists(p)) return p;
     }
     return {};
   }
@@ -394,17 +393,17 @@ class Opener {
       }
       std::string found;
       if (name.starts_with("/")) {
-        if (in_sysroot && exists(opt_.sysroot + name)) found = opt_.sysroot + name;
-        else if (exists(rooted(name))) found = rooted(name);
+        if (in_sysroot && file_exists(opt_.sysroot + name)) found = opt_.sysroot + name;
+        else if (file_exists(rooted(name))) found = rooted(name);
       } else if (name.starts_with("=")) {
         found = opt_.sysroot + name.substr(1);
-      } else if (exists(script_dir + name)) {
+      } else if (file_exists(script_dir + name)) {
         found = script_dir + name;
-      } else if (exists(name)) {
+      } else if (file_exists(name)) {
         found = name;
       } else {
         for (const std::string& d : dirs_)
-          if (exists(d + "/" + name)) {
+          if (file_exists(d + "/" + name)) {
             found = d + "/" + name;
             break;
           }
