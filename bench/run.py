@@ -12,6 +12,10 @@
     runtime   a SQLite workload of 60,000 rows, built from the same bitcode by lode, by llc -O0, by clang -O1
     size      text of the same
     wasm      code-section bytes of SQLite, Lua (--lua CHECKOUT) and the kernels beside this file; time of bitcode to module
+    start     what a process costs before its work: fork and exec of `true`, lode --version, lode and its peers with a compiler's options and an
+              input that is not there, and the smallest link there is; --starts N runs each, by turns; beside another lode's, --old LODE
+    edits     a linker kept in a C program: --edits edits with a flush into memory each, of a library of 20 and of 200 functions; CPU time of one, and
+              memory along the way
     text      AIR text of --functions functions (bench/many_functions.py): read and verified, linked; beside another lode's, --old LODE
     link      native objects: lode | ld.lld | mold | ld.bfd on SQLite with libc; LLVM and clang if their static libraries are installed
 
@@ -445,21 +449,70 @@ class Bench:
             table(f"native link: {name}", TIMING + ["output MB"], rows)
 
 
+    def edits(self):
+        program = os.path.join(os.path.dirname(self.a.lode), "edits_bench")
+        if not os.path.exists(program):
+            print("(edits_bench is not built: left out)")
+            return
+        rows = []
+        for count in (20, 200):
+            done = sweep.run([program, str(self.a.edits), str(count)], seconds=3600)
+            if not done.ok():
+                raise Failed(done.reason())
+            first, each, tenth, half, last = done.out.decode().split()
+            rows.append([f"{count} functions", first, each] + [f"{int(kib) / 1024:.1f}" for kib in (tenth, half, last)])
+        table(f"edits: {self.a.edits} of them in one process, a flush each",
+              ["", "first flush, cpu ms", "an edit, cpu ms", "MiB after 1/10", "after 1/2", "after all"], rows)
+
+    def start(self):
+        """Times of whole processes of a millisecond: started without a shell and waited for, so that nothing but fork, exec, the dynamic linker
+        and the program itself is in them. The smallest of many runs says what it takes, the median what one gets here."""
+        source = self.path("start.s")
+        with open(source, "w") as f:
+            f.write(".globl _start\n_start: mov $60, %eax\nxor %edi, %edi\nsyscall\n")
+        subprocess.run(["as", source, "-o", self.path("start.o")], check=True)
+        options = ["-pie", "--hash-style=gnu", "--eh-frame-hdr", "-m", "elf_x86_64", "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2", "-z", "relro",
+                   "--as-needed", "--gc-sections", "-L/usr/lib/x86_64-linux-gnu", "-L/usr/lib", "-o", self.path("start.out")]
+        linkers = {n: t for n, t in {"lode": self.a.lode, "old lode": self.a.old, "ld.lld": shutil.which(LLD), "mold": shutil.which("mold")}.items() if t}
+        contenders = {"true": [shutil.which("true")]}
+        for n, t in linkers.items():
+            contenders[n + " --version"] = [t, "--version"]
+        for n, t in linkers.items():
+            contenders[n + ", an input is missing"] = [t, *options, self.path("missing.o")]
+        for n, t in linkers.items():
+            contenders[n + ", smallest link"] = [t, "-o", self.path("start.out"), self.path("start.o")]
+        quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+        wall, cpu = {n: [] for n in contenders}, {n: [] for n in contenders}
+        for _ in range(self.a.starts):
+            for n, c in contenders.items():
+                begin = time.perf_counter()
+                pid = os.posix_spawn(c[0], c, os.environ, file_actions=quiet)
+                _, _, usage = os.wait4(pid, 0)
+                wall[n].append((time.perf_counter() - begin) * 1000)
+                cpu[n].append((usage.ru_utime + usage.ru_stime) * 1000)
+        least, middle = {n: min(w) for n, w in wall.items()}, {n: statistics.median(w) for n, w in wall.items()}
+        table(f"start: whole processes, {self.a.starts} of each", ["", "least ms", "above true", "median ms", "above true", "cpu ms"],
+              [[n, f"{least[n]:.2f}", f"{least[n] - least['true']:.2f}", f"{middle[n]:.2f}", f"{middle[n] - middle['true']:.2f}",
+                f"{statistics.median(cpu[n]):.2f}"] for n in contenders])
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--lode", default=os.path.join(TOP, "build/release/lode"))
     p.add_argument("--inputs", default=os.path.join(TOP, "build/inputs"))
     p.add_argument("--lua", help="checkout of Lua's source")
     p.add_argument("--runs", type=int, default=5)
-    p.add_argument("--only", default="compile,kept,phases,runtime,size,wasm,text,link")
+    p.add_argument("--only", default="start,compile,kept,edits,phases,runtime,size,wasm,text,link")
     p.add_argument("--functions", type=int, default=100000, help="text: how many functions")
-    p.add_argument("--old", help="text: another lode to compare with")
+    p.add_argument("--starts", type=int, default=200, help="start: how many of each")
+    p.add_argument("--edits", type=int, default=20000, help="edits: how many")
+    p.add_argument("--old", help="start, text: another lode to compare with")
     p.add_argument("--levels", default="O0,O1,O2", help="wasm: levels of the bitcode")
     p.add_argument("--each-kernel", action="store_true", help="wasm: a row for each kernel")
     a = p.parse_args()
     if not os.path.exists(a.lode):
         sys.exit(f"{a.lode}: no such linker; build it, or name it with --lode")
-    if a.only != "text" and not os.path.exists(os.path.join(a.inputs, "sqlite/sqlite3.c")):
+    if not set(a.only.split(",")) <= {"start", "edits", "text"} and not os.path.exists(os.path.join(a.inputs, "sqlite/sqlite3.c")):
         sys.exit(f"{a.inputs}/sqlite/sqlite3.c is not there: run scripts/fetch-sqlite.sh, or name the folder with --inputs")
     missing = [t for t in (CLANG, LLC, LLD, WASM_LD) if not have(t)]
     if missing:

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <new>
+#include <set>
 #include <type_traits>
 
 #include "codegen/air/text.h"
@@ -100,32 +101,43 @@ Result<Contents> copy_of(std::string_view name, const air::Module& module) {
   return c;
 }
 
-bool defines(const air::Module& m, std::string_view function) {
+// What is replaced.
+enum class Replaced : uint8_t { function, data };
+
+bool defines(const air::Module& m, std::string_view symbol, Replaced what) {
   return std::any_of(m.symbols.begin(), m.symbols.end(), [&](const air::Symbol& s) {
     return s.defined && s.linkage != air::Linkage::internal && s.linkage != air::Linkage::available_externally &&
-           s.kind != air::SymbolKind::data && m.str(s.name) == function;
+           (s.kind != air::SymbolKind::data) == (what == Replaced::function) && m.str(s.name) == symbol;
   });
 }
 
-Result<void> check_defines(const Contents& c, std::string_view function) {
+Result<void> check_defines(const Contents& c, std::string_view symbol, Replaced what) {
   bool found = false;
   if (c.module) {
-    found = defines(*c.module, function);
+    found = defines(*c.module, symbol, what);
   } else if (is_bitcode(c.bytes)) {
-    LODE_ASSIGN(auto opened, codegen::BitcodeModule::open(c.bytes, std::string(function)));
-    found = defines(opened->module(), function);
+    LODE_ASSIGN(auto opened, codegen::BitcodeModule::open(c.bytes, std::string(symbol)));
+    found = defines(opened->module(), symbol, what);
   } else if (is_wasm(c.bytes)) {
     LODE_ASSIGN(auto object, formats::wasm::read(c.bytes));
+    using formats::wasm::SymbolKind;
+    const SymbolKind kind = what == Replaced::function ? SymbolKind::function : SymbolKind::data;
     for (const formats::wasm::Symbol& s : object.symbols)
-      found |= !s.undefined() && s.kind == formats::wasm::SymbolKind::function && s.name == function &&
+      found |= !s.undefined() && s.kind == kind && s.name == symbol &&
                (s.flags & formats::wasm::symbol_flags::binding_mask) != formats::wasm::symbol_flags::local;
   } else {
+    // Assembly leaves functions without a type.
     LODE_ASSIGN(auto view, formats::elf::ElfView::open(c.bytes));
-    for (uint32_t i = view.first_global; i < view.symbols.size(); i++)
-      found |= view.symbols[i].shndx != formats::elf::SHN_UNDEF && view.symbol_name(view.symbols[i]) == function;
+    for (uint32_t i = view.first_global; i < view.symbols.size(); i++) {
+      const formats::elf::Sym& s = view.symbols[i];
+      const bool fits = what == Replaced::function ? s.type() != formats::elf::STT_OBJECT
+                                                   : s.type() != formats::elf::STT_FUNC;
+      found |= s.shndx != formats::elf::SHN_UNDEF && fits && view.symbol_name(s) == symbol;
+    }
   }
   if (!found)
-    return error("the replacement does not define a function " + std::string(function) + " that others can see");
+    return error(std::string("the replacement does not define ") +
+                 (what == Replaced::function ? "a function " : "data ") + std::string(symbol) + " that others can see");
   return {};
 }
 
@@ -135,7 +147,8 @@ struct Linker::State {
   std::vector<std::string> options;
   bool wasm = false;
   std::vector<Item> items;         // in link order
-  std::vector<Item> replacements;  // by function
+  std::vector<Item> replacements;  // by symbol
+  std::set<std::string, std::less<>> removed;  // symbols
   std::vector<Diagnostic> diagnostics;  // of the last flush
   std::string listing;
   std::function<void(const Diagnostic&)> handler;
@@ -152,6 +165,23 @@ Linker::Linker(std::vector<std::string> options) : state_(std::make_unique<State
   state_->wasm = means_wasm(state_->options);
 }
 Linker::~Linker() = default;
+
+Result<void> Linker::check_options() const {
+  std::vector<std::string> args{"lode"};
+  args.insert(args.end(), state_->options.begin(), state_->options.end());
+  for (const Item& i : state_->items)
+    if (i.is_option) args.push_back(i.name);
+  if (!state_->wasm) {
+    elf::Options options;
+    std::vector<std::string> warnings;
+    return elf::parse_options(args, options, warnings);
+  }
+  std::vector<const char*> pointers;
+  for (const std::string& a : args) pointers.push_back(a.c_str());
+  auto options = wasm::parse_options(pointers);
+  if (!options.ok()) return options.take_error();
+  return {};
+}
 
 // Passes what an error about the module says to the handler.
 Result<void> Linker::tell(std::string_view module, Result<void> result) {
@@ -176,9 +206,9 @@ static Result<void> put(std::vector<Item>& list, std::string_view name, Result<C
   list.push_back({std::string(name), std::move(contents).value(), false});
   return {};
 }
-static Result<Contents> that_defines(std::string_view function, Result<Contents> contents) {
+static Result<Contents> that_defines(std::string_view symbol, Replaced what, Result<Contents> contents) {
   if (!contents.ok()) return contents;
-  LODE_TRY(check_defines(*contents, function));
+  LODE_TRY(check_defines(*contents, symbol, what));
   return contents;
 }
 
@@ -196,19 +226,46 @@ bool Linker::remove_module(std::string_view name) {
   return std::erase_if(state_->items, [&](const Item& i) { return !i.is_option && i.name == name; }) != 0;
 }
 
+// A replacement that was read: it counts, and the symbol is there again.
+template <class State>
+static Result<void> replace(State& state, std::string_view symbol, Replaced what, Result<Contents> contents) {
+  LODE_TRY(put(state.replacements, symbol, that_defines(symbol, what, std::move(contents))));
+  if (auto it = state.removed.find(symbol); it != state.removed.end()) state.removed.erase(it);
+  return {};
+}
+
 Result<void> Linker::replace_function(std::string_view function, std::span<const uint8_t> contents) {
-  return tell(function,
-              put(state_->replacements, function, that_defines(function, read(function, contents, state_->wasm))));
+  return tell(function, replace(*state_, function, Replaced::function, read(function, contents, state_->wasm)));
 }
 Result<void> Linker::replace_function(std::string_view function, std::string_view air_text) {
   return replace_function(function, bytes_of(air_text));
 }
 Result<void> Linker::replace_function(std::string_view function, const air::Module& module) {
-  return tell(function, put(state_->replacements, function, that_defines(function, copy_of(function, module))));
+  return tell(function, replace(*state_, function, Replaced::function, copy_of(function, module)));
+}
+Result<void> Linker::replace_data(std::string_view datum, std::span<const uint8_t> contents) {
+  return tell(datum, replace(*state_, datum, Replaced::data, read(datum, contents, state_->wasm)));
+}
+Result<void> Linker::replace_data(std::string_view datum, std::string_view air_text) {
+  return replace_data(datum, bytes_of(air_text));
+}
+Result<void> Linker::replace_data(std::string_view datum, const air::Module& module) {
+  return tell(datum, replace(*state_, datum, Replaced::data, copy_of(datum, module)));
 }
 
-bool Linker::restore_function(std::string_view function) {
-  return std::erase_if(state_->replacements, [&](const Item& i) { return i.name == function; }) != 0;
+static bool drop_replacement(std::vector<Item>& replacements, std::string_view symbol) {
+  return std::erase_if(replacements, [&](const Item& i) { return i.name == symbol; }) != 0;
+}
+void Linker::remove_symbol(std::string_view symbol) {
+  drop_replacement(state_->replacements, symbol);
+  state_->removed.emplace(symbol);
+}
+bool Linker::restore_symbol(std::string_view symbol) {
+  const bool replaced = drop_replacement(state_->replacements, symbol);
+  auto it = state_->removed.find(symbol);
+  if (it == state_->removed.end()) return replaced;
+  state_->removed.erase(it);
+  return true;
 }
 
 void Linker::add_option(std::string option) { state_->items.push_back({std::move(option), {}, true}); }
@@ -250,6 +307,7 @@ static Result<void> link_by(State& state, const std::string& output, std::vector
   state.listing.clear();
   Host host;
   host.bytes = bytes;
+  host.removed.assign(state.removed.begin(), state.removed.end());
   host.mir_cache = &state.functions;
   if constexpr (std::is_same_v<Host, elf::Host>) host.inputs = &state.inputs;
   host.receive = [&](const Diagnostic& d) {

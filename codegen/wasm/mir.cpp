@@ -15,8 +15,11 @@ namespace {
 
 constexpr std::array<OpInfo, op_limit> make_table() {
   std::array<OpInfo, op_limit> t{};
-#define WASM_OP(id, name, prefix, opcode, immediate, signature, feature) \
-  t[unsigned(Op::id)] = OpInfo{name, signature, opcode, prefix, Immediate::immediate, Feature::feature};
+  size_t at = 0;
+#define WASM_OP(id, name, prefix, opcode, immediate, signature, feature)                                     \
+  t[unsigned(Op::id)] = OpInfo{uint16_t(at), uint16_t(at + sizeof name), opcode, prefix, Immediate::immediate, \
+                               Feature::feature};                                                            \
+  at += sizeof name + sizeof signature;
 #include "codegen/wasm/instructions.def"
 #undef WASM_OP
   return t;
@@ -24,7 +27,14 @@ constexpr std::array<OpInfo, op_limit> make_table() {
 
 }  // namespace
 
-const std::array<OpInfo, op_limit> op_table = make_table();
+const char op_text[] =
+#define WASM_OP(id, name, prefix, opcode, immediate, signature, feature) name "\0" signature "\0"
+#include "codegen/wasm/instructions.def"
+#undef WASM_OP
+    ;
+static_assert(sizeof op_text <= 0x10000);
+
+constinit const std::array<OpInfo, op_limit> op_table = make_table();
 
 const char* feature_name(Feature f) {
   static constexpr const char* names[feature_count] = {

@@ -81,13 +81,18 @@ enum class Op : uint16_t {
 #include "codegen/wasm/instructions.def"
 #undef WASM_OP
 };
+extern const char op_text[];  // the names and signatures of all rows, each with its zero
+
+// Names are places in op_text: the table holds no address, so the dynamic linker has nothing to do with it.
 struct OpInfo {
-  const char* name = nullptr;  // null: no such instruction
-  const char* signature = nullptr;
+  uint16_t name_at = 0, signature_at = 0;
   uint16_t opcode = 0;
   uint8_t prefix = 0;
   Immediate immediate = Immediate::None;
   Feature feature = Feature::mvp;
+  bool exists() const { return signature_at != 0; }
+  const char* name() const { return op_text + name_at; }
+  const char* signature() const { return op_text + signature_at; }
 };
 inline constexpr unsigned op_limit = 4 << 9;
 extern const std::array<OpInfo, op_limit> op_table;  // by Op

@@ -62,8 +62,8 @@ struct Printer {
     unsigned opcode = prefix ? operand & prefixed_opcode_mask : tag;
     uint32_t payload = prefix ? operand >> prefixed_opcode_bits : operand;
     const OpInfo& i = info(Op(op_code(prefix, opcode)));
-    if (!i.name) return own(tag, operand);
-    std::string s = i.name;
+    if (!i.exists()) return own(tag, operand);
+    std::string s = i.name();
     switch (i.immediate) {
       case Immediate::None: case Immediate::MemoryCopy: case Immediate::MemoryFill: case Immediate::Fence: return s;
       case Immediate::BlockType: return s + " " + block(payload);

@@ -180,7 +180,7 @@ bool Selector::lower_intrinsic(const air::Inst& inst, const air::CallSite& site)
       unsupported("the intrinsic " + std::string(name) + " without the feature " + feature_name(row.feature));
       return true;
     }
-    std::string_view signature = row.signature;
+    std::string_view signature = row.signature();
     size_t operands = signature.find(':') == std::string_view::npos ? 0 : signature.find(':');
     if (site.arg_count != operands + w.skip || operands > 3 || !inst.result.valid()) break;
     NodeId values[3] = {no_node, no_node, no_node};

@@ -484,7 +484,7 @@ NodeId Selector::unary(Op op, NodeId a) {
   Node n;
   n.op = uint16_t(op);
   const OpInfo& i = info(op);
-  const char* result = i.signature;
+  const char* result = i.signature();
   while (*result && *result != ':') result++;
   switch (result[0] ? result[1] : 0) {
     case 'l': n.type = uint8_t(ValueType::i64); break;

@@ -60,7 +60,7 @@ struct Tables {
     for (unsigned i = 0; i < op_count; i++) {
       const InstInfo& row = inst_table[i];
       if (row.form >= Form::pseudo_none) continue;
-      std::string name = row.mnemonic;
+      std::string name = row.mnemonic();
       if (row.traits & T_star) name = name.substr(0, name.size() - 2);
       if (size_t at = name.find('#'); at != std::string::npos) {
         for (auto& [cond, cc] : conditions) rows.insert({name.substr(0, at) + cond + name.substr(at + 1), {Op(i), cc}});
@@ -507,9 +507,9 @@ bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
   if (row.form == Form::rri && ops.size() == 2 && row.a == row.b && row.a != RegKind::x)
     ops.push_back(ops[1]);  // imul $3, %eax
   bool exchange =
-      row.form == Form::mr && (row.writes == 0 || std::string_view(row.name).substr(0, 4) == "test") &&
+      row.form == Form::mr && (row.writes == 0 || std::string_view(row.name()).substr(0, 4) == "test") &&
       ops.size() == 2 &&
-      (std::string_view(row.name).substr(0, 4) == "xchg" || std::string_view(row.name).substr(0, 4) == "test");
+      (std::string_view(row.name()).substr(0, 4) == "xchg" || std::string_view(row.name()).substr(0, 4) == "test");
   if (exchange && is(0, K::mem)) std::swap(ops[0], ops[1]);  // either order
   for (const Parsed& p : ops)
     if (p.star != bool(row.traits & T_star)) return false;

@@ -41,7 +41,7 @@ std::string Selector::check_widths() const {
     }
     if (Op(op) != Op::lea32rm)
       for (uint32_t n = 0; n < address; n++) wants(count - 1 - n, RegKind::g64);
-    if (!problem.empty()) return "instruction " + std::to_string(k) + " (" + i.name + ") reads " + problem;
+    if (!problem.empty()) return "instruction " + std::to_string(k) + " (" + i.name() + ") reads " + problem;
   }
   return {};
 }

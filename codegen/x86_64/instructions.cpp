@@ -3,12 +3,29 @@
 
 namespace lode::x86_64 {
 
-const InstInfo inst_table[op_count] = {
-#define INST(name, mnemonic, form, a, b, enc, pp, map, opcode, ext, w, imm, reads, writes, traits) \
-  {#name, mnemonic, Form::form, RegKind::a, RegKind::b, Enc::enc,        pp, map, uint8_t(opcode), \
-   ext,   w != 0,   Imm::imm,   reads,      writes,     uint16_t(traits)},
+namespace {
+
+constexpr std::array<InstInfo, op_count> make_table() {
+  std::array<InstInfo, op_count> t{};
+  size_t row = 0, at = 0;
+#define INST(name, mnemonic, form, a, b, enc, pp, map, opcode, ext, w, imm, reads, writes, traits)                   \
+  t[row++] = {uint16_t(at), uint16_t(at + sizeof #name), Form::form, RegKind::a, RegKind::b, Enc::enc,        pp, map, \
+              uint8_t(opcode), ext,   w != 0,   Imm::imm,   reads,      writes,     uint16_t(traits)};               \
+  at += sizeof #name + sizeof mnemonic;
 #include "codegen/x86_64/instructions.def"
 #undef INST
-};
+  return t;
+}
+
+}  // namespace
+
+const char inst_text[] =
+#define INST(name, mnemonic, ...) #name "\0" mnemonic "\0"
+#include "codegen/x86_64/instructions.def"
+#undef INST
+    ;
+static_assert(sizeof inst_text <= 0x10000);
+
+constinit const std::array<InstInfo, op_count> inst_table = make_table();
 
 }  // namespace lode::x86_64

@@ -28,6 +28,7 @@
 // The writer always takes the short form when the value fits, so equal functions have equal words.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -76,9 +77,11 @@ enum : uint16_t {
   T_vex256 = 8192,   // with T_vex: 256 bits
 };
 
+extern const char inst_text[];  // the names and mnemonics of all rows, each with its zero
+
+// Names are places in inst_text: the table holds no address, so the dynamic linker has nothing to do with it.
 struct InstInfo {
-  const char* name;
-  const char* mnemonic;
+  uint16_t name_at, mnemonic_at;
   Form form;
   RegKind a, b;
   Enc enc;
@@ -87,8 +90,10 @@ struct InstInfo {
   Imm imm;
   uint8_t reads, writes;
   uint16_t traits;
+  const char* name() const { return inst_text + name_at; }
+  const char* mnemonic() const { return inst_text + mnemonic_at; }
 };
-extern const InstInfo inst_table[op_count];
+extern const std::array<InstInfo, op_count> inst_table;
 inline const InstInfo& info(Op op) { return inst_table[unsigned(op)]; }
 
 inline constexpr uint16_t make_tag(Op op, Cond cc = Cond::o) { return uint16_t(uint16_t(op) | uint16_t(cc) << 12); }

@@ -84,7 +84,7 @@ std::string print_memory(const Mem& m) {
 
 std::string print_row(const InstInfo& row, Cond cc, unsigned a, unsigned b, const std::string& memory, int64_t imm) {
   std::string s;
-  for (const char* c = row.mnemonic; *c; c++) {
+  for (const char* c = row.mnemonic(); *c; c++) {
     if (*c == '#') s += print_condition(cc);
     else s += *c;
   }
@@ -117,7 +117,7 @@ std::string print_instruction(const mir::FunctionView& fn, uint32_t i) {
   uint32_t o = fn.operands[i];
   Decoder decode{fn.extra};
   int64_t imm = 0;
-  std::string name = row.name;
+  std::string name = row.name();
   auto gp = [](uint32_t n) { return print_register(RegKind::g64, n); };
   auto ref = [](uint32_t n) { return "ref" + std::to_string(n); };
   auto label = [](uint32_t n) { return "." + std::to_string(n); };

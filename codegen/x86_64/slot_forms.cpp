@@ -11,7 +11,7 @@ namespace {
 
 std::array<SlotForm, op_count> make() {
   std::unordered_map<std::string_view, Op> by_name;
-  for (unsigned k = 0; k < op_count; k++) by_name[inst_table[k].name] = Op(k);
+  for (unsigned k = 0; k < op_count; k++) by_name[inst_table[k].name()] = Op(k);
   std::array<SlotForm, op_count> forms;
   auto find = [&](std::string name, Form form) {
     auto it = by_name.find(name);
@@ -19,7 +19,7 @@ std::array<SlotForm, op_count> make() {
   };
   for (unsigned k = 0; k < op_count; k++) {
     const InstInfo& i = inst_table[k];
-    std::string name = i.name;
+    std::string name = i.name();
     auto with = [&](size_t at, size_t n, const char* letters) {
       std::string s = name;
       s.replace(at, n, letters);

@@ -1,5 +1,6 @@
 #include "examples/tally/compiler.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <map>
@@ -20,7 +21,10 @@ struct Token {
 
 class Lexer {
  public:
-  explicit Lexer(std::string_view source) : source_(source) {}
+  explicit Lexer(std::string_view source, uint32_t line = 1) : source_(source), line_(line) {}
+
+  // Where the last token ends.
+  size_t position() const { return at_; }
 
   Token next() {
     for (;;) {
@@ -57,13 +61,16 @@ class Lexer {
   }
   std::string_view source_;
   size_t at_ = 0;
-  uint32_t line_ = 1, column_ = 1;
+  uint32_t line_, column_ = 1;
 };
 
 // An expression's value: a number or a slice, told apart by the AIR type.
 class Compiler {
  public:
-  Compiler(std::string_view source, const std::string& file) : lexer_(source), file_name_(file), m_(file) {
+  // `others`: the functions that are defined elsewhere; null: none is.
+  Compiler(std::string_view source, const std::string& file, uint32_t line = 1,
+           const std::vector<Function>* others = nullptr)
+      : lexer_(source, line), file_name_(file), m_(file), others_(others) {
     file_ = m_.file(file);
     slice_ = m_.slice();
     printf_ = m_.declare_function("printf", m_.function_type(m_.i32(), {m_.ptr()}, true));
@@ -82,7 +89,7 @@ class Compiler {
       if (!function()) break;
     }
     for (auto& [name, f] : functions_)
-      if (!f.defined && errors_.empty())
+      if (!f.defined && errors_.empty() && !elsewhere(name))
         report(f.first_use, "function '" + std::string(name) + "' is called but not defined");
     Compiled out;
     out.errors = std::move(errors_);
@@ -143,8 +150,18 @@ class Compiler {
     return true;
   }
 
+  const Function* elsewhere(std::string_view name) const {
+    if (!others_) return nullptr;
+    auto it = std::find_if(others_->begin(), others_->end(), [&](const Function& f) { return f.name == name; });
+    return it == others_->end() ? nullptr : &*it;
+  }
+
   Callee& callee(std::string_view name, size_t parameters, const Token& at) {
     auto [it, is_new] = functions_.try_emplace(name);
+    if (const Function* other = elsewhere(name); is_new && other && other->parameters != parameters) {
+      report(at, "function '" + std::string(name) + "' has " + std::to_string(other->parameters) + " parameters, not " +
+                     std::to_string(parameters));
+    }
     if (is_new) {
       std::vector<TypeId> types(parameters, m_.i64());
       // The C start code wants an i32 from main.
@@ -435,6 +452,7 @@ class Compiler {
   Token token_;
   std::string file_name_;
   ModuleBuilder m_;
+  const std::vector<Function>* others_;
   FunctionBuilder* f_ = nullptr;
   uint32_t file_ = 0;
   TypeId slice_;
@@ -449,5 +467,41 @@ class Compiler {
 }  // namespace
 
 Compiled compile(std::string_view source, const std::string& file_name) { return Compiler(source, file_name).run(); }
+
+Compiled compile_function(const Function& function, const std::vector<Function>& all, const std::string& file_name) {
+  return Compiler(function.text, file_name, function.line, &all).run();
+}
+
+Functions split(std::string_view source, const std::string& file_name) {
+  Functions out;
+  Lexer lexer(source);
+  auto error = [&](const Token& at, const std::string& what) {
+    out.errors.push_back(file_name + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) +
+                         ": error: " + what);
+  };
+  for (Token t = lexer.next(); t.kind != Token::end; t = lexer.next()) {
+    if (t.text != "fn") return error(t, "expected 'fn'"), out;
+    Function f;
+    f.line = t.line;
+    const size_t begin = lexer.position() - t.text.size();
+    const Token name = lexer.next();
+    f.name = name.text;
+    for (const Function& other : out.functions)
+      if (other.name == f.name) error(name, "function '" + f.name + "' is defined twice");
+    size_t depth = 0;
+    bool in_body = false;
+    while (!in_body || depth) {
+      const Token part = lexer.next();
+      if (part.kind == Token::end) return error(part, "expected '}', not the end of the file"), out;
+      in_body |= part.text == "{";
+      depth += part.text == "{";
+      depth -= part.text == "}" && depth;
+      f.parameters += !in_body && part.kind == Token::name;
+    }
+    f.text = source.substr(begin, lexer.position() - begin);
+    out.functions.push_back(std::move(f));
+  }
+  return out;
+}
 
 }  // namespace tally

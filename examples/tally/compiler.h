@@ -35,4 +35,20 @@ struct Compiled {
 };
 Compiled compile(std::string_view source, const std::string& file_name);
 
+// A function of a source text, to be compiled by itself.
+struct Function {
+  std::string name;
+  std::string_view text;   // from `fn` to the brace that ends it
+  uint32_t line = 1;       // of its first
+  size_t parameters = 0;
+};
+struct Functions {
+  std::vector<Function> functions;
+  std::vector<std::string> errors;
+};
+// Only braces are looked at: what is wrong inside of a function is said when that is compiled.
+Functions split(std::string_view source, const std::string& file_name);
+// The module of one function, which may call all others.
+Compiled compile_function(const Function& function, const std::vector<Function>& all, const std::string& file_name);
+
 }  // namespace tally

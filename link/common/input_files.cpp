@@ -7,9 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <map>
+
+#include "link/common/lookups.h"
 
 namespace lode::link {
 
@@ -72,7 +75,30 @@ bool is_settled(const struct stat& st) {
   return st.st_mtim.tv_sec + margin < now.tv_sec && st.st_ctim.tv_sec + margin < now.tv_sec;
 }
 
+std::atomic<bool> copies{false};
+
+// The first `size` bytes of a file in pages of their own. MAP_FAILED: errno says why, ENODATA that there are fewer.
+void* copy_of(int fd, size_t size) {
+  void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return p;
+  for (size_t at = 0; at < size;) {
+    const ssize_t n = pread(fd, static_cast<char*>(p) + at, size - at, off_t(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n > 0) {
+      at += size_t(n);
+      continue;
+    }
+    const int code = n == 0 ? ENODATA : errno;
+    munmap(p, size);
+    errno = code;
+    return MAP_FAILED;
+  }
+  return p;
+}
+
 }  // namespace
+
+void copy_inputs_that_may_change() { copies.store(true); }
 
 InputFiles::~InputFiles() {
   for (Mapping& m : mappings_) munmap(m.begin, m.size);
@@ -92,7 +118,7 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
   auto note = [&](const std::string& name, const struct stat& st, std::span<const uint8_t> data) {
     if (!observes_) return;
     std::lock_guard lock(mutex_);
-    observations_.push_back({name, true, identity_of(st), data});
+    observations_.push_back({name, true, stamp_of(st), data});
   };
   OpenedFile file;
   std::vector<uint8_t> bytes;
@@ -100,6 +126,7 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
     file.data = own(std::move(bytes));
     return file;
   }
+  note_lookup(path);
   Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat st;
   if (fd < 0 || fstat(fd, &st) != 0) return cannot("open", path, errno);
@@ -121,12 +148,14 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
     if (auto it = kept_.find(path); it != kept_.end() && is_same(*it->second, st)) {
       it->second->used = link_;
       file.data = {static_cast<const uint8_t*>(it->second->begin), it->second->size};
-      if (observes_) observations_.push_back({path, true, identity_of(st), file.data});
+      if (observes_) observations_.push_back({path, true, stamp_of(st), file.data});
       return file;
     }
   }
   size_t size = size_t(st.st_size);
-  void* p = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  const bool copied = copies.load(std::memory_order_relaxed) && access(path.c_str(), W_OK) == 0;
+  void* p = copied ? copy_of(fd, size) : mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (p == MAP_FAILED && copied && errno == ENODATA) return error(path + ": the file was truncated while it was read");
   if (p == MAP_FAILED) {  // the file system cannot, or there are too many mappings
     int code = errno;
     if (!read_all(fd, bytes)) return cannot("map", path, code);
@@ -142,7 +171,7 @@ Result<OpenedFile> InputFiles::open(const std::string& path) {
     if (mappings_.back().settled) kept_[path] = &mappings_.back();
   }
   file.data = {static_cast<const uint8_t*>(p), size};
-  if (observes_) observations_.push_back({path, true, identity_of(st), file.data});
+  if (observes_) observations_.push_back({path, true, stamp_of(st), file.data});
   return file;
 }
 

@@ -5,11 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "link/common/lookups.h"
+
 namespace lode::link {
 
 namespace {
 
 Result<std::string> read_response_file(const std::string& path) {
+  note_lookup(path);
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat st;
   if (fd < 0 || fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {

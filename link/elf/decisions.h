@@ -87,6 +87,7 @@ enum : uint32_t {
   is_root = 16384,              // -u, --require-defined, entry
   in_copied = 32768,            // lies in the .copyrel area
   referenced_tls = 131072,      // by a symbol of type TLS: what its undefined entry in an output has to say, too
+  is_removed = 524288,          // a host took its definitions out of modules and objects
   referenced_live = 262144,     // undefined, and what the liveness walk reached refers to it
 };
 

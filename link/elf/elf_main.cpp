@@ -21,6 +21,8 @@
 #include "link/common/output_file.h"
 #include "link/common/process.h"
 #include "link/common/response_file.h"
+#include "link/watch/watch.h"
+#include "link/watch/watched_links.h"
 
 namespace lode::link::elf {
 
@@ -158,7 +160,10 @@ int main_with(const std::vector<std::string>& args, std::span<const MemoryInput>
   std::vector<std::string> warnings;
   auto parsed = parse_options(args, session->options, warnings);
   session->options.memory.assign(memory.begin(), memory.end());
-  if (host) session->options.output_bytes = host->bytes;
+  if (host) {
+    session->options.output_bytes = host->bytes;
+    session->options.removed = host->removed;
+  }
   KeptInputs& inputs = host && host->inputs ? *host->inputs : session->own_inputs.emplace();
   Link& link = session->link.emplace(session->options, inputs);
   if (host) report_to(*host, link);
@@ -191,6 +196,7 @@ int elf_main(std::span<const char* const> args) {
     std::fprintf(stderr, "lode: error: %s\n", expanded.error().text().c_str());
     return 1;
   }
+  if (asks_to_watch(*expanded)) return watch_elf(args);
   return elf::main_with(*expanded, {}, nullptr);
 }
 

@@ -23,6 +23,7 @@ struct Host {
   std::string messages;  // the same as the command prints them after its name, a line each
   std::string listing;   // what options have the command print besides: --trace, --print-map, --stats and the like
   KeptInputs* inputs = nullptr;   // files that earlier links of the host read; null: none are kept
+  std::vector<std::string> removed;       // Options::removed
   std::vector<uint8_t>* bytes = nullptr;  // the output goes here, and not to a file
   MirCache* mir_cache = nullptr;  // functions that earlier links of the host made; --mir-cache goes before it
 };

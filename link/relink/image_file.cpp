@@ -26,13 +26,13 @@ ImageFile::~ImageFile() {
   if (fd_ >= 0) close(fd_);
 }
 
-Result<void> ImageFile::open(const std::string& output, const FileIdentity& recorded, bool executable) {
+Result<void> ImageFile::open(const std::string& output, const FileStamp& recorded, bool executable) {
   output_ = output;
   image_ = name_of(output);
   executable_ = executable;
   bool exists = false;
   for (const std::string& path : {output_, image_}) {
-    FileIdentity found;
+    FileStamp found;
     if (!identify(path, found)) continue;
     exists = true;
     if (!(found == recorded)) continue;
@@ -40,7 +40,7 @@ Result<void> ImageFile::open(const std::string& output, const FileIdentity& reco
     writable_ = fd_ >= 0;
     if (fd_ < 0) fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);  // it runs, or is read-only
     struct stat st;
-    if (fd_ >= 0 && fstat(fd_, &st) == 0 && identity_of(st) == recorded) break;
+    if (fd_ >= 0 && fstat(fd_, &st) == 0 && stamp_of(st) == recorded) break;
     if (fd_ >= 0) close(fd_);
     fd_ = -1;
   }
@@ -125,7 +125,7 @@ Result<void> ImageFile::replace() {
   return {};
 }
 
-Result<void> ImageFile::commit(FileIdentity& identity) {
+Result<void> ImageFile::commit(FileStamp& identity) {
   std::sort(ranges_.begin(), ranges_.end(), [](const Range& a, const Range& b) { return a.offset < b.offset; });
   if (is_in_use()) {
     LODE_TRY(replace());

@@ -31,7 +31,7 @@ class ImageFile {
   static std::string name_of(const std::string& output) { return output + ".lode-image"; }
 
   // The error is a reason: "the output was changed by somebody else", ...
-  Result<void> open(const std::string& output, const FileIdentity& recorded, bool executable);
+  Result<void> open(const std::string& output, const FileStamp& recorded, bool executable);
   uint8_t* data() { return now_; }
   const uint8_t* before() const { return old_; }
   uint64_t size() const { return size_; }
@@ -43,7 +43,7 @@ class ImageFile {
 
   // The changed bytes reach the file, the output is there under its name, and its time is now, even if nothing changed.
   // `identity` is that of the file afterwards.
-  Result<void> commit(FileIdentity& identity);
+  Result<void> commit(FileStamp& identity);
   bool made_new_file() const { return fresh_; }
 
  private:

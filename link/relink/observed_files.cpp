@@ -9,15 +9,15 @@
 
 namespace lode::link {
 
-FileIdentity identity_of(const struct stat& st) {
+FileStamp stamp_of(const struct stat& st) {
   return {uint64_t(st.st_dev), uint64_t(st.st_ino), uint64_t(st.st_size),
           int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec};
 }
 
-bool identify(const std::string& path, FileIdentity& out) {
+bool identify(const std::string& path, FileStamp& out) {
   struct stat st;
   if (stat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return false;
-  out = identity_of(st);
+  out = stamp_of(st);
   return true;
 }
 

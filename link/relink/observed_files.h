@@ -14,15 +14,15 @@
 
 namespace lode::link {
 
-struct FileIdentity {
+struct FileStamp {
   uint64_t device = 0, inode = 0, size = 0;
   int64_t modified = 0;  // nanoseconds since 1970
-  bool operator==(const FileIdentity&) const = default;
+  bool operator==(const FileStamp&) const = default;
 };
 
-FileIdentity identity_of(const struct stat& st);
+FileStamp stamp_of(const struct stat& st);
 // False: there is no such file, or it is not a regular one.
-bool identify(const std::string& path, FileIdentity& out);
+bool identify(const std::string& path, FileStamp& out);
 
 // Nanoseconds since 1970, by the clock that file systems go by.
 int64_t file_clock();
@@ -42,7 +42,7 @@ bool hash_file(const std::string& path, uint64_t& hash);
 struct Observation {
   std::string path;
   bool exists = false;
-  FileIdentity identity;
+  FileStamp identity;
   std::span<const uint8_t> data;
 };
 

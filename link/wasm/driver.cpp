@@ -13,6 +13,9 @@
 #include "link/cache/mir_cache.h"
 #include "link/common/output_file.h"
 #include "link/common/message_place.h"
+#include "link/common/response_file.h"
+#include "link/watch/watch.h"
+#include "link/watch/watched_links.h"
 #include "link/wasm/link.h"
 #include "link/wasm/wasm_main.h"
 
@@ -220,6 +223,7 @@ int main_with(std::span<const char* const> args, std::span<const MemoryInput> me
   if (options.ok()) o = std::move(*options);
   o.program = "wasm-lode";
   o.memory.assign(memory.begin(), memory.end());
+  if (host) o.removed = host->removed;
   const bool hosted = host, named = !o.inputs.empty(), file_is_output = o.output == "-";
   const bool help = o.show_help, version = o.show_version;
   const size_t wanted = o.threads;
@@ -265,6 +269,10 @@ int main_with(std::span<const char* const> args, std::span<const MemoryInput> me
 
 namespace lode::link {
 
-int wasm_main(std::span<const char* const> args) { return wasm::main_with(args, {}, nullptr); }
+int wasm_main(std::span<const char* const> args) {
+  auto expanded = expand_response_files(args);
+  if (expanded.ok() && asks_to_watch(*expanded)) return watch_wasm(args);
+  return wasm::main_with(args, {}, nullptr);
+}
 
 }  // namespace lode::link

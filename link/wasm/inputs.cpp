@@ -8,13 +8,12 @@
 
 #include "codegen/air/air.h"
 #include "formats/archive.h"
+#include "link/common/lookups.h"
 #include "link/wasm/link.h"
 
 namespace lode::link::wasm {
 
 namespace {
-
-bool exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
 bool is_stub_library(Bytes bytes) {
   return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with("#STUB");
@@ -31,6 +30,7 @@ Link::Link(Options o) : options(std::move(o)), store(1, cg::store_target) {
   set_default_features();
   for (const MemoryInput& m : options.memory)
     if (!m.replaces.empty()) replaced.insert(m.replaces);
+  removed.insert(options.removed.begin(), options.removed.end());
   start_symbols();
 }
 
@@ -50,13 +50,13 @@ void Link::add_inputs() {
         std::string found;
         for (const std::string& dir : options.library_paths) {
           std::string path = dir + "/" + (exact ? in.name.substr(1) : "lib" + in.name + ".a");
-          if (exists(path)) {
+          if (file_exists(path)) {
             found = path;
             break;
           }
           // Of shared libraries only what is none: a stub library.
           std::string shared = dir + "/lib" + in.name + ".so";
-          if (!exact && exists(shared) && is_stub_library(map_file(shared))) {
+          if (!exact && file_exists(shared) && is_stub_library(map_file(shared))) {
             found = shared;
             break;
           }

@@ -241,6 +241,7 @@ struct Link {
   InputFiles input_files;
   std::deque<Symbol> symbols;       // by SymbolId
   std::unordered_map<std::string_view, SymbolId> by_name;
+  std::unordered_set<std::string_view> removed;   // names whose definitions a host took out of modules and objects
   std::unordered_set<std::string_view> replaced;  // names of which the first definition counts
   TypeList types;
   std::vector<Function> functions;

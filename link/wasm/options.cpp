@@ -166,6 +166,9 @@ const Row rows[] = {
     {"demangle", Value::none, [](State& s, const std::string&) { s.o.demangle = true; }, nullptr},
     {"no-demangle", Value::none, [](State& s, const std::string&) { s.o.demangle = false; }, "show C++ names as they are"},
     {"error-limit", Value::required, [](State& s, const std::string& v) { s.o.error_limit = unsigned(number(s, "error-limit", v)); }, "N: stop after N errors (0: never)"},
+    // The command takes these two out of the line (link/watch): who sees them is a host, or --watch is missing.
+    {"watch", Value::none, [](State& s, const std::string&) { s.error = "--watch is for the command"; }, "stay, and link again when an input changes"},
+    {"watch-run", Value::required, [](State& s, const std::string&) { s.error = "--watch-run is for --watch"; }, "COMMAND: with --watch, run it (by the shell) after each link, with LODE_OUTPUT set"},
     {"threads", Value::required, [](State& s, const std::string& v) {
        s.o.threads = unsigned(number(s, "threads", v));
        if (s.error.empty() && s.o.threads == 0) s.error = "--threads: a positive number is expected";

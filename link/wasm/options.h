@@ -79,6 +79,7 @@ struct Options {
   std::vector<std::string> warnings;  // about the command line itself
   bool show_version = false, show_help = false;
   std::vector<MemoryInput> memory;
+  std::vector<std::string> removed;  // names that modules and objects, but those out of archives, define in vain
 };
 
 // args[0] is the program's name. Response files (@file) are read here.

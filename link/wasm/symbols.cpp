@@ -80,6 +80,7 @@ SymbolId Link::define(const Symbol& wanted) {
     return s;
   }
   SymbolId id = intern(wanted.name);
+  if (!removed.empty() && removed.contains(wanted.name) && wanted.file != none && files[wanted.file].eager) return id;
   Symbol& s = at(id);
   if (s.traced)
     diagnostics.print("%s: definition of %s\n", file_name(wanted.file).c_str(), std::string(s.name).c_str());

@@ -21,6 +21,7 @@ struct Host {
   std::string messages;  // the same as the command prints them after its name, a line each
   std::string listing;   // what options have the command print besides: --trace, --Map=-, --verbose and the like
   MirCache* mir_cache = nullptr;  // functions that earlier links of the host made; --mir-cache goes before it
+  std::vector<std::string> removed;  // Options::removed
   std::vector<uint8_t>* bytes = nullptr;  // the output goes here, and not to a file
 };
 

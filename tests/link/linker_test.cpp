@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 
 #include <map>
+#include <set>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <tbb/global_control.h>
@@ -355,6 +356,70 @@ TEST_CASE("Linker: two at once, each on a thread of its own") {
   }
 }
 
+TEST_CASE("Linker: data are replaced; what is removed is undefined, or an archive's") {
+  LODE_NEEDS("clang-19", "ar");
+  test::TempDir dir;
+  auto object = [&](const std::string& name, const std::string& source) {
+    const std::string out = dir.file(name + ".o");
+    REQUIRE(test::run({"clang-19", "-O1", "-fPIC", "-c", dir.write(name + ".c", source), "-o", out}).ok());
+    return out;
+  };
+  const std::string user = object("user", "int get(void); extern int limit; int sum(void) { return get() + limit; }");
+  const std::string own = object("own", "int limit = 40; int get(void) { return 1; }");
+  const std::string library = dir.file("libget.a"), spare = object("spare", "int get(void) { return 2; }");
+  REQUIRE(test::run({"ar", "rc", library, spare}).ok());
+  Linker linker({"-shared", "-Bsymbolic", "--no-undefined"});
+  linker.add_file(user);
+  linker.add_file(own);
+  int version = 0;
+  auto result = [&] {
+    const std::string path = dir.file(std::to_string(version++) + ".so");
+    REQUIRE(text(linker.flush(path)) == "");
+    return call(path, "sum");
+  };
+  CHECK(result() == 41);
+  // Each kind of module replaces an object's datum; a function does not.
+  CHECK(text(linker.replace_data("limit", "strong data @limit : i32 = 50\n")) == "");
+  CHECK(result() == 51);
+  const std::string more = object("more", "int limit = 60;");
+  const std::string contents = test::read_file(more);
+  CHECK(text(linker.replace_data("limit", span_of(contents))) == "");
+  CHECK(result() == 61);
+  CHECK(text(linker.replace_data("limit", returns("limit", 1))) ==
+        "the replacement does not define data limit that others can see");
+  CHECK(result() == 61);
+  linker.remove_symbol("limit");
+  CHECK(text(linker.flush(dir.file("no.so"))).find("undefined symbol: limit") != std::string::npos);
+  CHECK(linker.restore_symbol("limit"));
+  CHECK(!linker.restore_symbol("limit"));
+  CHECK(result() == 41);
+  linker.remove_symbol("get");
+  CHECK(text(linker.flush(dir.file("no.so"))).find("undefined symbol: get") != std::string::npos);
+  linker.add_file(library);
+  CHECK(result() == 42);
+  // Two removed definitions are no double definition, and nobody has to refer to what is removed.
+  REQUIRE(text(linker.add_module("again", returns("get", 9))) == "");
+  CHECK(result() == 42);
+  CHECK(linker.restore_symbol("get"));
+  CHECK(text(linker.flush(dir.file("no.so"))).find("duplicate symbol: ") != std::string::npos);
+  CHECK(linker.remove_module("again"));
+  linker.remove_symbol("nobody_has_it");
+  CHECK(result() == 41);
+}
+
+TEST_CASE("Linker: what is wrong with options is known before a flush") {
+  CHECK(text(Linker({"-shared", "-O2"}).check_options()) == "");
+  CHECK(text(Linker({"--no-such-option"}).check_options()).find("--no-such-option") != std::string::npos);
+  CHECK(text(Linker({"-m", "wasm32", "--no-such-option"}).check_options()).find("--no-such-option") !=
+        std::string::npos);
+  CHECK(text(Linker({"-m", "wasm32", "--no-entry"}).check_options()) == "");
+  for (const std::vector<std::string>& wasm : {std::vector<std::string>{}, {"-m", "wasm32"}}) {
+    Linker linker(wasm);
+    linker.add_option("--watch");
+    CHECK(text(linker.check_options()) == "--watch is for the command");
+  }
+}
+
 // What a Linker keeps between flushes is not seen in what it writes: after every edit the output is that of a new
 // Linker.
 TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker writes") {
@@ -377,10 +442,13 @@ TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker 
   const std::vector<std::string> variants = {
       bitcode("v0", shapes), bitcode("v1", "int first(void) { return 4; }\n" + shapes),
       bitcode("v2", shapes + "const char* more(void) { return \"a string\"; }\n")};
-  std::map<std::string, std::string> modules, replacements;
+  std::map<std::string, std::string> modules, replacements, data;
+  std::set<std::string> removed;
   auto fill = [&](Linker& l) {
     for (auto& [name, contents] : modules) REQUIRE(text(l.add_module(name, span_of(contents))) == "");
     for (auto& [name, contents] : replacements) REQUIRE(text(l.replace_function(name, contents)) == "");
+    for (auto& [name, contents] : data) REQUIRE(text(l.replace_data(name, contents)) == "");
+    for (const std::string& name : removed) l.remove_symbol(name);
   };
   const std::vector<std::string> options{"-shared", "-Bsymbolic", "--unresolved-symbols=ignore-all", "--icf=all"};
   Linker kept(options);
@@ -389,9 +457,9 @@ TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker 
   modules["m"] = variants[0];
   modules["n"] =
       "strong func @edited(%x: i32) -> i32 {\na:\n  ret i32 %x\n}\nstrong func @other(%x: i32) -> i32 {\na:\n  %y = "
-      "mul i32 %x, %x\n  ret i32 %y\n}\n";
-  for (int step = 0; step < 40; step++) {
-    switch (next(6)) {
+      "mul i32 %x, %x\n  ret i32 %y\n}\nstrong data @limit : i32 = 5\n";
+  for (int step = 0; step < 60; step++) {
+    switch (next(10)) {
       case 0: modules["m"] = variants[next(3)]; break;
       case 1:
         replacements["edited"] = "strong func @edited(%x: i32) -> i32 {\na:\n  %y = add i32 %x, " +
@@ -407,7 +475,14 @@ TEST_CASE("Linker: after any sequence of edits a flush writes what a new Linker 
         kept.restore_function(replacements.begin()->first);
         replacements.erase(replacements.begin());
         break;
-      case 4: modules["z"] = returns("extra", int(next(3))); break;
+      case 4: data["limit"] = "strong data @limit : i32 = " + std::to_string(next(3)) + "\n"; break;
+      case 5: data.clear(), kept.restore_symbol("limit"); break;
+      case 6: removed.insert(next(2) ? "jump" : "extra"); break;
+      case 7:
+        for (const std::string& name : removed) CHECK(kept.restore_symbol(name));
+        removed.clear();
+        break;
+      case 8: modules["z"] = returns("extra", int(next(3))); break;
       default: modules.erase("z"), kept.remove_module("z"); break;
     }
     INFO("step " << step);

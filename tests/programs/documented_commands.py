@@ -25,6 +25,7 @@ PLACES = {"FILE": "native.o", "SYMBOL": "main", "FOLDER": "examples", "MODULE.bc
 LONG = [
     (re.compile(r"scripts/|bench/|tests/(?:sweeps|fuzz)/"), "takes long, or needs the network"),
     (re.compile(r"cmake "), "builds everything"),
+    (re.compile(r"lode .*--watch"), "stays until it is ended (tests/programs/watch.py)"),
 ]
 
 INPUTS = {

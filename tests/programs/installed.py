@@ -2,7 +2,8 @@
 """What `cmake --install` puts into a folder, and examples/in_process built and run against that folder alone.
 
 The tree is moved after it was installed: nothing in it may say where it was built or installed. Parts (--part): "tree"
-looks at the files and runs the commands; "cmake" and "pkg-config" build the example in the way of that name.
+looks at the files and runs the commands; "cmake" and "pkg-config" build the example in the way of that name; "c" builds the C program of
+tests/programs/c_interface by each C compiler there is and runs it.
 """
 import argparse
 import os
@@ -102,9 +103,33 @@ def pkg_config(o, installed, folder):
     check_example(folder / "example", folder)
 
 
+def c(o, installed, folder):
+    """C11, by each compiler; the last step is the C++ compiler's, whose library the linker needs."""
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(library_folder(installed) / "pkgconfig")}
+    if not shutil.which("pkg-config"):
+        print("SKIPPED: pkg-config is not installed")
+        sys.exit(SKIPPED)
+    compile_flags, link_flags = (run(["pkg-config", what, "lode"], env=environment).split() for what in ("--cflags", "--libs"))
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Wstrict-prototypes", "-Werror"]
+    replacements = []
+    if shutil.which("clang-19"):
+        for value, name, options in ((2000, "two.o", ["-fPIC"]), (3000, "two.bc", ["-emit-llvm"])):
+            (folder / "two.c").write_text(f"int two(void) {{ return {value}; }}\n")
+            run(["clang-19", "-O1", "-c", *options, folder / "two.c", "-o", folder / name])
+            replacements.append(folder / name)
+    for compiler in [name for name in ("gcc", "clang-19", "clang-14") if shutil.which(name)]:
+        (folder / "header.c").write_text("#include <lode/lode_c.h>\nint unused;\n")
+        run([compiler, *strict, *compile_flags, "-fsyntax-only", folder / "header.c"])
+        for source in ("tests/programs/c_interface/linker_test.c", "examples/c_api/main.c"):
+            run([compiler, *strict, *compile_flags, "-c", o.source / source, "-o", folder / "program.o"])
+            run([o.compiler, folder / "program.o", "-o", folder / "program", *link_flags, "-ldl"])
+            printed = run([folder / "program", *([folder, *replacements] if "test" in source else [])])
+            print(f"right: {source} by {compiler}: {printed.splitlines()[-1]}")
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--part", required=True, choices=["tree", "cmake", "pkg-config"])
+    parser.add_argument("--part", required=True, choices=["tree", "cmake", "pkg-config", "c"])
     for name in ("source", "build"):
         parser.add_argument("--" + name, required=True, type=pathlib.Path)
     for name in ("cmake", "compiler", "config"):
@@ -114,7 +139,7 @@ def main():
         folder = pathlib.Path(name).resolve()
         run([o.cmake, "--install", o.build, "--config", o.config, "--prefix", folder / "first"])
         installed = (folder / "first").rename(folder / "moved")
-        {"tree": tree, "cmake": cmake, "pkg-config": pkg_config}[o.part](o, installed, folder)
+        {"tree": tree, "cmake": cmake, "pkg-config": pkg_config, "c": c}[o.part](o, installed, folder)
 
 
 main()

@@ -66,7 +66,7 @@ std::vector<std::string> mnemonics(std::string text) {
   static const std::set<std::string> known = [] {
     std::set<std::string> all;
     for (const OpInfo& row : op_table)
-      if (row.name) all.insert(row.name);
+      if (row.exists()) all.insert(row.name());
     return all;
   }();
   for (char& c : text)
@@ -183,8 +183,8 @@ TEST_CASE("wasm instructions: every fixed-signature row as wat2wasm encodes it")
   unsigned special = 0;
   for (unsigned n = 0; n < op_limit; n++) {
     const OpInfo& row = op_table[n];
-    if (!row.name) continue;
-    std::string signature = row.signature, name = row.name;
+    if (!row.exists()) continue;
+    std::string signature = row.signature(), name = row.name();
     size_t colon = signature.find(':');
     if (colon == std::string::npos) {
       special++;

@@ -48,6 +48,8 @@ class Linker {
  public:
   // Options as on the command line of ld, or of wasm-ld behind -m wasm32, without inputs and output.
   explicit Linker(std::vector<std::string> options = {});
+  // What is wrong with the options so far, which a flush would say.
+  Result<void> check_options() const;
   ~Linker();
   Linker(const Linker&) = delete;
   Linker& operator=(const Linker&) = delete;
@@ -67,8 +69,16 @@ class Linker {
   Result<void> replace_function(std::string_view function, std::span<const uint8_t> contents);
   Result<void> replace_function(std::string_view function, std::string_view air_text);
   Result<void> replace_function(std::string_view function, const air::Module& module);
-  // The function is again what it was before it was replaced. False when it was not.
-  bool restore_function(std::string_view function);
+  // The same for a datum: a variable or a constant, of any size.
+  Result<void> replace_data(std::string_view datum, std::span<const uint8_t> contents);
+  Result<void> replace_data(std::string_view datum, std::string_view air_text);
+  Result<void> replace_data(std::string_view datum, const air::Module& module);
+  // From the next flush on, no module and no object file defines `symbol`: who refers to it finds what an archive or a
+  // shared library defines, or it is undefined. Drops its replacement. Another replacement defines it again.
+  void remove_symbol(std::string_view symbol);
+  // The function or the datum is again what it was before it was replaced or removed. False when it was neither.
+  bool restore_symbol(std::string_view symbol);
+  bool restore_function(std::string_view function) { return restore_symbol(function); }
 
   // A file or an option, at this place in the order of inputs: "crt1.o", "-lc", "--start-group".
   void add_option(std::string option);

@@ -30,11 +30,16 @@ constexpr int common_class = 1, weak_class = 2;
 constexpr uint64_t shared_class = 3;
 constexpr uint64_t key(uint64_t cls, uint32_t priority) { return cls << 32 | priority; }
 
+// Whether the definition by symbol i of an object is one that a host removed (Linker::remove_symbol).
+bool is_taken_out(const Link& link, const ObjectFile& file, uint32_t i) {
+  return !link.opt.removed.empty() && file.archive_name.empty() && (link.symbols[file.symbol_id(i)].flags & is_removed);
+}
+
 // The class of symbol i of an object, or -1 when it defines nothing: undefined, or in a section that is no part of the
 // output, be it another file's copy of a group, a note to the linker, or a table of the file itself.
 int class_of(Link& link, const ObjectFile& file, uint32_t i) {
   const Sym& s = file.syms[i];
-  if (s.shndx == SHN_UNDEF) return -1;
+  if (s.shndx == SHN_UNDEF || is_taken_out(link, file, i)) return -1;
   uint32_t section = file.section_of(i);
   if (section == section_common || section == section_lcommon) return common_class;
   // A discarded group's, or of a section that is not for the output (SHF_EXCLUDE).
@@ -141,6 +146,7 @@ void settle(Link& link, InputFile& f) {
     const Sym& s = obj.syms[i];
     uint32_t id = obj.symbol_id(i);
     Symbol& sym = link.symbols[id];
+    if (s.shndx != SHN_UNDEF && is_taken_out(link, obj, i)) continue;
     uint8_t constraint = Symbol::constraint_of(s.visibility());
     if (constraint < 3) atomic_min(sym.constraint, constraint);
     int c = class_of(link, obj, i);
@@ -320,6 +326,7 @@ bool resolve(Link& link) {
     for (const std::string& u : link.opt.require_defined) root(link, u);
     intern_runtime_names(link);
     for (const std::string& w : link.opt.wraps) link.intern(w);
+    for (const std::string& name : link.opt.removed) link.symbols[link.intern(name)].flags |= is_removed;
     root_assignments(link);
     if (!intern_archives(link, 0)) return false;
     root_globs(link);

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "link/common/lookups.h"
 #include "link/elf/link.h"
 
 namespace lode::link::elf {
@@ -91,9 +92,9 @@ bool read_version_scripts(Link& link) {
   for (std::string path : link.opt.version_scripts) {
     std::string_view text;
     // Like a library, a script is also looked for in the folders of -L.
-    if (access(path.c_str(), R_OK) != 0 && !path.starts_with("/"))
+    if (!file_exists(path) && !path.starts_with("/"))
       for (const std::string& dir : link.opt.library_paths)
-        if (std::string p = dir + "/" + path; access(p.c_str(), R_OK) == 0) {
+        if (std::string p = dir + "/" + path; file_exists(p)) {
           path = p;
           break;
         }

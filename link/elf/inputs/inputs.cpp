@@ -16,6 +16,7 @@
 #include <set>
 
 #include "formats/linker_script.h"
+#include "link/common/lookups.h"
 #include "link/common/module_file.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/code/modules.h"
@@ -35,8 +36,6 @@ std::string real_path(const std::string& path) {
 std::string rooted_path(const Link& link, const std::string& path) {
   return !link.opt.chroot.empty() && path.starts_with("/") ? link.opt.chroot + path : path;
 }
-
-bool exists(const std::string& path) { return access(path.c_str(), R_OK) == 0; }
 
 class Opener {
  public:
@@ -146,7 +145,7 @@ class Opener {
   }
 
   bool is_there(const std::string& path) {
-    if (exists(path)) return true;
+    if (file_exists(path)) return true;
     link_.inputs.files.note_missing(path);
     return false;
   }

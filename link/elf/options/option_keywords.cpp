@@ -204,7 +204,13 @@ constexpr OptionRow plugin_rows[] = {
 
 }  // namespace
 
+static constexpr auto z_names = sorted_names<count_names(z_rows)>(z_rows);
+
 std::span<const OptionRow> z_keywords() { return z_rows; }
+OptionTable z_table() { return {z_rows, z_names}; }
+static constexpr auto plugin_names = sorted_names<count_names(plugin_rows)>(plugin_rows);
+
 std::span<const OptionRow> plugin_keywords() { return plugin_rows; }
+OptionTable plugin_table() { return {plugin_rows, plugin_names}; }
 
 }  // namespace lode::link::elf

@@ -236,6 +236,9 @@ constexpr OptionRow rows[] = {
     effective("threads", "[=N]", option_action::threads, "Use N threads; the output does not depend on it"),
     effective("thread-count", "N", option_action::threads, "The same"),
     effective("no-threads", "", [](R& r, std::string_view) { r.o.threads = 1; }, "Use one thread"),
+    // The command takes these two out of the line (link/watch): who sees them is a host, or --watch is missing.
+    effective("watch", "", [](R& r, std::string_view) { r.error = "--watch is for the command"; }, "Stay, and link again when an input changes"),
+    effective("watch-run", "COMMAND", [](R& r, std::string_view) { r.error = "--watch-run is for --watch"; }, "With --watch: run the command (by the shell) after each link, with LODE_OUTPUT set"),
     effective("z", "KEYWORD", option_action::z_keyword, "See the keywords below"),
     effective("plugin-opt", "KEYWORD", option_action::plugin_keyword, "Requests to a compiler's plugin, see below"),
 };
@@ -243,6 +246,9 @@ constexpr OptionRow rows[] = {
 
 }  // namespace
 
+static constexpr auto names = sorted_names<count_names(rows)>(rows);
+
 std::span<const OptionRow> effective_options() { return rows; }
+OptionTable effective_table() { return {rows, names}; }
 
 }  // namespace lode::link::elf

@@ -175,6 +175,9 @@ constexpr OptionRow rows[] = {
 
 }  // namespace
 
+static constexpr auto names = sorted_names<count_names(rows)>(rows);
+
 std::span<const OptionRow> other_options() { return rows; }
+OptionTable other_table() { return {rows, names}; }
 
 }  // namespace lode::link::elf

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "link/elf/machines/machine.h"
 #include "link/elf/options/option_actions.h"
@@ -17,31 +16,6 @@
 namespace lode::link::elf {
 
 namespace {
-
-// Names of one or more tables to their rows; those of `joined` rows apart, as they are found by their beginning.
-class Index {
- public:
-  explicit Index(std::initializer_list<std::span<const OptionRow>> tables) {
-    for (std::span<const OptionRow> table : tables)
-      for (const OptionRow& row : table)
-        if (row.fate != OptionFate::heading)
-          each_name(row, [&](std::string_view name) {
-            names_.emplace(name, &row);
-            if (row.form == OptionForm::joined) joined_.emplace_back(name, &row);
-          });
-  }
-  const OptionRow* find(std::string_view name) const {
-    auto it = names_.find(name);
-    if (it != names_.end()) return it->second;
-    for (auto& [prefix, row] : joined_)
-      if (name.starts_with(prefix)) return row;
-    return nullptr;
-  }
-
- private:
-  std::unordered_map<std::string_view, const OptionRow*> names_;
-  std::vector<std::pair<std::string_view, const OptionRow*>> joined_;
-};
 
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
@@ -130,18 +104,35 @@ Result<void> finish(OptionReader& r) {
 
 }  // namespace
 
+const OptionRow* OptionTable::find(std::string_view name) const {
+  auto it = std::lower_bound(names.begin(), names.end(), name,
+                             [&](const OptionName& n, std::string_view wanted) { return text(n) < wanted; });
+  return it != names.end() && text(*it) == name ? &rows[it->row] : nullptr;
+}
+const OptionRow* OptionTable::find_joined(std::string_view name) const {
+  for (const OptionRow& row : rows) {
+    if (row.form != OptionForm::joined) continue;
+    bool begins = false;
+    each_name(row, [&](std::string_view n) { begins |= name.starts_with(n); });
+    if (begins) return &row;
+  }
+  return nullptr;
+}
+
 const OptionRow* find_option(std::string_view name) {
-  static const Index index{effective_options(), other_options()};
-  return index.find(name);
+  const OptionTable tables[] = {effective_table(), other_table()};
+  for (const OptionTable& t : tables)
+    if (const OptionRow* row = t.find(name)) return row;
+  for (const OptionTable& t : tables)
+    if (const OptionRow* row = t.find_joined(name)) return row;
+  return nullptr;
 }
-const OptionRow* find_z_keyword(std::string_view name) {
-  static const Index index{z_keywords()};
-  return index.find(name);
+static const OptionRow* find_keyword(const OptionTable& table, std::string_view name) {
+  const OptionRow* row = table.find(name);
+  return row ? row : table.find_joined(name);
 }
-const OptionRow* find_plugin_keyword(std::string_view name) {
-  static const Index index{plugin_keywords()};
-  return index.find(name);
-}
+const OptionRow* find_z_keyword(std::string_view name) { return find_keyword(z_table(), name); }
+const OptionRow* find_plugin_keyword(std::string_view name) { return find_keyword(plugin_table(), name); }
 
 std::string spelled(std::string_view name) { return (name.size() == 1 ? "-" : "--") + std::string(name); }
 

@@ -82,6 +82,7 @@ struct Options {
   std::string program = "lode";
   std::vector<InputArg> inputs;
   std::vector<MemoryInput> memory;
+  std::vector<std::string> removed;  // names that modules and objects, but those out of archives, define in vain
   std::vector<uint8_t>* output_bytes = nullptr;  // if given, the output goes there, and not to a file
   std::string output = "a.out";
   OutputKind kind = OutputKind::exec;

@@ -47,7 +47,7 @@ class Relink {
   struct Changed {
     uint32_t observed;
     std::string path;
-    FileIdentity identity;
+    FileStamp identity;
     Bytes data{};                // once it is open
   };
 
@@ -89,7 +89,7 @@ class Relink {
       const StateObserved& o = all[i];
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
       std::string path = o.argument == none ? std::string(state_.text(o.path)) : opt_.inputs[o.argument].name;
-      FileIdentity found;
+      FileStamp found;
       const bool exists = identify(path, found);
       if (exists != bool(o.exists)) return give_up(path + (exists ? " is there now" : " is gone"));
       if (!exists) continue;
@@ -193,7 +193,7 @@ class Relink {
   bool commit() {
     if (auto r = kept_.files.check_unchanged(); !r) return give_up(r.error().text());
     if (auto r = state_.file.begin_commit(); !r) return give_up(r.error().text());
-    FileIdentity identity;
+    FileStamp identity;
     if (auto r = image_.commit(identity); !r) return give_up(r.error().text());
     if (StateMeta* m = state_.meta.edit(0)) {
       m->image = identity;

@@ -42,7 +42,7 @@ struct StateText {
 };
 
 struct StateMeta {
-  FileIdentity image;
+  FileStamp image;
   StateHash options;            // of all arguments but the names of inputs, and of the working directory
   int64_t recorded_at = 0;      // by the clock of files
   uint64_t tls_begin = 0, tls_end = 0, tp = 0;
@@ -76,7 +76,7 @@ struct StateObserved {
   StateText path;
   uint32_t argument = none;     // the argument that names it; none: it was looked for
   uint32_t exists = 0;
-  FileIdentity identity;
+  FileStamp identity;
   uint64_t hash = 0;            // of the contents, while the file is too young to go by its times
 };
 
