@@ -31,7 +31,7 @@ uint64_t room_for(const OutputSection& s, uint64_t size, uint64_t largest) {
   if (!size || is_tight(s)) return 0;
   // An eighth; more, if the largest member could not move then; but not so much that files become a third larger.
   const uint64_t share = std::clamp(largest + largest / 8, size / 8, std::max(size / 6, uint64_t{8192}));
-  return align_up(share + 1024, 16);
+  return align_up(share + (s.alloc() ? 2048 : 4096), 16);
 }
 
 uint64_t slack_of(const OutputSection& s, const Atom& a) {

@@ -86,8 +86,8 @@ StateHash state_generator() {
   return {h.low64, h.high64};
 }
 
-// The names of input files are left out, in the order in which they come; whatever else was said counts, and where it
-// was said to among them.
+// The names of input files are left out, in the order in which they come; what was said of each by options before it
+// is in its record.
 StateHash options_key(const Options& options, const std::vector<std::string>& args) {
   std::string all;
   char folder[PATH_MAX];
@@ -98,7 +98,6 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
   };
   skip();
   for (size_t i = 1; i < args.size(); i++) {
-    all += '\0';
     if (next < options.inputs.size() && args[i] == options.inputs[next].name) {
       next++;
       skip();
@@ -112,6 +111,7 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
           return s.ends_with("=") ? args[i].starts_with(s) : args[i] == s;
         }))
       continue;
+    all += '\0';
     all += args[i];
   }
   const XXH128_hash_t h = XXH3_128bits(all.data(), all.size());
