@@ -77,7 +77,8 @@ class Builder {
   void global_variables(Unit& u);
   uint32_t global_variable(Unit& u, uint32_t node);
   uint32_t unit_of(uint32_t node) const;
-  uint32_t file_number(uint32_t file_node);
+  uint32_t file_number(uint32_t file_node) { return file_number(file_node, unit_); }
+  uint32_t file_number(uint32_t file_node, uint32_t unit);
   void source_place(uint32_t die, uint32_t file_node, uint64_t line);
   void name(uint32_t die, uint16_t at, std::string_view s) {
     if (!s.empty()) tree_.attribute(die, at, form_strx, tables_.string(s));
@@ -153,6 +154,8 @@ class Builder {
   bool has_code(uint32_t node) { return concrete(node).count(node) != 0; }
   std::vector<Unit> units_;
   uint32_t unit_ = 0;                       // at hand
+  std::vector<uint32_t> unit_numbers_;      // in units_, by DieTree::unit()
+  std::map<std::pair<uint32_t, uint32_t>, uint32_t> spaces_;  // by unit and node: namespaces and their like
   std::map<uint32_t, uint32_t> index_types_;  // by unit: what arrays count by
   std::vector<Scope> scopes_;
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> scope_of_;

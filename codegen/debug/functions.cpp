@@ -43,12 +43,12 @@ void Builder::find_inlined() {
   inlined_.assign(module_.nodes.size(), 0);
   for (size_t k = 0; k < in_.functions.size(); k++) {
     nodes_ = &bodies_[k];
-    if (const uint32_t sp = in_.functions[k].column.subprogram; sp && sp <= dies_.size() && kind(sp - 1) == K::subprogram)
-      concrete_[sp - 1] = no_die;
+    const uint32_t sp = in_.functions[k].column.subprogram;
+    if (sp && sp <= dies_.size() && kind(sp - 1) == K::subprogram) concrete_[sp - 1] = no_die;
     for (const DebugLocation& l : in_.functions[k].column.locations) {
       if (!l.inlined_at || !l.scope) continue;
-      const uint32_t sp = subprogram_of(l.scope - 1);
-      if (sp < inlined_.size()) inlined_[sp] = 1;
+      const uint32_t from = subprogram_of(l.scope - 1);
+      if (from < inlined_.size()) inlined_[from] = 1;
     }
   }
   nodes_ = &module_;

@@ -21,7 +21,7 @@ uint32_t Builder::unit_of(uint32_t node) const {
 }
 
 // [distinct, file name, directory, checksum kind, checksum, source]
-uint32_t Builder::file_number(uint32_t node) {
+uint32_t Builder::file_number(uint32_t node, uint32_t unit) {
   LineTable::File f;
   if (kind(node) == K::file) {
     f.name = text(node, 1);
@@ -30,13 +30,14 @@ uint32_t Builder::file_number(uint32_t node) {
   } else {
     return 0;
   }
-  return units_[unit_].lines.file(f);
+  return units_[unit].lines.file(f);
 }
 
 void Builder::source_place(uint32_t die, uint32_t file, uint64_t line) {
-  if (!line || units_[unit_].kind != full_debug) return;
-  if (kind(file) != K::file) return;
-  tree_.number(die, at_decl_file, file_number(file));
+  // By the files of the unit that has the entry.
+  const uint32_t unit = unit_numbers_[tree_.unit(die)];
+  if (!line || units_[unit].kind != full_debug || kind(file) != K::file) return;
+  tree_.number(die, at_decl_file, file_number(file, unit));
   tree_.number(die, at_decl_line, line);
 }
 
@@ -51,6 +52,7 @@ void Builder::make_units() {
     u.kind = EmissionKind(std::min<uint64_t>(field(node, 8), directives_only));
     if (u.kind == no_debug || u.kind == directives_only) continue;
     u.die = tree_.add_unit();
+    unit_numbers_.push_back(unit_);
     const uint32_t file = ref(node, 2);
     name(u.die, at_producer, text(node, 3));
     tree_.attribute(u.die, at_language, form_data2, field(node, 1) & 0xffff);

@@ -78,12 +78,17 @@ uint32_t Builder::type(uint32_t node, unsigned depth) {
     if (k != K::other) complain();
     return no_die;
   }
-  if (const uint32_t known = die_of(node); known != no_die) return known;
+  // A unit has its own entries of namespaces: what is in them has its code in the unit.
+  const bool shared = k != K::namespace_ && k != K::module && k != K::common_block;
+  auto known = [&]() -> uint32_t& {
+    return shared ? die_of(node) : spaces_.try_emplace({unit_, node}, no_die).first->second;
+  };
+  if (const uint32_t d = known(); d != no_die) return d;
   const uint16_t tag = l->tag ? l->tag : uint16_t(field(node, 1));
   const uint32_t parent = l->scope ? context(ref(node, l->scope), depth) : units_[unit_].die;
-  if (const uint32_t known = die_of(node); known != no_die) return known;  // the scope had it made
+  if (const uint32_t d = known(); d != no_die) return d;  // the scope had it made
   const uint32_t die = tree_.add(tag == 0 ? uint16_t(tag_unspecified_type) : tag, parent);
-  die_of(node) = die;
+  known() = die;
   if (l->name) name(die, at_name, text(node, l->name));
   if (l->file && (tag != tag_pointer_type)) source_place(die, ref(node, l->file), field(node, l->line));
   switch (k) {

@@ -3,7 +3,8 @@
 // Values are numbered within a block: 0 is nothing known, each definition gets a new number, and so does what stands in
 // a location when the block first reads it. A variable in a register or slot is a value's number and one location that
 // holds it. Between blocks only locations count: two blocks that end with a variable in the same register agree,
-// whatever numbers they used.
+// whatever numbers they used. The registers that marks name are followed like variables, from where they are written,
+// so that a mark far from there finds them.
 #include "codegen/native/debug_values.h"
 
 #include <algorithm>
@@ -62,7 +63,7 @@ class Analysis {
       for (uint32_t b = 0; b < n; b++) changed |= walk(b, false);
     }
     if (changed) return;
-    last_range_.assign(parts_.size(), nowhere);
+    last_range_.assign(variables_, nowhere);
     for (uint32_t b = 0; b < n; b++) walk(b, true);
   }
 
@@ -82,21 +83,22 @@ class Analysis {
     }
     // Parts of one variable that lie over each other.
     overlaps_.resize(parts_.size());
-    for (auto i = known.begin(); i != known.end(); ++i)
-      for (auto j = known.begin(); j != known.end() && known.size() < 20000; ++j) {
-        if (i->first.variable != j->first.variable) {
-          if (j->first.variable < i->first.variable) {
-            j = known.lower_bound({i->first.variable, 0, 0, 0});
-            if (j == known.end()) break;
-          } else {
-            break;
-          }
-        }
-        const Part &a = i->first, &b = j->first;
-        if (a.variable != b.variable || a.inlined_at != b.inlined_at) continue;
+    for (const auto& [a, i] : known)
+      for (auto j = known.lower_bound({a.variable, a.inlined_at, 0, 0});
+           j != known.end() && j->first.variable == a.variable && j->first.inlined_at == a.inlined_at; ++j) {
+        const Part& b = j->first;
         if (!a.size || !b.size || (a.offset < b.offset + b.size && b.offset < a.offset + a.size))
-          overlaps_[i->second].push_back(j->second);
+          overlaps_[i].push_back(j->second);
       }
+    variables_ = uint32_t(parts_.size());
+    followed_.assign(code_.vregs.size(), nowhere);
+    for (const DebugMark& m : marks_) {
+      if (!m.known || !m.reg.is_virtual() || m.reg.index() >= followed_.size()) continue;
+      uint32_t& part = followed_[m.reg.index()];
+      if (part != nowhere) continue;
+      part = uint32_t(parts_.size());
+      parts_.push_back({m.reg.index(), 0, 0, 0});
+    }
   }
 
   void find_predecessors() {
@@ -115,12 +117,24 @@ class Analysis {
   void set(uint32_t location, uint32_t value) {
     if (values_[location] == value && value) return;
     values_[location] = value;
-    if (users_[location]) moved_.push_back(location);
+    if (!users_[location].empty()) moved_.push_back(location);
   }
-  void name(Reg r, uint32_t value) {
+  // The register has been written, and nobody knows where to.
+  void forget(Reg r) {
+    if (!r.is_virtual()) return;
+    stamp_of_[r.index()] = stamp_;
+    number_of_[r.index()] = 0;
+    if (followed_[r.index()] != nowhere) close(followed_[r.index()], 0);
+  }
+  // The register's value is in that location from here on.
+  void name(Reg r, uint32_t value, uint32_t location) {
     if (!r.is_virtual()) return;
     number_of_[r.index()] = value;
     stamp_of_[r.index()] = stamp_;
+    const uint32_t part = followed_[r.index()];
+    if (part == nowhere || (active_[part] && current_[part].value == value)) return;
+    close(part, 0);
+    open(part, {DebugRange::reg, location, 0, 0}, 0);
   }
   uint32_t number(Reg r) const { return stamp_of_[r.index()] == stamp_ ? number_of_[r.index()] : 0; }
 
@@ -129,14 +143,14 @@ class Analysis {
   void open(uint32_t part, const State& s, uint32_t from) {
     current_[part] = {s, from, s.location == nowhere ? 0 : value_in(s.location)};
     active_[part] = 1;
-    if (s.location != nowhere) users_[s.location]++;
+    if (s.location != nowhere) users_[s.location].push_back(part);
   }
   void close(uint32_t part, uint32_t to) {
     if (!active_[part]) return;
     const Current& c = current_[part];
     active_[part] = 0;
-    if (c.state.location != nowhere) users_[c.state.location]--;
-    if (!emits_ || c.from >= to) return;
+    if (c.state.location != nowhere) std::erase(users_[c.state.location], part);
+    if (!emits_ || part >= variables_ || c.from >= to) return;
     DebugRange r;
     r.variable = parts_[part].variable;
     r.inlined_at = parts_[part].inlined_at;
@@ -166,10 +180,12 @@ class Analysis {
 
   // Variables whose location holds something else now go to another that has the value, if there is one.
   void settle(uint32_t at) {
-    for (uint32_t location : moved_) {
-      if (!users_[location]) continue;
-      for (uint32_t p = 0; p < parts_.size(); p++) {
-        if (!active_[p] || current_[p].state.location != location || values_[location] == current_[p].value) continue;
+    for (size_t k = 0; k < moved_.size(); k++) {
+      const uint32_t location = moved_[k];
+      leaving_.clear();
+      for (uint32_t p : users_[location])
+        if (values_[location] != current_[p].value) leaving_.push_back(p);
+      for (uint32_t p : leaving_) {
         const Current c = current_[p];
         close(p, at);
         uint32_t other = nowhere;
@@ -201,11 +217,12 @@ class Analysis {
   // The location of a register's value; nowhere: not known.
   uint32_t find(const DebugMark& m, uint32_t k, uint32_t end) {
     if (!m.reg.is_virtual()) return nowhere;
+    if (const uint32_t part = followed_[m.reg.index()]; active_[part]) return current_[part].state.location;
     uint32_t value = number(m.reg);
     const uint32_t home = m.reg.index() < a_.homes.size() ? a_.homes[m.reg.index()] : 255;
     if (!value && home < 64) {
       const bool fresh = m.at_block_start && !written_[home];
-      if (fresh || reads_next(m.reg, k, end)) name(m.reg, value = value_in(home));
+      if (fresh || reads_next(m.reg, k, end)) name(m.reg, value = value_in(home), home);
     }
     if (!value) return nowhere;
     if (home < 64 && values_[home] == value) return home;
@@ -271,11 +288,13 @@ class Analysis {
     if (v.flags & (vflags::copy | vflags::parallel_copy)) {
       // Its moves are edits, and done: what was copied is where the copy's result lives.
       for (uint32_t i = 0; i + 1 < count; i += 2)
-        if (location(i) != nowhere) name(o[i].reg(), value_in(location(i)));
+        if (location(i) != nowhere) name(o[i].reg(), value_in(location(i)), location(i));
+        else forget(o[i].reg());
       return;
     }
     for (uint32_t i = 0; i < count; i++)
-      if (o[i].reads() && o[i].reg().is_virtual() && location(i) != nowhere) name(o[i].reg(), value_in(location(i)));
+      if (o[i].reads() && o[i].reg().is_virtual() && location(i) != nowhere)
+        name(o[i].reg(), value_in(location(i)), location(i));
     if (const unsigned c = v.flags & vflags::clobber_mask; c && c < info_.clobbers.size())
       for (uint64_t rest = info_.clobbers[c]; rest; rest &= rest - 1) {
         const uint32_t l = uint32_t(std::countr_zero(rest));
@@ -287,10 +306,13 @@ class Analysis {
     for (uint32_t i = 0; i < count; i++) {
       if (!o[i].writes()) continue;
       if (at[i].value == no_register && no_register < values_.size()) set(no_register, 0);
-      if (location(i) == nowhere) continue;
+      if (location(i) == nowhere) {
+        forget(o[i].reg());
+        continue;
+      }
       set(location(i), ++last_value_);
       if (location(i) < 64) written_[location(i)] = 1;
-      name(o[i].reg(), last_value_);
+      name(o[i].reg(), last_value_, location(i));
     }
   }
 
@@ -311,12 +333,17 @@ class Analysis {
     stamp_++;
     last_value_ = 0;
     std::fill(values_.begin(), values_.end(), 0u);
-    std::fill(users_.begin(), users_.end(), 0u);
+    for (auto& list : users_) list.clear();
     std::fill(std::begin(written_), std::end(written_), uint8_t(0));
     moved_.clear();
     const VBlock& block = code_.blocks[b];
     const uint32_t end = block.first_inst + block.inst_count;
-    for (const Held& h : start) open(h.part, h.state, at_.before[block.first_inst]);
+    for (const Held& h : start) {
+      open(h.part, h.state, at_.before[block.first_inst]);
+      if (h.part < variables_) continue;
+      number_of_[parts_[h.part].variable] = current_[h.part].value;
+      stamp_of_[parts_[h.part].variable] = stamp_;
+    }
     size_t edit = first_edit_[b];
     uint32_t mark = uint32_t(std::lower_bound(marks_.begin(), marks_.end(), block.first_inst,
                                               [](const DebugMark& m, uint32_t k) { return m.inst < k; }) -
@@ -361,7 +388,10 @@ class Analysis {
   std::vector<std::vector<Held>> ends_;            // by block
   std::vector<uint8_t> done_;
   std::vector<size_t> first_edit_;                 // by block
-  std::vector<uint32_t> values_, users_;           // by location: what it holds; how many variables are there
+  std::vector<uint32_t> values_;                   // by location: what it holds
+  std::vector<std::vector<uint32_t>> users_;       // by location: parts that are there
+  uint32_t variables_ = 0;                         // parts behind these are registers that are followed
+  std::vector<uint32_t> followed_;                 // by virtual register: its part
   std::vector<uint32_t> number_of_, stamp_of_;     // by virtual register: its value, if the stamp is this block's
   uint32_t stamp_ = 0, last_value_ = 0;
   uint8_t written_[64] = {};                       // registers, since the block's start
@@ -371,7 +401,7 @@ class Analysis {
   };
   std::vector<Current> current_;
   std::vector<uint8_t> active_;
-  std::vector<uint32_t> moved_, last_range_;
+  std::vector<uint32_t> moved_, leaving_, last_range_;
   bool emits_ = false;
 };
 
