@@ -17,7 +17,7 @@ namespace lode::mir {
 namespace {
 
 constexpr char pack_magic[8] = {'L', 'O', 'D', 'E', 'P', 'A', 'C', 'K'};
-constexpr uint32_t pack_version = 2;
+constexpr uint32_t pack_version = 3;
 constexpr size_t chunk_bytes = size_t{1} << 18;
 constexpr uint32_t max_chunk = uint32_t{1} << 28;
 
@@ -35,15 +35,15 @@ struct ChunkRow {
 };
 static_assert(sizeof(ChunkRow) == 24);
 
-// A function's head in a chunk; tags, operands, extra words, references, locals, constants and names follow, each from
-// a multiple of 4.
+// A function's head in a chunk; tags, operands, extra words, references, locals, constants, words of debug information
+// and names follow, each from a multiple of 4.
 struct FunctionHead {
-  uint32_t insts, extra, locals, references, constants, names;
+  uint32_t insts, extra, locals, references, constants, debug, names;
   uint32_t frame[6];
   uint16_t flags;
   uint8_t text_align_log2, constants_align_log2;
 };
-static_assert(sizeof(FunctionHead) == 52);
+static_assert(sizeof(FunctionHead) == 56);
 struct ReferenceRow {
   uint32_t index;  // named: offset in the names
   int32_t addend;
@@ -93,6 +93,7 @@ void append_portable(const FunctionView& f, std::span<const PortableSymbol> symb
   head.locals = uint32_t(f.locals.size());
   head.references = uint32_t(f.references.size());
   head.constants = uint32_t(f.constants.size());
+  head.debug = uint32_t(f.debug.size());
   std::copy(f.frame, f.frame + 6, head.frame);
   head.flags = f.flags;
   head.text_align_log2 = f.text_align_log2;
@@ -121,6 +122,7 @@ void append_portable(const FunctionView& f, std::span<const PortableSymbol> symb
   append(out, rows);
   append(out, f.locals.data(), f.locals.size_bytes());
   append(out, f.constants.data(), f.constants.size_bytes());
+  append(out, f.debug.data(), f.debug.size_bytes());
   append(out, names.data(), names.size());
 }
 
@@ -136,6 +138,7 @@ bool read_portable(std::span<const uint8_t> bytes, FunctionDraft& draft, std::ve
   in.take(rows, head.references);
   in.take(draft.locals, head.locals);
   in.take(draft.constants, head.constants);
+  in.take(draft.debug, head.debug);
   const auto* names = reinterpret_cast<const char*>(in.take(head.names, 1));
   if (!in.ok || head.text_align_log2 > 31 || head.constants_align_log2 > 31) return false;
   std::copy(std::begin(head.frame), std::end(head.frame), draft.frame);

@@ -72,7 +72,10 @@ Hash128 hash_view(const FunctionView& v) {
   s.counts[4] = uint32_t(v.constants.size());
   std::memcpy(s.frame, v.frame, sizeof s.frame);
   s.rest = uint32_t(v.text_align_log2) | uint32_t(v.constants_align_log2) << 8 | uint32_t(v.flags) << 16;
-  return one(&s, sizeof s);
+  const Hash128 code = one(&s, sizeof s);
+  if (v.debug.empty()) return code;
+  const Hash128 both[] = {code, one(v.debug.data(), v.debug.size_bytes())};
+  return one(both, sizeof both);
 }
 
 FunctionView as_view(const FunctionDraft& d) {
@@ -85,6 +88,7 @@ FunctionView as_view(const FunctionDraft& d) {
   v.locals = d.locals;
   v.references = d.references;
   v.constants = d.constants;
+  v.debug = d.debug;
   v.frame = d.frame;
   v.tag_bytes = 2;
   v.text_align_log2 = d.text_align_log2;
@@ -101,6 +105,7 @@ void FunctionDraft::clear() {
   locals.clear();
   references.clear();
   constants.clear();
+  debug.clear();
   std::fill(std::begin(frame), std::end(frame), 0u);
   text_align_log2 = constants_align_log2 = 0;
   flags = 0;
@@ -124,12 +129,14 @@ Hash128 MirStore::hash(const FunctionDraft& d, unsigned tag_bytes) {
 
 namespace {
 
-Result<void> check_room(uint64_t insts, uint64_t extra, uint64_t locals, uint64_t references, uint64_t constants) {
+Result<void> check_room(uint64_t insts, uint64_t extra, uint64_t locals, uint64_t references, uint64_t constants,
+                        uint64_t debug) {
   const char* column = insts > column_limit        ? "instructions"
                        : extra > column_limit      ? "extra words"
                        : locals > column_limit     ? "locals"
                        : references > column_limit ? "references"
                        : constants > column_limit  ? "constants"
+                       : debug > column_limit      ? "words of debug information"
                                                    : nullptr;
   if (column) return error(std::string("the program is too large: more than 2^32 - 2 entries of machine IR ") + column);
   return {};
@@ -143,6 +150,7 @@ FunctionRecord describe(const FunctionDraft& d) {
   r.locals.length = uint32_t(d.locals.size());
   r.references.length = uint32_t(d.references.size());
   r.constants.length = uint32_t(d.constants.size());
+  r.debug.length = uint32_t(d.debug.size());
   std::memcpy(r.frame, d.frame, sizeof r.frame);
   r.text_align_log2 = d.text_align_log2;
   r.constants_align_log2 = d.constants_align_log2;
@@ -152,7 +160,7 @@ FunctionRecord describe(const FunctionDraft& d) {
 
 uint64_t column_bytes(const FunctionRecord& r, unsigned tag_bytes) {
   return uint64_t{r.insts.length} * (tag_bytes + 4) + uint64_t{r.extra.length} * 4 + r.locals.length +
-         uint64_t{r.references.length} * sizeof(Reference) + r.constants.length;
+         uint64_t{r.references.length} * sizeof(Reference) + r.constants.length + uint64_t{r.debug.length} * 4;
 }
 
 }  // namespace
@@ -166,7 +174,7 @@ Result<FunctionId> MirStore::append(const FunctionDraft& draft) {
 
 Result<std::vector<FunctionId>> MirStore::append_all(std::span<const FunctionDraft* const> drafts, unsigned threads) {
   uint64_t insts = operands_.size(), extra = extra_.size(), locals = locals_.size(), references = references_.size(),
-           constants = constants_.size();
+           constants = constants_.size(), debug = debug_.size();
   for (const FunctionDraft* d : drafts) {
     assert(d->tags.size() == d->operands.size());
     insts += d->operands.size();
@@ -174,8 +182,9 @@ Result<std::vector<FunctionId>> MirStore::append_all(std::span<const FunctionDra
     locals += d->locals.size();
     references += d->references.size();
     constants += d->constants.size();
+    debug += d->debug.size();
   }
-  LODE_TRY(check_room(insts, extra, locals, references, constants));
+  LODE_TRY(check_room(insts, extra, locals, references, constants, debug));
   if (records_.size() + drafts.size() > column_limit)
     return error("the program is too large: more than 2^32 - 2 functions");
 
@@ -188,6 +197,7 @@ Result<std::vector<FunctionId>> MirStore::append_all(std::span<const FunctionDra
   next.locals.offset = uint32_t(locals_.size());
   next.references.offset = uint32_t(references_.size());
   next.constants.offset = uint32_t(constants_.size());
+  next.debug.offset = uint32_t(debug_.size());
   for (const FunctionDraft* d : drafts) {
     FunctionRecord r = describe(*d);
     auto place = [](Range& range, Range& cursor) {
@@ -199,6 +209,7 @@ Result<std::vector<FunctionId>> MirStore::append_all(std::span<const FunctionDra
     place(r.locals, next.locals);
     place(r.references, next.references);
     place(r.constants, next.constants);
+    place(r.debug, next.debug);
     ids.push_back(FunctionId(uint32_t(records_.size())));
     records_.push_back(r);
   }
@@ -216,6 +227,7 @@ Result<std::vector<FunctionId>> MirStore::append_all(std::span<const FunctionDra
     append_to(locals_, d.locals.data(), d.locals.size());
     append_to(references_, d.references.data(), d.references.size());
     append_to(constants_, d.constants.data(), d.constants.size());
+    append_to(debug_, d.debug.data(), d.debug.size());
     records_[first].hash = hash_view(view(ids[0]));
     return ids;
   }
@@ -226,6 +238,7 @@ Result<std::vector<FunctionId>> MirStore::append_all(std::span<const FunctionDra
   locals_.resize(locals);
   references_.resize(references);
   constants_.resize(constants);
+  debug_.resize(debug);
   auto copy_one = [&](size_t i) {
     const FunctionDraft& d = *drafts[i];
     FunctionRecord& r = records_[first + i];
@@ -235,6 +248,7 @@ Result<std::vector<FunctionId>> MirStore::append_all(std::span<const FunctionDra
     copy_to(locals_, r.locals.offset, d.locals);
     copy_to(references_, r.references.offset, d.references);
     copy_to(constants_, r.constants.offset, d.constants);
+    copy_to(debug_, r.debug.offset, d.debug);
     r.hash = hash_view(view(FunctionId(first + uint32_t(i))));
   };
   if (threads == 0) threads = std::max(1u, std::thread::hardware_concurrency());
@@ -290,6 +304,7 @@ StoreSizes MirStore::sizes() const {
   s.local_bytes = locals_.size();
   s.reference_bytes = references_.size() * sizeof(Reference);
   s.constant_bytes = constants_.size();
+  s.debug_bytes = debug_.size() * 4;
   s.record_bytes = records_.size() * sizeof(FunctionRecord);
   for (const FunctionRecord& r : records_) s.functions += r.insts.offset != removed_offset;
   s.garbage_bytes = garbage_bytes_;
@@ -299,7 +314,8 @@ StoreSizes MirStore::sizes() const {
 void MirStore::compact(double share) {
   const StoreSizes s = sizes();
   const uint64_t total =
-      s.tag_bytes + s.operand_bytes + s.extra_bytes + s.local_bytes + s.reference_bytes + s.constant_bytes;
+      s.tag_bytes + s.operand_bytes + s.extra_bytes + s.local_bytes + s.reference_bytes + s.constant_bytes +
+      s.debug_bytes;
   if (garbage_bytes_ == 0 || double(garbage_bytes_) <= share * double(total)) return;
   auto squeeze = [&](auto& column, Range FunctionRecord::* range, unsigned scale) {
     std::remove_reference_t<decltype(column)> fresh;
@@ -322,6 +338,7 @@ void MirStore::compact(double share) {
   squeeze(locals_, &FunctionRecord::locals, 1);
   squeeze(references_, &FunctionRecord::references, 1);
   squeeze(constants_, &FunctionRecord::constants, 1);
+  squeeze(debug_, &FunctionRecord::debug, 1);
   uint32_t at = 0;
   for (FunctionRecord& r : records_) {
     if (r.insts.offset == removed_offset) continue;
@@ -345,6 +362,7 @@ FunctionView MirStore::view(FunctionId id) const {
   v.locals = {locals_.data() + r.locals.offset, r.locals.length};
   v.references = {references_.data() + r.references.offset, r.references.length};
   v.constants = {constants_.data() + r.constants.offset, r.constants.length};
+  v.debug = {debug_.data() + r.debug.offset, r.debug.length};
   v.text_align_log2 = r.text_align_log2;
   v.constants_align_log2 = r.constants_align_log2;
   v.flags = r.flags;

@@ -2,8 +2,9 @@
 //
 // Columns, shared by all functions: tags (1 byte an instruction for wasm, 2 for native targets), operands (one 32-bit
 // word an instruction), extra (32-bit words), locals (bytes: wasm value types; native frame slots), references (symbols
-// by SymbolId) and constants (bytes of function-private read-only data). A function is a FunctionRecord: ranges into
-// the columns, a frame description in the target's own words, and a content hash.
+// by SymbolId), constants (bytes of function-private read-only data) and debug (32-bit words: line rows and variables
+// of functions that have debug information; no part of the code, so functions may be equal without it). A function is a
+// FunctionRecord: ranges into the columns, a frame description in the target's own words, and a content hash.
 //
 // Invariants
 //  1. Operand payloads that are indices (extra, locals, references, constants, branch targets) are relative to the
@@ -69,12 +70,13 @@ struct FunctionRecord {
   Range locals;      // bytes
   Range references;
   Range constants;   // bytes
+  Range debug;
   uint32_t frame[6] = {0, 0, 0, 0, 0, 0};  // the target's prologue description
   uint8_t text_align_log2 = 0, constants_align_log2 = 0;
   uint16_t flags = 0;  // the target's
   Hash128 hash;      // of everything but `symbol` and the offsets; references by SymbolId
 };
-static_assert(sizeof(FunctionRecord) == 88 && alignof(FunctionRecord) == 8);
+static_assert(sizeof(FunctionRecord) == 96 && alignof(FunctionRecord) == 8);
 
 // One function while it is being made, in memory of its own, so that all threads can make functions at once.
 struct FunctionDraft {
@@ -85,6 +87,7 @@ struct FunctionDraft {
   std::vector<uint8_t> locals;
   std::vector<Reference> references;
   std::vector<uint8_t> constants;
+  std::vector<uint32_t> debug;
   uint32_t frame[6] = {0, 0, 0, 0, 0, 0};
   uint8_t text_align_log2 = 0, constants_align_log2 = 0;
   uint16_t flags = 0;
@@ -102,6 +105,7 @@ struct FunctionView {
   std::span<const uint8_t> locals;
   std::span<const Reference> references;
   std::span<const uint8_t> constants;
+  std::span<const uint32_t> debug;
   const uint32_t* frame = nullptr;  // 6 words
   uint8_t tag_bytes = 2, text_align_log2 = 0, constants_align_log2 = 0;
   uint16_t flags = 0;
@@ -114,7 +118,7 @@ FunctionView as_view(const FunctionDraft& draft);  // tags of 2 bytes
 
 struct StoreSizes {
   uint64_t instructions = 0, tag_bytes = 0, operand_bytes = 0, extra_bytes = 0, local_bytes = 0, reference_bytes = 0,
-           constant_bytes = 0, record_bytes = 0, functions = 0;
+           constant_bytes = 0, debug_bytes = 0, record_bytes = 0, functions = 0;
   uint64_t garbage_bytes = 0;  // of all columns
 };
 
@@ -158,6 +162,7 @@ class MirStore {
   std::vector<uint8_t> locals_;
   std::vector<Reference> references_;
   std::vector<uint8_t> constants_;
+  std::vector<uint32_t> debug_;
   uint64_t garbage_bytes_ = 0;
 };
 

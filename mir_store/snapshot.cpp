@@ -29,7 +29,7 @@ namespace lode::mir {
 namespace {
 
 constexpr char magic[8] = {'l', 'o', 'd', 'e', 'M', 'I', 'R', '\n'};
-constexpr uint32_t format_version = 2;
+constexpr uint32_t format_version = 3;
 constexpr uint32_t block_rows = 128;               // of the key table: 3 KiB
 constexpr size_t chunk_bytes = size_t{1} << 17;    // a chunk is closed when it has as many
 constexpr uint32_t max_chunk = uint32_t{1} << 28;  // unpacked
@@ -185,7 +185,7 @@ bool SnapshotWriter::add(const Hash128& key, const FunctionView& function, std::
   if (inputs_.empty()) input({});
   const uint64_t bound = uint64_t{function.count} * 6 + function.extra.size_bytes() + function.locals.size() +
                          function.references.size() * (16 + sizeof(Hash128)) + function.constants.size() +
-                         lines.size() + 256;
+                         function.debug.size_bytes() + lines.size() + 256;
   if (bound > max_chunk - 4 * chunk_bytes) return false;  // what the chunk holds already is below the rest
   Input& in = inputs_.back();
   if (!in.chunk_count || chunks_.back().code.size() >= chunk_bytes) {

@@ -261,6 +261,8 @@ void Function::clear() {
   strings.clear();
   inst_locations.clear();
   locations.clear();
+  debug_places.clear();
+  subprogram = 0;
 }
 
 }  // namespace lode::air

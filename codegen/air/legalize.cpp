@@ -206,6 +206,7 @@ Result<void> Legalizer::run() {
   out_.inline_asms = in.inline_asms;
   out_.strings = in.strings;
   out_.locations = in.locations;
+  out_.subprogram = in.subprogram;
   out_.insts.reserve(in.insts.size() + in.insts.size() / 2);
   out_.values.reserve(in.values.size() + in.values.size() / 2);
   map_.assign(in.values.size(), Span{});
@@ -359,14 +360,33 @@ void Legalizer::lower_block(uint32_t b) {
   start_block(b);
   if (b == 0) lower_entry();
   const Block block = in_.blocks[b];
+  size_t place = in_.debug_places.empty()
+                     ? 0
+                     : size_t(std::lower_bound(in_.debug_places.begin(), in_.debug_places.end(), block.first_inst,
+                                               [](const DebugPlace& p, uint32_t at) { return p.inst < at; }) -
+                              in_.debug_places.begin());
   for (uint32_t k = 0; k < block.inst_count && error_.empty(); k++) {
     uint32_t index = block.first_inst + k;
+    for (; place < in_.debug_places.size() && in_.debug_places[place].inst <= index; place++)
+      debug_place(in_.debug_places[place]);
     location_ = index < in_.inst_locations.size() ? in_.inst_locations[index] : 0;
     lower_inst(in_.insts[index]);
     if (!error_.empty())
       error_ = std::string(info(in_.insts[index].op).name) + " in block " + std::to_string(b) + ": " + error_;
   }
   end_block();
+}
+
+// A value of several leaves is in no one place, and is not known then.
+void Legalizer::debug_place(DebugPlace place) {
+  if (place.kind == DebugPlace::value || place.kind == DebugPlace::address) {
+    const Span s = map_[place.operand];
+    if (s.count == 1) place.operand = leaf(s, 0).value;
+    else place.kind = DebugPlace::undefined;
+  }
+  place.inst = uint32_t(out_.insts.size()) - segments_[current_block_].first;
+  out_.debug_places.push_back(place);
+  place_blocks_.push_back(current_block_);
 }
 
 void Legalizer::finish() {
@@ -385,6 +405,10 @@ void Legalizer::finish() {
   }
   out_.insts = std::move(insts);
   out_.inst_locations = std::move(locations);
+  for (size_t k = 0; k < place_blocks_.size(); k++)
+    out_.debug_places[k].inst += out_.blocks[place_blocks_[k]].first_inst;
+  std::stable_sort(out_.debug_places.begin(), out_.debug_places.end(),
+                   [](const DebugPlace& a, const DebugPlace& b) { return a.inst < b.inst; });
   for (uint32_t k = 0; k < out_.insts.size(); k++)
     if (V r = out_.insts[k].result; r.valid()) out_.values[r.value] = Value::make(ty(r), ValueKind::Inst, k);
 }

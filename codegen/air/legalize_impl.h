@@ -156,6 +156,7 @@ class Legalizer {
   V slot(uint64_t size, uint64_t align);
   uint32_t new_block();
   void start_block(uint32_t id);
+  void debug_place(DebugPlace place);
   void end_block();
   uint32_t edge(uint32_t target, const V* args, uint32_t n);
   uint32_t lower_edge(uint32_t old_edge);
@@ -333,6 +334,7 @@ class Legalizer {
   std::vector<Segment> segments_;      // by new block
   uint32_t current_block_ = 0;
   uint32_t location_ = 0;
+  std::vector<uint32_t> place_blocks_;  // of out_.debug_places, which count from the block's start until finish()
   std::unordered_map<uint64_t, V> int_constants_[6];  // by fixed type id
   std::array<V, 24> undefs_{}, zeros_{};
   std::unordered_map<uint32_t, V> runtime_constants_;

@@ -503,6 +503,7 @@ bool FunctionImporter::lifetime(O op, uint32_t pointer) {
 bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::span<const uint32_t> args) {
   T type = types_.void_type;
   if (in.kind == IntrinsicKind::Drop) {
+    if (s_.keeps_debug) debug_intrinsic(i, m_.globals[ops(i)[1]].name, args);
     if (i.value != bc::none && s_.type_ok[i.type]) set(i, undef_constant(s_.types[i.type]));
     return true;
   }

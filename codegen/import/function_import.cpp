@@ -173,7 +173,8 @@ Result<void> FunctionImporter::run() {
   f_.blocks.resize(w_.order.size());
   f_.insts.reserve(b_.insts.size() + b_.insts.size() / 8);
   f_.values.reserve(b_.value_types.size() + 64);
-  has_locations_ = !b_.locs.empty();
+  has_locations_ = !b_.locs.empty() || b_.subprogram;
+  f_.subprogram = b_.subprogram;
   if (has_locations_) {
     f_.locations.push_back({});
     if (s_.scopes.has_units) {
@@ -238,8 +239,13 @@ bool FunctionImporter::block(uint32_t index) {
   const uint32_t list = m_.globals[b_.function].attributes;
   if (index == 0 && list != bc::none && s_.attributes[list].entry_symbol)
     profile_call(s_.attributes[list].entry_symbol, s_.attributes[list].entry_call);
+  auto record = b_.records.begin();
+  if (!b_.records.empty())
+    record = std::lower_bound(b_.records.begin(), b_.records.end(), i,
+                              [](const bc::DebugRecord& r, uint32_t at) { return r.inst < at; });
   for (; i <= stop; i++) {
     current_inst_ = i;
+    for (; record != b_.records.end() && record->inst <= i; ++record) debug_record(*record);
     if (i == stop && b_.insts[i].op == bc::Op::Ret && list != bc::none && s_.attributes[list].exit_symbol &&
         !musttail_ends_block(i))
       profile_call(s_.attributes[list].exit_symbol, s_.attributes[list].exit_call);
@@ -255,7 +261,7 @@ bool FunctionImporter::block(uint32_t index) {
 
 // The index in Function::locations; runs of instructions share an entry.
 uint32_t FunctionImporter::location(const bc::DebugLoc& l) {
-  if (l.line == 0) return 0;
+  if (l.line == 0 && !s_.keeps_debug) return 0;
   if (l.scope != last_scope_) {
     last_scope_ = l.scope;
     last_file_ = 0;
@@ -264,8 +270,12 @@ uint32_t FunctionImporter::location(const bc::DebugLoc& l) {
       last_file_ = node < w_.scopes.first ? s_.scope_files[node] : w_.scope_files[node - w_.scopes.first];
   }
   const air::SourceLocation& last = f_.locations.back();
-  if (last.line != l.line || last.column != l.column || last.file != last_file_)
+  if (s_.keeps_debug) {
+    if (last.line != l.line || last.column != l.column || last.scope != l.scope || last.inlined_at != l.inlined_at)
+      f_.locations.push_back({last_file_, l.line, l.column, l.scope, l.inlined_at});
+  } else if (last.line != l.line || last.column != l.column || last.file != last_file_) {
     f_.locations.push_back({last_file_, l.line, l.column});
+  }
   return uint32_t(f_.locations.size() - 1);
 }
 

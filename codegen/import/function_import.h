@@ -155,6 +155,10 @@ class FunctionImporter {
   bool is_float(T t) const { return types_[t].kind >= air::TypeKind::F16 && types_[t].kind <= air::TypeKind::F128; }
   bool result_type(const bc::Inst& i, T& t);
   uint32_t location(const bc::DebugLoc& l);
+  // debug_import.cpp
+  void debug_record(const bc::DebugRecord& r);
+  void debug_intrinsic(const bc::Inst& i, std::string_view name, std::span<const uint32_t> args);
+  void debug_place(air::DebugPlace place, uint32_t value);
   bool simple_pointer(uint32_t value);
   std::span<const uint32_t> ops(const bc::Inst& i) const { return b_.operands_of(i); }
   bool fail(std::string message);

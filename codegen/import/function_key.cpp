@@ -272,7 +272,13 @@ void FunctionKeyWriter::inst(const bc::Inst& i) {
   using O = bc::Op;
   const std::span<const uint32_t> o = body_->operands_of(i);
   // Debug intrinsics leave no code and no value.
-  if (i.op == O::Call && o[1] < m_->globals.size() && m_->globals[o[1]].name.starts_with("llvm.dbg.")) return;
+  if (i.op == O::Call && o[1] < m_->globals.size() && m_->globals[o[1]].name.starts_with("llvm.dbg.")) {
+    if (s_->keeps_debug) {
+      word(i.loc);
+      for (uint32_t w : o) word(w);
+    }
+    return;
+  }
   word(uint32_t(i.op) | uint32_t(i.sub) << 8 | uint32_t(i.flags) << 16);
   word(uint32_t(o.size()));
   if (i.type != bc::none) type(i.type);
@@ -303,6 +309,29 @@ void FunctionKeyWriter::inst(const bc::Inst& i) {
       default: word(w); break;
     }
     if (*kind && *++kind == ')') kind = repeat;
+  }
+}
+
+// By the module's own numbers of metadata: what they stand for is read anew in each link, so that equal numbers are
+// all that kept rows need. The nodes that they name in the function's own block have their numbers from the module's.
+void FunctionKeyWriter::debug_information() {
+  const bc::Body& b = *body_;
+  word(b.subprogram);
+  word(uint32_t(b.locs.size()));
+  for (const bc::DebugLoc& l : b.locs)
+    for (uint32_t w : {l.line, l.column, l.scope, l.inlined_at}) word(w);
+  for (const bc::Inst& i : b.insts) word(i.loc);
+  word(uint32_t(b.records.size()));
+  for (const bc::DebugRecord& r : b.records)
+    for (uint32_t w : {uint32_t(r.kind) | uint32_t(r.is_value) << 8, r.inst, r.location, r.variable, r.expression,
+                       r.operand})
+      word(w);
+  // What an operand stands for lies in the function's metadata block: its values, and where it was inlined.
+  if (!b.records.empty() || s_->scopes.has_units) {
+    bc::DebugScopes scopes;
+    if (!bc::read_body_scopes(*m_, s_->scopes, m_->globals[b.function].body, scopes).ok()) return bind_to_module();
+    for (const bc::DebugScopes::Node& n : scopes.nodes) word(uint32_t(n.kind)), word(n.a), word(n.b);
+    word(s_->scopes.end());
   }
 }
 
@@ -341,6 +370,7 @@ mir::Hash128 FunctionKeyWriter::write(const ImportState& s, ModuleKeys& keys, co
   word(uint32_t(body.constants.list.size()));
   for (const bc::Constant& k : body.constants.list) constant(body.constants, k, 0);
   for (const bc::Inst& i : body.insts) inst(i);
+  if (s.keeps_debug) debug_information();
   if (bound_) hash(keys.content(*m_));
   return hash_words(std::span(words_).first(count_));
 }

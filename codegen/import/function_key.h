@@ -7,7 +7,8 @@
 // first names the thing, and the thing itself is described where it is first named: types by structure; constants by
 // value; attributes by what they say; functions and variables by what code generation reads of them (kind, type,
 // linkage, thread-local model, convention, attributes, what an alias stands for, and names of functions). Names of
-// values, metadata and source positions are left out, because no code depends on them.
+// values, metadata and source positions are left out, because no code depends on them, unless functions are read with
+// their debug information.
 //
 // A function that reads what the form does not describe (a metadata operand, a KCFI type, the text of inline assembly,
 // which may name symbols) is bound to its module: its key holds the hash of the module's whole content.
@@ -72,6 +73,7 @@ class FunctionKeyWriter {
   void constant(const bc::Constants& pool, const bc::Constant& k, unsigned depth);
   void inst(const bc::Inst& i);
   void call(std::span<const uint32_t> operands, uint32_t args);
+  void debug_information();
   void bind_to_module() { bound_ = true; }
 
   const ImportState* s_ = nullptr;

@@ -39,6 +39,20 @@ Result<std::unique_ptr<BitcodeModule>> BitcodeModule::open(std::span<const uint8
   return m;
 }
 
+void BitcodeModule::keep_debug_information() {
+  state_->keeps_debug = state_->bitcode.wants_debug = state_->scopes.has_units;
+}
+
+const bc::Module* BitcodeModule::debug_module() const { return state_->keeps_debug ? &state_->bitcode : nullptr; }
+
+uint32_t BitcodeModule::body_number(air::FunctionIndex f) const {
+  return f.value < state_->body_of.size() ? state_->body_of[f.value] : bc::none;
+}
+
+air::SymbolIndex BitcodeModule::symbol_of_global(uint32_t global) const {
+  return global < state_->symbols.size() ? state_->symbols[global] : air::SymbolIndex();
+}
+
 Result<void> BitcodeModule::read(air::FunctionIndex f, air::Function& out) const {
   if (f.value >= state_->body_of.size()) return error_at(state_->name, "no function of that number");
   if (state_->body_of[f.value] == bc::none) {

@@ -7,9 +7,9 @@
 // The translation: phis become block parameters; blocks are numbered in reverse postorder and unreachable ones are
 // dropped; getelementptr becomes ptr_add with the target's layout worked out; allocas of the entry block with a
 // constant size become stack slots; constant expressions become Symbol constants with an addend, or instructions before
-// their use; intrinsics become AIR instructions or calls of library functions; debug intrinsics and records and
-// assumptions are dropped. Blocks whose address is taken keep their meaning: a DataReloc names a block by its AIR
-// number.
+// their use; intrinsics become AIR instructions or calls of library functions; assumptions are dropped, and debug
+// intrinsics and records, unless keep_debug_information() makes them Function::debug_places. Blocks whose address is
+// taken keep their meaning: a DataReloc names a block by its AIR number.
 #pragma once
 
 #include <memory>
@@ -21,6 +21,9 @@
 #include "codegen/air/air.h"
 #include "mir_store/mir_store.h"
 
+namespace lode::formats::bitcode {
+struct Module;
+}
 namespace lode::codegen {
 
 struct FunctionScratch;
@@ -38,6 +41,12 @@ class BitcodeModule final : public air::BodySource {
                                                      MachineIntrinsics intrinsics = nullptr);
   ~BitcodeModule() override;
 
+  // Before any function is read: functions and their keys come with debug information, if the module has any.
+  void keep_debug_information();
+  // Of what the metadata numbers in functions speak (formats/bitcode/debug_metadata.h); null: no debug information.
+  const formats::bitcode::Module* debug_module() const;
+  uint32_t body_number(air::FunctionIndex f) const;           // of the bitcode's bodies
+  air::SymbolIndex symbol_of_global(uint32_t global) const;   // of the bitcode's globals; none: has no symbol
   const air::Module& module() const;
   air::Module& module();
   Result<void> read(air::FunctionIndex f, air::Function& out) const override;

@@ -62,6 +62,7 @@ struct ImportState {
   std::unordered_map<std::string, uint32_t> file_numbers;  // path -> index into air.files
   air::TypeId pointer_int;                 // the integer of the pointer's width
   air::TypeId entry_call_type, profile_call_type;  // of functions that functions call when they are entered or left
+  bool keeps_debug = false;                // functions are read with their debug information
   bool wasm = false;                       // the triple's machine, else what the size of a pointer says
   bool has_trap = false;                   // llvm.trap or the like is declared
 

@@ -8,6 +8,8 @@
 //   instruction(k)                 writes instruction k, whose operands are at Allocation::operands; copies are none
 //   move(dst, src, bytes), exchange(a, b, bytes)     the allocator's edits
 //   rematerialise(inst, dst, next) issues an instruction again with its result in dst, in front of instruction next
+//   registers()                    the RegisterInfo of the allocation; without it variables in registers have no
+//                                  debug information
 //   write_table(labels)            a jump table that nobody jumps through
 #pragma once
 
@@ -16,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "codegen/native/debug_column.h"
 #include "codegen/native/mir_writer.h"
 #include "codegen/native/regalloc.h"
 #include "codegen/native/selection.h"
@@ -65,23 +68,74 @@ class Finalization {
     labels_.clear();
     for (size_t k = 0; k < code_.blocks.size(); k++) labels_.push_back(w_.new_label());
     edit_ = 0;
+    if (!s_.marks_.empty()) [[unlikely]] skip_positions(0, uint32_t(code_.insts.size()) + 1);
     for (uint32_t b = 0; b < code_.blocks.size(); b++) {
       w_.bind(labels_[b]);
       const VBlock& block = code_.blocks[b];
       block_end_ = block.first_inst + block.inst_count;
       block_ = b;
+      if (!positions_.before.empty()) [[unlikely]] skip_positions(block.first_inst, block_end_);
       if (thread_[b] != b) continue;  // nobody comes here
       machine().begin_block(b);
       for (uint32_t k = block.first_inst; k < block_end_; k++) {
+        if (!positions_.before.empty()) [[unlikely]] positions_.before[k] = w_.size();
+        if (!code_.locations.empty()) [[unlikely]] note_row(code_.locations[k], k == block.first_inst);
         run_edits(k);
+        if (!positions_.before.empty()) [[unlikely]] positions_.behind[k] = w_.size();
         machine().instruction(k);
         if (problem_) return std::move(*problem_);
         if (failed_) return error("an operand without a form: internal error in the finaliser");
       }
     }
+    if (s_.located_) [[unlikely]] write_debug();
     export_blocks();
     if (s_.personality_ != ~0u) w_.exception_table(calls_, s_.exceptions_, s_.personality_);
     return {};
+  }
+
+  // A row for each change of the source position. Code without one goes on with that of the code before, but at a
+  // block's start it is of no line: control may come from anywhere. A row that no code follows is the next one's.
+  void note_row(uint32_t location, bool block_start) {
+    auto& rows = debug_.rows;
+    if (!rows.empty() && rows.back().inst == w_.size()) {
+      if (location) rows.back().location = location;
+      rows.back().block_start |= block_start;
+    } else if (block_start || rows.empty() || (location && location != rows.back().location)) {
+      rows.push_back({w_.size(), location, block_start});
+    }
+  }
+
+  // Instructions that write nothing are where the next one is.
+  void skip_positions(uint32_t first, uint32_t end) {
+    positions_.before.resize(code_.insts.size() + 1);
+    positions_.behind.resize(code_.insts.size() + 1);
+    for (uint32_t k = first; k < end; k++) positions_.before[k] = positions_.behind[k] = w_.size();
+  }
+
+  void write_debug() {
+    const air::Function& fn = *s_.fn_;
+    debug_.subprogram = fn.subprogram;
+    debug_.locations.reserve(fn.locations.size());
+    for (const air::SourceLocation& l : fn.locations)
+      debug_.locations.push_back({l.line, l.column, l.scope, l.inlined_at});
+    if (debug_.locations.empty()) debug_.locations.emplace_back();
+    for (const air::DebugPlace& p : fn.debug_places) {
+      DebugRange r{p.variable, p.inlined_at, p.expression, DebugRange::slot, 0, ~0u, 0};
+      if (p.kind == air::DebugPlace::slot && p.operand < s_.slots_.size()) {
+        r.payload = s_.slots_[p.operand];
+        debug_.ranges.push_back(r);
+      } else if (p.kind == air::DebugPlace::address && s_.find_incoming(p.operand, r.payload)) {
+        r.kind = DebugRange::incoming;
+        debug_.ranges.push_back(r);
+      }
+    }
+    if (!positions_.before.empty()) {
+      positions_.before.back() = positions_.behind.back() = w_.size();
+      if constexpr (requires { machine().registers(); })
+        find_debug_ranges(code_, machine().registers(), s_.allocation_, s_.marks_, positions_, first_slot_,
+                          debug_.ranges);
+    }
+    write_debug_column(debug_, w_.draft().debug);
   }
 
   void run_edits(uint32_t inst) {
@@ -132,6 +186,8 @@ class Finalization {
   std::vector<uint32_t> thread_;  // by block: where a jump to it ends up
   std::vector<uint8_t> targets_;  // by block; empty: none
   std::vector<ThrowingCall> calls_;
+  DebugColumn debug_;
+  DebugPositions positions_;  // when there are marks of variables
   uint32_t first_slot_ = ~0u, block_ = 0, block_end_ = 0;
   size_t edit_ = 0;
   bool failed_ = false;

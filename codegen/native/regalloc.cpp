@@ -26,6 +26,7 @@ void VCode::clear() {
   vregs.clear();
   blocks.clear();
   successors.clear();
+  locations.clear();
   entry_defs = 0;
 }
 
@@ -33,6 +34,7 @@ void Allocation::clear() {
   operands.clear();
   edits.clear();
   slots.clear();
+  homes.clear();
   used = 0;
   spilled = coalesced = 0;
   failed = false;
@@ -86,6 +88,12 @@ void RegisterAllocator::State::run() {
   if (!spill_queue.empty() || !around.empty()) spill_all();
   resolve_copies();
   finish_edits();
+  out->homes.clear();
+  if (!code->locations.empty())
+    for (uint32_t v = 0; v < n; v++) {
+      const Interval& it = intervals[root(v)];
+      out->homes.push_back(it.around_calls ? Interval::no_reg : it.reg);
+    }
 }
 
 void RegisterAllocator::State::add_hint(Interval& it, unsigned reg, float weight) {

@@ -66,6 +66,8 @@ struct Allocation {
   std::vector<Location> operands;   // parallel to VCode::operands
   std::vector<Edit> edits;          // sorted by before_inst; edits at one place are in order of execution
   std::vector<SpillSlot> slots;
+  // With VCode::locations, by virtual register: the physical one that it is in wherever it lives, or 255.
+  std::vector<uint8_t> homes;
   uint64_t used = 0;                // physical registers that are written anywhere (callee-saved ones must be saved)
   // A copy or parallel_copy instruction yields no code of its own: its moves stand among the edits (none when
   // coalesced).

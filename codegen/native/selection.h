@@ -32,6 +32,8 @@
 //   switch_value(value, bits), switch_equal(value, bits, c, then, else), switch_less(...), switch_index(value, bits,
 //   low), switch_within(index, bits, size, then, else), jump_by_table(index, table)   see switch_plan.h; bits: 32 or 64
 //   indirect_jump(inst, table)
+//   incoming_place(value, offset)        where in the incoming stack arguments the memory is that a parameter, a
+//                                        structure passed by value, is the address of; false: nowhere (the default)
 //   branch_if_canary_damaged(then, else), call_runtime(function, integer arguments, others, result)
 #pragma once
 
@@ -45,6 +47,7 @@
 #include "codegen/air/air.h"
 #include "codegen/air/legalize.h"
 #include "codegen/native/analysis.h"
+#include "codegen/native/debug_values.h"
 #include "codegen/native/exception_table.h"
 #include "codegen/native/mir_writer.h"
 #include "codegen/native/regalloc.h"
@@ -104,6 +107,9 @@ class Selection : public LowerScratch {
 
   Machine& machine() { return static_cast<Machine&>(*this); }
   const Machine& machine() const { return static_cast<const Machine&>(*this); }
+
+  bool incoming_place(uint32_t, uint64_t&) const { return false; }
+  bool find_incoming(uint32_t value, uint64_t& offset) const { return machine().incoming_place(value, offset); }
 
   // ---- the walk
   void prepare();
@@ -245,6 +251,23 @@ class Selection : public LowerScratch {
   };
   std::vector<Pending> pending_;
   std::vector<VInst> made_;
+  // With debug information: the source positions of buffer_ and made_.
+  bool located_ = false;
+  std::vector<uint32_t> buffer_locations_, made_locations_;
+  // What debug places say, met on the way backwards; then marks in VCode (codegen/native/debug_values.h).
+  struct PlaceMet {
+    uint32_t place, block;  // in Function::debug_places; a pending block
+    uint32_t at;            // instructions of the block behind it, or in front of it in a made block
+    bool counted = false;   // `at` is in front of it
+  };
+  std::vector<PlaceMet> places_met_;
+  std::vector<DebugMark> marks_;
+  void meet_places(uint32_t& next, uint32_t first, uint32_t inst);
+  void make_marks();
+  bool mark_of(const air::DebugPlace& place, uint32_t block, DebugMark& out);
+  uint32_t location() const {
+    return cur_inst_ < fn_->inst_locations.size() ? fn_->inst_locations[cur_inst_] : 0;
+  }
   struct Leaf {
     TypeId type;
     Reg reg;
@@ -300,6 +323,7 @@ void Selection<Machine, Writer>::fill_made(uint32_t block, F&& body) {
   pending_[block].begin = uint32_t(made_.size());
   made_.insert(made_.end(), mine.begin(), mine.end());
   pending_[block].end = uint32_t(made_.size());
+  if (located_) made_locations_.resize(made_.size(), location());
   spare_ = std::move(mine);
 }
 

@@ -38,6 +38,7 @@ template <class M, class W>
 void Selection<M, W>::flush() {
   buffer_.insert(buffer_.end(), cur_.rbegin(), cur_.rend());
   cur_.clear();
+  if (located_) [[unlikely]] buffer_locations_.resize(buffer_.size(), location());
 }
 
 template <class M, class W>
@@ -57,6 +58,11 @@ void Selection<M, W>::prepare() {
   buffer_.clear();
   made_.clear();
   cur_.clear();
+  located_ = f.subprogram != 0 && context_->options.debug;
+  buffer_locations_.clear();
+  made_locations_.clear();
+  places_met_.clear();
+  marks_.clear();
   tables_.clear();
   table_targets_.clear();
   leaves_.clear();
@@ -132,6 +138,7 @@ Result<void> Selection<M, W>::run(air::Function& fn, const LowerContext& context
   fill_shared_landings();
   fill_canary_failure();
   assemble_blocks();
+  if (located_) [[unlikely]] make_marks();
   if (!failure_.empty()) return error_at(where(), failure_);
   clock.stop();
   Result<void> done = machine().finish(out);
@@ -164,7 +171,10 @@ void Selection<M, W>::select_block(uint32_t b) {
   const air::Block& block = fn_->blocks[b];
   cur_block_ = b;
   pending_[b].begin = uint32_t(buffer_.size());
+  uint32_t place = 0;
+  if (located_) place = uint32_t(fn_->debug_places.size());
   for (uint32_t k = block.first_inst + block.inst_count; k-- > block.first_inst;) {
+    if (place) [[unlikely]] meet_places(place, block.first_inst, k + 1);
     cur_inst_ = k;
     const air::Inst& i = fn_->insts[k];
     uint8_t t = air::info(i.op).traits;
@@ -178,6 +188,7 @@ void Selection<M, W>::select_block(uint32_t b) {
     if (!failure_.empty()) return;
     if (canary_slot_ != ~0u && ends_protected(i, before)) check_canary(b);
   }
+  if (place) [[unlikely]] meet_places(place, block.first_inst, block.first_inst);
   if (b == 0) {
     cur_inst_ = ~0u;
     machine().select_entry();
@@ -210,6 +221,13 @@ void Selection<M, W>::check_canary(uint32_t b) {
   made_.insert(made_.end(), buffer_.rbegin(), buffer_.rend() - ptrdiff_t(pending_[b].begin));
   pending_[after].end = uint32_t(made_.size());
   buffer_.resize(pending_[b].begin);
+  if (located_) {
+    for (PlaceMet& p : places_met_)
+      if (p.block == b && !p.counted) p = {p.place, after, uint32_t(buffer_locations_.size()) - p.at, true};
+    made_locations_.insert(made_locations_.end(), buffer_locations_.rbegin(),
+                           buffer_locations_.rend() - ptrdiff_t(pending_[b].begin));
+    buffer_locations_.resize(pending_[b].begin);
+  }
   pending_[b].first_made = after;
   pending_[b].last_made = first == ~0u ? after : last;
   if (canary_failure_ == ~0u) {
@@ -307,6 +325,13 @@ void Selection<M, W>::assemble_blocks() {
       for (uint32_t k = pending.end; k-- > pending.begin;) vcode_.insts.push_back(buffer_[k]);
     else vcode_.insts.insert(vcode_.insts.end(), made_.begin() + pending.begin, made_.begin() + pending.end);
     block.inst_count = uint32_t(vcode_.insts.size()) - block.first_inst;
+    if (located_) {
+      auto& out = vcode_.locations;
+      if (p < fn_->blocks.size())
+        for (uint32_t k = pending.end; k-- > pending.begin;) out.push_back(buffer_locations_[k]);
+      else
+        out.insert(out.end(), made_locations_.begin() + pending.begin, made_locations_.begin() + pending.end);
+    }
     block.frequency = pending.frequency;
     block.succs = uint32_t(vcode_.successors.size());
     for (uint32_t k = block.first_inst; k < block.first_inst + block.inst_count; k++)
@@ -314,6 +339,82 @@ void Selection<M, W>::assemble_blocks() {
     block.succ_count = uint32_t(vcode_.successors.size()) - block.succs;
     vcode_.blocks.push_back(block);
   }
+}
+
+// ---- debug information ---------------------------------------------------------------------------------------------
+//
+// Places say what a variable is from an instruction on. They ask for nothing: code is the same without them. What is in
+// no register because nobody reads it any more is unknown from there on.
+
+// The places of the block at hand at instruction `inst` or behind it. `next`: those from there on have been met.
+template <class M, class W>
+void Selection<M, W>::meet_places(uint32_t& next, uint32_t first, uint32_t inst) {
+  const auto& places = fn_->debug_places;
+  const air::Block& block = fn_->blocks[cur_block_];
+  while (next && places[next - 1].inst >= block.first_inst + block.inst_count) next--;
+  for (; next && places[next - 1].inst >= inst && places[next - 1].inst >= first; next--)
+    places_met_.push_back({next - 1, cur_block_, uint32_t(buffer_.size())});
+}
+
+template <class M, class W>
+bool Selection<M, W>::mark_of(const air::DebugPlace& p, uint32_t block, DebugMark& out) {
+  using Place = air::DebugPlace;
+  out.variable = p.variable;
+  out.inlined_at = p.inlined_at;
+  out.expression = p.expression;
+  out.part_offset = p.part_offset;
+  out.part_size = p.part_size;
+  if (p.kind == Place::slot) return false;  // everywhere: Finalization::write_debug()
+  out.kind = p.kind == Place::address ? DebugRange::memory : DebugRange::reg;
+  if (p.kind == Place::undefined) return true;
+  uint64_t offset;
+  if (p.kind == Place::address && machine().incoming_place(p.operand, offset)) return false;
+  out.payload = p.bits;
+  out.known = true;
+  if (p.kind == Place::constant) {
+    out.kind = DebugRange::constant;
+    return true;
+  }
+  const ValueId v = alias_of(ValueId(p.operand));
+  if (const air::Constant* c = fn_->constant(v)) {
+    out.kind = DebugRange::constant;
+    out.known = p.kind == Place::value && c->kind == air::ConstantKind::Int;
+    if (out.known) out.payload = uint64_t(sign_extend(c->bits, module_->types[c->type].bits));
+    return true;
+  }
+  if (const air::Inst* i = def_of(v); i && i->op == air::Op::slot_addr && p.kind == Place::value) {
+    out.kind = DebugRange::slot_address;
+    out.payload = slots_[i->a];
+    return true;
+  }
+  const air::Value& x = fn_->values[v.value];
+  out.at_block_start = x.kind() == air::ValueKind::Param && block == x.index() && block != 0 &&
+                       p.inst == fn_->blocks[block].first_inst;
+  out.reg = reg_[v.value];
+  if (const air::Inst* i = def_of(v); i && i->op == air::Op::extract) {
+    const uint32_t first = leaf_first_[i->a];
+    out.reg = first == ~0u ? Reg{} : leaves_[first + fn_->extra[i->b + 1]].reg;
+  }
+  out.known = out.reg.valid() && out.reg.is_virtual() && !M::lives_in_slot(type_of(v));
+  return true;
+}
+
+template <class M, class W>
+void Selection<M, W>::make_marks() {
+  for (const PlaceMet& met : places_met_) {
+    DebugMark m;
+    if (!mark_of(fn_->debug_places[met.place], met.block, m)) continue;
+    const uint32_t number = final_number_[met.block];
+    if (number == ~0u) continue;
+    const Pending& pending = pending_[met.block];
+    m.inst = vcode_.blocks[number].first_inst + (met.counted ? met.at : pending.end - met.at);
+    m.order = met.place;
+    // In front of a block's end at the latest: the next block may be reached without passing here.
+    if (const VBlock& b = vcode_.blocks[number]; m.inst < b.first_inst + b.inst_count) marks_.push_back(m);
+  }
+  std::sort(marks_.begin(), marks_.end(), [](const DebugMark& a, const DebugMark& b) {
+    return a.inst != b.inst ? a.inst < b.inst : a.order < b.order;
+  });
 }
 
 // ---- values --------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ struct TargetOptions {
   bool shared = false;         // TLS models: a shared library cannot use the executable's
   bool object = false;         // object mode
   bool force_frame_pointer = false;
+  bool debug = false;          // functions carry debug information, if their module has it
   bool branch_targets = false; // mark what indirect branches may reach, also in modules that do not ask for it
   uint32_t features = 0;       // the target's own bits (wasm: simd128, bulk-memory, ...)
 };
@@ -129,6 +130,13 @@ struct EmitPlace {
   const FunctionSizes* sizes = nullptr;
 };
 
+// How debug information reaches a function's frame, in its body: the registers by DWARF's numbers.
+struct DebugFrame {
+  uint16_t slot_register = 0, incoming_register = 0;
+  int64_t incoming = 0;            // of the first stack argument
+  std::vector<int32_t> slots;      // displacements
+};
+
 // A native target as a table of functions: no virtual call per instruction, one indirect call per function.
 struct NativeTarget {
   uint16_t elf_machine;
@@ -147,6 +155,8 @@ struct NativeTarget {
   // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.
   Result<void> (*label_offsets)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
                                 const TargetOptions& options, std::span<uint32_t> labels);
+  Result<void> (*debug_frame)(const mir::FunctionView& fn, DebugFrame& out);
+  std::span<const uint8_t> dwarf_registers;  // DWARF's number by codegen::Reg; 255: none
   // The CIE's initial instructions, code and data alignment factors and return address column.
   std::span<const uint8_t> cie_instructions;
   uint32_t cie_code_align;

@@ -92,6 +92,7 @@ struct VCode {
   std::vector<VRegInfo> vregs;
   std::vector<VBlock> blocks;
   std::vector<uint32_t> successors;
+  std::vector<uint32_t> locations;  // by instruction: in air::Function::locations; empty without debug information
   uint64_t entry_defs = 0;  // physical registers that carry values at entry (arguments)
 
   void clear();

@@ -103,6 +103,9 @@ class Finalizer : public codegen::Finalization<Finalizer, Selector> {
     });
   }
 
+  const codegen::RegisterInfo& registers() const { return registers_; }
+  codegen::RegisterInfo registers_;
+
   uint64_t kept_ = 0;
   uint32_t first_kept_ = 0;
   const SlotForm* forms_;
@@ -531,7 +534,7 @@ Result<void> Finalizer::describe_frame(const Duties& d) {
 }
 
 Result<void> Finalizer::run() {
-  codegen::RegisterInfo info;
+  codegen::RegisterInfo& info = registers_;
   const Duties duties = find_duties();
   LODE_TRY(choose_registers(duties, info));
   {

@@ -273,4 +273,12 @@ uint8_t* put_epilogue(uint8_t* p, const FramePlan& f, bool tail, const uint8_t* 
   return p;
 }
 
+Result<void> debug_frame(const mir::FunctionView& fn, codegen::DebugFrame& out) {
+  LODE_ASSIGN(const FramePlan plan, plan_frame(fn, out.slots));
+  out.slot_register = dwarf_gp[plan.slot_base];
+  out.incoming_register = dwarf_gp[plan.incoming_base];
+  out.incoming = plan.incoming_disp;
+  return {};
+}
+
 }  // namespace lode::x86_64

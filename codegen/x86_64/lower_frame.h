@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "codegen/native/cfi.h"
+#include "codegen/native/target.h"
 #include "codegen/x86_64/mir.h"
 
 namespace lode::x86_64 {
@@ -37,6 +38,9 @@ struct FramePlan {
 // Fills `slots` with the displacement of each slot from layout.slot_base. Error: the frame does not fit in 31 bits, or
 // damaged words.
 Result<FramePlan> plan_frame(const mir::FunctionView& fn, std::vector<int32_t>& slots);
+
+// NativeTarget::debug_frame.
+Result<void> debug_frame(const mir::FunctionView& fn, codegen::DebugFrame& out);
 
 // What the rows of codegen/native/cfi.h continue: DW_CFA_def_cfa rsp, 8; DW_CFA_offset return address at CFA - 8.
 inline constexpr uint8_t cie_instructions[] = {0x0c, 7, 8, 0x90, 1};

@@ -40,5 +40,14 @@ inline constexpr Cond swapped(Cond c) {
 // address.
 inline constexpr uint8_t dwarf_gp[16] = {0, 2, 1, 3, 7, 6, 4, 5, 8, 9, 10, 11, 12, 13, 14, 15};
 inline constexpr uint8_t dwarf_return_address = 16;
+// By codegen::Reg: general registers from 0, xmm registers from 32.
+inline constexpr auto dwarf_registers = [] {
+  struct {
+    uint8_t numbers[64];
+  } t{};
+  for (unsigned r = 0; r < 64; r++)
+    t.numbers[r] = r < 16 ? dwarf_gp[r] : r >= 32 && r < 48 ? uint8_t(r - 32 + 17) : uint8_t(255);
+  return t;
+}();
 
 }  // namespace lode::x86_64

@@ -118,6 +118,13 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   static bool branches_both_ways(unsigned op) { return op >= p_branch && op <= p_branch_une; }
   static bool jumps_by_table(unsigned op) { return op == p_thunk_jump; }
   void reset();
+  bool incoming_place(uint32_t value, uint64_t& offset) const {
+    const air::Block& entry = fn_->blocks[0];
+    if (value < entry.first_param || value - entry.first_param >= entry.param_count) return false;
+    const ArgumentPlace& place = entry_.places[value - entry.first_param];
+    offset = place.offset;
+    return place.kind == ArgumentPlace::byval;
+  }
   bool lay_out_entry();
   void select_entry();
   void select_inst(const air::Inst& i);

@@ -18,6 +18,8 @@ const codegen::NativeTarget& target() {
       .intrinsic = find_intrinsic,
       .asm_sections = codegen::asm_sections,
       .label_offsets = label_offsets,
+      .debug_frame = debug_frame,
+      .dwarf_registers = dwarf_registers.numbers,
       .cie_instructions = cie_instructions,
       .cie_code_align = cie_code_align,
       .cie_data_align = cie_data_align,

@@ -12,6 +12,7 @@ namespace {
 
 constexpr const char* block_name = "FUNCTION";
 constexpr uint32_t max_blocks = 1u << 26;
+constexpr uint32_t attachment_dbg = 0;  // FixedMetadataKinds.def
 
 enum Code : uint32_t {
   declare_blocks = 1, binop = 2, cast = 3, extract_elt = 6, insert_elt = 7, shuffle_vec = 8, cmp = 9, ret = 10, br = 11,
@@ -535,15 +536,40 @@ bool BodyReader::read_inst(Body& b) {
       if (b.insts.empty() || b.locs.empty()) return bad();
       b.insts.back().loc = uint32_t(b.locs.size() - 1);
       return true;
-    case block_addr_users:
+    case block_addr_users: return true;
     case debug_record_value:
     case debug_record_declare:
     case debug_record_assign:
     case debug_record_value_simple:
     case debug_record_label:
-    case debug_record_declare_value: return true;
+    case debug_record_declare_value: return !m_.wants_debug || read_debug_record(b);
     default: return c_.fail_unknown(block_name);
   }
+}
+
+// [location, variable, expression, operand, ...], numbers of metadata; a label's: [location, label]. The operand of the
+// simple form is a value like an instruction's.
+bool BodyReader::read_debug_record(Body& b) {
+  const bool label = c_.code() == debug_record_label;
+  if (b.insts.empty() || c_.size() < (label ? 2u : 4u)) return bad();
+  DebugRecord r;
+  uint32_t i = 0, type = 0;
+  r.inst = uint32_t(b.insts.size() - 1);
+  if (!word(i, r.location) || !word(i, r.variable)) return false;
+  switch (c_.code()) {
+    case debug_record_label: r.kind = DebugRecord::label; break;
+    case debug_record_declare:
+    case debug_record_declare_value: r.kind = DebugRecord::declare; break;
+    case debug_record_assign: r.kind = DebugRecord::assign; break;
+    default: r.kind = DebugRecord::value; break;
+  }
+  if (!label) {
+    if (!word(i, r.expression)) return false;
+    r.is_value = c_.code() == debug_record_value_simple;
+    if (r.is_value ? !typed_value(i, r.operand, type) : !word(i, r.operand)) return false;
+  }
+  b.records.push_back(r);
+  return true;
 }
 
 // METADATA_ATTACHMENT: [kind, node]... of the function; with a number in front, of an instruction.
@@ -551,9 +577,11 @@ bool BodyReader::read_attachments(Body& b) {
   if (!c_.enter_block()) return false;
   while (c_.next_record()) {
     if (c_.size() % 2) continue;
-    for (uint32_t i = 0; i < c_.size(); i += 2)
-      if (c_[i] <= 0xffffffff && c_[i + 1] <= 0xffffffff)
-        b.attachments.push_back({uint32_t(c_[i]), uint32_t(c_[i + 1])});
+    for (uint32_t i = 0; i < c_.size(); i += 2) {
+      if (c_[i] > 0xffffffff || c_[i + 1] >= none) continue;
+      if (c_[i] == attachment_dbg) b.subprogram = m_.wants_debug ? uint32_t(c_[i + 1]) + 1 : 0;
+      else if (m_.wants_attachments) b.attachments.push_back({uint32_t(c_[i]), uint32_t(c_[i + 1])});
+    }
   }
   return !c_.failed();
 }
@@ -580,7 +608,7 @@ bool BodyReader::read_block(Body& b) {
             break;
           }
           case block_metadata_attachment:
-            ok = m_.wants_attachments ? read_attachments(b) : c_.skip_block();
+            ok = m_.wants_attachments || m_.wants_debug ? read_attachments(b) : c_.skip_block();
             break;
           case block_metadata:
           case block_symbol_table:
@@ -629,6 +657,8 @@ Result<void> BodyReader::read(uint32_t index, Body& b) {
   b.constants.clear();
   b.locs.clear();
   b.attachments.clear();
+  b.records.clear();
+  b.subprogram = 0;
   b.value_types.clear();
   b.first_local = m_.value_count();
   for (uint32_t p : m_.list_of(m_.types[g.type]).subspan(1)) b.value_types.push_back(p);

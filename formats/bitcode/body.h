@@ -85,6 +85,16 @@ struct DebugLoc {
   uint32_t line = 0, column = 0, scope = 0, inlined_at = 0;
 };
 
+// A debug record of LLVM 19 and later: about the place in front of instruction `inst`. Numbers of metadata without plus
+// one.
+struct DebugRecord {
+  enum Kind : uint8_t { value, declare, assign, label };
+  Kind kind = value;
+  bool is_value = false;    // `operand` is a value's number, else that of metadata
+  uint32_t inst = 0, location = 0, variable = 0, expression = 0;  // label: `variable` is the DILabel
+  uint32_t operand = 0;
+};
+
 struct Body {
   uint32_t function = 0;                            // into Module::globals
   std::vector<Inst> insts;
@@ -96,6 +106,8 @@ struct Body {
     uint32_t kind, node;                            // FixedMetadataKinds.def; number
   };
   std::vector<Attachment> attachments;              // of the function, if Module::wants_attachments
+  std::vector<DebugRecord> records;                 // if Module::wants_debug, in the order of their places
+  uint32_t subprogram = 0;                          // number + 1, if Module::wants_debug
   std::vector<uint32_t> value_types;                // of the local values: index is value - first_local
   uint32_t first_local = 0;                         // == Module::value_count(): the first argument
   uint32_t first_constant = 0, first_result = 0;    // value numbers
@@ -120,6 +132,7 @@ class BodyReader {
   };
   bool read_block(Body& b);
   bool read_attachments(Body& b);
+  bool read_debug_record(Body& b);
   bool read_inst(Body& b);
   bool finish(Body& b);
   bool value(uint32_t& i, uint32_t& v);                    // relative

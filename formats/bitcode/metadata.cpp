@@ -9,8 +9,9 @@ namespace lode::formats::bitcode {
 namespace {
 
 enum Code : uint32_t {
-  value = 2, node = 3, name = 4, kind = 6, named_node = 10, file = 16, compile_unit = 20, subprogram = 21,
-  lexical_block = 22, lexical_block_file = 23, strings = 35, global_decl_attachment = 36, index_offset = 38, index = 39,
+  value = 2, node = 3, name = 4, kind = 6, location = 7, named_node = 10, file = 16, compile_unit = 20, subprogram = 21,
+  lexical_block = 22, lexical_block_file = 23, expression = 29, strings = 35,
+  global_decl_attachment = 36, index_offset = 38, index = 39,
 };
 
 // The lengths of METADATA_STRINGS: a bit stream of vbr6 numbers at the start of the blob.
@@ -36,20 +37,40 @@ class Lengths {
   uint64_t bit_ = 0;
 };
 
+}  // namespace
+
 // [count, offset of the characters] blob: lengths, then characters.
-bool read_text(Cursor& c, DebugScopes& out) {
+bool read_metadata_strings(Cursor& c, std::vector<std::string_view>& out) {
   if (c.size() < 2 || c[1] > c.blob().size() || c[0] > c.blob().size() * 8) return c.fail_malformed("METADATA");
   Lengths lengths(c.blob().first(c[1]));
   std::string_view chars(reinterpret_cast<const char*>(c.blob().data()) + c[1], c.blob().size() - c[1]);
   for (uint64_t i = 0, n = c[0]; i < n; i++) {
     uint64_t length;
     if (!lengths.next(length) || length > chars.size()) return c.fail_malformed("METADATA");
-    out.nodes.push_back({DebugScopes::Node::Text, uint32_t(out.strings.size()), 0});
-    out.strings.push_back(chars.substr(0, length));
+    out.push_back(chars.substr(0, length));
     chars.remove_prefix(length);
   }
   return true;
 }
+
+// The metadata block comes before the first instruction.
+bool find_body_metadata(Cursor& c) {
+  if (!c.enter_block()) return false;
+  for (;;) {
+    switch (c.next()) {
+      case Cursor::Entry::Failed:
+      case Cursor::Entry::EndBlock: return false;
+      case Cursor::Entry::SubBlock:
+        if (c.block_id() == block_metadata) return true;
+        if (!c.skip_block()) return false;
+        continue;
+      case Cursor::Entry::Record: break;
+    }
+    if (!c.read_record() || c.code() != 1) return false;
+  }
+}
+
+namespace {
 
 bool read_block(Cursor& c, DebugScopes& out) {
   using Node = DebugScopes::Node;
@@ -59,7 +80,11 @@ bool read_block(Cursor& c, DebugScopes& out) {
     auto field = [&](uint32_t i) { return i < c.size() && c[i] <= 0xffffffff ? uint32_t(c[i]) : 0; };
     switch (c.code()) {
       case strings:
-        if (!read_text(c, out)) return false;
+        if (const size_t before = out.strings.size(); !read_metadata_strings(c, out.strings)) {
+          return false;
+        } else {
+          for (size_t k = before; k < out.strings.size(); k++) out.nodes.push_back({Node::Text, uint32_t(k), 0});
+        }
         break;
       case name: {
         static constexpr std::string_view flags = "llvm.module.flags";
@@ -87,6 +112,15 @@ bool read_block(Cursor& c, DebugScopes& out) {
       case global_decl_attachment:
       case index_offset:
       case index: break;
+      case location: out.nodes.push_back({Node::Location, field(4), field(3) + 1}); break;
+      case expression: {
+        // DW_OP_LLVM_fragment and its two operands are the last operation.
+        constexpr uint64_t fragment = 0x1000;
+        const uint32_t n = c.size();
+        const bool part = n >= 4 && c[n - 3] == fragment;
+        out.nodes.push_back({Node::Expression, part ? field(n - 2) : 0, part ? field(n - 1) : 0});
+        break;
+      }
       case file: out.nodes.push_back({Node::File, field(1), field(2)}); break;
       case compile_unit:
         out.nodes.push_back({Node::Unit, 0, 0});
@@ -171,24 +205,12 @@ Result<void> read_body_scopes(const Module& m, const DebugScopes& outer, uint32_
   out.outer = &outer;
   Cursor c(m.stream, &m.block_info);
   c.seek_block(m.bodies[body].bit, block_function);
-  if (!c.enter_block()) return c.failure();
-  for (;;) {
-    switch (c.next()) {
-      case Cursor::Entry::Failed: return c.failure();
-      case Cursor::Entry::EndBlock: return {};
-      case Cursor::Entry::SubBlock:
-        if (c.block_id() == block_metadata) {
-          if (!read_block(c, out)) return c.failure();
-          return {};
-        }
-        if (!c.skip_block()) return c.failure();
-        continue;
-      case Cursor::Entry::Record: break;
-    }
-    if (!c.read_record()) return c.failure();
-    // The metadata block comes before the first instruction.
-    if (c.code() != 1) return {};
+  if (!find_body_metadata(c)) {
+    if (c.failed()) return c.failure();
+    return {};
   }
+  if (!read_block(c, out)) return c.failure();
+  return {};
 }
 
 }  // namespace lode::formats::bitcode

@@ -16,12 +16,14 @@ namespace lode::formats::bitcode {
 
 struct DebugScopes {
   struct Node {
-    enum Kind : uint8_t { Other, Text, File, Scope, Unit, Value, Single, Triple };
+    enum Kind : uint8_t { Other, Text, File, Scope, Unit, Value, Single, Triple, Location, Expression };
     Kind kind = Other;
     uint32_t a =
         0;  // Text: index into strings; File: number + 1 of the name; Scope: number + 1 of the file; Value: value;
-            // Single: number + 1 of the operand; Triple: index into triples
-    uint32_t b = 0;  // File: number + 1 of the directory; Scope: number + 1 of the scope around it
+            // Single: number + 1 of the operand; Triple: index into triples; Location: number + 1 of inlinedAt;
+            // Expression: the first bit of the part that it is about
+    uint32_t b = 0;  // File: number + 1 of the directory; Scope: number + 1 of the scope around it;
+                     // Location: number + 1 of the scope; Expression: the bits of that part, 0: all
   };
   struct SourceFile {
     std::string_view name, directory;  // the directory is empty or what a relative name is relative to

@@ -204,6 +204,7 @@ struct Module {
   uint64_t metadata_bit = 0;         // of the metadata block, as BodyPlace::bit; 0: none
   uint64_t metadata_kinds_bit = 0;
   bool wants_attachments = false;    // bodies are read with Body::attachments
+  bool wants_debug = false;          // bodies are read with Body::records and Body::subprogram
   uint32_t type_i1 = none;           // what a compare of scalars yields
   uint32_t type_ptr = none;          // a pointer type of address space 0
   std::vector<uint32_t> vector_types, struct_types, pointer_types;  // for the result types that bodies leave implicit

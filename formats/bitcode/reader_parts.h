@@ -26,6 +26,11 @@ bool read_constants(Cursor& c, const Module& m, Constants& out);
 bool check_constants(Cursor& c, const Constants& out, uint32_t module_values, uint32_t local_base,
                      uint32_t local_count);
 
+// The strings of a METADATA_STRINGS record.
+bool read_metadata_strings(Cursor& c, std::vector<std::string_view>& out);
+// Goes to the metadata block of the body that the cursor has just found. False: it has none, or the cursor failed.
+bool find_body_metadata(Cursor& c);
+
 // A copy of a record's operands from `from` on as characters.
 std::string_view text_of(Module& m, const Cursor& c, uint32_t from = 0);
 // Undoes the "sign in bit 0" form.

@@ -37,6 +37,7 @@ ModuleCache::ModuleCache(MirCache& cache, const std::string& name, const air::Mo
                             uint32_t(o.object),
                             uint32_t(o.force_frame_pointer),
                             uint32_t(o.branch_targets),
+                            uint32_t(o.debug),
                             o.features,
                             target};
   options_ = hash_bytes(words, sizeof words);

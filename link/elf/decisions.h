@@ -175,6 +175,7 @@ enum class FileKind : uint8_t { object, shared, module, internal };
 struct ModuleState;  // link/elf/code/modules.h
 struct LowerState;   // link/elf/code/lower_state.h
 struct AsmSectionState;  // link/elf/code/asm_sections.h
+struct DebugSectionState;  // link/elf/code/debug_sections.h
 
 struct Group {
   NameRef signature;             // id: index in Link::comdat_owner
@@ -278,6 +279,7 @@ struct ObjectFile : InputFile {
   bool has_gnu_stack = false, exec_stack = false;
   bool has_init_arrays = false;
   bool made = false;                        // not read from a file as it is (made_object.cpp)
+  bool debug_information = false;           // made of an IR module's (debug_sections.cpp)
 
   // The section a symbol is in, SHN_XINDEX resolved; reserved indices are moved to the top of the range (section_abs
   // etc.). An index beyond the section table reads as section_abs, so that later passes need not check.
@@ -487,6 +489,7 @@ struct Decisions {
   bool has_modules = false;
   std::shared_ptr<LowerState> lower;
   std::shared_ptr<AsmSectionState> asm_sections;
+  std::shared_ptr<DebugSectionState> debug_sections;
 
   // Synthetic contents (synthetic.cpp)
   std::vector<GotEntry> got_entries;

@@ -1,5 +1,6 @@
 // A link as the list of its passes (link.h says what each leaves to the next).
 #include "link/elf/code/asm_sections.h"
+#include "link/elf/code/debug_sections.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/link.h"
 #include "link/elf/machines/machine.h"
@@ -87,6 +88,7 @@ bool run(Link& link) {
   {
     Pass p(link, "sections");
     if (link.has_modules) place_functions(link);
+    add_debug_sections(link);
     assign_sections(link);
     fold_identical(link);
     allocate_commons(link);
@@ -95,6 +97,7 @@ bool run(Link& link) {
     compute_import_export(link);
     if (link.has_modules && !measure_functions(link)) return false;
     complete_asm_sections(link);
+    complete_debug_sections(link);
     collect_members(link);
     uint64_t total = 0;
     for (auto& s : link.sections) total += s->alloc() ? s->size : 0;

@@ -344,24 +344,6 @@ TEST_CASE("requests: what is not known is one warning") {
   CHECK(!link({"-r", "--fatal-warnings", a, b, "-o", dir.file("out.o")}).ok());
 }
 
-TEST_CASE("requests: debug information of IR is one warning") {
-  TempDir dir;
-  const std::string a = compile(dir, "a", "int a(void) { return 1; }", {"-emit-llvm", "-g"}, "clang-19"),
-                    b = compile(dir, "b", "int b(void) { return 1; }", {"-emit-llvm", "-g"}, "clang-19");
-  const std::string plain_c = compile(dir, "c", "int c(void) { return 1; }", {"-emit-llvm"}, "clang-19");
-  const Args out{"-o", dir.file("out.so")};
-  RunResult l = link(Args{"-shared", a, b} + out);
-  CHECK(l.ok());
-  const size_t first = l.err.find("debug information");
-  CHECK(first != std::string::npos);
-  CHECK(l.err.find("debug information", first + 17) == std::string::npos);
-  CHECK(link(Args{"-shared", plain_c} + out).err == "");
-  CHECK(link(Args{"-shared", "-S", a} + out).err == "");
-  CHECK(link(Args{"-shared", "-w", a} + out).err == "");
-  CHECK(has(link(Args{"-r", a} + out).err, "debug information"));
-  CHECK(!link(Args{"-shared", "--fatal-warnings", a} + out).ok());
-}
-
 TEST_CASE("requests: IR of another machine is refused by its triple") {
   for (const char* triple :
        {"riscv64-linux-gnu", "aarch64-linux-gnu", "loongarch64-linux-gnu", "i686-linux-gnu", "x86_64-linux-gnux32",

@@ -31,6 +31,7 @@ static LowerState& state(Link& link) {
     s.options.object = link.relocatable;
     if (link.relocatable) s.options.pic = true;
     s.options.branch_targets = link.opt.z_ibt;
+    s.options.debug = !link.opt.strip_debug && !link.opt.strip_all;
     for (unsigned i = 0; i < air::runtime_function_count; i++)
       s.runtime.emplace_back(link.intern(air::runtime_function_table[i].name));
   }
@@ -52,20 +53,20 @@ void intern_runtime_names(Link& link) {
   for (unsigned i = 0; i < air::runtime_function_count; i++) link.intern(air::runtime_function_table[i].name);
 }
 
-// What the modules' readers had to say, each thing once; and what becomes of debug information.
+// What the modules' readers had to say, each thing once; and what becomes of debug information that is not made.
 static void warn_of_modules(Link& link) {
   LowerState& s = *link.lower;
-  const ObjectFile* debug = nullptr;
   for (ObjectFile* f : link.objects) {
     if (f->kind != FileKind::module) continue;
     for (const std::string& w : f->module->module->warnings)
       if (s.said.insert(w).second) link.diag.warning(f->name + ": " + w, uint64_t(f->priority) << 32);
-    if (!debug && f->module->module->debug_information) debug = f;
+    const ModuleState& m = *f->module;
+    if (s.options.debug && m.module->debug_information && !(m.bitcode && m.bitcode->debug_module()) &&
+        s.said.insert("debug information").second)
+      link.diag.warning(
+          f->name + ": debug information of AIR is left out of the output (--strip-debug: without this warning)",
+          uint64_t(f->priority) << 32);
   }
-  if (debug && !link.opt.strip_debug && !link.opt.strip_all && s.said.insert("debug information").second)
-    link.diag.warning(
-        debug->name + ": debug information of IR is left out of the output (--strip-debug: without this warning)",
-        uint64_t(debug->priority) << 32);
 }
 
 void prepare_modules(Link& link) {

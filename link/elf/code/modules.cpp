@@ -432,6 +432,7 @@ Result<void> read_module(ObjectFile& file, const Link& link) {
       return e;
     }
     state->bitcode = std::move(*m);
+    if (!link.opt.strip_debug && !link.opt.strip_all) state->bitcode->keep_debug_information();
     state->module = &static_cast<const codegen::BitcodeModule&>(*state->bitcode).module();
   } else if (file.built) {
     state->text = std::make_unique<air::Module>(*file.built);

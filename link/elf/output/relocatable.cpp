@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "link/elf/code/asm_sections.h"
+#include "link/elf/code/debug_sections.h"
 #include "link/elf/code/lower.h"
 #include "link/common/output_file.h"
 #include "link/elf/machines/machine.h"
@@ -46,8 +47,10 @@ class Writer {
     report_duplicates(link_);
     if (link_.diag.has_errors()) return false;
     if (link_.has_modules) place_functions(link_);
+    add_debug_sections(link_);
     if (link_.has_modules && !measure_functions(link_)) return false;
     complete_asm_sections(link_);
+    complete_debug_sections(link_);
     make_sections();
     make_symbols();
     if (link_.diag.has_errors()) return false;
@@ -109,7 +112,7 @@ class Writer {
         Atom& a = link_.atoms[id];
         if (!a.live || a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.kind == AtomKind::eh_frame)
           continue;
-        if (a.kind == AtomKind::constants && !a.size) continue;
+        if (!a.size && (a.kind == AtomKind::constants || f->debug_information)) continue;
         const Shdr& s = f->sections[i];
         std::string_view name = name_of(*f, i);
         if (name == ".note.gnu.property") continue;  // one for all, below
@@ -328,7 +331,7 @@ class Writer {
   uint32_t map_symbol(ObjectFile& f, uint32_t sym, int64_t& moved) {
     moved = 0;
     if (sym >= f.syms.size()) return 0;
-    if (sym >= f.first_global) return global_map_[f.symbol_id(sym)];
+    if (sym >= f.first_global) return map_id(f.symbol_id(sym));
     if (f.syms[sym].type() == STT_SECTION) {
       uint32_t section = f.section_of(sym);
       if (section < f.sections.size()) {

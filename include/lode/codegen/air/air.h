@@ -323,6 +323,27 @@ struct Requests {
 struct SourceLocation {
   uint32_t file = 0;  // index in Module::files; 0 when unknown
   uint32_t line = 0, column = 0;
+  // Of a module with debug information: the scope and the place of inlining, as the producer's metadata numbers plus
+  // one.
+  uint32_t scope = 0, inlined_at = 0;
+};
+
+// What a source variable is from an instruction on, until the next word about it (or, for a declared one, everywhere).
+// `variable`, `inlined_at` and `expression` are the producer's metadata numbers plus one; 0: none.
+struct DebugPlace {
+  enum Kind : uint8_t {
+    slot,       // declared: it lives in stack slot `operand`
+    address,    // declared: it lives in memory at the address that is value `operand`
+    value,      // it is value `operand`
+    constant,   // it is the number `bits`
+    undefined,  // nobody knows
+  };
+  Kind kind = undefined;
+  uint32_t inst = 0;  // in front of this instruction
+  uint32_t variable = 0, inlined_at = 0, expression = 0;
+  uint32_t part_offset = 0, part_size = 0;  // in bits, of the part that is meant; size 0: all of it
+  uint32_t operand = 0;
+  uint64_t bits = 0;
 };
 
 struct Function {
@@ -350,6 +371,8 @@ struct Function {
       false;  // there are lifetime_start instructions, and all that is known of slots' lifetimes is among them
   std::vector<uint32_t> inst_locations;   // empty, or per instruction an index in `locations` (0: none)
   std::vector<SourceLocation> locations;  // [0] is unknown; empty when nothing is known
+  std::vector<DebugPlace> debug_places;   // by rising `inst`
+  uint32_t subprogram = 0;                // the producer's metadata number plus one; 0: no debug information
 
   void clear();  // keeps capacity: one Function object is reused for many bodies
   const Constant* constant(ValueId v) const {
