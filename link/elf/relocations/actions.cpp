@@ -120,6 +120,29 @@ uint32_t leader_of(Link& link, ObjectFile& f, const Atom& a, uint32_t sym) {
   return elf::none;
 }
 
+std::span<const uint32_t> Followers::of(uint32_t leader) const {
+  const auto [first, last] = std::equal_range(leaders_.begin(), leaders_.end(), leader);
+  return std::span(followers_).subspan(size_t(first - leaders_.begin()), size_t(last - first));
+}
+
+Followers find_followers(Link& link, ObjectFile& f, const Atom& a) {
+  std::vector<std::pair<uint32_t, uint32_t>> pairs;
+  for (uint32_t i = 0; i < a.reloc_count; i++) {
+    const Rela& r = a.relocs[i];
+    const RelocationRow& row = link.machine->row(r.type);
+    if (row.want != Want::follower || r.sym >= f.syms.size() || r.offset > a.size || a.size - r.offset < row.bytes)
+      continue;
+    if (const uint32_t leader = leader_of(link, f, a, r.sym); leader != elf::none) pairs.emplace_back(leader, i);
+  }
+  std::sort(pairs.begin(), pairs.end());
+  Followers out;
+  for (auto& [leader, follower] : pairs) {
+    out.leaders_.push_back(leader);
+    out.followers_.push_back(follower);
+  }
+  return out;
+}
+
 RewriteCursor::RewriteCursor(const ObjectFile& f, uint32_t section) {
   const auto& list = f.rewrites;
   if (list.empty()) return;
