@@ -1,5 +1,6 @@
-// What riscv64 objects say of themselves, put together: e_flags and .riscv.attributes (RISC-V psABI, chapters "ELF Object
-// Files" and "Attributes"; unprivileged ISA manual, "ISA Extension Naming Conventions" for the order of extensions).
+// What riscv64 objects say of themselves, put together: e_flags and .riscv.attributes (RISC-V psABI, chapters "ELF
+// Object Files" and "Attributes"; unprivileged ISA manual, "ISA Extension Naming Conventions" for the order of
+// extensions).
 //
 // Flags: compressed instructions and total store order are what any object has; the floating-point ABI and RV64E are
 // how functions call each other, so all objects with code agree or there is no output. Attributes: extensions are
