@@ -428,8 +428,10 @@ TEST_CASE("riscv64: objects that do not go together, and attributes that are non
         .err;
   };
   CHECK(has(flags_error(fe::EF_RISCV_RVC),
-            "b.o: cannot link code of the soft-float ABI with code of the double-float ABI (as " + first + " is)"));
-  CHECK(has(flags_error(double_compressed | fe::EF_RISCV_RVE), "b.o: cannot link code of the RV64E ABI"));
+            "b.o: cannot link object files with different floating-point ABI: this is soft-float, and " + first +
+                " is double-float"));
+  CHECK(has(flags_error(double_compressed | fe::EF_RISCV_RVE),
+            "different base: this is RV64E, and " + first + " is not"));
   CHECK(flags_error(fe::EF_RISCV_FLOAT_ABI_DOUBLE) == "");
   CHECK(has(message_of(a, b(attributes("rv32i2p1"))),
             "b.o:(.riscv.attributes): the arch string 'rv32i2p1' is for rv32"));

@@ -44,7 +44,7 @@ constexpr RelocationRow rows[] = {
     R(TPREL_HI20, 4, tls_local, instruction, 32),
     R(TPREL_LO12_I, 4, tls_local, instruction, 32),
     R(TPREL_LO12_S, 4, tls_local, instruction, 32),
-    R(TPREL_ADD, 0, nothing, none),
+    R(TPREL_ADD, 4, relax_mark, none),
     R(ADD8, 1, add, any),
     R(ADD16, 2, add, any),
     R(ADD32, 4, add, any),

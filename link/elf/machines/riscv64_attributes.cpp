@@ -346,18 +346,18 @@ uint32_t merge_flags(Link& link) {
     if (f->kind != FileKind::object || f->made || !f->view.header || !has_code(*f)) continue;
     const uint32_t flags = f->view.header->flags;
     auto fail = [&](const std::string& what) {
-      link.diag.error(f->name + ": " + what + " (as " + first->name + " is)", uint64_t(f->priority) << 32);
+      link.diag.error(f->name + ": cannot link object files with different " + what, uint64_t(f->priority) << 32);
     };
     if (!first) {
       first = f;
       out = flags & (EF_RISCV_FLOAT_ABI | EF_RISCV_RVE);
     }
     if ((flags ^ out) & EF_RISCV_FLOAT_ABI)
-      fail(std::string("cannot link code of the ") + float_abi_name(flags) + " ABI with code of the " +
-           float_abi_name(out) + " ABI");
+      fail(std::string("floating-point ABI: this is ") + float_abi_name(flags) + ", and " + first->name + " is " +
+           float_abi_name(out));
     if ((flags ^ out) & EF_RISCV_RVE)
-      fail(flags & EF_RISCV_RVE ? "cannot link code of the RV64E ABI with code that is not"
-                                : "cannot link code that is not of the RV64E ABI with code that is");
+      fail(std::string("base: this is ") + (flags & EF_RISCV_RVE ? "RV64E, and " : "not RV64E, and ") + first->name +
+           " is " + (out & EF_RISCV_RVE ? "" : "not"));
     out |= flags & (EF_RISCV_RVC | EF_RISCV_TSO);
   }
   // Code that is made here is RV64GC with the LP64D ABI.

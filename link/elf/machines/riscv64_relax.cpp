@@ -369,7 +369,8 @@ uint8_t form_of(Link& link, ShrinkFile& s, const ShrinkGroup& g) {
   const bool tls = g.kind == tp_upper || g.kind == tls_pair || g.kind == general || g.kind == descriptor_part;
   const int64_t base = tls ? int64_t(link.tp) : 0;
   const int64_t least = target(g.least) - base, most = target(g.most) - base;
-  if (tls || !link.pic) {
+  // A number is one wherever the output is loaded.
+  if (tls || !link.pic || g.to == Rewrite::absolute || resolve_target(link, *s.file, g.sym).absolute) {
     if (g.form <= form_li && fits_signed(least, 6)) return form_li;
     if (g.form <= form_zero && fits12(least) && fits12(most)) return form_zero;
   }

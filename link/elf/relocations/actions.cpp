@@ -87,7 +87,10 @@ Rewrite got_rewrite(const Link& link, const RelocationTarget& t) {
   if (!link.opt.relax && !(link.pic && link.opt.is_static)) return Rewrite::none;
   if (link.large_image || t.imported || t.ifunc) return Rewrite::none;
   if (!t.absolute) return Rewrite::distance;
-  return link.pic || (t.sym && t.sym->value > 0x7fffffff) ? Rewrite::none : Rewrite::absolute;
+  // An instruction pair makes any number that its upper part holds, a single instruction one of 31 bits.
+  const bool pair = link.machine->shrink != nullptr;
+  if (link.pic && !pair) return Rewrite::none;
+  return t.sym && t.sym->value > (pair ? 0x7ffff7ff : 0x7fffffff) ? Rewrite::none : Rewrite::absolute;
 }
 
 bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable) {

@@ -234,10 +234,13 @@ void find_shrinking(Link& link) {
     rules.begin(link, s);
   });
   // Symbols in a folded section move as those of the section that stands for it.
+  std::vector<size_t> own_count;  // of each file's, which stand in the order of their indices
+  for (const ShrinkFile& s : state->files) own_count.push_back(s.atoms.size());
   auto shrunk_atom = [&](uint32_t file, uint32_t atom) {
-    const auto& atoms = state->files[file].atoms;
-    const auto it = std::find_if(atoms.begin(), atoms.end(), [&](const ShrinkAtom& a) { return a.atom == atom; });
-    return it == atoms.end() ? none : uint32_t(it - atoms.begin());
+    const auto atoms = std::span(state->files[file].atoms).first(own_count[file]);
+    const auto it = std::lower_bound(atoms.begin(), atoms.end(), atom,
+                                     [](const ShrinkAtom& a, uint32_t id) { return a.atom < id; });
+    return it == atoms.end() || it->atom != atom ? none : uint32_t(it - atoms.begin());
   };
   for (auto& [member, leader] : link.folded) {
     const uint32_t file = link.atoms[leader].file;
@@ -247,6 +250,7 @@ void find_shrinking(Link& link) {
     uint32_t& own = file_of[link.atoms[member].file];
     if (own == none) {
       own = uint32_t(state->files.size());
+      own_count.push_back(0);
       state->files.emplace_back().file = &link.object(link.atoms[member].file);
     }
     ShrinkAtom a = begin_atom(member);
