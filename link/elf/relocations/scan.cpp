@@ -284,8 +284,11 @@ class AtomScan {
     const RelocationTarget& t = target_;
     const bool imported = row.want != Want::tls_module && t.imported;
     Rewrite to = tls_rewrite(link_, imported);
-    // A descriptor asks for a dynamic linker; of the others there is none that would have to be rewritten.
-    if (machine_.tls_rewrite_optional && !link_.opt.relax && row.want != Want::tls_descriptor) to = Rewrite::none;
+    // There is none of the others that would have to be rewritten; but dynamic linkers may know no descriptors.
+    if (machine_.tls_rewrite_optional && !link_.opt.relax) {
+      const bool rewritten = row.want == Want::tls_descriptor && !link_.shared;
+      to = !rewritten ? Rewrite::none : imported ? Rewrite::initial_exec : Rewrite::local_exec;
+    }
     switch (row.want) {
       case Want::tls_general: case Want::tls_module: case Want::tls_descriptor: {
         if (machine_.sequence(input_place(), Rewrite::none) < 0) {

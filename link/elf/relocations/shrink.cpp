@@ -61,39 +61,6 @@ void own_symbols(ShrinkFile& s) {
   f.syms = s.symbols;
 }
 
-void find_anchors(Link& link, ShrinkFile& s) {
-  ObjectFile& f = *s.file;
-  if (s.atoms.empty()) return;
-  std::vector<uint32_t> index(f.sections.size(), none);  // of the atom, by section
-  for (uint32_t k = 0; k < s.atoms.size(); k++) index[link.atoms[s.atoms[k].atom].section] = k;
-  struct Found {
-    uint32_t atom;
-    ShrinkAnchor anchor;
-  };
-  std::vector<Found> found;
-  for (uint32_t i = 1; i < f.syms.size(); i++) {
-    const Sym& sym = f.syms[i];
-    if (sym.shndx == SHN_UNDEF || sym.type() == STT_SECTION) continue;
-    const uint32_t section = f.section_of(i);
-    if (section >= f.sections.size() || index[section] == none) continue;
-    const uint64_t limit = s.atoms[index[section]].input_size;
-    if (sym.value > limit) continue;
-    found.push_back({index[section], {uint32_t(sym.value), i}});
-    if (sym.size && sym.size <= limit - sym.value)
-      found.push_back({index[section], {uint32_t(sym.value + sym.size), i | ShrinkAnchor::at_end}});
-  }
-  std::stable_sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
-    return a.atom != b.atom ? a.atom < b.atom : a.anchor.offset < b.anchor.offset;
-  });
-  s.anchors.reserve(found.size());
-  for (size_t i = 0; i < found.size(); i++) {
-    ShrinkAtom& a = s.atoms[found[i].atom];
-    if (!a.anchor_count) a.anchors = uint32_t(i);
-    a.anchor_count++;
-    s.anchors.push_back(found[i].anchor);
-  }
-}
-
 // Sums up what sites have lost, and padding that follows from it.
 void settle(Link& link, ShrinkFile& s) {
   for (ShrinkAtom& a : s.atoms) {
@@ -108,31 +75,38 @@ void settle(Link& link, ShrinkFile& s) {
   }
 }
 
-void move_symbols(Link& link, ShrinkState& state, ShrinkFile& s) {
+// Symbols of the input at their places now, with their sizes.
+void move_symbols(Link& link, const ShrinkState& state, ShrinkFile& s) {
   ObjectFile& f = *s.file;
-  for (ShrinkAtom& a : s.atoms) {
-    const auto sites = sites_of(state, s, a);
-    if (a.leader_file != none) link.atoms[a.atom].size = a.input_size - removed_of(sites);
-    Mover move(sites);
-    for (const ShrinkAnchor& anchor : std::span(s.anchors).subspan(a.anchors, a.anchor_count)) {
-      const uint32_t i = anchor.sym & ~ShrinkAnchor::at_end;
-      const uint64_t at = move(anchor.offset);
-      if (anchor.sym & ShrinkAnchor::at_end) {
-        s.symbols[i].size = at - s.symbols[i].value;
-        continue;
-      }
-      s.symbols[i].value = at;
-      if (i < f.first_global) continue;
-      Symbol& symbol = link.symbols[f.symbol_id(i)];
-      if (symbol.file == f.id && symbol.sym == i && symbol.atom == a.atom) symbol.value = at;
-    }
+  for (uint32_t i = 1; i < f.syms.size(); i++) {
+    const Sym& in = s.input_symbols[i];
+    if (in.shndx == SHN_UNDEF || in.type() == STT_SECTION) continue;
+    const uint32_t section = f.section_of(i);
+    if (section >= f.sections.size()) continue;
+    const Atom& a = link.atoms[f.atom_base + section];
+    if (a.extra == none || a.kind != AtomKind::regular) continue;
+    const auto [file, k] = link.shrunk_atoms[a.extra];
+    const ShrinkAtom& shrunk = state.files[file].atoms[k];
+    const auto sites = sites_of(state, state.files[file], shrunk);
+    if (sites.empty() || in.value > shrunk.input_size) continue;
+    const uint64_t at = moved(sites, in.value);
+    if (in.size && in.size <= shrunk.input_size - in.value)
+      s.symbols[i].size = moved(sites, in.value + in.size) - at;
+    s.symbols[i].value = at;
+    if (i < f.first_global) continue;
+    Symbol& symbol = link.symbols[f.symbol_id(i)];
+    if (symbol.file == f.id && symbol.sym == i && symbol.atom == f.atom_base + section) symbol.value = at;
   }
   for (const PromotedLocal& p : f.promoted) link.symbols[p.id].value = s.symbols[p.sym].value;
 }
 
+void move_all_symbols(Link& link, ShrinkState& state) {
+  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { move_symbols(link, state, state.files[k]); });
+}
+
 void settle_all(Link& link, ShrinkState& state) {
   tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { settle(link, state.files[k]); });
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { move_symbols(link, state, state.files[k]); });
+  if (state.symbols_are_moved) move_all_symbols(link, state);
   std::vector<uint8_t> changed(link.sections.size());
   for (const ShrinkFile& s : state.files)
     for (const ShrinkAtom& a : s.atoms)
@@ -180,16 +154,24 @@ uint64_t shrunk_offset(const Link& link, const Atom& a, uint64_t offset) {
 }
 
 uint64_t code_target(Link& link, ObjectFile& f, uint32_t sym, int64_t addend) {
+  const bool moved = !link.shrinking || link.shrinking->symbols_are_moved;
+  auto place = [&](uint32_t atom, uint64_t value) {
+    return link.atom_address[atom] + shrunk_offset(link, link.atoms[atom], value) + uint64_t(addend);
+  };
   if (sym < f.first_global) {
     const Referent r = referent(link, f, sym);
     if (r.type == STT_GNU_IFUNC)
       if (uint32_t id = promoted_id(f, sym); id != none)
         return plt_address(link, link.symbols[id]) + uint64_t(addend);
+    if (!moved && !r.section_symbol && r.atom != none && link.atoms[r.atom].kind == AtomKind::regular)
+      return place(r.atom, r.value);
     return local_address(link, r, addend);
   }
   const Symbol& s = link.symbols[f.symbol_id(sym)];
   const bool by_plt = !(s.flags & in_copied) && (s.flags & (needs_plt | needs_canonical_plt)) &&
                       (s.imported || (s.type == STT_GNU_IFUNC && s.defined()));
+  if (!moved && !by_plt && s.atom != none && !(s.flags & in_copied) && link.atoms[s.atom].kind == AtomKind::regular)
+    return place(s.atom, s.value);
   return (by_plt ? plt_address(link, s) : symbol_address(link, s)) + uint64_t(addend);
 }
 
@@ -263,11 +245,11 @@ void find_shrinking(Link& link) {
       link.atoms[state->files[k].atoms[i].atom].extra = uint32_t(link.shrunk_atoms.size());
       link.shrunk_atoms.emplace_back(k, i);
     }
-  tbb::parallel_for(size_t(0), state->files.size(), [&](size_t k) {
-    own_symbols(state->files[k]);
-    find_anchors(link, state->files[k]);
-  });
   link.shrinking = state;
+  // Expressions of the command line may need the symbols between layouts; else it is enough to move them at the end.
+  state->symbols_are_moved = !link.assignments.empty();
+  if (state->symbols_are_moved)
+    tbb::parallel_for(size_t(0), state->files.size(), [&](size_t k) { own_symbols(state->files[k]); });
   settle_all(link, *state);
 }
 
@@ -290,10 +272,16 @@ void finish_shrinking(Link& link) {
   ShrinkState& state = *link.shrinking;
   tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) {
     ShrinkFile& s = state.files[k];
+    const bool by_symbol = !s.group_of_symbol[0].empty() || !s.group_of_symbol[1].empty();
     for (ShrinkAtom& a : s.atoms)
-      if (a.leader_file == none) copy_rest(link, s, a);
+      if (a.leader_file == none) {
+        if (a.site_count || a.group_count || by_symbol) copy_rest(link, s, a);  // else it is as it was
+      } else link.atoms[a.atom].size = a.input_size - removed_of(sites_of(state, s, a));
+    if (!state.symbols_are_moved) own_symbols(s);
     s.file->rewrites.clear();  // have been made
   });
+  if (!state.symbols_are_moved) move_all_symbols(link, state);
+  state.symbols_are_moved = true;
 }
 
 }  // namespace lode::link::elf

@@ -43,19 +43,11 @@ struct ShrinkGroup {
   Rewrite to = Rewrite::none;
 };
 
-// Where a symbol of the file begins or ends.
-struct ShrinkAnchor {
-  uint32_t offset;
-  uint32_t sym;             // of the file; with at_end set, its end
-  static constexpr uint32_t at_end = 0x80000000u;
-};
-
 struct ShrinkAtom {
   uint32_t atom = none;
   uint32_t leader_file = none, leader = none;  // a folded section: what its leader does (in ShrinkState::files, atoms)
   uint32_t sites = 0, site_count = 0;
   uint32_t groups = 0, group_count = 0;        // those with leaders in this section
-  uint32_t anchors = 0, anchor_count = 0;
   uint64_t input_size = 0;
 };
 
@@ -66,13 +58,13 @@ struct ShrinkFile {
   std::vector<ShrinkGroup> groups;
   std::vector<uint32_t> followers;          // relocations, by group
   std::vector<uint32_t> group_of_symbol[2]; // by symbol of the file, where a group is that of one; two kinds
-  std::vector<ShrinkAnchor> anchors;
   std::span<const Sym> input_symbols;
-  std::span<Sym> symbols;                   // the file's from now on
+  std::span<Sym> symbols;                   // the file's, once they are moved
 };
 
 struct ShrinkState {
   std::vector<ShrinkFile> files;
+  bool symbols_are_moved = false;           // their values say where they are now, and not where they were
 };
 
 // The machine's part.
