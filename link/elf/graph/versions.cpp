@@ -11,6 +11,7 @@
 
 #include "link/common/lookups.h"
 #include "link/elf/link.h"
+#include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
@@ -257,6 +258,8 @@ void compute_import_export(Link& link) {
       s.exported = (s.str().starts_with("__start_") || s.str().starts_with("__stop_")) &&
                    (link.opt.start_stop_visibility == STV_PROTECTED ||
                     (link.shared && link.opt.start_stop_visibility == STV_DEFAULT));
+      // The dynamic linker sets the register for what runs before the program's start.
+      if (link.machine->global_pointer && s.str() == link.machine->global_pointer) s.exported = true;
       return;
     }
     if (f.exclude_libs) return;

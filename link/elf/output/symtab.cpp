@@ -71,6 +71,11 @@ bool is_symtab_local(Link& link, const Symbol& s) {
          (s.visibility() == STV_HIDDEN || s.visibility() == STV_INTERNAL || s.version_local);
 }
 
+uint8_t machine_bits(const Link& link, const Symbol& s) {
+  if (!link.machine->symbol_other || !s.defined() || s.linker_defined) return 0;
+  return link.files[s.file]->syms[s.sym].other & link.machine->symbol_other;
+}
+
 uint32_t output_section_index(Link& link, uint32_t atom) {
   const Atom& a = link.atoms[atom];
   if (a.kind == AtomKind::merge) return link.sections[link.merged[link.merge_inputs[a.extra].merged]->out]->index;
@@ -173,7 +178,7 @@ Sym global_symtab_entry(Link& link, const Symbol& s, uint32_t name, uint32_t* wi
     if (s.type == STT_TLS) e.value -= link.tls_begin;
     if (!s.linker_defined) {
       e.size = size_of(link, s);
-      e.other = s.visibility();
+      e.other = uint8_t(s.visibility() | machine_bits(link, s));
     }
     if (s.atom != none) set_section(e, output_section_index(link, s.atom), wide);
     else if (s.linker_defined) e.shndx = uint16_t(section_at(link, s.address));

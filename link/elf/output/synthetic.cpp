@@ -48,6 +48,10 @@ bool is_special_symbol(std::string_view name) {
 }
 
 void define_early_symbols(Link& link) {
+  if (const char* name = link.machine->global_pointer; name && !link.shared) {
+    const uint32_t id = link.names.find(name);
+    if (id != none && may_define(link, link.symbols[id])) define(link, id, STV_DEFAULT);
+  }
   for (const char* name : special_symbols) {
     uint32_t id = link.names.find(name);
     if (id == none || !may_define(link, link.symbols[id])) continue;
@@ -111,6 +115,10 @@ void define_linker_symbols(Link& link) {
       if (sections.count(section)) define(link, id, link.opt.start_stop_visibility);
     }
   }
+}
+
+uint64_t got_base_address(const Link& link) {
+  return (link.machine->got_base_in_got ? link.got : link.gotplt)->addr;
 }
 
 uint64_t got_address(Link& link, int32_t slot) { return link.got->addr + uint64_t(int64_t(slot)) * 8; }
@@ -210,6 +218,7 @@ void nothing(Link&, OutputSection&, uint8_t*) {}
 // What the scan asked for, in the order of symbols.
 void give_slots(Link& link) {
   uint32_t count = uint32_t(link.symbols.size());
+  link.got_slots = link.machine->got_header;
   auto slot = [&](uint32_t id, GotKind kind, int n) {
     int32_t at = int32_t(link.got_slots);
     link.got_entries.push_back({id, uint8_t(kind)});
@@ -252,17 +261,21 @@ void give_slots(Link& link) {
 
 void make_got_and_plt(Link& link) {
   link.got = make_section(link, ".got", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 8, nothing);
-  link.got->size = uint64_t(link.got_slots) * 8;
-  if (link.opt.incremental) link.got->size += align_up(link.got_slots / 8 + 16, 2) * 8;
   link.got->entsize = 8;
   link.gotplt = make_section(link, ".got.plt", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 8, nothing);
   link.gotplt->entsize = 8;
   bool dynamic = !link.is_static_output;
-  if (!link.plt_symbols.empty() || link.needs_got_base || dynamic)
-    link.gotplt->size = (link.machine->gotplt_header + link.plt_symbols.size()) * 8;
+  const Machine& machine = *link.machine;
+  if (!link.plt_symbols.empty() || (link.needs_got_base && !machine.got_base_in_got) || dynamic)
+    link.gotplt->size = (machine.gotplt_header + link.plt_symbols.size()) * 8;
   uint32_t got_base = link.names.find("_GLOBAL_OFFSET_TABLE_");
-  if (got_base != none && link.symbols[got_base].linker_defined)
-    link.gotplt->size = std::max<uint64_t>(link.gotplt->size, 24);
+  const bool named = got_base != none && link.symbols[got_base].linker_defined;
+  if (named && !machine.got_base_in_got)
+    link.gotplt->size = std::max<uint64_t>(link.gotplt->size, machine.gotplt_header * 8);
+  // The header is there for who looks for it: the dynamic linker, and code that names the table.
+  if (!link.got_entries.empty() || dynamic || (machine.got_base_in_got && (named || link.needs_got_base)))
+    link.got->size = uint64_t(link.got_slots) * 8;
+  if (link.opt.incremental) link.got->size = (link.got_slots + align_up(link.got_slots / 8 + 16, 2)) * 8;
   link.plt = make_section(link, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
                           [](Link& l, OutputSection&, uint8_t* p) { l.machine->write_plt(l, p); });
   if (!link.plt_symbols.empty())
@@ -320,6 +333,13 @@ void make_notes(Link& link) {
         [](Link& l, OutputSection&, uint8_t* p) { std::memcpy(p, l.property_data.data(), l.property_data.size()); });
     link.property->size = link.property_data.size();
   }
+  if (link.machine->merge_attributes)
+    if (std::vector<uint8_t> body = link.machine->merge_attributes(link); !body.empty()) {
+      OutputSection* s =
+          make_section(link, link.machine->attributes_section, link.machine->attributes_type, 0, 1, nothing);
+      s->size = body.size();
+      s->compressed = std::move(body);
+    }
   if (!link.opt.package_metadata.empty()) {
     link.package_note =
         make_section(link, ".note.package", SHT_NOTE, SHF_ALLOC, 4, [](Link& l, OutputSection&, uint8_t* p) {
@@ -418,14 +438,15 @@ void write_got(Link& link, uint8_t* image) {
         break;
       case got_tlsgd:
         if (!link.shared) put(x.tlsgd, 1);
-        put(x.tlsgd + 1, s.address - link.tls_begin);
+        put(x.tlsgd + 1, s.address - link.tls_begin - link.machine->dtp_bias);
         break;
       default: break;
     }
   }
+  if (link.machine->got_header && link.got->size && link.dynamic) put(0, link.dynamic->addr);
   if (!link.gotplt->size) return;
   uint8_t* gotplt = image + link.gotplt->offset;
-  if (link.dynamic) store_le(gotplt, link.dynamic->addr);
+  if (link.dynamic && !link.machine->got_header) store_le(gotplt, link.dynamic->addr);
   uint8_t* rel = image + link.relplt->offset;
   for (size_t i = 0; i < link.plt_symbols.size(); i++) {
     const Symbol& s = link.symbols[link.plt_symbols[i]];
@@ -444,13 +465,32 @@ void write_got(Link& link, uint8_t* image) {
   }
 }
 
+// GNU ld's place for the global pointer: in reach of the small data, and of as much other data as can be.
+static uint64_t global_pointer(const Link& link) {
+  const OutputSection *first = nullptr, *small = nullptr, *last = nullptr;
+  for (const OutputSection* s : link.order) {
+    if (!s->alloc() || !(s->flags & SHF_WRITE) || (s->flags & (SHF_TLS | SHF_EXECINSTR)) || s->relro) continue;
+    if (s->name == ".data" && !first) first = s;
+    if (s->name == ".sdata" && !small) small = s;
+    last = s;
+  }
+  if (!last) return (link.ehdr ? link.ehdr->addr : 0) + 0x800;
+  const OutputSection* before = nullptr;  // the last one with bytes in the file, behind which .sdata would be
+  for (const OutputSection* s : link.order)
+    if (s->alloc() && (s->flags & SHF_WRITE) && !s->nobits()) before = s;
+  const uint64_t small_begin = small ? small->addr : before ? before->addr + before->size : last->addr;
+  const uint64_t data_begin = first ? first->addr : small_begin, end = last->addr + last->size;
+  return std::min(small_begin + 0x800, std::max(data_begin + 0x800, end - 0x800));
+}
+
 void set_linker_symbols(Link& link) {
   auto set = [&](std::string_view name, uint64_t v) {
     uint32_t id = link.names.find(name);
     if (id != none && link.symbols[id].linker_defined) link.symbols[id].value = v;
   };
   set("_DYNAMIC", link.dynamic ? link.dynamic->addr : 0);
-  set("_GLOBAL_OFFSET_TABLE_", link.gotplt->addr);
+  set("_GLOBAL_OFFSET_TABLE_", got_base_address(link));
+  if (link.machine->global_pointer && !link.shared) set(link.machine->global_pointer, global_pointer(link));
   set("_PROCEDURE_LINKAGE_TABLE_", link.plt->addr);
   bool iplt = link.is_static_output;
   set("__rela_iplt_start", iplt && link.relplt->size ? link.relplt->addr : 0);

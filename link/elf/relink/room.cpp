@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "link/elf/machines/machine.h"
 #include "link/elf/relink/state.h"
 
 namespace lode::link::elf {
@@ -107,6 +108,7 @@ void fill_gap(std::string_view section, uint64_t flags, uint8_t trap, uint8_t* b
 
 std::string no_relink_reason(const Link& link) {
   const Options& o = link.opt;
+  if (link.machine->shrink) return std::string("code of ") + link.machine->name + " gets shorter by where it is";
   if (o.kind == OutputKind::relocatable) return "the output is an object";
   if (o.icf != IcfMode::none) return "--icf";
   if (o.emit_relocs) return "--emit-relocs";

@@ -58,6 +58,8 @@ inline uint64_t local_address(Link& link, const Referent& r, int64_t addend) {
     if (r.section_symbol && addend > 0) return place_address(link, a, r.value + uint64_t(addend));
     return place_address(link, a, r.value) + uint64_t(addend);
   }
+  // In code that has become shorter, what follows a section symbol is a place of the input.
+  if (r.section_symbol && a.extra != none) return link.atom_address[r.atom] + shrunk_offset(link, a, uint64_t(addend));
   return link.atom_address[r.atom] + r.value + uint64_t(addend);
 }
 
@@ -89,6 +91,8 @@ inline bool relaxes_tls(const Link& link) {
 // For messages about a local in a discarded COMDAT member: where it is and which file's copy was kept.
 std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym);
 
+// What _GLOBAL_OFFSET_TABLE_ stands for.
+uint64_t got_base_address(const Link& link);
 // Where a slot of the GOT is.
 uint64_t got_address(Link& link, int32_t slot);
 // Does a slot hold an address of this output that moves with it?
