@@ -1,5 +1,5 @@
 // ELF64 little-endian on disk: the records and constants of the System V gABI (generic ABI, chapters 4 and 5), the GNU
-// extensions (versions, gnu hash, properties) and the x86-64 psABI's relocation numbers.
+// extensions (versions, gnu hash, properties) and the relocation numbers of the x86-64 and RISC-V psABIs.
 //
 // All records have alignment one: members of archives start at even offsets only, and files are mapped as they are.
 // Members are therefore read by value; taking references to them is an error the compiler reports.
@@ -164,7 +164,7 @@ enum : int64_t {
   DT_DEPAUDIT = 0x6ffffefb, DT_AUDIT = 0x6ffffefc, DT_ANDROID_RELR = 0x6fffe000, DT_ANDROID_RELRSZ = 0x6fffe001,
   DT_ANDROID_RELRENT = 0x6fffe003, DT_VERSYM = 0x6ffffff0, DT_RELACOUNT = 0x6ffffff9, DT_FLAGS_1 = 0x6ffffffb,
   DT_VERDEF = 0x6ffffffc, DT_VERDEFNUM = 0x6ffffffd, DT_VERNEED = 0x6ffffffe, DT_VERNEEDNUM = 0x6fffffff,
-  DT_AUXILIARY = 0x7ffffffd, DT_FILTER = 0x7fffffff,
+  DT_AUXILIARY = 0x7ffffffd, DT_FILTER = 0x7fffffff, DT_RISCV_VARIANT_CC = 0x70000001,
 };
 enum : uint32_t { DF_ORIGIN = 1, DF_SYMBOLIC = 2, DF_TEXTREL = 4, DF_BIND_NOW = 8, DF_STATIC_TLS = 16 };
 enum : uint32_t { DF_GNU_1_UNIQUE = 1 };
@@ -198,5 +198,26 @@ enum : uint32_t {
   R_X86_64_SIZE64 = 33, R_X86_64_GOTPC32_TLSDESC = 34, R_X86_64_TLSDESC_CALL = 35, R_X86_64_TLSDESC = 36,
   R_X86_64_IRELATIVE = 37, R_X86_64_GOTPCRELX = 41, R_X86_64_REX_GOTPCRELX = 42,
 };
+
+// RISC-V psABI, chapter "Relocations". From R_RISCV_VENDOR on, what a number means is for a vendor to say.
+enum : uint32_t {
+  R_RISCV_NONE = 0, R_RISCV_32 = 1, R_RISCV_64 = 2, R_RISCV_RELATIVE = 3, R_RISCV_COPY = 4, R_RISCV_JUMP_SLOT = 5,
+  R_RISCV_TLS_DTPMOD64 = 7, R_RISCV_TLS_DTPREL32 = 8, R_RISCV_TLS_DTPREL64 = 9, R_RISCV_TLS_TPREL64 = 11,
+  R_RISCV_TLSDESC = 12, R_RISCV_BRANCH = 16, R_RISCV_JAL = 17, R_RISCV_CALL = 18, R_RISCV_CALL_PLT = 19,
+  R_RISCV_GOT_HI20 = 20, R_RISCV_TLS_GOT_HI20 = 21, R_RISCV_TLS_GD_HI20 = 22, R_RISCV_PCREL_HI20 = 23,
+  R_RISCV_PCREL_LO12_I = 24, R_RISCV_PCREL_LO12_S = 25, R_RISCV_HI20 = 26, R_RISCV_LO12_I = 27, R_RISCV_LO12_S = 28,
+  R_RISCV_TPREL_HI20 = 29, R_RISCV_TPREL_LO12_I = 30, R_RISCV_TPREL_LO12_S = 31, R_RISCV_TPREL_ADD = 32,
+  R_RISCV_ADD8 = 33, R_RISCV_ADD16 = 34, R_RISCV_ADD32 = 35, R_RISCV_ADD64 = 36, R_RISCV_SUB8 = 37,
+  R_RISCV_SUB16 = 38, R_RISCV_SUB32 = 39, R_RISCV_SUB64 = 40, R_RISCV_GOT32_PCREL = 41, R_RISCV_ALIGN = 43,
+  R_RISCV_RVC_BRANCH = 44, R_RISCV_RVC_JUMP = 45, R_RISCV_RVC_LUI = 46, R_RISCV_RELAX = 51, R_RISCV_SUB6 = 52,
+  R_RISCV_SET6 = 53, R_RISCV_SET8 = 54, R_RISCV_SET16 = 55, R_RISCV_SET32 = 56, R_RISCV_32_PCREL = 57,
+  R_RISCV_IRELATIVE = 58, R_RISCV_PLT32 = 59, R_RISCV_SET_ULEB128 = 60, R_RISCV_SUB_ULEB128 = 61,
+  R_RISCV_TLSDESC_HI20 = 62, R_RISCV_TLSDESC_LOAD_LO12 = 63, R_RISCV_TLSDESC_ADD_LO12 = 64,
+  R_RISCV_TLSDESC_CALL = 65, R_RISCV_VENDOR = 191,
+};
+enum : uint32_t {
+  EF_RISCV_RVC = 1, EF_RISCV_FLOAT_ABI = 6, EF_RISCV_FLOAT_ABI_DOUBLE = 4, EF_RISCV_RVE = 8, EF_RISCV_TSO = 16,
+};
+enum : uint8_t { STO_RISCV_VARIANT_CC = 0x80 };
 
 }  // namespace lode::formats::elf

@@ -473,6 +473,7 @@ struct Decisions {
                 *strtab = nullptr, *shstrtab = nullptr, *symtab_shndx = nullptr, *package_note = nullptr,
                 *comment = nullptr, *gdb_index = nullptr;
   uint64_t tls_begin = 0, tls_end = 0, tp = 0;
+  uint64_t gp = 0;                           // the global pointer, on machines that have one; 0: none here
   bool has_tls = false;
   // What options say unless a linker script of the inputs says more, or the machine has a default.
   std::string entry_name;

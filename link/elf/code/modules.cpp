@@ -423,6 +423,7 @@ class Reader {
 }  // namespace
 
 Result<void> read_module(ObjectFile& file, const Link& link) {
+  if (!link.machine->code) return error(std::string("code for ") + link.machine->name + " cannot be made from IR");
   auto state = std::make_shared<ModuleState>();
   if (is_bitcode(file.data)) {
     auto m = codegen::BitcodeModule::open(file.data, file.name, link.machine->code()->intrinsic);

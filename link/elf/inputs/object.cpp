@@ -187,6 +187,20 @@ class ObjectReader {
       a.relocs_body = 0;
       a.relocs_offset = s.offset;
     }
+    if (options_.machine->sorted_relocations) sort_relocations(a);
+  }
+
+  // By place; those of one place keep their order, which means something.
+  void sort_relocations(SectionContents& a) {
+    const auto* r = reinterpret_cast<const Rela*>(bytes_at(a.relocs_body, a.relocs_offset));
+    auto earlier = [](const Rela& x, const Rela& y) { return uint64_t(x.offset) < uint64_t(y.offset); };
+    if (std::is_sorted(r, r + a.reloc_count, earlier)) return;
+    std::vector<uint8_t> copy(a.reloc_count * sizeof(Rela));
+    std::memcpy(copy.data(), r, copy.size());
+    auto* sorted = reinterpret_cast<Rela*>(copy.data());
+    std::stable_sort(sorted, sorted + a.reloc_count, earlier);
+    a.relocs_body = add_buffer(std::move(copy));
+    a.relocs_offset = 0;
   }
 
   void decide_kind(uint32_t i) {

@@ -33,6 +33,14 @@ enum class Want : uint8_t {
   offset_in_got,  // S + A - GOT
   got_base,       // GOT + A - P
   size,           // of the symbol, + A
+  set,            // S + A, whatever the output is: the first half of a difference
+  add, subtract,  // the field grows or shrinks by S + A
+  set_leb, subtract_leb,  // the two halves of a difference in an unsigned LEB128
+  follower,       // what is left of the value of the relocation at the place that the symbol names
+  gp_distance,    // S + A - the global pointer; the linker makes it, no input has it
+  relax_mark,     // allows that the instructions of the relocation before it be shortened
+  alignment,      // A bytes of padding, of which the linker leaves as many as alignment needs
+  refused,        // known by name, and not done
   tls_general,    // the distance to the slots of (module, offset)
   tls_module,     // that of the slots of this module
   tls_offset,     // in the module's block
@@ -43,8 +51,8 @@ enum class Want : uint8_t {
   unknown,
 };
 
-// A little-endian word and what fits in it; `instruction`: the machine stores it.
-enum class Field : uint8_t { none, any, s8, s16, s32, u32, su8, su16, instruction };
+// A little-endian word and what fits in it; `low6`: the lower six bits of a byte; `instruction`: the machine stores it.
+enum class Field : uint8_t { none, any, s8, s16, s32, u32, su8, su16, low6, instruction };
 
 struct RelocationRow {
   uint32_t type;
@@ -52,6 +60,7 @@ struct RelocationRow {
   uint8_t bytes;        // that the field occupies at the place
   Want want;
   Field field;
+  uint8_t bits = 0;     // that the value has room in, where it is not all of the bytes
 };
 
 // A place in an input section, with everything around it.
@@ -122,7 +131,23 @@ struct Machine {
   void (*report_properties)(Link&);
   // The finished image, when an option asks for a rewriting of code. May be null.
   void (*rewrite_image)(Link&);
-  const codegen::NativeTarget* (*code)();
+  const codegen::NativeTarget* (*code)();  // null: none can be made from IR
+
+  // What only some machines have.
+  uint32_t got_header = 0;        // slots in front of the GOT; the first holds the address of _DYNAMIC
+  bool got_base_in_got = false;   // _GLOBAL_OFFSET_TABLE_ stands for .got, and not for .got.plt
+  uint64_t dtp_bias = 0;          // offsets in a module's thread-local block count from here
+  bool tls_rewrite_optional = false;  // thread-local accesses that cannot be rewritten work in executables, too
+  bool sorted_relocations = false;    // to be read in the order of their places
+  uint8_t symbol_other = 0;       // bits of st_other that the output keeps
+  int64_t symbol_other_tag = 0;   // dynamic tag that says that a function of the PLT has some
+  const char* global_pointer = nullptr;  // symbol that small data is addressed by
+  // The section in which objects describe themselves by attributes, and the segment for it.
+  const char* attributes_section = nullptr;
+  uint32_t attributes_type = 0, attributes_segment = 0;
+  std::vector<uint8_t> (*merge_attributes)(Link&) = nullptr;
+  // A call of an undefined weak function: goes to address 0, wherever it is. Null: S + A.
+  void (*call_nowhere)(const RelocationRow&, uint8_t* at) = nullptr;
 };
 
 // Every machine that this linker knows (machines.cpp).
@@ -133,6 +158,6 @@ bool accepts_triple(const Machine& machine, std::string_view triple);
 // "incompatible file: machine 183 is not x86-64"
 Error wrong_machine(const Machine& machine, uint16_t e_machine);
 
-extern const Machine x86_64_machine;
+extern const Machine riscv64_machine, x86_64_machine;
 
 }  // namespace lode::link::elf

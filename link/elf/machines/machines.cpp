@@ -5,7 +5,7 @@
 namespace lode::link::elf {
 
 std::span<const Machine* const> machines() {
-  static constexpr const Machine* all[] = {&x86_64_machine};
+  static constexpr const Machine* all[] = {&x86_64_machine, &riscv64_machine};
   return all;
 }
 

@@ -115,6 +115,10 @@ void define_linker_symbols(Link& link) {
   }
 }
 
+uint64_t got_base_address(const Link& link) {
+  return (link.machine->got_base_in_got ? link.got : link.gotplt)->addr;
+}
+
 uint64_t got_address(Link& link, int32_t slot) { return link.got->addr + uint64_t(int64_t(slot)) * 8; }
 
 static uint32_t pltgot_entry_size(const Link& link) {
@@ -212,6 +216,7 @@ void nothing(Link&, OutputSection&, uint8_t*) {}
 // What the scan asked for, in the order of symbols.
 void give_slots(Link& link) {
   uint32_t count = uint32_t(link.symbols.size());
+  link.got_slots = link.machine->got_header;
   auto slot = [&](uint32_t id, GotKind kind, int n) {
     int32_t at = int32_t(link.got_slots);
     link.got_entries.push_back({id, uint8_t(kind)});
@@ -254,16 +259,20 @@ void give_slots(Link& link) {
 
 void make_got_and_plt(Link& link) {
   link.got = make_section(link, ".got", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 8, nothing);
-  link.got->size = uint64_t(link.got_slots) * 8;
   link.got->entsize = 8;
   link.gotplt = make_section(link, ".got.plt", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 8, nothing);
   link.gotplt->entsize = 8;
   bool dynamic = !link.is_static_output;
-  if (!link.plt_symbols.empty() || link.needs_got_base || dynamic)
-    link.gotplt->size = (link.machine->gotplt_header + link.plt_symbols.size()) * 8;
+  const Machine& machine = *link.machine;
+  if (!link.plt_symbols.empty() || (link.needs_got_base && !machine.got_base_in_got) || dynamic)
+    link.gotplt->size = (machine.gotplt_header + link.plt_symbols.size()) * 8;
   uint32_t got_base = link.names.find("_GLOBAL_OFFSET_TABLE_");
-  if (got_base != none && link.symbols[got_base].linker_defined)
-    link.gotplt->size = std::max<uint64_t>(link.gotplt->size, 24);
+  const bool named = got_base != none && link.symbols[got_base].linker_defined;
+  if (named && !machine.got_base_in_got)
+    link.gotplt->size = std::max<uint64_t>(link.gotplt->size, machine.gotplt_header * 8);
+  // The header is there for who looks for it: the dynamic linker, and code that names the table.
+  if (!link.got_entries.empty() || dynamic || (machine.got_base_in_got && (named || link.needs_got_base)))
+    link.got->size = uint64_t(link.got_slots) * 8;
   link.plt = make_section(link, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
                           [](Link& l, OutputSection&, uint8_t* p) { l.machine->write_plt(l, p); });
   if (!link.plt_symbols.empty())
@@ -419,14 +428,15 @@ void write_got(Link& link, uint8_t* image) {
         break;
       case got_tlsgd:
         if (!link.shared) put(x.tlsgd, 1);
-        put(x.tlsgd + 1, s.address - link.tls_begin);
+        put(x.tlsgd + 1, s.address - link.tls_begin - link.machine->dtp_bias);
         break;
       default: break;
     }
   }
+  if (link.machine->got_header && link.got->size && link.dynamic) put(0, link.dynamic->addr);
   if (!link.gotplt->size) return;
   uint8_t* gotplt = image + link.gotplt->offset;
-  if (link.dynamic) store_le(gotplt, link.dynamic->addr);
+  if (link.dynamic && !link.machine->got_header) store_le(gotplt, link.dynamic->addr);
   uint8_t* rel = image + link.relplt->offset;
   for (size_t i = 0; i < link.plt_symbols.size(); i++) {
     const Symbol& s = link.symbols[link.plt_symbols[i]];
@@ -451,7 +461,7 @@ void set_linker_symbols(Link& link) {
     if (id != none && link.symbols[id].linker_defined) link.symbols[id].value = v;
   };
   set("_DYNAMIC", link.dynamic ? link.dynamic->addr : 0);
-  set("_GLOBAL_OFFSET_TABLE_", link.gotplt->addr);
+  set("_GLOBAL_OFFSET_TABLE_", got_base_address(link));
   set("_PROCEDURE_LINKAGE_TABLE_", link.plt->addr);
   bool iplt = link.is_static_output;
   set("__rela_iplt_start", iplt && link.relplt->size ? link.relplt->addr : 0);

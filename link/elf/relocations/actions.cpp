@@ -97,6 +97,29 @@ bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable) {
   return start == link.opt.section_start.end() || !(start->second & 1);
 }
 
+static bool may_lead(const RelocationRow& row) {
+  if (row.field != Field::instruction) return false;
+  return row.want == Want::distance || row.want == Want::got_distance_relaxable || row.want == Want::tls_general ||
+         row.want == Want::tls_initial || row.want == Want::tls_descriptor;
+}
+
+uint32_t leader_of(Link& link, ObjectFile& f, const Atom& a, uint32_t sym) {
+  const Referent label = referent(link, f, sym);
+  uint32_t atom = label.atom;
+  uint64_t value = label.value;
+  if (label.id != elf::none) {
+    atom = link.symbols[label.id].atom;
+    value = link.symbols[label.id].value;
+  }
+  if (atom == elf::none || link.atoms[atom].file != a.file || link.atoms[atom].section != a.section) return elf::none;
+  const Rela* end = a.relocs + a.reloc_count;
+  const Rela* at =
+      std::lower_bound(a.relocs, end, value, [](const Rela& r, uint64_t v) { return uint64_t(r.offset) < v; });
+  for (; at != end && at->offset == value; at++)
+    if (may_lead(link.machine->row(at->type))) return at->sym < f.syms.size() ? uint32_t(at - a.relocs) : elf::none;
+  return elf::none;
+}
+
 RewriteCursor::RewriteCursor(const ObjectFile& f, uint32_t section) {
   const auto& list = f.rewrites;
   if (list.empty()) return;

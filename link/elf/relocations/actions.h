@@ -59,6 +59,10 @@ Rewrite got_rewrite(const Link& link, const RelocationTarget& t);
 // DT_RELR describes places at even addresses only.
 bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable);
 
+// The relocation that another one follows (Want::follower): that of the instruction at the place of symbol `sym`, in
+// the same section; none: there is none.
+uint32_t leader_of(Link& link, ObjectFile& f, const Atom& a, uint32_t sym);
+
 // ---- messages -------------------------------------------------------------------------------------------------------
 
 std::string relocation_place(Link& link, const ObjectFile& f, const Atom& a, uint64_t offset);

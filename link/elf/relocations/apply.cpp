@@ -25,6 +25,7 @@ bool store_field(const Machine& machine, const RelocationRow& row, uint8_t* p, u
     case Field::u32: ok = fits_unsigned(v, 32); break;
     case Field::su8: ok = fits_signed(s, 8) || fits_unsigned(v, 8); break;
     case Field::su16: ok = fits_signed(s, 16) || fits_unsigned(v, 16); break;
+    case Field::low6: *p = uint8_t((*p & 0xc0) | (v & 0x3f)); return true;
     case Field::instruction: return machine.store && machine.store(row, p, v);
   }
   if (!ok) return false;
@@ -42,12 +43,39 @@ void report_misfit(Link& link, ObjectFile& f, const Atom& a, const Rela& r, cons
   const RelocationTarget t = resolve_target(link, f, r.sym);
   link.diag.recoverable(relocation_place(link, f, a, r.offset) + ": relocation " + row.name + " against " +
                             target_name(link, f, t, r.sym) + " out of range: " + std::to_string(value) +
-                            " does not fit in " + std::to_string(row.bytes * 8) + " bits",
+                            " does not fit in " + std::to_string(row.bits ? row.bits : row.bytes * 8) + " bits",
                         relocation_key(f, a, r.offset));
 }
 
 void put(Link& link, ObjectFile& f, const Atom& a, uint8_t* p, const Rela& r, const RelocationRow& row, uint64_t v) {
   if (!store_field(*link.machine, row, p, v)) report_misfit(link, f, a, r, row, int64_t(v));
+}
+
+// A field that holds a sum or a difference: it wraps, as the second relocation of a pair brings it back.
+void accumulate(const RelocationRow& row, uint8_t* p, uint64_t v) {
+  if (row.want == Want::subtract) v = 0 - v;
+  if (row.field == Field::low6) {
+    *p = uint8_t((*p & 0xc0) | ((*p + v) & 0x3f));
+    return;
+  }
+  switch (row.bytes) {
+    case 1: *p = uint8_t(*p + v); break;
+    case 2: store_le(p, uint16_t(load_le<uint16_t>(p) + v)); break;
+    case 4: store_le(p, uint32_t(load_le<uint32_t>(p) + v)); break;
+    case 8: store_le(p, load_le<uint64_t>(p) + v); break;
+    default: break;
+  }
+}
+
+// A number in the room that an unsigned LEB128 has there; false: it does not fit, or the number there does not end.
+bool store_leb(uint8_t* p, uint64_t room, uint64_t v) {
+  for (uint64_t i = 0; i < room; i++) {
+    const bool more = p[i] & 0x80;
+    p[i] = uint8_t((p[i] & 0x80) | (v & 0x7f));
+    v >>= 7;
+    if (!more) return v == 0;
+  }
+  return false;
 }
 
 uint64_t target_address(Link& link, const RelocationTarget& t, int64_t addend) {
@@ -96,7 +124,7 @@ struct Application {
     return got_address(link, n);
   }
   void store(uint64_t v) const { put(link, f, a, p, r, row, v); }
-  uint64_t got_base() const { return link.got ? link.gotplt->addr : 0; }
+  uint64_t got_base() const { return link.got ? got_base_address(link) : 0; }
 
   void address_word() const {
     switch (action_of(link, row.want, row.bytes, t, writable)) {
@@ -116,12 +144,18 @@ struct Application {
     }
   }
 
-  void distance() const {
+  uint64_t distance() const {
     const bool call = row.want == Want::call;
-    if (t.undefined_weak && call) return store(uint64_t(A()));  // a call of an undefined weak function goes nowhere
     const bool by_plt = t.imported && (t.sym->flags & (needs_plt | needs_canonical_plt)) &&
                         (call || t.function || !(t.sym->flags & needs_copy));
-    store((by_plt ? plt_address(link, *t.sym) + uint64_t(A()) : S(A())) - P);
+    return (by_plt ? plt_address(link, *t.sym) + uint64_t(A()) : S(A())) - P;
+  }
+
+  void call() const {
+    if (!t.undefined_weak) return store(distance());
+    // A call of an undefined weak function goes nowhere.
+    if (link.machine->call_nowhere) link.machine->call_nowhere(row, p);
+    else store(uint64_t(A()));
   }
 
   void rewrite(const KeptRewrite& kept) const {
@@ -143,32 +177,86 @@ struct Application {
     if (!link.machine->rewrite(place, kept.to, p, values)) report_misfit(link, f, a, r, row, values.misfit);
   }
 
+  // The value of what is nothing but a value.
+  uint64_t formula() const {
+    switch (row.want) {
+      case Want::address: case Want::set: case Want::set_leb: return S(A());
+      case Want::distance: case Want::call: return distance();
+      case Want::plt_offset: return (t.imported ? plt_address(link, *t.sym) + uint64_t(A()) : S(A())) - got_base();
+      case Want::got_offset: return slot(slots().got) + uint64_t(A()) - got_base();
+      case Want::got_distance:
+      case Want::got_distance_relaxable: return slot(slots().got) + uint64_t(A()) - P;
+      case Want::offset_in_got: return S(A()) - got_base();
+      case Want::got_base: return got_base() + uint64_t(A()) - P;
+      case Want::size:
+        return (t.sym ? (t.sym->defined() ? size_of(link, *t.sym) : 0) : uint64_t(f.syms[r.sym].size)) +
+               uint64_t(A());
+      case Want::gp_distance: return S(A()) - link.gp;
+      case Want::tls_general: return slot(slots().tlsgd) + uint64_t(A()) - P;
+      case Want::tls_module: return slot(link.tlsld_slot) + uint64_t(A()) - P;
+      case Want::tls_offset:
+        // Where accesses to the module's block have become accesses by the thread pointer, so has the offset.
+        return S(A()) - (tls_rewrite(link, false) == Rewrite::local_exec && !link.machine->tls_rewrite_optional
+                             ? link.tp
+                             : link.tls_begin + link.machine->dtp_bias);
+      case Want::tls_initial: return slot(slots().gottp) + uint64_t(A()) - P;
+      case Want::tls_local: return S(A()) - link.tp;
+      case Want::tls_descriptor: return slot(slots().tlsdesc) + uint64_t(A()) - P;
+      case Want::add: case Want::subtract: case Want::subtract_leb: case Want::follower: case Want::relax_mark:
+      case Want::alignment: case Want::refused: case Want::tls_descriptor_call: case Want::nothing: case Want::unknown:
+        break;
+    }
+    return 0;
+  }
+
+  // What is left of the value of the relocation that the symbol's place has.
+  void follow() const {
+    const uint32_t leader = leader_of(link, f, a, r.sym);
+    if (leader == none) return;  // reported by the scan
+    const Rela& l = a.relocs[leader];
+    const RelocationTarget to = resolve_target(link, f, l.sym);
+    const Application one{link, f, a, l, link.machine->row(l.type), leader, to, p, P - r.offset + l.offset, writable,
+                          dynrels};
+    store(one.formula());
+  }
+
   void by_formula() const {
     switch (row.want) {
       case Want::address: return row.bytes == 8 ? address_word() : store(S(A()));
-      case Want::distance: case Want::call: return distance();
-      case Want::plt_offset:
-        return store((t.imported ? plt_address(link, *t.sym) + uint64_t(A()) : S(A())) - got_base());
-      case Want::got_offset: return store(slot(slots().got) + uint64_t(A()) - got_base());
-      case Want::got_distance:
-      case Want::got_distance_relaxable: return store(slot(slots().got) + uint64_t(A()) - P);
-      case Want::offset_in_got: return store(S(A()) - got_base());
-      case Want::got_base: return store(got_base() + uint64_t(A()) - P);
-      case Want::size:
-        return store((t.sym ? (t.sym->defined() ? size_of(link, *t.sym) : 0) : uint64_t(f.syms[r.sym].size)) +
-                     uint64_t(A()));
-      case Want::tls_general: return store(slot(slots().tlsgd) + uint64_t(A()) - P);
-      case Want::tls_module: return store(slot(link.tlsld_slot) + uint64_t(A()) - P);
-      case Want::tls_offset:
-        // Where accesses to the module's block have become accesses by the thread pointer, so has the offset.
-        return store(S(A()) - (tls_rewrite(link, false) == Rewrite::local_exec ? link.tp : link.tls_begin));
-      case Want::tls_initial: return store(slot(slots().gottp) + uint64_t(A()) - P);
-      case Want::tls_local: return store(S(A()) - link.tp);
-      case Want::tls_descriptor: return store(slot(slots().tlsdesc) + uint64_t(A()) - P);
-      case Want::tls_descriptor_call: case Want::nothing: case Want::unknown: return;
+      case Want::call: return call();
+      case Want::follower: return follow();
+      case Want::add: case Want::subtract: return accumulate(row, p, S(A()));
+      case Want::set_leb: case Want::subtract_leb:  // apply() does them
+      case Want::relax_mark: case Want::alignment: case Want::refused: case Want::tls_descriptor_call:
+      case Want::nothing: case Want::unknown: return;
+      default: return store(formula());
     }
   }
 };
+
+// A difference in an unsigned LEB128: relocation i sets it and the one behind it subtracts from it. How many that was,
+// besides i.
+template <class Address>
+uint32_t leb_difference(Link& link, ObjectFile& f, const Atom& a, uint32_t i, uint8_t* p, uint64_t room,
+                        Address&& address) {
+  const Rela& r = a.relocs[i];
+  const RelocationRow& row = link.machine->row(r.type);
+  const bool pair = row.want == Want::set_leb && i + 1 < a.reloc_count &&
+                    link.machine->row(a.relocs[i + 1].type).want == Want::subtract_leb &&
+                    a.relocs[i + 1].offset == r.offset && a.relocs[i + 1].sym < f.syms.size();
+  if (row.want == Want::subtract_leb) {
+    link.diag.error(relocation_place(link, f, a, r.offset) + ": " + row.name +
+                        " is not behind an R_RISCV_SET_ULEB128 for the same place",
+                    relocation_key(f, a, i));
+    return 0;
+  }
+  const uint64_t v = address(r) - (pair ? address(a.relocs[i + 1]) : 0);
+  if (!store_leb(p, room, v))
+    link.diag.recoverable(relocation_place(link, f, a, r.offset) + ": relocation " + row.name + ": " +
+                              std::to_string(v) + " does not fit in the bytes that are there for it",
+                          relocation_key(f, a, i));
+  return pair ? 1 : 0;
+}
 
 }  // namespace
 
@@ -188,8 +276,15 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
       continue;
     }
     const RelocationTarget t = resolve_target(link, f, r.sym);
+    if (row.want == Want::set_leb || row.want == Want::subtract_leb) {
+      i += leb_difference(link, f, a, i, p, a.size - r.offset, [&](const Rela& one) {
+        const RelocationTarget to = resolve_target(link, f, one.sym);
+        return to.ref.discarded ? 0 : address_or_plt(link, f, to, one.sym, one.addend);
+      });
+      continue;
+    }
     if (t.ref.discarded) {  // the scan let an exception table pass
-      std::memset(p, 0, row.bytes);
+      if (row.want != Want::add && row.want != Want::subtract) std::memset(p, 0, row.bytes);
       continue;
     }
     const Application one{link, f, a, r, row, i, t, p, address + r.offset, writable, dynrels};
@@ -239,16 +334,31 @@ void apply_nonalloc(Link& link, ObjectFile& f, Atom& a, uint8_t* out) {
     const RelocationTarget t = resolve_target(link, f, r.sym);
     const bool dead = refers_to_dead(link, f, t, r.sym, debug);
     auto store = [&](uint64_t v) { put(link, f, a, p, r, row, v); };
+    // Both halves of a difference in what is not there count from the start of its section.
+    auto half = [&](const Rela& one) -> uint64_t {
+      if (one.sym >= f.syms.size()) return 0;
+      const RelocationTarget to = resolve_target(link, f, one.sym);
+      if (refers_to_dead(link, f, to, one.sym, debug)) return uint64_t(f.syms[one.sym].value) + uint64_t(one.addend);
+      return address_or_plt(link, f, to, one.sym, one.addend);
+    };
     switch (row.want) {
+      case Want::relax_mark: case Want::alignment: break;
+      case Want::set: store(half(r)); break;
+      case Want::add: case Want::subtract: accumulate(row, p, half(r)); break;
+      case Want::set_leb: case Want::subtract_leb:
+        i += leb_difference(link, f, a, i, p, a.size - r.offset, half);
+        break;
       case Want::address:
         if (dead && row.bytes == 8) store_le(p, tombstone);
         else store(dead ? tombstone : address_or_plt(link, f, t, r.sym, r.addend));
         break;
-      case Want::tls_offset: store(dead ? 0 : target_address(link, t, r.addend) - link.tls_begin); break;
+      case Want::tls_offset:
+        store(dead ? 0 : target_address(link, t, r.addend) - link.tls_begin - link.machine->dtp_bias);
+        break;
       case Want::distance:
         store(dead ? 0 : target_address(link, t, r.addend) - (link.sections[a.out]->addr + a.offset + r.offset));
         break;
-      case Want::offset_in_got: store(dead ? 0 : target_address(link, t, r.addend) - link.gotplt->addr); break;
+      case Want::offset_in_got: store(dead ? 0 : target_address(link, t, r.addend) - got_base_address(link)); break;
       case Want::size: store(uint64_t(f.syms[r.sym].size) + uint64_t(int64_t(r.addend))); break;
       default:
         link.diag.error(relocation_place(link, f, a, r.offset) + ": relocation " + row.name +
@@ -263,14 +373,17 @@ void apply_record(Link& link, ObjectFile& f, const Atom& a, const Rela& rel, uin
   const Rela r = rel;
   const RelocationRow& row = link.machine->row(r.type);
   if (row.want == Want::nothing) return;
-  if ((row.want != Want::address && row.want != Want::distance && row.want != Want::got_distance) || row.bytes > room ||
-      r.sym >= f.syms.size()) {
+  const bool difference = row.want == Want::set || row.want == Want::add || row.want == Want::subtract;
+  if ((row.want != Want::address && row.want != Want::distance && row.want != Want::got_distance && !difference) ||
+      row.bytes > room || r.sym >= f.syms.size()) {
     link.diag.error(relocation_place(link, f, a, r.offset) + ": unexpected relocation " + row.name + " in .eh_frame",
                     relocation_key(f, a, r.offset));
     return;
   }
   const RelocationTarget t = resolve_target(link, f, r.sym);
   uint64_t v;
+  if (row.want == Want::add || row.want == Want::subtract)
+    return accumulate(row, at, t.ref.discarded ? 0 : address_or_plt(link, f, t, r.sym, r.addend));
   if (row.want == Want::got_distance) {
     v = got_address(link, slots_of(link, f, t, r.sym).got) + uint64_t(int64_t(r.addend)) - address;
   } else {

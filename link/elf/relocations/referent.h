@@ -89,6 +89,8 @@ inline bool relaxes_tls(const Link& link) {
 // For messages about a local in a discarded COMDAT member: where it is and which file's copy was kept.
 std::string discarded_place(Link& link, const ObjectFile& file, uint32_t sym);
 
+// What _GLOBAL_OFFSET_TABLE_ stands for.
+uint64_t got_base_address(const Link& link);
 // Where a slot of the GOT is.
 uint64_t got_address(Link& link, int32_t slot);
 // Does a slot hold an address of this output that moves with it?

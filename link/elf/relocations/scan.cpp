@@ -170,8 +170,8 @@ class AtomScan {
       const RelocationRow& row = machine_.row(r.type);
       if (row.want == Want::nothing) continue;
       index_ = i;
-      if (row.want == Want::unknown) {
-        reject("unknown relocation type " + std::to_string(uint32_t(r.type)));
+      if (row.want == Want::unknown || row.want == Want::refused || row.want == Want::gp_distance) {
+        refuse(r, row);
         continue;
       }
       if (r.sym >= f_.syms.size() || r.offset > a_.size || a_.size - r.offset < row.bytes ||
@@ -180,6 +180,7 @@ class AtomScan {
         continue;
       }
       if (is_plain(link_, row) && is_plain_target(link_, f_, r.sym)) continue;
+      if (row.want == Want::relax_mark || row.want == Want::alignment) continue;
       target_ = resolve_target(link_, f_, r.sym);
       if (!well_founded(r, row)) continue;
       if (target_.ifunc) want(needs_plt);
@@ -227,6 +228,13 @@ class AtomScan {
     return true;
   }
 
+  void refuse(const Rela& r, const RelocationRow& row) {
+    if (row.want == Want::refused)
+      reject("relocation type " + std::to_string(uint32_t(r.type)) + " (" + row.name + ") is not supported");
+    else
+      reject("unknown relocation type " + std::to_string(uint32_t(r.type)));
+  }
+
   // Reserves what the relocation needs. The number of relocations behind it that belong to it.
   uint32_t scan(const Rela& r, const RelocationRow& row) {
     switch (row.want) {
@@ -242,9 +250,22 @@ class AtomScan {
       case Want::offset_in_got: case Want::got_base: raise(link_.needs_got_base); return 0;
       case Want::tls_general: case Want::tls_module: case Want::tls_initial: case Want::tls_local:
       case Want::tls_descriptor: case Want::tls_descriptor_call: return scan_tls(row);
+      case Want::set: case Want::add: case Want::subtract: case Want::set_leb: case Want::subtract_leb:
+        if (target_.imported) fail(against(row) + " needs an address that is not known before run time");
+        return 0;
+      case Want::follower: follow(r, row); return 0;
+      case Want::gp_distance: case Want::relax_mark: case Want::alignment: case Want::refused:
       case Want::tls_offset: case Want::size: case Want::nothing: case Want::unknown: return 0;
     }
     return 0;
+  }
+
+  void follow(const Rela& r, const RelocationRow& row) {
+    if (frame_ || leader_of(link_, f_, a_, r.sym) == none)
+      reject(std::string(row.name) + " refers to " + name() +
+             ", where no relocation of its section makes the upper part of an address");
+    else if (r.addend)
+      link_.diag.warning(place() + ": the addend of " + row.name + " is ignored", relocation_key(f_, a_, index_));
   }
 
   uint32_t scan_tls(const RelocationRow& row) {
@@ -260,13 +281,13 @@ class AtomScan {
           return 0;
         }
         if (to != Rewrite::none && !rewrite(to)) {
+          if (machine_.tls_rewrite_optional) return reserve_tls(row);
           reject(std::string("unexpected instructions around ") + row.name);
           return 0;
         }
+        if (to == Rewrite::none) return reserve_tls(row);
         if (to == Rewrite::initial_exec) want(needs_gottp);
-        if (to == Rewrite::none && row.want == Want::tls_module) raise(link_.needs_tlsld);
-        else if (to == Rewrite::none) want(row.want == Want::tls_general ? needs_tlsgd : needs_tlsdesc);
-        return to == Rewrite::none ? 0 : f_.rewrites.back().span;
+        return f_.rewrites.back().span;
       }
       case Want::tls_descriptor_call:
         if (to != Rewrite::none) rewrite(to);
@@ -285,6 +306,13 @@ class AtomScan {
         return 0;
       default: return 0;
     }
+  }
+
+  // Slots for an access to thread-local storage as it stands there.
+  uint32_t reserve_tls(const RelocationRow& row) {
+    if (row.want == Want::tls_module) raise(link_.needs_tlsld);
+    else want(row.want == Want::tls_general ? needs_tlsgd : needs_tlsdesc);
+    return 0;
   }
 
   InputPlace input_place() const {
