@@ -411,7 +411,7 @@ entry:
 }
 )", finite, {64, 64});
   std::vector<std::vector<uint64_t>> small;
-  for (uint64_t a : {0x3ff0000000000000, 0xbff8000000000000, 0x4059100000000000, 0x405fc00000000000})
+  for (uint64_t a : {uint64_t{0x3ff0000000000000}, uint64_t{0xbff8000000000000}, uint64_t{0x4059100000000000}, uint64_t{0x405fc00000000000}})
     small.push_back({uint64_t(a)});
   for (const char* type : {"i8", "i16", "i32", "i64"})
     program.add(std::string(R"(strong func @f(%a: i64) -> i64 {
