@@ -15,6 +15,30 @@ LegalizeOptions LegalizeOptions::x86_64() {
   return o;
 }
 
+LegalizeOptions LegalizeOptions::riscv64() {
+  LegalizeOptions o;
+  o.has_f80 = false;
+  o.f128_as_pair = true;
+  o.f128_is_long_double = true;
+  o.has_fma = true;
+  o.has_fminnum = true;
+  o.has_saturating_conversions = true;
+  o.vector_abi = VectorAbi::scalars;
+  o.half_abi = HalfAbi::f32_bits;
+  o.va_list = VaListKind::pointer;
+  o.max_int_results = o.max_sse_results = o.max_scalar_sse_results = 2;
+  o.max_f80_results = 0;
+  o.max_results = 4;
+  auto ops = [](std::initializer_list<RmwOp> list) {
+    uint32_t set = 0;
+    for (RmwOp op : list) set |= 1u << unsigned(op);
+    return set;
+  };
+  o.narrow_rmw_ops = ops({RmwOp::xchg, RmwOp::add, RmwOp::sub, RmwOp::and_, RmwOp::or_, RmwOp::xor_});
+  o.rmw_ops = o.narrow_rmw_ops | ops({RmwOp::smax, RmwOp::smin, RmwOp::umax, RmwOp::umin});
+  return o;
+}
+
 LegalizeOptions LegalizeOptions::wasm() {
   LegalizeOptions o;
   o.has_f80 = false;
@@ -158,6 +182,9 @@ bool is_legal(const Function& fn, const TypeTable& types, const LegalizeOptions&
           case Op::memcpy: case Op::memmove: case Op::memset: if (type_of(i.c) != pointer_int) return false; break;
           case Op::atomic_rmw:
             if (!(options.rmw_ops >> unsigned(MemoryFlags::rmw(i.aux)) & 1)) return false;
+            if ((i.type == T::i8 || i.type == T::i16) &&
+                !(options.narrow_rmw_ops >> unsigned(MemoryFlags::rmw(i.aux)) & 1))
+              return false;
             if (!((integers | bit(T::ptr)) >> i.type.value & 1)) return false;
             break;
           case Op::extract: if (fn.extra[i.b] != 1) return false; break;

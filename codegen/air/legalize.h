@@ -88,8 +88,10 @@ struct LegalizeOptions {
   uint8_t max_int_results = 3, max_sse_results = 4, max_scalar_sse_results = 2, max_f80_results = 2, max_results = 9;
   uint32_t rmw_ops = 0xff;  // bit RmwOp: the target has it; the others become a loop around cmpxchg
   uint32_t rmw_ops_unread = 0;  // and those that it has as long as nobody reads the old value
+  uint32_t narrow_rmw_ops = ~0u;  // those of both that it has for i8 and i16 as well
 
   static LegalizeOptions x86_64();
+  static LegalizeOptions riscv64();
   static LegalizeOptions wasm();
 };
 

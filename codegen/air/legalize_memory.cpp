@@ -251,6 +251,7 @@ void Legalizer::lower_rmw(const Inst& i) {
   const bool is_int = t.kind == TypeKind::Int && natural(t.bits);
   bool native = options_.rmw_ops >> unsigned(op) & 1;
   native = native || ((options_.rmw_ops_unread >> unsigned(op) & 1) && !is_read(i.result));
+  if (is_int && t.bits < 32) native = native && (options_.narrow_rmw_ops >> unsigned(op) & 1);
   if (native && (is_int || t.kind == TypeKind::Ptr))
     return define(i.result, Vals(emit(Op::atomic_rmw, i.type, address.value, leaf(operand, 0).value, ~0u, i.aux)));
   if (types_.store_size_of(i.type) == 16 && t.kind == TypeKind::Int && t.bits == 128) {

@@ -208,6 +208,10 @@ class Selection : public LowerScratch {
   // The VBlock that the address of an AIR block stands for.
   uint32_t landing(uint32_t block) const { return landing_.empty() ? block : landing_[block]; }
 
+  // ---- tail calls
+  uint32_t call_before_return() const;  // the instruction that may be a call whose result the return at hand lists
+  bool hands_result_on(const air::Inst& call, const air::Inst& ret);
+
   // ---- stack protector
   bool ends_protected(const air::Inst& i, size_t selected_before);
   void check_canary(uint32_t block);

@@ -197,6 +197,44 @@ void Selection<M, W>::select_block(uint32_t b) {
   pending_[b].end = uint32_t(buffer_.size());
 }
 
+// ---- tail calls -----------------------------------------------------------------------------------------------------
+
+// The call may stand before the extracts of its result that the return lists, and before the ends of slots' lifetimes.
+template <class M, class W>
+uint32_t Selection<M, W>::call_before_return() const {
+  const uint32_t first = fn_->blocks[cur_block_].first_inst;
+  uint32_t before = cur_inst_;
+  auto between = [](air::Op op) { return op == air::Op::extract || op == air::Op::lifetime_end; };
+  while (before > first && between(fn_->insts[before - 1].op)) before--;
+  return before > first ? before - 1 : ~0u;
+}
+
+// The call asks to be a tail call, and its results are those of the return, in their places and extended as its
+// callers expect.
+template <class M, class W>
+bool Selection<M, W>::hands_result_on(const air::Inst& call, const air::Inst& ret) {
+  const air::CallSite& site = fn_->calls[call.a];
+  if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) ||
+      (site.flags & air::callflags::returns_twice) || site.inline_asm != ~0u)
+    return false;
+  const uint32_t n = fn_->extra[ret.a];
+  const uint32_t* values = fn_->extra.data() + ret.a + 1;
+  if (n == 0) return true;
+  if (!call.result.valid()) return false;
+  leaf_types_.clear();
+  if (!air::result_leaves(module_->types, call.type, M::legalize_options(), leaf_types_).ok() ||
+      leaf_types_.size() != n)
+    return false;
+  if (n != 1 || ValueId(values[0]) != call.result) {
+    for (uint32_t k = 0; k < n; k++) {
+      const air::Inst* e = def_of(ValueId(values[k]));
+      if (!e || e->op != air::Op::extract || e->va() != call.result || fn_->extra[e->b + 1] != k) return false;
+    }
+  }
+  const uint16_t extension = air::attr::zext | air::attr::sext;
+  return !((fn_->result_attrs & extension) & ~(site.result_attrs & extension));
+}
+
 // ---- stack protector: codegen/native/stack_protection.h -------------------------------------------------------------
 //
 // The canary is checked before each return and each tail call, and before calls that do not return but may unwind (a

@@ -55,9 +55,7 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   const Inst& i = fn_->insts[call];
   if (i.op != AirOp::call) return false;
   const air::CallSite& site = fn_->calls[i.a];
-  if (!(site.flags & (air::callflags::tail | air::callflags::musttail)) ||
-      (site.flags & air::callflags::returns_twice) || site.inline_asm != ~0u)
-    return false;
+  if (!hands_result_on(i, ret)) return false;
   const bool must = site.flags & air::callflags::musttail;
   if (sret_param_.valid() && !must) return false;
   // The callee has to keep all that this function's caller wants kept, arguments among it. Places by position take the
@@ -65,23 +63,6 @@ bool Selector::is_tail_call(uint32_t call, const Inst& ret) {
   const Convention& convention = convention_of_call(site);
   if (convention_->saved & ~saved_by_win64 || convention_->saved & ~convention.saved) return false;
   if (convention.by_position != convention_->by_position) return false;
-  uint32_t n = fn_->extra[ret.a];
-  const uint32_t* values = fn_->extra.data() + ret.a + 1;
-  if (n != 0) {
-    if (!i.result.valid()) return false;
-    leaf_types_.clear();
-    if (!air::result_leaves(module_->types, i.type, options(), leaf_types_).ok() || leaf_types_.size() != n)
-      return false;
-    // A result on the x87 stack is left there, like one in a register.
-    if (n != 1 || ValueId(values[0]) != i.result) {
-      for (uint32_t k = 0; k < n; k++) {
-        const Inst* e = def_of(ValueId(values[k]));
-        if (!e || e->op != AirOp::extract || e->va() != i.result || fn_->extra[e->b + 1] != k) return false;
-      }
-    }
-    uint16_t extension = air::attr::zext | air::attr::sext;
-    if ((fn_->result_attrs & extension) & ~(site.result_attrs & extension)) return false;
-  }
   std::vector<TypeId> types;
   for (uint32_t k = 0; k < site.arg_count; k++) types.push_back(type_of(ValueId(fn_->extra[site.args + k])));
   std::span<const air::ParamAttr> attrs;

@@ -166,14 +166,8 @@ void Selector::select_va_start(const Inst& i) {
 void Selector::select_return(const Inst& i) {
   uint32_t n = fn_->extra[i.a];
   const uint32_t* values = fn_->extra.data() + i.a + 1;
-  const air::Block& block = fn_->blocks[cur_block_];
-  // The call may stand before the extracts of its result that the return lists, and before the ends of slots'
-  // lifetimes.
-  uint32_t before = cur_inst_;
-  auto between = [](AirOp op) { return op == AirOp::extract || op == AirOp::lifetime_end; };
-  while (before > block.first_inst && between(fn_->insts[before - 1].op)) before--;
-  if (before > block.first_inst && is_tail_call(before - 1, i)) {
-    tail_call_ = before - 1;
+  if (const uint32_t call = call_before_return(); call != ~0u && is_tail_call(call, i)) {
+    tail_call_ = call;
     return;
   }
   leaf_types_.clear();

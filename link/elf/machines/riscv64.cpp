@@ -263,7 +263,7 @@ constexpr Machine riscv64_machine{
     .merge_properties = [](Link&) { return std::vector<uint8_t>(); },
     .report_properties = nullptr,
     .rewrite_image = nullptr,
-    .code = nullptr,
+    .code = [] { return &lode::riscv64::target(); },
     .got_header = 1,
     .got_base_in_got = true,
     .dtp_bias = 0x800,
