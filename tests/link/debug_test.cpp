@@ -10,6 +10,8 @@ using namespace lode::test::elf;
 
 namespace {
 
+const std::string linker = lode::test::elf::lode;
+
 // Line numbers count: the sessions below stop at them.
 const char* c_source = R"(#include <stdio.h>
 struct point { int x, y; };
@@ -166,7 +168,7 @@ TEST_CASE("debug information: gdb says of C at -O0 what it says of clang's progr
   LODE_NEEDS("clang-19", "clang++-19", "gdb", "ld.lld-19", "llvm-dwarfdump-19");
   TempDir dir;
   const std::string ours = dir.file("ours"), theirs = dir.file("theirs");
-  link_program(compile_source(dir, "a.c", c_source, {"-O0", "-flto"}), ours, {"-flto", "--ld-path=" + lode});
+  link_program(compile_source(dir, "a.c", c_source, {"-O0", "-flto"}), ours, {"-flto", "--ld-path=" + linker});
   link_program(compile_source(dir, "a.c", c_source, {"-O0"}), theirs, {"--ld-path=ld.lld-19"});
   verify(ours);
   const std::vector<std::vector<std::string>> sessions = {
@@ -200,7 +202,7 @@ TEST_CASE("debug information: gdb says of C++ at -O0 what it says of clang's pro
   LODE_NEEDS("clang-19", "clang++-19", "gdb", "ld.lld-19", "llvm-dwarfdump-19");
   TempDir dir;
   const std::string ours = dir.file("ours"), theirs = dir.file("theirs");
-  link_program(compile_source(dir, "a.cpp", cpp_source, {"-O0", "-flto"}), ours, {"-flto", "--ld-path=" + lode});
+  link_program(compile_source(dir, "a.cpp", cpp_source, {"-O0", "-flto"}), ours, {"-flto", "--ld-path=" + linker});
   link_program(compile_source(dir, "a.cpp", cpp_source, {"-O0"}), theirs, {"--ld-path=ld.lld-19"});
   verify(ours);
   const std::vector<std::vector<std::string>> sessions = {
@@ -229,7 +231,7 @@ TEST_CASE("debug information: optimised programs, objects and other linkers") {
     for (const char* name : {"a.c", "a.cpp"}) {
       const bool cpp = name == std::string("a.cpp");
       const std::string object = compile_source(dir, name, cpp ? cpp_source : c_source, {level, "-flto"});
-      link_program(object, ours, {"-flto", "--ld-path=" + lode});
+      link_program(object, ours, {"-flto", "--ld-path=" + linker});
       verify(ours);
       const std::string joined = dir.file("joined.o");
       REQUIRE(link({"-r", object, "-o", joined}).ok());
@@ -252,7 +254,7 @@ TEST_CASE("debug information: what is asked for, and not more") {
   TempDir dir;
   const std::string object = compile_source(dir, "a.c", c_source, {"-O1", "-flto"}), ours = dir.file("ours");
   auto sections = [&](const Args& flags) {
-    link_program(object, ours, Args{"-flto", "--ld-path=" + lode} + flags);
+    link_program(object, ours, Args{"-flto", "--ld-path=" + linker} + flags);
     return readelf({"-S"}, ours);
   };
   CHECK(has(sections({}), ".debug_info"));
@@ -278,7 +280,7 @@ TEST_CASE("debug information: what is asked for, and not more") {
   CHECK(read_file(ours) == one);
   // Only lines.
   const std::string lines = compile_source(dir, "a.c", c_source, {"-O0", "-flto", "-gline-tables-only"});
-  link_program(lines, ours, {"-flto", "--ld-path=" + lode});
+  link_program(lines, ours, {"-flto", "--ld-path=" + linker});
   verify(ours);
   const std::string dump = run({"llvm-dwarfdump-19", ours}).out;
   CHECK(has(dump, "DW_TAG_subprogram"));
