@@ -119,6 +119,7 @@ class Builder {
   void add_variables(const DebugFunction& f, uint32_t die);
   uint32_t scope_die(uint32_t scope, uint32_t function_die, unsigned depth);
   void ranges(uint32_t die, const std::vector<std::pair<uint32_t, uint32_t>>& list, const DebugFunction& f);
+  void specify(uint32_t die, uint32_t node, uint32_t declaration);
   uint32_t concrete_subprogram(uint32_t node);
   uint32_t abstract_subprogram(uint32_t node);
   uint32_t abstract_variable(uint32_t node);

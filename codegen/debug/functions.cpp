@@ -174,7 +174,7 @@ uint32_t Builder::abstract_subprogram(uint32_t node) {
       tree_.add(tag_subprogram, spec != no_die || !full ? units_[unit_].die : context(ref(node, 1), 0));
   map[node] = die;
   if (spec != no_die) {
-    tree_.reference(die, at_specification, spec);
+    specify(die, node, spec);
   } else if (full) {
     subprogram_attributes(die, node, 0, true);
   } else {
@@ -287,6 +287,15 @@ void Builder::add_variables(const DebugFunction& f, uint32_t function_die) {
   }
 }
 
+// What a definition says besides its declaration, which is `spec`.
+void Builder::specify(uint32_t die, uint32_t sp, uint32_t spec) {
+  const uint32_t declared = ref(sp, 14);
+  tree_.reference(die, at_specification, spec);
+  if (text(declared, 3).empty()) name(die, at_linkage_name, text(sp, 3));
+  if (field(declared, 4) != field(sp, 4) || field(declared, 5) != field(sp, 5))
+    source_place(die, ref(sp, 4), field(sp, 5));
+}
+
 // The entry of a subprogram that has code; made when the code is met, or something that is declared in it.
 uint32_t Builder::concrete_subprogram(uint32_t sp) {
   uint32_t& known = concrete(sp)[sp];
@@ -306,8 +315,7 @@ uint32_t Builder::concrete_subprogram(uint32_t sp) {
   if (known != no_die) return known;
   const uint32_t die = known = tree_.add(tag_subprogram, parent);
   if (spec != no_die) {
-    tree_.reference(die, at_specification, spec);
-    source_place(die, ref(sp, 4), field(sp, 5));
+    specify(die, sp, spec);
   } else if (full) {
     subprogram_attributes(die, sp, 0, true);
   } else {

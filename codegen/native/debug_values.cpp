@@ -55,12 +55,21 @@ class Analysis {
     number_of_.assign(code_.vregs.size(), 0);
     stamp_of_.assign(code_.vregs.size(), 0);
     current_.resize(parts_.size());
+    place_in_list_.resize(parts_.size());
     active_.assign(parts_.size(), 0);
     // Ends only lose places from round to round, so this comes to rest; the limit is for what is too large to wait for.
+    stale_.assign(n, 1);
     bool changed = true;
     for (unsigned round = 0; changed && round < 64; round++) {
       changed = false;
-      for (uint32_t b = 0; b < n; b++) changed |= walk(b, false);
+      for (uint32_t b = 0; b < n; b++) {
+        if (!stale_[b]) continue;
+        stale_[b] = 0;
+        if (!walk(b, false)) continue;
+        changed = true;
+        for (uint32_t k = 0; k < code_.blocks[b].succ_count; k++)
+          stale_[code_.successors[code_.blocks[b].succs + k]] = 1;
+      }
     }
     if (changed) return;
     last_range_.assign(variables_, nowhere);
@@ -143,12 +152,17 @@ class Analysis {
   void open(uint32_t part, const State& s, uint32_t from) {
     current_[part] = {s, from, s.location == nowhere ? 0 : value_in(s.location)};
     active_[part] = 1;
+    place_in_list_[part] = uint32_t(list_.size());
+    list_.push_back(part);
     if (s.location != nowhere) users_[s.location].push_back(part);
   }
   void close(uint32_t part, uint32_t to) {
     if (!active_[part]) return;
     const Current& c = current_[part];
     active_[part] = 0;
+    const uint32_t place = place_in_list_[part];
+    place_in_list_[list_[place] = list_.back()] = place;
+    list_.pop_back();
     if (c.state.location != nowhere) std::erase(users_[c.state.location], part);
     if (!emits_ || part >= variables_ || c.from >= to) return;
     DebugRange r;
@@ -324,7 +338,7 @@ class Analysis {
       if (!done_[p]) continue;
       any = true;
       if (first) start = ends_[p];
-      else std::erase_if(start, [&](const Held& h) { return !same(ends_[p], h); });
+      else keep_common(start, ends_[p]);
       first = false;
     }
     if (b == 0) start.clear();
@@ -358,8 +372,9 @@ class Analysis {
       if (!moved_.empty()) settle(at_.before[k + 1]);
     }
     std::vector<Held> held;
-    for (uint32_t p = 0; p < parts_.size(); p++)
-      if (active_[p]) held.push_back({p, current_[p].state});
+    held.reserve(list_.size());
+    for (uint32_t p : list_) held.push_back({p, current_[p].state});
+    std::sort(held.begin(), held.end(), by_part);
     for (const Held& h : held) close(h.part, at_.before[end]);
     if (emits) return false;
     const bool changed = !done_[b] || held != ends_[b];
@@ -369,9 +384,13 @@ class Analysis {
   }
 
   static bool by_part(const Held& a, const Held& b) { return a.part < b.part; }
-  static bool same(const std::vector<Held>& list, const Held& h) {
-    auto it = std::lower_bound(list.begin(), list.end(), h, by_part);
-    return it != list.end() && *it == h;
+  static void keep_common(std::vector<Held>& list, const std::vector<Held>& other) {
+    size_t kept = 0, j = 0;
+    for (const Held& h : list) {
+      while (j < other.size() && other[j].part < h.part) j++;
+      if (j < other.size() && other[j] == h) list[kept++] = h;
+    }
+    list.resize(kept);
   }
 
   const VCode& code_;
@@ -400,7 +419,8 @@ class Analysis {
     uint32_t from = 0, value = 0;
   };
   std::vector<Current> current_;
-  std::vector<uint8_t> active_;
+  std::vector<uint8_t> active_, stale_;            // by part; by block
+  std::vector<uint32_t> list_, place_in_list_;     // of active parts
   std::vector<uint32_t> moved_, leaving_, last_range_;
   bool emits_ = false;
 };

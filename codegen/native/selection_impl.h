@@ -172,7 +172,14 @@ void Selection<M, W>::select_block(uint32_t b) {
   cur_block_ = b;
   pending_[b].begin = uint32_t(buffer_.size());
   uint32_t place = 0;
-  if (located_) place = uint32_t(fn_->debug_places.size());
+  if (located_) [[unlikely]] {
+    const auto& places = fn_->debug_places;
+    place = uint32_t(std::partition_point(places.begin(), places.end(),
+                                          [&](const air::DebugPlace& p) {
+                                            return p.inst < block.first_inst + block.inst_count;
+                                          }) -
+                     places.begin());
+  }
   for (uint32_t k = block.first_inst + block.inst_count; k-- > block.first_inst;) {
     if (place) [[unlikely]] meet_places(place, block.first_inst, k + 1);
     cur_inst_ = k;
@@ -388,8 +395,6 @@ void Selection<M, W>::assemble_blocks() {
 template <class M, class W>
 void Selection<M, W>::meet_places(uint32_t& next, uint32_t first, uint32_t inst) {
   const auto& places = fn_->debug_places;
-  const air::Block& block = fn_->blocks[cur_block_];
-  while (next && places[next - 1].inst >= block.first_inst + block.inst_count) next--;
   for (; next && places[next - 1].inst >= inst && places[next - 1].inst >= first; next--)
     places_met_.push_back({next - 1, cur_block_, uint32_t(buffer_.size())});
 }
