@@ -63,7 +63,8 @@ struct Atom {
   uint32_t file = none;
   uint32_t section = 0;           // index in the file
   uint32_t out = none;            // output section
-  uint32_t extra = none;          // merge: index in Link::merge_inputs; function: index in the module's function table
+  uint32_t extra = none;          // merge: index in Link::merge_inputs; function: index in the module's function
+                                  // table; regular: none, or of code that shrinks, index in Link::shrunk_atoms
   uint32_t fde_begin = 0;         // FDEs that describe this atom: file.fdes[fde_begin, + fde_count)
   uint32_t fde_count = 0;
   uint8_t p2align = 0;
@@ -174,6 +175,7 @@ enum class FileKind : uint8_t { object, shared, module, internal };
 struct ModuleState;  // link/elf/code/modules.h
 struct LowerState;   // link/elf/code/lower_state.h
 struct AsmSectionState;  // link/elf/code/asm_sections.h
+struct ShrinkState;  // link/elf/relocations/shrink.h
 
 struct Group {
   NameRef signature;             // id: index in Link::comdat_owner
@@ -261,6 +263,7 @@ struct ObjectFile : InputFile {
   std::vector<Fde> fdes;
   std::vector<PromotedLocal> promoted;      // sorted by sym
   std::vector<KeptRewrite> rewrites;        // by section and index
+  std::vector<uint32_t> shrinkable;         // sections with code that may get shorter
   std::shared_ptr<const ObjectContents> contents;  // what was read; null for modules and the linker's own file
   std::vector<std::unique_ptr<std::vector<uint8_t>>> owned;  // bytes that are in no file: made objects, wrapped names
   std::vector<std::pair<uint32_t, std::string>> symvers;  // symbols named a@V, a@@V: (sym, version with @s)
@@ -459,6 +462,8 @@ struct Decisions {
   std::vector<std::pair<uint32_t, uint32_t>> folded;  // (atom, the one that stands for it)
   std::vector<MergeInput> merge_inputs;
   std::vector<std::unique_ptr<MergedSection>> merged;
+  std::shared_ptr<ShrinkState> shrinking;    // null: nothing may
+  std::vector<std::pair<uint32_t, uint32_t>> shrunk_atoms;  // (file, atom) of it
 
   // Output
   std::vector<std::unique_ptr<OutputSection>> sections;

@@ -1,4 +1,10 @@
 // A link as the list of its passes (link.h says what each leaves to the next).
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+
+#include "base/bytes.h"
 #include "link/elf/code/asm_sections.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/link.h"
@@ -6,8 +12,29 @@
 
 namespace lode::link::elf {
 
+// Without -m the first object says for which machine the output is, as with lld and mold.
+static const Machine* machine_of_inputs(const Options& options) {
+  for (const InputArg& input : options.inputs) {
+    if (input.kind != InputArg::file || input.binary) continue;
+    std::array<uint8_t, 20> head{};
+    const auto memory = std::find_if(options.memory.begin(), options.memory.end(),
+                                     [&](const MemoryInput& m) { return m.key == input.name; });
+    if (memory != options.memory.end()) {
+      std::copy_n(memory->data.begin(), std::min(memory->data.size(), head.size()), head.begin());
+    } else {
+      std::error_code none_there;  // what is read from a pipe is gone
+      if (!std::filesystem::is_regular_file(input.name, none_there)) continue;
+      std::ifstream(input.name, std::ios::binary).read(reinterpret_cast<char*>(head.data()), head.size());
+    }
+    if (!is_elf(head)) continue;
+    for (const Machine* m : machines())
+      if (m->elf_machine == load_le<uint16_t>(head.data() + 18)) return m;
+  }
+  return machines().front();
+}
+
 Link::Link(const Options& options, KeptInputs& kept) : opt(options), inputs(kept) {
-  machine = opt.emulation.empty() ? machines().front() : machine_of_emulation(opt.emulation);
+  machine = opt.emulation.empty() ? machine_of_inputs(opt) : machine_of_emulation(opt.emulation);
   if (!machine) machine = machines().front();  // the options were wrong, which has been said
   relocatable = opt.kind == OutputKind::relocatable;
   shared = opt.kind == OutputKind::shared;

@@ -59,6 +59,7 @@ OutputSection* make_section(Link& link, std::string_view name, uint32_t type, ui
                             SectionWriter write);
 void assign_sections(Link& link);
 void collect_members(Link& link);
+void place_members(Link& link, OutputSection& section);  // their offsets, and its size
 // Common symbols of one name are one object, of the largest size and alignment that anyone asks for (gABI, "Symbol
 // Table").
 struct CommonWant {
@@ -101,11 +102,14 @@ void write_dynamic_tables(Link& link);
 // symtab.cpp
 void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);
+uint8_t machine_bits(const Link& link, const Symbol& s);   // of st_other
 uint32_t output_section_index(Link& link, uint32_t atom);  // of what a symbol there is said to be in
 std::vector<uint32_t> local_symtab_indices(Link& link,
                                            const ObjectFile& file);  // by symbol of the file; 0: not in .symtab
 // icf.cpp
 void fold_identical(Link& link);
+// shrink.cpp: where a place of a section is now that the section may have become shorter
+uint64_t shrunk_offset(const Link& link, const Atom& atom, uint64_t offset);
 // emit_relocs.cpp
 void create_emitted_relocations(Link& link);
 void write_emitted_relocations(Link& link);

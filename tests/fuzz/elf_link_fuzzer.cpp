@@ -108,18 +108,21 @@ void link_one(std::span<const uint8_t> file, const std::vector<std::string>& cho
   std::vector<std::string> args = chosen;
   const bool relocatable = given("-r"), shared_object = file.size() > 18 && formats::elf::is_elf(file) &&
                                                         load_le<uint16_t>(file.data() + 16) == formats::elf::ET_DYN;
+  // What is for another machine has no companions.
+  const bool alone = file.size() > 20 && formats::elf::is_elf(file) &&
+                     load_le<uint16_t>(file.data() + 18) == formats::elf::EM_RISCV;
   std::vector<link::elf::MemoryInput> memory;
   memory.push_back({"second", "second.o", given("-static") ? companions.object : companions.pic});
   if (shared_object || formats::Archive::is_archive(file)) {
     std::string path = work_folder() + "/input";
     write_file(path, file);
-    args.push_back("second");
+    if (!alone) args.push_back("second");
     args.push_back(path);
   } else {
     memory.push_back({"first", "first.o", file});
     args.push_back("first");
-    args.push_back("second");
-    if (!relocatable && !given("-static")) args.push_back(companions.library);
+    if (!alone) args.push_back("second");
+    if (!relocatable && !given("-static") && !alone) args.push_back(companions.library);
   }
   args.push_back("-o");
   args.push_back(output);

@@ -9,6 +9,7 @@
 
 #include "link/elf/options/option_actions.h"
 #include "tests/link/elf_link_support.h"
+#include "tests/support/riscv64_object.h"
 #include "tests/support/skip.h"
 
 using namespace lode::test;
@@ -108,6 +109,8 @@ int caller(void) { return lib_fn() + weak_fn(); }
   compile(dir, "ref", "int member(void); void _start(void) { member(); }", flags);
   compile(dir, "def", "int member(void) { return 1; }", flags);
   compile(dir, "other", "int other(void) { return 2; }", flags);
+  const std::vector<uint8_t> gp = riscv64::by_global_pointer().bytes();
+  dir.write("gp.o", std::string(gp.begin(), gp.end()));
   compile(dir, "u", "int nosuch(void); int calls(void) { return nosuch(); }", flags);
   compile(dir, "u3", "int n1(void), n2(void), n3(void); void _start(void) { n1(); n2(); n3(); }", flags);
   compile(dir, "nosuch", "int nosuch(void) { return 7; } void _start(void) { nosuch(); }", flags);
@@ -342,6 +345,8 @@ const Example option_examples[] = {
     {"no-zero-to-bss", "--zero-to-bss zero.o", "--zero-to-bss --no-zero-to-bss zero.o"},
     {"q", "a.o", "-q a.o"},
     {"relocatable-merge-sections", "-r a.o", "-r --relocatable-merge-sections a.o"},
+    {"no-relax-gp", "-m elf64lriscv gp.o", "-m elf64lriscv --no-relax-gp gp.o"},
+    {"relax-gp", "-m elf64lriscv --no-relax-gp gp.o", "-m elf64lriscv --no-relax-gp --relax-gp gp.o"},
     {"no-relax", "-pie got.o", "-pie --no-relax got.o"},
     {"relax", "-pie --no-relax got.o", "-pie --no-relax --relax got.o"},
     {"gdb-index", "named.o", "--gdb-index named.o"},

@@ -1,5 +1,5 @@
-// Relocatable objects for x86-64, and archives of them, built in memory: what a test of a pass of the link wants to say
-// about sections, symbols, relocations and groups, and nothing else.
+// Relocatable objects (for x86-64 unless said otherwise), and archives of them, built in memory: what a test of a pass
+// of the link wants to say about sections, symbols, relocations and groups, and nothing else.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,9 @@ namespace fe = formats::elf;
 
 class ElfObject {
  public:
-  ElfObject() { sections_.push_back({}); }
+  explicit ElfObject(uint16_t machine = fe::EM_X86_64, uint32_t flags = 0) : machine_(machine), flags_(flags) {
+    sections_.push_back({});
+  }
 
   struct SectionOptions {
     uint32_t type = fe::SHT_PROGBITS;
@@ -194,7 +196,7 @@ class ElfObject {
         if (s.options.bind != fe::STB_LOCAL) add(s);
       for (const Section& s : o_.sections_)
         for (const Relocation& r : s.relocations)
-          if (!r.section && !index_.count(r.symbol)) add({r.symbol, fe::SHN_UNDEF, {}});
+          if (!r.section && !r.symbol.empty() && !index_.count(r.symbol)) add({r.symbol, fe::SHN_UNDEF, {}});
     }
     uint32_t index_of(const std::string& symbol) const {
       auto it = index_.find(symbol);
@@ -238,7 +240,8 @@ class ElfObject {
       fe::Ehdr e{};
       std::memcpy(e.ident, "\177ELF\2\1\1", 7);
       e.type = fe::ET_REL;
-      e.machine = fe::EM_X86_64;
+      e.machine = o_.machine_;
+      e.flags = o_.flags_;
       e.version = 1;
       e.ehsize = sizeof(fe::Ehdr);
       e.shentsize = sizeof(fe::Shdr);
@@ -260,6 +263,8 @@ class ElfObject {
     uint32_t first_global_ = 1;
   };
 
+  uint16_t machine_;
+  uint32_t flags_;
   std::vector<Section> sections_;
   std::vector<Symbol> symbols_;
   std::vector<Group> groups_;

@@ -151,8 +151,10 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
       }
       const Rela& start = a.relocs[fde.reloc_begin];
       const Sym& s = f.syms[start.sym];
-      link.eh_frame_table[entry++] = {link.atom_address[fde.atom] + s.value + uint64_t(start.addend),
-                                      section.addr + fde.out_offset};
+      const uint64_t in_section = s.value + uint64_t(start.addend);
+      const uint64_t in_output =
+          s.type() == STT_SECTION ? shrunk_offset(link, link.atoms[fde.atom], in_section) : in_section;
+      link.eh_frame_table[entry++] = {link.atom_address[fde.atom] + in_output, section.addr + fde.out_offset};
     }
   });
   write_function_frames(link, section, out);

@@ -93,6 +93,16 @@ class Folder {
     if (atom != none) mark_significant(atom);
   }
 
+  // Calls do not, nor does what only names a place in code: the label of another instruction, an end of a difference.
+  bool takes_address(const ObjectFile& f, const Rela& r) const {
+    switch (link_.machine->row(r.type).want) {
+      case Want::call: case Want::follower: case Want::relax_mark: case Want::alignment: return false;
+      case Want::set: case Want::add: case Want::subtract: case Want::set_leb: case Want::subtract_leb:
+        return r.sym < f.syms.size() && (f.syms[r.sym].type() == STT_FUNC || f.syms[r.sym].type() == STT_SECTION);
+      default: return true;
+    }
+  }
+
   void find_significant() {
     tbb::parallel_for(size_t(0), link_.objects.size(), [&](size_t k) {
       ObjectFile& f = *link_.objects[k];
@@ -117,7 +127,7 @@ class Folder {
         const Atom& a = link_.atoms[f.atom_base + i];
         if (!a.live || a.kind != AtomKind::regular || !is_loaded(link_, a)) continue;
         for (uint32_t r = 0; r < a.reloc_count; r++)
-          if (!link_.machine->is_call(a.relocs[r].type)) mark_symbol(f, a.relocs[r].sym);
+          if (takes_address(f, a.relocs[r])) mark_symbol(f, a.relocs[r].sym);
       }
     });
     for (Symbol& s : link_.symbols)

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "link/elf/link.h"
+#include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
 
@@ -256,6 +257,8 @@ void compute_import_export(Link& link) {
       s.exported = (s.str().starts_with("__start_") || s.str().starts_with("__stop_")) &&
                    (link.opt.start_stop_visibility == STV_PROTECTED ||
                     (link.shared && link.opt.start_stop_visibility == STV_DEFAULT));
+      // The dynamic linker sets the register for what runs before the program's start.
+      if (link.machine->global_pointer && s.str() == link.machine->global_pointer) s.exported = true;
       return;
     }
     if (f.exclude_libs) return;

@@ -126,6 +126,7 @@ class ObjectReader {
       if (!options_.relocatable) return true;
     }
     if (name.starts_with(".gnu.warning.")) return true;
+    if (options_.machine->attributes_type && s.type == options_.machine->attributes_type) return true;
     // The range of types that programs may use for themselves tells nobody how the contents are to be laid out.
     if (s.type >= SHT_LOUSER && (s.flags & SHF_ALLOC) && !(s.flags & SHF_EXCLUDE)) {
       char hex[32];

@@ -69,6 +69,7 @@ struct InputPlace {
   uint32_t index, count;          // relocs[index] is the one in question
   std::span<const uint8_t> data;  // of the section, as the input has it
   size_t symbol_count;            // of the file: relocations beyond it are malformed
+  std::span<const uint32_t> followers = {};  // relocations that name this one's place (Want::follower)
   const Rela& rel() const { return relocs[index]; }
 };
 
@@ -80,6 +81,8 @@ struct RewriteValues {
   bool undefined_weak = false;
   int64_t misfit = 0;    // out: the value that did not fit
 };
+
+struct ShrinkRules;  // relocations/shrink.h
 
 struct Machine {
   const char* name;                             // as messages say it
@@ -148,6 +151,8 @@ struct Machine {
   std::vector<uint8_t> (*merge_attributes)(Link&) = nullptr;
   // A call of an undefined weak function: goes to address 0, wherever it is. Null: S + A.
   void (*call_nowhere)(const RelocationRow&, uint8_t* at) = nullptr;
+  // Code that gets shorter, and with it all rewriting. Null: code keeps its size.
+  const ShrinkRules* shrink = nullptr;
 };
 
 // Every machine that this linker knows (machines.cpp).

@@ -44,7 +44,7 @@ constexpr RelocationRow rows[] = {
     R(TPREL_HI20, 4, tls_local, instruction, 32),
     R(TPREL_LO12_I, 4, tls_local, instruction, 32),
     R(TPREL_LO12_S, 4, tls_local, instruction, 32),
-    R(TPREL_ADD, 0, nothing, none),
+    R(TPREL_ADD, 4, relax_mark, none),
     R(ADD8, 1, add, any),
     R(ADD16, 2, add, any),
     R(ADD32, 4, add, any),
@@ -71,7 +71,7 @@ constexpr RelocationRow rows[] = {
     R(TLSDESC_HI20, 4, tls_descriptor, instruction, 32),
     R(TLSDESC_LOAD_LO12, 4, follower, instruction, 32),
     R(TLSDESC_ADD_LO12, 4, follower, instruction, 32),
-    R(TLSDESC_CALL, 0, nothing, none),
+    R(TLSDESC_CALL, 4, follower, instruction, 32),
     R(VENDOR, 0, refused, none),
 };
 #undef R
@@ -103,6 +103,7 @@ bool store(const RelocationRow& row, uint8_t* p, uint64_t v) {
       return true;
     case R_RISCV_LO12_I: case R_RISCV_PCREL_LO12_I: case R_RISCV_TPREL_LO12_I: case R_RISCV_TLSDESC_LOAD_LO12:
     case R_RISCV_TLSDESC_ADD_LO12: put_lower_i(p, v); return true;
+    case R_RISCV_TLSDESC_CALL: return true;
     case R_RISCV_LO12_S: case R_RISCV_PCREL_LO12_S: case R_RISCV_TPREL_LO12_S: put_lower_s(p, v); return true;
     case gprel_lo12_i: case gprel_lo12_s:
       if (!fits_signed(s, 12)) return false;
@@ -158,8 +159,7 @@ void call_nowhere(const RelocationRow& row, uint8_t* p) {
 
 // ---- rewriting ------------------------------------------------------------------------------------------------------
 
-int sequence(const InputPlace&, Rewrite to) { return to == Rewrite::none ? 0 : -1; }
-
+// What may be rewritten is when sections shrink (riscv64_relax.cpp); nothing is left for apply.
 bool rewrite(const InputPlace&, Rewrite, uint8_t*, RewriteValues&) { return false; }
 
 void describe(const InputPlace&, Rewrite, Rela&) {}
@@ -251,7 +251,7 @@ constexpr Machine riscv64_machine{
     .r_distance = {R_RISCV_NONE, R_RISCV_NONE, R_RISCV_32_PCREL, R_RISCV_NONE},
     .relocations = by_type,
     .store = store,
-    .sequence = sequence,
+    .sequence = riscv64::sequence,
     .rewrite = rewrite,
     .describe = describe,
     .fixup_type = [](uint16_t kind) { return uint32_t(kind); },  // a fixup's kind is the psABI's number
@@ -259,7 +259,7 @@ constexpr Machine riscv64_machine{
     .write_pltsec = nullptr,
     .lazy_address = lazy_address,
     .write_pltgot = write_pltgot,
-    .merge_flags = nullptr,
+    .merge_flags = merge_flags,
     .merge_properties = [](Link&) { return std::vector<uint8_t>(); },
     .report_properties = nullptr,
     .rewrite_image = nullptr,
@@ -272,7 +272,12 @@ constexpr Machine riscv64_machine{
     .symbol_other = STO_RISCV_VARIANT_CC,
     .symbol_other_tag = DT_RISCV_VARIANT_CC,
     .global_pointer = "__global_pointer$",
+    .attributes_section = ".riscv.attributes",
+    .attributes_type = SHT_RISCV_ATTRIBUTES,
+    .attributes_segment = PT_RISCV_ATTRIBUTES,
+    .merge_attributes = merge_attributes,
     .call_nowhere = call_nowhere,
+    .shrink = &shrink_rules,
 };
 
 }  // namespace lode::link::elf

@@ -4,8 +4,16 @@
 #include <cstdint>
 
 #include "base/bytes.h"
+#include "link/elf/machines/machine.h"
 
 namespace lode::link::elf::riscv64 {
+
+// riscv64_relax.cpp
+int sequence(const InputPlace& place, Rewrite to);
+extern const ShrinkRules shrink_rules;
+// riscv64_attributes.cpp
+uint32_t merge_flags(Link& link);
+std::vector<uint8_t> merge_attributes(Link& link);
 
 // Relocations by the global pointer, which relaxation makes of others; above all numbers that an object may use for
 // something else.

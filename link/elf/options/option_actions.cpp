@@ -201,8 +201,8 @@ void physical_image_base(OptionReader& r, std::string_view v) {
 }
 
 void output_format(OptionReader& r, std::string_view v) {
-  if (v != "elf64-x86-64" && v != "elf" && v != "default")
-    bad(r, "unsupported format (elf64-x86-64 and elf are supported)", v);
+  if (v != "elf64-x86-64" && v != "elf64-littleriscv" && v != "elf" && v != "default")
+    bad(r, "unsupported format (elf64-x86-64, elf64-littleriscv and elf are supported)", v);
 }
 
 void help_format(OptionReader& r, std::string_view v) {
@@ -214,7 +214,7 @@ void help_format(OptionReader& r, std::string_view v) {
 
 void input_format(OptionReader& r, std::string_view v) {
   if (v == "binary") r.binary = true;
-  else if (v == "default" || v == "elf" || v == "elf64-x86-64") r.binary = false;
+  else if (v == "default" || v == "elf" || v == "elf64-x86-64" || v == "elf64-littleriscv") r.binary = false;
   else bad(r, "unsupported format", v);
 }
 

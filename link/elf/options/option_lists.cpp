@@ -102,7 +102,7 @@ std::string help_text() {
   std::string out = std::string() +
       "Usage: lode [options] file...\n"
       "Links objects, archives, shared libraries, LLVM bitcode and AIR text; generates code while it links.\n"
-      "lode: supported targets: elf64-x86-64 wasm32 wasm64\n"
+      "lode: supported targets: elf64-x86-64 elf64-littleriscv wasm32 wasm64\n"
       "lode: supported emulations: " + emulation_list() + "\n"
       "Options are those of GNU ld; long ones take one or two dashes; @FILE stands for the options in FILE.\n";
   help_lines(out, effective_options(), true);
@@ -171,7 +171,7 @@ lode, ld.lode, wasm\-lode \- linker that generates code
 .I file
 .RB [ \-\-json ]
 .SH DESCRIPTION
-Links objects, archives, shared libraries, LLVM bitcode and AIR text into x86_64 ELF or WebAssembly executables,
+Links objects, archives, shared libraries, LLVM bitcode and AIR text into ELF (x86_64, riscv64) or WebAssembly executables,
 libraries and objects.
 Bitcode and AIR become machine code while they are linked; functions that nothing refers to are not compiled.
 .PP

@@ -144,7 +144,7 @@ struct Options {
        z_initfirst = false, z_interpose = false, z_global = false, z_ibt = false, z_shstk = false, z_ibtplt = false,
        z_sectionheader = true, z_group = false, z_loadfltr = false, z_globalaudit = false, z_unique = false;
   bool new_dtags = true;
-  bool relax = true;
+  bool relax = true, relax_gp = true;
   bool apply_dynamic_relocs = false;
   bool gdb_index = false;
   std::string time_trace;  // file; "*": beside the output

@@ -78,6 +78,8 @@ uint32_t rank_of(Link& link, const OutputSection& s) {
   if (s.flags & SHF_TLS) return s.nobits() ? 301 : 300;
   if (&s == link.gotplt) return 302;
   if (&s == link.got) return 302;
+  if (link.machine->global_pointer && s.name == ".sdata") return 312;  // next to each other, in reach of one register
+  if (link.machine->global_pointer && s.name == ".sbss") return 399;
   if (s.nobits()) return &s == link.copyrel ? 401 : 400;
   return s.name == ".data" ? 310 : 311;
 }

@@ -302,6 +302,10 @@ std::vector<Dyn> dynamic_entries(Link& link) {
     add(DT_PLTRELSZ, link.relplt->size);
     add(DT_PLTREL, DT_RELA);
     add(DT_JMPREL, link.relplt->addr);
+    // The resolver has to save more registers for a function with a convention of its own.
+    bool other = false;
+    for (uint32_t id : link.plt_symbols) other |= machine_bits(link, link.symbols[id]) != 0;
+    if (other && link.machine->symbol_other_tag) add(link.machine->symbol_other_tag, 0);
   } else if (link.gotplt->size && link.got_slots) {
     add(DT_PLTGOT, link.gotplt->addr);
   }
@@ -409,6 +413,7 @@ void write_dynamic_tables(Link& link) {
     if (type == STT_COMMON) type = STT_OBJECT;
     e.info = uint8_t(bind << 4 | type);
     e.other = s.visibility() == STV_PROTECTED && f && f->is_object() ? STV_PROTECTED : STV_DEFAULT;
+    e.other |= machine_bits(link, s);
     std::memcpy(out, &e, sizeof e);
     out += sizeof e;
   }

@@ -29,6 +29,7 @@ class HeaderMaker {
     if (link_.dynamic) cover(PT_DYNAMIC, segment_flags(link_, *link_.dynamic), 8, link_.dynamic, link_.dynamic);
     notes();
     if (link_.property && link_.property->index) cover(PT_GNU_PROPERTY, PF_R, 8, link_.property, link_.property);
+    attributes();
     if (link_.eh_frame_hdr && link_.eh_frame_hdr->index)
       cover(PT_GNU_EH_FRAME, PF_R, 4, link_.eh_frame_hdr, link_.eh_frame_hdr);
     read_only_after_relocation();
@@ -129,6 +130,21 @@ class HeaderMaker {
         j++;
       cover(PT_NOTE, segment_flags(link_, *alloc_[i]), alloc_[i]->align, alloc_[i], alloc_[j]);
       i = j + 1;
+    }
+  }
+
+  // What objects say of themselves is in the file only.
+  void attributes() {
+    if (!link_.machine->attributes_type) return;
+    for (const OutputSection* s : link_.order) {
+      if (s->type != link_.machine->attributes_type) continue;
+      Phdr p{};
+      p.type = link_.machine->attributes_segment;
+      p.flags = PF_R;
+      p.offset = s->offset;
+      p.filesz = s->size;
+      p.align = 1;
+      out_.push_back(p);
     }
   }
 

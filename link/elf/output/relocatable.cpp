@@ -160,6 +160,13 @@ class Writer {
       o.size = note.size();
       o.body = std::move(note);
     }
+    if (link_.machine->merge_attributes)
+      if (std::vector<uint8_t> body = link_.machine->merge_attributes(link_); !body.empty()) {
+        OutSection& o =
+            section(link_.machine->attributes_section, link_.machine->attributes_type, 0, 0, none, 0);
+        o.size = body.size();
+        o.body = std::move(body);
+      }
     bool stack_note = link_.has_modules, exec_stack = false;
     for (ObjectFile* f : link_.objects) {
       stack_note |= f->has_gnu_stack;
@@ -319,7 +326,7 @@ class Writer {
     }
     e.name = add_string(name);
     e.info = uint8_t(bind << 4 | type);
-    e.other = x.visibility();
+    e.other = uint8_t(x.visibility() | machine_bits(link_, x));
     global_map_[id] = uint32_t(syms_.size());
     add_symbol(e, out);
   }

@@ -2,10 +2,11 @@
 // near each other, .eh_frame only what is kept, .dynamic only what is there.
 //
 // Packing depends on addresses and addresses on its size, so that layout runs again until what is packed fits; the size
-// only grows, and ends after few rounds.
+// only grows, and ends after few rounds. Code that gets shorter when addresses are known (relocations/shrink.h) has
+// rounds of its own, in each of them.
 #include <algorithm>
 
-#include "link/elf/relocations/actions.h"
+#include "link/elf/relocations/shrink.h"
 
 namespace lode::link::elf {
 
@@ -41,12 +42,17 @@ bool layout_all(Link& link) {
   link.reldyn->size = rels * sizeof(Rela);
   if (link.relrdyn) link.relrdyn->size = 8;
   if (link.dynamic) link.dynamic->size = dynamic_entries(link).size() * sizeof(Dyn);
+  find_shrinking(link);
   for (int round = 0; round < 8; round++) {
-    if (!layout(link)) return false;
+    do {
+      if (!layout(link) || link.diag.has_errors()) return false;
+    } while (grow_shrinking(link));
     if (!link.relrdyn) break;
     std::vector<uint64_t> places;
     for (ObjectFile* f : link.objects)
-      for (uint64_t p : f->relr) places.push_back(link.atom_address[uint32_t(p >> 32)] + uint32_t(p));
+      for (uint64_t p : f->relr)
+        places.push_back(link.atom_address[uint32_t(p >> 32)] +
+                         shrunk_offset(link, link.atoms[uint32_t(p >> 32)], uint32_t(p)));
     for (const GotEntry& e : link.got_entries)
       if (got_slot_is_relative(link, e)) places.push_back(got_address(link, link.aux[link.symbols[e.symbol].aux].got));
     link.relr_words = encode_relr(places);
@@ -63,6 +69,7 @@ bool layout_all(Link& link) {
     }
     link.relrdyn->size = bytes;
   }
+  finish_shrinking(link);
   assign_symbol_addresses(link);
   return !link.diag.has_errors();
 }

@@ -457,6 +457,20 @@ static void keep_named_places(Link& link) {
   }
 }
 
+void place_members(Link& link, OutputSection& s) {
+  uint64_t at = 0;
+  uint8_t p2align = 0;
+  for (uint32_t id : s.atoms) {
+    Atom& a = link.atoms[id];
+    at = align_up(at, uint64_t{1} << a.p2align);
+    a.offset = at;
+    at += a.size;
+    p2align = std::max(p2align, a.p2align);
+  }
+  s.size = at;
+  s.align = std::max(s.align, uint64_t{1} << p2align);
+}
+
 void collect_members(Link& link) {
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
@@ -495,22 +509,11 @@ void collect_members(Link& link) {
     }
     if (s->type == SHT_INIT_ARRAY || s->type == SHT_FINI_ARRAY || s->type == SHT_PREINIT_ARRAY) s->entsize = 8;
   }
-  // Offsets in the section.
   tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
     OutputSection& s = *link.sections[i];
     if (s.write) return;
     if (link.opt.zero_to_bss && all_zero(link, s)) s.type = SHT_NOBITS;
-    uint64_t at = 0;
-    uint8_t p2align = 0;
-    for (uint32_t id : s.atoms) {
-      Atom& a = link.atoms[id];
-      at = align_up(at, uint64_t{1} << a.p2align);
-      a.offset = at;
-      at += a.size;
-      p2align = std::max(p2align, a.p2align);
-    }
-    s.size = at;
-    s.align = std::max(s.align, uint64_t{1} << p2align);
+    place_members(link, s);
   });
   keep_named_places(link);
 }

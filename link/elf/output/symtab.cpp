@@ -64,6 +64,11 @@ uint32_t section_at(Link& link, uint64_t address) {
 
 }  // namespace
 
+uint8_t machine_bits(const Link& link, const Symbol& s) {
+  if (!link.machine->symbol_other || !s.defined() || s.linker_defined) return 0;
+  return link.files[s.file]->syms[s.sym].other & link.machine->symbol_other;
+}
+
 uint32_t output_section_index(Link& link, uint32_t atom) {
   const Atom& a = link.atoms[atom];
   if (a.kind == AtomKind::merge) return link.sections[link.merged[link.merge_inputs[a.extra].merged]->out]->index;
@@ -205,7 +210,7 @@ void write_symtab(Link& link, uint8_t* image) {
       if (s.type == STT_TLS) e.value -= link.tls_begin;
       if (!s.linker_defined) {
         e.size = size_of(link, s);
-        e.other = s.visibility();
+        e.other = uint8_t(s.visibility() | machine_bits(link, s));
       }
       if (s.atom != none) set_section(e, output_section_index(link, s.atom), wide ? wide + at + i : &dummy);
       else if (s.linker_defined) e.shndx = uint16_t(section_at(link, s.address));

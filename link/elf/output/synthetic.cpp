@@ -50,6 +50,10 @@ bool is_special_symbol(std::string_view name) {
 }
 
 void define_early_symbols(Link& link) {
+  if (const char* name = link.machine->global_pointer; name && !link.shared) {
+    const uint32_t id = link.names.find(name);
+    if (id != none && may_define(link, link.symbols[id])) define(link, id, STV_DEFAULT);
+  }
   for (const char* name : special_symbols) {
     uint32_t id = link.names.find(name);
     if (id == none || !may_define(link, link.symbols[id])) continue;
@@ -330,6 +334,13 @@ void make_notes(Link& link) {
         [](Link& l, OutputSection&, uint8_t* p) { std::memcpy(p, l.property_data.data(), l.property_data.size()); });
     link.property->size = link.property_data.size();
   }
+  if (link.machine->merge_attributes)
+    if (std::vector<uint8_t> body = link.machine->merge_attributes(link); !body.empty()) {
+      OutputSection* s =
+          make_section(link, link.machine->attributes_section, link.machine->attributes_type, 0, 1, nothing);
+      s->size = body.size();
+      s->compressed = std::move(body);
+    }
   if (!link.opt.package_metadata.empty()) {
     link.package_note =
         make_section(link, ".note.package", SHT_NOTE, SHF_ALLOC, 4, [](Link& l, OutputSection&, uint8_t* p) {
@@ -455,6 +466,24 @@ void write_got(Link& link, uint8_t* image) {
   }
 }
 
+// GNU ld's place for the global pointer: in reach of the small data, and of as much other data as can be.
+static uint64_t global_pointer(const Link& link) {
+  const OutputSection *first = nullptr, *small = nullptr, *last = nullptr;
+  for (const OutputSection* s : link.order) {
+    if (!s->alloc() || !(s->flags & SHF_WRITE) || (s->flags & (SHF_TLS | SHF_EXECINSTR)) || s->relro) continue;
+    if (s->name == ".data" && !first) first = s;
+    if (s->name == ".sdata" && !small) small = s;
+    last = s;
+  }
+  if (!last) return (link.ehdr ? link.ehdr->addr : 0) + 0x800;
+  const OutputSection* before = nullptr;  // the last one with bytes in the file, behind which .sdata would be
+  for (const OutputSection* s : link.order)
+    if (s->alloc() && (s->flags & SHF_WRITE) && !s->nobits()) before = s;
+  const uint64_t small_begin = small ? small->addr : before ? before->addr + before->size : last->addr;
+  const uint64_t data_begin = first ? first->addr : small_begin, end = last->addr + last->size;
+  return std::min(small_begin + 0x800, std::max(data_begin + 0x800, end - 0x800));
+}
+
 void set_linker_symbols(Link& link) {
   auto set = [&](std::string_view name, uint64_t v) {
     uint32_t id = link.names.find(name);
@@ -462,6 +491,7 @@ void set_linker_symbols(Link& link) {
   };
   set("_DYNAMIC", link.dynamic ? link.dynamic->addr : 0);
   set("_GLOBAL_OFFSET_TABLE_", got_base_address(link));
+  if (link.machine->global_pointer && !link.shared) set(link.machine->global_pointer, global_pointer(link));
   set("_PROCEDURE_LINKAGE_TABLE_", link.plt->addr);
   bool iplt = link.is_static_output;
   set("__rela_iplt_start", iplt && link.relplt->size ? link.relplt->addr : 0);

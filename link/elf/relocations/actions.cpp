@@ -87,7 +87,10 @@ Rewrite got_rewrite(const Link& link, const RelocationTarget& t) {
   if (!link.opt.relax && !(link.pic && link.opt.is_static)) return Rewrite::none;
   if (link.large_image || t.imported || t.ifunc) return Rewrite::none;
   if (!t.absolute) return Rewrite::distance;
-  return link.pic || (t.sym && t.sym->value > 0x7fffffff) ? Rewrite::none : Rewrite::absolute;
+  // An instruction pair makes any number that its upper part holds, a single instruction one of 31 bits.
+  const bool pair = link.machine->shrink != nullptr;
+  if (link.pic && !pair) return Rewrite::none;
+  return t.sym && t.sym->value > (pair ? 0x7ffff7ff : 0x7fffffff) ? Rewrite::none : Rewrite::absolute;
 }
 
 bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable) {
@@ -118,6 +121,29 @@ uint32_t leader_of(Link& link, ObjectFile& f, const Atom& a, uint32_t sym) {
   for (; at != end && at->offset == value; at++)
     if (may_lead(link.machine->row(at->type))) return at->sym < f.syms.size() ? uint32_t(at - a.relocs) : elf::none;
   return elf::none;
+}
+
+std::span<const uint32_t> Followers::of(uint32_t leader) const {
+  const auto [first, last] = std::equal_range(leaders_.begin(), leaders_.end(), leader);
+  return std::span(followers_).subspan(size_t(first - leaders_.begin()), size_t(last - first));
+}
+
+Followers find_followers(Link& link, ObjectFile& f, const Atom& a) {
+  std::vector<std::pair<uint32_t, uint32_t>> pairs;
+  for (uint32_t i = 0; i < a.reloc_count; i++) {
+    const Rela& r = a.relocs[i];
+    const RelocationRow& row = link.machine->row(r.type);
+    if (row.want != Want::follower || r.sym >= f.syms.size() || r.offset > a.size || a.size - r.offset < row.bytes)
+      continue;
+    if (const uint32_t leader = leader_of(link, f, a, r.sym); leader != elf::none) pairs.emplace_back(leader, i);
+  }
+  std::sort(pairs.begin(), pairs.end());
+  Followers out;
+  for (auto& [leader, follower] : pairs) {
+    out.leaders_.push_back(leader);
+    out.followers_.push_back(follower);
+  }
+  return out;
 }
 
 RewriteCursor::RewriteCursor(const ObjectFile& f, uint32_t section) {

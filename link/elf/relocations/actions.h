@@ -63,6 +63,17 @@ bool packs_relative(Link& link, const Atom& a, const Rela& r, bool writable);
 // the same section; none: there is none.
 uint32_t leader_of(Link& link, ObjectFile& f, const Atom& a, uint32_t sym);
 
+// All relocations of a section that follow another one, by that. Malformed ones are left out.
+class Followers {
+ public:
+  std::span<const uint32_t> of(uint32_t leader) const;
+
+ private:
+  friend Followers find_followers(Link& link, ObjectFile& f, const Atom& a);
+  std::vector<uint32_t> leaders_, followers_;  // ascending; at the same index
+};
+Followers find_followers(Link& link, ObjectFile& f, const Atom& a);
+
 // ---- messages -------------------------------------------------------------------------------------------------------
 
 std::string relocation_place(Link& link, const ObjectFile& f, const Atom& a, uint64_t offset);

@@ -275,6 +275,7 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
       else put(link, f, a, p, r, row, v);
       continue;
     }
+    if (row.want == Want::relax_mark || row.want == Want::alignment) continue;
     const RelocationTarget t = resolve_target(link, f, r.sym);
     if (row.want == Want::set_leb || row.want == Want::subtract_leb) {
       i += leb_difference(link, f, a, i, p, a.size - r.offset, [&](const Rela& one) {

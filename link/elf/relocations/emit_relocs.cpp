@@ -81,6 +81,9 @@ class Writer {
       for (uint32_t i = 0; i < a.reloc_count; i++) {
         Rela r = translate(f, a, i, relocated.addr + a.offset + a.relocs[i].offset);
         if (relocated.alloc() && r.type) describe_relocation(link_, f, a, i, r);
+        const Want want = link_.machine->row(r.type).want;
+        if (want == Want::relax_mark || want == Want::alignment || want == Want::gp_distance)
+          r = {uint64_t(r.offset), link_.machine->r_none, 0, 0};  // have been made, or have no number
         at[begin[k] + i] = r;
       }
     });

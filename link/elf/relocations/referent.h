@@ -58,6 +58,8 @@ inline uint64_t local_address(Link& link, const Referent& r, int64_t addend) {
     if (r.section_symbol && addend > 0) return place_address(link, a, r.value + uint64_t(addend));
     return place_address(link, a, r.value) + uint64_t(addend);
   }
+  // In code that has become shorter, what follows a section symbol is a place of the input.
+  if (r.section_symbol && a.extra != none) return link.atom_address[r.atom] + shrunk_offset(link, a, uint64_t(addend));
   return link.atom_address[r.atom] + r.value + uint64_t(addend);
 }
 

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "base/bytes.h"
@@ -180,12 +181,16 @@ class AtomScan {
         continue;
       }
       if (is_plain(link_, row) && is_plain_target(link_, f_, r.sym)) continue;
-      if (row.want == Want::relax_mark || row.want == Want::alignment) continue;
+      if (row.want == Want::relax_mark || row.want == Want::alignment) {
+        shrinks_ |= row.want == Want::alignment || link_.opt.relax;
+        continue;
+      }
       target_ = resolve_target(link_, f_, r.sym);
       if (!well_founded(r, row)) continue;
       if (target_.ifunc) want(needs_plt);
       i += scan(r, row);
     }
+    if (shrinks_ && a_.data && !frame_) note_shrinkable();
   }
 
  private:
@@ -235,6 +240,13 @@ class AtomScan {
       reject("unknown relocation type " + std::to_string(uint32_t(r.type)));
   }
 
+  void note_shrinkable() {
+    if (a_.size >= uint64_t{1} << 31)
+      link_.diag.error(f_.name + ":(" + std::string(section_name(f_, a_.section)) +
+                       "): code of 2 GiB and more cannot be relaxed", relocation_key(f_, a_, 0));
+    else f_.shrinkable.push_back(a_.section);
+  }
+
   // Reserves what the relocation needs. The number of relocations behind it that belong to it.
   uint32_t scan(const Rela& r, const RelocationRow& row) {
     switch (row.want) {
@@ -271,7 +283,12 @@ class AtomScan {
   uint32_t scan_tls(const RelocationRow& row) {
     const RelocationTarget& t = target_;
     const bool imported = row.want != Want::tls_module && t.imported;
-    const Rewrite to = tls_rewrite(link_, imported);
+    Rewrite to = tls_rewrite(link_, imported);
+    // There is none of the others that would have to be rewritten; but dynamic linkers may know no descriptors.
+    if (machine_.tls_rewrite_optional && !link_.opt.relax) {
+      const bool rewritten = row.want == Want::tls_descriptor && !link_.shared;
+      to = !rewritten ? Rewrite::none : imported ? Rewrite::initial_exec : Rewrite::local_exec;
+    }
     switch (row.want) {
       case Want::tls_general: case Want::tls_module: case Want::tls_descriptor: {
         if (machine_.sequence(input_place(), Rewrite::none) < 0) {
@@ -281,7 +298,8 @@ class AtomScan {
           return 0;
         }
         if (to != Rewrite::none && !rewrite(to)) {
-          if (machine_.tls_rewrite_optional) return reserve_tls(row);
+          if (machine_.tls_rewrite_optional && !(row.want == Want::tls_descriptor && link_.is_static_output))
+            return reserve_tls(row);
           reject(std::string("unexpected instructions around ") + row.name);
           return 0;
         }
@@ -315,8 +333,13 @@ class AtomScan {
     return 0;
   }
 
-  InputPlace input_place() const {
-    return {a_.relocs, index_, a_.reloc_count, {a_.data, a_.data ? a_.size : 0}, f_.syms.size()};
+  InputPlace input_place() {
+    InputPlace place{a_.relocs, index_, a_.reloc_count, {a_.data, a_.data ? a_.size : 0}, f_.syms.size()};
+    if (machine_.shrink) {
+      if (!followers_) followers_ = find_followers(link_, f_, a_);
+      place.followers = followers_->of(index_);
+    }
+    return place;
   }
   // Keeps the decision, if the instructions are such that it can be.
   bool rewrite(Rewrite to) {
@@ -324,6 +347,7 @@ class AtomScan {
     const int span = machine_.sequence(input_place(), to);
     if (span < 0) return false;
     f_.rewrites.push_back({a_.section, index_, to, uint8_t(span)});
+    shrinks_ |= machine_.shrink != nullptr;
     return true;
   }
 
@@ -386,6 +410,8 @@ class AtomScan {
   ObjectFile& f_;
   Atom& a_;
   const bool frame_, writable_;
+  bool shrinks_ = false;
+  std::optional<Followers> followers_;  // made when first asked for
   uint32_t index_ = 0;
   RelocationTarget target_;
 };

@@ -14,6 +14,11 @@ gcc -c -O1 -fno-ident -fno-pic companion.c -o "$out/companion-static"
 clang++-19 -c -O1 -fno-ident throw.cpp -o "$out/throw"
 clang-19 -c every.s -o "$out/every"
 gcc -shared -nostdlib -O1 "${quiet[@]}" -fPIC library.c -Wl,--version-script=library.map,-soname=library.so,-z,noseparate-code,--build-id=none -s -o "$out/library.so"
+riscv=(--target=riscv64-linux-gnu -fno-ident -fdebug-compilation-dir=.)
+clang-19 "${riscv[@]}" -c -O1 -fPIC -mtls-dialect=desc -ffunction-sections code.c -o "$out/code-riscv64-pic"
+clang-19 "${riscv[@]}" -c -O1 -g -fno-pic code.c -o "$out/code-riscv64-debug"
+clang++-19 "${riscv[@]}" -c -O1 throw.cpp -o "$out/throw-riscv64"
+llvm-mc-19 --triple=riscv64 -mattr=+m,+a,+f,+d,+c,+relax -filetype=obj every-riscv64.s -o "$out/every-riscv64"
 wasm=../corpus/wasm_link
 mkdir -p "$wasm"
 clang-19 --target=wasm32 -c -O1 -fno-ident wasm_code.c -o "$wasm/code"
