@@ -245,7 +245,7 @@ class Random {
           made = 32;
           out += "  " + r + " = zext i1 %k" + u + " to i32\n";
         } else {
-          out += "  " + r + " = select " + t + " %k" + u + ", " + pick(bits) + ", " + value(bits) + "\n";
+          out += "  " + r + " = select i1 %k" + u + ", " + t + " " + pick(bits) + ", " + t + " " + value(bits) + "\n";
         }
         break;
       }
@@ -268,9 +268,9 @@ class Random {
         static const char* const ops[] = {"uadd_overflow", "sadd_overflow", "usub_overflow",
                                           "ssub_overflow", "umul_overflow", "smul_overflow"};
         out = "  %o" + u + " = " + ops[next() % 6] + " " + t + " " + value(bits) + ", " + pick(bits) + "\n";
-        out += "  %p" + u + " = extract {" + t + ", i1} %o" + u + ", 0\n";
-        out += "  %q" + u + " = extract {" + t + ", i1} %o" + u + ", 1\n";
-        out += "  " + r + " = select " + t + " %q" + u + ", " + pick(bits) + ", %p" + u + "\n";
+        out += "  %p" + u + " = extract {" + t + ", i1} %o" + u + " [0] to " + t + "\n";
+        out += "  %q" + u + " = extract {" + t + ", i1} %o" + u + " [1] to i1\n";
+        out += "  " + r + " = select i1 %q" + u + ", " + t + " " + pick(bits) + ", " + t + " %p" + u + "\n";
         break;
       }
       case 11: {
@@ -379,7 +379,7 @@ entry:
   %x = bitcast i64 %a to f64
   %y = bitcast i64 %b to f64
   %c = fcmp )") + p + R"( f64 %x, %y
-  %r = select i64 %c, 7, 3
+  %r = select i1 %c, i64 7, i64 3
   %d = fcmp )" + p + R"( f64 %y, %x
   cond_br %d, yes, no
 yes:
@@ -449,13 +449,13 @@ TEST_CASE("riscv64: atomics of all widths, wide integers, large frames", "[riscv
       for (const char* place : {"0", "8"})
         program.add("strong func @f(%a: i64, %b: " + t + ") -> i64 {\n  slot s 16\nentry:\n  %p = slot_addr s\n"
                     "  store i64 %a, ptr %p\n  %e = ptr_add ptr %p + 8\n  store i64 %a, ptr %e\n  %q = ptr_add ptr %p + " +
-                        place + "\n  %o = atomic_rmw " + op + " " + t + " ptr %q, %b seq_cst\n  %w = load i64, ptr %q\n" +
+                        place + "\n  %o = atomic_rmw " + op + " ptr %q, " + t + " %b seq_cst\n  %w = load i64, ptr %q\n" +
                         (bits == 64 ? "  %z = add i64 %o, 0\n" : "  %z = zext " + t + " %o to i64\n") +
                         "  %r = sub i64 %w, %z\n  ret i64 %r\n}\n",
                     pairs, {64, bits});
     program.add("strong func @f(%a: i64, %b: " + t + ", %c: " + t + ") -> i64 {\n  slot s 16\nentry:\n  %p = slot_addr s\n"
-                "  store i64 %a, ptr %p\n  %x = cmpxchg " + t + " ptr %p, %b, %c seq_cst seq_cst\n"
-                "  %o = extract {" + t + ", i1} %x, 0\n  %s = extract {" + t + ", i1} %x, 1\n  %w = load i64, ptr %p\n" +
+                "  store i64 %a, ptr %p\n  %x = cmpxchg ptr %p, " + t + " %b, " + t + " %c seq_cst\n"
+                "  %o = extract {" + t + ", i1} %x [0] to " + t + "\n  %s = extract {" + t + ", i1} %x [1] to i1\n  %w = load i64, ptr %p\n" +
                     (bits == 64 ? "  %z = add i64 %o, 0\n" : "  %z = zext " + t + " %o to i64\n") +
                     "  %r = sub i64 %w, %z\n  %k = zext i1 %s to i64\n  %q = add i64 %r, %k\n  ret i64 %q\n}\n",
                 {{5, 5, 9}, {5, 6, 9}, {0xff, 0xff, 0}, {~uint64_t{0}, ~uint64_t{0}, 1}, {0x80, 0xff80, 3}}, {64, bits, bits});
