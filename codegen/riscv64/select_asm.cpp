@@ -1,7 +1,8 @@
 // Inline assembly. See selector.h and inline_asm.h.
 //
 // The statement becomes one VInst whose operands are what the constraints ask for: fixed registers by copies around it,
-// ties by `mod`, clobbers as early definitions that nobody reads. The template is assembled when the registers are known.
+// ties by `mod`, clobbers as early definitions that nobody reads. The template is assembled when the registers are
+// known.
 #include "codegen/riscv64/asm_use.h"
 
 #include "base/bytes.h"

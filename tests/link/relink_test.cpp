@@ -108,7 +108,8 @@ TEST_CASE("functions and data change, grow, come and go in place") {
   p.source("part", "int part(int x) { return x + 41; }");
   CHECK(in_place(p.relink()));
   CHECK(p.output() == "42 data\n");
-  std::string large = "__attribute__((noinline)) int other(int x) { return x * 3; }\nint part(int x) { volatile int y = x;\n";
+  std::string large =
+      "__attribute__((noinline)) int other(int x) { return x * 3; }\nint part(int x) { volatile int y = x;\n";
   for (int i = 0; i < 60; i++) large += "y = y * 3 + other(y);\n";
   p.source("part", large + "return y & 0xff; }");
   const std::string grown = p.relink();
@@ -174,7 +175,9 @@ TEST_CASE("what a relink cannot do is linked from scratch, with the reason") {
 TEST_CASE("a running program keeps its file") {
   Project p;
   p.begin();
-  p.source("main", "#include <unistd.h>\nint part(int); extern const char *text;\nint main(void) { return read(0, &text, 1) + part(0); }");
+  p.source("main",
+           "#include <unistd.h>\nint part(int); extern const char *text;\nint main(void) { return read(0, &text, 1) + "
+           "part(0); }");
   p.relink();
   int in[2];
   REQUIRE(pipe(in) == 0);
@@ -210,8 +213,8 @@ TEST_CASE("a relink that is killed at any write leaves a program of its sources 
   p.begin();
   static int left;
   for (int round = 0, done = 0; round < 64 && !done; round++) {
-    p.source("part", "int part(int x) { return x + " + std::to_string(round + 10) + "; }\nint new_" + std::to_string(round) +
-                         "(void) { return 1; }");
+    p.source("part", "int part(int x) { return x + " + std::to_string(round + 10) + "; }\nint new_" +
+                         std::to_string(round) + "(void) { return 1; }");
     const pid_t child = fork();
     if (child == 0) {
       const int null = open("/dev/null", O_WRONLY);

@@ -40,8 +40,8 @@ static mir::Hash128 hash_of_places(const ModuleFunction& fn, const codegen::Emit
 // Emits the function, or copies what an earlier flush emitted at the same place.
 static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view,
                                  const codegen::EmitPlace& place) {
-  const bool keeps =
-      m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps && !place.fixups && !place.fields;
+  const bool keeps = m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps &&
+                     !place.fixups && !place.fields;
   if (!keeps) return s.target->emit(view, fn.references, s.options, place);
   const mir::Hash128 places = hash_of_places(fn, place);
   const uint64_t forms = hash_of_forms(fn);

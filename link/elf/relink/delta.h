@@ -140,7 +140,8 @@ class DeltaLink {
   std::vector<std::vector<std::pair<uint32_t, uint32_t>>> claims_;  // by symbol of the link: (file, index there)
   std::vector<uint32_t> section_;        // of the state, by section of the link
   std::vector<uint32_t> gone_;           // symbols of the state that nobody defines any more
-  std::vector<std::pair<uint64_t, uint32_t>> relative_;  // (place, index in .rela.dyn) of relative relocations made here
+  std::vector<std::pair<uint64_t, uint32_t>>
+      relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
   std::vector<Move> moves_;
   uint64_t patched_ = 0;

@@ -114,7 +114,8 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
 // Members of groups that another file owns are no part of the output.
 bool DeltaLink::discard_lost_groups() {
   for (ObjectFile* f : link_.objects) {
-    const uint32_t input = std::find_if(files_.begin(), files_.end(), [&](const File& x) { return x.object == f; })->input;
+    const uint32_t input =
+        std::find_if(files_.begin(), files_.end(), [&](const File& x) { return x.object == f; })->input;
     for (Group& g : f->groups) {
       if (!g.comdat || g.dead) continue;
       const uint32_t n = state_.find_comdat(g.signature.str(), hash_name(g.signature.str()));
@@ -232,8 +233,8 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     const uint8_t constraint = Symbol::constraint_of(x.visibility());
     if (constraint < 3) s.constraint = std::min(s.constraint, constraint);
     const uint32_t section = f.section_of(i);
-    const bool defines = x.shndx != SHN_UNDEF &&
-                         !(section < f.sections.size() && link_.atoms[f.atom_base + section].kind <= AtomKind::discarded);
+    const bool defines = x.shndx != SHN_UNDEF && !(section < f.sections.size() &&
+                                                   link_.atoms[f.atom_base + section].kind <= AtomKind::discarded);
     if (!defines) {
       wanted |= x.bind() != STB_WEAK;
       s.flags |= x.bind() != STB_WEAK ? uint32_t(referenced | referenced_strong) : uint32_t(referenced);
@@ -277,7 +278,8 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   if (!former) {
     const uint64_t cls = st.flags & state_common ? 1 : st.flags & state_weak ? 2 : 0;
     const uint64_t old = key_of(cls, state_.inputs[st.file].priority);
-    if (best < old || (file != none && cls == 0 && strong)) return give_up("the definition of " + link_.display(s) + " moved");
+    if (best < old || (file != none && cls == 0 && strong))
+      return give_up("the definition of " + link_.display(s) + " moved");
     if ((st.flags & state_dead) && !claims_[id].empty())
       return give_up(link_.display(s) + " becomes live in a file that did not change");
     bind_to_image(id, n);

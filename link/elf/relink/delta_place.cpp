@@ -293,7 +293,8 @@ bool DeltaLink::merge() {
       for (MergeEntry& e : shard) {
         uint32_t i = uint32_t(XXH3_64bits(e.data, e.size) & (t.slot_count - 1)), steps = t.slot_count;
         uint32_t slot = 0;
-        for (; steps && (slot = state_.merged_slots[t.first_slot + i]) != 0; steps--, i = (i + 1) & (t.slot_count - 1)) {
+        for (; steps && (slot = state_.merged_slots[t.first_slot + i]) != 0;
+             steps--, i = (i + 1) & (t.slot_count - 1)) {
           const uint64_t place = out.offset + slot - 1;
           if (place > image_.size() || e.size > image_.size() - place) continue;
           if ((out.addr + slot - 1) & ((uint64_t{1} << e.p2align) - 1)) continue;
@@ -384,7 +385,8 @@ bool DeltaLink::address_symbols() {
     if (s.type == STT_TLS && s.address != st.address) return give_up("thread-local " + link_.display(s) + " moved");
     if (s.atom != none && !link_.atoms[s.atom].live) continue;
     if (s.address != st.address) moves_.push_back({n, s.address - st.address});
-    if ((st.flags & state_sized) && size_of(link_, s) != st.size) return give_up("the size of " + link_.display(s) + " is in other files");
+    if ((st.flags & state_sized) && size_of(link_, s) != st.size)
+      return give_up("the size of " + link_.display(s) + " is in other files");
   }
   return true;
 }

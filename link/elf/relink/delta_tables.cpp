@@ -1,6 +1,8 @@
 // The fourth part of a delta link (delta.h): the tables of the output that speak of the changed files.
 //
-//   .eh_frame        each file has a block of FDEs. A longer one goes to the room behind the last; what it leaves becomes
+//
+//   .eh_frame        each file has a block of FDEs. A longer one goes to the room behind the last; what it leaves
+//   becomes
 //                    a record that says nothing, and what a shorter one leaves belongs to its last FDE (its
 //                    instructions end with DW_CFA_nop)
 //   .eh_frame_hdr    one pass over the table: entries of old blocks go, new ones come in by their order
@@ -142,7 +144,8 @@ bool DeltaLink::frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
     merged.emplace_back(int32_t(e.first - s.addr), int32_t(e.second - s.addr));
   };
   for (uint32_t i = 0; i < meta_.frame_count; i++) {
-    const auto pc = load_le<int32_t>(table + 12 + uint64_t(i) * 8), fde = load_le<int32_t>(table + 16 + uint64_t(i) * 8);
+    const auto pc = load_le<int32_t>(table + 12 + uint64_t(i) * 8),
+               fde = load_le<int32_t>(table + 16 + uint64_t(i) * 8);
     const uint64_t address = s.addr + uint64_t(int64_t(fde));
     bool old = false;
     for (const auto& [begin, end] : old_blocks) old |= address >= begin && address < end;
@@ -151,7 +154,8 @@ bool DeltaLink::frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
     merged.emplace_back(pc, fde);
   }
   while (next < entries.size()) take(entries[next++]);
-  if (merged.size() > uint64_t(meta_.frame_count) + meta_.frame_count_room) return no_room("the unwinder's search table");
+  if (merged.size() > uint64_t(meta_.frame_count) + meta_.frame_count_room)
+    return no_room("the unwinder's search table");
   const uint64_t size = 12 + merged.size() * 8, before = 12 + uint64_t(meta_.frame_count) * 8;
   uint8_t* out = at(s.offset, std::max(size, before));
   if (!out) return false;

@@ -1,5 +1,5 @@
-// The third part of a delta link (delta.h): the atoms of the changed files are written into the image, and what moved is
-// told to all others.
+// The third part of a delta link (delta.h): the atoms of the changed files are written into the image, and what moved
+// is told to all others.
 //
 // Everything of a changed file is relocated anew, into the private mapping; comparing finds what differs. Other files
 // are not read: their sites say which fields hold the address of a symbol, and each changes by the symbol's distance.
@@ -68,7 +68,9 @@ bool DeltaLink::write() {
 // The records of .rela.dyn that a file had are its own again; more come from free ones, or from the room behind.
 bool DeltaLink::dynamic_relocations() {
   const uint32_t section = meta_.section_reldyn;
-  auto entry = [&](uint32_t index) { return at(file_offset(section, 0) + uint64_t(index) * sizeof(Rela), sizeof(Rela)); };
+  auto entry = [&](uint32_t index) {
+    return at(file_offset(section, 0) + uint64_t(index) * sizeof(Rela), sizeof(Rela));
+  };
   auto put = [&](uint32_t index, const Rela& r) {
     uint8_t* p = entry(index);
     if (!p) return false;

@@ -222,9 +222,10 @@ class Relink {
 std::string RelinkOutcome::text() const {
   if (kind == full) return "relink: full (" + reason + ")";
   if (kind == unchanged) return "relink: nothing changed";
-  return "relink: in place, " + std::to_string(changed_files) + (changed_files == 1 ? " file" : " files") + " changed, " +
-         std::to_string(moved_symbols) + " symbols moved, " + std::to_string(sites) + " places of other files, " +
-         std::to_string(image_bytes) + " bytes written, " + std::to_string(state_bytes) + " of the state";
+  return "relink: in place, " + std::to_string(changed_files) + (changed_files == 1 ? " file" : " files") +
+         " changed, " + std::to_string(moved_symbols) + " symbols moved, " + std::to_string(sites) +
+         " places of other files, " + std::to_string(image_bytes) + " bytes written, " + std::to_string(state_bytes) +
+         " of the state";
 }
 
 RelinkOutcome relink(const Options& options, const std::vector<std::string>& args) {

@@ -1,8 +1,8 @@
 // A relink: the next link of an output that `--incremental` made.
 //
 // It compares what the last link saw with what is there now: arguments, and every file by stat(). If nothing differs,
-// the output gets a new time and that is all. If files differ that took part, a delta link (delta.h) brings the image up
-// to date. Anything else is a reason to link from scratch, and so is every change that a delta link gives up on; the
+// the output gets a new time and that is all. If files differ that took part, a delta link (delta.h) brings the image
+// up to date. Anything else is a reason to link from scratch, and so is every change that a delta link gives up on; the
 // reasons are in docs/incremental.md. Until the commit nothing has been written; a commit that does not come to its end
 // is noticed by the next link, which then is one from scratch.
 #pragma once

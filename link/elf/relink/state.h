@@ -232,7 +232,8 @@ uint32_t state_flags_of(const Link& link, const Symbol& s);
 
 // room.cpp: what an incremental link leaves free, so that the next one finds place.
 bool is_tight(const OutputSection& s);
-uint64_t room_for(const OutputSection& s, uint64_t size, uint64_t largest);  // bytes behind all; `largest`: of the atoms
+uint64_t room_for(const OutputSection& s, uint64_t size,
+                  uint64_t largest);                       // bytes behind all; `largest`: of the atoms
 uint64_t slack_of(const OutputSection& s, const Atom& a);  // bytes behind an atom
 // Fills what is behind `used` bytes of a contribution to a section, up to `size`, so that readers of the section pass
 // over it.
