@@ -182,6 +182,8 @@ void InputFiles::note_missing(const std::string& path) {
 }
 
 void InputFiles::begin_link(bool keep) {
+  observes_ = false;
+  observations_.clear();
   keep_ = keep;
   link_++;
 }

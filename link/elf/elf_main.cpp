@@ -96,10 +96,10 @@ static bool link_and_report(Link& link, const std::vector<std::string>& args) {
     if (auto r = folder->prepare(); !r) link.diag.warning(std::move(r.error()).at("--mir-cache").text());
     link.mir_cache = &*folder;
   }
-  const std::string no_relink = link.opt.incremental ? no_relink_reason(link) : std::string();
-  if (link.opt.incremental && no_relink.empty()) link.inputs.files.observe();
+  const bool keeps_state = link.opt.incremental && no_relink_reason(link).empty();
+  if (keeps_state) link.inputs.files.observe();
   bool ok = run(link);
-  if (ok && link.opt.incremental && no_relink.empty()) record_state(link, args);
+  if (ok && keeps_state && no_relink_reason(link).empty()) record_state(link, args);
   if (link.mir_cache) link.mir_cache->finish(ok);
   write_reproduction(link, args);
   if (link.diag.flush()) ok = false;
@@ -120,7 +120,8 @@ static bool link_from(Link& link, const std::vector<std::string>& args, bool hos
     return false;
   }
   if (greet(link)) return true;
-  if (link.opt.incremental && !hosted) {
+  // What a host has in memory, and what it took away, no state knows.
+  if (link.opt.incremental && link.opt.memory.empty() && link.opt.removed.empty() && !link.opt.output_bytes) {
     const RelinkOutcome outcome = relink(link.opt, args);
     if (link.opt.stats || link.opt.verbose) link.diag.print("%s\n", outcome.text().c_str());
     if (outcome.kind != RelinkOutcome::full) return true;

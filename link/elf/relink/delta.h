@@ -40,7 +40,7 @@ struct ChangedInput {
 
 class DeltaLink {
  public:
-  DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image);
+  DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, MirCache* functions);
   // True: the image and the state are as the changed files want them, in memory.
   bool run(std::span<const ChangedInput> changed);
   const std::string& why() const { return why_; }

@@ -15,8 +15,9 @@
 
 namespace lode::link::elf {
 
-DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image)
+DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, MirCache* functions)
     : link_(options, inputs), state_(state), image_(image), meta_(state.meta[0]) {
+  link_.mir_cache = functions;
   link_.is_static_output = meta_.is_static_output;
   link_.pic = meta_.pic;
   link_.shared = meta_.shared;

@@ -173,7 +173,7 @@ bool DeltaLink::match_file(File& file) {
   std::vector<bool> taken(old.size());
   std::unordered_map<uint64_t, std::vector<uint32_t>> by_key;
   for (uint32_t k = uint32_t(old.size()); k-- > 0;) by_key[old[k].key].push_back(k);
-  const std::vector<uint64_t> keys = atom_keys(f);
+  const AtomKeys keys(f);
   std::vector<uint32_t> homeless;  // sections of the file
   std::vector<uint32_t> former(f.sections.size(), none);
   auto take = [&](uint32_t i, uint32_t k) {
@@ -183,7 +183,7 @@ bool DeltaLink::match_file(File& file) {
   for (uint32_t i = 1; i < f.sections.size(); i++) {
     const Atom& a = link_.atoms[f.atom_base + i];
     if (!a.live || a.out == none || !has_place_of_its_own(a)) continue;
-    auto it = by_key.find(keys[i]);
+    auto it = by_key.find(keys.of(i));
     uint32_t found = none;
     while (it != by_key.end() && !it->second.empty() && found == none) {
       const uint32_t k = it->second.back();
@@ -220,7 +220,7 @@ bool DeltaLink::match_file(File& file) {
     if (out == none) continue;  // empty, of a section that is not there
     const StateSection s = state_.sections[out];
     StateAtom r;
-    r.key = keys[i];
+    r.key = keys.of(i);
     r.size = a.size;
     r.section = i;
     r.out = out;

@@ -192,7 +192,7 @@ class Recorder {
     std::vector<std::vector<StateAtom>> found(files_.size());
     tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
       ObjectFile& f = *files_[k];
-      const std::vector<uint64_t> keys = atom_keys(f);
+      const AtomKeys keys(f);
       for (uint32_t i = 1; i < f.sections.size(); i++) {
         const Atom& a = link_.atoms[f.atom_base + i];
         if (!a.live || a.folded || a.out == none || section_[a.out] == none) continue;
@@ -200,7 +200,7 @@ class Recorder {
         const OutputSection& s = *link_.sections[a.out];
         StateAtom r;
         r.address = s.addr + a.offset;
-        r.key = keys[i];
+        r.key = keys.of(i);
         r.size = a.size;
         r.slack = uint32_t(slack_of(s, a));
         r.section = i;
@@ -322,18 +322,30 @@ class Recorder {
         if (sections_[atoms_[a].out].flags & SHF_ALLOC && sections_[atoms_[a].out].type != SHT_NOBITS)
           spans.push_back({atoms_[a].address, atoms_[a].address + atoms_[a].size, k});
     std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
-    std::vector<std::pair<uint32_t, uint32_t>> owned;  // (input, index)
+    // Most are in order, so that the next one's span is this one's or the next.
+    std::vector<uint32_t> owner(link_.dynrels.size(), none);
+    size_t near = 0;
     for (uint32_t i = 0; i < link_.dynrels.size(); i++) {
       const uint64_t at = link_.dynrels[i].offset;
-      auto it = std::upper_bound(spans.begin(), spans.end(), at,
-                                 [](uint64_t v, const Span& s) { return v < s.begin; });
-      if (it != spans.begin() && at < std::prev(it)->end) owned.emplace_back(std::prev(it)->input, i);
+      if (near >= spans.size() || at < spans[near].begin || (near + 1 < spans.size() && at >= spans[near + 1].begin)) {
+        if (near + 2 < spans.size() && at >= spans[near + 1].begin && at < spans[near + 2].begin) near++;
+        else
+          near = size_t(std::upper_bound(spans.begin(), spans.end(), at,
+                                         [](uint64_t v, const Span& s) { return v < s.begin; }) -
+                        spans.begin()) - 1;
+      }
+      if (near < spans.size() && at >= spans[near].begin && at < spans[near].end) {
+        owner[i] = spans[near].input;
+        inputs_[owner[i]].relocation_count++;
+      }
     }
-    std::sort(owned.begin(), owned.end());
-    for (auto [input, index] : owned) {
-      if (!inputs_[input].relocation_count++) inputs_[input].first_relocation = uint32_t(relocations_.size());
-      relocations_.push_back(index);
-    }
+    uint32_t first = 0;
+    for (StateInput& in : inputs_) in.first_relocation = std::exchange(first, first + in.relocation_count);
+    relocations_.resize(first);
+    std::vector<uint32_t> next(inputs_.size());
+    for (uint32_t k = 0; k < inputs_.size(); k++) next[k] = inputs_[k].first_relocation;
+    for (uint32_t i = 0; i < owner.size(); i++)
+      if (owner[i] != none) relocations_[next[owner[i]]++] = i;
   }
 
   void record_merged() {

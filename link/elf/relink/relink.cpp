@@ -8,6 +8,8 @@
 
 #include "link/elf/relink/delta.h"
 #include "formats/archive.h"
+#include "link/cache/mir_cache.h"
+#include "link/common/lookups.h"
 
 namespace lode::link::elf {
 
@@ -28,8 +30,15 @@ class Relink {
       std::optional<DeltaLink> delta;
       if (!find_inputs()) return out_;
       if (!inputs_.empty()) {
-        delta.emplace(opt_, kept_, state_, image_);
-        if (!delta->run(inputs_)) {
+        std::optional<MirCache> functions;
+        if (!opt_.mir_cache.empty()) {
+          functions.emplace(opt_.mir_cache, opt_.mir_cache_size);
+          if (!functions->prepare()) functions.reset();
+        }
+        delta.emplace(opt_, kept_, state_, image_, functions ? &*functions : nullptr);
+        const bool good = delta->run(inputs_);
+        if (functions) functions->finish(good);
+        if (!good) {
           give_up(delta->why());
           return out_;
         }
@@ -90,6 +99,7 @@ class Relink {
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
       std::string path = o.argument == none ? std::string(state_.text(o.path)) : opt_.inputs[o.argument].name;
       FileStamp found;
+      note_lookup(path);  // for who watches the inputs
       const bool exists = identify(path, found);
       if (exists != bool(o.exists)) return give_up(path + (exists ? " is there now" : " is gone"));
       if (!exists) continue;

@@ -129,6 +129,7 @@ std::string no_relink_reason(const Link& link) {
   if (!o.retain_symbols_files.empty()) return "--retain-symbols-file";
   if (o.rewrite_endbr || o.zero_to_bss) return "code or data are rewritten";
   if (o.output == "-" || o.output_bytes) return "the output is no file";
+  if (!o.memory.empty() || !o.removed.empty()) return "inputs are in memory";
   if (!link.assignments.empty()) return "symbols are given by expressions";
   if (link.file_size >= uint64_t{1} << 32) return "the output is larger than 4 GiB";
   return {};

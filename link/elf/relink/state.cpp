@@ -118,17 +118,19 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
   return {h.low64, h.high64};
 }
 
-std::vector<uint64_t> atom_keys(const ObjectFile& file) {
-  std::vector<uint64_t> keys(file.sections.size());
-  for (uint32_t i = 1; i < keys.size(); i++) {
-    const std::string_view name = section_name(file, i);
-    keys[i] = XXH3_64bits(name.data(), name.size());
-  }
-  for (const Group& g : file.groups)
-    for (const Word& m : g.members)
-      if (m.value < keys.size())
-        keys[m.value] = XXH3_64bits_withSeed(g.signature.data, g.signature.size, keys[m.value]);
-  return keys;
+AtomKeys::AtomKeys(const ObjectFile& file) : file_(file) {
+  if (file.groups.empty()) return;
+  group_.assign(file.sections.size(), 0);
+  for (uint32_t k = 0; k < file.groups.size(); k++)
+    for (const Word& m : file.groups[k].members)
+      if (m.value < group_.size()) group_[m.value] = k + 1;
+}
+
+uint64_t AtomKeys::of(uint32_t section) const {
+  const std::string_view name = section_name(file_, section);
+  if (group_.empty() || !group_[section]) return XXH3_64bits(name.data(), name.size());
+  const NameRef& signature = file_.groups[group_[section] - 1].signature;
+  return XXH3_64bits_withSeed(name.data(), name.size(), signature.hash);
 }
 
 }  // namespace lode::link::elf

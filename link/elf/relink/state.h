@@ -241,7 +241,15 @@ void fill_gap(std::string_view section, uint64_t flags, uint8_t trap, uint8_t* b
 // Why this link cannot be continued, whatever the inputs; empty: it can.
 std::string no_relink_reason(const Link& link);
 
-// What the atoms of a file are called, from link to link: by the names of their sections and groups. By section.
-std::vector<uint64_t> atom_keys(const ObjectFile& file);
+// What the atoms of a file are called, from link to link: by the names of their sections and groups.
+class AtomKeys {
+ public:
+  explicit AtomKeys(const ObjectFile& file);
+  uint64_t of(uint32_t section) const;
+
+ private:
+  const ObjectFile& file_;
+  std::vector<uint32_t> group_;  // by section: 1 + index of its group; empty: there are none
+};
 
 }  // namespace lode::link::elf
