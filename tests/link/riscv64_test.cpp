@@ -473,6 +473,11 @@ TEST_CASE("riscv64: relocations that are wrong are named with their object") {
   CHECK(has(message(one(fe::R_RISCV_PCREL_LO12_I, "nobody")), "undefined symbol: nobody"));
   CHECK(has(message(one(fe::R_RISCV_ALIGN, "_start", 9)), "R_RISCV_ALIGN asks for 9 bytes of padding"));
   CHECK(has(message(one(fe::R_RISCV_ALIGN, "_start", int64_t(1) << 40)), "R_RISCV_ALIGN asks for "));
+  ElfObject removed = object();
+  removed.symbol("_start", removed.text(".text", words({nop, auipc_ra, jalr_ra}), 4));
+  relax(removed, 1, 4, fe::R_RISCV_CALL, "_start");
+  removed.relocate(1, 8, fe::R_RISCV_32, "_start");
+  CHECK(has(message(removed), "a relocation is for bytes that relaxation has removed"));
   ElfObject twice = by_global_pointer();
   relax(twice, 1, 0, fe::R_RISCV_HI20, "datum");
   CHECK(has(message(twice), "a.o:(.text+0x0) in _start: relocations ask for changes of the same instruction"));

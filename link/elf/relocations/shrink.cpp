@@ -153,7 +153,8 @@ void copy_rest(Link& link, ShrinkFile& s, ShrinkAtom& shrunk) {
   Atom& a = link.atoms[shrunk.atom];
   const auto sites = std::span<const ShrinkSite>(s.sites).subspan(shrunk.sites, shrunk.site_count);
   ObjectFile& f = *s.file;
-  f.owned.push_back(std::make_unique<std::vector<uint8_t>>(a.size));
+  // With room behind it: where malformed relocations name places in what was removed, rules write into what is left.
+  f.owned.push_back(std::make_unique<std::vector<uint8_t>>(a.size + shrink_slack));
   uint8_t* data = f.owned.back()->data();
   uint64_t from = 0, to = 0;
   auto copy_until = [&](uint64_t end) {
@@ -172,6 +173,13 @@ void copy_rest(Link& link, ShrinkFile& s, ShrinkAtom& shrunk) {
   Mover move(sites);
   for (uint32_t i = 0; i < a.reloc_count; i++) relocs[i].offset = move(relocs[i].offset);
   link.machine->shrink->rewrite(link, s, shrunk, data, relocs);
+  for (uint32_t i = 0; i < a.reloc_count; i++) {
+    if (relocs[i].offset <= a.size && a.size - relocs[i].offset >= link.machine->row(relocs[i].type).bytes) continue;
+    link.diag.error(relocation_place(link, f, a, a.relocs[i].offset) +
+                        ": a relocation is for bytes that relaxation has removed",
+                    relocation_key(f, a, i));
+    relocs[i] = {uint64_t(a.size), link.machine->r_none, 0, 0};
+  }
   a.data = data;
   a.relocs = relocs;
 }
