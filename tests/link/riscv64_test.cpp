@@ -473,9 +473,135 @@ TEST_CASE("riscv64: relocations that are wrong are named with their object") {
   CHECK(has(message(one(fe::R_RISCV_PCREL_LO12_I, "nobody")), "undefined symbol: nobody"));
   CHECK(has(message(one(fe::R_RISCV_ALIGN, "_start", 9)), "R_RISCV_ALIGN asks for 9 bytes of padding"));
   CHECK(has(message(one(fe::R_RISCV_ALIGN, "_start", int64_t(1) << 40)), "R_RISCV_ALIGN asks for "));
+  ElfObject removed = object();
+  removed.symbol("_start", removed.text(".text", words({nop, auipc_ra, jalr_ra}), 4));
+  relax(removed, 1, 4, fe::R_RISCV_CALL, "_start");
+  removed.relocate(1, 8, fe::R_RISCV_32, "_start");
+  CHECK(has(message(removed), "a relocation is for bytes that relaxation has removed"));
   ElfObject twice = by_global_pointer();
   relax(twice, 1, 0, fe::R_RISCV_HI20, "datum");
   CHECK(has(message(twice), "a.o:(.text+0x0) in _start: relocations ask for changes of the same instruction"));
+}
+
+// ---- what is written ------------------------------------------------------------------------------------------------
+
+namespace {
+
+// The bytes of a section of what is made of one object.
+std::string linked(const ElfObject& o, const Args& options = {}, const std::string& section = ".text") {
+  TempDir dir;
+  const std::string in = dir.write("a.o", text_of(o.bytes()));
+  RunResult r = link(Args{"-m", "elf64lriscv", in, "-o", dir.file("out")} + options);
+  INFO(r.describe());
+  REQUIRE(r.ok());
+  return section_bytes(dir, dir.file("out"), section);
+}
+
+bool holds(const std::string& bytes, const std::string& expected) { return bytes == expected; }
+
+}  // namespace
+
+TEST_CASE("riscv64: a call of an undefined weak function goes to address 0 by a register that is 0") {
+  LODE_NEEDS("llvm-objcopy-19");
+  for (bool marked : {false, true}) {
+    ElfObject o = object();
+    const uint32_t text = o.text(".text", words({auipc_ra, jalr_ra, 0xef, ret}), 4);
+    o.symbol("_start", text);
+    o.undefined("nobody", fe::STB_WEAK);
+    if (marked) relax(o, text, 0, fe::R_RISCV_CALL_PLT, "nobody");
+    else o.relocate(text, 0, fe::R_RISCV_CALL_PLT, "nobody");
+    o.relocate(text, 8, fe::R_RISCV_JAL, "nobody");
+    const std::string call = marked ? words({0xe7}) : words({auipc_ra, 0xe7});
+    CHECK(holds(linked(o), call + words({0xe7, ret})));
+  }
+}
+
+TEST_CASE("riscv64: lower parts keep their register where nothing may be changed") {
+  LODE_NEEDS("llvm-objcopy-19");
+  ElfObject o = object();
+  const uint32_t text = o.text(".text", words({lui_a0, add_a0_tp, lw_a0, sd_a0}), 4);
+  const uint32_t tdata =
+      o.section(".tdata", std::string(8, 1), {.flags = fe::SHF_ALLOC | fe::SHF_WRITE | fe::SHF_TLS, .align = 8});
+  o.symbol("_start", text);
+  o.symbol("t", tdata, {.size = 8, .type = fe::STT_TLS});
+  o.relocate(text, 0, fe::R_RISCV_TPREL_HI20, "t");
+  o.relocate(text, 4, fe::R_RISCV_TPREL_ADD, "t");
+  o.relocate(text, 8, fe::R_RISCV_TPREL_LO12_I, "t", 4);
+  o.relocate(text, 12, fe::R_RISCV_TPREL_LO12_S, "t", 4);
+  CHECK(holds(linked(o), words({lui_a0, add_a0_tp, lw_a0 | 4 << 20, sd_a0 | 4 << 7})));
+}
+
+TEST_CASE("riscv64: differences follow code that has become shorter, places by section symbol too") {
+  LODE_NEEDS("llvm-objcopy-19");
+  ElfObject o = caller(8, false);  // a call of 8 bytes, of which 4 go; 8 bytes; f
+  o.local("end_of_call", 1, 8);
+  const uint32_t table = o.rodata(".rodata", std::string(6, '\0') + "\x80\x01\xc0", 1);
+  o.relocate(table, 0, fe::R_RISCV_ADD32, "f");
+  o.relocate(table, 0, fe::R_RISCV_SUB32, "_start");
+  o.relocate(table, 4, fe::R_RISCV_ADD16, "end_of_call");
+  o.relocate(table, 4, fe::R_RISCV_SUB16, "_start");
+  o.relocate(table, 6, fe::R_RISCV_SET_ULEB128, uint32_t(1), 16);  // the section's symbol: f
+  o.relocate(table, 6, fe::R_RISCV_SUB_ULEB128, "end_of_call");
+  o.relocate(table, 8, fe::R_RISCV_SET6, "f");
+  o.relocate(table, 8, fe::R_RISCV_SUB6, "end_of_call");
+  const std::string expected = std::string("\x0c\0\0\0\x04\0", 6) + "\x88" + std::string(1, '\0') + "\xc8";
+  CHECK(holds(linked(o, {}, ".rodata"), expected));
+}
+
+TEST_CASE("riscv64: a difference in an unsigned LEB128 is a pair, and has the room that there is") {
+  auto one = [](const std::string& room, bool set, bool subtract) {
+    ElfObject o = object();
+    const uint32_t text = o.text(".text", std::string(512, '\0'), 4), table = o.rodata(".rodata", room, 1);
+    o.symbol("_start", text);
+    o.local("end", text, 300);
+    if (set) o.relocate(table, 0, fe::R_RISCV_SET_ULEB128, "end");
+    if (subtract) o.relocate(table, 0, fe::R_RISCV_SUB_ULEB128, "_start");
+    return o;
+  };
+  TempDir dir;
+  auto message = [&](const ElfObject& o) {
+    return link({"-m", "elf64lriscv", dir.write("a.o", text_of(o.bytes())), "-o", dir.file("out")}).err;
+  };
+  CHECK(message(one(std::string("\x80\0", 2), true, true)) == "");
+  CHECK(has(message(one(std::string("\0\0", 2), true, true)), "a.o:(.rodata+0x0)"));
+  CHECK(has(message(one(std::string("\0\0", 2), true, true)), "300 does not fit in the bytes that are there for it"));
+  CHECK(has(message(one("\x80", true, true)), "does not fit"));  // a number that does not end
+  CHECK(has(message(one(std::string("\x80\0", 2), false, true)), "R_RISCV_SUB_ULEB128 is not behind"));
+}
+
+TEST_CASE("riscv64: what the output says of itself") {
+  TempDir dir;
+  ElfObject o = with_attributes("_start", attributes("rv64i2p1_c2p0"));
+  o.symbol("special", 1, {.type = fe::STT_FUNC, .visibility = fe::STO_RISCV_VARIANT_CC});
+  const std::string in = dir.write("a.o", text_of(o.bytes()));
+  REQUIRE(link({"-m", "elf64lriscv", "-shared", in, "-o", dir.file("lib.so")}).ok());
+  CHECK(has(readelf({"-h"}, dir.file("lib.so")), "RVC, double-float ABI"));
+  CHECK(has(readelf({"-l"}, dir.file("lib.so")), "RISCV_ATTRIBUT"));
+  CHECK(has(readelf({"--dyn-syms"}, dir.file("lib.so")), "VARIANT_CC"));
+  ElfObject user = object();
+  const uint32_t text = user.text(".text", words({auipc_ra, jalr_ra}), 4);
+  user.symbol("_start", text);
+  user.relocate(text, 0, fe::R_RISCV_CALL_PLT, "special");
+  const std::string main_o = dir.write("b.o", text_of(user.bytes()));
+  REQUIRE(link({main_o, dir.file("lib.so"), "-o", dir.file("p")}).ok());  // the machine is that of the first object
+  CHECK(has(readelf({"-d"}, dir.file("p")), "RISCV_VARIANT_CC"));
+  CHECK(has(readelf({"-l"}, dir.file("p")), "/lib/ld-linux-riscv64-lp64d.so.1"));
+}
+
+TEST_CASE("riscv64: relocations that are kept describe what relaxation has left") {
+  TempDir dir;
+  ElfObject o = caller(0, true);
+  o.symbol("number", fe::SHN_ABS, {.value = 16});
+  const uint32_t more = o.text(".text.more", words({lui_a0, addi_a0, ret}), 4);
+  relax(o, more, 0, fe::R_RISCV_HI20, "number");
+  relax(o, more, 4, fe::R_RISCV_LO12_I, "number");
+  const std::string in = dir.write("a.o", text_of(o.bytes()));
+  REQUIRE(link({"-m", "elf64lriscv", "--emit-relocs", in, "-o", dir.file("p")}).ok());
+  const std::string relocations = readelf({"-r"}, dir.file("p"));
+  CHECK(has(relocations, "R_RISCV_RVC_JUMP"));
+  CHECK(has(relocations, "R_RISCV_LO12_I"));
+  for (const char* gone : {"R_RISCV_CALL", "R_RISCV_HI20", "R_RISCV_RELAX", "unrecognized"})
+    CHECK(!has(relocations, gone));
 }
 
 // ---- programs -------------------------------------------------------------------------------------------------------

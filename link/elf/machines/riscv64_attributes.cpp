@@ -341,15 +341,13 @@ class Merger {
 
 uint32_t merge_flags(Link& link) {
   uint32_t out = 0;
-  const ObjectFile* first = nullptr;
-  for (ObjectFile* f : link.objects) {
-    if (f->kind != FileKind::object || f->made || !f->view.header || !has_code(*f)) continue;
-    const uint32_t flags = f->view.header->flags;
+  const InputFile* first = nullptr;
+  auto agree = [&](const InputFile& f, uint32_t flags) {
     auto fail = [&](const std::string& what) {
-      link.diag.error(f->name + ": cannot link object files with different " + what, uint64_t(f->priority) << 32);
+      link.diag.error(f.name + ": cannot link object files with different " + what, uint64_t(f.priority) << 32);
     };
     if (!first) {
-      first = f;
+      first = &f;
       out = flags & (EF_RISCV_FLOAT_ABI | EF_RISCV_RVE);
     }
     if ((flags ^ out) & EF_RISCV_FLOAT_ABI)
@@ -358,10 +356,22 @@ uint32_t merge_flags(Link& link) {
     if ((flags ^ out) & EF_RISCV_RVE)
       fail(std::string("base: this is ") + (flags & EF_RISCV_RVE ? "RV64E, and " : "not RV64E, and ") + first->name +
            " is " + (out & EF_RISCV_RVE ? "" : "not"));
+  };
+  for (const ObjectFile* f : link.objects) {
+    // Code that is made here is RV64GC with the LP64D ABI.
+    uint32_t flags = EF_RISCV_RVC | EF_RISCV_FLOAT_ABI_DOUBLE;
+    if (f->kind == FileKind::object) {
+      if (f->made || !f->view.header || !has_code(*f)) continue;
+      flags = f->view.header->flags;
+    } else if (f->kind != FileKind::module) {
+      continue;
+    }
+    agree(*f, flags);
     out |= flags & (EF_RISCV_RVC | EF_RISCV_TSO);
   }
-  // Code that is made here is RV64GC with the LP64D ABI.
-  if (!first && link.has_modules) out = EF_RISCV_RVC | EF_RISCV_FLOAT_ABI_DOUBLE;
+  if (!link.relocatable)
+    for (const SharedFile* so : link.shareds)
+      if (so->data.size() >= sizeof(Ehdr)) agree(*so, reinterpret_cast<const Ehdr*>(so->data.data())->flags);
   return out;
 }
 

@@ -276,6 +276,11 @@ void apply(Link& link, ObjectFile& f, Atom& a, uint8_t* out, uint64_t address, D
       continue;
     }
     if (row.want == Want::relax_mark || row.want == Want::alignment) continue;
+    const bool summand = row.want == Want::add || row.want == Want::subtract;
+    if (uint64_t v; summand && is_plain_target(link, f, r.sym, r.addend, &v)) {
+      accumulate(row, p, v);
+      continue;
+    }
     const RelocationTarget t = resolve_target(link, f, r.sym);
     if (row.want == Want::set_leb || row.want == Want::subtract_leb) {
       i += leb_difference(link, f, a, i, p, a.size - r.offset, [&](const Rela& one) {
@@ -319,6 +324,35 @@ static bool refers_to_dead(Link& link, const ObjectFile& f, const RelocationTarg
          link.atoms[f.atom_base + f.section_of(sym)].kind == AtomKind::discarded;
 }
 
+static bool is_part_of_difference(Want want) { return want >= Want::set && want <= Want::subtract_leb; }
+
+// A half of a difference in a section that is not loaded. Both halves of one in what is not there count from the start
+// of its section.
+static uint64_t nonalloc_half(Link& link, ObjectFile& f, const Rela& r, bool debug) {
+  if (r.sym < f.first_global) {  // most are of labels in code that is there
+    const Referent label = referent(link, f, r.sym);
+    if (label.atom != none) {
+      const Atom& to = link.atoms[label.atom];
+      if (to.kind == AtomKind::regular && to.live && !to.folded && label.type != STT_GNU_IFUNC)
+        return local_address(link, label, r.addend);
+    }
+  }
+  const RelocationTarget t = resolve_target(link, f, r.sym);
+  if (refers_to_dead(link, f, t, r.sym, debug)) return uint64_t(f.syms[r.sym].value) + uint64_t(r.addend);
+  return address_or_plt(link, f, t, r.sym, r.addend);
+}
+
+static uint32_t nonalloc_difference(Link& link, ObjectFile& f, const Atom& a, uint32_t i, uint8_t* p, bool debug) {
+  const Rela& r = a.relocs[i];
+  const RelocationRow& row = link.machine->row(r.type);
+  auto half = [&](const Rela& one) { return nonalloc_half(link, f, one, debug); };
+  switch (row.want) {
+    case Want::set: put(link, f, a, p, r, row, half(r)); return 0;
+    case Want::add: case Want::subtract: accumulate(row, p, half(r)); return 0;
+    default: return leb_difference(link, f, a, i, p, a.size - r.offset, half);
+  }
+}
+
 void apply_nonalloc(Link& link, ObjectFile& f, Atom& a, uint8_t* out) {
   const std::string_view section = section_name(f, a.section);
   const uint64_t tombstone = tombstone_of(link, section);
@@ -332,23 +366,15 @@ void apply_nonalloc(Link& link, ObjectFile& f, Atom& a, uint8_t* out) {
       continue;
     }
     uint8_t* p = out + r.offset;
+    if (is_part_of_difference(row.want)) {
+      i += nonalloc_difference(link, f, a, i, p, debug);
+      continue;
+    }
     const RelocationTarget t = resolve_target(link, f, r.sym);
     const bool dead = refers_to_dead(link, f, t, r.sym, debug);
     auto store = [&](uint64_t v) { put(link, f, a, p, r, row, v); };
-    // Both halves of a difference in what is not there count from the start of its section.
-    auto half = [&](const Rela& one) -> uint64_t {
-      if (one.sym >= f.syms.size()) return 0;
-      const RelocationTarget to = resolve_target(link, f, one.sym);
-      if (refers_to_dead(link, f, to, one.sym, debug)) return uint64_t(f.syms[one.sym].value) + uint64_t(one.addend);
-      return address_or_plt(link, f, to, one.sym, one.addend);
-    };
     switch (row.want) {
       case Want::relax_mark: case Want::alignment: break;
-      case Want::set: store(half(r)); break;
-      case Want::add: case Want::subtract: accumulate(row, p, half(r)); break;
-      case Want::set_leb: case Want::subtract_leb:
-        i += leb_difference(link, f, a, i, p, a.size - r.offset, half);
-        break;
       case Want::address:
         if (dead && row.bytes == 8) store_le(p, tombstone);
         else store(dead ? tombstone : address_or_plt(link, f, t, r.sym, r.addend));

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
+#include <memory>
 #include <tuple>
 
 #include "base/bytes.h"
@@ -336,7 +336,7 @@ class AtomScan {
   InputPlace input_place() {
     InputPlace place{a_.relocs, index_, a_.reloc_count, {a_.data, a_.data ? a_.size : 0}, f_.syms.size()};
     if (machine_.shrink) {
-      if (!followers_) followers_ = find_followers(link_, f_, a_);
+      if (!followers_) followers_ = std::make_unique<Followers>(find_followers(link_, f_, a_));
       place.followers = followers_->of(index_);
     }
     return place;
@@ -411,7 +411,7 @@ class AtomScan {
   Atom& a_;
   const bool frame_, writable_;
   bool shrinks_ = false;
-  std::optional<Followers> followers_;  // made when first asked for
+  std::unique_ptr<Followers> followers_;  // made when first asked for
   uint32_t index_ = 0;
   RelocationTarget target_;
 };

@@ -34,21 +34,45 @@ uint64_t removed_of(std::span<const ShrinkSite> sites) {
   return sites.empty() ? 0 : sites.back().before + sites.back().removed;
 }
 
-// The same for places in ascending order.
+// The same for places of which most are in ascending order: each is looked for from the one before on.
 class Mover {
  public:
   explicit Mover(std::span<const ShrinkSite> sites) : sites_(sites) {}
+  bool empty() const { return sites_.empty(); }
   uint64_t operator()(uint64_t offset) {
-    while (next_ < sites_.size() && sites_[next_].offset + sites_[next_].length - sites_[next_].removed < offset)
-      next_++;
-    if (next_ == 0) return offset;
-    const ShrinkSite& s = sites_[next_ - 1];
+    if (offset < last_) next_ = 0;
+    last_ = offset;
+    next_ = find(offset);
+    return place(next_, offset);
+  }
+  // For one place only, not before the last one.
+  uint64_t ahead(uint64_t offset) const { return place(find(offset), offset); }
+
+ private:
+  bool is_before(size_t site, uint64_t offset) const {
+    const ShrinkSite& s = sites_[site];
+    return s.offset + s.length - s.removed < offset;
+  }
+  // How many sites lose their bytes before the place.
+  size_t find(uint64_t offset) const {
+    size_t n = next_;
+    for (unsigned steps = 0; n < sites_.size() && is_before(n, offset); n++)
+      if (++steps > 8)
+        return size_t(std::partition_point(
+                          sites_.begin() + ptrdiff_t(n), sites_.end(),
+                          [&](const ShrinkSite& s) { return is_before(size_t(&s - sites_.data()), offset); }) -
+                      sites_.begin());
+    return n;
+  }
+  uint64_t place(size_t n, uint64_t offset) const {
+    if (n == 0) return offset;
+    const ShrinkSite& s = sites_[n - 1];
     return offset - s.before - std::min<uint64_t>(s.removed, offset - (s.offset + s.length - s.removed));
   }
 
- private:
   std::span<const ShrinkSite> sites_;
   size_t next_ = 0;
+  uint64_t last_ = 0;
 };
 
 // A symbol table of its own, which may change.
@@ -75,23 +99,31 @@ void settle(Link& link, ShrinkFile& s) {
   }
 }
 
-// Symbols of the input at their places now, with their sizes.
+// Symbols of the input at their places now, with their sizes. They come section by section, and most of them in
+// ascending order.
 void move_symbols(Link& link, const ShrinkState& state, ShrinkFile& s) {
   ObjectFile& f = *s.file;
+  uint32_t known = none;  // the section that `move` is for
+  Mover move({});
+  uint64_t limit = 0;
   for (uint32_t i = 1; i < f.syms.size(); i++) {
     const Sym& in = s.input_symbols[i];
     if (in.shndx == SHN_UNDEF || in.type() == STT_SECTION) continue;
     const uint32_t section = f.section_of(i);
     if (section >= f.sections.size()) continue;
-    const Atom& a = link.atoms[f.atom_base + section];
-    if (a.extra == none || a.kind != AtomKind::regular) continue;
-    const auto [file, k] = link.shrunk_atoms[a.extra];
-    const ShrinkAtom& shrunk = state.files[file].atoms[k];
-    const auto sites = sites_of(state, state.files[file], shrunk);
-    if (sites.empty() || in.value > shrunk.input_size) continue;
-    const uint64_t at = moved(sites, in.value);
-    if (in.size && in.size <= shrunk.input_size - in.value)
-      s.symbols[i].size = moved(sites, in.value + in.size) - at;
+    if (section != known) {
+      known = section;
+      move = Mover({});
+      if (const Atom& a = link.atoms[f.atom_base + section]; a.extra != none && a.kind == AtomKind::regular) {
+        const auto [file, k] = link.shrunk_atoms[a.extra];
+        const ShrinkAtom& shrunk = state.files[file].atoms[k];
+        move = Mover(sites_of(state, state.files[file], shrunk));
+        limit = shrunk.input_size;
+      }
+    }
+    if (move.empty() || in.value > limit) continue;
+    const uint64_t at = move(in.value);
+    if (in.size && in.size <= limit - in.value) s.symbols[i].size = move.ahead(in.value + in.size) - at;
     s.symbols[i].value = at;
     if (i < f.first_global) continue;
     Symbol& symbol = link.symbols[f.symbol_id(i)];
@@ -121,7 +153,8 @@ void copy_rest(Link& link, ShrinkFile& s, ShrinkAtom& shrunk) {
   Atom& a = link.atoms[shrunk.atom];
   const auto sites = std::span<const ShrinkSite>(s.sites).subspan(shrunk.sites, shrunk.site_count);
   ObjectFile& f = *s.file;
-  f.owned.push_back(std::make_unique<std::vector<uint8_t>>(a.size));
+  // With room behind it: where malformed relocations name places in what was removed, rules write into what is left.
+  f.owned.push_back(std::make_unique<std::vector<uint8_t>>(a.size + shrink_slack));
   uint8_t* data = f.owned.back()->data();
   uint64_t from = 0, to = 0;
   auto copy_until = [&](uint64_t end) {
@@ -140,6 +173,13 @@ void copy_rest(Link& link, ShrinkFile& s, ShrinkAtom& shrunk) {
   Mover move(sites);
   for (uint32_t i = 0; i < a.reloc_count; i++) relocs[i].offset = move(relocs[i].offset);
   link.machine->shrink->rewrite(link, s, shrunk, data, relocs);
+  for (uint32_t i = 0; i < a.reloc_count; i++) {
+    if (relocs[i].offset <= a.size && a.size - relocs[i].offset >= link.machine->row(relocs[i].type).bytes) continue;
+    link.diag.error(relocation_place(link, f, a, a.relocs[i].offset) +
+                        ": a relocation is for bytes that relaxation has removed",
+                    relocation_key(f, a, i));
+    relocs[i] = {uint64_t(a.size), link.machine->r_none, 0, 0};
+  }
   a.data = data;
   a.relocs = relocs;
 }

@@ -67,6 +67,8 @@ struct ShrinkState {
   bool symbols_are_moved = false;           // their values say where they are now, and not where they were
 };
 
+inline constexpr uint64_t shrink_slack = 16;
+
 // The machine's part.
 struct ShrinkRules {
   // Appends sites and groups of a section to the file's; sites in their shortest forms.
@@ -77,7 +79,8 @@ struct ShrinkRules {
   bool (*grow)(Link&, ShrinkFile&);
   // What an alignment loses whose padding begins at `at` in the section; other sites: `wanted`.
   uint32_t (*surplus)(const ShrinkSite&, uint64_t at);
-  // Writes what is left: `data` and `relocs` are copies, moved to their new places.
+  // Writes what is left: `data` and `relocs` are copies, moved to their new places. At the place of a relocation there
+  // is room for shrink_slack bytes.
   void (*rewrite)(Link&, const ShrinkFile&, const ShrinkAtom&, uint8_t* data, Rela* relocs);
 };
 
