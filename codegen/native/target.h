@@ -169,6 +169,3 @@ struct NativeTarget {
 namespace lode::x86_64 {
 const codegen::NativeTarget& target();
 }
-namespace lode::riscv64 {
-const codegen::NativeTarget& target();
-}

@@ -1,5 +1,4 @@
-// riscv64 as the linker sees it.
-#include "codegen/native/target.h"
+#include "codegen/riscv64/target.h"
 
 #include "codegen/native/emit.h"
 #include "codegen/riscv64/emit.h"

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "codegen/riscv64/target.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/machines/riscv64.h"
 #include "link/elf/relocations/referent.h"

@@ -204,6 +204,7 @@ class Writer {
     add_signatures();
     for (ObjectFile* f : link_.objects) add_locals(*f);
     add_slots();
+    if (link_.has_modules && names_labels()) add_labels();
     for (const CommonWant& w : gather_commons(link_)) commons_[w.symbol] = w;
     first_global_ = uint32_t(syms_.size());
     global_map_.assign(link_.symbols.size(), 0);
@@ -223,6 +224,29 @@ class Writer {
       s.info = STT_SECTION;
       add_symbol(s, i);
     }
+  }
+
+  // Some relocations mean what stands at a label, for which a section's symbol with an addend does not do.
+  bool names_labels() const {
+    const auto& rows = link_.machine->relocations;
+    return std::any_of(rows.begin(), rows.end(), [](const RelocationRow& r) { return r.want == Want::follower; });
+  }
+
+  // Local symbols for those places in functions.
+  void add_labels() {
+    emit_objects(link_, [&](const EmittedFunction& e) {
+      const uint64_t start = link_.atoms[e.text_atom].offset;
+      const uint32_t section = out_of_[e.text_atom];
+      for (const codegen::Fixup& x : e.fixups) {
+        if (x.target != codegen::Fixup::Target::label) continue;
+        auto [it, fresh] = labels_.try_emplace(std::pair(section, start + x.index), uint32_t(syms_.size()));
+        if (!fresh) continue;
+        Sym s{};
+        s.name = add_string(".Llabel");
+        s.value = start + x.index;
+        add_symbol(s, section);
+      }
+    });
   }
 
   // Signatures that are no global symbol here get a local one.
@@ -415,7 +439,10 @@ class Writer {
           uint64_t at = x.offset + (in_constants ? c.offset : t.offset);
           uint32_t sym = 0;
           int64_t addend = x.addend;
-          if (x.target != Target::reference) {
+          if (auto label = labels_.find(std::pair(out_of_[e.text_atom], t.offset + x.index));
+              x.target == Target::label && label != labels_.end()) {
+            sym = label->second;
+          } else if (x.target != Target::reference) {
             sym = text.symbol;
             addend += int64_t(uint64_t(t.offset)) + (x.target == Target::label ? x.index : 0);
           } else if (x.index < e.references.size() && e.references[x.index].symbol.valid()) {
@@ -636,6 +663,7 @@ class Writer {
   std::vector<OutGroup> groups_;
   std::vector<std::vector<uint32_t>> group_words_;  // by group: the section's body
   std::vector<uint32_t> out_of_;  // by atom: index in sections_
+  std::map<std::pair<uint32_t, uint64_t>, uint32_t> labels_;  // by output section and place: the symbol
   OutSection* eh_frame_ = nullptr;
   struct Slot {
     uint32_t id, section, symbol;  // what it points to; where it is; its own symbol
