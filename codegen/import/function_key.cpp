@@ -276,6 +276,7 @@ void FunctionKeyWriter::inst(const bc::Inst& i) {
     if (s_->keeps_debug) {
       word(i.loc);
       for (uint32_t w : o) word(w);
+      for (uint32_t k = 4; k < o.size(); k++) metadata(o[k]);
     }
     return;
   }
@@ -312,6 +313,12 @@ void FunctionKeyWriter::inst(const bc::Inst& i) {
   }
 }
 
+// What the importer reads of a node of the module; those of the function's own block are all in the form.
+void FunctionKeyWriter::metadata(uint32_t number) {
+  const bc::DebugScopes::Node* n = s_->scopes.node(number);
+  if (n) word(uint32_t(n->kind)), word(n->a), word(n->b);
+}
+
 // By the module's own numbers of metadata: what they stand for is read anew in each link, so that equal numbers are
 // all that kept rows need. The nodes that they name in the function's own block have their numbers from the module's.
 void FunctionKeyWriter::debug_information() {
@@ -326,6 +333,11 @@ void FunctionKeyWriter::debug_information() {
     for (uint32_t w : {uint32_t(r.kind) | uint32_t(r.is_value) << 8, r.inst, r.location, r.variable, r.expression,
                        r.operand})
       word(w);
+  for (const bc::DebugRecord& r : b.records) {
+    metadata(r.location);
+    metadata(r.expression);
+    if (!r.is_value) metadata(r.operand);
+  }
   // What an operand stands for lies in the function's metadata block: its values, and where it was inlined.
   if (!b.records.empty() || s_->scopes.has_units) {
     bc::DebugScopes scopes;

@@ -74,6 +74,7 @@ class FunctionKeyWriter {
   void inst(const bc::Inst& i);
   void call(std::span<const uint32_t> operands, uint32_t args);
   void debug_information();
+  void metadata(uint32_t number);
   void bind_to_module() { bound_ = true; }
 
   const ImportState* s_ = nullptr;
