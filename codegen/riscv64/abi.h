@@ -1,11 +1,11 @@
 // The calling convention of RV64 with the LP64D ABI, for legal AIR (RISC-V ELF psABI, "Procedure Calling Convention").
 //
-// The front end has already classified structures: what arrives here is leaves of type i1..i64 and ptr, f32 and f64, and
-// pairs of i64 whose first has attr::split_first (i128, and binary128 as legalisation makes it). Eight integer and eight
-// floating-point registers carry arguments; a floating-point leaf takes an integer register when its own are used up or
-// when it is variadic, and what is left is on the stack. A pair may be half in a7 and half on the stack; a variadic pair
-// starts at an even register, and on the stack any pair is aligned to 16. A byval structure is passed by the address of
-// a copy that the caller makes. Results are in a0, a1, fa0 and fa1.
+// The front end has already classified structures: what arrives here is leaves of type i1..i64 and ptr, f32 and f64,
+// and pairs of i64 whose first has attr::split_first (i128, and binary128 as legalisation makes it). Eight integer and
+// eight floating-point registers carry arguments; a floating-point leaf takes an integer register when its own are used
+// up or when it is variadic, and what is left is on the stack. A pair may be half in a7 and half on the stack; a
+// variadic pair starts at an even register, and on the stack any pair is aligned to 16. A byval structure is passed by
+// the address of a copy that the caller makes. Results are in a0, a1, fa0 and fa1.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +45,8 @@ struct ArgumentLayout {
   uint8_t gp_used = 0;
 };
 
-// `attrs` is empty or one entry a leaf; leaves from `fixed` on are variadic. Returns false when the stack part passes 2^31
-// bytes.
+// `attrs` is empty or one entry a leaf; leaves from `fixed` on are variadic. Returns false when the stack part passes
+// 2^31 bytes.
 bool assign_arguments(std::span<const air::TypeId> types, std::span<const air::ParamAttr> attrs, uint32_t fixed,
                       ArgumentLayout& out);
 // codegen::Reg numbers of results. False when they do not fit the registers.

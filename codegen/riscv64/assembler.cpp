@@ -33,8 +33,8 @@ std::string_view trim(std::string_view s) {
   return s;
 }
 
-// Pseudo instructions (RISC-V assembly programmer's manual, "A listing of standard RISC-V pseudoinstructions"): the number
-// of operands, and the text with %1, %2 and %3 in their places.
+// Pseudo instructions (RISC-V assembly programmer's manual, "A listing of standard RISC-V pseudoinstructions"): the
+// number of operands, and the text with %1, %2 and %3 in their places.
 struct Alias {
   const char* name;
   unsigned count;
@@ -331,7 +331,8 @@ Result<void> Assembler::instruction(std::string_view mnemonic, const Operands& o
     return true;
   };
   std::string_view field;
-  const size_t registers = row.form == Form::load || row.form == Form::store ? 1 : std::string_view(row.registers).size();
+  const bool in_memory = row.form == Form::load || row.form == Form::store;
+  const size_t registers = in_memory ? 1 : std::string_view(row.registers).size();
   const bool atomic = row.form == Form::amo || row.form == Form::lr;
   for (size_t k = 0; k < registers; k++) {
     if (!next(field)) return unknown(s);

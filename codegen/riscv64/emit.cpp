@@ -1,16 +1,17 @@
 // The emitter of riscv64; codegen/native/emit.h says how the parts work together.
 //
-// Every instruction is written in its shortest form (encode.h), but for those whose immediates need final addresses: such
-// a pair is a patch, which says where the instruction with the high part is and how far behind it the one with the low
-// part. Branches have no code at all (forward, to the next byte), 2 bytes where a 16-bit form reaches, 4, or more: a
-// conditional one that has to go far jumps over a jump, and a jump beyond 1 MiB is auipc and jalr by the scratch register.
+// Every instruction is written in its shortest form (encode.h), but for those whose immediates need final addresses:
+// such a pair is a patch, which says where the instruction with the high part is and how far behind it the one with the
+// low part. Branches have no code at all (forward, to the next byte), 2 bytes where a 16-bit form reaches, 4, or more:
+// a conditional one that has to go far jumps over a jump, and a jump beyond 1 MiB is auipc and jalr by the scratch
+// register.
 //
 // Memory operands that one signed 12-bit offset cannot say are reached by a register that gets the upper part: the
 // instruction's own destination where it is a load into an integer register, else the scratch register.
 //
 // Object mode leaves Fixups for each patch that refers to a symbol; the low part of a pc-relative address refers to the
-// place of its high part. No relocation says that another linker may shorten the code (R_RISCV_RELAX): it is short already,
-// and branches within a function, jump tables and unwind rows need no relocation then.
+// place of its high part. No relocation says that another linker may shorten the code (R_RISCV_RELAX): it is short
+// already, and branches within a function, jump tables and unwind rows need no relocation then.
 #include "codegen/riscv64/emit.h"
 
 #include <algorithm>

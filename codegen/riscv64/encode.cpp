@@ -16,8 +16,8 @@ const InstInfo inst_table[op_count] = {
 
 namespace {
 
-// Shapes of 16-bit instructions (unprivileged ISA, "Compressed Instruction Formats"), with what they ask of the operands
-// of the instruction that they stand for.
+// Shapes of 16-bit instructions (unprivileged ISA, "Compressed Instruction Formats"), with what they ask of the
+// operands of the instruction that they stand for.
 enum Shape : uint8_t {
   nothing,            // no operand: all that the full instruction has is zero, ebreak has none
   ci_from_zero,       // rd, imm6; the source is zero
@@ -170,7 +170,9 @@ bool valid(const InstInfo& row, const Fields& f) {
   }
 }
 
-uint32_t branch_bits(int32_t d) { return bits(d, 11, 1, 7) | bits(d, 1, 4, 8) | bits(d, 5, 6, 25) | bits(d, 12, 1, 31); }
+uint32_t branch_bits(int32_t d) {
+  return bits(d, 11, 1, 7) | bits(d, 1, 4, 8) | bits(d, 5, 6, 25) | bits(d, 12, 1, 31);
+}
 uint32_t jump_bits(int32_t d) {
   return bits(d, 12, 8, 12) | bits(d, 11, 1, 20) | bits(d, 1, 10, 21) | bits(d, 20, 1, 31);
 }
@@ -185,6 +187,7 @@ uint16_t short_branch_bits(int32_t d) {
 uint32_t encode(const InstInfo& row, const Fields& f) {
   const uint32_t a = f.a & 31u, b = f.b & 31u, c = f.c & 31u, d = f.d & 31u;
   const uint32_t mode = row.traits & T_rm ? uint32_t(f.mode & 7) << 12 : 0;
+  const uint32_t order = uint32_t(f.mode & 1) << 26 | uint32_t(f.mode >> 1 & 1) << 25;
   switch (row.form) {
     case Form::r: return row.match | a << 7 | b << 15 | c << 20 | mode;
     case Form::r2: return row.match | a << 7 | b << 15 | mode;
@@ -197,8 +200,8 @@ uint32_t encode(const InstInfo& row, const Fields& f) {
     case Form::j: return row.match | a << 7 | jump_bits(int32_t(f.imm));
     case Form::b: return row.match | a << 15 | b << 20 | branch_bits(int32_t(f.imm));
     // The text names the value before the address.
-    case Form::amo: return row.match | a << 7 | b << 20 | c << 15 | uint32_t(f.mode & 1) << 26 | uint32_t(f.mode >> 1 & 1) << 25;
-    case Form::lr: return row.match | a << 7 | b << 15 | uint32_t(f.mode & 1) << 26 | uint32_t(f.mode >> 1 & 1) << 25;
+    case Form::amo: return row.match | a << 7 | b << 20 | c << 15 | order;
+    case Form::lr: return row.match | a << 7 | b << 15 | order;
     case Form::fence: return row.match | bits(f.imm, 0, 8, 20);
     case Form::csr: case Form::csri: return row.match | a << 7 | b << 15 | bits(f.imm, 0, 12, 20);
     default: return row.match;

@@ -1,7 +1,7 @@
 // VCode and its allocation become MIR: codegen/native/finalize.h has what is not riscv64's.
 //
-// ra is free in the body of no function, since a leaf keeps its return address there; sp, gp and tp are the system's; the
-// scratch register is emit's and that of exchanges here. Moves between two spill slots go through ft11.
+// ra is free in the body of no function, since a leaf keeps its return address there; sp, gp and tp are the system's;
+// the scratch register is emit's and that of exchanges here. Moves between two spill slots go through ft11.
 #include "codegen/riscv64/finalize.h"
 
 #include <algorithm>

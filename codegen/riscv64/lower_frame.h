@@ -1,12 +1,13 @@
 // The frame of a riscv64 function, laid out when its MIR is emitted: prologue, epilogue, and where slots and arguments
 // are.
 //
-// codegen/native/frame.h decides the layout; here are the registers and the instructions of it. From the CFA, which is sp
-// at the entry, downwards: the registers of variadic arguments (so that they and what the caller has put on the stack are one
-// row), ra, s0, the other saved registers, slots, outgoing arguments. A frame pointer is s0 and points below the variadic
-// arguments, so that ra is at s0 - 8 and the caller's s0 at s0 - 16, as GCC and LLVM have it. sp is the base of everything
-// else, but where a dynamic alloca moves it: slots are then reached from s0, or, when they are aligned beyond the stack,
-// from s1. The layout is a pure function of the record: laying out twice gives the same answer.
+// codegen/native/frame.h decides the layout; here are the registers and the instructions of it. From the CFA, which is
+// sp at the entry, downwards: the registers of variadic arguments (so that they and what the caller has put on the
+// stack are one row), ra, s0, the other saved registers, slots, outgoing arguments. A frame pointer is s0 and points
+// below the variadic arguments, so that ra is at s0 - 8 and the caller's s0 at s0 - 16, as GCC and LLVM have it. sp is
+// the base of everything else, but where a dynamic alloca moves it: slots are then reached from s0, or, when they are
+// aligned beyond the stack, from s1. The layout is a pure function of the record: laying out twice gives the same
+// answer.
 //
 // sp is lowered in one step where that is cheap, else in two, so that registers are saved within the reach of short
 // instructions: see plan_frame().

@@ -27,9 +27,9 @@
 //   7 thread        reference 24
 // The writer always takes the short form when the value fits, so equal functions have equal words.
 //
-// Pseudo instructions: ret and the tails contain the epilogue; call_r and jump_r go to the address in a register; lea is the
-// address of a memory operand; lea_ref the address of a symbol; tls_addr that of a thread-local one of a static model;
-// jump_table {index, scratch} loads from the table and jumps.
+// Pseudo instructions: ret and the tails contain the epilogue; call_r and jump_r go to the address in a register; lea
+// is the address of a memory operand; lea_ref the address of a symbol; tls_addr that of a thread-local one of a static
+// model; jump_table {index, scratch} loads from the table and jumps.
 #pragma once
 
 #include <cstdint>
@@ -102,9 +102,9 @@ struct Mem {
   bool operator==(const Mem&) const = default;
 };
 
-// FunctionDraft::frame (codegen/native/mir_writer.h). The frame pointer is s0, the base pointer s1. word_saved is a mask
-// of registers.h; the flags have in their top bits how many of a0..a7 a variadic function stores below its incoming
-// arguments.
+// FunctionDraft::frame (codegen/native/mir_writer.h). The frame pointer is s0, the base pointer s1. word_saved is a
+// mask of registers.h; the flags have in their top bits how many of a0..a7 a variadic function stores below its
+// incoming arguments.
 namespace frame {
 using namespace codegen::frame;
 inline constexpr unsigned variadic_shift = 28;
@@ -112,7 +112,8 @@ inline constexpr unsigned variadic_shift = 28;
 
 using entry = codegen::EntryRecord;
 
-// Operands of a machine instruction: registers in the order of the text (a load or store: register, base), and the rest.
+// Operands of a machine instruction: registers in the order of the text (a load or store: register, base), and the
+// rest.
 struct Fields {
   uint8_t a = 0, b = 0, c = 0, d = 0;
   uint8_t mode = 0;  // rounding mode; amo, lr: aq 1, rl 2; b bits of a fence

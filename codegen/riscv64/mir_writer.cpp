@@ -103,9 +103,9 @@ Mem Decoder::memory(uint32_t o) {
 
 // ---- constants ------------------------------------------------------------------------------------------------------
 //
-// 32 bits: lui and addiw (addiw, because lui extends the sign: 0x7fffffff is lui 0x80000 and -1 in 32 bits). More: the low
-// 12 bits are added last, what is above them is made of its odd part and a shift; where that part has zeroes at its top,
-// and the sequence is shorter, it is made with ones below and shifted right.
+// 32 bits: lui and addiw (addiw, because lui extends the sign: 0x7fffffff is lui 0x80000 and -1 in 32 bits). More: the
+// low 12 bits are added last, what is above them is made of its odd part and a shift; where that part has zeroes at its
+// top, and the sequence is shorter, it is made with ones below and shifted right.
 
 namespace {
 

@@ -1,8 +1,8 @@
 // Writes the MIR of one function into a mir::FunctionDraft.
 //
 // codegen/native/mir_writer.h has what is not riscv64's: labels, references, constants, slots, records. Epilogues are
-// part of `ret` and the tail calls. Registers are hardware numbers 0..31 of the class that the row asks for, in the order of
-// the assembly text.
+// part of `ret` and the tail calls. Registers are hardware numbers 0..31 of the class that the row asks for, in the
+// order of the assembly text.
 #pragma once
 
 #include <cstdint>

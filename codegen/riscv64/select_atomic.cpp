@@ -1,7 +1,7 @@
 // Atomic read-modify-write, compare and exchange, fences. See selector.h.
 //
-// Words of 32 and 64 bits have instructions. A part of a word is changed by a loop of lr and sc on the word that has it,
-// whose other bits stay; `and`, `or` and `xor` on it are those of the word with an operand that leaves the others
+// Words of 32 and 64 bits have instructions. A part of a word is changed by a loop of lr and sc on the word that has
+// it, whose other bits stay; `and`, `or` and `xor` on it are those of the word with an operand that leaves the others
 // alone. The loops are single pseudo instructions that the finaliser writes: nothing may come between lr and sc
 // (unprivileged ISA, "Eventual Success of Store-Conditional Instructions").
 #include "base/bytes.h"

@@ -1,10 +1,10 @@
 // Calls. See selector.h and abi.h; the callee's side of the convention is in select_entry.cpp.
 //
-// Arguments in registers are set by one parallel copy directly before the call, so that the allocator can make values in
-// the registers where they are wanted; constants and addresses without registers are materialised in place behind it. A
-// call marked `tail` that stands directly before a return of its result, with all its arguments in registers, becomes a
-// jump; one marked `musttail` does so with arguments on the stack too, which take the place of the function's own: all are
-// read before the first is written.
+// Arguments in registers are set by one parallel copy directly before the call, so that the allocator can make values
+// in the registers where they are wanted; constants and addresses without registers are materialised in place behind
+// it. A call marked `tail` that stands directly before a return of its result, with all its arguments in registers,
+// becomes a jump; one marked `musttail` does so with arguments on the stack too, which take the place of the function's
+// own: all are read before the first is written.
 #include <algorithm>
 
 #include "base/bytes.h"

@@ -1,7 +1,7 @@
 // Comparisons, selects, branches and switches. See selector.h.
 //
-// A comparison with one reader is folded into it: test_of() says which two registers a branch has to compare. A select is
-// a branch over one move. Which blocks there are, and what edges copy, is codegen/native/selection.h's.
+// A comparison with one reader is folded into it: test_of() says which two registers a branch has to compare. A select
+// is a branch over one move. Which blocks there are, and what edges copy, is codegen/native/selection.h's.
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -92,7 +92,8 @@ Selector::Test Selector::test_float(const Inst& i) {
   }
   const bool single = type_of(i.va()) == TypeTable::f32;
   Reg a = reg_of(i.va()), b = reg_of(i.vb()), r = gp(8);
-  const Op eq = single ? Op::feq_s : Op::feq_d, lt = single ? Op::flt_s : Op::flt_d, le = single ? Op::fle_s : Op::fle_d;
+  const Op eq = single ? Op::feq_s : Op::feq_d, lt = single ? Op::flt_s : Op::flt_d,
+           le = single ? Op::fle_s : Op::fle_d;
   auto compare = [&](Op op, Reg x, Reg y) { push(unsigned(op), {def(r), use(x), use(y)}, uint32_t(Rounding::dyn)); };
   auto both = [&](Op op1, Reg x1, Reg y1, Op op2, Reg x2, Reg y2, Op join) {
     Reg first = gp(8), second = gp(8);
@@ -186,10 +187,11 @@ void Selector::set_if_int(Reg dst, const Inst& i) {
     return rr(Op::sltu, dst, {Reg{}, true}, {difference});
   }
   // x <= c is x < c + 1, where that does not wrap; what is left is the negation of one of the two.
-  const bool next = p == IntPredicate::sle || p == IntPredicate::sgt || p == IntPredicate::ule || p == IntPredicate::ugt;
+  using P = IntPredicate;
+  const bool next = p == P::sle || p == P::sgt || p == P::ule || p == P::ugt;
   const int64_t limit = next ? c + 1 : c;
   if (equality || !fits12(limit) || (next && !is_signed(p) && limit == 0)) return set_if(dst, test_int(i));
-  const bool negated = p == IntPredicate::sge || p == IntPredicate::uge || p == IntPredicate::sgt || p == IntPredicate::ugt;
+  const bool negated = p == P::sge || p == P::uge || p == P::sgt || p == P::ugt;
   Reg less = negated ? gp(8) : dst;
   ri(is_signed(p) ? Op::slti : Op::sltiu, less, operand(), limit);
   if (negated) ri(Op::xori, dst, less, 1);
@@ -265,7 +267,8 @@ void Selector::indirect_jump(const Inst& i, uint32_t table) {
   push(p_indirect_jump, {use(reg_of(i.va()))}, table, vf::terminator);
 }
 
-// ---- switch: values are extended to the whole register, so all of it is done in 64 bits ----------------------------------
+// ---- switch: values are extended to the whole register, so all of it is done in 64 bits
+// ----------------------------------
 
 void Selector::switch_equal(Reg value, unsigned, int64_t c, uint32_t then, uint32_t otherwise) {
   Test t;

@@ -1,6 +1,6 @@
-// Division. By a constant it is shifts and high products: codegen/native/division.h says which. Dividends of up to 32 bits
-// are extended to the whole register, so their products are exact in 64 bits and one shift takes the place of the high
-// half.
+// Division. By a constant it is shifts and high products: codegen/native/division.h says which. Dividends of up to 32
+// bits are extended to the whole register, so their products are exact in 64 bits and one shift takes the place of the
+// high half.
 #include "base/bytes.h"
 #include "codegen/native/division.h"
 #include "codegen/riscv64/encode.h"

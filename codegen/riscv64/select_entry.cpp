@@ -2,10 +2,10 @@
 // selector.h and abi.h; the caller's side of the convention is in select_call.cpp.
 //
 // Parameters leave their registers in one parallel copy at the entry, so that the allocator can keep each where it is;
-// what is passed in memory is loaded behind it. A variadic function stores the argument registers that it has no parameters
-// for directly below the arguments on the stack, so that all of them are one row, which its va_list walks through. A
-// return sets the results by one parallel copy before it, unless a tail call in front of it leaves them where they
-// belong (Selector::is_tail_call).
+// what is passed in memory is loaded behind it. A variadic function stores the argument registers that it has no
+// parameters for directly below the arguments on the stack, so that all of them are one row, which its va_list walks
+// through. A return sets the results by one parallel copy before it, unless a tail call in front of it leaves them
+// where they belong (Selector::is_tail_call).
 #include <algorithm>
 
 #include "codegen/riscv64/selector.h"

@@ -117,7 +117,8 @@ void Selector::select_shift(const Inst& i) {
   rr(op, dst, {x}, {reg_of(i.vb())});
 }
 
-// Legal code has only rotates: both inputs are the same value. Two shifts; by a variable count c the second one is by -c.
+// Legal code has only rotates: both inputs are the same value. Two shifts; by a variable count c the second one is by
+// -c.
 void Selector::select_rotate(const Inst& i) {
   const unsigned bits = bits_of(i.type);
   const bool left = i.op == AirOp::fshl;

@@ -1,8 +1,8 @@
 // Addresses, loads, stores and block moves. See selector.h.
 //
 // An address is a base register and 12 bits, a place in the frame, or a symbol. address() folds chains of ptr_add with
-// constant offsets into it as far as 12 bits reach; it costs nothing at any of their readers. A symbol as an operand is two
-// instructions, and its offset stands in the reference. Sums with an index are instructions of their own.
+// constant offsets into it as far as 12 bits reach; it costs nothing at any of their readers. A symbol as an operand is
+// two instructions, and its offset stands in the reference. Sums with an index are instructions of their own.
 //
 // Block moves use accesses as wide as the alignment that is known: misaligned ones may be slow.
 #include "base/bytes.h"

@@ -2,11 +2,11 @@
 //
 // codegen/native/selection.h walks the function and keeps the values; here are the instructions.
 //
-// Values in registers. f32 and f64 live in floating-point registers, all others in integer ones; an i1 is 0 or 1 in the whole
-// register. What lies above an i8, i16 or i32 is garbage unless known_ says otherwise: most 32-bit instructions extend the
-// sign of their result, loads and the convention extend too, and comparisons, divisions, shifts right and conversions ask
-// for an extension only where nothing is known (select_known.cpp). All integer values are spilled whole, so that what is
-// known of a register holds in its home as well.
+// Values in registers. f32 and f64 live in floating-point registers, all others in integer ones; an i1 is 0 or 1 in the
+// whole register. What lies above an i8, i16 or i32 is garbage unless known_ says otherwise: most 32-bit instructions
+// extend the sign of their result, loads and the convention extend too, and comparisons, divisions, shifts right and
+// conversions ask for an extension only where nothing is known (select_known.cpp). All integer values are spilled
+// whole, so that what is known of a register holds in its home as well.
 //
 // An operand that is the constant 0 is the zero register. Since the allocator does not know that register, such an
 // operand is left out and a mark in the instruction's payload says which one it was (Source).
@@ -279,6 +279,7 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
 
   // ---- inline assembly (select_asm.cpp)
   void select_asm(const air::Inst& i);
+  void clobber_registers(uint64_t clobbers, std::vector<Operand>& ops);
   Result<void> emit_asm(uint32_t index, const codegen::Location* at);
 
   // per function
