@@ -331,8 +331,8 @@ Result<void> Assembler::instruction(std::string_view mnemonic, const Operands& o
     return true;
   };
   std::string_view field;
-  const size_t registers =
-      row.form == Form::load || row.form == Form::store ? 1 : std::string_view(row.registers).size();
+  const bool in_memory = row.form == Form::load || row.form == Form::store;
+  const size_t registers = in_memory ? 1 : std::string_view(row.registers).size();
   const bool atomic = row.form == Form::amo || row.form == Form::lr;
   for (size_t k = 0; k < registers; k++) {
     if (!next(field)) return unknown(s);

@@ -187,6 +187,7 @@ uint16_t short_branch_bits(int32_t d) {
 uint32_t encode(const InstInfo& row, const Fields& f) {
   const uint32_t a = f.a & 31u, b = f.b & 31u, c = f.c & 31u, d = f.d & 31u;
   const uint32_t mode = row.traits & T_rm ? uint32_t(f.mode & 7) << 12 : 0;
+  const uint32_t order = uint32_t(f.mode & 1) << 26 | uint32_t(f.mode >> 1 & 1) << 25;
   switch (row.form) {
     case Form::r: return row.match | a << 7 | b << 15 | c << 20 | mode;
     case Form::r2: return row.match | a << 7 | b << 15 | mode;
@@ -199,9 +200,8 @@ uint32_t encode(const InstInfo& row, const Fields& f) {
     case Form::j: return row.match | a << 7 | jump_bits(int32_t(f.imm));
     case Form::b: return row.match | a << 15 | b << 20 | branch_bits(int32_t(f.imm));
     // The text names the value before the address.
-    case Form::amo:
-      return row.match | a << 7 | b << 20 | c << 15 | uint32_t(f.mode & 1) << 26 | uint32_t(f.mode >> 1 & 1) << 25;
-    case Form::lr: return row.match | a << 7 | b << 15 | uint32_t(f.mode & 1) << 26 | uint32_t(f.mode >> 1 & 1) << 25;
+    case Form::amo: return row.match | a << 7 | b << 20 | c << 15 | order;
+    case Form::lr: return row.match | a << 7 | b << 15 | order;
     case Form::fence: return row.match | bits(f.imm, 0, 8, 20);
     case Form::csr: case Form::csri: return row.match | a << 7 | b << 15 | bits(f.imm, 0, 12, 20);
     default: return row.match;

@@ -99,12 +99,21 @@ void Selector::select_asm(const air::Inst& i) {
     const ValueId in = c.inputs[k];
     const TypeId t = type_of(in);
     if (o.tied >= 0) {
-      Reg to = c.regs[size_t(o.tied)];
+      const size_t out = size_t(o.tied);
+      Reg to = c.regs[out];
+      if (c.use->values[out].kind == AsmValue::Kind::memory) {
+        // The output's place in memory holds the input when the statement begins.
+        store_reg(c.use->memory[out], t, reg_of(in));
+        v = c.use->values[out];
+        c.use->memory[k] = c.use->memory[out];
+        c.use->operands[k] = c.use->operands[out];
+        continue;
+      }
       if (!to.valid()) return fail("inline assembly with a tie of this kind");
       c.before.push_back({to, is_fp(t) ? reg_of(in) : sign_extended(in)});
-      c.ops[c.use->operands[size_t(o.tied)]] = mod(to);
-      v = c.use->values[size_t(o.tied)];
-      c.use->operands[k] = c.use->operands[size_t(o.tied)];
+      c.ops[c.use->operands[out]] = mod(to);
+      v = c.use->values[out];
+      c.use->operands[k] = c.use->operands[out];
       continue;
     }
     int64_t number;
@@ -130,23 +139,24 @@ void Selector::select_asm(const air::Inst& i) {
       return fail("inline assembly with an operand that has to be a constant, or in the other register class");
     }
   }
-  // Clobbers of registers that are operands already are not listed again.
-  for (unsigned r = 1; r < 64; r++) {
-    if (!(c.s.clobbers >> r & 1)) continue;
-    asm_registers_ |= uint64_t{1} << r;
-    bool mentioned = !(all_registers >> r & 1) || r == reg::scratch || r == 63 || r == reg::ra;
-    for (Operand o : c.ops) mentioned |= o.reg() == Reg{r};
-    if (!mentioned) c.ops.push_back(def_early(Reg{r}));
-  }
-  for (Operand o : c.ops)
-    if (o.reg().is_physical()) asm_registers_ |= uint64_t{1} << o.reg().value;
+  clobber_registers(c.s.clobbers, c.ops);
   for (auto& [to, from] : c.before) copy(to, from);
   emit_list(p_inline_asm, c.ops, uint32_t(asms_.size()), ~0u, 0, 0);
   asms_.push_back(std::move(c.use));
-  for (auto& [to, from] : c.after) {
-    // Nothing says that the statement leaves 0 or 1.
-    copy(to, from);
+  for (auto& [to, from] : c.after) copy(to, from);
+}
+
+// Clobbers of registers that are operands already are not listed again.
+void Selector::clobber_registers(uint64_t clobbers, std::vector<Operand>& ops) {
+  for (unsigned r = 1; r < 64; r++) {
+    if (!(clobbers >> r & 1)) continue;
+    asm_registers_ |= uint64_t{1} << r;
+    bool mentioned = !(all_registers >> r & 1) || r == reg::scratch || r == 63 || r == reg::ra;
+    for (Operand o : ops) mentioned |= o.reg() == Reg{r};
+    if (!mentioned) ops.push_back(def_early(Reg{r}));
   }
+  for (Operand o : ops)
+    if (o.reg().is_physical()) asm_registers_ |= uint64_t{1} << o.reg().value;
 }
 
 // Called by the finaliser: `at` are the locations of the VInst's operands.

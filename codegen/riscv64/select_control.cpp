@@ -187,12 +187,11 @@ void Selector::set_if_int(Reg dst, const Inst& i) {
     return rr(Op::sltu, dst, {Reg{}, true}, {difference});
   }
   // x <= c is x < c + 1, where that does not wrap; what is left is the negation of one of the two.
-  const bool next =
-      p == IntPredicate::sle || p == IntPredicate::sgt || p == IntPredicate::ule || p == IntPredicate::ugt;
+  using P = IntPredicate;
+  const bool next = p == P::sle || p == P::sgt || p == P::ule || p == P::ugt;
   const int64_t limit = next ? c + 1 : c;
   if (equality || !fits12(limit) || (next && !is_signed(p) && limit == 0)) return set_if(dst, test_int(i));
-  const bool negated =
-      p == IntPredicate::sge || p == IntPredicate::uge || p == IntPredicate::sgt || p == IntPredicate::ugt;
+  const bool negated = p == P::sge || p == P::uge || p == P::sgt || p == P::ugt;
   Reg less = negated ? gp(8) : dst;
   ri(is_signed(p) ? Op::slti : Op::sltiu, less, operand(), limit);
   if (negated) ri(Op::xori, dst, less, 1);

@@ -279,6 +279,7 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
 
   // ---- inline assembly (select_asm.cpp)
   void select_asm(const air::Inst& i);
+  void clobber_registers(uint64_t clobbers, std::vector<Operand>& ops);
   Result<void> emit_asm(uint32_t index, const codegen::Location* at);
 
   // per function

@@ -153,16 +153,17 @@ class Random {
       const std::string wide = "%w" + std::to_string(n), next = "%s" + std::to_string(n);
       if (bits == 64) body += "  " + wide + " = add i64 " + name + ", 0\n";
       else
-        body +=
-            "  " + wide + " = " + (n % 2 ? "zext" : "sext") + " i" + std::to_string(bits) + " " + name + " to i64\n";
+        body += "  " + wide + " = " + (n % 2 ? "zext" : "sext") + " i" + std::to_string(bits) + " " + name +
+                " to i64\n";
       const std::string turned = "%t" + std::to_string(n);
       body += "  " + turned + " = fshl i64 " + sum + ", " + sum + ", 7\n";
       body += "  " + next + " = xor i64 " + turned + ", " + wide + "\n";
       sum = next;
       n++;
     }
-    return "strong func @f(%a: i64, %b: i32, %c: i16, %d: i8) -> i64 {\n  slot s 16\nentry:\n" + body + "  ret i64 " +
-           sum + "\n}\n";
+    return "strong func @f(%a: i64, %b: i32, %c: i16, %d: i8) -> i64 {\n  slot s 16\nentry:\n" + body +
+           "  ret i64 " + sum +
+           "\n}\n";
   }
   uint64_t argument() {
     const uint64_t r = next();
@@ -242,8 +243,8 @@ class Random {
       }
       case 4: case 5: case 6: {
         static const char* const predicates[] = {"eq", "ne", "ugt", "uge", "ult", "ule", "sgt", "sge", "slt", "sle"};
-        out =
-            "  %k" + u + " = icmp " + predicates[next() % 10] + " " + t + " " + value(bits) + ", " + pick(bits) + "\n";
+        out = "  %k" + u + " = icmp " + predicates[next() % 10] + " " + t + " " + value(bits) + ", " + pick(bits) +
+              "\n";
         if (next() % 3 == 0) {
           made = 32;
           out += "  " + r + " = zext i1 %k" + u + " to i32\n";
@@ -376,8 +377,8 @@ TEST_CASE("riscv64: floating point", "[riscv64]") {
                               0x7ff8000000000000, 0x41dfffffffc00000, 0x43e0000000000000, 0xc1e0000000000000};
   for (uint64_t a : doubles)
     for (uint64_t b : doubles) pairs.push_back({a, b});
-  for (const char* p :
-       {"oeq", "ogt", "oge", "olt", "ole", "one", "ord", "uno", "ueq", "ugt", "uge", "ult", "ule", "une"})
+  for (const char* p : {"oeq", "ogt", "oge", "olt", "ole", "one", "ord", "uno", "ueq", "ugt", "uge", "ult", "ule",
+                        "une"})
     program.add(std::string(R"(strong func @f(%a: i64, %b: i64) -> i64 {
 entry:
   %x = bitcast i64 %a to f64
@@ -415,9 +416,9 @@ entry:
 }
 )", finite, {64, 64});
   std::vector<std::vector<uint64_t>> small;
-  for (uint64_t a : {uint64_t{0x3ff0000000000000}, uint64_t{0xbff8000000000000}, uint64_t{0x4059100000000000},
-                     uint64_t{0x405fc00000000000}})
-    small.push_back({uint64_t(a)});
+  constexpr uint64_t near_doubles[] = {0x3ff0000000000000, 0xbff8000000000000, 0x4059100000000000,
+                                       0x405fc00000000000};
+  for (uint64_t a : near_doubles) small.push_back({a});
   for (const char* type : {"i8", "i16", "i32", "i64"})
     program.add(std::string(R"(strong func @f(%a: i64) -> i64 {
 entry:
@@ -452,25 +453,23 @@ TEST_CASE("riscv64: atomics of all widths, wide integers, large frames", "[riscv
     const std::string t = "i" + std::to_string(bits);
     for (const char* op : {"xchg", "add", "sub", "and", "nand", "or", "xor", "smax", "smin", "umax", "umin"})
       for (const char* place : {"0", "8"})
-        program.add(
-            "strong func @f(%a: i64, %b: " + t +
-                ") -> i64 {\n  slot s 16\nentry:\n  %p = slot_addr s\n"
-                "  store i64 %a, ptr %p\n  %e = ptr_add ptr %p + 8\n  store i64 %a, ptr %e\n  %q = ptr_add ptr %p + " +
-                place + "\n  %o = atomic_rmw " + op + " ptr %q, " + t + " %b seq_cst\n  %w = load i64, ptr %q\n" +
-                (bits == 64 ? "  %z = add i64 %o, 0\n" : "  %z = zext " + t + " %o to i64\n") +
-                "  %r = sub i64 %w, %z\n  ret i64 %r\n}\n",
-            pairs, {64, bits});
-    program.add(
-        "strong func @f(%a: i64, %b: " + t + ", %c: " + t +
-            ") -> i64 {\n  slot s 16\nentry:\n  %p = slot_addr s\n"
-            "  store i64 %a, ptr %p\n  %x = cmpxchg ptr %p, " +
-            t + " %b, " + t +
-            " %c seq_cst\n"
-            "  %o = extract {" +
-            t + ", i1} %x [0] to " + t + "\n  %s = extract {" + t + ", i1} %x [1] to i1\n  %w = load i64, ptr %p\n" +
-            (bits == 64 ? "  %z = add i64 %o, 0\n" : "  %z = zext " + t + " %o to i64\n") +
-            "  %r = sub i64 %w, %z\n  %k = zext i1 %s to i64\n  %q = add i64 %r, %k\n  ret i64 %q\n}\n",
-        {{5, 5, 9}, {5, 6, 9}, {0xff, 0xff, 0}, {~uint64_t{0}, ~uint64_t{0}, 1}, {0x80, 0xff80, 3}}, {64, bits, bits});
+        program.add("strong func @f(%a: i64, %b: " + t + ") -> i64 {\n  slot s 16\nentry:\n  %p = slot_addr s\n"
+                    "  store i64 %a, ptr %p\n  %e = ptr_add ptr %p + 8\n  store i64 %a, ptr %e\n"
+                    "  %q = ptr_add ptr %p + " +
+                        place + "\n  %o = atomic_rmw " + op + " ptr %q, " + t +
+                        " %b seq_cst\n  %w = load i64, ptr %q\n" +
+                        (bits == 64 ? "  %z = add i64 %o, 0\n" : "  %z = zext " + t + " %o to i64\n") +
+                        "  %r = sub i64 %w, %z\n  ret i64 %r\n}\n",
+                    pairs, {64, bits});
+    program.add("strong func @f(%a: i64, %b: " + t + ", %c: " + t +
+                    ") -> i64 {\n  slot s 16\nentry:\n  %p = slot_addr s\n"
+                "  store i64 %a, ptr %p\n  %x = cmpxchg ptr %p, " + t + " %b, " + t + " %c seq_cst\n"
+                "  %o = extract {" + t + ", i1} %x [0] to " + t + "\n  %s = extract {" + t +
+                    ", i1} %x [1] to i1\n  %w = load i64, ptr %p\n" +
+                    (bits == 64 ? "  %z = add i64 %o, 0\n" : "  %z = zext " + t + " %o to i64\n") +
+                    "  %r = sub i64 %w, %z\n  %k = zext i1 %s to i64\n  %q = add i64 %r, %k\n  ret i64 %q\n}\n",
+                {{5, 5, 9}, {5, 6, 9}, {0xff, 0xff, 0}, {~uint64_t{0}, ~uint64_t{0}, 1}, {0x80, 0xff80, 3}},
+                {64, bits, bits});
   }
   for (const char* op : {"add", "sub", "mul", "and", "xor"})
     program.add(std::string(R"(strong func @f(%a: i64, %b: i64) -> i64 {
