@@ -16,6 +16,7 @@
 #include "link/elf/elf_main.h"
 #include "link/elf/inputs/contents.h"
 #include "link/cache/mir_cache.h"
+#include "link/common/arena.h"
 #include "link/common/message_place.h"
 #include "link/common/module_file.h"
 #include "link/wasm/wasm_main.h"
@@ -155,6 +156,7 @@ struct Linker::State {
   // What the last flush made of each module: a function that is what it was then is neither read nor lowered again, and
   // where nothing that it refers to has moved either, its bytes are copied.
   MirCache functions{"", 0};
+  LinkArena arena;
   // The files of the last flush, and what was read of them.
   elf::KeptInputs inputs;
 };
@@ -309,6 +311,7 @@ static Result<void> link_by(State& state, const std::string& output, std::vector
   host.bytes = bytes;
   host.removed.assign(state.removed.begin(), state.removed.end());
   host.mir_cache = &state.functions;
+  host.arena = &state.arena;
   if constexpr (std::is_same_v<Host, elf::Host>) host.inputs = &state.inputs;
   host.receive = [&](const Diagnostic& d) {
     state.diagnostics.push_back(d);

@@ -59,7 +59,7 @@ static const char *datum(int k, int value) {
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
   const int edits = atoi(argv[1]), count = atoi(argv[2]);
-  const char *options[] = {"-shared", "-Bsymbolic", "--threads=1", "--unresolved-symbols=ignore-all"};
+  const char *options[] = {"-shared", "-Bsymbolic", "--threads=2", "--unresolved-symbols=ignore-all"};
   lode_linker *l;
   must(lode_linker_create(options, 4, &l));
   char name[32];

@@ -2,7 +2,6 @@
 // may have, and everything that was asked for besides the output is written. The passes are in link.cpp.
 #include <tbb/global_control.h>
 #include <tbb/info.h>
-#include <tbb/task_arena.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "link/elf/elf_main.h"
 #include "link/elf/link.h"
 #include "link/cache/mir_cache.h"
+#include "link/common/arena.h"
 #include "link/elf/relink/relink.h"
 #include "link/elf/relink/state.h"
 #include "link/common/output_file.h"
@@ -109,12 +109,12 @@ static bool link_and_report(Link& link, const std::vector<std::string>& args) {
   return ok;
 }
 
-static bool link_from(Link& link, const std::vector<std::string>& args, bool hosted) {
+static bool link_from(Link& link, const std::vector<std::string>& args, const Host* host) {
   if (link.opt.answer != Answer::none) {
     link.diag.print("%s", answer(link.opt).c_str());
     return true;
   }
-  if (std::string why = take_place(link.opt, hosted); !why.empty()) {
+  if (std::string why = take_place(link.opt, host); !why.empty()) {
     link.diag.error(why);
     link.diag.flush();
     return false;
@@ -128,15 +128,16 @@ static bool link_from(Link& link, const std::vector<std::string>& args, bool hos
   }
   const size_t usual = std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
   const size_t threads = link.opt.threads ? link.opt.threads : usual;
-  if (!hosted) {
+  if (!host) {
     ThreadLimit limit(threads);
     return link_and_report(link, args);
   }
   // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there.
   // If it is asked for more threads than it has, TBB says so on stderr.
   const size_t all = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
-  tbb::task_arena arena(int(possible_threads(std::min(threads, all))));
-  return arena.execute([&] { return link_and_report(link, args); });
+  LinkArena own;
+  LinkArena& arena = host->arena ? *host->arena : own;
+  return arena.run(possible_threads(std::min(threads, all)), [&] { return link_and_report(link, args); });
 }
 
 // What a link is made of, in the order in which it has to go.

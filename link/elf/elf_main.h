@@ -10,6 +10,7 @@
 #include "lode/link/diagnostic.h"
 
 namespace lode::link {
+class LinkArena;
 class MirCache;
 }
 namespace lode::link::elf {
@@ -25,6 +26,7 @@ struct Host {
   KeptInputs* inputs = nullptr;   // files that earlier links of the host read; null: none are kept
   std::vector<std::string> removed;       // Options::removed
   std::vector<uint8_t>* bytes = nullptr;  // the output goes here, and not to a file
+  LinkArena* arena = nullptr;     // that earlier links of the host ran in; null: one is made for this link
   MirCache* mir_cache = nullptr;  // functions that earlier links of the host made; --mir-cache goes before it
 };
 

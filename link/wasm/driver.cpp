@@ -1,6 +1,5 @@
 // The passes in order, and the command.
 #include <tbb/global_control.h>
-#include <tbb/task_arena.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include "base/version.h"
 #include "link/driver.h"
 #include "link/cache/mir_cache.h"
+#include "link/common/arena.h"
 #include "link/common/output_file.h"
 #include "link/common/message_place.h"
 #include "link/common/response_file.h"
@@ -261,8 +261,10 @@ int main_with(std::span<const char* const> args, std::span<const MemoryInput> me
     return link_and_write(link, host) ? 0 : 1;
   }
   // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there.
-  tbb::task_arena arena(int(possible_threads(std::min({threads, all, size_t{32}}))));
-  return arena.execute([&] { return link_and_write(link, host); }) ? 0 : 1;
+  const size_t possible = possible_threads(std::min({threads, all, size_t{32}}));
+  LinkArena own;
+  LinkArena& arena = host->arena ? *host->arena : own;
+  return arena.run(possible, [&] { return link_and_write(link, host); }) ? 0 : 1;
 }
 
 }  // namespace lode::link::wasm

@@ -10,6 +10,7 @@
 #include "lode/link/diagnostic.h"
 
 namespace lode::link {
+class LinkArena;
 class MirCache;
 }
 namespace lode::link::wasm {
@@ -20,6 +21,7 @@ struct Host {
   std::function<void(const Diagnostic&)> receive;  // may be empty; called in the order of the messages
   std::string messages;  // the same as the command prints them after its name, a line each
   std::string listing;   // what options have the command print besides: --trace, --Map=-, --verbose and the like
+  LinkArena* arena = nullptr;     // that earlier links of the host ran in; null: one is made for this link
   MirCache* mir_cache = nullptr;  // functions that earlier links of the host made; --mir-cache goes before it
   std::vector<std::string> removed;  // Options::removed
   std::vector<uint8_t>* bytes = nullptr;  // the output goes here, and not to a file

@@ -44,15 +44,21 @@ Result<void> FileWatch::open() {
 
 // The name at the end of the absolute path `at`, on behalf of `path`.
 Result<void> FileWatch::watch_name(const std::string& at, const std::string& path) {
-  std::string folder, name;
+  std::string folder, name, own;
   split(at, folder, name);
-  for (;;) {
+  own = folder;
+  for (int again = 0;;) {
     const int wd = inotify_add_watch(fd_, folder.c_str(), reports);
     if (wd >= 0) {
       Folder& f = folders_[wd];
       f.path = folder;
       f.names[name].insert(path);
-      return {};
+      // A folder on the way may have been made after it was tried and before the one above it was watched. (Or it
+      // cannot be watched: not tried for ever.)
+      struct stat st;
+      if (folder == own || ++again > 8 || stat((folder + "/" + name).c_str(), &st) != 0) return {};
+      split(at, folder, name);
+      continue;
     }
     if ((errno != ENOENT && errno != ENOTDIR && errno != EACCES) || folder == "/") {
       const int code = errno;
@@ -76,7 +82,7 @@ Result<void> FileWatch::arm(const std::string& path) {
   return {};
 }
 
-Result<void> FileWatch::set(const std::vector<Lookup>& files) {
+Result<void> FileWatch::set(const std::vector<Lookup>& files, bool others_stay) {
   std::map<std::string, FileIdentity> old = std::move(files_);
   files_.clear();
   for (const Lookup& file : files) {
@@ -89,6 +95,7 @@ Result<void> FileWatch::set(const std::vector<Lookup>& files) {
     if (file.fresh) known.modified = {};  // as if it had changed
     suspects_.insert(file.path);
   }
+  if (others_stay) files_.merge(old);
   // Watches of names that do not count any more stay until none of their folder does.
   if (!old.empty())
     for (auto it = folders_.begin(); it != folders_.end();) {

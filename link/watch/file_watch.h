@@ -38,9 +38,10 @@ class FileWatch {
   Result<void> open();
   int descriptor() const { return fd_; }  // readable when there is something for read_reports()
 
-  // These files, and no others, from now on. A new one counts as changed if it is no longer what it was when it was
-  // looked up, or may not be.
-  Result<void> set(const std::vector<Lookup>& files);
+  // These files from now on, and no others, unless those that were watched so far are to stay (a link that failed did
+  // not come to all of them). A new one counts as changed if it is no longer what it was when it was looked up, or may
+  // not be.
+  Result<void> set(const std::vector<Lookup>& files, bool others_stay);
   // Takes what the kernel has reported so far. Does not wait.
   void read_reports();
   // The files that are not as they were when this was last asked, or when they were set.

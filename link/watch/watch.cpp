@@ -16,7 +16,6 @@
 
 #include "link/common/lookups.h"
 #include "link/common/response_file.h"
-#include "link/watch/file_watch.h"
 #include "link/watch/followed_command.h"
 
 namespace lode::link {
@@ -143,10 +142,17 @@ class Watcher {
     const timespec start = now_of(CLOCK_MONOTONIC);
     start_lookups();
     auto expanded = expand_response_files(given_);
-    if (expanded) last_ = link_once_(take_out_words(*expanded).args);
-    else last_ = {false, last_.output, {"lode: error: " + expanded.error().text()}, {}};
+    if (expanded) last_ = link_once_(take_out_words(*expanded).args, changes);
+    else last_ = {false, false, last_.output, {"lode: error: " + expanded.error().text()}, {}};
     ms_ = ms_since(start);
-    std::vector<Lookup> looked_for = end_lookups();
+    if (!watch_files(end_lookups())) return false;
+    said_ = false;
+    if (last_.ok) report(changes);
+    return true;
+  }
+
+  bool watch_files(std::vector<Lookup> looked_for) {
+    if (last_.same_files) return true;
     for (const auto& [path, identity, fresh] : looked_for) {
       struct stat st;
       if (stat(path.c_str(), &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode))) {
@@ -156,13 +162,11 @@ class Watcher {
       }
     }
     std::erase_if(looked_for, [&](const Lookup& l) { return l.path == last_.output; });
-    if (auto watched = files_.set(looked_for); !watched) {
+    if (auto watched = files_.set(looked_for, !last_.ok); !watched) {
       failed_ = true;
       refuse(watched.error().text());
       return false;
     }
-    said_ = false;
-    if (last_.ok) report(changes);
     return true;
   }
 

@@ -19,6 +19,8 @@
 #include <string>
 #include <vector>
 
+#include "link/watch/file_watch.h"
+
 namespace lode::link {
 
 // Whether --watch is among the arguments of a command line (response files not looked into).
@@ -26,12 +28,14 @@ bool asks_to_watch(std::span<const std::string> args);
 
 struct WatchedLink {
   bool ok = false;
+  bool same_files = false;          // it asked for no other files than the last one, and may have opened fewer of them
   std::string output;               // its path
   std::vector<std::string> messages;  // warnings and errors, as the command prints them
   std::string listing;
 };
-// `args` are those of the command, without --watch and its like.
-using LinkOnce = std::function<WatchedLink(const std::vector<std::string>& args)>;
+// `args` are those of the command, without --watch and its like. `changed`: since the last link; at first, nothing.
+using LinkOnce =
+    std::function<WatchedLink(const std::vector<std::string>& args, const std::vector<ChangedFile>& changed)>;
 
 // Stays until a signal asks to end. The exit status: 0 if the last link was good. `args` as given to the command,
 // args[0] is its name.

@@ -6,6 +6,7 @@
 #include "link/watch/watched_links.h"
 
 #include "link/cache/mir_cache.h"
+#include "link/common/arena.h"
 #include "link/elf/elf_main.h"
 #include "link/elf/inputs/contents.h"
 #include "link/wasm/wasm_main.h"
@@ -18,6 +19,7 @@ namespace {
 struct Kept {
   MirCache functions{"", 0};
   elf::KeptInputs inputs;
+  LinkArena arena;
 };
 
 // A message as the command prints it. What has a line and a column begins with them, and is printed as it is.
@@ -31,7 +33,8 @@ void listen(Host& host, const char* program, WatchedLink& link) {
   host.receive = [&link, program](const Diagnostic& d) { link.messages.push_back(as_printed(program, d)); };
 }
 
-WatchedLink relink_elf(Kept& kept, const std::vector<std::string>& args) {
+// What changed is found by stat() in these: KeptInputs looks at each file.
+WatchedLink relink_elf(Kept& kept, const std::vector<std::string>& args, const std::vector<ChangedFile>&) {
   WatchedLink link;
   elf::Options options;
   std::vector<std::string> warnings;
@@ -39,19 +42,21 @@ WatchedLink relink_elf(Kept& kept, const std::vector<std::string>& args) {
   elf::Host host;
   host.inputs = &kept.inputs;
   host.mir_cache = &kept.functions;
+  host.arena = &kept.arena;
   listen(host, "lode", link);
   link.ok = elf::main_with(args, {}, &host) == 0;
   link.listing = std::move(host.listing);
   return link;
 }
 
-WatchedLink relink_wasm(Kept& kept, const std::vector<std::string>& args) {
+WatchedLink relink_wasm(Kept& kept, const std::vector<std::string>& args, const std::vector<ChangedFile>&) {
   WatchedLink link;
   std::vector<const char*> words;
   for (const std::string& a : args) words.push_back(a.c_str());
   if (auto options = wasm::parse_options(words); options.ok()) link.output = options->output;
   wasm::Host host;
   host.mir_cache = &kept.functions;
+  host.arena = &kept.arena;
   listen(host, "wasm-lode", link);
   link.ok = wasm::main_with(words, {}, &host) == 0;
   link.listing = std::move(host.listing);
@@ -63,12 +68,12 @@ WatchedLink relink_wasm(Kept& kept, const std::vector<std::string>& args) {
 int watch_elf(std::span<const char* const> args) {
   Kept kept;
   kept.inputs.set_keeps(true);
-  return watch(args, [&](const std::vector<std::string>& words) { return relink_elf(kept, words); });
+  return watch(args, [&](auto& words, auto& changed) { return relink_elf(kept, words, changed); });
 }
 
 int watch_wasm(std::span<const char* const> args) {
   Kept kept;
-  return watch(args, [&](const std::vector<std::string>& words) { return relink_wasm(kept, words); });
+  return watch(args, [&](auto& words, auto& changed) { return relink_wasm(kept, words, changed); });
 }
 
 }  // namespace lode::link

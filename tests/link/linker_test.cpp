@@ -407,6 +407,29 @@ TEST_CASE("Linker: data are replaced; what is removed is undefined, or an archiv
   CHECK(result() == 41);
 }
 
+TEST_CASE("Linker: memory stays what it is over many flushes") {
+#ifdef __SANITIZE_ADDRESS__
+  LODE_SKIP("AddressSanitizer keeps what was freed");
+#endif
+  auto resident = [] {
+    long pages = 0, unused = 0;
+    if (FILE* f = std::fopen("/proc/self/statm", "r")) {
+      if (std::fscanf(f, "%ld %ld", &unused, &pages) != 2) pages = 0;
+      std::fclose(f);
+    }
+    return pages * sysconf(_SC_PAGESIZE);
+  };
+  Linker linker({"-shared", "-Bsymbolic", "--threads=2"});
+  long early = 0;
+  for (int k = 0; k < 1000; k++) {
+    REQUIRE(text(linker.replace_function("one", returns("one", k))) == "");
+    REQUIRE(linker.flush_to_memory().ok());
+    if (k == 200) early = resident();
+  }
+  INFO(early << " and " << resident());
+  CHECK(resident() < early + (2 << 20));
+}
+
 TEST_CASE("Linker: what is wrong with options is known before a flush") {
   CHECK(text(Linker({"-shared", "-O2"}).check_options()) == "");
   CHECK(text(Linker({"--no-such-option"}).check_options()).find("--no-such-option") != std::string::npos);
