@@ -148,7 +148,7 @@ std::string gdb(const std::string& program, const std::vector<std::string>& comm
   for (const std::string& c : commands) args = args + Args{"-ex", c};
   RunResult r = run(args + Args{program});
   INFO(r.describe());
-  CHECK(r.ok());
+  CHECK(r.signal == 0);  // its status is that of the last command, which may be one that has to fail
   // Addresses, and the linker's name, differ.
   std::string text = std::regex_replace(r.out + r.err, std::regex("0x[0-9a-f]+"), "0x#");
   text = std::regex_replace(text, std::regex("(warning|\\[Thread|Using host|\\[Inferior)[^\n]*\n"), "");
@@ -181,9 +181,9 @@ TEST_CASE("debug information: gdb says of C at -O0 what it says of clang's progr
       {"break mix", "run >/dev/null", "info args", "next", "info locals", "next", "next"},
       {"break make", "run >/dev/null", "next", "info locals", "finish"},
       {"break factorial if n == 2", "run >/dev/null", "bt", "up", "p n", "finish"},
-      {"break a.c:72", "run >/dev/null", "info locals", "p vla", "p grid", "p grid[1]", "p u", "p sizeof(vla)",
+      {"break a.c:66", "run >/dev/null", "p vla", "p grid", "p grid[1]", "p u", "p sizeof(vla)",
        "p calls", "p first", "p &first", "p argv[0] != 0", "p w"},
-      {"break a.c:70", "run >/dev/null", "p r", "info locals", "next", "p b"},
+      {"break a.c:64", "run >/dev/null", "p r", "next", "p b", "p r"},
       {"p counter", "p scale", "p text", "ptype struct list", "ptype enum color", "whatis add", "ptype walk",
        "ptype union word", "list factorial", "ptype size", "info symbol add", "info types color"},
       {"break main", "run >/dev/null", "p per_thread", "p counter", "watch counter", "continue", "bt"},
