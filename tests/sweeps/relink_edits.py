@@ -47,7 +47,7 @@ class Program:
     def edit(self):
         r, f = self.rng, self.rng.randrange(len(self.files))
         self.dirty = {f}
-        kind = r.choice(['mutate', 'mutate', 'mutate', 'add', 'remove', 'global', 'grow', 'new_global', 'touch', 'several', 'text'])
+        kind = r.choice(['mutate', 'mutate', 'mutate', 'add', 'remove', 'global', 'grow', 'new_global', 'touch', 'several', 'text', 'move'])
         live = [x for x in self.files[f]]
         if kind == 'add': self.add(f)
         elif kind == 'remove' and len(live) > 2:
@@ -66,6 +66,12 @@ class Program:
             for k in range(len(self.files)):
                 if r.random() < 0.5 and self.files[k]:
                     fn = r.choice(self.files[k]); fn.mutate(r, self.all_before(fn, k)); self.dirty.add(k)
+        elif kind == 'move' and len(live) > 2:
+            fn, to = r.choice(live), r.randrange(len(self.files))
+            if fn.static or to == f: return 'touch'
+            self.files[f].remove(fn); self.files[to].append(fn); self.dirty.add(to)
+            self.order = [(x, to if x is fn else k) for x, k in self.order]
+            fn.callees = [c for c in fn.callees if not c.static]
         elif kind == 'touch': pass
         else:
             fn = r.choice(live); fn.mutate(r, self.all_before(fn, f))

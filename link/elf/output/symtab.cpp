@@ -139,7 +139,7 @@ void size_symtab(Link& link) {
   link.strtab->size = strings;
   if (link.opt.incremental) {
     link.symtab->room = align_up(link.symtab->size / 8 + 32 * sizeof(Sym), sizeof(Sym));
-    link.strtab->room = align_up(strings / 8 + 1024, 8);
+    link.strtab->room = align_up(strings / 6 + 4096, 8);
   }
   link.symtab->link_to = link.strtab;
   // Those of --emit-relocs and a handful of the linker's own are still to come.

@@ -109,6 +109,7 @@ class DeltaLink {
   bool keep_sites(uint32_t input, const std::vector<Site>& sites, bool add);
   bool keep_comdats();
   bool keep_symbol(uint32_t id);
+  bool unlink_symbol(uint32_t n, uint32_t input);
   bool build_id();
 
   bool give_up(std::string why) {

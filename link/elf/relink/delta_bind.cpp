@@ -260,8 +260,6 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   if (st.flags & state_gone) {
     if (claims_[id].empty()) return true;
     if (file == none) return give_up("new reference to " + link_.display(s));
-    const File* again = file_of_input(st.file);
-    if (!again || again->object->id != file) return give_up(link_.display(s) + " is back, in another file");
     return define(id, file, sym);
   }
   if (st.flags & state_undefined) {
@@ -292,7 +290,7 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     return give_up(link_.display(s) + " is not defined any more");
   }
   const bool same_class = (best >> 32 == 2) == bool(st.flags & state_weak);
-  if (file != former->object->id || (st.claims > 1 && !same_class))
+  if (st.claims > 1 && (file != former->object->id || !same_class))
     return give_up("the definition of " + link_.display(s) + " moved");
   return define(id, file, sym);
 }

@@ -109,6 +109,23 @@ bool DeltaLink::keep_file(File& file) {
   return keep_sites(file.input, sites, false);
 }
 
+// Takes a symbol out of the list of those that a file defines.
+bool DeltaLink::unlink_symbol(uint32_t n, uint32_t input) {
+  StateInput* in = state_.inputs.edit(input);
+  if (!in) return give_up("the state file is damaged");
+  uint32_t* at = &in->first_symbol;
+  for (uint32_t steps = state_.symbols.size() + 1; *at != none && steps; steps--) {
+    if (*at == n) {
+      *at = state_.symbols[n].next_of_file;
+      return true;
+    }
+    StateSymbol* s = state_.symbols.edit(*at);
+    if (!s) return give_up("the state file is damaged");
+    at = &s->next_of_file;
+  }
+  return true;
+}
+
 bool DeltaLink::keep_symbol(uint32_t id) {
   const Symbol& s = link_.symbols[id];
   const uint32_t n = state_symbol(id);
@@ -145,7 +162,8 @@ bool DeltaLink::keep_symbol(uint32_t id) {
   p->bind = s.bind;
   p->constraint = s.constraint;
   if (!p->claims) p->claims = 1;
-  if (p->file != file->input) {  // new
+  if (p->file != file->input) {  // new, or of another file so far
+    if (p->file != none && p->file != 0 && !unlink_symbol(n, p->file)) return false;
     StateInput* in = state_.inputs.edit(file->input);
     if (!in) return give_up("the state file is damaged");
     p->file = file->input;

@@ -79,6 +79,8 @@ class Recorder {
                              uint32_t(a.binary) << 3;
       arguments_.push_back({text(a.name), uint32_t(a.kind), flags});
     }
+    for (const std::string& path : link_.opt.library_paths)
+      arguments_.push_back({text(path), library_path_argument, 0});
     meta_.options = options_key(link_.opt, args_);
   }
 

@@ -78,7 +78,14 @@ class Relink {
   }
 
   bool compare_arguments() {
-    if (state_.arguments.size() != opt_.inputs.size()) return give_up("inputs were added or removed");
+    const uint32_t inputs = uint32_t(opt_.inputs.size()), folders = uint32_t(opt_.library_paths.size());
+    if (state_.arguments.size() != inputs + folders) return give_up("inputs were added or removed");
+    for (uint32_t i = 0; i < folders; i++) {
+      const StateArgument& old = state_.arguments[inputs + i];
+      if (old.kind != library_path_argument) return give_up("inputs were added or removed");
+      const std::string_view was = state_.text(old.name);
+      if (was != opt_.library_paths[i]) moved_folders_.emplace_back(was, opt_.library_paths[i]);
+    }
     for (uint32_t i = 0; i < opt_.inputs.size(); i++) {
       const InputArg& a = opt_.inputs[i];
       const StateArgument& old = state_.arguments[i];
@@ -98,6 +105,10 @@ class Relink {
       const StateObserved& o = all[i];
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
       std::string path = o.argument == none ? std::string(state_.text(o.path)) : opt_.inputs[o.argument].name;
+      if (o.argument == none)
+        for (const auto& [was, is] : moved_folders_)
+          if (path.starts_with(was) && path.size() > was.size() && path[was.size()] == '/')
+            path = is + path.substr(was.size());
       FileStamp found;
       note_lookup(path);  // for who watches the inputs
       const bool exists = identify(path, found);
@@ -191,6 +202,7 @@ class Relink {
       o->identity = c.identity;
       o->hash = is_young(c.identity.modified, now) ? content_hash(c.data) : 0;
     }
+    // Folders keep the names by which what was looked for in them is noted.
     for (uint32_t i = 0; i < opt_.inputs.size(); i++) {
       if (state_.text(state_.arguments[i].name) == opt_.inputs[i].name) continue;
       StateText name;
@@ -222,6 +234,7 @@ class Relink {
   ImageFile image_;
   KeptInputs kept_;
   std::vector<Changed> changed_;
+  std::vector<std::pair<std::string, std::string>> moved_folders_;  // of -L: what they were called, and are
   std::vector<uint32_t> settled_;
   std::vector<ChangedInput> inputs_;
   RelinkOutcome out_;

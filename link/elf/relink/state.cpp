@@ -97,7 +97,21 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
     while (next < options.inputs.size() && options.inputs[next].kind != InputArg::file) next++;
   };
   skip();
+  size_t folder_index = 0;
   for (size_t i = 1; i < args.size(); i++) {
+    // Folders of -L are compared on their own: rustc makes one of a new name for each link.
+    if (folder_index < options.library_paths.size()) {
+      const std::string& path = options.library_paths[folder_index];
+      if (args[i] == "-L" + path || args[i] == "--library-path=" + path) {
+        folder_index++;
+        continue;
+      }
+      if ((args[i] == "-L" || args[i] == "--library-path") && i + 1 < args.size() && args[i + 1] == path) {
+        folder_index++;
+        i++;
+        continue;
+      }
+    }
     if (next < options.inputs.size() && args[i] == options.inputs[next].name) {
       next++;
       skip();

@@ -67,6 +67,8 @@ struct StateMeta {
   uint8_t unused[2] = {};
 };
 
+inline constexpr uint32_t library_path_argument = 100;  // kind of an argument: a folder of -L; they follow the inputs
+
 struct StateArgument {
   StateText name;
   uint32_t kind = 0, flags = 0;
