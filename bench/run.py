@@ -517,7 +517,7 @@ class Bench:
                 if edit == "constant" and k == 7:
                     body += " x += 12345;" if self.flip else " x += 54321;"
                 if edit == "grown" and k == 7:
-                    body += "".join(f" x ^= x * {j + self.flip};" for j in range(40 + 20 * self.flip))
+                    body += "".join(f" x = x * {j + 3} + (x >> {j % 7 + 1});" for j in range(40 + 20 * self.flip))
                 call = f" if (x == 77) x += f{(m * 7 + 3) % modules}_0(x);" if k == 0 and m else ""
                 out.append(f"int f{m}_{k}(int x) {{{body}{call} return x; }}")
             if edit == "new" and self.flip:
