@@ -193,15 +193,20 @@ bool DeltaLink::match_file(File& file) {
     if (found == none) homeless.push_back(i);
     else take(i, found);
   }
-  // What has no name of its own: the same section and size.
-  for (uint32_t& i : homeless) {
+  // What has no name of its own: the same section and size, in order.
+  std::unordered_map<uint64_t, std::vector<uint32_t>> by_size;
+  auto size_key = [](uint32_t out, uint64_t size) { return size << 16 ^ out; };
+  if (!homeless.empty())
+    for (uint32_t k = uint32_t(old.size()); k-- > 0;)
+      if (!taken[k]) by_size[size_key(old[k].out, old[k].size)].push_back(k);
+  for (const uint32_t i : homeless) {
     const Atom& a = link_.atoms[f.atom_base + i];
-    for (uint32_t k = 0; k < old.size(); k++)
-      if (!taken[k] && old[k].out == section_[a.out] && old[k].size == a.size && old[k].p2align >= a.p2align) {
-        take(i, k);
-        i = none;
-        break;
-      }
+    auto it = by_size.find(size_key(section_[a.out], a.size));
+    if (it == by_size.end() || it->second.empty()) continue;
+    const uint32_t k = it->second.back();
+    if (old[k].out != section_[a.out] || old[k].size != a.size || old[k].p2align < a.p2align) continue;
+    it->second.pop_back();
+    take(i, k);
   }
   const uint8_t trap = link_.machine->trap_fill;
   for (uint32_t k = 0; k < old.size(); k++) {

@@ -147,9 +147,9 @@ bool DeltaLink::frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
     const auto pc = load_le<int32_t>(table + 12 + uint64_t(i) * 8),
                fde = load_le<int32_t>(table + 16 + uint64_t(i) * 8);
     const uint64_t address = s.addr + uint64_t(int64_t(fde));
-    bool old = false;
-    for (const auto& [begin, end] : old_blocks) old |= address >= begin && address < end;
-    if (old) continue;
+    const auto block = std::upper_bound(old_blocks.begin(), old_blocks.end(), address,
+                                        [](uint64_t a, const auto& b) { return a < b.first; });
+    if (block != old_blocks.begin() && address < std::prev(block)->second) continue;
     while (next < entries.size() && int32_t(entries[next].first - s.addr) < pc) take(entries[next++]);
     merged.emplace_back(pc, fde);
   }
@@ -182,6 +182,7 @@ bool DeltaLink::frames() {
     if (size != state_.sections[meta_.section_eh_frame].size && !set_section_size(meta_.section_eh_frame, size))
       return false;
   }
+  std::sort(old_blocks.begin(), old_blocks.end());
   return (entries.empty() && old_blocks.empty()) || frame_table(entries, old_blocks);
 }
 
