@@ -70,7 +70,6 @@ bool State::add_comdat(std::string_view signature, uint64_t hash, uint32_t input
   const uint32_t slot = probe(comdat_slots, hash, [](uint32_t) { return false; });
   StateComdat c;
   c.input = input;
-  c.claims = 1;
   if (slot == none || !add_text(signature, c.signature)) return false;
   index = comdats.size();
   uint32_t* p = comdats.push(c) ? comdat_slots.edit(slot) : nullptr;
