@@ -15,8 +15,22 @@
 
 namespace lode::link::elf {
 
-DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, MirCache* functions)
-    : link_(options, inputs), state_(state), image_(image), meta_(state.meta[0]) {
+// Of a script's names all but those of the changed files are missing in a delta link.
+static std::optional<Options> without_missing_versions(const Options& options) {
+  if (options.version_scripts.empty()) return std::nullopt;
+  std::optional<Options> own(options);
+  own->undefined_version = UndefinedVersion::ignore;
+  return own;
+}
+
+DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, const Offers& offers,
+                     MirCache* functions)
+    : own_options_(without_missing_versions(options)),
+      link_(own_options_ ? *own_options_ : options, inputs),
+      state_(state),
+      image_(image),
+      meta_(state.meta[0]),
+      offers_(offers) {
   link_.mir_cache = functions;
   link_.is_static_output = meta_.is_static_output;
   link_.pic = meta_.pic;
@@ -30,8 +44,8 @@ DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, I
 }
 
 bool DeltaLink::run(std::span<const ChangedInput> changed) {
-  return open(changed) && bind() && live() && sections() && match() && merge() && scan() && address_symbols() &&
-         frames() && write() && dynamic_relocations() && propagate() && symtab() && keep() && headers() && build_id() &&
+  return open(changed) && bind() && live() && sections() && match() && merge() && scan() && dynamic_symbols() &&
+         address_symbols() && frames() && write() && dynamic_relocations() && propagate() && symtab() && keep() && headers() && build_id() &&
          (!state_.file.damaged() || give_up("the state file is damaged"));
 }
 
@@ -81,6 +95,7 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
     f->data = c.data;
     f->alive = true;
     f->priority = old.priority;
+    f->exclude_libs = old.flags & input_exclude_libs;
     file_by_input_[c.input] = uint32_t(files_.size());
     files_.emplace_back();
     files_.back().input = c.input;
@@ -241,24 +256,47 @@ bool DeltaLink::define(uint32_t id, uint32_t file, uint32_t i) {
   s.atom = section < f.sections.size() && section != SHN_UNDEF ? f.atom_base + section : none;
   if (s.type == STT_GNU_IFUNC) return give_up(link_.display(s) + " is an IFUNC");
   if (n == none || (state_.symbols[n].flags & state_gone)) {
-    const bool may_export = link_.shared || link_.opt.export_dynamic || link_.opt.dynamic_list_given ||
-                            !link_.opt.export_symbols.empty();
-    if (may_export && s.visibility() == STV_DEFAULT && !link_.is_static_output)
-      return give_up("new exported symbol " + link_.display(s));
+    exports_change_ = true;
     return true;
   }
   const StateSymbol& st = state_.symbols[n];
-  if (st.flags & state_gone) return true;
-  if (st.flags & (state_exported | state_imported)) {
-    if (st.bind != s.bind || st.type != s.type || s.constraint != st.constraint)
-      return give_up("exported symbol " + link_.display(s) + " changed its kind");
-    s.exported = st.flags & state_exported;
-    s.imported = st.flags & state_imported;
+  if (st.bind != s.bind || st.type != s.type || s.constraint != st.constraint) {
+    // Who made it less visible may have been a reference of a file that did not change.
+    if (s.constraint > st.constraint && is_wanted_elsewhere(n))
+      return give_up("symbol " + link_.display(s) + " is more visible than it was");
+    exports_change_ = true;
   }
+  s.exported = st.flags & state_exported;
+  s.imported = st.flags & state_imported;
   if ((st.type == STT_TLS) != (s.type == STT_TLS) || st.type == STT_GNU_IFUNC)
     return give_up(link_.display(s) + " changed its kind");
   s.version = st.version;
+  s.version_local = st.flags & state_version_local;
   s.flags |= st.sym_flags;
+  return true;
+}
+
+// A name that no file of the link mentioned so far, and none of the changed ones defines. `wanted`: not only weakly.
+bool DeltaLink::unknown_name(uint32_t id, bool wanted) {
+  Symbol& s = link_.symbols[id];
+  const auto offer = offers_.find(std::string(s.str()));
+  if (offer == offers_.end()) {
+    wanted_names_.emplace_back(s.str());
+    return true;
+  }
+  exports_change_ = true;
+  if (offer->second.is_shared && s.visibility() == STV_DEFAULT) {
+    const Sym& def = offer->second.definition;
+    s.file = shared_->id;
+    s.sym = 0;
+    s.value = def.value;
+    s.type = def.type();
+    s.bind = def.bind();
+    offered_[id] = offer->second;
+    return true;
+  }
+  const bool may_be_missing = link_.shared && !link_.opt.defs && s.visibility() == STV_DEFAULT;
+  if (wanted && !may_be_missing) return give_up("new reference to " + link_.display(s) + ", which nobody defines");
   return true;
 }
 
@@ -270,8 +308,13 @@ constexpr uint64_t key_of(uint64_t cls, uint32_t priority) { return cls << 32 | 
 
 // Does a file that did not change refer to the symbol, or somebody outside of the link?
 bool DeltaLink::is_wanted_elsewhere(uint32_t n) {
+  return (state_.symbols[n].flags & state_exported) || is_missed_elsewhere(n);
+}
+
+// Would it be missed if it were gone?
+bool DeltaLink::is_missed_elsewhere(uint32_t n) {
   const StateSymbol& st = state_.symbols[n];
-  if (st.flags & (state_exported | state_root | state_by_shared)) return true;
+  if (st.flags & (state_root | state_by_shared)) return true;
   uint32_t steps = state_.referring.size();
   for (uint32_t r = st.referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
@@ -329,13 +372,12 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   if (n == none) {
     if (file != none) return define(id, file, sym);
     if (claims_[id].empty()) return true;  // a name that code generation may want
-    return give_up("new reference to " + link_.display(s));
+    return unknown_name(id, wanted);
   }
   const StateSymbol st = state_.symbols[n];
   if (st.flags & state_gone) {
     if (claims_[id].empty()) return true;
-    if (file == none) return give_up("new reference to " + link_.display(s));
-    return define(id, file, sym);
+    return file == none ? unknown_name(id, wanted) : define(id, file, sym);
   }
   if (st.flags & state_undefined) {
     if (file != none) return give_up(link_.display(s) + " is defined now");
@@ -346,6 +388,13 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   if (st.file == none || st.file == 0) {  // a shared library's, or the linker's own
     if (file != none) return give_up(link_.display(s) + " is defined by an object now");
     bind_to_image(id, n);
+    // One that only dead code wanted so far, and that the dynamic linker has not heard of.
+    if (st.file == none && !claims_[id].empty() && (st.aux == none || state_.aux[st.aux].dynsym <= 0)) {
+      const auto offer = offers_.find(std::string(s.str()));
+      if (offer == offers_.end()) wanted_names_.emplace_back(s.str());
+      else if (offer->second.is_shared) offered_[id] = offer->second;
+      else return give_up(link_.display(s) + " is no longer a shared library's");
+    }
     return true;
   }
   const File* former = file_of_input(st.file);
@@ -386,7 +435,7 @@ bool DeltaLink::bind() {
       link_.aux.push_back({id, x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym, 0});
     }
   }
-  return gone_symbols();
+  return gone_symbols() && exports();
 }
 
 // Names that a changed file defined and nobody mentions now.
@@ -404,11 +453,11 @@ bool DeltaLink::gone_symbols() {
         for (const uint32_t k : others) want_input(k, "another definition of " + link_.demangled(name) + " counts now");
         continue;
       }
-      if (is_wanted_elsewhere(n)) return !wanted_inputs_.empty() ? false : give_up(link_.demangled(name) + " is gone");
+      if (is_missed_elsewhere(n)) return !wanted_inputs_.empty() ? false : give_up(link_.demangled(name) + " is gone");
       gone_.push_back(n);
     }
   }
-  return wanted_inputs_.empty();
+  return wanted_inputs_.empty() && wanted_names_.empty();
 }
 
 // ---- live -----------------------------------------------------------------------------------------------------------
@@ -479,7 +528,7 @@ bool DeltaLink::live() {
       const Symbol& s = link_.symbols[id];
       if (s.atom == none || !is_here(s)) continue;
       const uint32_t n = state_symbol(id);
-      if (n != none && is_wanted_elsewhere(n)) mark_symbol(id);
+      if (s.exported || (n != none && is_wanted_elsewhere(n))) mark_symbol(id);
     }
   if (link_.has_modules) {
     prepare_modules(link_);

@@ -340,8 +340,7 @@ bool DeltaLink::give_slots(uint32_t id) {
   }
   SymbolAux& x = link_.aux[s.aux];
   const std::string name = link_.display(s);
-  if ((flags & needs_dynsym) && x.dynsym < 0) return give_up(name + " becomes a dynamic symbol");
-  if ((flags & needs_plt) && x.plt < 0 && x.pltgot < 0) return give_up(name + " needs a PLT entry");
+  if ((flags & needs_plt) && x.plt < 0 && x.pltgot < 0 && !give_plt_entry(id)) return false;
   if ((flags & needs_copy) && !(s.flags & in_copied)) return give_up(name + " needs a copy relocation");
   auto slot = [&](int32_t& out, uint8_t kind, uint32_t n) {
     if (out >= 0) return true;

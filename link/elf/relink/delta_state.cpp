@@ -142,11 +142,25 @@ bool DeltaLink::keep_symbol(uint32_t id) {
       *p = r;
     }
   }
-  if (!here && aux == state_.symbols[n].aux) return true;
+  const bool fresh = is_fresh(id) && (s.defined() || !claims_[id].empty());
+  if (!here && !fresh && aux == state_.symbols[n].aux && s.flags == state_.symbols[n].sym_flags) return true;
   StateSymbol* p = state_.symbols.edit(n);
   if (!p) return give_up("the state file is damaged");
   p->aux = aux;
-  if (!here) return true;
+  p->sym_flags = s.flags;
+  if (!here && !fresh) return true;
+  if (!here) {
+    if (p->file != none && p->file != 0 && !unlink_symbol(n, p->file)) return false;
+    p->file = none;
+    p->address = p->size = 0;
+    p->value = s.value;
+    p->flags = state_flags_of(link_, s);
+    p->version = s.version;
+    p->type = s.type;
+    p->bind = s.bind;
+    p->constraint = s.constraint;
+    return true;
+  }
   const File* file = nullptr;
   for (const File& f : files_)
     if (f.object->id == s.file) file = &f;

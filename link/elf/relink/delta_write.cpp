@@ -56,6 +56,7 @@ bool DeltaLink::write() {
     }
     if (link_.diag.has_errors() || !dynrels.complete()) return give_up("a relocation does not fit");
   }
+  if (!write_plt_entries()) return false;
   if (link_.got_entries.empty()) return true;
   link_.gotplt->size = 0;  // nothing of it changes
   uint8_t* got = at(link_.got->offset, link_.got->size);

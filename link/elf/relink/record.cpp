@@ -161,6 +161,11 @@ class Recorder {
     m.section_dynsym = of(link_.dynsym);
     m.section_dynamic = of(link_.dynamic);
     m.section_build_id = of(link_.build_id);
+    m.section_dynstr = of(link_.dynstr);
+    m.section_gnu_hash = of(link_.gnu_hash);
+    m.section_hash = of(link_.hash);
+    m.section_versym = of(link_.versym);
+    m.section_verneed = of(link_.verneed);
     m.section_copyrel = of(link_.copyrel);
     m.section_copyrel_ro = of(link_.copyrel_ro);
   }
@@ -175,6 +180,7 @@ class Recorder {
       r.size = f.data.size();
       if (f.kind != FileKind::internal && !f.made) r.observed = observed_of(f.data.data(), r.offset);
       r.priority = f.priority;
+      if (f.exclude_libs) r.flags |= input_exclude_libs;
       r.symtab_index = f.local_symtab_index;
       r.symtab_count = f.local_symtab_count;
       r.strtab_offset = uint32_t(f.strtab_offset);
@@ -416,6 +422,9 @@ class Recorder {
     m.got_room = uint32_t(link_.got->size / 8);
     m.plt_count = uint32_t(link_.plt_symbols.size());
     m.pltgot_count = uint32_t(link_.pltgot_symbols.size());
+    if (link_.dynsym) m.dynsym_count = uint32_t(link_.dynamic_symbols.size() + 1);
+    m.dynstr_used = uint32_t(link_.dynstr_data.size());
+    m.version_definitions = link_.verdef_count;
     m.relocation_count = uint32_t(link_.dynrels.size());
     m.relocation_room = uint32_t(link_.reldyn->room / sizeof(Rela));
     if (link_.symtab) {

@@ -7,6 +7,8 @@
 #include <optional>
 
 #include "link/elf/relink/delta.h"
+#include "link/elf/relink/survey.h"
+#include "link/common/module_file.h"
 #include "formats/archive.h"
 #include "link/cache/mir_cache.h"
 #include "link/common/lookups.h"
@@ -51,17 +53,97 @@ class Relink {
   bool link_delta(MirCache* functions) {
     constexpr int max_rounds = 24;
     for (int round = 0; round < max_rounds; round++) {
-      DeltaLink delta(opt_, kept_, state_, image_, functions);
+      DeltaLink delta(opt_, kept_, state_, image_, offers_, functions);
       if (delta.run(inputs_)) {
         out_.moved_symbols = delta.moved_symbols();
         out_.sites = delta.relocated_sites();
         return true;
       }
-      if (delta.wanted_inputs().empty()) return give_up(delta.why());
+      if (delta.wanted_inputs().empty() && delta.wanted_names().empty()) return give_up(delta.why());
+      for (const std::string& name : delta.wanted_names())
+        if (!ask_libraries(name)) return false;
       for (const uint32_t k : delta.wanted_inputs())
         if (!bring_in(k)) return give_up(delta.why());
     }
     return give_up("too many files depend on the change");
+  }
+
+  // Who would define a name that is new in the link: a library, whose word is kept, or a member of an archive, which
+  // joins.
+  bool ask_libraries(const std::string& name) {
+    if (!survey_ && !survey()) return false;
+    Offer& offer = offers_[name];
+    const uint32_t member = survey_->find(name, offer);
+    if (member == Survey::no_member) return true;
+    const SurveyedFile& f = survey_->files()[member];
+    uint32_t input = 0;
+    // One that the link has would have said so.
+    if (input_of_file_[member] != none) return give_up("new reference to " + name + ", which " + f.name + " has");
+    return new_input(f, input) && bring_in_bytes(input, f);
+  }
+
+  // The command line's files are listed; the state's inputs are found among them, and get their places in the order.
+  bool survey() {
+    survey_.emplace(opt_, kept_);
+    if (!survey_->open()) return give_up("an input cannot be listed");
+    const std::vector<SurveyedFile>& files = survey_->files();
+    // Names of members may repeat; then they stand in the same order.
+    std::unordered_map<std::string, std::vector<uint32_t>> by_name;
+    for (uint32_t i = uint32_t(files.size()); i-- > 0;) by_name[files[i].name].push_back(i);
+    input_of_file_.assign(files.size(), none);
+    std::vector<uint32_t> order;
+    for (uint32_t k = 1; k < state_.inputs.size(); k++)
+      if (state_.inputs[k].observed != none) order.push_back(k);
+    std::sort(order.begin(), order.end(),
+              [&](uint32_t a, uint32_t b) { return state_.inputs[a].priority < state_.inputs[b].priority; });
+    uint32_t last = 0;
+    for (const uint32_t k : order) {
+      const StateInput in = state_.inputs[k];
+      if (in.flags & input_removed) continue;
+      std::string name = path_of(state_.observed[in.observed]);
+      const std::string_view old = state_.text(in.name);
+      if (const size_t open = old.rfind('('); open != std::string_view::npos && in.offset) name += old.substr(open);
+      const auto it = by_name.find(name);
+      if (it == by_name.end() || it->second.empty()) return give_up("inputs were added or removed");
+      const uint32_t i = it->second.back();
+      it->second.pop_back();
+      if (files[i].priority < last) return give_up("inputs were given in another order");
+      last = files[i].priority;
+      input_of_file_[i] = k;
+      if (in.priority == files[i].priority) continue;
+      if (StateInput* p = state_.inputs.edit(k)) p->priority = files[i].priority;
+    }
+    return !state_.file.damaged() || give_up("the state file is damaged");
+  }
+
+  // A record for a file that takes part now.
+  bool new_input(const SurveyedFile& f, uint32_t& input) {
+    StateInput in;
+    if (!state_.add_text(f.name, in.name)) return give_up("no room for names");
+    if (!observed_file(f.path, in.observed)) return give_up(f.path + " was not looked at");
+    in.offset = f.offset;
+    in.size = f.data.size();
+    in.kind = uint32_t(is_ir(f.data, f.path) ? FileKind::module : FileKind::object);
+    in.priority = f.priority;
+    in.flags = f.exclude_libs ? uint32_t(input_exclude_libs) : 0;
+    input = state_.inputs.size();
+    return state_.inputs.push(in) || give_up("no room for inputs");
+  }
+
+  bool observed_file(const std::string& path, uint32_t& index) {
+    for (uint32_t i = 0; i < state_.observed.size(); i++)
+      if (state_.observed[i].exists && path_of(state_.observed[i]) == path) {
+        index = i;
+        return true;
+      }
+    return false;
+  }
+
+  bool bring_in_bytes(uint32_t input, const SurveyedFile& f) {
+    for (uint32_t i = 0; i < survey_->files().size(); i++)
+      if (&survey_->files()[i] == &f) input_of_file_[i] = input;
+    inputs_.push_back({input, f.name, f.path, f.data});
+    return true;
   }
 
   // A file that did not change joins those that did.
@@ -268,6 +350,9 @@ class Relink {
   std::vector<std::pair<std::string, std::string>> moved_folders_;  // of -L: what they were called, and are
   std::vector<uint32_t> settled_;
   std::vector<ChangedInput> inputs_;
+  std::optional<Survey> survey_;
+  std::vector<uint32_t> input_of_file_;  // of the survey
+  Offers offers_;
   RelinkOutcome out_;
 };
 

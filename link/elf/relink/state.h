@@ -54,14 +54,19 @@ struct StateMeta {
   uint32_t symtab_count = 0, symtab_room = 0;          // entries
   uint32_t symtab_first_global = 0;
   uint32_t strtab_used = 0, strtab_room = 0;           // bytes
+  uint32_t dynsym_count = 0, dynstr_used = 0;          // entries, bytes
+  uint32_t version_definitions = 0;                    // the base included
   uint32_t frame_used = 0, frame_room = 0;             // of .eh_frame, without the terminator
   uint32_t frame_count = 0, frame_count_room = 0;      // entries of .eh_frame_hdr
   uint32_t e_flags = 0;
   int32_t tlsld_slot = -1;
+  uint32_t unused32 = 0;
   uint32_t section_got = none, section_gotplt = none, section_plt = none, section_pltsec = none,
            section_pltgot = none, section_relplt = none, section_reldyn = none, section_eh_frame = none,
            section_eh_frame_hdr = none, section_symtab = none, section_strtab = none, section_dynsym = none,
-           section_dynamic = none, section_build_id = none, section_copyrel = none, section_copyrel_ro = none;
+           section_dynamic = none, section_build_id = none, section_copyrel = none, section_copyrel_ro = none,
+           section_dynstr = none, section_gnu_hash = none, section_hash = none, section_versym = none,
+           section_verneed = none;
   uint64_t section_header_table = 0;         // file offset
   uint64_t file_size = 0;
   uint8_t is_static_output = 0, pic = 0, shared = 0, ibt_plt = 0, large_image = 0, has_modules = 0;
@@ -83,10 +88,17 @@ struct StateObserved {
   uint64_t hash = 0;            // of the contents, while the file is too young to go by its times
 };
 
+enum StateInputFlag : uint32_t {
+  input_removed = 1,            // no input of the link any more
+  input_exclude_libs = 2,       // --exclude-libs
+};
+
 struct StateInput {
   StateText name;               // as messages have it
   uint32_t observed = none;     // the file that it is, or is a member of; none: the linker's own
   uint32_t kind = 0;            // FileKind
+  uint32_t flags = 0;           // StateInputFlag
+  uint32_t unused = 0;
   uint64_t offset = 0, size = 0;  // of the member in the file
   uint64_t hash = 0;            // of its bytes, if somebody had a reason to read them all; else 0
   uint32_t priority = 0;
