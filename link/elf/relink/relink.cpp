@@ -27,6 +27,7 @@ class Relink {
       return out_;
     }
     if (!changed_.empty()) {
+      state_.use_image({image_.data(), image_.size()});
       std::optional<DeltaLink> delta;
       if (!find_inputs()) return out_;
       if (!inputs_.empty()) {
