@@ -44,6 +44,9 @@ class DeltaLink {
   // True: the image and the state are as the changed files want them, in memory.
   bool run(std::span<const ChangedInput> changed);
   const std::string& why() const { return why_; }
+  // When it is false: files that did not change, but on which the result depends. With them among the changed ones,
+  // another delta link may succeed.
+  const std::vector<uint32_t>& wanted_inputs() const { return wanted_inputs_; }
   uint64_t relocated_sites() const { return patched_; }
   uint32_t moved_symbols() const { return uint32_t(moves_.size()); }
 
@@ -72,6 +75,10 @@ class DeltaLink {
   void bind_to_image(uint32_t id, uint32_t n);
   bool is_wanted_elsewhere(uint32_t n);
   bool discard_lost_groups();
+  bool find_lost_groups();
+  void want_input(uint32_t input, std::string why);
+  // The files that did not change and define the symbol too.
+  std::vector<uint32_t> competitors(uint32_t n);
   bool gone_symbols();
   bool live();
   void mark(uint32_t atom);
@@ -148,6 +155,7 @@ class DeltaLink {
   std::vector<std::pair<uint64_t, uint32_t>>
       relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
+  std::vector<uint32_t> wanted_inputs_;
   std::vector<Move> moves_;
   uint64_t patched_ = 0;
   std::string why_;

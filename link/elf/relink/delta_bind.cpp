@@ -112,6 +112,64 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   return true;
 }
 
+void DeltaLink::want_input(uint32_t input, std::string why) {
+  wanted_inputs_.push_back(input);
+  give_up(std::move(why));
+}
+
+// As comdat_rank().
+static uint32_t rank_of(const StateInput& in) {
+  return in.priority | (in.kind == uint32_t(FileKind::module) ? 0x80000000u : 0);
+}
+
+// Groups whose copy in the image is of a changed file, and which the next copy of may have to replace: that of the
+// first file that did not change and has one.
+bool DeltaLink::find_lost_groups() {
+  struct Lost {
+    uint32_t comdat, rank;              // of the changed file that has it first
+    uint32_t next = none, next_rank = none;
+  };
+  std::vector<Lost> lost;
+  for (const File& file : files_) {
+    const StateInput in = state_.inputs[file.input];
+    for (const uint32_t n : state_.comdat_claims.range(in.first_claim, in.claim_count))
+      if (state_.comdats[n].input == file.input) lost.push_back({n, none});
+  }
+  if (lost.empty()) return true;
+  std::sort(lost.begin(), lost.end(), [](const Lost& a, const Lost& b) { return a.comdat < b.comdat; });
+  auto find = [&](uint32_t n) -> Lost* {
+    auto it = std::lower_bound(lost.begin(), lost.end(), n, [](const Lost& a, uint32_t v) { return a.comdat < v; });
+    return it != lost.end() && it->comdat == n ? &*it : nullptr;
+  };
+  for (const File& file : files_)
+    for (const Group& g : file.object->groups) {
+      if (!g.comdat) continue;
+      const std::string_view name = g.signature.str();
+      if (Lost* l = find(state_.find_comdat(name, hash_name(name))))
+        l->rank = std::min(l->rank, comdat_rank(*file.object));
+    }
+  // Where the former owner has its copy still, nobody is before it.
+  std::erase_if(lost, [&](const Lost& l) {
+    const uint32_t owner = state_.comdats[l.comdat].input;
+    return l.rank <= comdat_rank(*file_of_input(owner)->object);
+  });
+  if (lost.empty()) return true;
+  for (uint32_t k = 1; k < state_.inputs.size(); k++) {
+    if (file_of_input(k)) continue;
+    const StateInput in = state_.inputs[k];
+    const auto claims = state_.comdat_claims.range(in.first_claim, in.claim_count);
+    for (Lost& l : lost) {
+      if (rank_of(in) >= l.next_rank || !std::binary_search(claims.begin(), claims.end(), l.comdat)) continue;
+      l.next = k;
+      l.next_rank = rank_of(in);
+    }
+  }
+  for (const Lost& l : lost)
+    if (l.next_rank < l.rank)
+      want_input(l.next, "COMDAT group " + std::string(state_.text(state_.comdats[l.comdat].signature)) + " moved");
+  return true;
+}
+
 // Members of groups that another file owns are no part of the output.
 bool DeltaLink::discard_lost_groups() {
   for (ObjectFile* f : link_.objects) {
@@ -123,12 +181,16 @@ bool DeltaLink::discard_lost_groups() {
       uint32_t& owner = link_.comdat_owner[g.signature.id];
       bool lost = owner != none;  // by a changed file before this one
       if (!lost && n != none) {
+        // A copy in a file that did not change goes before this one if that file does; it is the first of all such
+        // files, or a changed file was before them, which had find_lost_groups() look for the next.
         const uint32_t old = state_.comdats[n].input;
-        lost = old != input;
-        if (lost && file_of_input(old)) return give_up("COMDAT group " + std::string(g.signature.str()) + " moved");
+        if (old != none && old != input && !file_of_input(old)) {
+          lost = rank_of(state_.inputs[old]) < comdat_rank(*f);
+          if (!lost) want_input(old, "COMDAT group " + std::string(g.signature.str()) + " moved");
+        }
       }
       if (!lost) {
-        owner = f->priority;
+        owner = comdat_rank(*f);
         continue;
       }
       g.dead = true;
@@ -214,9 +276,22 @@ bool DeltaLink::is_wanted_elsewhere(uint32_t n) {
     if (k == 0 || file_of_input(k)) continue;
     const StateInput& in = state_.inputs[k];
     for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
-      if (g.symbol == n) return true;
+      if (g.symbol == n && g.width != Site::claim) return true;
   }
   return false;
+}
+
+std::vector<uint32_t> DeltaLink::competitors(uint32_t n) {
+  std::vector<uint32_t> out;
+  uint32_t steps = state_.referring.size();
+  for (uint32_t r = state_.symbols[n].referring; r != none && steps--; r = state_.referring[r].next) {
+    const uint32_t k = state_.referring[r].input;
+    if (k == 0 || file_of_input(k)) continue;
+    const StateInput& in = state_.inputs[k];
+    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
+      if (g.symbol == n && g.width == Site::claim) out.push_back(k);
+  }
+  return out;
 }
 
 bool DeltaLink::bind_symbol(uint32_t id) {
@@ -276,25 +351,25 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     const uint64_t cls = st.flags & state_common ? 1 : st.flags & state_weak ? 2 : 0;
     const uint64_t old = key_of(cls, state_.inputs[st.file].priority);
     if (best < old || (file != none && cls == 0 && strong))
-      return give_up("the definition of " + link_.display(s) + " moved");
-    if ((st.flags & state_dead) && !claims_[id].empty())
-      return give_up(link_.display(s) + " becomes live in a file that did not change");
+      want_input(st.file, "the definition of " + link_.display(s) + " moved");
+    else if ((st.flags & state_dead) && !claims_[id].empty())
+      want_input(st.file, link_.display(s) + " becomes live in a file that did not change");
     bind_to_image(id, n);
     return true;
   }
-  if (file == none && claims_[id].empty()) return true;
-  if (file == none) {
-    if (st.claims > 1) return give_up(link_.display(s) + " has another definition now");
-    return give_up(link_.display(s) + " is not defined any more");
-  }
   const bool same_class = (best >> 32 == 2) == bool(st.flags & state_weak);
-  if (st.claims > 1 && (file != former->object->id || !same_class))
-    return give_up("the definition of " + link_.display(s) + " moved");
+  if (file == none || file != former->object->id || !same_class) {
+    const std::vector<uint32_t> others = competitors(n);
+    for (const uint32_t k : others) want_input(k, "the definition of " + link_.display(s) + " moved");
+    if (!others.empty()) return true;
+  }
+  if (file == none && claims_[id].empty()) return true;
+  if (file == none) return !wanted_inputs_.empty() || give_up(link_.display(s) + " is not defined any more");
   return define(id, file, sym);
 }
 
 bool DeltaLink::bind() {
-  if (!discard_lost_groups()) return false;
+  if (!find_lost_groups() || !discard_lost_groups()) return false;
   symbol_.assign(link_.symbols.size(), none);
   claims_.assign(link_.symbols.size(), {});
   for (ObjectFile* f : link_.objects)
@@ -323,12 +398,15 @@ bool DeltaLink::gone_symbols() {
       const std::string_view name = state_.text(st.name);
       const uint32_t id = link_.names.find(name);
       if (id != none && link_.symbols[id].defined()) continue;
-      if (st.claims > 1) return give_up("another definition of " + link_.demangled(name) + " counts now");
-      if (is_wanted_elsewhere(n)) return give_up(link_.demangled(name) + " is gone");
+      if (const auto others = competitors(n); !others.empty()) {
+        for (const uint32_t k : others) want_input(k, "another definition of " + link_.demangled(name) + " counts now");
+        continue;
+      }
+      if (is_wanted_elsewhere(n)) return !wanted_inputs_.empty() ? false : give_up(link_.demangled(name) + " is gone");
       gone_.push_back(n);
     }
   }
-  return true;
+  return wanted_inputs_.empty();
 }
 
 // ---- live -----------------------------------------------------------------------------------------------------------

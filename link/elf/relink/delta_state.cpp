@@ -63,7 +63,7 @@ bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool 
   for (const NumberedSite& s : list) {
     if (groups.empty() || groups.back().symbol != s.symbol || groups.back().width != s.width)
       groups.push_back(site_group(s.symbol, s.width, uint32_t(places.size())));
-    if (s.width == Site::mention) continue;
+    if (!Site::has_place(s.width)) continue;
     places.push_back(s.place);
   }
   if (places.size() > StateSiteGroup::max_sites) return no_room("sites");
@@ -158,7 +158,6 @@ bool DeltaLink::keep_symbol(uint32_t id) {
   p->type = s.type;
   p->bind = s.bind;
   p->constraint = s.constraint;
-  if (!p->claims) p->claims = 1;
   if (p->file != file->input) {  // new, or of another file so far
     if (p->file != none && p->file != 0 && !unlink_symbol(n, p->file)) return false;
     StateInput* in = state_.inputs.edit(file->input);
@@ -170,15 +169,30 @@ bool DeltaLink::keep_symbol(uint32_t id) {
   return true;
 }
 
+// Whose copies count, and who has copies.
 bool DeltaLink::keep_comdats() {
-  for (const File& file : files_)
+  for (const File& file : files_) {
+    StateInput in = state_.inputs[file.input];
+    for (const uint32_t n : state_.comdat_claims.range(in.first_claim, in.claim_count))
+      if (state_.comdats[n].input == file.input)
+        if (StateComdat* p = state_.comdats.edit(n)) p->input = none;
+  }
+  for (const File& file : files_) {
+    std::vector<uint32_t> claims;
     for (const Group& g : file.object->groups) {
-      if (!g.comdat || g.dead) continue;
+      if (!g.comdat) continue;
       const std::string_view name = g.signature.str();
-      if (state_.find_comdat(name, hash_name(name)) != none) continue;
-      uint32_t unused;
-      if (!state_.add_comdat(name, hash_name(name), file.input, unused)) return no_room("COMDAT groups");
+      uint32_t n = state_.find_comdat(name, hash_name(name));
+      if (n == none && !state_.add_comdat(name, hash_name(name), none, n)) return no_room("COMDAT groups");
+      claims.push_back(n);
+      if (StateComdat* p = g.dead ? nullptr : state_.comdats.edit(n)) p->input = file.input;
     }
+    std::sort(claims.begin(), claims.end());
+    claims.erase(std::unique(claims.begin(), claims.end()), claims.end());
+    StateInput in = state_.inputs[file.input];
+    if (!replace_range(state_.comdat_claims, claims, in.first_claim, in.claim_count)) return no_room("COMDAT groups");
+    if (StateInput* p = state_.inputs.edit(file.input)) *p = in;
+  }
   return true;
 }
 

@@ -263,13 +263,6 @@ class Recorder {
         aux_.push_back({symbol_[id], x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym});
       }
     }
-    // Who defines what: a name of more than one definition is not moved lightly.
-    for (size_t k = 1; k < files_.size(); k++) {
-      const ObjectFile& f = *files_[k];
-      for (uint32_t i = f.first_global; i < f.syms.size(); i++)
-        if (f.syms[i].shndx != SHN_UNDEF)
-          if (uint32_t n = symbol_[f.symbol_id(i)]; n != none) symbols_[n].claims++;
-    }
     slots_.assign(std::bit_ceil(symbols_.size() * 3 / 2 + 64), none);
     for (uint32_t id = 0; id < link_.symbols.size(); id++)
       if (symbol_[id] != none) put_in_table(slots_, hash_name(link_.symbols[id].str()), symbol_[id]);
@@ -317,7 +310,7 @@ class Recorder {
         if (n == none) continue;
         if (groups_.size() == inputs_[k].first_group || groups_.back().symbol != n || groups_.back().width != s.width)
           groups_.push_back(site_group(n, s.width, uint32_t(sites_.size()) - inputs_[k].first_site));
-        if (s.width == Site::mention) continue;
+        if (!Site::has_place(s.width)) continue;
         sites_.push_back(s.place);
       }
       inputs_[k].site_count = uint32_t(sites_.size()) - inputs_[k].first_site;
@@ -410,18 +403,24 @@ class Recorder {
   void record_comdats() {
     std::vector<uint32_t> number(link_.comdat_owner.size(), none);
     std::vector<uint64_t> hashes;
-    for (uint32_t k = 1; k < files_.size(); k++)
+    for (uint32_t k = 1; k < files_.size(); k++) {
+      inputs_[k].first_claim = uint32_t(comdat_claims_.size());
       for (const Group& g : files_[k]->groups) {
         if (!g.comdat) continue;
         uint32_t& n = number[g.signature.id];
         if (n == none) {
           n = uint32_t(comdats_.size());
-          comdats_.push_back({name(g.signature.str()), none, 0});
+          comdats_.push_back({name(g.signature.str()), none});
           hashes.push_back(hash_name(g.signature.str()));
         }
-        comdats_[n].claims++;
+        comdat_claims_.push_back(n);
         if (!g.dead) comdats_[n].input = k;
       }
+      const auto first = comdat_claims_.begin() + inputs_[k].first_claim;
+      std::sort(first, comdat_claims_.end());
+      comdat_claims_.erase(std::unique(first, comdat_claims_.end()), comdat_claims_.end());
+      inputs_[k].claim_count = uint32_t(comdat_claims_.size()) - inputs_[k].first_claim;
+    }
     comdat_slots_.assign(std::bit_ceil(comdats_.size() * 3 / 2 + 64), none);
     for (uint32_t n = 0; n < comdats_.size(); n++) put_in_table(comdat_slots_, hashes[n], n);
   }
@@ -495,6 +494,7 @@ class Recorder {
     w.add(region_cies, cies_, 64);
     w.add(region_comdats, comdats_, comdats_.size() / 8 + 64);
     w.add(region_comdat_slots, comdat_slots_, 0);
+    w.add(region_comdat_claims, comdat_claims_, comdat_claims_.size() / 8 + 256);
     w.add(region_block_digests, link_.block_digests, 0);
     const std::string name = state_name(link_.opt);
     if (auto r = w.write(name, state_version, state_generator()); !r) {
@@ -528,7 +528,7 @@ class Recorder {
   };
   std::vector<SymtabPlace> symtab_;     // by symbol of the link; empty: there is no table
   std::vector<uint32_t> symbol_;        // by symbol of the link
-  std::vector<uint32_t> slots_, sites_, relocations_, merged_slots_, comdat_slots_;
+  std::vector<uint32_t> slots_, sites_, relocations_, merged_slots_, comdat_slots_, comdat_claims_;
   std::vector<StateAux> aux_;
   std::vector<StateSiteGroup> groups_;
   std::vector<StateReferring> referring_;

@@ -28,25 +28,18 @@ class Relink {
     }
     if (!changed_.empty()) {
       state_.use_image({image_.data(), image_.size()});
-      std::optional<DeltaLink> delta;
       if (!find_inputs()) return out_;
+      out_.changed_files = uint32_t(inputs_.size());
       if (!inputs_.empty()) {
         std::optional<MirCache> functions;
         if (!opt_.mir_cache.empty()) {
           functions.emplace(opt_.mir_cache, opt_.mir_cache_size);
           if (!functions->prepare()) functions.reset();
         }
-        delta.emplace(opt_, kept_, state_, image_, functions ? &*functions : nullptr);
-        const bool good = delta->run(inputs_);
+        const bool good = link_delta(functions ? &*functions : nullptr);
         if (functions) functions->finish(good);
-        if (!good) {
-          give_up(delta->why());
-          return out_;
-        }
-        out_.moved_symbols = delta->moved_symbols();
-        out_.sites = delta->relocated_sites();
+        if (!good) return out_;
       }
-      out_.changed_files = uint32_t(inputs_.size());
     }
     if (!note_files() || !commit()) return out_;
     out_.kind = changed_.empty() ? RelinkOutcome::unchanged : RelinkOutcome::in_place;
@@ -54,6 +47,48 @@ class Relink {
   }
 
  private:
+  // A delta link that finds that others' files matter is begun anew with them: so far it has only looked. There are few
+  // such rounds, each for what the last one brought in.
+  bool link_delta(MirCache* functions) {
+    constexpr int max_rounds = 24;
+    for (int round = 0; round < max_rounds; round++) {
+      DeltaLink delta(opt_, kept_, state_, image_, functions);
+      if (delta.run(inputs_)) {
+        out_.moved_symbols = delta.moved_symbols();
+        out_.sites = delta.relocated_sites();
+        return true;
+      }
+      if (delta.wanted_inputs().empty()) return give_up(delta.why());
+      for (const uint32_t k : delta.wanted_inputs())
+        if (!bring_in(k)) return give_up(delta.why());
+    }
+    return give_up("too many files depend on the change");
+  }
+
+  // A file that did not change joins those that did.
+  bool bring_in(uint32_t input) {
+    for (const ChangedInput& c : inputs_)
+      if (c.input == input) return true;
+    const StateInput in = state_.inputs[input];
+    if (in.observed == none || state_.file.damaged()) return false;
+    const std::string path = path_of(state_.observed[in.observed]);
+    auto file = kept_.files.open(path);
+    if (!file || in.offset > file->data.size() || in.size > file->data.size() - in.offset) return false;
+    const std::string_view name = state_.text(in.name);
+    inputs_.push_back({input, std::string(name), path, file->data.subspan(in.offset, in.size)});
+    return true;
+  }
+
+  // Where an observed file is now: names of inputs may change, and folders of -L.
+  std::string path_of(const StateObserved& o) {
+    if (o.argument != none) return o.argument < opt_.inputs.size() ? opt_.inputs[o.argument].name : std::string();
+    std::string path(state_.text(o.path));
+    for (const auto& [was, is] : moved_folders_)
+      if (path.starts_with(was) && path.size() > was.size() && path[was.size()] == '/')
+        return is + path.substr(was.size());
+    return path;
+  }
+
   struct Changed {
     uint32_t observed;
     std::string path;
@@ -105,11 +140,7 @@ class Relink {
     for (uint32_t i = 0; i < all.size(); i++) {
       const StateObserved& o = all[i];
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
-      std::string path = o.argument == none ? std::string(state_.text(o.path)) : opt_.inputs[o.argument].name;
-      if (o.argument == none)
-        for (const auto& [was, is] : moved_folders_)
-          if (path.starts_with(was) && path.size() > was.size() && path[was.size()] == '/')
-            path = is + path.substr(was.size());
+      std::string path = path_of(o);
       FileStamp found;
       note_lookup(path);  // for who watches the inputs
       const bool exists = identify(path, found);

@@ -57,7 +57,7 @@ std::string_view State::text(StateName name) {
   // Checked page by page, as far as it goes.
   const uint64_t end = file.size_of(region_strings);
   for (uint64_t size = 0; at + size < end;) {
-    const uint64_t next = std::min(end, (at + size) / StateFile::page_size * StateFile::page_size + StateFile::page_size);
+    const uint64_t next = std::min(end, ((at + size) / StateFile::page_size + 1) * StateFile::page_size);
     const uint8_t* p = file.read(region_strings, at, next - at);
     if (!p) return {};
     if (const void* zero = std::memchr(p + size, 0, next - at - size))
@@ -126,7 +126,6 @@ bool State::add_comdat(std::string_view signature, uint64_t hash, uint32_t input
   const uint32_t slot = probe(comdat_slots, hash, [](uint32_t) { return false; });
   StateComdat c;
   c.input = input;
-  c.claims = 1;
   if (slot == none || !add_name(signature, c.signature)) return false;
   index = comdats.size();
   uint32_t* p = comdats.push(c) ? comdat_slots.edit(slot) : nullptr;

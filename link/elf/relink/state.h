@@ -30,20 +30,21 @@ enum StateRegion : uint32_t {
   region_meta, region_strings, region_arguments, region_observed, region_files, region_atoms, region_symbols,
   region_symbol_slots, region_aux, region_site_groups, region_sites, region_referring, region_dynamic_relocations,
   region_sections, region_free, region_merged, region_merged_slots, region_cies, region_comdats, region_comdat_slots,
+  region_comdat_claims,
   region_block_digests,
   region_count
 };
 static_assert(region_count <= StateFile::max_regions);
 
-inline constexpr uint32_t state_version = 2;
+inline constexpr uint32_t state_version = 3;
 inline constexpr uint32_t width_bits = 2;  // of a site: log2 of its bytes
 
 struct StateText {
   uint32_t offset = 0, size = 0;
 };
 
-// A name without zeroes in it: where it begins, and it ends with a zero. Most are in the image's own .strtab, whose names
-// of globals stay where they are; the others are among the state's strings.
+// A name without zeroes in it: where it begins, and it ends with a zero. Most are in the image's own .strtab, where the
+// names of globals stay in their places; the others are among the state's strings.
 struct StateName {
   static constexpr uint32_t in_image = 0x80000000;  // a place in .strtab
   uint32_t place = 0;
@@ -105,6 +106,7 @@ struct StateInput {
   uint32_t strtab_offset = 0, strtab_size = 0;
   uint32_t frame_offset = 0, frame_size = 0;
   uint32_t first_symbol = none;                         // of those that it defines: a list
+  uint32_t first_claim = 0, claim_count = 0;            // COMDAT groups that it has a copy of, by number
 };
 
 // Of the atoms that are in the image. Sections are smaller than 4 GiB.
@@ -142,7 +144,7 @@ struct StateSymbol {
   uint32_t symtab = 0;          // index in .symtab; 0: none
   uint32_t referring = none;    // first of a list
   uint32_t next_of_file = none; // the next one that its file defines
-  uint32_t claims = 0;          // definitions in objects, the one that counts among them
+  uint32_t unused = 0;
   uint16_t version = 0;
   uint8_t type : 4 = 0;
   uint8_t bind : 4 = 0;
@@ -201,7 +203,7 @@ struct StateCie {
 
 struct StateComdat {
   StateName signature;
-  uint32_t input = none, claims = 0;
+  uint32_t input = none;        // whose copy is in the image
 };
 
 // The state of one output, opened.
@@ -226,6 +228,7 @@ struct State {
   StateTable<StateCie> cies{file, region_cies};
   StateTable<StateComdat> comdats{file, region_comdats};
   StateTable<uint32_t> comdat_slots{file, region_comdat_slots};
+  StateTable<uint32_t> comdat_claims{file, region_comdat_claims};
 
   std::string_view text(StateText t);
   std::string_view text(StateName name);
