@@ -64,12 +64,15 @@ class DeltaLink {
   uint32_t moved_symbols() const { return uint32_t(moves_.size()); }
 
  private:
+  struct PlacedAtom : StateAtom {
+    uint32_t section = 0;  // of the file
+  };
   struct File {
     uint32_t input = none;
     ObjectFile* object = nullptr;
     std::vector<Rela> dynrels;
     std::vector<uint32_t> dynrel_index;  // where each of these is in .rela.dyn
-    std::vector<StateAtom> atoms;        // as they are placed now
+    std::vector<PlacedAtom> atoms;       // as they are placed now
     uint32_t frame_offset = 0, frame_size = 0, frame_used = 0;
     uint32_t symtab_index = 0, symtab_count = 0, strtab_offset = 0, strtab_size = 0;
   };
@@ -136,6 +139,7 @@ class DeltaLink {
   bool give_plt_entry(uint32_t id);
   bool write_plt_entries();
   bool address_symbols();
+  bool keeps_size(const Symbol& s, const StateSymbol& st);
   bool write();
   bool propagate();
   bool patch(uint32_t width, uint64_t place, uint64_t distance);

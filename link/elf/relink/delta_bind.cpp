@@ -223,8 +223,7 @@ void DeltaLink::bind_to_image(uint32_t id, uint32_t n) {
   s.bind = st.bind;
   s.constraint = std::min(s.constraint, st.constraint);
   s.version = st.version;
-  s.value = st.value;
-  s.address = st.address;
+  s.value = s.address = st.address;  // in the image, whose atom begins at 0
   s.imported = st.flags & state_imported;
   s.exported = st.flags & state_exported;
   s.linker_defined = st.flags & state_linker_defined;
@@ -236,8 +235,7 @@ void DeltaLink::bind_to_image(uint32_t id, uint32_t n) {
   } else {
     s.file = st.file == 0 ? link_.internal->id : others_->id;
     s.sym = 0;
-    if (st.flags & (state_absolute | state_linker_defined)) s.value = st.address;
-    else s.atom = image_atom_;
+    if (!(st.flags & (state_absolute | state_linker_defined))) s.atom = image_atom_;
   }
 }
 

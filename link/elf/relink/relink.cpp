@@ -29,6 +29,7 @@ class Relink {
       return out_;
     }
     if (!changed_.empty()) {
+      state_.use_image({image_.data(), image_.size()});
       if (!find_inputs()) return out_;
       out_.changed_files = uint32_t(inputs_.size());
       if (!inputs_.empty()) {

@@ -78,13 +78,13 @@ class Collector {
       if (r.sym < f_.first_global || r.sym >= f_.syms.size()) continue;
       const uint32_t id = f_.symbol_id(r.sym);
       mention(id);
+      if (machine_.row(r.type).want == Want::size) {
+        if (link_.symbols[id].defined() && link_.symbols[id].file != f_.id) out_.push_back({id, Site::size_only, 0});
+        continue;
+      }
       if (!can_move(link_, link_.symbols[id], f_.id)) continue;
       if (kept) machine_.describe({a.relocs, index, a.reloc_count, {a.data, a.size}, f_.syms.size()}, kept->to, r);
       const RelocationRow& row = machine_.row(r.type);
-      if (row.want == Want::size) {
-        out_.push_back({id, Site::size_only, 0});
-        continue;
-      }
       if (!holds_address(row.want) || !row.bytes) continue;
       const uint32_t width = uint32_t(std::countr_zero(unsigned(row.bytes)));
       if (link_.pic && row.want == Want::address && row.bytes == 8) {
