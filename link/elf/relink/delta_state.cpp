@@ -152,8 +152,7 @@ bool DeltaLink::keep_symbol(uint32_t id) {
   if (!here) {
     if (p->file != none && p->file != 0 && !unlink_symbol(n, p->file)) return false;
     p->file = none;
-    p->address = p->size = 0;
-    p->value = s.value;
+    p->address = 0;
     p->flags = state_flags_of(link_, s);
     p->version = s.version;
     p->type = s.type;
