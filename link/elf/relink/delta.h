@@ -33,11 +33,12 @@
 
 namespace lode::link::elf {
 
-// A file that changed: the state's record of it, and the bytes that it has now. No bytes: it is gone.
+// A file that changed: the state's record of it, and the bytes that it has now.
 struct ChangedInput {
   uint32_t input = none;
   std::string name, path;
   Bytes data;
+  bool removed = false;         // no input any more
 };
 
 // What the libraries of the link have for a name that no file mentioned so far.

@@ -88,6 +88,8 @@ struct StateArgument {
   uint32_t kind = 0, flags = 0;
 };
 
+inline constexpr uint32_t observed_dropped = 2;  // as `exists`: no input any more; nobody looks for it
+
 struct StateObserved {
   StateText path;
   uint32_t argument = none;     // the argument that names it; none: it was looked for
