@@ -146,6 +146,9 @@ class DeltaLink {
   bool patch(uint32_t width, uint64_t place, uint64_t distance);
   bool dynamic_relocations();
   bool frames();
+  bool place_cie(std::span<const uint8_t> bytes, StateHash identity, uint32_t& offset);
+  bool new_cie(ObjectFile& f, Cie& c, StateHash identity);
+  bool new_function_cie(uint32_t personality);
   bool frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t>>& entries);
   bool finish_frames(const File& file);
   bool frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
@@ -208,6 +211,7 @@ class DeltaLink {
   std::vector<std::pair<uint64_t, uint32_t>>
       relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
+  std::vector<Site> cie_sites_;          // of new CIEs
   std::vector<uint32_t> wanted_inputs_;
   std::vector<std::string> wanted_names_;
   const Offers& offers_;

@@ -222,6 +222,7 @@ bool DeltaLink::keep() {
     return it != relative_.end() && it->first == place ? it->second : none;
   };
   if (!link_.got_entries.empty()) collect_slot_sites(link_, relative, slots);
+  slots.insert(slots.end(), cie_sites_.begin(), cie_sites_.end());
   if (!slots.empty() && !keep_sites(0, slots, true)) return false;
   if (!keep_comdats()) return false;
   StateMeta* p = state_.meta.edit(0);

@@ -455,6 +455,10 @@ class Recorder {
         free_.push_back({link_.symtab_locals - link_.symtab_holes, link_.symtab_holes, m.section_symtab, 0});
     }
     if (link_.eh_frame->size >= 4) m.frame_used = uint32_t(link_.eh_frame->size - 4);
+    if (link_.cies_end) {
+      m.cies_end = link_.cies_end;
+      m.cie_room = uint32_t(align_up(link_.cies_end, 8)) + frame_cie_room - link_.cies_end;
+    }
     m.frame_room = uint32_t(link_.eh_frame->room);
     m.frame_count = uint32_t(link_.eh_frame_table.size());
     if (link_.eh_frame_hdr) m.frame_count_room = uint32_t(link_.eh_frame_hdr->room / 8);

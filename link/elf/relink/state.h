@@ -66,6 +66,7 @@ struct StateMeta {
   uint32_t version_definitions = 0;                    // the base included
   uint32_t frame_used = 0, frame_room = 0;             // of .eh_frame, without the terminator
   uint32_t frame_count = 0, frame_count_room = 0;      // entries of .eh_frame_hdr
+  uint32_t cies_end = 0, cie_room = 0;                 // of .eh_frame
   uint32_t e_flags = 0;
   int32_t tlsld_slot = -1;
   uint32_t unused32 = 0;
