@@ -479,6 +479,7 @@ void place_members(Link& link, OutputSection& s) {
 }
 
 void collect_members(Link& link) {
+  if (link.opt.incremental) foresee_sections(link);
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       const Atom& a = link.atoms[f->atom_base + i];

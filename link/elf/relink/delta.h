@@ -46,6 +46,8 @@ struct Offer {
   bool is_shared = false;       // a shared library defines it; else nobody does, or a file that is among the changed
   std::string soname, version;  // empty: none
   Sym definition{};
+  // Libraries behind this one on the command line, and those that define what this one wants without naming them.
+  std::vector<std::string> following, asks;
 };
 using Offers = std::unordered_map<std::string, Offer>;
 
@@ -133,6 +135,7 @@ class DeltaLink {
   bool gnu_remove(uint32_t index, std::string_view name);
   bool needed_version(const Offer& offer, uint16_t& number);
   bool is_needed_library(std::string_view soname);
+  bool need_library(const Offer& offer);
   bool add_dynamic_symbol(uint32_t id, bool hashed);
   bool drop_dynamic_symbol(uint32_t n);
   bool renumber_dynamic_relocations();

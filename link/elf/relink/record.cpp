@@ -392,6 +392,28 @@ class Recorder {
         }
       merged_.push_back(r);
     }
+    foresee_merged();
+  }
+
+  // Tables of what compilers may want to merge and nobody has so far.
+  void foresee_merged() {
+    for (uint32_t n = 0; n < sections_.size(); n++) {
+      if (std::string_view(strings_.data() + sections_[n].name.offset, sections_[n].name.size) != ".rodata") continue;
+      for (const auto& [entsize, strings] : {std::pair(1u, 1u), {4u, 0u}, {8u, 0u}, {16u, 0u}, {32u, 0u}}) {
+        if (std::any_of(merged_.begin(), merged_.end(), [&, e = entsize, t = strings](const StateMerged& m) {
+              return m.section == n && m.entsize == e && m.strings == t;
+            }))
+          continue;
+        StateMerged r;
+        r.section = n;
+        r.strings = strings;
+        r.entsize = entsize;
+        r.first_slot = uint32_t(merged_slots_.size());
+        r.slot_count = 64;
+        merged_slots_.resize(merged_slots_.size() + r.slot_count);
+        merged_.push_back(r);
+      }
+    }
   }
 
   void record_frames() {

@@ -279,6 +279,8 @@ bool record_state(Link& link, const std::vector<std::string>& args);
 uint32_t state_flags_of(const Link& link, const Symbol& s);
 
 // room.cpp: what an incremental link leaves free, so that the next one finds place.
+void foresee_sections(Link& link);          // those that a later version of a program may want, if there are none
+bool is_foreseen(const OutputSection& s);
 bool is_tight(const OutputSection& s);
 uint64_t room_for(const OutputSection& s, uint64_t size,
                   uint64_t largest);                       // bytes behind all; `largest`: of the atoms
