@@ -11,6 +11,7 @@
 //   bind      names, by the rules of resolve
 //   live      what of the changed files is in the output now
 //   sections  their output sections: none may be new (delta_place.cpp)
+//   ordered   sections whose members stand in an order: whether those change (delta_ordered.cpp)
 //   match     each live atom with a former one; places for those that have none, or do not fit any more
 //   merge     strings and constants that the image does not have yet
 //   scan      slots: those that are there, and new ones
@@ -104,6 +105,10 @@ class DeltaLink {
   void visit(uint32_t atom);
   void mark_relocation(ObjectFile& f, const Rela& r);
   bool sections();
+  bool find_ordered();
+  bool place_ordered();
+  bool place_ordered_section(uint32_t n);
+  bool move_border(const std::string& name, uint64_t distance);
   bool match();
   bool match_file(File& file);
   bool allocate(uint32_t section, uint64_t size, uint64_t align, uint64_t slack, uint64_t& offset, uint64_t& got);
@@ -215,6 +220,7 @@ class DeltaLink {
       relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
   std::vector<Site> cie_sites_;          // of new CIEs
+  std::vector<bool> rebuilt_;            // by section of the state: its members change
   std::vector<uint32_t> wanted_inputs_;
   std::vector<std::string> wanted_names_;
   const Offers& offers_;

@@ -44,7 +44,7 @@ DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, I
 }
 
 bool DeltaLink::run(std::span<const ChangedInput> changed) {
-  return open(changed) && bind() && live() && sections() && match() && merge() && scan() && dynamic_symbols() &&
+  return open(changed) && bind() && live() && sections() && find_ordered() && match() && merge() && scan() && dynamic_symbols() &&
          address_symbols() && frames() && write() && dynamic_relocations() && propagate() && symtab() && keep() && headers() && build_id() &&
          (!state_.file.damaged() || give_up("the state file is damaged"));
 }

@@ -146,7 +146,7 @@ class Recorder {
       r.align = s->align;
       r.type = s->type;
       r.index = s->index;
-      r.tight = is_tight(*s);
+      r.tight = is_ordered(*s) ? ordered_section : uint32_t(is_tight(*s));
       for (uint32_t id : s->atoms) {
         const Atom& a = link_.atoms[id];
         r.used = std::max(r.used, a.offset + a.size + slack_of(*s, a));
@@ -228,6 +228,10 @@ class Recorder {
       inputs_[k].first_atom = uint32_t(atoms_.size());
       inputs_[k].atom_count = uint32_t(found[k].size());
       atoms_.insert(atoms_.end(), found[k].begin(), found[k].end());
+      for (const StateAtom& a : found[k])
+        if (a.size && sections_[a.out].tight == ordered_section &&
+            (members_.empty() || members_.back().section != a.out || members_.back().input != k))
+          members_.push_back({a.out, uint32_t(k)});
     }
   }
 
@@ -529,6 +533,7 @@ class Recorder {
     w.add(region_cies, cies_, 64);
     w.add(region_comdats, comdats_, comdats_.size() / 8 + 64);
     w.add(region_comdat_slots, comdat_slots_, 0);
+    w.add(region_members, members_, members_.size() / 4 + 128);
     w.add(region_comdat_claims, comdat_claims_, comdat_claims_.size() / 8 + 256);
     w.add(region_block_digests, link_.block_digests, 0);
     const std::string name = state_name(link_.opt);
@@ -573,6 +578,7 @@ class Recorder {
   std::vector<StateMerged> merged_;
   std::vector<StateCie> cies_;
   std::vector<StateComdat> comdats_;
+  std::vector<StateMember> members_;
 };
 
 }  // namespace

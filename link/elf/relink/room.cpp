@@ -57,6 +57,12 @@ bool is_foreseen(const OutputSection& s) {
                      [&](const ForeseenSection& f) { return s.name == f.name && s.flags == f.flags; });
 }
 
+bool is_ordered(const OutputSection& s) {
+  if (!s.alloc() || (s.flags & SHF_TLS) || s.write) return false;
+  return s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY ||
+         (s.type == SHT_PROGBITS && is_c_identifier(s.name));
+}
+
 uint64_t room_for(const OutputSection& s, uint64_t size, uint64_t largest) {
   if (is_tight(s)) return 0;
   if (!size) return is_foreseen(s) ? 2048 : 0;

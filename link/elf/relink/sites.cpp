@@ -13,8 +13,17 @@ namespace lode::link::elf {
 
 namespace {
 
+// The end of a section that may grow.
+bool is_movable_border(const Symbol& s) {
+  if (!s.linker_defined) return false;
+  const std::string_view name = s.str();
+  return name.starts_with("__stop_") || name == "__init_array_end" || name == "__fini_array_end" ||
+         name == "__preinit_array_end";
+}
+
 // A symbol that another file's change can move: `of` is the file that refers to it.
 bool can_move(const Link& link, const Symbol& s, uint32_t of) {
+  if (is_movable_border(s)) return s.file == link.internal->id;
   return s.defined() && !s.local && !s.imported && s.file != of && s.file != link.internal->id && !s.linker_defined &&
          s.type != STT_TLS && s.type != STT_GNU_IFUNC && link.files[s.file]->is_object();
 }

@@ -30,7 +30,7 @@ enum StateRegion : uint32_t {
   region_meta, region_strings, region_arguments, region_observed, region_files, region_atoms, region_symbols,
   region_symbol_slots, region_aux, region_site_groups, region_sites, region_referring, region_dynamic_relocations,
   region_sections, region_free, region_merged, region_merged_slots, region_cies, region_comdats, region_comdat_slots,
-  region_comdat_claims,
+  region_comdat_claims, region_members,
   region_block_digests,
   region_count
 };
@@ -189,14 +189,21 @@ struct StateReferring {
   uint32_t input = none, next = none;
 };
 
+inline constexpr uint32_t ordered_section = 2;  // as `tight`: members stand in order, with room behind
+
 struct StateSection {
   StateText name;
   uint64_t flags = 0, addr = 0, offset = 0, size = 0, room = 0;  // room: behind its size
   uint64_t used = 0;            // up to here blocks have been given out
   uint64_t align = 1;
   uint32_t type = 0, index = 0;
-  uint32_t tight = 0;           // no block of it may change its size: its bounds mean something
+  uint32_t tight = 0;           // its bounds mean something: no block of it may change its size, or all change their places
   uint32_t unused = 0;
+};
+
+// A file that has a part of an ordered section, or had one.
+struct StateMember {
+  uint32_t section = none, input = none;
 };
 
 struct StateFree {
@@ -244,6 +251,7 @@ struct State {
   StateTable<StateComdat> comdats{file, region_comdats};
   StateTable<uint32_t> comdat_slots{file, region_comdat_slots};
   StateTable<uint32_t> comdat_claims{file, region_comdat_claims};
+  StateTable<StateMember> members{file, region_members};
 
   std::string_view text(StateText t);
   std::string_view text(StateName name);
@@ -282,6 +290,7 @@ uint32_t state_flags_of(const Link& link, const Symbol& s);
 void foresee_sections(Link& link);          // those that a later version of a program may want, if there are none
 bool is_foreseen(const OutputSection& s);
 bool is_tight(const OutputSection& s);
+bool is_ordered(const OutputSection& s);    // of the tight ones: may be put together anew
 uint64_t room_for(const OutputSection& s, uint64_t size,
                   uint64_t largest);                       // bytes behind all; `largest`: of the atoms
 uint64_t slack_of(const OutputSection& s, const Atom& a);  // bytes behind an atom
