@@ -46,7 +46,8 @@ class Relink {
       }
     }
     if (!note_files() || !commit()) return out_;
-    out_.kind = changed_.empty() && added_.empty() && inputs_.empty() ? RelinkOutcome::unchanged : RelinkOutcome::in_place;
+    out_.kind =
+        changed_.empty() && added_.empty() && inputs_.empty() ? RelinkOutcome::unchanged : RelinkOutcome::in_place;
     return out_;
   }
 
@@ -223,8 +224,13 @@ class Relink {
     for (uint32_t i = 0; i < opt_.inputs.size(); i++)
       if (state_.text(state_.arguments[i].name) != opt_.inputs[i].name) differ.push_back(i);
     if (differ.empty()) return false;
+    auto ending = [](std::string_view name) { return name.substr(std::min(name.rfind('.'), name.size())); };
     std::unordered_set<std::string_view> old;
-    for (const uint32_t i : differ) old.insert(state_.text(state_.arguments[i].name));
+    for (const uint32_t i : differ) {
+      const std::string_view name = state_.text(state_.arguments[i].name);
+      if (ending(name) != ending(opt_.inputs[i].name)) return true;  // another kind of file
+      old.insert(name);
+    }
     return std::any_of(differ.begin(), differ.end(), [&](uint32_t i) { return old.count(opt_.inputs[i].name) != 0; });
   }
 

@@ -197,7 +197,7 @@ struct StateSection {
   uint64_t used = 0;            // up to here blocks have been given out
   uint64_t align = 1;
   uint32_t type = 0, index = 0;
-  uint32_t tight = 0;           // its bounds mean something: no block of it may change its size, or all change their places
+  uint32_t tight = 0;  // its bounds mean something: no block of it may change its size, or all change their places
   uint32_t unused = 0;
 };
 
