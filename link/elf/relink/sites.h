@@ -19,6 +19,8 @@ namespace lode::link::elf {
 struct Site {
   static constexpr uint32_t size_only = 8;  // as `width`: the place holds the symbol's size
   static constexpr uint32_t mention = 9;    // the file refers to it, in whatever way; no place
+  static constexpr uint32_t claim = 10;     // the file defines it too, and lost; no place
+  static bool has_place(uint32_t width) { return width < size_only; }
   uint32_t symbol = none;  // of the link
   uint32_t width = 2;      // log2 of the field's bytes
   uint32_t place = 0;      // file offset
@@ -34,7 +36,9 @@ RelativeIndex relative_index(const Link& link);
 void collect_sites(Link& link, ObjectFile& file, const RelativeIndex& relative, std::vector<Site>& out);
 // Of what the linker made itself: GOT slots ...
 void collect_slot_sites(Link& link, const RelativeIndex& relative, std::vector<Site>& out);
-// ... and the entry point, dynamic entries, CIEs.
+// ... a CIE's ...
+void collect_cie_sites(Link& link, const ObjectFile& file, const Cie& cie, std::vector<Site>& out);
+// ... and the entry point, dynamic entries, all CIEs.
 void collect_own_sites(Link& link, std::vector<Site>& out);
 
 // A CIE by its bytes and the names of what it refers to.
