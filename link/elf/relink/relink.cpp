@@ -30,10 +30,14 @@ class Relink {
       std::optional<DeltaLink> delta;
       if (!find_inputs()) return out_;
       if (!inputs_.empty()) {
+        FunctionFile kept;
         std::optional<MirCache> functions;
         if (!opt_.mir_cache.empty()) {
           functions.emplace(opt_.mir_cache, opt_.mir_cache_size);
           if (!functions->prepare()) functions.reset();
+        } else if (meta_.has_modules) {
+          kept.open(FunctionFile::name_of(opt_.output), MirCache::this_generator());
+          functions.emplace(kept, false);
         }
         delta.emplace(opt_, kept_, state_, image_, functions ? &*functions : nullptr);
         const bool good = delta->run(inputs_);
