@@ -79,7 +79,7 @@ void FunctionFile::open(const std::string& path, const mir::Hash128& generator) 
   if (pread(fd_, &h, sizeof h, 0) != ssize_t(sizeof h) || std::memcmp(h.magic, magic, sizeof magic) != 0) return;
   if (h.version != version || !(h.generator == generator) || sum_of(h) != h.checksum) return;
   const uint64_t size = uint64_t(st.st_size);
-  if (!is_power_of_two(h.slots) || h.slots > max_slots || header_size + h.slots * row_size > size || h.end > size ||
+  if (!is_power_of_two(h.slots) || h.slots > max_slots || header_size + h.slots * row_size > size || h.end > align_up(size, 8) ||
       h.end < header_size + h.slots * row_size)
     return;
   void* p = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd_, 0);
@@ -137,7 +137,7 @@ bool FunctionFile::append(const std::vector<Addition>& additions, uint64_t& writ
   Header h;
   if (fstat(fd_, &st) != 0 || stat(path_.c_str(), &named) != 0 || st.st_ino != named.st_ino ||
       st.st_dev != named.st_dev || pread(fd_, &h, sizeof h, 0) != ssize_t(sizeof h) || sum_of(h) != h.checksum ||
-      h.slots != slots_ || h.end > uint64_t(st.st_size))
+      h.slots != slots_ || h.end > align_up(uint64_t(st.st_size), 8))
     return false;
   std::vector<std::pair<uint32_t, Row>> changed;
   std::unordered_map<uint32_t, size_t> taken;  // by slot: which of these
