@@ -106,6 +106,7 @@ void write_got(Link& link, uint8_t* image);
 void create_dynamic_sections(Link& link);    // .dynsym and what belongs to it
 std::vector<Dyn> dynamic_entries(Link& link);
 void write_dynamic_tables(Link& link);
+Sym dynamic_symbol_entry(Link& link, const Symbol& s, uint32_t name);  // after layout; `name`: its place in .dynstr
 // symtab.cpp
 void size_symtab(Link& link);
 void write_symtab(Link& link, uint8_t* image);

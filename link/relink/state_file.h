@@ -120,7 +120,8 @@ class StateFile {
 // One region as an array of records.
 template <class T>
 class StateTable {
-  static_assert(std::is_trivially_copyable_v<T>);
+  // No padding, so that equal records are equal bytes.
+  static_assert(std::is_trivially_copyable_v<T> && std::has_unique_object_representations_v<T>);
 
  public:
   StateTable(StateFile& file, uint32_t region) : file_(&file), region_(region) {}

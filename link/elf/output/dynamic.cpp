@@ -171,6 +171,17 @@ OutputSection* table(Link& link, const char* name, uint32_t type, uint64_t align
 
 }  // namespace
 
+// For names that a relink brings (link/elf/relink/delta_dynamic.cpp): each table has a record of them.
+static void leave_dynamic_room(Link& link) {
+  const uint64_t names = link.dynamic_symbols.size() / 4 + 64;
+  link.dynsym->room = names * sizeof(Sym);
+  if (link.versym) link.versym->room = names * 2;
+  if (link.gnu_hash) link.gnu_hash->room = names * 4;
+  if (link.hash) link.hash->room = names * 4;
+  if (link.verneed) link.verneed->room = 16 * sizeof(Vernaux);
+  link.dynstr->room = align_up(link.dynstr_data.size() / 4 + 2048, 8);
+}
+
 void create_dynamic_sections(Link& link) {
   if (link.is_static_output) return;
   link.dynstr_data.assign(1, '\0');
@@ -251,6 +262,7 @@ void create_dynamic_sections(Link& link) {
   for (const std::string& r : link.opt.rpaths) rpath += (rpath.empty() ? "" : ":") + r;
   if (!rpath.empty()) add_string(link, link.save(rpath));
   link.dynstr = table(link, ".dynstr", SHT_STRTAB, 1, 0, link.dynstr_data.size());
+  if (link.opt.incremental) leave_dynamic_room(link);
   for (OutputSection* s : {link.hash, link.gnu_hash, link.versym}) if (s) s->link_to = link.dynsym;
   for (OutputSection* s : {link.dynsym, link.verneed, link.verdef, link.dynamic}) if (s) s->link_to = link.dynstr;
   link.relplt->link_to = link.reldyn->link_to = link.dynsym;
@@ -297,7 +309,7 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   add(DT_STRSZ, link.dynstr->size);
   add(DT_SYMENT, sizeof(Sym));
   if (!link.shared && !o.z_rodynamic) add(DT_DEBUG, 0);
-  if (link.relplt->size) {
+  if (link.relplt->size || link.relplt->keep) {
     add(DT_PLTGOT, link.gotplt->addr);
     add(DT_PLTRELSZ, link.relplt->size);
     add(DT_PLTREL, DT_RELA);
@@ -382,39 +394,8 @@ void write_dynamic_tables(Link& link) {
   bool too_many_sections = false;
   for (uint32_t id : link.dynamic_symbols) {
     const Symbol& s = link.symbols[id];
-    Sym e{};
-    e.name = link.aux[s.aux].dynstr;
-    uint8_t type = s.type, bind = s.bind == STB_LOCAL ? uint8_t(STB_GLOBAL) : s.bind;
-    InputFile* f = link.file_of(s);
-    if (!f) {
-      bind = s.flags & referenced_strong ? STB_GLOBAL : STB_WEAK;
-      if (s.flags & referenced_tls) type = STT_TLS;
-    } else if (s.flags & in_copied) {
-      e.shndx = uint16_t((s.copied_readonly ? link.copyrel_ro : link.copyrel)->index);
-      e.value = s.address;
-      e.size = f->syms[s.sym].size;
-    } else if (f->kind == FileKind::shared) {
-      if (s.flags & needs_canonical_plt) e.value = plt_address(link, s);
-      bind = s.flags & referenced_strong ? uint8_t(STB_GLOBAL) : uint8_t(STB_WEAK);
-      if (type == STT_GNU_IFUNC) type = STT_FUNC;
-    } else {
-      e.value = s.address;
-      if (s.atom != none) e.size = s.linker_defined ? 0 : size_of(link, s);
-      if (s.type == STT_TLS) e.value -= link.tls_begin;
-      if (s.type == STT_GNU_IFUNC) {
-        if (s.flags & needs_plt && !s.imported) type = STT_FUNC;
-      }
-      if (s.atom != none) {
-        uint32_t section = output_section_index(link, s.atom);
-        too_many_sections |= section >= SHN_LORESERVE;
-        e.shndx = uint16_t(section);
-      } else if (s.linker_defined) e.shndx = 1;
-      else e.shndx = SHN_ABS;
-    }
-    if (type == STT_COMMON) type = STT_OBJECT;
-    e.info = uint8_t(bind << 4 | type);
-    e.other = s.visibility() == STV_PROTECTED && f && f->is_object() ? STV_PROTECTED : STV_DEFAULT;
-    e.other |= machine_bits(link, s);
+    const Sym e = dynamic_symbol_entry(link, s, link.aux[s.aux].dynstr);
+    too_many_sections |= s.atom != none && output_section_index(link, s.atom) >= SHN_LORESERVE;
     std::memcpy(out, &e, sizeof e);
     out += sizeof e;
   }
@@ -422,6 +403,41 @@ void write_dynamic_tables(Link& link) {
   if (too_many_sections)
     link.diag.error("too many output sections: a symbol in .dynsym is in a section with an index of " +
                     std::to_string(SHN_LORESERVE) + " or more");
+}
+
+Sym dynamic_symbol_entry(Link& link, const Symbol& s, uint32_t name) {
+  Sym e{};
+  e.name = name;
+  uint8_t type = s.type, bind = s.bind == STB_LOCAL ? uint8_t(STB_GLOBAL) : s.bind;
+  InputFile* f = link.file_of(s);
+  if (!f) {
+    bind = s.flags & referenced_strong ? STB_GLOBAL : STB_WEAK;
+    if (s.flags & referenced_tls) type = STT_TLS;
+  } else if (s.flags & in_copied) {
+    e.shndx = uint16_t((s.copied_readonly ? link.copyrel_ro : link.copyrel)->index);
+    e.value = s.address;
+    e.size = f->syms[s.sym].size;
+  } else if (f->kind == FileKind::shared) {
+    if (s.flags & needs_canonical_plt) e.value = plt_address(link, s);
+    bind = s.flags & referenced_strong ? uint8_t(STB_GLOBAL) : uint8_t(STB_WEAK);
+    if (type == STT_GNU_IFUNC) type = STT_FUNC;
+  } else {
+    e.value = s.address;
+    if (s.atom != none) e.size = s.linker_defined ? 0 : size_of(link, s);
+    if (s.type == STT_TLS) e.value -= link.tls_begin;
+    if (s.type == STT_GNU_IFUNC) {
+      if (s.flags & needs_plt && !s.imported) type = STT_FUNC;
+    }
+    if (s.atom != none) {
+      e.shndx = uint16_t(output_section_index(link, s.atom));
+    } else if (s.linker_defined) e.shndx = 1;
+    else e.shndx = SHN_ABS;
+  }
+  if (type == STT_COMMON) type = STT_OBJECT;
+  e.info = uint8_t(bind << 4 | type);
+  e.other = s.visibility() == STV_PROTECTED && f && f->is_object() ? STV_PROTECTED : STV_DEFAULT;
+  e.other |= machine_bits(link, s);
+  return e;
 }
 
 }  // namespace lode::link::elf

@@ -287,6 +287,13 @@ void make_got_and_plt(Link& link) {
     link.pltsec->size = link.plt_symbols.size() * link.machine->plt_entry_size;
   }
   link.plt->entsize = 16;
+  if (link.opt.incremental && dynamic) {
+    const uint64_t more = link.plt_symbols.size() / 4 + 32;
+    link.gotplt->size += more * 8;
+    if (!link.plt->size) link.plt->size = machine.plt_header_size;
+    link.plt->size += more * machine.plt_entry_size;
+    if (link.pltsec) link.pltsec->size += more * machine.plt_entry_size;
+  }
   link.pltgot = make_section(link, ".plt.got", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
                              [](Link& l, OutputSection&, uint8_t* p) { l.machine->write_pltgot(l, p); });
   link.pltgot->size = link.pltgot_symbols.size() * pltgot_entry_size(link);
@@ -298,6 +305,10 @@ void make_tables(Link& link) {
   link.relplt->entsize = sizeof(Rela);
   link.relplt->size = link.plt_symbols.size() * sizeof(Rela);
   if (link.relplt->size) link.relplt->flags |= SHF_INFO_LINK;
+  if (link.opt.incremental && !link.is_static_output) {
+    link.relplt->room = (link.plt_symbols.size() / 4 + 32) * sizeof(Rela);
+    link.relplt->keep = true;
+  }
   link.relplt->info_to = link.gotplt;
   link.reldyn = make_section(link, ".rela.dyn", SHT_RELA, SHF_ALLOC, 8, nothing);
   link.reldyn->entsize = sizeof(Rela);

@@ -14,6 +14,7 @@
 //   match     each live atom with a former one; places for those that have none, or do not fit any more
 //   merge     strings and constants that the image does not have yet
 //   scan      slots: those that are there, and new ones
+//   dynamic   names that the dynamic linker has to know, or not any more (delta_dynamic.cpp)
 //   write     the atoms, into the private mapping of the image (delta_write.cpp)
 //   propagate what moved, into the sites of other files
 //   frames    unwind records and their search table (delta_tables.cpp)
@@ -23,6 +24,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <unordered_map>
 
 #include "link/elf/relink/sites.h"
@@ -31,29 +33,47 @@
 
 namespace lode::link::elf {
 
-// A file that changed: the state's record of it, and the bytes that it has now. No bytes: it is gone.
+// A file that changed: the state's record of it, and the bytes that it has now.
 struct ChangedInput {
   uint32_t input = none;
   std::string name, path;
   Bytes data;
+  bool removed = false;         // no input any more
 };
+
+// What the libraries of the link have for a name that no file mentioned so far.
+struct Offer {
+  bool is_shared = false;       // a shared library defines it; else nobody does, or a file that is among the changed
+  std::string soname, version;  // empty: none
+  Sym definition{};
+};
+using Offers = std::unordered_map<std::string, Offer>;
 
 class DeltaLink {
  public:
-  DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, MirCache* functions);
+  DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, const Offers& offers,
+            MirCache* functions);
   // True: the image and the state are as the changed files want them, in memory.
   bool run(std::span<const ChangedInput> changed);
   const std::string& why() const { return why_; }
+  // When it is false: files that did not change, but on which the result depends. With them among the changed ones,
+  // another delta link may succeed.
+  const std::vector<uint32_t>& wanted_inputs() const { return wanted_inputs_; }
+  // And names for which somebody has to say what the libraries offer.
+  const std::vector<std::string>& wanted_names() const { return wanted_names_; }
   uint64_t relocated_sites() const { return patched_; }
   uint32_t moved_symbols() const { return uint32_t(moves_.size()); }
 
  private:
+  struct PlacedAtom : StateAtom {
+    uint32_t section = 0;  // of the file
+  };
   struct File {
     uint32_t input = none;
     ObjectFile* object = nullptr;
     std::vector<Rela> dynrels;
     std::vector<uint32_t> dynrel_index;  // where each of these is in .rela.dyn
-    std::vector<StateAtom> atoms;        // as they are placed now
+    std::vector<PlacedAtom> atoms;       // as they are placed now
     uint32_t frame_offset = 0, frame_size = 0, frame_used = 0;
     uint32_t symtab_index = 0, symtab_count = 0, strtab_offset = 0, strtab_size = 0;
   };
@@ -68,7 +88,13 @@ class DeltaLink {
   bool define(uint32_t id, uint32_t file, uint32_t sym);
   void bind_to_image(uint32_t id, uint32_t n);
   bool is_wanted_elsewhere(uint32_t n);
+  bool is_missed_elsewhere(uint32_t n);
+  bool unknown_name(uint32_t id, bool wanted);
   bool discard_lost_groups();
+  bool find_lost_groups();
+  void want_input(uint32_t input, std::string why);
+  // The files that did not change and define the symbol too.
+  std::vector<uint32_t> competitors(uint32_t n);
   bool gone_symbols();
   bool live();
   void mark(uint32_t atom);
@@ -83,7 +109,38 @@ class DeltaLink {
   bool merge();
   bool scan();
   bool give_slots(uint32_t id);
+  // delta_dynamic.cpp
+  bool exports();
+  bool dynamic_symbols();
+  bool write_dynamic_symbols();
+  bool open_dynamic_tables();
+  Sym* dynamic_entry(uint32_t index);
+  uint32_t* table_word(uint32_t section, uint64_t index);
+  uint32_t* gnu_bucket(uint32_t hash);
+  uint32_t* gnu_chain(uint32_t index);
+  uint32_t* sysv_bucket(uint32_t hash);
+  uint32_t* sysv_chain(uint32_t index);
+  std::string_view dynamic_string(uint32_t offset);
+  bool put_dynamic_string(std::string_view text, uint32_t& offset);
+  bool set_version(uint32_t index, uint16_t version);
+  bool append_dynamic_entries(uint32_t count, uint32_t& first);
+  bool free_dynamic_entry(uint32_t index);
+  bool is_free_dynamic_entry(uint32_t index);
+  bool move_dynamic_entry(uint32_t from, uint32_t to);
+  bool sysv_insert(uint32_t index, std::string_view name);
+  bool sysv_remove(uint32_t index, std::string_view name);
+  bool gnu_insert(std::string_view name, uint32_t& index);
+  bool gnu_remove(uint32_t index, std::string_view name);
+  bool needed_version(const Offer& offer, uint16_t& number);
+  bool is_needed_library(std::string_view soname);
+  bool add_dynamic_symbol(uint32_t id, bool hashed);
+  bool drop_dynamic_symbol(uint32_t n);
+  bool renumber_dynamic_relocations();
+  bool bind_imports();
+  bool give_plt_entry(uint32_t id);
+  bool write_plt_entries();
   bool address_symbols();
+  bool keeps_size(const Symbol& s, const StateSymbol& st);
   bool write();
   bool propagate();
   bool patch(uint32_t width, uint64_t place, uint64_t distance);
@@ -125,9 +182,15 @@ class DeltaLink {
   bool is_here(const Symbol& s) const {
     return s.defined() && s.file != shared_->id && s.file != others_->id && s.file != link_.internal->id;
   }
+  // Whether the state had no record of it, or one of a name that was gone.
+  bool is_fresh(uint32_t id) const {
+    const uint32_t n = state_symbol(id);
+    return n != none && (n >= first_fresh_ || (state_.symbols[n].flags & state_gone));
+  }
   uint32_t state_symbol(uint32_t id) const { return id < symbol_.size() ? symbol_[id] : none; }
   uint32_t section_named(std::string_view name, uint64_t flags);
 
+  std::optional<Options> own_options_;   // where those of the command say something of names that are not here
   Link link_;
   State& state_;
   ImageFile& image_;
@@ -140,10 +203,25 @@ class DeltaLink {
   std::vector<uint32_t> symbol_;         // of the state, by symbol of the link
   std::vector<std::vector<std::pair<uint32_t, uint32_t>>> claims_;  // by symbol of the link: (file, index there)
   std::vector<uint32_t> section_;        // of the state, by section of the link
+  uint32_t first_fresh_ = none;          // of the state: from here on they are of this link
   std::vector<uint32_t> gone_;           // symbols of the state that nobody defines any more
   std::vector<std::pair<uint64_t, uint32_t>>
       relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
+  std::vector<uint32_t> wanted_inputs_;
+  std::vector<std::string> wanted_names_;
+  const Offers& offers_;
+  std::unordered_map<uint32_t, Offer> offered_;  // by symbol of the link: those that a shared library defines
+  bool exports_change_ = false;          // names came that may be exported or imported
+  // Of delta_dynamic.cpp: headers of the tables; where entries were before, by where they are now (none: they are new);
+  // those that are gone, by where they were; symbols that got an entry; what of the image to compare.
+  struct DynamicTables {
+    uint32_t buckets = 0, first_hashed = 0, bloom_words = 0, bloom_shift = 0, sysv_buckets = 0;
+  } dynamic_;
+  std::unordered_map<uint32_t, uint32_t> origin_;
+  std::vector<uint32_t> dropped_, new_dynamic_, new_plt_;
+  std::vector<std::pair<uint64_t, uint64_t>> touched_;
+  uint32_t verneed_added_ = 0;
   std::vector<Move> moves_;
   uint64_t patched_ = 0;
   std::string why_;

@@ -15,8 +15,22 @@
 
 namespace lode::link::elf {
 
-DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, MirCache* functions)
-    : link_(options, inputs), state_(state), image_(image), meta_(state.meta[0]) {
+// Of a script's names all but those of the changed files are missing in a delta link.
+static std::optional<Options> without_missing_versions(const Options& options) {
+  if (options.version_scripts.empty()) return std::nullopt;
+  std::optional<Options> own(options);
+  own->undefined_version = UndefinedVersion::ignore;
+  return own;
+}
+
+DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, const Offers& offers,
+                     MirCache* functions)
+    : own_options_(without_missing_versions(options)),
+      link_(own_options_ ? *own_options_ : options, inputs),
+      state_(state),
+      image_(image),
+      meta_(state.meta[0]),
+      offers_(offers) {
   link_.mir_cache = functions;
   link_.is_static_output = meta_.is_static_output;
   link_.pic = meta_.pic;
@@ -30,8 +44,8 @@ DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, I
 }
 
 bool DeltaLink::run(std::span<const ChangedInput> changed) {
-  return open(changed) && bind() && live() && sections() && match() && merge() && scan() && address_symbols() &&
-         frames() && write() && dynamic_relocations() && propagate() && symtab() && keep() && headers() && build_id() &&
+  return open(changed) && bind() && live() && sections() && match() && merge() && scan() && dynamic_symbols() &&
+         address_symbols() && frames() && write() && dynamic_relocations() && propagate() && symtab() && keep() && headers() && build_id() &&
          (!state_.file.damaged() || give_up("the state file is damaged"));
 }
 
@@ -70,9 +84,9 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   std::vector<InputFile*> fresh;
   for (const ChangedInput& c : changed) {
     const StateInput& old = state_.inputs[c.input];
-    if (c.data.empty()) return give_up(c.name + " is gone or empty");
-    const FileKind kind = is_ir(c.data, c.path) ? FileKind::module : FileKind::object;
-    if (old.kind != uint32_t(kind)) return give_up(c.name + " is of another kind now");
+    if (c.data.empty() && !c.removed) return give_up(c.name + " is empty");
+    const FileKind kind = !c.removed && is_ir(c.data, c.path) ? FileKind::module : FileKind::object;
+    if (old.kind != uint32_t(kind) && !c.removed) return give_up(c.name + " is of another kind now");
     auto f = std::make_unique<ObjectFile>();
     f->kind = kind;
     f->id = uint32_t(link_.files.size());
@@ -81,11 +95,17 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
     f->data = c.data;
     f->alive = true;
     f->priority = old.priority;
+    f->exclude_libs = old.flags & input_exclude_libs;
     file_by_input_[c.input] = uint32_t(files_.size());
     files_.emplace_back();
     files_.back().input = c.input;
     files_.back().object = f.get();
-    fresh.push_back(f.get());
+    if (!c.removed) fresh.push_back(f.get());
+    else {
+      f->parsed = true;
+      f->syms = {&null_symbol, 1};
+      f->first_global = 1;
+    }
     link_.objects.push_back(f.get());
     link_.files.push_back(std::move(f));
   }
@@ -112,6 +132,64 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   return true;
 }
 
+void DeltaLink::want_input(uint32_t input, std::string why) {
+  wanted_inputs_.push_back(input);
+  give_up(std::move(why));
+}
+
+// As comdat_rank().
+static uint32_t rank_of(const StateInput& in) {
+  return in.priority | (in.kind == uint32_t(FileKind::module) ? 0x80000000u : 0);
+}
+
+// Groups whose copy in the image is of a changed file, and which the next copy of may have to replace: that of the
+// first file that did not change and has one.
+bool DeltaLink::find_lost_groups() {
+  struct Lost {
+    uint32_t comdat, rank;              // of the changed file that has it first
+    uint32_t next = none, next_rank = none;
+  };
+  std::vector<Lost> lost;
+  for (const File& file : files_) {
+    const StateInput in = state_.inputs[file.input];
+    for (const uint32_t n : state_.comdat_claims.range(in.first_claim, in.claim_count))
+      if (state_.comdats[n].input == file.input) lost.push_back({n, none});
+  }
+  if (lost.empty()) return true;
+  std::sort(lost.begin(), lost.end(), [](const Lost& a, const Lost& b) { return a.comdat < b.comdat; });
+  auto find = [&](uint32_t n) -> Lost* {
+    auto it = std::lower_bound(lost.begin(), lost.end(), n, [](const Lost& a, uint32_t v) { return a.comdat < v; });
+    return it != lost.end() && it->comdat == n ? &*it : nullptr;
+  };
+  for (const File& file : files_)
+    for (const Group& g : file.object->groups) {
+      if (!g.comdat) continue;
+      const std::string_view name = g.signature.str();
+      if (Lost* l = find(state_.find_comdat(name, hash_name(name))))
+        l->rank = std::min(l->rank, comdat_rank(*file.object));
+    }
+  // Where the former owner has its copy still, nobody is before it.
+  std::erase_if(lost, [&](const Lost& l) {
+    const uint32_t owner = state_.comdats[l.comdat].input;
+    return l.rank <= comdat_rank(*file_of_input(owner)->object);
+  });
+  if (lost.empty()) return true;
+  for (uint32_t k = 1; k < state_.inputs.size(); k++) {
+    if (file_of_input(k)) continue;
+    const StateInput in = state_.inputs[k];
+    const auto claims = state_.comdat_claims.range(in.first_claim, in.claim_count);
+    for (Lost& l : lost) {
+      if (rank_of(in) >= l.next_rank || !std::binary_search(claims.begin(), claims.end(), l.comdat)) continue;
+      l.next = k;
+      l.next_rank = rank_of(in);
+    }
+  }
+  for (const Lost& l : lost)
+    if (l.next_rank < l.rank)
+      want_input(l.next, "COMDAT group " + std::string(state_.text(state_.comdats[l.comdat].signature)) + " moved");
+  return true;
+}
+
 // Members of groups that another file owns are no part of the output.
 bool DeltaLink::discard_lost_groups() {
   for (ObjectFile* f : link_.objects) {
@@ -123,12 +201,16 @@ bool DeltaLink::discard_lost_groups() {
       uint32_t& owner = link_.comdat_owner[g.signature.id];
       bool lost = owner != none;  // by a changed file before this one
       if (!lost && n != none) {
+        // A copy in a file that did not change goes before this one if that file does; it is the first of all such
+        // files, or a changed file was before them, which had find_lost_groups() look for the next.
         const uint32_t old = state_.comdats[n].input;
-        lost = old != input;
-        if (lost && file_of_input(old)) return give_up("COMDAT group " + std::string(g.signature.str()) + " moved");
+        if (old != none && old != input && !file_of_input(old)) {
+          lost = rank_of(state_.inputs[old]) < comdat_rank(*f);
+          if (!lost) want_input(old, "COMDAT group " + std::string(g.signature.str()) + " moved");
+        }
       }
       if (!lost) {
-        owner = f->priority;
+        owner = comdat_rank(*f);
         continue;
       }
       g.dead = true;
@@ -146,8 +228,7 @@ void DeltaLink::bind_to_image(uint32_t id, uint32_t n) {
   s.bind = st.bind;
   s.constraint = std::min(s.constraint, st.constraint);
   s.version = st.version;
-  s.value = st.value;
-  s.address = st.address;
+  s.value = s.address = st.address;  // in the image, whose atom begins at 0
   s.imported = st.flags & state_imported;
   s.exported = st.flags & state_exported;
   s.linker_defined = st.flags & state_linker_defined;
@@ -159,8 +240,7 @@ void DeltaLink::bind_to_image(uint32_t id, uint32_t n) {
   } else {
     s.file = st.file == 0 ? link_.internal->id : others_->id;
     s.sym = 0;
-    if (st.flags & (state_absolute | state_linker_defined)) s.value = st.address;
-    else s.atom = image_atom_;
+    if (!(st.flags & (state_absolute | state_linker_defined))) s.atom = image_atom_;
   }
 }
 
@@ -179,24 +259,47 @@ bool DeltaLink::define(uint32_t id, uint32_t file, uint32_t i) {
   s.atom = section < f.sections.size() && section != SHN_UNDEF ? f.atom_base + section : none;
   if (s.type == STT_GNU_IFUNC) return give_up(link_.display(s) + " is an IFUNC");
   if (n == none || (state_.symbols[n].flags & state_gone)) {
-    const bool may_export = link_.shared || link_.opt.export_dynamic || link_.opt.dynamic_list_given ||
-                            !link_.opt.export_symbols.empty();
-    if (may_export && s.visibility() == STV_DEFAULT && !link_.is_static_output)
-      return give_up("new exported symbol " + link_.display(s));
+    exports_change_ = true;
     return true;
   }
   const StateSymbol& st = state_.symbols[n];
-  if (st.flags & state_gone) return true;
-  if (st.flags & (state_exported | state_imported)) {
-    if (st.bind != s.bind || st.type != s.type || s.constraint != st.constraint)
-      return give_up("exported symbol " + link_.display(s) + " changed its kind");
-    s.exported = st.flags & state_exported;
-    s.imported = st.flags & state_imported;
+  if (st.bind != s.bind || st.type != s.type || s.constraint != st.constraint) {
+    // Who made it less visible may have been a reference of a file that did not change.
+    if (s.constraint > st.constraint && is_wanted_elsewhere(n))
+      return give_up("symbol " + link_.display(s) + " is more visible than it was");
+    exports_change_ = true;
   }
+  s.exported = st.flags & state_exported;
+  s.imported = st.flags & state_imported;
   if ((st.type == STT_TLS) != (s.type == STT_TLS) || st.type == STT_GNU_IFUNC)
     return give_up(link_.display(s) + " changed its kind");
   s.version = st.version;
+  s.version_local = st.flags & state_version_local;
   s.flags |= st.sym_flags;
+  return true;
+}
+
+// A name that no file of the link mentioned so far, and none of the changed ones defines. `wanted`: not only weakly.
+bool DeltaLink::unknown_name(uint32_t id, bool wanted) {
+  Symbol& s = link_.symbols[id];
+  const auto offer = offers_.find(std::string(s.str()));
+  if (offer == offers_.end()) {
+    wanted_names_.emplace_back(s.str());
+    return true;
+  }
+  exports_change_ = true;
+  if (offer->second.is_shared && s.visibility() == STV_DEFAULT) {
+    const Sym& def = offer->second.definition;
+    s.file = shared_->id;
+    s.sym = 0;
+    s.value = def.value;
+    s.type = def.type();
+    s.bind = def.bind();
+    offered_[id] = offer->second;
+    return true;
+  }
+  const bool may_be_missing = link_.shared && !link_.opt.defs && s.visibility() == STV_DEFAULT;
+  if (wanted && !may_be_missing) return give_up("new reference to " + link_.display(s) + ", which nobody defines");
   return true;
 }
 
@@ -208,17 +311,35 @@ constexpr uint64_t key_of(uint64_t cls, uint32_t priority) { return cls << 32 | 
 
 // Does a file that did not change refer to the symbol, or somebody outside of the link?
 bool DeltaLink::is_wanted_elsewhere(uint32_t n) {
+  return (state_.symbols[n].flags & state_exported) || is_missed_elsewhere(n);
+}
+
+// Would it be missed if it were gone?
+bool DeltaLink::is_missed_elsewhere(uint32_t n) {
   const StateSymbol& st = state_.symbols[n];
-  if (st.flags & (state_exported | state_root | state_by_shared)) return true;
+  if (st.flags & (state_root | state_by_shared)) return true;
   uint32_t steps = state_.referring.size();
   for (uint32_t r = st.referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
     if (k == 0 || file_of_input(k)) continue;
     const StateInput& in = state_.inputs[k];
     for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
-      if (g.symbol == n) return true;
+      if (g.symbol == n && g.width != Site::claim) return true;
   }
   return false;
+}
+
+std::vector<uint32_t> DeltaLink::competitors(uint32_t n) {
+  std::vector<uint32_t> out;
+  uint32_t steps = state_.referring.size();
+  for (uint32_t r = state_.symbols[n].referring; r != none && steps--; r = state_.referring[r].next) {
+    const uint32_t k = state_.referring[r].input;
+    if (k == 0 || file_of_input(k)) continue;
+    const StateInput& in = state_.inputs[k];
+    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
+      if (g.symbol == n && g.width == Site::claim) out.push_back(k);
+  }
+  return out;
 }
 
 bool DeltaLink::bind_symbol(uint32_t id) {
@@ -254,13 +375,12 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   if (n == none) {
     if (file != none) return define(id, file, sym);
     if (claims_[id].empty()) return true;  // a name that code generation may want
-    return give_up("new reference to " + link_.display(s));
+    return unknown_name(id, wanted);
   }
   const StateSymbol st = state_.symbols[n];
   if (st.flags & state_gone) {
     if (claims_[id].empty()) return true;
-    if (file == none) return give_up("new reference to " + link_.display(s));
-    return define(id, file, sym);
+    return file == none ? unknown_name(id, wanted) : define(id, file, sym);
   }
   if (st.flags & state_undefined) {
     if (file != none) return give_up(link_.display(s) + " is defined now");
@@ -271,6 +391,13 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   if (st.file == none || st.file == 0) {  // a shared library's, or the linker's own
     if (file != none) return give_up(link_.display(s) + " is defined by an object now");
     bind_to_image(id, n);
+    // One that only dead code wanted so far, and that the dynamic linker has not heard of.
+    if (st.file == none && !claims_[id].empty() && (st.aux == none || state_.aux[st.aux].dynsym <= 0)) {
+      const auto offer = offers_.find(std::string(s.str()));
+      if (offer == offers_.end()) wanted_names_.emplace_back(s.str());
+      else if (offer->second.is_shared) offered_[id] = offer->second;
+      else return give_up(link_.display(s) + " is no longer a shared library's");
+    }
     return true;
   }
   const File* former = file_of_input(st.file);
@@ -278,25 +405,25 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     const uint64_t cls = st.flags & state_common ? 1 : st.flags & state_weak ? 2 : 0;
     const uint64_t old = key_of(cls, state_.inputs[st.file].priority);
     if (best < old || (file != none && cls == 0 && strong))
-      return give_up("the definition of " + link_.display(s) + " moved");
-    if ((st.flags & state_dead) && !claims_[id].empty())
-      return give_up(link_.display(s) + " becomes live in a file that did not change");
+      want_input(st.file, "the definition of " + link_.display(s) + " moved");
+    else if ((st.flags & state_dead) && !claims_[id].empty())
+      want_input(st.file, link_.display(s) + " becomes live in a file that did not change");
     bind_to_image(id, n);
     return true;
   }
-  if (file == none && claims_[id].empty()) return true;
-  if (file == none) {
-    if (st.claims > 1) return give_up(link_.display(s) + " has another definition now");
-    return give_up(link_.display(s) + " is not defined any more");
-  }
   const bool same_class = (best >> 32 == 2) == bool(st.flags & state_weak);
-  if (st.claims > 1 && (file != former->object->id || !same_class))
-    return give_up("the definition of " + link_.display(s) + " moved");
+  if (file == none || file != former->object->id || !same_class) {
+    const std::vector<uint32_t> others = competitors(n);
+    for (const uint32_t k : others) want_input(k, "the definition of " + link_.display(s) + " moved");
+    if (!others.empty()) return true;
+  }
+  if (file == none && claims_[id].empty()) return true;
+  if (file == none) return !wanted_inputs_.empty() || give_up(link_.display(s) + " is not defined any more");
   return define(id, file, sym);
 }
 
 bool DeltaLink::bind() {
-  if (!discard_lost_groups()) return false;
+  if (!find_lost_groups() || !discard_lost_groups()) return false;
   symbol_.assign(link_.symbols.size(), none);
   claims_.assign(link_.symbols.size(), {});
   for (ObjectFile* f : link_.objects)
@@ -311,7 +438,7 @@ bool DeltaLink::bind() {
       link_.aux.push_back({id, x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym, 0});
     }
   }
-  return gone_symbols();
+  return gone_symbols() && exports();
 }
 
 // Names that a changed file defined and nobody mentions now.
@@ -325,12 +452,20 @@ bool DeltaLink::gone_symbols() {
       const std::string_view name = state_.text(st.name);
       const uint32_t id = link_.names.find(name);
       if (id != none && link_.symbols[id].defined()) continue;
-      if (st.claims > 1) return give_up("another definition of " + link_.demangled(name) + " counts now");
-      if (is_wanted_elsewhere(n)) return give_up(link_.demangled(name) + " is gone");
+      if (const auto others = competitors(n); !others.empty()) {
+        for (const uint32_t k : others) want_input(k, "another definition of " + link_.demangled(name) + " counts now");
+        continue;
+      }
+      if (is_missed_elsewhere(n)) {
+        // A library may have it.
+        if (offers_.count(std::string(name))) return wanted_inputs_.empty() && give_up(link_.demangled(name) + " is gone");
+        wanted_names_.emplace_back(name);
+        continue;
+      }
       gone_.push_back(n);
     }
   }
-  return true;
+  return wanted_inputs_.empty() && wanted_names_.empty();
 }
 
 // ---- live -----------------------------------------------------------------------------------------------------------
@@ -401,7 +536,7 @@ bool DeltaLink::live() {
       const Symbol& s = link_.symbols[id];
       if (s.atom == none || !is_here(s)) continue;
       const uint32_t n = state_symbol(id);
-      if (n != none && is_wanted_elsewhere(n)) mark_symbol(id);
+      if (s.exported || (n != none && is_wanted_elsewhere(n))) mark_symbol(id);
     }
   if (link_.has_modules) {
     prepare_modules(link_);

@@ -161,6 +161,10 @@ static void clear_place(ImageFile& image, const StateSection& s, std::string_vie
   image.wrote(at, size);
 }
 
+static bool is_aligned(uint64_t address, uint32_t p2align) {
+  return align_up(address, uint64_t{1} << p2align) == address;
+}
+
 static bool has_place_of_its_own(const Atom& a) {
   return a.kind == AtomKind::regular || a.kind == AtomKind::function || a.kind == AtomKind::constants;
 }
@@ -171,7 +175,7 @@ bool DeltaLink::match_file(File& file) {
   const auto span = state_.atoms.range(in.first_atom, in.atom_count);
   const std::vector<StateAtom> old(span.begin(), span.end());
   std::vector<bool> taken(old.size());
-  std::unordered_map<uint64_t, std::vector<uint32_t>> by_key;
+  std::unordered_map<uint32_t, std::vector<uint32_t>> by_key;
   for (uint32_t k = uint32_t(old.size()); k-- > 0;) by_key[old[k].key].push_back(k);
   const AtomKeys keys(f);
   std::vector<uint32_t> homeless;  // sections of the file
@@ -213,9 +217,8 @@ bool DeltaLink::match_file(File& file) {
     if (taken[k]) continue;
     const StateSection s = state_.sections[old[k].out];
     if (s.tight && old[k].size) return give_up("section " + std::string(state_.text(s.name)) + " has lost a member");
-    const uint64_t offset = old[k].address - s.addr;
-    clear_place(image_, s, state_.text(s.name), trap, offset, old[k].size + old[k].slack);
-    release(old[k].out, offset, old[k].size + old[k].slack);
+    clear_place(image_, s, state_.text(s.name), trap, old[k].offset, old[k].room());
+    release(old[k].out, old[k].offset, old[k].room());
   }
   file.atoms.clear();
   for (uint32_t i = 1; i < f.sections.size(); i++) {
@@ -224,40 +227,39 @@ bool DeltaLink::match_file(File& file) {
     const uint32_t out = section_[a.out];
     if (out == none) continue;  // empty, of a section that is not there
     const StateSection s = state_.sections[out];
-    StateAtom r;
+    if (a.size > 0xffffffff) return give_up("section " + std::string(state_.text(s.name)) + " is too large");
+    PlacedAtom r;
     r.key = keys.of(i);
-    r.size = a.size;
+    r.size = uint32_t(a.size);
     r.section = i;
     r.out = out;
     r.p2align = a.p2align;
     const StateAtom* was = former[i] == none ? nullptr : &old[former[i]];
-    const uint64_t room = was ? was->size + was->slack : 0;
-    if (was && a.size <= room && align_up(was->address, uint64_t{1} << a.p2align) == was->address &&
-        (!s.tight || a.size == was->size)) {
-      r.address = was->address;
-      r.slack = uint32_t(room - a.size);
+    const uint32_t room = was ? was->room() : 0;
+    auto leave = [&] {
+      if (!was) return;
+      clear_place(image_, s, state_.text(s.name), trap, was->offset, room);
+      release(out, was->offset, room);
+    };
+    if (was && a.size <= room && is_aligned(s.addr + was->offset, a.p2align) && (!s.tight || a.size == was->size)) {
+      r.offset = was->offset;
+      r.slack = room - r.size;
     } else if (!a.size) {
-      r.address = was ? was->address : s.addr;
-      if (was) {
-        clear_place(image_, s, state_.text(s.name), trap, was->address - s.addr, room);
-        release(out, was->address - s.addr, room);
-      }
+      r.offset = was ? was->offset : 0;
+      leave();
     } else {
       if (s.tight)
         return give_up("section " + std::string(state_.text(s.name)) + (was ? " has a member that changed its size"
                                                                              : " has a new member"));
-      if (was) {
-        clear_place(image_, s, state_.text(s.name), trap, was->address - s.addr, room);
-        release(out, was->address - s.addr, room);
-      }
+      leave();
       uint64_t offset = 0, got = 0;
       if (!allocate(out, a.size, uint64_t{1} << a.p2align, slack_of(*link_.sections[a.out], a), offset, got))
         return no_room("section " + std::string(state_.text(s.name)));
-      r.address = s.addr + offset;
+      r.offset = uint32_t(offset);
       r.slack = uint32_t(got - a.size);
     }
-    a.offset = r.address - s.addr;
-    link_.atom_address[f.atom_base + i] = r.address;
+    a.offset = r.offset;
+    link_.atom_address[f.atom_base + i] = s.addr + r.offset;
     link_.sections[a.out]->atoms.push_back(f.atom_base + i);
     file.atoms.push_back(r);
   }
@@ -340,11 +342,12 @@ bool DeltaLink::give_slots(uint32_t id) {
   }
   SymbolAux& x = link_.aux[s.aux];
   const std::string name = link_.display(s);
-  if ((flags & needs_dynsym) && x.dynsym < 0) return give_up(name + " becomes a dynamic symbol");
-  if ((flags & needs_plt) && x.plt < 0 && x.pltgot < 0) return give_up(name + " needs a PLT entry");
+  if ((flags & needs_plt) && x.plt < 0 && x.pltgot < 0 && !give_plt_entry(id)) return false;
   if ((flags & needs_copy) && !(s.flags & in_copied)) return give_up(name + " needs a copy relocation");
   auto slot = [&](int32_t& out, uint8_t kind, uint32_t n) {
     if (out >= 0) return true;
+    // Where its resolver is, the state does not know.
+    if (s.type == STT_GNU_IFUNC && s.defined() && !s.imported && !is_here(s)) return give_up(name + " is an IFUNC");
     if (meta_.got_room - meta_.got_used < n) return false;
     out = int32_t(meta_.got_used);
     meta_.got_used += n;
@@ -370,6 +373,13 @@ bool DeltaLink::scan() {
   return true;
 }
 
+// Whether .symtab has said so far that a symbol has the size that it has now.
+bool DeltaLink::keeps_size(const Symbol& s, const StateSymbol& st) {
+  if (!st.symtab) return false;
+  const uint8_t* p = at(file_offset(meta_.section_symtab, uint64_t(st.symtab) * sizeof(Sym)), sizeof(Sym));
+  return p && load_le<Sym>(p).size == size_of(link_, s);
+}
+
 // Addresses of what the changed files define. What moves is told to others later.
 bool DeltaLink::address_symbols() {
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
@@ -390,7 +400,7 @@ bool DeltaLink::address_symbols() {
     if (s.type == STT_TLS && s.address != st.address) return give_up("thread-local " + link_.display(s) + " moved");
     if (s.atom != none && !link_.atoms[s.atom].live) continue;
     if (s.address != st.address) moves_.push_back({n, s.address - st.address});
-    if ((st.flags & state_sized) && size_of(link_, s) != st.size)
+    if ((st.flags & state_sized) && !keeps_size(s, st))
       return give_up("the size of " + link_.display(s) + " is in other files");
   }
   return true;

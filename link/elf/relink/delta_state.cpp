@@ -37,38 +37,37 @@ bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool 
   const auto old_groups = state_.site_groups.range(in.first_group, in.group_count);
   std::unordered_set<uint32_t> known;
   std::vector<NumberedSite> list;
-  uint32_t old_sites = 0;
-  for (const StateSiteGroup& g : old_groups) {
+  for (size_t i = 0; i < old_groups.size(); i++) {
+    const StateSiteGroup g = old_groups[i];
     known.insert(g.symbol);
-    old_sites += g.count;
     if (!add) continue;
-    for (const uint32_t place : state_.sites.range(g.first, g.count)) list.push_back({g.symbol, g.width, place});
-    if (!g.count) list.push_back({g.symbol, g.width, 0});
+    const auto places = state_.sites_of(in, old_groups, i);
+    for (const uint32_t place : places) list.push_back({g.symbol, g.width, place});
+    if (places.empty()) list.push_back({g.symbol, g.width, 0});
   }
   for (const Site& s : sites) {
     const uint32_t n = state_symbol(s.symbol);
     if (n == none) return give_up("a symbol is not in the state");
     if (s.width == Site::size_only) {
+      // The sizes of what did not change are not known here.
+      const std::string name = link_.display(link_.symbols[s.symbol]);
+      if (!is_here(link_.symbols[s.symbol])) return give_up("the size of " + name + " is wanted");
       if (StateSymbol* p = state_.symbols.edit(n)) p->flags |= state_sized;
       continue;
     }
     list.push_back({n, s.width, s.place});
   }
   std::sort(list.begin(), list.end());
-  uint32_t first_site = old_groups.empty() ? 0 : old_groups[0].first;
-  for (const StateSiteGroup& g : old_groups) first_site = std::min(first_site, g.first);
   std::vector<uint32_t> places;
   std::vector<StateSiteGroup> groups;
   for (const NumberedSite& s : list) {
     if (groups.empty() || groups.back().symbol != s.symbol || groups.back().width != s.width)
-      groups.push_back({s.symbol, s.width, uint32_t(places.size()), 0});
-    if (s.width == Site::mention) continue;
-    groups.back().count++;
+      groups.push_back(site_group(s.symbol, s.width, uint32_t(places.size())));
+    if (!Site::has_place(s.width)) continue;
     places.push_back(s.place);
   }
-  // The sites of one file lie behind each other, in the order of its groups.
-  if (!replace_range(state_.sites, places, first_site, old_sites)) return no_room("sites");
-  for (StateSiteGroup& g : groups) g.first += first_site;
+  if (places.size() > StateSiteGroup::max_sites) return no_room("sites");
+  if (!replace_range(state_.sites, places, in.first_site, in.site_count)) return no_room("sites");
   if (!replace_range(state_.site_groups, groups, in.first_group, in.group_count)) return no_room("groups of sites");
   for (const StateSiteGroup& g : groups) {
     if (!known.insert(g.symbol).second) continue;
@@ -86,7 +85,8 @@ bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool 
 
 bool DeltaLink::keep_file(File& file) {
   StateInput in = state_.inputs[file.input];
-  if (!replace_range(state_.atoms, file.atoms, in.first_atom, in.atom_count)) return no_room("atoms");
+  const std::vector<StateAtom> atoms(file.atoms.begin(), file.atoms.end());
+  if (!replace_range(state_.atoms, atoms, in.first_atom, in.atom_count)) return no_room("atoms");
   if (!replace_range(state_.dynamic_relocations, file.dynrel_index, in.first_relocation, in.relocation_count))
     return no_room("dynamic relocations");
   in.size = file.object->data.size();
@@ -142,26 +142,35 @@ bool DeltaLink::keep_symbol(uint32_t id) {
       *p = r;
     }
   }
-  if (!here && aux == state_.symbols[n].aux) return true;
+  const bool fresh = is_fresh(id) && (s.defined() || !claims_[id].empty());
+  if (!here && !fresh && aux == state_.symbols[n].aux && s.flags == state_.symbols[n].sym_flags) return true;
   StateSymbol* p = state_.symbols.edit(n);
   if (!p) return give_up("the state file is damaged");
   p->aux = aux;
-  if (!here) return true;
+  p->sym_flags = s.flags;
+  if (!here && !fresh) return true;
+  if (!here) {
+    if (p->file != none && p->file != 0 && !unlink_symbol(n, p->file)) return false;
+    p->file = none;
+    p->address = 0;
+    p->flags = state_flags_of(link_, s);
+    p->version = s.version;
+    p->type = s.type;
+    p->bind = s.bind;
+    p->constraint = s.constraint;
+    return true;
+  }
   const File* file = nullptr;
   for (const File& f : files_)
     if (f.object->id == s.file) file = &f;
   if (!file) return give_up("a symbol has no file");
   p->address = s.address;
-  p->value = s.value;
-  p->size = size_of(link_, s);
-  p->section = s.atom == none ? 0 : link_.atoms[s.atom].section;
   p->sym_flags = s.flags;
   p->flags = (p->flags & (state_sized | state_root | state_by_shared)) | state_flags_of(link_, s);
   p->version = s.version;
   p->type = s.type;
   p->bind = s.bind;
   p->constraint = s.constraint;
-  if (!p->claims) p->claims = 1;
   if (p->file != file->input) {  // new, or of another file so far
     if (p->file != none && p->file != 0 && !unlink_symbol(n, p->file)) return false;
     StateInput* in = state_.inputs.edit(file->input);
@@ -173,15 +182,30 @@ bool DeltaLink::keep_symbol(uint32_t id) {
   return true;
 }
 
+// Whose copies count, and who has copies.
 bool DeltaLink::keep_comdats() {
-  for (const File& file : files_)
+  for (const File& file : files_) {
+    StateInput in = state_.inputs[file.input];
+    for (const uint32_t n : state_.comdat_claims.range(in.first_claim, in.claim_count))
+      if (state_.comdats[n].input == file.input)
+        if (StateComdat* p = state_.comdats.edit(n)) p->input = none;
+  }
+  for (const File& file : files_) {
+    std::vector<uint32_t> claims;
     for (const Group& g : file.object->groups) {
-      if (!g.comdat || g.dead) continue;
+      if (!g.comdat) continue;
       const std::string_view name = g.signature.str();
-      if (state_.find_comdat(name, hash_name(name)) != none) continue;
-      uint32_t unused;
-      if (!state_.add_comdat(name, hash_name(name), file.input, unused)) return no_room("COMDAT groups");
+      uint32_t n = state_.find_comdat(name, hash_name(name));
+      if (n == none && !state_.add_comdat(name, hash_name(name), none, n)) return no_room("COMDAT groups");
+      claims.push_back(n);
+      if (StateComdat* p = g.dead ? nullptr : state_.comdats.edit(n)) p->input = file.input;
     }
+    std::sort(claims.begin(), claims.end());
+    claims.erase(std::unique(claims.begin(), claims.end()), claims.end());
+    StateInput in = state_.inputs[file.input];
+    if (!replace_range(state_.comdat_claims, claims, in.first_claim, in.claim_count)) return no_room("COMDAT groups");
+    if (StateInput* p = state_.inputs.edit(file.input)) *p = in;
+  }
   return true;
 }
 

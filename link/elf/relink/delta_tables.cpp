@@ -331,6 +331,7 @@ bool DeltaLink::symtab() {
     const Symbol& s = link_.symbols[id];
     if (s.local || symbol_[id] != none || (claims_[id].empty() && !s.defined())) continue;
     if (!state_.add_symbol(s.str(), hash_name(s.str()), symbol_[id])) return no_room("names");
+    first_fresh_ = std::min(first_fresh_, symbol_[id]);
   }
   const uint32_t section = meta_.section_symtab;
   if (section != none) {
@@ -340,31 +341,14 @@ bool DeltaLink::symtab() {
       if (!local_symbols(f)) return false;
     for (uint32_t id = 0; id < link_.symbols.size(); id++) {
       const Symbol& s = link_.symbols[id];
-      if (s.local || !is_here(s)) continue;
+      if (s.local || (!is_here(s) && !is_fresh(id))) continue;
       if (!global_symbol(id)) return false;
     }
     if (!set_section_size(section, uint64_t(meta_.symtab_count) * sizeof(Sym)) ||
         !set_section_size(meta_.section_strtab, meta_.strtab_used))
       return false;
   }
-  // Exported ones.
-  if (meta_.section_dynsym == none) return true;
-  for (uint32_t id = 0; id < link_.symbols.size(); id++) {
-    const Symbol& s = link_.symbols[id];
-    const uint32_t n = state_symbol(id);
-    if (s.local || n == none || !is_here(s) || s.aux == none || link_.aux[s.aux].dynsym <= 0)
-      continue;
-    const uint64_t offset = file_offset(meta_.section_dynsym, uint64_t(link_.aux[s.aux].dynsym) * sizeof(Sym));
-    uint8_t* p = at(offset, sizeof(Sym));
-    if (!p) return false;
-    Sym e = load_le<Sym>(p);
-    e.value = s.type == STT_TLS ? s.address - link_.tls_begin : s.address;
-    e.size = size_of(link_, s);
-    if (s.atom != none) e.shndx = uint16_t(output_section_index(link_, s.atom));
-    std::memcpy(p, &e, sizeof e);
-    image_.wrote(offset, sizeof e);
-  }
-  return true;
+  return write_dynamic_symbols();
 }
 
 // ---- headers --------------------------------------------------------------------------------------------------------

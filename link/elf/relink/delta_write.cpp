@@ -18,9 +18,9 @@ namespace lode::link::elf {
 bool DeltaLink::write() {
   link_.image = image_.data();
   for (const File& file : files_)
-    for (const StateAtom& placed : file.atoms) {
+    for (const PlacedAtom& placed : file.atoms) {
       const OutputSection& s = *link_.sections[link_.atoms[file.object->atom_base + placed.section].out];
-      if (!s.nobits() && !at(s.offset + placed.address - s.addr, placed.size + placed.slack)) return false;
+      if (!s.nobits() && !at(s.offset + placed.offset, placed.room())) return false;
     }
   if (link_.has_modules) {
     write_functions(link_);
@@ -33,29 +33,30 @@ bool DeltaLink::write() {
     ObjectFile& f = *file.object;
     file.dynrels.resize(f.dynrel_count);
     DynamicRelocations dynrels(file.dynrels.data(), file.dynrels.size());
-    for (const StateAtom& placed : file.atoms) {
+    for (const PlacedAtom& placed : file.atoms) {
       Atom& a = link_.atoms[f.atom_base + placed.section];
       const OutputSection& s = *link_.sections[a.out];
       if (s.nobits() || !a.size) continue;
       const uint64_t offset = s.offset + a.offset;
-      uint8_t* out = at(offset, a.size + placed.slack);
+      uint8_t* out = at(offset, placed.room());
       if (!out) return false;
       if (a.kind != AtomKind::regular) {  // written above
-        fill_gap(s.name, s.flags, link_.machine->trap_fill, out, a.size, a.size + placed.slack);
-        image_.wrote(offset, a.size + placed.slack);
+        fill_gap(s.name, s.flags, link_.machine->trap_fill, out, a.size, placed.room());
+        image_.wrote(offset, placed.room());
         continue;
       }
       if (a.data) std::memcpy(out, a.data, a.size);
       else std::memset(out, 0, a.size);
       if (a.reloc_count && a.data) {
-        if (s.alloc()) apply(link_, f, a, out, placed.address, dynrels);
+        if (s.alloc()) apply(link_, f, a, out, s.addr + placed.offset, dynrels);
         else apply_nonalloc(link_, f, a, out);
       }
-      fill_gap(s.name, s.flags, link_.machine->trap_fill, out, a.size, a.size + placed.slack);
-      image_.wrote(offset, a.size + placed.slack);
+      fill_gap(s.name, s.flags, link_.machine->trap_fill, out, a.size, placed.room());
+      image_.wrote(offset, placed.room());
     }
     if (link_.diag.has_errors() || !dynrels.complete()) return give_up("a relocation does not fit");
   }
+  if (!write_plt_entries()) return false;
   if (link_.got_entries.empty()) return true;
   link_.gotplt->size = 0;  // nothing of it changes
   uint8_t* got = at(link_.got->offset, link_.got->size);
@@ -166,7 +167,7 @@ bool DeltaLink::propagate() {
       auto g = std::lower_bound(groups.begin(), groups.end(), m.symbol,
                                 [](const StateSiteGroup& x, uint32_t n) { return x.symbol < n; });
       for (; g != groups.end() && g->symbol == m.symbol; ++g)
-        for (const uint32_t place : state_.sites.range(g->first, g->count))
+        for (const uint32_t place : state_.sites_of(in, groups, size_t(g - groups.begin())))
           if (!patch(g->width, place, m.distance)) return false;
     }
   }

@@ -73,6 +73,14 @@ class Recorder {
     return t;
   }
 
+  // A name that is not in .strtab.
+  StateName name(std::string_view s) {
+    const StateName n{uint32_t(strings_.size())};
+    strings_.insert(strings_.end(), s.begin(), s.end());
+    strings_.push_back('\0');
+    return n;
+  }
+
   void record_arguments() {
     for (const InputArg& a : link_.opt.inputs) {
       const uint32_t flags = uint32_t(a.as_needed) | uint32_t(a.whole_archive) << 1 | uint32_t(a.is_static) << 2 |
@@ -161,6 +169,11 @@ class Recorder {
     m.section_dynsym = of(link_.dynsym);
     m.section_dynamic = of(link_.dynamic);
     m.section_build_id = of(link_.build_id);
+    m.section_dynstr = of(link_.dynstr);
+    m.section_gnu_hash = of(link_.gnu_hash);
+    m.section_hash = of(link_.hash);
+    m.section_versym = of(link_.versym);
+    m.section_verneed = of(link_.verneed);
     m.section_copyrel = of(link_.copyrel);
     m.section_copyrel_ro = of(link_.copyrel_ro);
   }
@@ -175,6 +188,7 @@ class Recorder {
       r.size = f.data.size();
       if (f.kind != FileKind::internal && !f.made) r.observed = observed_of(f.data.data(), r.offset);
       r.priority = f.priority;
+      if (f.exclude_libs) r.flags |= input_exclude_libs;
       r.symtab_index = f.local_symtab_index;
       r.symtab_count = f.local_symtab_count;
       r.strtab_offset = uint32_t(f.strtab_offset);
@@ -201,11 +215,10 @@ class Recorder {
         if (a.kind != AtomKind::regular && a.kind != AtomKind::function && a.kind != AtomKind::constants) continue;
         const OutputSection& s = *link_.sections[a.out];
         StateAtom r;
-        r.address = s.addr + a.offset;
+        r.offset = uint32_t(a.offset);
         r.key = keys.of(i);
-        r.size = a.size;
+        r.size = uint32_t(a.size);
         r.slack = uint32_t(slack_of(s, a));
-        r.section = i;
         r.out = section_[a.out];
         r.p2align = a.p2align;
         found[k].push_back(r);
@@ -225,6 +238,7 @@ class Recorder {
   }
 
   void record_symbols() {
+    record_symtab_places();
     symbol_.assign(link_.symbols.size(), none);
     for (uint32_t id = 0; id < link_.symbols.size(); id++) {
       const Symbol& s = link_.symbols[id];
@@ -232,15 +246,16 @@ class Recorder {
       symbol_[id] = uint32_t(symbols_.size());
       symbols_.emplace_back();
       StateSymbol& r = symbols_.back();
-      r.name = text(s.str());
+      if (!symtab_.empty() && symtab_[id].index) {
+        r.symtab = symtab_[id].index;
+        r.name.place = symtab_[id].name | StateName::in_image;
+      } else {
+        r.name = name(s.str());
+      }
       r.address = s.address;
-      r.value = s.value;
-      const bool own = s.defined() && link_.files[s.file]->is_object();
-      if (own) {
+      if (s.defined() && link_.files[s.file]->is_object()) {
         r.file = input_[s.file];
         r.next_of_file = std::exchange(inputs_[r.file].first_symbol, symbol_[id]);
-        r.section = s.atom == none ? 0 : link_.atoms[s.atom].section;
-        if (!s.linker_defined && s.sym) r.size = size_of(link_, s);
       }
       r.sym_flags = s.flags;
       r.flags = state_flags_of(link_, s);
@@ -254,25 +269,29 @@ class Recorder {
         aux_.push_back({symbol_[id], x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym});
       }
     }
-    if (link_.symtab) {
-      uint32_t at = uint32_t(link_.symtab_locals) - link_.symtab_holes - link_.symtab_hidden;
-      for (uint32_t i = 0; i < link_.symtab_globals.size(); i++) {
-        if (i == link_.symtab_hidden) at += link_.symtab_holes;
-        if (uint32_t k = symbol_[link_.symtab_globals[i]]; k != none) symbols_[k].symtab = at + i;
-      }
-    }
-    // Who defines what: a name of more than one definition is not moved lightly.
-    for (size_t k = 1; k < files_.size(); k++) {
-      const ObjectFile& f = *files_[k];
-      for (uint32_t i = f.first_global; i < f.syms.size(); i++)
-        if (f.syms[i].shndx != SHN_UNDEF)
-          if (uint32_t n = symbol_[f.symbol_id(i)]; n != none) symbols_[n].claims++;
-    }
-    slots_.assign(std::bit_ceil(symbols_.size() * 2 + 64), none);
-    for (uint32_t n = 0; n < symbols_.size(); n++) {
-      size_t i = hash_name({strings_.data() + symbols_[n].name.offset, symbols_[n].name.size}) & (slots_.size() - 1);
-      while (slots_[i] != none) i = (i + 1) & (slots_.size() - 1);
-      slots_[i] = n;
+    slots_.assign(std::bit_ceil(symbols_.size() * 3 / 2 + 64), none);
+    for (uint32_t id = 0; id < link_.symbols.size(); id++)
+      if (symbol_[id] != none) put_in_table(slots_, hash_name(link_.symbols[id].str()), symbol_[id]);
+  }
+
+  static void put_in_table(std::vector<uint32_t>& slots, uint64_t hash, uint32_t index) {
+    size_t i = hash & (slots.size() - 1);
+    while (slots[i] != none) i = (i + 1) & (slots.size() - 1);
+    slots[i] = index;
+  }
+
+  // Where .symtab and .strtab have the globals: in the order in which they were written.
+  void record_symtab_places() {
+    if (!link_.symtab || link_.strtab_size >= StateName::in_image) return;
+    symtab_.resize(link_.symbols.size());
+    uint64_t name = link_.strtab_size;
+    for (const uint32_t id : link_.symtab_globals) name -= link_.symbols[id].name_size + 1;
+    uint32_t at = uint32_t(link_.symtab_locals) - link_.symtab_holes - link_.symtab_hidden;
+    for (uint32_t i = 0; i < link_.symtab_globals.size(); i++) {
+      if (i == link_.symtab_hidden) at += link_.symtab_holes;
+      const uint32_t id = link_.symtab_globals[i];
+      symtab_[id] = {at + i, uint32_t(name)};
+      name += link_.symbols[id].name_size + 1;
     }
   }
 
@@ -287,6 +306,7 @@ class Recorder {
     sites_.reserve(total);
     for (size_t k = 0; k < files_.size(); k++) {
       inputs_[k].first_group = uint32_t(groups_.size());
+      inputs_[k].first_site = uint32_t(sites_.size());
       for (const Site& s : found[k]) {
         if (s.width == Site::size_only) {
           if (uint32_t n = symbol_[s.symbol]; n != none) symbols_[n].flags |= state_sized;
@@ -295,11 +315,11 @@ class Recorder {
         const uint32_t n = symbol_[s.symbol];
         if (n == none) continue;
         if (groups_.size() == inputs_[k].first_group || groups_.back().symbol != n || groups_.back().width != s.width)
-          groups_.push_back({n, s.width, uint32_t(sites_.size()), 0});
-        if (s.width == Site::mention) continue;
-        groups_.back().count++;
+          groups_.push_back(site_group(n, s.width, uint32_t(sites_.size()) - inputs_[k].first_site));
+        if (!Site::has_place(s.width)) continue;
         sites_.push_back(s.place);
       }
+      inputs_[k].site_count = uint32_t(sites_.size()) - inputs_[k].first_site;
       inputs_[k].group_count = uint32_t(groups_.size()) - inputs_[k].first_group;
       for (uint32_t g = inputs_[k].first_group; g < groups_.size(); g++) {
         StateSymbol& s = symbols_[groups_[g].symbol];
@@ -321,8 +341,8 @@ class Recorder {
     for (uint32_t k = 1; k < inputs_.size(); k++)
       for (uint32_t a = inputs_[k].first_atom; a < inputs_[k].first_atom + inputs_[k].atom_count; a++)
         // Zero-filled thread-local data lies where other sections are, too.
-        if (sections_[atoms_[a].out].flags & SHF_ALLOC && sections_[atoms_[a].out].type != SHT_NOBITS)
-          spans.push_back({atoms_[a].address, atoms_[a].address + atoms_[a].size, k});
+        if (const StateSection& s = sections_[atoms_[a].out]; s.flags & SHF_ALLOC && s.type != SHT_NOBITS)
+          spans.push_back({s.addr + atoms_[a].offset, s.addr + atoms_[a].offset + atoms_[a].size, k});
     std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
     // Most are in order, so that the next one's span is this one's or the next.
     std::vector<uint32_t> owner(link_.dynrels.size(), none);
@@ -388,24 +408,27 @@ class Recorder {
 
   void record_comdats() {
     std::vector<uint32_t> number(link_.comdat_owner.size(), none);
-    for (uint32_t k = 1; k < files_.size(); k++)
+    std::vector<uint64_t> hashes;
+    for (uint32_t k = 1; k < files_.size(); k++) {
+      inputs_[k].first_claim = uint32_t(comdat_claims_.size());
       for (const Group& g : files_[k]->groups) {
         if (!g.comdat) continue;
         uint32_t& n = number[g.signature.id];
         if (n == none) {
           n = uint32_t(comdats_.size());
-          comdats_.push_back({text(g.signature.str()), none, 0});
+          comdats_.push_back({name(g.signature.str()), none});
+          hashes.push_back(hash_name(g.signature.str()));
         }
-        comdats_[n].claims++;
+        comdat_claims_.push_back(n);
         if (!g.dead) comdats_[n].input = k;
       }
-    comdat_slots_.assign(std::bit_ceil(comdats_.size() * 2 + 64), none);
-    for (uint32_t n = 0; n < comdats_.size(); n++) {
-      const StateText t = comdats_[n].signature;
-      size_t i = hash_name({strings_.data() + t.offset, t.size}) & (comdat_slots_.size() - 1);
-      while (comdat_slots_[i] != none) i = (i + 1) & (comdat_slots_.size() - 1);
-      comdat_slots_[i] = n;
+      const auto first = comdat_claims_.begin() + inputs_[k].first_claim;
+      std::sort(first, comdat_claims_.end());
+      comdat_claims_.erase(std::unique(first, comdat_claims_.end()), comdat_claims_.end());
+      inputs_[k].claim_count = uint32_t(comdat_claims_.size()) - inputs_[k].first_claim;
     }
+    comdat_slots_.assign(std::bit_ceil(comdats_.size() * 3 / 2 + 64), none);
+    for (uint32_t n = 0; n < comdats_.size(); n++) put_in_table(comdat_slots_, hashes[n], n);
   }
 
   void record_counts() {
@@ -417,6 +440,9 @@ class Recorder {
     m.got_room = uint32_t(link_.got->size / 8);
     m.plt_count = uint32_t(link_.plt_symbols.size());
     m.pltgot_count = uint32_t(link_.pltgot_symbols.size());
+    if (link_.dynsym) m.dynsym_count = uint32_t(link_.dynamic_symbols.size() + 1);
+    m.dynstr_used = uint32_t(link_.dynstr_data.size());
+    m.version_definitions = link_.verdef_count;
     m.relocation_count = uint32_t(link_.dynrels.size());
     m.relocation_room = uint32_t(link_.reldyn->room / sizeof(Rela));
     if (link_.symtab) {
@@ -449,6 +475,12 @@ class Recorder {
       link_.diag.warning("--incremental: the output is not a regular file");
       return false;
     }
+    bool fits = strings_.size() < StateName::in_image;
+    for (const StateInput& in : inputs_) fits &= in.site_count <= StateSiteGroup::max_sites;
+    if (!fits) {
+      link_.diag.warning("--incremental: the state of this link is too large to be kept");
+      return false;
+    }
     StateWriter w;
     std::vector<StateMeta> meta{meta_};
     w.add(region_meta, meta, 0);
@@ -471,6 +503,7 @@ class Recorder {
     w.add(region_cies, cies_, 64);
     w.add(region_comdats, comdats_, comdats_.size() / 8 + 64);
     w.add(region_comdat_slots, comdat_slots_, 0);
+    w.add(region_comdat_claims, comdat_claims_, comdat_claims_.size() / 8 + 256);
     w.add(region_block_digests, link_.block_digests, 0);
     const std::string name = state_name(link_.opt);
     if (auto r = w.write(name, state_version, state_generator()); !r) {
@@ -499,8 +532,12 @@ class Recorder {
   std::vector<uint32_t> input_;         // by file of the link
   std::vector<StateAtom> atoms_;
   std::vector<StateSymbol> symbols_;
+  struct SymtabPlace {
+    uint32_t index = 0, name = 0;
+  };
+  std::vector<SymtabPlace> symtab_;     // by symbol of the link; empty: there is no table
   std::vector<uint32_t> symbol_;        // by symbol of the link
-  std::vector<uint32_t> slots_, sites_, relocations_, merged_slots_, comdat_slots_;
+  std::vector<uint32_t> slots_, sites_, relocations_, merged_slots_, comdat_slots_, comdat_claims_;
   std::vector<StateAux> aux_;
   std::vector<StateSiteGroup> groups_;
   std::vector<StateReferring> referring_;

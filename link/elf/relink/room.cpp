@@ -132,6 +132,13 @@ std::string no_relink_reason(const Link& link) {
   if (!o.memory.empty() || !o.removed.empty()) return "inputs are in memory";
   if (!link.assignments.empty()) return "symbols are given by expressions";
   if (link.file_size >= uint64_t{1} << 32) return "the output is larger than 4 GiB";
+  for (const auto& s : link.sections)
+    if (s->size >= uint64_t{1} << 32) return "a section is larger than 4 GiB";
+  if (link.sections.size() >= StateAtom::max_sections) return "there are too many sections";
+  for (uint32_t id = 0; link.has_modules && id < link.symbols.size(); id++) {  // objects cannot have such names
+    const Symbol& s = link.symbols[id];
+    if (s.name_size && std::memchr(s.name, 0, s.name_size)) return "the name of a symbol has a zero byte in it";
+  }
   return {};
 }
 

@@ -44,15 +44,27 @@ class Collector {
       else not_loaded(a, s);
     }
     if (f_.kind == FileKind::module) functions();
+    claims();
   }
 
  private:
   // A file's references tend to come in runs of one symbol; what is left twice goes when the list is sorted.
   void mention(uint32_t id) {
     const Symbol& s = link_.symbols[id];
-    if (id == last_ || !s.defined() || s.file == f_.id || !link_.files[s.file]->is_object()) return;
+    if (id == last_ || s.local || s.file == f_.id || s.file == link_.internal->id) return;
     last_ = id;
     out_.push_back({id, Site::mention, 0});
+  }
+
+  // Definitions that lost, and would count if the one that counts were gone. Not those in a copy of a group that lost.
+  void claims() {
+    for (uint32_t i = f_.first_global; i < f_.syms.size(); i++) {
+      if (f_.syms[i].shndx == SHN_UNDEF) continue;
+      const uint32_t section = f_.section_of(i);
+      if (section < f_.sections.size() && link_.atoms[f_.atom_base + section].kind <= AtomKind::discarded) continue;
+      const uint32_t id = f_.symbol_id(i);
+      if (link_.symbols[id].file != f_.id) out_.push_back({id, Site::claim, 0});
+    }
   }
 
   void loaded(const Atom& a, const OutputSection& s) {
@@ -66,13 +78,13 @@ class Collector {
       if (r.sym < f_.first_global || r.sym >= f_.syms.size()) continue;
       const uint32_t id = f_.symbol_id(r.sym);
       mention(id);
+      if (machine_.row(r.type).want == Want::size) {
+        if (link_.symbols[id].defined() && link_.symbols[id].file != f_.id) out_.push_back({id, Site::size_only, 0});
+        continue;
+      }
       if (!can_move(link_, link_.symbols[id], f_.id)) continue;
       if (kept) machine_.describe({a.relocs, index, a.reloc_count, {a.data, a.size}, f_.syms.size()}, kept->to, r);
       const RelocationRow& row = machine_.row(r.type);
-      if (row.want == Want::size) {
-        out_.push_back({id, Site::size_only, 0});
-        continue;
-      }
       if (!holds_address(row.want) || !row.bytes) continue;
       const uint32_t width = uint32_t(std::countr_zero(unsigned(row.bytes)));
       if (link_.pic && row.want == Want::address && row.bytes == 8) {

@@ -19,6 +19,8 @@ namespace lode::link::elf {
 struct Site {
   static constexpr uint32_t size_only = 8;  // as `width`: the place holds the symbol's size
   static constexpr uint32_t mention = 9;    // the file refers to it, in whatever way; no place
+  static constexpr uint32_t claim = 10;     // the file defines it too, and lost; no place
+  static bool has_place(uint32_t width) { return width < size_only; }
   uint32_t symbol = none;  // of the link
   uint32_t width = 2;      // log2 of the field's bytes
   uint32_t place = 0;      // file offset

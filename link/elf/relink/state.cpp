@@ -34,13 +34,58 @@ std::string_view State::text(StateText t) {
   return p ? std::string_view(reinterpret_cast<const char*>(p), t.size) : std::string_view();
 }
 
+void State::use_image(std::span<const uint8_t> image) {
+  const StateMeta& m = meta[0];
+  image_names_ = {};
+  if (m.section_strtab == none) return;
+  const StateSection& s = sections[m.section_strtab];
+  if (s.offset > image.size() || s.size + s.room > image.size() - s.offset) return file.note_damage();
+  image_names_ = image.subspan(s.offset, s.size + s.room);
+}
+
+std::string_view State::text(StateName name) {
+  uint64_t at = name.place;
+  if (name.place & StateName::in_image) {
+    at &= ~StateName::in_image;
+    if (at >= image_names_.size()) {
+      file.note_damage();
+      return {};
+    }
+    const char* p = reinterpret_cast<const char*>(image_names_.data() + at);
+    return {p, strnlen(p, image_names_.size() - at)};
+  }
+  // Checked page by page, as far as it goes.
+  const uint64_t end = file.size_of(region_strings);
+  for (uint64_t size = 0; at + size < end;) {
+    const uint64_t next = std::min(end, ((at + size) / StateFile::page_size + 1) * StateFile::page_size);
+    const uint8_t* p = file.read(region_strings, at, next - at);
+    if (!p) return {};
+    if (const void* zero = std::memchr(p + size, 0, next - at - size))
+      return {reinterpret_cast<const char*>(p), size_t(static_cast<const uint8_t*>(zero) - p)};
+    size = next - at;
+  }
+  file.note_damage();
+  return {};
+}
+
+bool State::is(StateName name, std::string_view s) { return text(name) == s; }
+
+std::span<const uint32_t> State::sites_of(const StateInput& in, std::span<const StateSiteGroup> groups, size_t i) {
+  const uint32_t first = groups[i].first, end = i + 1 < groups.size() ? groups[i + 1].first : in.site_count;
+  if (first > end || end > in.site_count) {
+    file.note_damage();
+    return {};
+  }
+  return sites.range(in.first_site + first, end - first);
+}
+
 uint32_t State::find_symbol(std::string_view name, uint64_t hash) {
-  const uint32_t i = probe(symbol_slots, hash, [&](uint32_t n) { return text(symbols[n].name) == name; });
+  const uint32_t i = probe(symbol_slots, hash, [&](uint32_t n) { return is(symbols[n].name, name); });
   return i == none ? none : symbol_slots[i];
 }
 
 uint32_t State::find_comdat(std::string_view signature, uint64_t hash) {
-  const uint32_t i = probe(comdat_slots, hash, [&](uint32_t n) { return text(comdats[n].signature) == signature; });
+  const uint32_t i = probe(comdat_slots, hash, [&](uint32_t n) { return is(comdats[n].signature, signature); });
   return i == none ? none : comdat_slots[i];
 }
 
@@ -54,11 +99,22 @@ bool State::add_text(std::string_view s, StateText& out) {
   return p != nullptr;
 }
 
+bool State::add_name(std::string_view s, StateName& out) {
+  uint64_t offset = 0;
+  if (s.find('\0') != s.npos || file.size_of(region_strings) + s.size() >= StateName::in_image ||
+      !file.append(region_strings, s.size() + 1, offset))
+    return false;
+  out.place = uint32_t(offset);
+  uint8_t* p = file.edit(region_strings, offset, s.size() + 1);
+  if (p) std::memcpy(p, s.data(), s.size());
+  return p != nullptr;
+}
+
 bool State::add_symbol(std::string_view name, uint64_t hash, uint32_t& index) {
   if ((uint64_t(symbols.size()) + 1) * 4 > uint64_t(symbol_slots.size()) * 3) return false;
   const uint32_t slot = probe(symbol_slots, hash, [](uint32_t) { return false; });
   StateSymbol s;
-  if (slot == none || !add_text(name, s.name)) return false;
+  if (slot == none || !add_name(name, s.name)) return false;
   index = symbols.size();
   uint32_t* p = symbols.push(s) ? symbol_slots.edit(slot) : nullptr;
   if (p) *p = index;
@@ -70,8 +126,7 @@ bool State::add_comdat(std::string_view signature, uint64_t hash, uint32_t input
   const uint32_t slot = probe(comdat_slots, hash, [](uint32_t) { return false; });
   StateComdat c;
   c.input = input;
-  c.claims = 1;
-  if (slot == none || !add_text(signature, c.signature)) return false;
+  if (slot == none || !add_name(signature, c.signature)) return false;
   index = comdats.size();
   uint32_t* p = comdats.push(c) ? comdat_slots.edit(slot) : nullptr;
   if (p) *p = index;
@@ -140,11 +195,11 @@ AtomKeys::AtomKeys(const ObjectFile& file) : file_(file) {
       if (m.value < group_.size()) group_[m.value] = k + 1;
 }
 
-uint64_t AtomKeys::of(uint32_t section) const {
+uint32_t AtomKeys::of(uint32_t section) const {
   const std::string_view name = section_name(file_, section);
-  if (group_.empty() || !group_[section]) return XXH3_64bits(name.data(), name.size());
+  if (group_.empty() || !group_[section]) return uint32_t(XXH3_64bits(name.data(), name.size()));
   const NameRef& signature = file_.groups[group_[section] - 1].signature;
-  return XXH3_64bits_withSeed(name.data(), name.size(), signature.hash);
+  return uint32_t(XXH3_64bits_withSeed(name.data(), name.size(), signature.hash));
 }
 
 }  // namespace lode::link::elf

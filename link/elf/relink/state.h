@@ -5,7 +5,8 @@
 //   what it saw        arguments, and every file that it looked for
 //   files              the objects and modules that took part, each with ranges of the other tables
 //   atoms              where each section of each file is, by file and section
-//   symbols            the names that are global in some file, where they are, what slots they have; found by hash
+//   symbols            the names that are global in some file, where they are, what slots they have; found by hash.
+//                      What .symtab says of them is not repeated here
 //   sites              the places in the image that hold the address of a symbol of another file, or the distance to
 //                      it, by file and symbol. When a symbol moves by N, each such field changes by N; nothing else
 //                      about it has to be known. References within a file are not kept: what moved in a file, moved
@@ -29,16 +30,24 @@ enum StateRegion : uint32_t {
   region_meta, region_strings, region_arguments, region_observed, region_files, region_atoms, region_symbols,
   region_symbol_slots, region_aux, region_site_groups, region_sites, region_referring, region_dynamic_relocations,
   region_sections, region_free, region_merged, region_merged_slots, region_cies, region_comdats, region_comdat_slots,
+  region_comdat_claims,
   region_block_digests,
   region_count
 };
 static_assert(region_count <= StateFile::max_regions);
 
-inline constexpr uint32_t state_version = 1;
+inline constexpr uint32_t state_version = 3;
 inline constexpr uint32_t width_bits = 2;  // of a site: log2 of its bytes
 
 struct StateText {
   uint32_t offset = 0, size = 0;
+};
+
+// A name without zeroes in it: where it begins, and it ends with a zero. Most are in the image's own .strtab, where the
+// names of globals stay in their places; the others are among the state's strings.
+struct StateName {
+  static constexpr uint32_t in_image = 0x80000000;  // a place in .strtab
+  uint32_t place = 0;
 };
 
 struct StateMeta {
@@ -53,14 +62,19 @@ struct StateMeta {
   uint32_t symtab_count = 0, symtab_room = 0;          // entries
   uint32_t symtab_first_global = 0;
   uint32_t strtab_used = 0, strtab_room = 0;           // bytes
+  uint32_t dynsym_count = 0, dynstr_used = 0;          // entries, bytes
+  uint32_t version_definitions = 0;                    // the base included
   uint32_t frame_used = 0, frame_room = 0;             // of .eh_frame, without the terminator
   uint32_t frame_count = 0, frame_count_room = 0;      // entries of .eh_frame_hdr
   uint32_t e_flags = 0;
   int32_t tlsld_slot = -1;
+  uint32_t unused32 = 0;
   uint32_t section_got = none, section_gotplt = none, section_plt = none, section_pltsec = none,
            section_pltgot = none, section_relplt = none, section_reldyn = none, section_eh_frame = none,
            section_eh_frame_hdr = none, section_symtab = none, section_strtab = none, section_dynsym = none,
-           section_dynamic = none, section_build_id = none, section_copyrel = none, section_copyrel_ro = none;
+           section_dynamic = none, section_build_id = none, section_copyrel = none, section_copyrel_ro = none,
+           section_dynstr = none, section_gnu_hash = none, section_hash = none, section_versym = none,
+           section_verneed = none;
   uint64_t section_header_table = 0;         // file offset
   uint64_t file_size = 0;
   uint8_t is_static_output = 0, pic = 0, shared = 0, ibt_plt = 0, large_image = 0, has_modules = 0;
@@ -74,6 +88,8 @@ struct StateArgument {
   uint32_t kind = 0, flags = 0;
 };
 
+inline constexpr uint32_t observed_dropped = 2;  // as `exists`: no input any more; nobody looks for it
+
 struct StateObserved {
   StateText path;
   uint32_t argument = none;     // the argument that names it; none: it was looked for
@@ -82,33 +98,43 @@ struct StateObserved {
   uint64_t hash = 0;            // of the contents, while the file is too young to go by its times
 };
 
+enum StateInputFlag : uint32_t {
+  input_removed = 1,            // no input of the link any more
+  input_exclude_libs = 2,       // --exclude-libs
+};
+
 struct StateInput {
   StateText name;               // as messages have it
   uint32_t observed = none;     // the file that it is, or is a member of; none: the linker's own
   uint32_t kind = 0;            // FileKind
+  uint32_t flags = 0;           // StateInputFlag
+  uint32_t unused = 0;
   uint64_t offset = 0, size = 0;  // of the member in the file
   uint64_t hash = 0;            // of its bytes, if somebody had a reason to read them all; else 0
   uint32_t priority = 0;
   uint32_t first_atom = 0, atom_count = 0;
   uint32_t first_group = 0, group_count = 0;
+  uint32_t first_site = 0, site_count = 0;
   uint32_t first_relocation = 0, relocation_count = 0;  // of .rela.dyn, by index there
   uint32_t symtab_index = 0, symtab_count = 0;          // its locals
   uint32_t strtab_offset = 0, strtab_size = 0;
   uint32_t frame_offset = 0, frame_size = 0;
   uint32_t first_symbol = none;                         // of those that it defines: a list
+  uint32_t first_claim = 0, claim_count = 0;            // COMDAT groups that it has a copy of, by number
 };
 
-// Of the atoms that are in the image.
+// Of the atoms that are in the image. Sections are smaller than 4 GiB.
 struct StateAtom {
-  uint64_t address = 0;         // in sections that are not loaded: the offset
-  uint64_t key = 0;             // what it is called
-  uint64_t size = 0;
+  uint32_t offset = 0;          // in its output section
+  uint32_t size = 0;
   uint32_t slack = 0;           // bytes behind it that are its own
-  uint32_t section = 0;         // of the file
-  uint32_t out = none;          // StateSection
-  uint32_t p2align = 0;
+  uint32_t key = 0;             // what it is called; others of the file may be called the same
+  uint32_t out : 24 = max_sections;  // StateSection
+  uint32_t p2align : 8 = 0;
+  static constexpr uint32_t max_sections = 0xffffff;
+  uint32_t room() const { return size + slack; }
 };
-static_assert(sizeof(StateAtom) == 40);
+static_assert(sizeof(StateAtom) == 20);
 
 enum StateSymbolFlag : uint32_t {
   state_imported = 1, state_exported = 2, state_linker_defined = 4, state_common = 8,
@@ -123,32 +149,40 @@ enum StateSymbolFlag : uint32_t {
 };
 
 struct StateSymbol {
-  StateText name;
-  uint64_t address = 0, value = 0, size = 0;
+  uint64_t address = 0;
+  StateName name;
   uint32_t file = none;         // StateInput that defines it
-  uint32_t section = 0;         // of that file
   uint32_t sym_flags = 0;       // Symbol::flags
   uint32_t flags = 0;
   uint32_t aux = none;
   uint32_t symtab = 0;          // index in .symtab; 0: none
   uint32_t referring = none;    // first of a list
   uint32_t next_of_file = none; // the next one that its file defines
-  uint32_t claims = 0;          // definitions in objects, the one that counts among them
+  uint32_t unused = 0;
   uint16_t version = 0;
-  uint8_t type = 0, bind = 0, constraint = 3;
-  uint8_t unused[7] = {};
+  uint8_t type : 4 = 0;
+  uint8_t bind : 4 = 0;
+  uint8_t constraint = 3;
 };
-static_assert(sizeof(StateSymbol) == 80);
+static_assert(sizeof(StateSymbol) == 48);
 
 struct StateAux {
   uint32_t symbol = none;
   int32_t got = -1, gottp = -1, tlsgd = -1, tlsdesc = -1, plt = -1, pltgot = -1, dynsym = -1;
 };
 
+// The sites of one file and symbol, of one width: those from `first` on, counted from the file's first one, up to the
+// next group's first. Groups are in the order of the symbols.
 struct StateSiteGroup {
-  uint32_t symbol = none, width = 0;
-  uint32_t first = 0, count = 0;
+  static constexpr uint32_t max_sites = 0xfffffff, max_width = 15;  // of a file
+  uint32_t symbol = none;
+  uint32_t first : 28 = 0;
+  uint32_t width : 4 = 0;
 };
+static_assert(sizeof(StateSiteGroup) == 8);
+inline StateSiteGroup site_group(uint32_t symbol, uint32_t width, uint32_t first) {
+  return {symbol, first & StateSiteGroup::max_sites, width & StateSiteGroup::max_width};
+}
 
 struct StateReferring {
   uint32_t input = none, next = none;
@@ -182,8 +216,8 @@ struct StateCie {
 };
 
 struct StateComdat {
-  StateText signature;
-  uint32_t input = none, claims = 0;
+  StateName signature;
+  uint32_t input = none;        // whose copy is in the image
 };
 
 // The state of one output, opened.
@@ -208,15 +242,26 @@ struct State {
   StateTable<StateCie> cies{file, region_cies};
   StateTable<StateComdat> comdats{file, region_comdats};
   StateTable<uint32_t> comdat_slots{file, region_comdat_slots};
+  StateTable<uint32_t> comdat_claims{file, region_comdat_claims};
 
   std::string_view text(StateText t);
+  std::string_view text(StateName name);
+  // Where the image is mapped; before, names that stand in it read as damage.
+  void use_image(std::span<const uint8_t> image);
+  // The places of a group of an input's.
+  std::span<const uint32_t> sites_of(const StateInput& in, std::span<const StateSiteGroup> groups, size_t group);
   // The symbol of that name, or none.
   uint32_t find_symbol(std::string_view name, uint64_t hash);
   uint32_t find_comdat(std::string_view signature, uint64_t hash);
   // False: no room.
   bool add_text(std::string_view text, StateText& out);
+  bool add_name(std::string_view name, StateName& out);
   bool add_symbol(std::string_view name, uint64_t hash, uint32_t& index);
   bool add_comdat(std::string_view signature, uint64_t hash, uint32_t input, uint32_t& index);
+
+ private:
+  bool is(StateName name, std::string_view text);
+  std::span<const uint8_t> image_names_;  // .strtab
 };
 
 // "PROG.lode"
@@ -247,7 +292,7 @@ std::string no_relink_reason(const Link& link);
 class AtomKeys {
  public:
   explicit AtomKeys(const ObjectFile& file);
-  uint64_t of(uint32_t section) const;
+  uint32_t of(uint32_t section) const;
 
  private:
   const ObjectFile& file_;
