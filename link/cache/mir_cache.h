@@ -161,6 +161,8 @@ class MirCache {
   Result<void> prepare();
 
   std::shared_ptr<CachedModule> open(const ModuleIdentity& module, size_t functions);
+  // What was opened so far is for nothing: the link begins anew.
+  void begin() { modules_.clear(); }
   // The link is over: what it made is kept, and what the limit has no room for goes. After one that failed, what was
   // kept before stays, too.
   void finish(bool ok);
