@@ -262,7 +262,7 @@ void create_dynamic_sections(Link& link) {
   for (const std::string& r : link.opt.rpaths) rpath += (rpath.empty() ? "" : ":") + r;
   if (!rpath.empty()) add_string(link, link.save(rpath));
   link.dynstr = table(link, ".dynstr", SHT_STRTAB, 1, 0, link.dynstr_data.size());
-  if (link.opt.incremental) leave_dynamic_room(link);
+  if (link.patchable) leave_dynamic_room(link);
   for (OutputSection* s : {link.hash, link.gnu_hash, link.versym}) if (s) s->link_to = link.dynsym;
   for (OutputSection* s : {link.dynsym, link.verneed, link.verdef, link.dynamic}) if (s) s->link_to = link.dynstr;
   link.relplt->link_to = link.reldyn->link_to = link.dynsym;

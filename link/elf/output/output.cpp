@@ -245,7 +245,7 @@ bool write_output(Link& link) {
   }
   write_atoms(link);
   fill_code_gaps(link);
-  if (link.opt.incremental) fill_slack(link);
+  if (link.patchable) fill_slack(link);
   if (link.machine->rewrite_image) link.machine->rewrite_image(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
   if (link.eh_frame_hdr && link.eh_frame_hdr->index)

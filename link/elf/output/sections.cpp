@@ -467,10 +467,10 @@ void place_members(Link& link, OutputSection& s) {
     at = align_up(at, uint64_t{1} << a.p2align);
     a.offset = at;
     at += a.size;
-    if (link.opt.incremental) at += slack_of(s, a);
+    if (link.patchable) at += slack_of(s, a);
     p2align = std::max(p2align, a.p2align);
   }
-  if (link.opt.incremental) {
+  if (link.patchable) {
     s.room = room_for(s, at, largest);
     if (s.alloc()) at += std::exchange(s.room, 0);
     if (at && is_ordered(s)) s.room = align_up(at / 4 + 128, 16);

@@ -32,6 +32,7 @@ DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, I
       meta_(state.meta[0]),
       offers_(offers) {
   link_.mir_cache = functions;
+  link_.patchable = true;
   link_.is_static_output = meta_.is_static_output;
   link_.pic = meta_.pic;
   link_.shared = meta_.shared;
