@@ -190,6 +190,13 @@ std::vector<std::pair<uint32_t, uint32_t>> common_cies(const Link& link) {
   return out;
 }
 
+uint32_t common_cie(const Link& link, uint32_t personality, std::vector<uint8_t>& bytes) {
+  const LowerState::CommonCie* c = link.lower ? cie_of(*link.lower, personality) : nullptr;
+  if (!c) return 0;
+  bytes = c->bytes;
+  return c->field;
+}
+
 void write_common_cies(Link& link, uint8_t* eh_frame, const std::function<void(uint32_t, uint32_t)>& personality) {
   for (const LowerState::CommonCie& c : link.lower->cies) {
     std::memcpy(eh_frame + c.offset, c.bytes.data(), c.bytes.size());

@@ -82,5 +82,7 @@ uint64_t size_file_frames(Link& link, ObjectFile& file, uint64_t& count,
 void place_file_frames(Link& link, ObjectFile& file, uint32_t offset,
                        std::vector<std::pair<uint64_t, uint64_t>>& entries);
 std::vector<std::pair<uint32_t, uint32_t>> common_cies(const Link& link);  // (personality, offset)
+// The bytes of one of them, and where its pointer to the personality routine's slot is in them; 0: it has none.
+uint32_t common_cie(const Link& link, uint32_t personality, std::vector<uint8_t>& bytes);
 
 }  // namespace lode::link::elf

@@ -371,7 +371,9 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   if (flags) add(DT_FLAGS, flags);
   if (flags1) add(DT_FLAGS_1, flags1);
   if (o.z_unique) add(DT_GNU_FLAGS_1, DF_GNU_1_UNIQUE);
-  for (uint32_t i = 0; i <= o.spare_dynamic_tags; i++) add(DT_NULL, 0);
+  // Libraries that a relink comes to need.
+  const uint32_t spare = o.spare_dynamic_tags + (o.incremental ? 8 : 0);
+  for (uint32_t i = 0; i <= spare; i++) add(DT_NULL, 0);
   return d;
 }
 

@@ -72,16 +72,6 @@ size_t variant_of(uint64_t flags) { return (flags & SHF_ALLOC ? 1 : 0) | (flags 
 
 constexpr uint64_t kept_flags = SHF_WRITE | SHF_ALLOC | SHF_EXECINSTR | SHF_TLS | SHF_X86_64_LARGE;
 
-uint32_t init_priority(std::string_view name) {
-  size_t dot = name.rfind('.');
-  uint32_t n = 0;
-  if (dot == 0 || dot == std::string_view::npos) return 65536;
-  auto [p, ec] = std::from_chars(name.data() + dot + 1, name.data() + name.size(), n);
-  if (ec != std::errc() || p != name.data() + name.size() || n > 65535) return 65536;
-  if (name.starts_with(".ctors") || name.starts_with(".dtors")) n = 65535 - n;
-  return n;
-}
-
 // --unique: input sections of these names get an output section each name.
 bool is_unique(const Link& link, std::string_view name) {
   for (const std::string& p : link.opt.unique_patterns)
@@ -171,6 +161,16 @@ std::vector<uint32_t> symbol_order(Link& link) {
 std::string_view output_name(std::string_view name) {
   size_t p = prefix_of(name);
   return p == prefix_count ? name : prefixes[p];
+}
+
+uint32_t init_priority(std::string_view name) {
+  size_t dot = name.rfind('.');
+  uint32_t n = 0;
+  if (dot == 0 || dot == std::string_view::npos) return 65536;
+  auto [p, ec] = std::from_chars(name.data() + dot + 1, name.data() + name.size(), n);
+  if (ec != std::errc() || p != name.data() + name.size() || n > 65535) return 65536;
+  if (name.starts_with(".ctors") || name.starts_with(".dtors")) n = 65535 - n;
+  return n;
 }
 
 OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align,
@@ -476,12 +476,14 @@ void place_members(Link& link, OutputSection& s) {
     s.used = at;
     s.room = room_for(s, at, largest);
     if (s.alloc()) at += std::exchange(s.room, 0);
+    if (at && is_ordered(s)) s.room = align_up(at / 4 + 128, 16);
   }
   s.size = at;
   s.align = std::max(s.align, uint64_t{1} << p2align);
 }
 
 void collect_members(Link& link) {
+  if (link.opt.incremental) foresee_sections(link);
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       const Atom& a = link.atoms[f->atom_base + i];

@@ -11,6 +11,7 @@
 //   bind      names, by the rules of resolve
 //   live      what of the changed files is in the output now
 //   sections  their output sections: none may be new (delta_place.cpp)
+//   ordered   sections whose members stand in an order: whether those change (delta_ordered.cpp)
 //   match     each live atom with a former one; places for those that have none, or do not fit any more
 //   merge     strings and constants that the image does not have yet
 //   scan      slots: those that are there, and new ones
@@ -33,11 +34,12 @@
 
 namespace lode::link::elf {
 
-// A file that changed: the state's record of it, and the bytes that it has now. No bytes: it is gone.
+// A file that changed: the state's record of it, and the bytes that it has now.
 struct ChangedInput {
   uint32_t input = none;
   std::string name, path;
   Bytes data;
+  bool removed = false;         // no input any more
 };
 
 // What the libraries of the link have for a name that no file mentioned so far.
@@ -45,6 +47,8 @@ struct Offer {
   bool is_shared = false;       // a shared library defines it; else nobody does, or a file that is among the changed
   std::string soname, version;  // empty: none
   Sym definition{};
+  // Libraries behind this one on the command line, and those that define what this one wants without naming them.
+  std::vector<std::string> following, asks;
 };
 using Offers = std::unordered_map<std::string, Offer>;
 
@@ -101,6 +105,10 @@ class DeltaLink {
   void visit(uint32_t atom);
   void mark_relocation(ObjectFile& f, const Rela& r);
   bool sections();
+  bool find_ordered();
+  bool place_ordered();
+  bool place_ordered_section(uint32_t n);
+  bool move_border(const std::string& name, uint64_t distance);
   bool match();
   bool match_file(File& file);
   bool allocate(uint32_t section, uint64_t size, uint64_t align, uint64_t slack, uint64_t& offset, uint64_t& got);
@@ -132,6 +140,7 @@ class DeltaLink {
   bool gnu_remove(uint32_t index, std::string_view name);
   bool needed_version(const Offer& offer, uint16_t& number);
   bool is_needed_library(std::string_view soname);
+  bool need_library(const Offer& offer);
   bool add_dynamic_symbol(uint32_t id, bool hashed);
   bool drop_dynamic_symbol(uint32_t n);
   bool renumber_dynamic_relocations();
@@ -145,6 +154,9 @@ class DeltaLink {
   bool patch(uint32_t width, uint64_t place, uint64_t distance);
   bool dynamic_relocations();
   bool frames();
+  bool place_cie(std::span<const uint8_t> bytes, StateHash identity, uint32_t& offset);
+  bool new_cie(ObjectFile& f, Cie& c, StateHash identity);
+  bool new_function_cie(uint32_t personality);
   bool frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t>>& entries);
   bool finish_frames(const File& file);
   bool frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
@@ -207,6 +219,8 @@ class DeltaLink {
   std::vector<std::pair<uint64_t, uint32_t>>
       relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
+  std::vector<Site> cie_sites_;          // of new CIEs
+  std::vector<bool> rebuilt_;            // by section of the state: its members change
   std::vector<uint32_t> wanted_inputs_;
   std::vector<std::string> wanted_names_;
   const Offers& offers_;

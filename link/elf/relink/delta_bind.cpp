@@ -44,7 +44,7 @@ DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, I
 }
 
 bool DeltaLink::run(std::span<const ChangedInput> changed) {
-  return open(changed) && bind() && live() && sections() && match() && merge() && scan() && dynamic_symbols() &&
+  return open(changed) && bind() && live() && sections() && find_ordered() && match() && merge() && scan() && dynamic_symbols() &&
          address_symbols() && frames() && write() && dynamic_relocations() && propagate() && symtab() && keep() && headers() && build_id() &&
          (!state_.file.damaged() || give_up("the state file is damaged"));
 }
@@ -84,9 +84,9 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   std::vector<InputFile*> fresh;
   for (const ChangedInput& c : changed) {
     const StateInput& old = state_.inputs[c.input];
-    if (c.data.empty()) return give_up(c.name + " is gone or empty");
-    const FileKind kind = is_ir(c.data, c.path) ? FileKind::module : FileKind::object;
-    if (old.kind != uint32_t(kind)) return give_up(c.name + " is of another kind now");
+    if (c.data.empty() && !c.removed) return give_up(c.name + " is empty");
+    const FileKind kind = !c.removed && is_ir(c.data, c.path) ? FileKind::module : FileKind::object;
+    if (old.kind != uint32_t(kind) && !c.removed) return give_up(c.name + " is of another kind now");
     auto f = std::make_unique<ObjectFile>();
     f->kind = kind;
     f->id = uint32_t(link_.files.size());
@@ -100,7 +100,12 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
     files_.emplace_back();
     files_.back().input = c.input;
     files_.back().object = f.get();
-    fresh.push_back(f.get());
+    if (!c.removed) fresh.push_back(f.get());
+    else {
+      f->parsed = true;
+      f->syms = {&null_symbol, 1};
+      f->first_global = 1;
+    }
     link_.objects.push_back(f.get());
     link_.files.push_back(std::move(f));
   }
@@ -451,7 +456,12 @@ bool DeltaLink::gone_symbols() {
         for (const uint32_t k : others) want_input(k, "another definition of " + link_.demangled(name) + " counts now");
         continue;
       }
-      if (is_missed_elsewhere(n)) return !wanted_inputs_.empty() ? false : give_up(link_.demangled(name) + " is gone");
+      if (is_missed_elsewhere(n)) {
+        // A library may have it.
+        if (offers_.count(std::string(name))) return wanted_inputs_.empty() && give_up(link_.demangled(name) + " is gone");
+        wanted_names_.emplace_back(name);
+        continue;
+      }
       gone_.push_back(n);
     }
   }

@@ -212,6 +212,7 @@ bool DeltaLink::match_file(File& file) {
   for (uint32_t k = 0; k < old.size(); k++) {
     if (taken[k]) continue;
     const StateSection s = state_.sections[old[k].out];
+    if (rebuilt_[old[k].out]) continue;
     if (s.tight && old[k].size) return give_up("section " + std::string(state_.text(s.name)) + " has lost a member");
     clear_place(image_, s, state_.text(s.name), trap, old[k].offset, old[k].room());
     release(old[k].out, old[k].offset, old[k].room());
@@ -232,6 +233,11 @@ bool DeltaLink::match_file(File& file) {
     r.p2align = a.p2align;
     const StateAtom* was = former[i] == none ? nullptr : &old[former[i]];
     const uint32_t room = was ? was->room() : 0;
+    if (rebuilt_[out]) {  // place_ordered()
+      link_.sections[a.out]->atoms.push_back(f.atom_base + i);
+      file.atoms.push_back(r);
+      continue;
+    }
     auto leave = [&] {
       if (!was) return;
       clear_place(image_, s, state_.text(s.name), trap, was->offset, room);
@@ -265,7 +271,7 @@ bool DeltaLink::match_file(File& file) {
 bool DeltaLink::match() {
   for (File& f : files_)
     if (!match_file(f)) return false;
-  return true;
+  return place_ordered();
 }
 
 // ---- merged sections ------------------------------------------------------------------------------------------------

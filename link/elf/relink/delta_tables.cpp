@@ -24,6 +24,56 @@ namespace lode::link::elf {
 
 // ---- unwind records -------------------------------------------------------------------------------------------------
 
+// A CIE that the image does not have yet goes behind those that it has: FDEs hold the distance back to it.
+bool DeltaLink::place_cie(std::span<const uint8_t> bytes, StateHash identity, uint32_t& offset) {
+  const uint32_t size = uint32_t(bytes.size()), room = meta_.cie_room;
+  // What is left has to be a record, too.
+  if (size > room || (size != room && room - size < 16)) return no_room("a new CIE");
+  const uint64_t place = file_offset(meta_.section_eh_frame, meta_.cies_end);
+  uint8_t* p = at(place, room);
+  if (!p) return false;
+  std::memcpy(p, bytes.data(), size);
+  if (size != room) fill_frame_gap(p + size, room - size);
+  image_.wrote(place, room);
+  offset = meta_.cies_end;
+  meta_.cies_end += size;
+  meta_.cie_room -= size;
+  return state_.cies.push({identity, offset, 0}) || no_room("a new CIE");
+}
+
+bool DeltaLink::new_cie(ObjectFile& f, Cie& c, StateHash identity) {
+  if (meta_.section_eh_frame == none) return give_up("there is no .eh_frame so far");
+  const Atom& a = link_.atoms[c.atom];
+  if (!place_cie({a.data + c.input_offset, c.size}, identity, c.out_offset)) return false;
+  const StateSection s = state_.sections[meta_.section_eh_frame];
+  uint8_t* p = at(s.offset + c.out_offset, c.size);
+  if (!p) return false;
+  for (uint32_t r = c.reloc_begin; r < c.reloc_end; r++) {
+    const uint64_t field = uint64_t(a.relocs[r].offset) - c.input_offset;
+    apply_record(link_, f, a, a.relocs[r], p + field, c.size - field, s.addr + c.out_offset + field);
+  }
+  collect_cie_sites(link_, f, c, cie_sites_);
+  return !link_.diag.has_errors() || give_up("an unwind record is in error");
+}
+
+bool DeltaLink::new_function_cie(uint32_t personality) {
+  if (meta_.section_eh_frame == none) return give_up("there is no .eh_frame so far");
+  const std::string_view name = personality == none ? std::string_view() : link_.symbols[personality].str();
+  std::vector<uint8_t> bytes;
+  const uint32_t field = common_cie(link_, personality, bytes);
+  uint32_t offset = 0;
+  if (bytes.empty() || !place_cie(bytes, function_cie_identity(name), offset)) return no_room("a new CIE");
+  if (!field) return true;
+  const Symbol& x = link_.symbols[personality];
+  const StateSection s = state_.sections[meta_.section_eh_frame];
+  const uint64_t place = s.addr + offset + field;
+  if (x.aux == none || link_.aux[x.aux].got < 0) return give_up("a personality routine has no slot");
+  uint8_t* p = at(s.offset + offset + field, 4);
+  if (!p) return false;
+  store_le(p, uint32_t(got_address(link_, link_.aux[x.aux].got) - place));
+  return true;
+}
+
 bool DeltaLink::frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t>>& entries) {
   ObjectFile& f = *file.object;
   const StateInput in = state_.inputs[file.input];
@@ -47,20 +97,25 @@ bool DeltaLink::frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t
     c.leader = i;
     for (uint32_t k = 0; k < state_.cies.size() && c.out_offset == none; k++)
       if (state_.cies[k].identity == identity) c.out_offset = state_.cies[k].offset;
-    if (c.out_offset == none) return give_up("a new CIE");
+    if (c.out_offset == none && !new_cie(f, c, identity)) return false;
   }
   uint64_t functions = 0;
-  bool new_cie = false;
+  std::vector<uint32_t> wanted;
   if (f.kind == FileKind::module)
     size = size_file_frames(link_, f, functions, [&](uint32_t personality) {
       const std::string_view name = personality == none ? std::string_view() : link_.symbols[personality].str();
       const StateHash identity = function_cie_identity(name);
       for (uint32_t k = 0; k < state_.cies.size(); k++)
         if (state_.cies[k].identity == identity) return state_.cies[k].offset;
-      new_cie = true;
+      wanted.push_back(personality);
       return uint32_t(0);
     });
-  if (new_cie && size) return give_up("a new CIE");
+  if (size && !wanted.empty()) {
+    // Those of functions with exceptions: their numbers are known now.
+    for (const uint32_t personality : wanted)
+      if (!new_function_cie(personality)) return false;
+    return frame_block(file, entries);
+  }
   file.frame_offset = in.frame_offset;
   file.frame_size = in.frame_size;
   file.frame_used = uint32_t(size);

@@ -145,7 +145,7 @@ class Recorder {
       r.align = s->align;
       r.type = s->type;
       r.index = s->index;
-      r.tight = is_tight(*s);
+      r.tight = is_ordered(*s) ? ordered_section : uint32_t(is_tight(*s));
       r.used = s->used;
       sections_.push_back(r);
     }
@@ -204,6 +204,7 @@ class Recorder {
     std::vector<Slack> slack;
     for (const auto& s : link_.sections) slack.emplace_back(*s);
     std::vector<std::vector<StateAtom>> found(files_.size());
+    std::vector<std::vector<uint32_t>> ordered(files_.size());  // sections
     tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
       ObjectFile& f = *files_[k];
       const AtomKeys keys(f);
@@ -219,12 +220,15 @@ class Recorder {
         r.out = section_[a.out];
         r.p2align = a.p2align;
         found[k].push_back(r);
+        if (r.size && sections_[r.out].tight == ordered_section && (ordered[k].empty() || ordered[k].back() != r.out))
+          ordered[k].push_back(r.out);
       }
     });
     uint32_t total = 0;
     for (size_t k = 0; k < files_.size(); k++) {
       inputs_[k].first_atom = std::exchange(total, total + uint32_t(found[k].size()));
       inputs_[k].atom_count = uint32_t(found[k].size());
+      for (const uint32_t n : ordered[k]) members_.push_back({n, uint32_t(k)});
     }
     atoms_.resize(total);
     tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
@@ -464,6 +468,28 @@ class Recorder {
         }
       merged_.push_back(r);
     }
+    foresee_merged();
+  }
+
+  // Tables of what compilers may want to merge and nobody has so far.
+  void foresee_merged() {
+    for (uint32_t n = 0; n < sections_.size(); n++) {
+      if (std::string_view(strings_.data() + sections_[n].name.offset, sections_[n].name.size) != ".rodata") continue;
+      for (const auto& [entsize, strings] : {std::pair(1u, 1u), {4u, 0u}, {8u, 0u}, {16u, 0u}, {32u, 0u}}) {
+        if (std::any_of(merged_.begin(), merged_.end(), [&, e = entsize, t = strings](const StateMerged& m) {
+              return m.section == n && m.entsize == e && m.strings == t;
+            }))
+          continue;
+        StateMerged r;
+        r.section = n;
+        r.strings = strings;
+        r.entsize = entsize;
+        r.first_slot = uint32_t(merged_slots_.size());
+        r.slot_count = 64;
+        merged_slots_.resize(merged_slots_.size() + r.slot_count);
+        merged_.push_back(r);
+      }
+    }
   }
 
   void record_frames() {
@@ -528,6 +554,10 @@ class Recorder {
         free_.push_back({link_.symtab_locals - link_.symtab_holes, link_.symtab_holes, m.section_symtab, 0});
     }
     if (link_.eh_frame->size >= 4) m.frame_used = uint32_t(link_.eh_frame->size - 4);
+    if (link_.cies_end) {
+      m.cies_end = link_.cies_end;
+      m.cie_room = uint32_t(align_up(link_.cies_end, 8)) + frame_cie_room - link_.cies_end;
+    }
     m.frame_room = uint32_t(link_.eh_frame->room);
     m.frame_count = uint32_t(link_.eh_frame_table.size());
     if (link_.eh_frame_hdr) m.frame_count_room = uint32_t(link_.eh_frame_hdr->room / 8);
@@ -576,6 +606,7 @@ class Recorder {
     w.add(region_cies, cies_, 64);
     w.add(region_comdats, comdats_, comdats_.size() / 8 + 64);
     w.add(region_comdat_slots, comdat_slots_, 0);
+    w.add(region_members, members_, members_.size() / 4 + 128);
     w.add(region_comdat_claims, comdat_claims_, comdat_claims_.size() / 8 + 256);
     w.add(region_block_digests, link_.block_digests, 0);
     const std::string name = state_name(link_.opt);
@@ -618,6 +649,7 @@ class Recorder {
   std::vector<StateCie> cies_;
   std::vector<StateComdat> comdats_;
   std::vector<std::string_view> signatures_;  // of these
+  std::vector<StateMember> members_;
 };
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "link/elf/relink/delta.h"
 #include "link/elf/relink/survey.h"
@@ -28,7 +30,7 @@ class Relink {
       give_up(r.error().text());
       return out_;
     }
-    if (!changed_.empty()) {
+    if (!changed_.empty() || !added_.empty() || !inputs_.empty()) {
       state_.use_image({image_.data(), image_.size()});
       if (!find_inputs()) return out_;
       out_.changed_files = uint32_t(inputs_.size());
@@ -44,7 +46,7 @@ class Relink {
       }
     }
     if (!note_files() || !commit()) return out_;
-    out_.kind = changed_.empty() ? RelinkOutcome::unchanged : RelinkOutcome::in_place;
+    out_.kind = changed_.empty() && added_.empty() && inputs_.empty() ? RelinkOutcome::unchanged : RelinkOutcome::in_place;
     return out_;
   }
 
@@ -197,6 +199,7 @@ class Relink {
 
   bool compare_arguments() {
     const uint32_t inputs = uint32_t(opt_.inputs.size()), folders = uint32_t(opt_.library_paths.size());
+    if ((state_.arguments.size() != inputs + folders || inputs_shifted()) && !compare_inputs()) return false;
     if (state_.arguments.size() != inputs + folders) return give_up("inputs were added or removed");
     for (uint32_t i = 0; i < folders; i++) {
       const StateArgument& old = state_.arguments[inputs + i];
@@ -207,12 +210,153 @@ class Relink {
     for (uint32_t i = 0; i < opt_.inputs.size(); i++) {
       const InputArg& a = opt_.inputs[i];
       const StateArgument& old = state_.arguments[i];
-      const uint32_t flags = uint32_t(a.as_needed) | uint32_t(a.whole_archive) << 1 | uint32_t(a.is_static) << 2 |
-                             uint32_t(a.binary) << 3;
+      const uint32_t flags = flags_of(a);
       if (old.kind != uint32_t(a.kind) || old.flags != flags) return give_up("inputs are given in another way");
       if (a.kind != InputArg::file && state_.text(old.name) != a.name) return give_up("other libraries are asked for");
     }
     return !state_.file.damaged() || give_up("the state file is damaged");
+  }
+
+  // As many inputs, but some stand where others did. New names where no old one is are renamed inputs.
+  bool inputs_shifted() {
+    std::vector<uint32_t> differ;
+    for (uint32_t i = 0; i < opt_.inputs.size(); i++)
+      if (state_.text(state_.arguments[i].name) != opt_.inputs[i].name) differ.push_back(i);
+    if (differ.empty()) return false;
+    std::unordered_set<std::string_view> old;
+    for (const uint32_t i : differ) old.insert(state_.text(state_.arguments[i].name));
+    return std::any_of(differ.begin(), differ.end(), [&](uint32_t i) { return old.count(opt_.inputs[i].name) != 0; });
+  }
+
+  static uint32_t flags_of(const InputArg& a) {
+    return uint32_t(a.as_needed) | uint32_t(a.whole_archive) << 1 | uint32_t(a.is_static) << 2 |
+           uint32_t(a.binary) << 3;
+  }
+
+  // More inputs than before, or fewer: those that have the same name stand in the same order, others came or are gone.
+  // The state's list becomes that of the command line.
+  bool compare_inputs() {
+    std::vector<StateArgument> old;
+    for (uint32_t i = 0; i < state_.arguments.size(); i++)
+      if (state_.arguments[i].kind != library_path_argument) old.push_back(state_.arguments[i]);
+    if (state_.arguments.size() - old.size() != opt_.library_paths.size())
+      return give_up("inputs were added or removed");
+    std::unordered_map<std::string_view, int> balance;
+    for (const StateArgument& a : old) balance[state_.text(a.name)]--;
+    for (const InputArg& a : opt_.inputs) balance[a.name]++;
+    std::vector<StateArgument> now;
+    std::vector<uint32_t> moved(old.size(), none);  // where an old one is now
+    size_t o = 0;
+    auto is_gone = [&](size_t i) {
+      int& n = balance[state_.text(old[i].name)];
+      if (n >= 0 || old[i].kind != uint32_t(InputArg::file)) return false;
+      n++;
+      return true;
+    };
+    for (uint32_t i = 0; i < opt_.inputs.size(); i++) {
+      const InputArg& a = opt_.inputs[i];
+      if (int& n = balance[a.name]; n > 0 && a.kind == InputArg::file) {
+        n--;
+        StateText name;
+        if (!state_.add_text(a.name, name)) return give_up("no room for names");
+        added_.push_back({i, a.name, {}});
+        now.push_back({name, uint32_t(a.kind), flags_of(a)});
+        continue;
+      }
+      while (o < old.size() && is_gone(o)) o++;
+      if (o == old.size() || state_.text(old[o].name) != a.name || old[o].kind != uint32_t(a.kind) ||
+          old[o].flags != flags_of(a))
+        return give_up("inputs were given in another order");
+      moved[o] = i;
+      now.push_back(old[o++]);
+    }
+    while (o < old.size() && is_gone(o)) o++;
+    if (o != old.size()) return give_up("inputs were given in another order");
+    for (uint32_t i = uint32_t(old.size()); i < state_.arguments.size(); i++) now.push_back(state_.arguments[i]);
+    return write_arguments(now) && move_observed(moved);
+  }
+
+  bool write_arguments(const std::vector<StateArgument>& now) {
+    const uint32_t before = state_.arguments.size();
+    uint32_t unused = 0;
+    if (now.size() > before && !state_.arguments.append(uint32_t(now.size()) - before, unused))
+      return give_up("no room for inputs");
+    if (now.size() < before) state_.file.truncate(region_arguments, now.size() * sizeof(StateArgument));
+    StateArgument* p = state_.arguments.edit_range(0, uint32_t(now.size()));
+    if (!p) return give_up("the state file is damaged");
+    std::copy(now.begin(), now.end(), p);
+    return true;
+  }
+
+  // What was looked at: files that are no inputs any more are not looked at any more, and the new ones are.
+  bool move_observed(const std::vector<uint32_t>& moved) {
+    std::vector<bool> dropped(state_.observed.size());
+    for (uint32_t i = 0; i < state_.observed.size(); i++) {
+      const uint32_t argument = state_.observed[i].argument;
+      if (argument == none) continue;
+      if (argument >= moved.size()) return give_up("the state file is damaged");
+      StateObserved* o = state_.observed.edit(i);
+      if (!o) return give_up("the state file is damaged");
+      o->argument = moved[argument];
+      if (moved[argument] != none) continue;
+      o->exists = observed_dropped;
+      dropped[i] = true;
+    }
+    std::vector<bool> had_input(state_.observed.size());
+    for (uint32_t k = 1; k < state_.inputs.size(); k++) {
+      const StateInput in = state_.inputs[k];
+      if (in.observed >= dropped.size() || !dropped[in.observed] || (in.flags & input_removed)) continue;
+      had_input[in.observed] = true;
+      if (!remove_input(k)) return false;
+    }
+    for (uint32_t i = 0; i < dropped.size(); i++)
+      if (dropped[i] && !had_input[i]) return give_up("an input was removed of which no object took part");
+    for (Changed& c : added_) {
+      const uint32_t argument = std::exchange(c.observed, state_.observed.size());
+      StateObserved o;
+      o.path = state_.arguments[argument].name;
+      o.argument = argument;
+      o.exists = 1;
+      note_lookup(c.path);
+      if (!identify(c.path, c.identity)) return give_up(c.path + " is not there");
+      o.identity = c.identity;
+      if (!state_.observed.push(o)) return give_up("no room for inputs");
+    }
+    return true;
+  }
+
+  // An input of the last link that is none of this one.
+  bool remove_input(uint32_t k) {
+    StateInput* in = state_.inputs.edit(k);
+    if (!in) return give_up("the state file is damaged");
+    in->flags |= input_removed;
+    inputs_.push_back({k, std::string(state_.text(in->name)), {}, {}, true});
+    return true;
+  }
+
+  // Objects that came with the command line, and libraries, as far as they can change nothing by being there.
+  bool find_added() {
+    for (Changed& c : added_) {
+      auto file = kept_.files.open(c.path);
+      if (!file) return give_up(c.path + " cannot be read");
+      c.data = file->data;
+      if (formats::Archive::is_archive(c.data)) {
+        if (!find_members(c, c.data, {})) return false;
+      } else if (!is_ir(c.data, c.path) &&
+                 (c.data.size() < sizeof(Ehdr) || !is_elf(c.data) ||
+                  reinterpret_cast<const Ehdr*>(c.data.data())->type != ET_REL)) {
+        return give_up(c.path + " was added, which is no object or archive");
+      }
+    }
+    if (added_.empty() && !survey_anyway_) return true;
+    if (!survey()) return false;
+    for (uint32_t i = 0; i < survey_->files().size(); i++) {
+      const SurveyedFile& f = survey_->files()[i];
+      uint32_t input = 0;
+      if (!f.taken || input_of_file_[i] != none) continue;
+      if (!new_input(f, input) || !bring_in_bytes(input, f)) return false;
+    }
+    return true;
   }
 
   bool compare_files() {
@@ -222,6 +366,7 @@ class Relink {
     for (uint32_t i = 0; i < all.size(); i++) {
       const StateObserved& o = all[i];
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
+      if (o.exists == observed_dropped) continue;
       std::string path = path_of(o);
       FileStamp found;
       note_lookup(path);  // for who watches the inputs
@@ -254,7 +399,8 @@ class Relink {
       auto file = kept_.files.open(c.path);
       if (!file) return give_up(c.path + " cannot be read");
       const Bytes data = c.data = file->data;
-      if (inputs.empty()) return give_up(c.path + " changed, which is no object that took part");
+      if (inputs.empty() && !formats::Archive::is_archive(data))
+        return give_up(c.path + " changed, which is no object that took part");
       if (formats::Archive::is_archive(data)) {
         if (!find_members(c, data, inputs)) return false;
         continue;
@@ -262,7 +408,7 @@ class Relink {
       if (inputs.size() != 1 || state_.inputs[inputs[0]].offset) return give_up(c.path + " was an archive");
       add(inputs[0], c, c.path, data);
     }
-    return true;
+    return find_added();
   }
 
   void add(uint32_t input, const Changed& c, std::string name, Bytes data) {
@@ -277,26 +423,35 @@ class Relink {
     if (archive->thin) return give_up(c.path + " is a thin archive");
     const uint32_t argument = state_.observed[c.observed].argument;
     if (argument != none && opt_.inputs[argument].whole_archive && archive->members.size() != inputs.size())
-      return give_up("the members of " + c.path + " changed");
+      survey_anyway_ = true;
     std::map<std::string_view, uint32_t> next;  // by name: from which member on to look
     for (const uint32_t k : inputs) {
-      const std::string_view full = state_.text(state_.inputs[k].name);
+      if (state_.inputs[k].flags & input_removed) continue;
+      const std::string full(state_.text(state_.inputs[k].name));
       const size_t open = full.rfind('(');
       if (open == std::string_view::npos || !full.ends_with(")")) return give_up(c.path + " was no archive");
-      const std::string_view name = full.substr(open + 1, full.size() - open - 2);
+      const std::string_view name = std::string_view(full).substr(open + 1, full.size() - open - 2);
       uint32_t& at = next[name];
       while (at < archive->members.size() && archive->members[at].name != name) at++;
-      if (at == archive->members.size()) return give_up(c.path + " has no member " + std::string(name) + " any more");
+      if (at == archive->members.size()) {
+        if (!remove_input(k)) return false;
+        continue;
+      }
+      const uint64_t offset = uint64_t(archive->members[at].data.data() - data.data());
+      if (state_.inputs[k].offset != offset)
+        if (StateInput* in = state_.inputs.edit(k)) in->offset = offset;
       add(k, c, c.path + "(" + std::string(name) + ")", archive->members[at].data);
       at++;
     }
     // A name that the archive has now may be one that another library gave before.
-    uint32_t priority = none;
+    uint32_t priority = inputs.empty() ? 0 : none;
     for (const uint32_t k : inputs) priority = std::min(priority, state_.inputs[k].priority);
     for (const formats::ArchiveSymbol& s : archive->index) {
       const uint32_t n = state_.find_symbol(s.name, hash_name(s.name));
       if (n == none) continue;
       const StateSymbol& st = state_.symbols[n];
+      if ((st.flags & state_undefined) && meta_.shared && (st.sym_flags & referenced_strong))
+        return give_up(c.path + " defines " + std::string(s.name));
       if (st.file == 0 || (st.flags & (state_gone | state_undefined | state_linker_defined))) continue;
       if (st.file == none) return give_up(c.path + " defines what a shared library did");
       const StateInput& in = state_.inputs[st.file];
@@ -310,12 +465,13 @@ class Relink {
     for (const uint32_t i : settled_)
       if (StateObserved* o = state_.observed.edit(i)) o->hash = 0;
     const int64_t now = file_clock();
-    for (const Changed& c : changed_) {
-      StateObserved* o = state_.observed.edit(c.observed);
-      if (!o) return give_up("the state file is damaged");
-      o->identity = c.identity;
-      o->hash = is_young(c.identity.modified, now) ? content_hash(c.data) : 0;
-    }
+    for (const auto* list : {&changed_, &added_})
+      for (const Changed& c : *list) {
+        StateObserved* o = state_.observed.edit(c.observed);
+        if (!o) return give_up("the state file is damaged");
+        o->identity = c.identity;
+        o->hash = is_young(c.identity.modified, now) ? content_hash(c.data) : 0;
+      }
     // Folders keep the names by which what was looked for in them is noted.
     for (uint32_t i = 0; i < opt_.inputs.size(); i++) {
       if (state_.text(state_.arguments[i].name) == opt_.inputs[i].name) continue;
@@ -348,6 +504,8 @@ class Relink {
   ImageFile image_;
   KeptInputs kept_;
   std::vector<Changed> changed_;
+  std::vector<Changed> added_;           // inputs that are new on the command line
+  bool survey_anyway_ = false;           // members came to an archive all of which takes part
   std::vector<std::pair<std::string, std::string>> moved_folders_;  // of -L: what they were called, and are
   std::vector<uint32_t> settled_;
   std::vector<ChangedInput> inputs_;

@@ -18,6 +18,30 @@
 
 namespace lode::link::elf {
 
+namespace {
+
+struct ForeseenSection {
+  const char* name;
+  uint32_t type;
+  uint64_t flags, align;
+};
+constexpr ForeseenSection foreseen_sections[] = {
+    {".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16}, {".rodata", SHT_PROGBITS, SHF_ALLOC, 16},
+    {".gcc_except_table", SHT_PROGBITS, SHF_ALLOC, 4},      {".data.rel.ro", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 16},
+    {".data", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 16},     {".bss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE, 16},
+};
+
+}  // namespace
+
+void foresee_sections(Link& link) {
+  for (const ForeseenSection& f : foreseen_sections) {
+    const bool known = std::any_of(link.sections.begin(), link.sections.end(), [&](const auto& s) {
+      return !s->write && s->name == f.name && (s->flags & SHF_ALLOC);
+    });
+    if (!known) make_section(link, f.name, f.type, f.flags, f.align, nullptr);
+  }
+}
+
 bool is_tight(const OutputSection& s) {
   if (!s.alloc()) return false;
   if ((s.flags & SHF_TLS) || (s.type != SHT_PROGBITS && s.type != SHT_NOBITS) || is_c_identifier(s.name)) return true;
@@ -28,8 +52,20 @@ bool is_tight(const OutputSection& s) {
   return true;
 }
 
+bool is_foreseen(const OutputSection& s) {
+  return std::any_of(std::begin(foreseen_sections), std::end(foreseen_sections),
+                     [&](const ForeseenSection& f) { return s.name == f.name && s.flags == f.flags; });
+}
+
+bool is_ordered(const OutputSection& s) {
+  if (!s.alloc() || (s.flags & SHF_TLS) || s.write) return false;
+  return s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY ||
+         (s.type == SHT_PROGBITS && is_c_identifier(s.name));
+}
+
 uint64_t room_for(const OutputSection& s, uint64_t size, uint64_t largest) {
-  if (!size || is_tight(s)) return 0;
+  if (is_tight(s)) return 0;
+  if (!size) return is_foreseen(s) ? 2048 : 0;
   // An eighth; more, if the largest member could not move then; but not so much that files become a third larger.
   const uint64_t share = std::clamp(largest + largest / 8, size / 8, std::max(size / 6, uint64_t{8192}));
   return align_up(share + (s.alloc() ? 2048 : 4096), 16);

@@ -13,8 +13,17 @@ namespace lode::link::elf {
 
 namespace {
 
+// The end of a section that may grow.
+bool is_movable_border(const Symbol& s) {
+  if (!s.linker_defined) return false;
+  const std::string_view name = s.str();
+  return name.starts_with("__stop_") || name == "__init_array_end" || name == "__fini_array_end" ||
+         name == "__preinit_array_end";
+}
+
 // A symbol that another file's change can move: `of` is the file that refers to it.
 bool can_move(const Link& link, const Symbol& s, uint32_t of) {
+  if (is_movable_border(s)) return s.file == link.internal->id;
   return s.defined() && !s.local && !s.imported && s.file != of && s.file != link.internal->id && !s.linker_defined &&
          s.type != STT_TLS && s.type != STT_GNU_IFUNC && link.files[s.file]->is_object();
 }
@@ -197,23 +206,25 @@ void collect_slot_sites(Link& link, const RelativeIndex& relative, std::vector<S
   }
 }
 
+void collect_cie_sites(Link& link, const ObjectFile& f, const Cie& c, std::vector<Site>& out) {
+  const Atom& a = link.atoms[c.atom];
+  for (uint32_t i = c.reloc_begin; i < c.reloc_end; i++) {
+    const Rela& r = a.relocs[i];
+    const RelocationRow& row = link.machine->row(r.type);
+    if (r.sym < f.first_global || r.sym >= f.syms.size() || !holds_address(row.want) || !row.bytes) continue;
+    const uint32_t id = f.symbol_id(r.sym);
+    if (can_move(link, link.symbols[id], link.internal->id))
+      out.push_back({id, uint32_t(std::countr_zero(unsigned(row.bytes))),
+                     uint32_t(link.eh_frame->offset + c.out_offset + r.offset - c.input_offset)});
+  }
+}
+
 void collect_own_sites(Link& link, std::vector<Site>& out) {
   const uint32_t own = link.internal->id;
   collect_slot_sites(link, relative_index(link), out);
   for (ObjectFile* f : link.objects)
-    for (const Cie& c : f->cies) {
-      if (c.out_offset == none) continue;
-      const Atom& a = link.atoms[c.atom];
-      for (uint32_t i = c.reloc_begin; i < c.reloc_end; i++) {
-        const Rela& r = a.relocs[i];
-        const RelocationRow& row = link.machine->row(r.type);
-        if (r.sym < f->first_global || r.sym >= f->syms.size() || !holds_address(row.want) || !row.bytes) continue;
-        const uint32_t id = f->symbol_id(r.sym);
-        if (can_move(link, link.symbols[id], own))
-          out.push_back({id, uint32_t(std::countr_zero(unsigned(row.bytes))),
-                         uint32_t(link.eh_frame->offset + c.out_offset + r.offset - c.input_offset)});
-      }
-    }
+    for (const Cie& c : f->cies)
+      if (c.out_offset != none) collect_cie_sites(link, *f, c, out);
   if (const uint32_t id = link.names.find(link.entry_name); id != none && can_move(link, link.symbols[id], own))
     out.push_back({id, 3, uint32_t(offsetof(Ehdr, entry))});
   const std::vector<Dyn> entries = link.dynamic && !link.dynamic->gone ? dynamic_entries(link) : std::vector<Dyn>();

@@ -36,7 +36,9 @@ RelativeIndex relative_index(const Link& link);
 void collect_sites(Link& link, ObjectFile& file, const RelativeIndex& relative, std::vector<Site>& out);
 // Of what the linker made itself: GOT slots ...
 void collect_slot_sites(Link& link, const RelativeIndex& relative, std::vector<Site>& out);
-// ... and the entry point, dynamic entries, CIEs.
+// ... a CIE's ...
+void collect_cie_sites(Link& link, const ObjectFile& file, const Cie& cie, std::vector<Site>& out);
+// ... and the entry point, dynamic entries, all CIEs.
 void collect_own_sites(Link& link, std::vector<Site>& out);
 
 // A CIE by its bytes and the names of what it refers to.

@@ -30,7 +30,7 @@ enum StateRegion : uint32_t {
   region_meta, region_strings, region_arguments, region_observed, region_files, region_atoms, region_symbols,
   region_symbol_slots, region_aux, region_site_groups, region_sites, region_referring, region_dynamic_relocations,
   region_sections, region_free, region_merged, region_merged_slots, region_cies, region_comdats, region_comdat_slots,
-  region_comdat_claims,
+  region_comdat_claims, region_members,
   region_block_digests,
   region_count
 };
@@ -66,6 +66,7 @@ struct StateMeta {
   uint32_t version_definitions = 0;                    // the base included
   uint32_t frame_used = 0, frame_room = 0;             // of .eh_frame, without the terminator
   uint32_t frame_count = 0, frame_count_room = 0;      // entries of .eh_frame_hdr
+  uint32_t cies_end = 0, cie_room = 0;                 // of .eh_frame
   uint32_t e_flags = 0;
   int32_t tlsld_slot = -1;
   uint32_t unused32 = 0;
@@ -87,6 +88,8 @@ struct StateArgument {
   StateText name;
   uint32_t kind = 0, flags = 0;
 };
+
+inline constexpr uint32_t observed_dropped = 2;  // as `exists`: no input any more; nobody looks for it
 
 struct StateObserved {
   StateText path;
@@ -186,14 +189,21 @@ struct StateReferring {
   uint32_t input = none, next = none;
 };
 
+inline constexpr uint32_t ordered_section = 2;  // as `tight`: members stand in order, with room behind
+
 struct StateSection {
   StateText name;
   uint64_t flags = 0, addr = 0, offset = 0, size = 0, room = 0;  // room: behind its size
   uint64_t used = 0;            // up to here blocks have been given out
   uint64_t align = 1;
   uint32_t type = 0, index = 0;
-  uint32_t tight = 0;           // no block of it may change its size: its bounds mean something
+  uint32_t tight = 0;           // its bounds mean something: no block of it may change its size, or all change their places
   uint32_t unused = 0;
+};
+
+// A file that has a part of an ordered section, or had one.
+struct StateMember {
+  uint32_t section = none, input = none;
 };
 
 struct StateFree {
@@ -241,6 +251,7 @@ struct State {
   StateTable<StateComdat> comdats{file, region_comdats};
   StateTable<uint32_t> comdat_slots{file, region_comdat_slots};
   StateTable<uint32_t> comdat_claims{file, region_comdat_claims};
+  StateTable<StateMember> members{file, region_members};
 
   std::string_view text(StateText t);
   std::string_view text(StateName name);
@@ -276,7 +287,10 @@ bool record_state(Link& link, const std::vector<std::string>& args);
 uint32_t state_flags_of(const Link& link, const Symbol& s);
 
 // room.cpp: what an incremental link leaves free, so that the next one finds place.
+void foresee_sections(Link& link);          // those that a later version of a program may want, if there are none
+bool is_foreseen(const OutputSection& s);
 bool is_tight(const OutputSection& s);
+bool is_ordered(const OutputSection& s);    // of the tight ones: may be put together anew
 uint64_t room_for(const OutputSection& s, uint64_t size,
                   uint64_t largest);                       // bytes behind all; `largest`: of the atoms
 // Bytes behind the atoms of a section.
