@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "tests/link/elf_link_support.h"
+#include "tests/support/skip.h"
 
 using namespace lode::test;
 using namespace lode::test::elf;

@@ -82,9 +82,10 @@ void fill_code_gaps(Link& link) {
 void fill_slack(Link& link) {
   for (OutputSection* s : link.order) {
     if (s->alloc() || s->write || s->nobits()) continue;
+    const Slack rule(*s);
     for (uint32_t id : s->atoms) {
       const Atom& a = link.atoms[id];
-      if (const uint64_t slack = slack_of(*s, a))
+      if (const uint64_t slack = rule.of(a))
         fill_gap(s->name, s->flags, 0, link.image + s->offset + a.offset, a.size, a.size + slack);
     }
   }

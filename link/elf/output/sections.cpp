@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "base/bytes.h"
@@ -459,6 +460,7 @@ static void keep_named_places(Link& link) {
 }
 
 void place_members(Link& link, OutputSection& s) {
+  const std::optional<Slack> slack = link.patchable ? std::optional(Slack(s)) : std::nullopt;
   uint64_t at = 0, largest = 0;
   uint8_t p2align = 0;
   for (uint32_t id : s.atoms) {
@@ -467,10 +469,11 @@ void place_members(Link& link, OutputSection& s) {
     at = align_up(at, uint64_t{1} << a.p2align);
     a.offset = at;
     at += a.size;
-    if (link.patchable) at += slack_of(s, a);
+    if (slack) at += slack->of(a);
     p2align = std::max(p2align, a.p2align);
   }
-  if (link.patchable) {
+  if (slack) {
+    s.used = at;
     s.room = room_for(s, at, largest);
     if (s.alloc()) at += std::exchange(s.room, 0);
     if (at && is_ordered(s)) s.room = align_up(at / 4 + 128, 16);
@@ -480,7 +483,7 @@ void place_members(Link& link, OutputSection& s) {
 }
 
 void collect_members(Link& link) {
-  if (link.opt.incremental) foresee_sections(link);
+  if (link.patchable) foresee_sections(link);
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       const Atom& a = link.atoms[f->atom_base + i];

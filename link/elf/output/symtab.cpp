@@ -247,10 +247,12 @@ void write_symtab(Link& link, uint8_t* image) {
   }
   uint64_t str = link.strtab_size;
   for (uint32_t id : globals) str -= link.symbols[id].name_size + 1;
+  if (link.opt.incremental) link.symtab_names.resize(globals.size());
   for (uint32_t i = 0; i < globals.size(); i++) {
     if (i == 0) at -= link.symtab_holes;
     if (i == link.symtab_hidden) at += link.symtab_holes;
     const Symbol& s = link.symbols[globals[i]];
+    if (link.opt.incremental) link.symtab_names[i] = uint32_t(str);
     const Sym e = global_symtab_entry(link, s, uint32_t(str), wide ? wide + at + i : &dummy);
     std::memcpy(syms + uint64_t(at + i) * sizeof(Sym), &e, sizeof e);
     std::memcpy(strings + str, s.name, s.name_size);

@@ -165,10 +165,6 @@ static bool is_aligned(uint64_t address, uint32_t p2align) {
   return align_up(address, uint64_t{1} << p2align) == address;
 }
 
-static bool has_place_of_its_own(const Atom& a) {
-  return a.kind == AtomKind::regular || a.kind == AtomKind::function || a.kind == AtomKind::constants;
-}
-
 bool DeltaLink::match_file(File& file) {
   ObjectFile& f = *file.object;
   const StateInput in = state_.inputs[file.input];
@@ -259,7 +255,7 @@ bool DeltaLink::match_file(File& file) {
                                                                              : " has a new member"));
       leave();
       uint64_t offset = 0, got = 0;
-      if (!allocate(out, a.size, uint64_t{1} << a.p2align, slack_of(*link_.sections[a.out], a), offset, got))
+      if (!allocate(out, a.size, uint64_t{1} << a.p2align, Slack(*link_.sections[a.out]).of(a), offset, got))
         return no_room("section " + std::string(state_.text(s.name)));
       r.offset = uint32_t(offset);
       r.slack = uint32_t(got - a.size);

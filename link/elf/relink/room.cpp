@@ -71,12 +71,10 @@ uint64_t room_for(const OutputSection& s, uint64_t size, uint64_t largest) {
   return align_up(share + (s.alloc() ? 2048 : 4096), 16);
 }
 
-uint64_t slack_of(const OutputSection& s, const Atom& a) {
-  if (a.kind != AtomKind::regular && a.kind != AtomKind::function) return 0;
-  if (is_tight(s) || !a.size) return 0;
-  if (s.flags & SHF_EXECINSTR) return a.size / 16;
-  if (!s.alloc() && s.name.starts_with(".debug_")) return a.size / 16 + 48;
-  return 0;
+Slack::Slack(const OutputSection& s) {
+  if (is_tight(s)) return;
+  if (s.flags & SHF_EXECINSTR) kind_ = code;
+  else if (!s.alloc() && s.name.starts_with(".debug_")) kind_ = debug;
 }
 
 namespace {
@@ -177,6 +175,7 @@ std::string no_relink_reason(const Link& link) {
   for (const auto& s : link.sections)
     if (s->size >= uint64_t{1} << 32) return "a section is larger than 4 GiB";
   if (link.sections.size() >= StateAtom::max_sections) return "there are too many sections";
+  if (link.symbols.size() >= 1u << 28) return "there are too many symbols";  // packed() in sites.cpp
   for (uint32_t id = 0; link.has_modules && id < link.symbols.size(); id++) {  // objects cannot have such names
     const Symbol& s = link.symbols[id];
     if (s.name_size && std::memchr(s.name, 0, s.name_size)) return "the name of a symbol has a zero byte in it";

@@ -295,7 +295,22 @@ bool is_tight(const OutputSection& s);
 bool is_ordered(const OutputSection& s);    // of the tight ones: may be put together anew
 uint64_t room_for(const OutputSection& s, uint64_t size,
                   uint64_t largest);                       // bytes behind all; `largest`: of the atoms
-uint64_t slack_of(const OutputSection& s, const Atom& a);  // bytes behind an atom
+// Bytes behind the atoms of a section.
+class Slack {
+ public:
+  explicit Slack(const OutputSection& section);
+  uint64_t of(const Atom& a) const {
+    if (kind_ == nothing || (a.kind != AtomKind::regular && a.kind != AtomKind::function) || !a.size) return 0;
+    return a.size / 16 + (kind_ == debug ? 48 : 0);
+  }
+
+ private:
+  enum { nothing, code, debug } kind_ = nothing;
+};
+// An atom that is a place of its own in its section, by which its file's next version is matched with it.
+inline bool has_place_of_its_own(const Atom& a) {
+  return a.kind == AtomKind::regular || a.kind == AtomKind::function || a.kind == AtomKind::constants;
+}
 // Fills what is behind `used` bytes of a contribution to a section, up to `size`, so that readers of the section pass
 // over it.
 void fill_gap(std::string_view section, uint64_t flags, uint8_t trap, uint8_t* begin, uint64_t used, uint64_t size);
