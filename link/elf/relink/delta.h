@@ -93,6 +93,7 @@ class DeltaLink {
   void bind_to_image(uint32_t id, uint32_t n);
   bool is_wanted_elsewhere(uint32_t n);
   bool is_missed_elsewhere(uint32_t n);
+  bool is_mentioned_elsewhere(uint32_t n);
   bool unknown_name(uint32_t id, bool wanted);
   bool discard_lost_groups();
   bool find_lost_groups();

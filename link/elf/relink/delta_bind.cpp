@@ -320,8 +320,11 @@ bool DeltaLink::is_wanted_elsewhere(uint32_t n) {
 
 // Would it be missed if it were gone?
 bool DeltaLink::is_missed_elsewhere(uint32_t n) {
+  return (state_.symbols[n].flags & (state_root | state_by_shared)) || is_mentioned_elsewhere(n);
+}
+
+bool DeltaLink::is_mentioned_elsewhere(uint32_t n) {
   const StateSymbol& st = state_.symbols[n];
-  if (st.flags & (state_root | state_by_shared)) return true;
   uint32_t steps = state_.referring.size();
   for (uint32_t r = st.referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
@@ -388,7 +391,8 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   }
   if (st.flags & state_undefined) {
     if (file != none) return give_up(link_.display(s) + " is defined now");
-    if (wanted && link_.opt.unresolved == Unresolved::error) return give_up(link_.display(s) + " is undefined");
+    const bool may_be_missing = link_.shared && !link_.opt.defs && s.visibility() == STV_DEFAULT;
+    if (wanted && !may_be_missing && link_.opt.unresolved == Unresolved::error) return give_up(link_.display(s) + " is undefined");
     bind_to_image(id, n);
     return true;
   }

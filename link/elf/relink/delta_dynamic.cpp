@@ -588,7 +588,7 @@ bool DeltaLink::bind_imports() {
     for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count)) {
       if (g.symbol >= strong.size() || strong[g.symbol]) continue;
       const StateSymbol& st = state_.symbols[g.symbol];
-      if (is_import(st) && !(st.flags & state_copied) && !is_wanted_elsewhere(g.symbol) && !set(g.symbol, STB_WEAK))
+      if (is_import(st) && !(st.flags & state_copied) && !is_mentioned_elsewhere(g.symbol) && !set(g.symbol, STB_WEAK))
         return false;
     }
   }
