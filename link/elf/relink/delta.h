@@ -24,6 +24,7 @@
 // Up to the commit (relink.cpp) nothing is written to any file, so that giving up is always possible.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -95,6 +96,8 @@ class DeltaLink {
   bool is_missed_elsewhere(uint32_t n);
   bool is_mentioned_elsewhere(uint32_t n);
   bool unknown_name(uint32_t id, bool wanted);
+  bool replace_import(uint32_t id, uint32_t n, uint32_t file, uint32_t sym);
+  bool is_replaced(uint32_t n) const { return std::find(replaced_.begin(), replaced_.end(), n) != replaced_.end(); }
   bool discard_lost_groups();
   bool find_lost_groups();
   void want_input(uint32_t input, std::string why);
@@ -148,6 +151,7 @@ class DeltaLink {
   bool drop_dynamic_symbol(uint32_t n);
   bool renumber_dynamic_relocations();
   bool bind_imports();
+  bool hash_import(uint32_t id);
   bool give_plt_entry(uint32_t id);
   bool write_plt_entries();
   bool address_symbols();
@@ -230,6 +234,8 @@ class DeltaLink {
   std::vector<std::string> wanted_names_;
   const Offers& offers_;
   std::unordered_map<uint32_t, Offer> offered_;  // by symbol of the link: those that a shared library defines
+  std::vector<uint32_t> redefined_;      // imports that are defined here now, and stay imports
+  std::vector<uint32_t> replaced_;       // of the state: imports that are defined here now and are none any more
   bool exports_change_ = false;          // names came that may be exported or imported
   // Of delta_dynamic.cpp: headers of the tables; where entries were before, by where they are now (none: they are new);
   // those that are gone, by where they were; symbols that got an entry; what of the image to compare.

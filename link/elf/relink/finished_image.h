@@ -1,7 +1,7 @@
 // A finished ELF output, as whoever loads or debugs it reads it: from its bytes alone.
 //
-// The check of relinks (verify_relink.h) reads two outputs through it, so nothing here knows of the link, or of the state,
-// that made them. Damage is an error with the place; what is missing reads as nothing.
+// The check of relinks (verify_relink.h) reads two outputs through it, so nothing here knows of the link, or of the
+// state, that made them. Damage is an error with the place; what is missing reads as nothing.
 #pragma once
 
 #include <string>

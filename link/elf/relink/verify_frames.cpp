@@ -1,5 +1,5 @@
-// Unwind records of the patched file (verify_relink.h): each function of the full link has its FDE, which says the same,
-// and the search table has each FDE once, in the order of the code.
+// Unwind records of the patched file (verify_relink.h): each function of the full link has its FDE, which says the
+// same, and the search table has each FDE once, in the order of the code.
 #include <algorithm>
 
 #include "link/elf/relink/verify_relink.h"
@@ -59,7 +59,8 @@ bool RelinkVerifier::compare_frames() {
     if (c.text != d.text || c.has_personality != d.has_personality) differ(what + " has another CIE");
     if (c.personality && !same_place(c.personality, d.personality, source))
       differ(what + " has another personality routine, by " + hex(d.personality));
-    if ((a.lsda != 0) != (b.lsda != 0)) differ(what + (b.lsda ? " has" : " lacks") + std::string(" an exception table"));
+    if ((a.lsda != 0) != (b.lsda != 0))
+      differ(what + (b.lsda ? " has" : " lacks") + std::string(" an exception table"));
     else if (a.lsda && !same_place(a.lsda, b.lsda, source)) differ(what + " has another exception table");
   }
   return some;

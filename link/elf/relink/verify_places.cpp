@@ -71,7 +71,8 @@ void RelinkVerifier::run() {
   compare_hash_tables();
   compare_dynamic_entries();
   compare_build_id();
-  for (uint32_t i = 0; i < full_.atoms.size(); i++) unreached_ += is_compared(i) && full_.atoms[i].size && place_[i] == unknown;
+  for (uint32_t i = 0; i < full_.atoms.size(); i++)
+    unreached_ += is_compared(i) && full_.atoms[i].size && place_[i] == unknown;
 }
 
 std::string RelinkVerifier::summary() const {
@@ -238,7 +239,8 @@ void RelinkVerifier::anchor_symbols() {
   };
   for (uint32_t id = 0; id < full_.symbols.size(); id++) {
     const Symbol& s = full_.symbols[id];
-    if (s.local || s.atom == none || s.linker_defined || s.imported || !is_in_symtab(full_, s) || !is_compared(s.atom)) continue;
+    if (s.local || s.atom == none || s.linker_defined || s.imported || !is_in_symtab(full_, s) || !is_compared(s.atom))
+      continue;
     const ImageSymbol* now = found(s.str(), is_symtab_local(full_, s));
     if (!now) continue;  // compare_symbols() says so
     const std::string what = "the symbol " + std::string(s.str());
@@ -276,7 +278,8 @@ void RelinkVerifier::name_locals() {
       const std::vector<Field> fields = fields_of(atom);
       for (const ImageSymbol* e : it->second) {
         const uint64_t at = e->value - s.value;
-        if (e->size != s.size || taken.count({full_.atoms[atom].out, at}) || !fits(atom, fields, at, 0, false)) continue;
+        if (e->size != s.size || taken.count({full_.atoms[atom].out, at}) || !fits(atom, fields, at, 0, false))
+          continue;
         taken.emplace(full_.atoms[atom].out, at);
         const std::string what = "the symbol " + std::string(e->name);
         put(atom, at, {nullptr, nullptr, 0, what.c_str()});
@@ -439,7 +442,8 @@ void RelinkVerifier::lead(const Referred& to, uint64_t full, uint64_t now, const
   const Shdr* h = s ? counterpart(to.index) : nullptr;
   if (!s || s->gone || to.base < s->addr || to.base - s->addr >= s->size) return;  // of a piece that is not there
   if (!h || base < h->addr || base - h->addr >= h->size)
-    return differ(describe(source) + " leads to " + hex(base) + ", where there is no string or constant of section " + s->name);
+    return differ(describe(source) + " leads to " + hex(base) + ", where there is no string or constant of section " +
+                  s->name);
   const uint64_t at = to.base - s->addr, at_now = base - h->addr;
   const uint8_t* p = fresh_.view.file.data() + s->offset + at;
   const uint8_t* q = now_.view.file.data() + h->offset + at_now;

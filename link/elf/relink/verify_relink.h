@@ -19,7 +19,8 @@
 //
 // What is in the patched file and not in the full one: room, and what was live once. A relink leaves in place what dies
 // in files that did not change. Nothing of the full link refers to it, or it would be in it; it is counted, and allowed
-// as long as it is no other's place, is exported to nobody, and has no part in tables whose every entry means something.
+// as long as it is no other's place, is exported to nobody, and has no part in tables whose every entry means
+// something.
 #pragma once
 
 #include <map>

@@ -1,4 +1,5 @@
-// GOT slots, PLT entries, copied objects and dynamic relocations of the patched file, by what they do (verify_relink.h).
+// GOT slots, PLT entries, copied objects and dynamic relocations of the patched file, by what they do
+// (verify_relink.h).
 //
 // A slot has no name and no fixed number: it is what its dynamic relocation and its contents make of it. A PLT entry is
 // the slot that it jumps through; the lazy half of it names a relocation by number, which has to be that of the slot.
@@ -30,8 +31,8 @@ bool is_in(const OutputSection* s, uint64_t address) {
 RelinkVerifier::Referred RelinkVerifier::referred_address(uint64_t address) const {
   if (is_in(full_.got, address)) {
     for (const GotEntry& e : full_.got_entries) {
-      const SymbolAux* x = e.symbol == none || full_.symbols[e.symbol].aux == none ? nullptr
-                                                                                   : &full_.aux[full_.symbols[e.symbol].aux];
+      const SymbolAux* x =
+          e.symbol == none || full_.symbols[e.symbol].aux == none ? nullptr : &full_.aux[full_.symbols[e.symbol].aux];
       int32_t slot = full_.tlsld_slot;
       if (e.kind != got_tlsld) {
         if (!x) continue;
@@ -142,7 +143,8 @@ void RelinkVerifier::compare_plt(uint32_t symbol, uint64_t full, uint64_t now, c
   const uint32_t jump = p[0] == 0xf3 ? 4 : 0;  // behind an endbr64
   const uint32_t size = jump + 6;
   const uint8_t *whole = fresh_.loaded(full, size), *whole_now = now_.loaded(now, size);
-  if (!whole || !whole_now || std::memcmp(whole, whole_now, jump + 2) != 0 || whole[jump] != 0xff || whole[jump + 1] != 0x25)
+  if (!whole || !whole_now || std::memcmp(whole, whole_now, jump + 2) != 0 || whole[jump] != 0xff ||
+      whole[jump + 1] != 0x25)
     return differ(what + ": it is not the jump that it should be");
   const uint64_t slot = full + size + uint64_t(int64_t(load_le<int32_t>(whole + jump + 2))),
                  slot_now = now + size + uint64_t(int64_t(load_le<int32_t>(whole_now + jump + 2)));
