@@ -200,10 +200,10 @@ class DeltaLink {
   bool is_here(const Symbol& s) const {
     return s.defined() && s.file != shared_->id && s.file != others_->id && s.file != link_.internal->id;
   }
-  // Whether the state had no record of it, or one of a name that was gone.
+  // Whether the state had no record of it, or one of a name that was gone or something else.
   bool is_fresh(uint32_t id) const {
     const uint32_t n = state_symbol(id);
-    return n != none && (n >= first_fresh_ || (state_.symbols[n].flags & state_gone));
+    return n != none && (n >= first_fresh_ || is_replaced(n) || (state_.symbols[n].flags & state_gone));
   }
   uint32_t state_symbol(uint32_t id) const { return id < symbol_.size() ? symbol_[id] : none; }
   uint32_t section_named(std::string_view name, uint64_t flags);
@@ -235,7 +235,7 @@ class DeltaLink {
   const Offers& offers_;
   std::unordered_map<uint32_t, Offer> offered_;  // by symbol of the link: those that a shared library defines
   std::vector<uint32_t> redefined_;      // imports that are defined here now, and stay imports
-  std::vector<uint32_t> replaced_;       // of the state: imports that are defined here now and are none any more
+  std::vector<uint32_t> replaced_;       // of the state: imports that are defined here now, or the other way round
   bool exports_change_ = false;          // names came that may be exported or imported
   // Of delta_dynamic.cpp: headers of the tables; where entries were before, by where they are now (none: they are new);
   // those that are gone, by where they were; symbols that got an entry; what of the image to compare.

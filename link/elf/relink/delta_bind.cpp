@@ -444,7 +444,18 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     if (!others.empty()) return true;
   }
   if (file == none && claims_[id].empty()) return true;
-  if (file == none) return !wanted_inputs_.empty() || give_up(link_.display(s) + " is not defined any more");
+  if (file == none) {  // a library may have it
+    if (!wanted_inputs_.empty()) return true;
+    const auto offer = offers_.find(std::string(s.str()));
+    if (offer == offers_.end()) {
+      wanted_names_.emplace_back(s.str());
+      return true;
+    }
+    if (!offer->second.is_shared || is_mentioned_elsewhere(n))
+      return give_up(link_.display(s) + " is not defined any more");
+    replaced_.push_back(n);
+    return unknown_name(id, wanted);
+  }
   return define(id, file, sym);
 }
 
