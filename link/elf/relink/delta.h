@@ -101,6 +101,7 @@ class DeltaLink {
   void mark_symbol(uint32_t id);
   void visit(uint32_t atom);
   void mark_relocation(ObjectFile& f, const Rela& r);
+  bool debug_objects();
   bool sections();
   bool match();
   bool match_file(File& file);
