@@ -131,6 +131,20 @@ Result<uint8_t*> OutputFile::create(const std::string& path, uint64_t size, bool
   return buffer_;
 }
 
+Result<void> OutputFile::write_at(uint64_t offset, const void* data, uint64_t size) {
+  if (!map_) {
+    if (size) std::memcpy((memory_ ? memory_->data() : buffer_) + offset, data, size);
+    return {};
+  }
+  for (uint64_t done = 0; done < size;) {
+    const ssize_t n = pwrite(fd_, static_cast<const uint8_t*>(data) + done, size - done, off_t(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return cannot_write(path_, n < 0 ? errno : EIO);
+    done += uint64_t(n);
+  }
+  return {};
+}
+
 Result<void> OutputFile::write_buffer(int fd) {
   for (size_t at = 0; at < size_;) {
     ssize_t n = write(fd, buffer_ + at, size_ - at);

@@ -29,6 +29,8 @@ class OutputFile {
 
   // Zero-filled memory of `size` bytes that becomes the file's contents.
   Result<uint8_t*> create(const std::string& path, uint64_t size, bool executable);
+  // Instead of by that memory. Where much is written in large pieces, this costs a fifth of faults on fresh pages.
+  Result<void> write_at(uint64_t offset, const void* data, uint64_t size);
   Result<void> commit();
 
  private:

@@ -345,6 +345,7 @@ struct OutputSection {
   uint64_t align = 1;
   uint64_t size = 0;
   uint64_t room = 0;               // bytes behind it that nothing else may take: an incremental link's
+  uint64_t used = 0;               // up to here its atoms go: an incremental link's
   uint64_t addr = 0, offset = 0;
   uint32_t link = 0, info = 0;
   uint32_t index = 0;              // in the section header table; 0: not output
@@ -493,6 +494,7 @@ struct Decisions {
   std::deque<SymbolAssignment> script_assignments;
   std::vector<std::pair<std::string, std::string>> remapped_inputs;  // of --remap-inputs-file: (glob, file)
   bool has_modules = false;
+  bool patchable = false;  // the next link may patch the output (relink/), so room is left in it
   std::shared_ptr<LowerState> lower;
   std::shared_ptr<AsmSectionState> asm_sections;
   std::shared_ptr<DebugSectionState> debug_sections;
@@ -519,6 +521,7 @@ struct Decisions {
   std::vector<std::pair<uint64_t, uint64_t>> eh_frame_table;  // (pc, FDE address)
   std::string shstrtab_data;
   std::vector<uint32_t> symtab_globals;      // symbols, in the order of .symtab
+  std::vector<uint32_t> symtab_names;        // of an incremental link: where their names are in .strtab
   uint32_t symtab_hidden = 0;                // of these, those that became local; they come first
   uint32_t symtab_holes = 0;                 // unused entries behind them
   uint64_t symtab_locals = 0, symtab_count = 0, strtab_size = 0;

@@ -91,16 +91,21 @@ static bool greet(Link& link) {
 
 // The link whose options were read, on the threads of whoever called.
 static bool link_and_report(Link& link, const std::vector<std::string>& args) {
+  const bool keeps_state = link.opt.incremental && no_state_reason(link).empty();
+  link.patchable = keeps_state && no_relink_reason(link).empty();
+  FunctionFile kept;
   std::optional<MirCache> folder;
   if (!link.opt.mir_cache.empty()) {
     folder.emplace(link.opt.mir_cache, link.opt.mir_cache_size);
     if (auto r = folder->prepare(); !r) link.diag.warning(std::move(r.error()).at("--mir-cache").text());
-    link.mir_cache = &*folder;
+  } else if (keeps_state) {
+    kept.open(FunctionFile::name_of(link.opt.output), MirCache::this_generator());
+    folder.emplace(kept, true);
   }
-  const bool keeps_state = link.opt.incremental && no_relink_reason(link).empty();
+  if (folder) link.mir_cache = &*folder;
   if (keeps_state) link.inputs.files.observe();
   bool ok = run(link);
-  if (ok && keeps_state && no_relink_reason(link).empty()) record_state(link, args);
+  if (ok && keeps_state) record_state(link, args);
   if (link.mir_cache) link.mir_cache->finish(ok);
   write_reproduction(link, args);
   if (link.diag.flush()) ok = false;

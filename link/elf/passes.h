@@ -58,6 +58,7 @@ std::string_view output_name(
     std::string_view name);  // of the output section that an input section of this name goes to
 OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align,
                             SectionWriter write);
+uint32_t init_priority(std::string_view section);  // of an array of initialisers, by the input section's name
 void assign_sections(Link& link);
 void collect_members(Link& link);
 void place_members(Link& link, OutputSection& section);  // their offsets, and its size

@@ -6,8 +6,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_group.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -241,14 +244,36 @@ Result<void> StateWriter::write(const std::string& path, uint32_t version, State
   h.sum_pages = uint32_t(pages_of(h.pages * 8));
   if (h.sum_pages > max_sum_pages) return error("the state of this link is too large to be kept");
   LODE_ASSIGN(uint8_t * out, file.create(path, size, false));
-  for (uint32_t i = 0; i < StateFile::max_regions; i++)
-    if (!parts_[i].bytes.empty())
-      std::memcpy(out + h.regions[i].offset, parts_[i].bytes.data(), parts_[i].bytes.size());
-  for (uint64_t n = 0; n < h.pages; n++)
-    store_le(out + h.sums_at + n * 8, uint64_t(XXH3_64bits(out + header_size + n * page_size, page_size)));
-  for (uint32_t n = 0; n < h.sum_pages; n++) h.sum_sums[n] = XXH3_64bits(out + h.sums_at + n * page_size, page_size);
+  (void)out;
+  // One thread writes the regions while the others sum them up.
+  Result<void> written;
+  tbb::task_group writer;
+  writer.run([&] {
+    for (uint32_t i = 0; i < StateFile::max_regions && written.ok(); i++)
+      written = file.write_at(h.regions[i].offset, parts_[i].bytes.data(), parts_[i].bytes.size());
+  });
+  static const uint8_t zeroes[page_size] = {};
+  std::vector<uint64_t> sums(h.sum_pages * (page_size / 8));
+  std::fill_n(sums.begin(), h.pages, XXH3_64bits(zeroes, page_size));
+  for (uint32_t i = 0; i < StateFile::max_regions; i++) {
+    const std::span<const uint8_t> bytes = parts_[i].bytes;
+    const uint64_t first = (h.regions[i].offset - header_size) / page_size;
+    tbb::parallel_for(tbb::blocked_range<uint64_t>(0, pages_of(bytes.size()), 64), [&](const auto& range) {
+      for (uint64_t n = range.begin(); n != range.end(); n++) {
+        const uint64_t begin = n * page_size, count = std::min(page_size, bytes.size() - begin);
+        uint8_t last[page_size] = {};
+        const uint8_t* p = bytes.data() + begin;
+        if (count < page_size) p = static_cast<const uint8_t*>(std::memcpy(last, p, count));
+        store_le(&sums[first + n], uint64_t(XXH3_64bits(p, page_size)));
+      }
+    });
+  }
+  writer.wait();
+  LODE_TRY(std::move(written));
+  for (uint32_t n = 0; n < h.sum_pages; n++) h.sum_sums[n] = XXH3_64bits(&sums[n * (page_size / 8)], page_size);
   h.checksum = checksum_of(h);
-  std::memcpy(out, &h, sizeof h);
+  LODE_TRY(file.write_at(h.sums_at, sums.data(), sums.size() * 8));
+  LODE_TRY(file.write_at(0, &h, sizeof h));
   LODE_TRY(file.commit());
   struct stat st;  // whatever the umask lets others do: see invariant 4
   if (stat(path.c_str(), &st) == 0 && (st.st_mode & (S_IWGRP | S_IWOTH)))

@@ -82,9 +82,10 @@ void fill_code_gaps(Link& link) {
 void fill_slack(Link& link) {
   for (OutputSection* s : link.order) {
     if (s->alloc() || s->write || s->nobits()) continue;
+    const Slack rule(*s);
     for (uint32_t id : s->atoms) {
       const Atom& a = link.atoms[id];
-      if (const uint64_t slack = slack_of(*s, a))
+      if (const uint64_t slack = rule.of(a))
         fill_gap(s->name, s->flags, 0, link.image + s->offset + a.offset, a.size, a.size + slack);
     }
   }
@@ -245,7 +246,7 @@ bool write_output(Link& link) {
   }
   write_atoms(link);
   fill_code_gaps(link);
-  if (link.opt.incremental) fill_slack(link);
+  if (link.patchable) fill_slack(link);
   if (link.machine->rewrite_image) link.machine->rewrite_image(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
   if (link.eh_frame_hdr && link.eh_frame_hdr->index)

@@ -12,6 +12,7 @@
 #include <charconv>
 #include <cstring>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "base/bytes.h"
@@ -70,16 +71,6 @@ constexpr size_t variants = 4;
 size_t variant_of(uint64_t flags) { return (flags & SHF_ALLOC ? 1 : 0) | (flags & SHF_TLS ? 2 : 0); }
 
 constexpr uint64_t kept_flags = SHF_WRITE | SHF_ALLOC | SHF_EXECINSTR | SHF_TLS | SHF_X86_64_LARGE;
-
-uint32_t init_priority(std::string_view name) {
-  size_t dot = name.rfind('.');
-  uint32_t n = 0;
-  if (dot == 0 || dot == std::string_view::npos) return 65536;
-  auto [p, ec] = std::from_chars(name.data() + dot + 1, name.data() + name.size(), n);
-  if (ec != std::errc() || p != name.data() + name.size() || n > 65535) return 65536;
-  if (name.starts_with(".ctors") || name.starts_with(".dtors")) n = 65535 - n;
-  return n;
-}
 
 // --unique: input sections of these names get an output section each name.
 bool is_unique(const Link& link, std::string_view name) {
@@ -170,6 +161,16 @@ std::vector<uint32_t> symbol_order(Link& link) {
 std::string_view output_name(std::string_view name) {
   size_t p = prefix_of(name);
   return p == prefix_count ? name : prefixes[p];
+}
+
+uint32_t init_priority(std::string_view name) {
+  size_t dot = name.rfind('.');
+  uint32_t n = 0;
+  if (dot == 0 || dot == std::string_view::npos) return 65536;
+  auto [p, ec] = std::from_chars(name.data() + dot + 1, name.data() + name.size(), n);
+  if (ec != std::errc() || p != name.data() + name.size() || n > 65535) return 65536;
+  if (name.starts_with(".ctors") || name.starts_with(".dtors")) n = 65535 - n;
+  return n;
 }
 
 OutputSection* make_section(Link& link, std::string_view name, uint32_t type, uint64_t flags, uint64_t align,
@@ -459,6 +460,7 @@ static void keep_named_places(Link& link) {
 }
 
 void place_members(Link& link, OutputSection& s) {
+  const std::optional<Slack> slack = link.patchable ? std::optional(Slack(s)) : std::nullopt;
   uint64_t at = 0, largest = 0;
   uint8_t p2align = 0;
   for (uint32_t id : s.atoms) {
@@ -467,18 +469,21 @@ void place_members(Link& link, OutputSection& s) {
     at = align_up(at, uint64_t{1} << a.p2align);
     a.offset = at;
     at += a.size;
-    if (link.opt.incremental) at += slack_of(s, a);
+    if (slack) at += slack->of(a);
     p2align = std::max(p2align, a.p2align);
   }
-  if (link.opt.incremental) {
+  if (slack) {
+    s.used = at;
     s.room = room_for(s, at, largest);
     if (s.alloc()) at += std::exchange(s.room, 0);
+    if (at && is_ordered(s)) s.room = align_up(at / 4 + 128, 16);
   }
   s.size = at;
   s.align = std::max(s.align, uint64_t{1} << p2align);
 }
 
 void collect_members(Link& link) {
+  if (link.patchable) foresee_sections(link);
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       const Atom& a = link.atoms[f->atom_base + i];
@@ -509,7 +514,8 @@ void collect_members(Link& link) {
                        [&](uint32_t x, uint32_t y) { return priority(x) < priority(y); });
     }
     // A section made of one merged body stays mergeable for later tools.
-    if (s->atoms.size() == 1 && link.atoms[s->atoms[0]].kind == AtomKind::merged) {
+    if (s->atoms.size() == 1 && link.atoms[s->atoms[0]].kind == AtomKind::merged &&
+        !(link.patchable && s->alloc())) {
       const MergedSection& m = *link.merged[link.atoms[s->atoms[0]].extra];
       s->entsize = m.entsize;
       s->flags |= SHF_MERGE | (m.strings ? uint64_t(SHF_STRINGS) : 0);

@@ -125,7 +125,7 @@ void size_symtab(Link& link) {
     strings += s.name_size + 1;
   }
   link.symtab_hidden = uint32_t(link.symtab_locals) - all_locals;
-  if (link.opt.incremental) link.symtab_holes = uint32_t(link.symtab_locals) / 8 + 32;
+  if (link.patchable) link.symtab_holes = uint32_t(link.symtab_locals) / 8 + 32;
   link.symtab_locals += link.symtab_holes;
   at += uint32_t(globals.size()) + link.symtab_holes;
   link.symtab_count = at;
@@ -137,7 +137,7 @@ void size_symtab(Link& link) {
   link.symtab->info = uint32_t(link.symtab_locals);
   link.strtab = make_section(link, ".strtab", SHT_STRTAB, 0, 1, nothing);
   link.strtab->size = strings;
-  if (link.opt.incremental) {
+  if (link.patchable) {
     link.symtab->room = align_up(link.symtab->size / 8 + 32 * sizeof(Sym), sizeof(Sym));
     link.strtab->room = align_up(strings / 6 + 4096, 8);
   }
@@ -247,10 +247,12 @@ void write_symtab(Link& link, uint8_t* image) {
   }
   uint64_t str = link.strtab_size;
   for (uint32_t id : globals) str -= link.symbols[id].name_size + 1;
+  if (link.opt.incremental) link.symtab_names.resize(globals.size());
   for (uint32_t i = 0; i < globals.size(); i++) {
     if (i == 0) at -= link.symtab_holes;
     if (i == link.symtab_hidden) at += link.symtab_holes;
     const Symbol& s = link.symbols[globals[i]];
+    if (link.opt.incremental) link.symtab_names[i] = uint32_t(str);
     const Sym e = global_symtab_entry(link, s, uint32_t(str), wide ? wide + at + i : &dummy);
     std::memcpy(syms + uint64_t(at + i) * sizeof(Sym), &e, sizeof e);
     std::memcpy(strings + str, s.name, s.name_size);

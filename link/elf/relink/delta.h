@@ -11,6 +11,7 @@
 //   bind      names, by the rules of resolve
 //   live      what of the changed files is in the output now
 //   sections  their output sections: none may be new (delta_place.cpp)
+//   ordered   sections whose members stand in an order: whether those change (delta_ordered.cpp)
 //   match     each live atom with a former one; places for those that have none, or do not fit any more
 //   merge     strings and constants that the image does not have yet
 //   scan      slots: those that are there, and new ones
@@ -46,13 +47,16 @@ struct Offer {
   bool is_shared = false;       // a shared library defines it; else nobody does, or a file that is among the changed
   std::string soname, version;  // empty: none
   Sym definition{};
+  // Libraries behind this one on the command line, and those that define what this one wants without naming them.
+  std::vector<std::string> following, asks;
 };
 using Offers = std::unordered_map<std::string, Offer>;
 
 class DeltaLink {
  public:
+  // `follow_deaths`: to let go what nobody refers to any more in files that did not change, ask for these.
   DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, const Offers& offers,
-            MirCache* functions);
+            MirCache* functions, bool follow_deaths);
   // True: the image and the state are as the changed files want them, in memory.
   bool run(std::span<const ChangedInput> changed);
   const std::string& why() const { return why_; }
@@ -97,12 +101,17 @@ class DeltaLink {
   std::vector<uint32_t> competitors(uint32_t n);
   bool gone_symbols();
   bool live();
+  bool find_deaths();
   void mark(uint32_t atom);
   void mark_symbol(uint32_t id);
   void visit(uint32_t atom);
   void mark_relocation(ObjectFile& f, const Rela& r);
   bool debug_objects();
   bool sections();
+  bool find_ordered();
+  bool place_ordered();
+  bool place_ordered_section(uint32_t n);
+  bool move_border(const std::string& name, uint64_t distance);
   bool match();
   bool match_file(File& file);
   bool allocate(uint32_t section, uint64_t size, uint64_t align, uint64_t slack, uint64_t& offset, uint64_t& got);
@@ -134,6 +143,7 @@ class DeltaLink {
   bool gnu_remove(uint32_t index, std::string_view name);
   bool needed_version(const Offer& offer, uint16_t& number);
   bool is_needed_library(std::string_view soname);
+  bool need_library(const Offer& offer);
   bool add_dynamic_symbol(uint32_t id, bool hashed);
   bool drop_dynamic_symbol(uint32_t n);
   bool renumber_dynamic_relocations();
@@ -213,7 +223,10 @@ class DeltaLink {
       relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
   std::vector<Site> cie_sites_;          // of new CIEs
+  std::vector<bool> rebuilt_;            // by section of the state: its members change
   std::vector<uint32_t> wanted_inputs_;
+  std::vector<bool> mentioned_;          // by symbol: something live refers to it
+  const bool follow_deaths_;
   std::vector<std::string> wanted_names_;
   const Offers& offers_;
   std::unordered_map<uint32_t, Offer> offered_;  // by symbol of the link: those that a shared library defines

@@ -436,6 +436,42 @@ bool DeltaLink::is_needed_library(std::string_view soname) {
   return false;
 }
 
+// A library after --as-needed to which nothing referred so far gets its DT_NEEDED, in the order of the command line.
+// What stands behind it moves by one entry.
+bool DeltaLink::need_library(const Offer& offer) {
+  if (is_needed_library(offer.soname)) return true;
+  for (const std::string& soname : offer.asks)
+    if (!is_needed_library(soname)) return give_up(offer.soname + " becomes needed, and needs " + soname);
+  const StateSection s = state_.sections[meta_.section_dynamic];
+  uint8_t* p = at(s.offset, s.size);
+  if (!p) return false;
+  const uint64_t count = s.size / sizeof(Dyn);
+  auto entry = [&](uint64_t i) { return load_le<Dyn>(p + i * sizeof(Dyn)); };
+  uint64_t place = 0, end = 0;
+  bool found = false;
+  for (; end < count && entry(end).tag != DT_NULL; end++) {
+    const Dyn d = entry(end);
+    if (d.tag != DT_NEEDED || found || d.value >= meta_.dynstr_used) continue;
+    const std::string_view soname = dynamic_string(uint32_t(d.value));
+    found = std::find(offer.following.begin(), offer.following.end(), soname) != offer.following.end();
+    place = found ? end : end + 1;
+  }
+  if (end + 2 > count) return no_room("a library that becomes needed");
+  uint32_t name = 0;
+  if (!put_dynamic_string(offer.soname, name)) return false;
+  std::memmove(p + (place + 1) * sizeof(Dyn), p + place * sizeof(Dyn), (end - place) * sizeof(Dyn));
+  const Dyn needed{DT_NEEDED, name};
+  std::memcpy(p + place * sizeof(Dyn), &needed, sizeof needed);
+  image_.wrote(s.offset, s.size);
+  // Entries that hold the address of a function.
+  const StateInput own = state_.inputs[0];
+  uint32_t* sites = state_.sites.edit_range(own.first_site, own.site_count);
+  if (own.site_count && !sites) return give_up("the state file is damaged");
+  for (uint32_t i = 0; i < own.site_count; i++)
+    if (sites[i] >= s.offset + place * sizeof(Dyn) && sites[i] < s.offset + end * sizeof(Dyn)) sites[i] += sizeof(Dyn);
+  return true;
+}
+
 bool DeltaLink::add_dynamic_symbol(uint32_t id, bool hashed) {
   Symbol& s = link_.symbols[id];
   const std::string_view name = base_name(s.str());
@@ -448,8 +484,7 @@ bool DeltaLink::add_dynamic_symbol(uint32_t id, bool hashed) {
         wanted_names_.emplace_back(s.str());
         return give_up(link_.display(s) + " becomes a dynamic symbol");
       }
-      if (!is_needed_library(offer->second.soname))
-        return give_up(link_.display(s) + " needs a library that was not needed so far");
+      if (!need_library(offer->second)) return false;
       if (!needed_version(offer->second, version)) return false;
     }
   }

@@ -158,10 +158,6 @@ static void clear_place(ImageFile& image, const StateSection& s, std::string_vie
   image.wrote(at, size);
 }
 
-static bool is_aligned(uint64_t address, uint32_t p2align) {
-  return align_up(address, uint64_t{1} << p2align) == address;
-}
-
 // A place for `size` bytes and, if there is room for it, `slack` behind them. `got`: how many bytes it has.
 bool DeltaLink::allocate(uint32_t section, uint64_t size, uint64_t align, uint64_t slack, uint64_t& offset,
                          uint64_t& got) {
@@ -183,10 +179,11 @@ bool DeltaLink::allocate(uint32_t section, uint64_t size, uint64_t align, uint64
     const StateFree f = state_.free[best];
     offset = aligned(f.offset);
     got = std::min(size + slack, f.offset + f.size - offset);
-    // Of a debug section nothing is left that is too short for a unit, and what is left becomes one.
+    // Of a section of units nothing is left that is too short for one, and what is left becomes one.
     const uint64_t rest = f.offset + f.size - (offset + got);
-    if (!(s.flags & SHF_ALLOC) && rest < least_unit) got += rest;
-    if (!(s.flags & SHF_ALLOC) && got + offset < f.offset + f.size)
+    const bool has_units = !(s.flags & (SHF_ALLOC | SHF_MERGE));
+    if (has_units && rest < least_unit) got += rest;
+    if (has_units && got + offset < f.offset + f.size)
       clear_place(image_, s, state_.text(s.name), 0, offset + got, f.offset + f.size - (offset + got));
     if (StateFree* p = state_.free.edit(best)) p->size = 0;
     meta_.wasted -= std::min(meta_.wasted, f.size);
@@ -209,8 +206,8 @@ bool DeltaLink::allocate(uint32_t section, uint64_t size, uint64_t align, uint64
   return true;
 }
 
-static bool has_place_of_its_own(const Atom& a) {
-  return a.kind == AtomKind::regular || a.kind == AtomKind::function || a.kind == AtomKind::constants;
+static bool is_aligned(uint64_t address, uint32_t p2align) {
+  return align_up(address, uint64_t{1} << p2align) == address;
 }
 
 bool DeltaLink::match_file(File& file) {
@@ -260,6 +257,7 @@ bool DeltaLink::match_file(File& file) {
   for (uint32_t k = 0; k < old.size(); k++) {
     if (taken[k]) continue;
     const StateSection s = state_.sections[old[k].out];
+    if (rebuilt_[old[k].out]) continue;
     if (s.tight && old[k].size) return give_up("section " + std::string(state_.text(s.name)) + " has lost a member");
     clear_place(image_, s, state_.text(s.name), trap, old[k].offset, old[k].room());
     release(old[k].out, old[k].offset, old[k].room());
@@ -280,6 +278,11 @@ bool DeltaLink::match_file(File& file) {
     r.p2align = a.p2align;
     const StateAtom* was = former[i] == none ? nullptr : &old[former[i]];
     const uint32_t room = was ? was->room() : 0;
+    if (rebuilt_[out]) {  // place_ordered()
+      link_.sections[a.out]->atoms.push_back(f.atom_base + i);
+      file.atoms.push_back(r);
+      continue;
+    }
     auto leave = [&] {
       if (!was) return;
       clear_place(image_, s, state_.text(s.name), trap, was->offset, room);
@@ -297,7 +300,7 @@ bool DeltaLink::match_file(File& file) {
                                                                              : " has a new member"));
       leave();
       uint64_t offset = 0, got = 0;
-      if (!allocate(out, a.size, uint64_t{1} << a.p2align, slack_of(*link_.sections[a.out], a), offset, got))
+      if (!allocate(out, a.size, uint64_t{1} << a.p2align, Slack(*link_.sections[a.out]).of(a), offset, got))
         return no_room("section " + std::string(state_.text(s.name)));
       r.offset = uint32_t(offset);
       r.slack = uint32_t(got - a.size);
@@ -313,7 +316,7 @@ bool DeltaLink::match_file(File& file) {
 bool DeltaLink::match() {
   for (File& f : files_)
     if (!match_file(f)) return false;
-  return true;
+  return place_ordered();
 }
 
 // ---- merged sections ------------------------------------------------------------------------------------------------

@@ -100,6 +100,14 @@ bool DeltaLink::keep_file(File& file) {
   StateInput* p = state_.inputs.edit(file.input);
   if (!p) return give_up("the state file is damaged");
   *p = in;
+  for (const PlacedAtom& a : file.atoms) {
+    if (!rebuilt_[a.out] || !a.size) continue;
+    const auto known = state_.members.range(0, state_.members.size());
+    const bool listed = std::any_of(known.begin(), known.end(), [&](const StateMember& m) {
+      return m.section == a.out && m.input == file.input;
+    });
+    if (!listed && !state_.members.push({a.out, file.input})) return no_room("members of sections");
+  }
   std::vector<Site> sites;
   const auto relative = [&](uint64_t place) {
     auto it = std::lower_bound(relative_.begin(), relative_.end(), std::pair<uint64_t, uint32_t>(place, 0));

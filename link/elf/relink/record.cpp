@@ -1,9 +1,10 @@
 // After an incremental link: what it came to becomes the tables of its state file (state.h).
 //
 // Asked for: the output is written and has its name. Nothing here changes the link. Files are looked at in parallel,
-// each for its own sites; what is numbered is numbered by one thread in the order of the link, so that the same link
-// leaves the same state at any number of threads.
+// each for its own atoms and sites; what is numbered is numbered in the order of the link, so that the same link leaves
+// the same state at any number of threads.
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_invoke.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -53,15 +54,17 @@ class Recorder {
     meta_.recorded_at = file_clock();
     record_arguments();
     record_observed();
+    if (const std::string why = no_relink_reason(link_); !why.empty() || !link_.patchable) {
+      meta_.fixed = text(why.empty() ? "the output has no room" : why);
+      return write();
+    }
     record_sections();
     record_inputs();
-    record_atoms();
-    record_symbols();
-    record_sites();
-    record_dynamic_relocations();
-    record_merged();
-    record_frames();
-    record_comdats();
+    number_symbols();
+    tbb::parallel_invoke([&] { record_symbols(); record_sites(); }, [&] { record_atoms(); },
+                         [&] { record_dynamic_relocations(); }, [&] { record_merged(); record_frames(); },
+                         [&] { record_comdats(); });
+    record_names();
     record_counts();
     return write();
   }
@@ -146,11 +149,8 @@ class Recorder {
       r.align = s->align;
       r.type = s->type;
       r.index = s->index;
-      r.tight = is_tight(*s);
-      for (uint32_t id : s->atoms) {
-        const Atom& a = link_.atoms[id];
-        r.used = std::max(r.used, a.offset + a.size + slack_of(*s, a));
-      }
+      r.tight = is_ordered(*s) ? ordered_section : uint32_t(is_tight(*s));
+      r.used = s->used;
       sections_.push_back(r);
     }
     auto of = [&](const OutputSection* s) { return s && !s->gone ? section_[s->id] : none; };
@@ -205,73 +205,112 @@ class Recorder {
   }
 
   void record_atoms() {
+    std::vector<Slack> slack;
+    for (const auto& s : link_.sections) slack.emplace_back(*s);
     std::vector<std::vector<StateAtom>> found(files_.size());
+    std::vector<std::vector<uint32_t>> ordered(files_.size());  // sections
     tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
       ObjectFile& f = *files_[k];
       const AtomKeys keys(f);
+      found[k].reserve(f.sections.size());
       for (uint32_t i = 1; i < f.sections.size(); i++) {
         const Atom& a = link_.atoms[f.atom_base + i];
-        if (!a.live || a.folded || a.out == none || section_[a.out] == none) continue;
-        if (a.kind != AtomKind::regular && a.kind != AtomKind::function && a.kind != AtomKind::constants) continue;
-        const OutputSection& s = *link_.sections[a.out];
+        if (!has_place_of_its_own(a) || !a.live || a.folded || a.out == none || section_[a.out] == none) continue;
         StateAtom r;
         r.offset = uint32_t(a.offset);
         r.key = keys.of(i);
         r.size = uint32_t(a.size);
-        r.slack = uint32_t(slack_of(s, a));
+        r.slack = uint32_t(slack[a.out].of(a));
         r.out = section_[a.out];
         r.p2align = a.p2align;
         found[k].push_back(r);
+        if (r.size && sections_[r.out].tight == ordered_section && (ordered[k].empty() || ordered[k].back() != r.out))
+          ordered[k].push_back(r.out);
       }
     });
+    uint32_t total = 0;
     for (size_t k = 0; k < files_.size(); k++) {
-      inputs_[k].first_atom = uint32_t(atoms_.size());
+      inputs_[k].first_atom = std::exchange(total, total + uint32_t(found[k].size()));
       inputs_[k].atom_count = uint32_t(found[k].size());
-      atoms_.insert(atoms_.end(), found[k].begin(), found[k].end());
+      for (const uint32_t n : ordered[k]) members_.push_back({n, uint32_t(k)});
     }
+    atoms_.resize(total);
+    tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
+      std::copy(found[k].begin(), found[k].end(), atoms_.begin() + inputs_[k].first_atom);
+    });
   }
 
   bool is_recorded(const Symbol& s) const {
     if (!s.name_size || s.local) return false;
-    if (s.defined()) return link_.files[s.file]->is_object() || (s.flags & (referenced | needs_mask));
+    if (s.defined()) return input_[s.file] != none || (s.flags & (referenced | needs_mask));
     return s.flags & referenced;
   }
 
+  template <class Body>
+  void for_each_symbol(Body&& body) {
+    tbb::parallel_for(tbb::blocked_range<uint32_t>(0, link_.symbols.size(), symbols_at_once), [&](const auto& range) {
+      for (uint32_t id = range.begin(); id != range.end(); id++) body(id);
+    });
+  }
+
+  void number_symbols() {
+    const uint32_t count = link_.symbols.size(), blocks = (count + symbols_at_once - 1) / symbols_at_once;
+    symbol_.resize(count);
+    std::vector<uint32_t> first(blocks);
+    auto range = [&](uint32_t b) { return std::min(count, (b + 1) * symbols_at_once); };
+    tbb::parallel_for(uint32_t(0), blocks, [&](uint32_t b) {
+      for (uint32_t id = b * symbols_at_once; id < range(b); id++) {
+        symbol_[id] = is_recorded(link_.symbols[id]) ? 0 : none;
+        first[b] += symbol_[id] != none;
+      }
+    });
+    uint32_t total = 0;
+    for (uint32_t& n : first) n = std::exchange(total, total + n);
+    tbb::parallel_for(uint32_t(0), blocks, [&](uint32_t b) {
+      uint32_t next = first[b];
+      for (uint32_t id = b * symbols_at_once; id < range(b); id++)
+        if (symbol_[id] != none) symbol_[id] = next++;
+    });
+    symbols_.resize(total);
+  }
+
   void record_symbols() {
-    record_symtab_places();
-    symbol_.assign(link_.symbols.size(), none);
-    for (uint32_t id = 0; id < link_.symbols.size(); id++) {
+    std::vector<uint64_t> hashes(symbols_.size());
+    for_each_symbol([&](uint32_t id) {
+      if (symbol_[id] == none) return;
       const Symbol& s = link_.symbols[id];
-      if (!is_recorded(s)) continue;
-      symbol_[id] = uint32_t(symbols_.size());
-      symbols_.emplace_back();
-      StateSymbol& r = symbols_.back();
-      if (!symtab_.empty() && symtab_[id].index) {
-        r.symtab = symtab_[id].index;
-        r.name.place = symtab_[id].name | StateName::in_image;
-      } else {
-        r.name = name(s.str());
-      }
+      StateSymbol& r = symbols_[symbol_[id]];
+      hashes[symbol_[id]] = hash_name(s.str());
       r.address = s.address;
-      if (s.defined() && link_.files[s.file]->is_object()) {
-        r.file = input_[s.file];
-        r.next_of_file = std::exchange(inputs_[r.file].first_symbol, symbol_[id]);
-      }
+      if (s.defined()) r.file = input_[s.file];
       r.sym_flags = s.flags;
       r.flags = state_flags_of(link_, s);
       r.version = s.version;
       r.type = s.type;
       r.bind = s.bind;
       r.constraint = s.constraint;
-      if (s.aux != none) {
-        const SymbolAux& x = link_.aux[s.aux];
-        r.aux = uint32_t(aux_.size());
-        aux_.push_back({symbol_[id], x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym});
-      }
-    }
+    });
+    record_symtab_places();
+    record_slots_of_symbols();
     slots_.assign(std::bit_ceil(symbols_.size() * 3 / 2 + 64), none);
-    for (uint32_t id = 0; id < link_.symbols.size(); id++)
-      if (symbol_[id] != none) put_in_table(slots_, hash_name(link_.symbols[id].str()), symbol_[id]);
+    for (uint32_t n = 0; n < symbols_.size(); n++) {
+      put_in_table(slots_, hashes[n], n);
+      if (symbols_[n].file != none)
+        symbols_[n].next_of_file = std::exchange(inputs_[symbols_[n].file].first_symbol, n);
+    }
+  }
+
+  void record_slots_of_symbols() {
+    std::vector<uint32_t> with_slots;
+    for (const SymbolAux& x : link_.aux)
+      if (x.symbol != none && symbol_[x.symbol] != none && &link_.aux[link_.symbols[x.symbol].aux] == &x)
+        with_slots.push_back(x.symbol);
+    std::sort(with_slots.begin(), with_slots.end());
+    for (const uint32_t id : with_slots) {
+      const SymbolAux& x = link_.aux[link_.symbols[id].aux];
+      symbols_[symbol_[id]].aux = uint32_t(aux_.size());
+      aux_.push_back({symbol_[id], x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym});
+    }
   }
 
   static void put_in_table(std::vector<uint32_t>& slots, uint64_t hash, uint32_t index) {
@@ -280,87 +319,109 @@ class Recorder {
     slots[i] = index;
   }
 
-  // Where .symtab and .strtab have the globals: in the order in which they were written.
+  // Where .symtab and .strtab have the globals.
   void record_symtab_places() {
     if (!link_.symtab || link_.strtab_size >= StateName::in_image) return;
-    symtab_.resize(link_.symbols.size());
-    uint64_t name = link_.strtab_size;
-    for (const uint32_t id : link_.symtab_globals) name -= link_.symbols[id].name_size + 1;
-    uint32_t at = uint32_t(link_.symtab_locals) - link_.symtab_holes - link_.symtab_hidden;
-    for (uint32_t i = 0; i < link_.symtab_globals.size(); i++) {
-      if (i == link_.symtab_hidden) at += link_.symtab_holes;
-      const uint32_t id = link_.symtab_globals[i];
-      symtab_[id] = {at + i, uint32_t(name)};
-      name += link_.symbols[id].name_size + 1;
-    }
+    const uint32_t first = uint32_t(link_.symtab_locals) - link_.symtab_holes - link_.symtab_hidden;
+    tbb::parallel_for(tbb::blocked_range<uint32_t>(0, uint32_t(link_.symtab_globals.size()), symbols_at_once),
+                      [&](const auto& range) {
+                        for (uint32_t i = range.begin(); i != range.end(); i++) {
+                          const uint32_t n = symbol_[link_.symtab_globals[i]];
+                          if (n == none) continue;
+                          symbols_[n].symtab = first + i + (i >= link_.symtab_hidden ? link_.symtab_holes : 0);
+                          symbols_[n].name.place = link_.symtab_names[i] | StateName::in_image;
+                        }
+                      });
+  }
+
+  // Names that are not in .strtab.
+  void record_names() {
+    for (uint32_t id = 0; id < symbol_.size(); id++)
+      if (symbol_[id] != none && !symbols_[symbol_[id]].symtab)
+        symbols_[symbol_[id]].name = name(link_.symbols[id].str());
+    for (size_t n = 0; n < comdats_.size(); n++) comdats_[n].signature = name(signatures_[n]);
   }
 
   void record_sites() {
-    std::vector<std::vector<Site>> found(files_.size());
+    struct Found {
+      std::vector<StateSiteGroup> groups;
+      std::vector<uint32_t> places, sized;
+    };
+    std::vector<Found> found(files_.size());
     tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
-      if (k == 0) collect_own_sites(link_, found[k]);
-      else collect_sites(link_, *files_[k], relative_index(link_), found[k]);
-    });
-    size_t total = 0;
-    for (auto& list : found) total += list.size();
-    sites_.reserve(total);
-    for (size_t k = 0; k < files_.size(); k++) {
-      inputs_[k].first_group = uint32_t(groups_.size());
-      inputs_[k].first_site = uint32_t(sites_.size());
-      for (const Site& s : found[k]) {
-        if (s.width == Site::size_only) {
-          if (uint32_t n = symbol_[s.symbol]; n != none) symbols_[n].flags |= state_sized;
-          continue;
-        }
+      std::vector<Site> list;
+      if (k == 0) collect_own_sites(link_, list);
+      else collect_sites(link_, *files_[k], relative_index(link_), list);
+      Found& out = found[k];
+      out.places.reserve(list.size());
+      for (const Site& s : list) {
         const uint32_t n = symbol_[s.symbol];
         if (n == none) continue;
-        if (groups_.size() == inputs_[k].first_group || groups_.back().symbol != n || groups_.back().width != s.width)
-          groups_.push_back(site_group(n, s.width, uint32_t(sites_.size()) - inputs_[k].first_site));
-        if (!Site::has_place(s.width)) continue;
-        sites_.push_back(s.place);
+        if (s.width == Site::size_only) {
+          out.sized.push_back(n);
+          continue;
+        }
+        if (out.groups.empty() || out.groups.back().symbol != n || out.groups.back().width != s.width)
+          out.groups.push_back(site_group(n, s.width, uint32_t(out.places.size())));
+        if (Site::has_place(s.width)) out.places.push_back(s.place);
       }
-      inputs_[k].site_count = uint32_t(sites_.size()) - inputs_[k].first_site;
-      inputs_[k].group_count = uint32_t(groups_.size()) - inputs_[k].first_group;
-      for (uint32_t g = inputs_[k].first_group; g < groups_.size(); g++) {
-        StateSymbol& s = symbols_[groups_[g].symbol];
-        if (s.referring != none && referring_[s.referring].input == k) continue;  // of another width
-        referring_.push_back({uint32_t(k), s.referring});
-        s.referring = uint32_t(referring_.size() - 1);
-      }
+    });
+    uint32_t groups = 0, sites = 0;
+    for (size_t k = 0; k < files_.size(); k++) {
+      StateInput& in = inputs_[k];
+      in.group_count = uint32_t(found[k].groups.size());
+      in.first_group = std::exchange(groups, groups + in.group_count);
+      in.site_count = uint32_t(found[k].places.size());
+      in.first_site = std::exchange(sites, sites + in.site_count);
     }
+    groups_.resize(groups);
+    sites_.resize(sites);
+    referring_.reserve(groups);
+    tbb::parallel_invoke(
+        [&] {
+          tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
+            std::copy(found[k].groups.begin(), found[k].groups.end(), groups_.begin() + inputs_[k].first_group);
+            std::copy(found[k].places.begin(), found[k].places.end(), sites_.begin() + inputs_[k].first_site);
+          });
+        },
+        [&] {
+          for (size_t k = 0; k < files_.size(); k++) {
+            for (const uint32_t n : found[k].sized) symbols_[n].flags |= state_sized;
+            uint32_t last = none;
+            for (const StateSiteGroup& g : found[k].groups) {
+              if (std::exchange(last, g.symbol) == g.symbol) continue;  // of another width
+              StateSymbol& s = symbols_[g.symbol];
+              referring_.push_back({uint32_t(k), s.referring});
+              s.referring = uint32_t(referring_.size() - 1);
+            }
+          }
+        });
   }
 
   // .rela.dyn is sorted by now; whose each record is, its place says.
   void record_dynamic_relocations() {
-    if (link_.dynrels.empty()) return;
-    struct Span {
-      uint64_t begin, end;
-      uint32_t input;
-    };
-    std::vector<Span> spans;
-    for (uint32_t k = 1; k < inputs_.size(); k++)
-      for (uint32_t a = inputs_[k].first_atom; a < inputs_[k].first_atom + inputs_[k].atom_count; a++)
-        // Zero-filled thread-local data lies where other sections are, too.
-        if (const StateSection& s = sections_[atoms_[a].out]; s.flags & SHF_ALLOC && s.type != SHT_NOBITS)
-          spans.push_back({s.addr + atoms_[a].offset, s.addr + atoms_[a].offset + atoms_[a].size, k});
-    std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.begin < b.begin; });
-    // Most are in order, so that the next one's span is this one's or the next.
+    std::vector<const OutputSection*> places;  // by address
+    for (const OutputSection* s : link_.order)
+      // Zero-filled thread-local data lies where other sections are, too.
+      if (s->alloc() && !s->nobits() && s->size && section_[s->id] != none) places.push_back(s);
+    std::sort(places.begin(), places.end(), [](auto* a, auto* b) { return a->addr < b->addr; });
     std::vector<uint32_t> owner(link_.dynrels.size(), none);
-    size_t near = 0;
-    for (uint32_t i = 0; i < link_.dynrels.size(); i++) {
-      const uint64_t at = link_.dynrels[i].offset;
-      if (near >= spans.size() || at < spans[near].begin || (near + 1 < spans.size() && at >= spans[near + 1].begin)) {
-        if (near + 2 < spans.size() && at >= spans[near + 1].begin && at < spans[near + 2].begin) near++;
-        else
-          near = size_t(std::upper_bound(spans.begin(), spans.end(), at,
-                                         [](uint64_t v, const Span& s) { return v < s.begin; }) -
-                        spans.begin()) - 1;
+    tbb::parallel_for(tbb::blocked_range<size_t>(0, owner.size(), 4096), [&](const auto& range) {
+      const OutputSection* s = nullptr;
+      size_t near = 0;  // most are in order, so that the next one's atom is this one's or the next
+      for (size_t i = range.begin(); i != range.end(); i++) {
+        const uint64_t at = link_.dynrels[i].offset;
+        if (!s || at < s->addr || at - s->addr >= s->size) {
+          auto it = std::upper_bound(places.begin(), places.end(), at, [](uint64_t v, auto* x) { return v < x->addr; });
+          s = it == places.begin() ? nullptr : *std::prev(it);
+          if (!s || at - s->addr >= s->size) continue;
+          near = 0;
+        }
+        owner[i] = input_at(*s, at - s->addr, near);
       }
-      if (near < spans.size() && at >= spans[near].begin && at < spans[near].end) {
-        owner[i] = spans[near].input;
-        inputs_[owner[i]].relocation_count++;
-      }
-    }
+    });
+    for (const uint32_t k : owner)
+      if (k != none) inputs_[k].relocation_count++;
     uint32_t first = 0;
     for (StateInput& in : inputs_) in.first_relocation = std::exchange(first, first + in.relocation_count);
     relocations_.resize(first);
@@ -368,6 +429,25 @@ class Recorder {
     for (uint32_t k = 0; k < inputs_.size(); k++) next[k] = inputs_[k].first_relocation;
     for (uint32_t i = 0; i < owner.size(); i++)
       if (owner[i] != none) relocations_[next[owner[i]]++] = i;
+  }
+
+  // The input whose atom covers a place in a section, or none. `near`: an index among its atoms from which to look.
+  uint32_t input_at(const OutputSection& s, uint64_t offset, size_t& near) const {
+    auto begins_before = [&](size_t k) { return link_.atoms[s.atoms[k]].offset <= offset; };
+    const size_t count = s.atoms.size();
+    auto is_it = [&](size_t k) { return k < count && begins_before(k) && (k + 1 == count || !begins_before(k + 1)); };
+    if (!is_it(near) && !is_it(++near)) {
+      size_t low = 0, high = count;  // the first that begins behind it
+      while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (begins_before(middle)) low = middle + 1;
+        else high = middle;
+      }
+      near = low ? low - 1 : 0;
+      if (!low) return none;
+    }
+    const Atom& a = link_.atoms[s.atoms[near]];
+    return has_place_of_its_own(a) && offset - a.offset < a.size ? input_[a.file] : none;
   }
 
   void record_merged() {
@@ -391,6 +471,28 @@ class Recorder {
           slots[i] = uint32_t(body + e.offset) + 1;
         }
       merged_.push_back(r);
+    }
+    foresee_merged();
+  }
+
+  // Tables of what compilers may want to merge and nobody has so far.
+  void foresee_merged() {
+    for (uint32_t n = 0; n < sections_.size(); n++) {
+      if (std::string_view(strings_.data() + sections_[n].name.offset, sections_[n].name.size) != ".rodata") continue;
+      for (const auto& [entsize, strings] : {std::pair(1u, 1u), {4u, 0u}, {8u, 0u}, {16u, 0u}, {32u, 0u}}) {
+        if (std::any_of(merged_.begin(), merged_.end(), [&, e = entsize, t = strings](const StateMerged& m) {
+              return m.section == n && m.entsize == e && m.strings == t;
+            }))
+          continue;
+        StateMerged r;
+        r.section = n;
+        r.strings = strings;
+        r.entsize = entsize;
+        r.first_slot = uint32_t(merged_slots_.size());
+        r.slot_count = 64;
+        merged_slots_.resize(merged_slots_.size() + r.slot_count);
+        merged_.push_back(r);
+      }
     }
   }
 
@@ -416,7 +518,8 @@ class Recorder {
         uint32_t& n = number[g.signature.id];
         if (n == none) {
           n = uint32_t(comdats_.size());
-          comdats_.push_back({name(g.signature.str()), none});
+          comdats_.emplace_back();
+          signatures_.push_back(g.signature.str());
           hashes.push_back(hash_name(g.signature.str()));
         }
         comdat_claims_.push_back(n);
@@ -507,6 +610,7 @@ class Recorder {
     w.add(region_cies, cies_, 64);
     w.add(region_comdats, comdats_, comdats_.size() / 8 + 64);
     w.add(region_comdat_slots, comdat_slots_, 0);
+    w.add(region_members, members_, members_.size() / 4 + 128);
     w.add(region_comdat_claims, comdat_claims_, comdat_claims_.size() / 8 + 256);
     w.add(region_block_digests, link_.block_digests, 0);
     const std::string name = state_name(link_.opt);
@@ -519,6 +623,7 @@ class Recorder {
     return true;
   }
 
+  static constexpr uint32_t symbols_at_once = 4096;
   struct Range {
     const uint8_t* begin;
     uint64_t size;
@@ -536,10 +641,6 @@ class Recorder {
   std::vector<uint32_t> input_;         // by file of the link
   std::vector<StateAtom> atoms_;
   std::vector<StateSymbol> symbols_;
-  struct SymtabPlace {
-    uint32_t index = 0, name = 0;
-  };
-  std::vector<SymtabPlace> symtab_;     // by symbol of the link; empty: there is no table
   std::vector<uint32_t> symbol_;        // by symbol of the link
   std::vector<uint32_t> slots_, sites_, relocations_, merged_slots_, comdat_slots_, comdat_claims_;
   std::vector<StateAux> aux_;
@@ -551,6 +652,8 @@ class Recorder {
   std::vector<StateMerged> merged_;
   std::vector<StateCie> cies_;
   std::vector<StateComdat> comdats_;
+  std::vector<std::string_view> signatures_;  // of these
+  std::vector<StateMember> members_;
 };
 
 }  // namespace

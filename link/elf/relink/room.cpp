@@ -18,6 +18,30 @@
 
 namespace lode::link::elf {
 
+namespace {
+
+struct ForeseenSection {
+  const char* name;
+  uint32_t type;
+  uint64_t flags, align;
+};
+constexpr ForeseenSection foreseen_sections[] = {
+    {".text", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16}, {".rodata", SHT_PROGBITS, SHF_ALLOC, 16},
+    {".gcc_except_table", SHT_PROGBITS, SHF_ALLOC, 4},      {".data.rel.ro", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 16},
+    {".data", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE, 16},     {".bss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE, 16},
+};
+
+}  // namespace
+
+void foresee_sections(Link& link) {
+  for (const ForeseenSection& f : foreseen_sections) {
+    const bool known = std::any_of(link.sections.begin(), link.sections.end(), [&](const auto& s) {
+      return !s->write && s->name == f.name && (s->flags & SHF_ALLOC);
+    });
+    if (!known) make_section(link, f.name, f.type, f.flags, f.align, nullptr);
+  }
+}
+
 bool is_tight(const OutputSection& s) {
   if (!s.alloc()) return false;
   if ((s.flags & SHF_TLS) || (s.type != SHT_PROGBITS && s.type != SHT_NOBITS) || is_c_identifier(s.name)) return true;
@@ -28,19 +52,29 @@ bool is_tight(const OutputSection& s) {
   return true;
 }
 
+bool is_foreseen(const OutputSection& s) {
+  return std::any_of(std::begin(foreseen_sections), std::end(foreseen_sections),
+                     [&](const ForeseenSection& f) { return s.name == f.name && s.flags == f.flags; });
+}
+
+bool is_ordered(const OutputSection& s) {
+  if (!s.alloc() || (s.flags & SHF_TLS) || s.write) return false;
+  return s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY ||
+         (s.type == SHT_PROGBITS && is_c_identifier(s.name));
+}
+
 uint64_t room_for(const OutputSection& s, uint64_t size, uint64_t largest) {
-  if (!size || is_tight(s)) return 0;
+  if (is_tight(s)) return 0;
+  if (!size) return is_foreseen(s) ? 2048 : 0;
   // An eighth; more, if the largest member could not move then; but not so much that files become a third larger.
   const uint64_t share = std::clamp(largest + largest / 8, size / 8, std::max(size / 6, uint64_t{8192}));
   return align_up(share + (s.alloc() ? 2048 : 4096), 16);
 }
 
-uint64_t slack_of(const OutputSection& s, const Atom& a) {
-  if (a.kind != AtomKind::regular && a.kind != AtomKind::function) return 0;
-  if (is_tight(s) || !a.size) return 0;
-  if (s.flags & SHF_EXECINSTR) return a.size / 16;
-  if (!s.alloc() && s.name.starts_with(".debug_")) return a.size / 16 + 48;
-  return 0;
+Slack::Slack(const OutputSection& s) {
+  if (is_tight(s)) return;
+  if (s.flags & SHF_EXECINSTR) kind_ = code;
+  else if (!s.alloc() && s.name.starts_with(".debug_")) kind_ = debug;
 }
 
 namespace {
@@ -106,8 +140,21 @@ void fill_gap(std::string_view section, uint64_t flags, uint8_t trap, uint8_t* b
   }
 }
 
+std::string no_state_reason(const Link& link) {
+  const Options& o = link.opt;
+  if (o.build_id == BuildId::uuid) return "--build-id=uuid";
+  if (!o.map_file.empty() || o.print_map || o.cref || !o.why_extract.empty() || !o.print_archive_stats.empty() ||
+      !o.dependency_file.empty() || o.print_dependencies || !o.why_live.empty() || o.print_memory_usage ||
+      !o.reproduce.empty() || o.print_gc_sections || o.trace || !o.trace_symbols.empty())
+    return "a listing was asked for";
+  if (o.output == "-" || o.output_bytes) return "the output is no file";
+  if (!o.memory.empty() || !o.removed.empty()) return "inputs are in memory";
+  return {};
+}
+
 std::string no_relink_reason(const Link& link) {
   const Options& o = link.opt;
+  if (std::string why = no_state_reason(link); !why.empty()) return why;
   if (link.machine->shrink) return std::string("code of ") + link.machine->name + " gets shorter by where it is";
   if (o.kind == OutputKind::relocatable) return "the output is an object";
   if (o.icf != IcfMode::none) return "--icf";
@@ -120,21 +167,15 @@ std::string no_relink_reason(const Link& link) {
     return "the order of sections is given";
   if (o.omagic || o.nmagic) return "-n or -N";
   if (!o.z_sectionheader) return "there is no section header table";
-  if (o.build_id == BuildId::uuid) return "--build-id=uuid";
-  if (!o.map_file.empty() || o.print_map || o.cref || !o.why_extract.empty() || !o.print_archive_stats.empty() ||
-      !o.dependency_file.empty() || o.print_dependencies || !o.why_live.empty() || o.print_memory_usage ||
-      !o.reproduce.empty() || o.print_gc_sections || o.trace || !o.trace_symbols.empty())
-    return "a listing was asked for";
   if (!o.wraps.empty()) return "--wrap";
   if (!o.retain_symbols_files.empty()) return "--retain-symbols-file";
   if (o.rewrite_endbr || o.zero_to_bss) return "code or data are rewritten";
-  if (o.output == "-" || o.output_bytes) return "the output is no file";
-  if (!o.memory.empty() || !o.removed.empty()) return "inputs are in memory";
   if (!link.assignments.empty()) return "symbols are given by expressions";
   if (link.file_size >= uint64_t{1} << 32) return "the output is larger than 4 GiB";
   for (const auto& s : link.sections)
     if (s->size >= uint64_t{1} << 32) return "a section is larger than 4 GiB";
   if (link.sections.size() >= StateAtom::max_sections) return "there are too many sections";
+  if (link.symbols.size() >= 1u << 28) return "there are too many symbols";  // packed() in sites.cpp
   for (uint32_t id = 0; link.has_modules && id < link.symbols.size(); id++) {  // objects cannot have such names
     const Symbol& s = link.symbols[id];
     if (s.name_size && std::memchr(s.name, 0, s.name_size)) return "the name of a symbol has a zero byte in it";

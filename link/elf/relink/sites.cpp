@@ -13,8 +13,17 @@ namespace lode::link::elf {
 
 namespace {
 
+// The end of a section that may grow.
+bool is_movable_border(const Symbol& s) {
+  if (!s.linker_defined) return false;
+  const std::string_view name = s.str();
+  return name.starts_with("__stop_") || name == "__init_array_end" || name == "__fini_array_end" ||
+         name == "__preinit_array_end";
+}
+
 // A symbol that another file's change can move: `of` is the file that refers to it.
 bool can_move(const Link& link, const Symbol& s, uint32_t of) {
+  if (is_movable_border(s)) return s.file == link.internal->id;
   return s.defined() && !s.local && !s.imported && s.file != of && s.file != link.internal->id && !s.linker_defined &&
          s.type != STT_TLS && s.type != STT_GNU_IFUNC && link.files[s.file]->is_object();
 }
@@ -29,12 +38,20 @@ uint32_t addend_place(const Link& link, uint32_t index) {
   return uint32_t(link.reldyn->offset + uint64_t(index) * sizeof(Rela) + offsetof(Rela, addend));
 }
 
+// A site as a number: the order of numbers is that of sites. There are fewer symbols than 2^28 (no_relink_reason).
+uint64_t packed(uint32_t symbol, uint32_t width, uint32_t place) {
+  return uint64_t(symbol) << 36 | uint64_t(width) << 32 | place;
+}
+Site unpacked(uint64_t v) { return {uint32_t(v >> 36), uint32_t(v >> 32) & 15, uint32_t(v)}; }
+
 class Collector {
  public:
-  Collector(Link& link, ObjectFile& f, const RelativeIndex& relative, std::vector<Site>& out)
-      : link_(link), machine_(*link.machine), f_(f), relative_(relative), out_(out) {}
+  Collector(Link& link, ObjectFile& f, const RelativeIndex& relative)
+      : link_(link), machine_(*link.machine), f_(f), relative_(relative) {
+    kinds_.resize(f.syms.size() > f.first_global ? f.syms.size() - f.first_global : 0);
+  }
 
-  void run() {
+  void run(std::vector<Site>& out) {
     for (uint32_t i = 1; i < f_.sections.size(); i++) {
       Atom& a = link_.atoms[f_.atom_base + i];
       if (!a.live || a.folded || a.kind != AtomKind::regular || a.out == none || !a.data || !a.reloc_count) continue;
@@ -45,15 +62,32 @@ class Collector {
     }
     if (f_.kind == FileKind::module) functions();
     claims();
+    std::sort(found_.begin(), found_.end());
+    found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
+    out.reserve(out.size() + found_.size());
+    for (const uint64_t v : found_) out.push_back(unpacked(v));
   }
 
  private:
-  // A file's references tend to come in runs of one symbol; what is left twice goes when the list is sorted.
-  void mention(uint32_t id) {
-    const Symbol& s = link_.symbols[id];
-    if (id == last_ || s.local || s.file == f_.id || s.file == link_.internal->id) return;
-    last_ = id;
-    out_.push_back({id, Site::mention, 0});
+  void add(uint32_t id, uint32_t width, uint64_t place) { found_.push_back(packed(id, width, uint32_t(place))); }
+
+  bool is_mentioned(const Symbol& s) const { return !s.local && s.file != f_.id && s.file != link_.internal->id; }
+
+  // What is to be known of each global that the file refers to, found out once.
+  enum : uint8_t { seen = 1, can_be_moved = 2, mentioned = 4 };
+  uint8_t kind_of(uint32_t sym) {
+    uint8_t& kind = kinds_[sym - f_.first_global];
+    if (kind) return kind;
+    const Symbol& s = link_.symbols[f_.symbol_id(sym)];
+    kind = seen;
+    if (can_move(link_, s, f_.id)) kind |= can_be_moved;
+    return kind;
+  }
+  void mention(uint32_t sym, uint32_t id) {
+    uint8_t& kind = kinds_[sym - f_.first_global];
+    if (kind & mentioned) return;
+    kind |= mentioned;
+    if (is_mentioned(link_.symbols[id])) add(id, Site::mention, 0);
   }
 
   // Definitions that lost, and would count if the one that counts were gone. Not those in a copy of a group that lost.
@@ -63,7 +97,7 @@ class Collector {
       const uint32_t section = f_.section_of(i);
       if (section < f_.sections.size() && link_.atoms[f_.atom_base + section].kind <= AtomKind::discarded) continue;
       const uint32_t id = f_.symbol_id(i);
-      if (link_.symbols[id].file != f_.id) out_.push_back({id, Site::claim, 0});
+      if (link_.symbols[id].file != f_.id) add(id, Site::claim, 0);
     }
   }
 
@@ -71,28 +105,32 @@ class Collector {
     const uint64_t start = s.offset + a.offset;
     RewriteCursor rewrites(f_, a.section);
     for (uint32_t i = 0; i < a.reloc_count; i++) {
-      Rela r = a.relocs[i];
+      const uint32_t index = i, sym = a.relocs[i].sym;
       const KeptRewrite* kept = rewrites.at(i);
-      const uint32_t index = i;
       if (kept) i += kept->span;
-      if (r.sym < f_.first_global || r.sym >= f_.syms.size()) continue;
-      const uint32_t id = f_.symbol_id(r.sym);
-      mention(id);
-      if (machine_.row(r.type).want == Want::size) {
-        if (link_.symbols[id].defined() && link_.symbols[id].file != f_.id) out_.push_back({id, Site::size_only, 0});
+      if (sym < f_.first_global || sym >= f_.syms.size()) continue;
+      const uint8_t kind = kind_of(sym);
+      const uint32_t id = f_.symbol_id(sym);
+      mention(sym, id);
+      const RelocationRow* row = &machine_.row(a.relocs[index].type);
+      if (row->want == Want::size) {
+        if (link_.symbols[id].defined() && link_.symbols[id].file != f_.id) add(id, Site::size_only, 0);
         continue;
       }
-      if (!can_move(link_, link_.symbols[id], f_.id)) continue;
-      if (kept) machine_.describe({a.relocs, index, a.reloc_count, {a.data, a.size}, f_.syms.size()}, kept->to, r);
-      const RelocationRow& row = machine_.row(r.type);
-      if (!holds_address(row.want) || !row.bytes) continue;
-      const uint32_t width = uint32_t(std::countr_zero(unsigned(row.bytes)));
-      if (link_.pic && row.want == Want::address && row.bytes == 8) {
+      if (!(kind & can_be_moved)) continue;
+      Rela r = a.relocs[index];
+      if (kept) {
+        machine_.describe({a.relocs, index, a.reloc_count, {a.data, a.size}, f_.syms.size()}, kept->to, r);
+        row = &machine_.row(r.type);
+      }
+      if (!holds_address(row->want) || !row->bytes) continue;
+      const uint32_t width = uint32_t(std::countr_zero(unsigned(row->bytes)));
+      if (link_.pic && row->want == Want::address && row->bytes == 8) {
         const uint32_t k = relative_(s.addr + a.offset + r.offset);
-        if (k != none) out_.push_back({id, 3, addend_place(link_, k)});
+        if (k != none) add(id, 3, addend_place(link_, k));
         if (!link_.opt.apply_dynamic_relocs) continue;
       }
-      out_.push_back({id, width, uint32_t(start + r.offset)});
+      add(id, width, start + r.offset);
     }
   }
 
@@ -103,7 +141,7 @@ class Collector {
       if (!a.live || a.folded || !fn.mir.valid() || a.out == none) continue;
       const std::span<const mir::Reference> references = link_.lower->store->references(fn.mir);
       for (const mir::Reference& r : references)
-        if (r.symbol.valid()) mention(r.symbol.value);
+        if (r.symbol.valid() && is_mentioned(link_.symbols[r.symbol.value])) add(r.symbol.value, Site::mention, 0);
       const uint64_t start = link_.sections[a.out]->offset + a.offset;
       for (const codegen::ReferenceField& x : fn.fields) {
         if (x.reference >= references.size() || x.reference >= fn.references.size()) continue;
@@ -111,7 +149,7 @@ class Collector {
         const codegen::ReferenceForm form = fn.references[x.reference].form;
         if (!r.symbol.valid() || !can_move(link_, link_.symbols[r.symbol.value], f_.id)) continue;
         if (form != codegen::ReferenceForm::direct && form != codegen::ReferenceForm::absolute) continue;
-        out_.push_back({r.symbol.value, 2, uint32_t(start + x.offset)});
+        add(r.symbol.value, 2, start + x.offset);
       }
     }
   }
@@ -120,13 +158,11 @@ class Collector {
     const bool debug = section_name(f_, a.section).starts_with(".debug_");
     for (uint32_t i = 0; i < a.reloc_count; i++) {
       const Rela& r = a.relocs[i];
-      if (r.sym < f_.first_global || r.sym >= f_.syms.size()) continue;
-      const uint32_t id = f_.symbol_id(r.sym);
-      if (!can_move(link_, link_.symbols[id], f_.id)) continue;
+      if (r.sym < f_.first_global || r.sym >= f_.syms.size() || !(kind_of(r.sym) & can_be_moved)) continue;
       const RelocationRow& row = machine_.row(r.type);
       if (!holds_address(row.want) || !row.bytes) continue;
       if (refers_to_dead(link_, f_, resolve_target(link_, f_, r.sym), r.sym, debug)) continue;
-      out_.push_back({id, uint32_t(std::countr_zero(unsigned(row.bytes))), uint32_t(s.offset + a.offset + r.offset)});
+      add(f_.symbol_id(r.sym), uint32_t(std::countr_zero(unsigned(row.bytes))), s.offset + a.offset + r.offset);
     }
   }
 
@@ -134,25 +170,28 @@ class Collector {
   const Machine& machine_;
   ObjectFile& f_;
   const RelativeIndex& relative_;
-  std::vector<Site>& out_;
-  uint32_t last_ = none;
+  std::vector<uint64_t> found_;
+  std::vector<uint8_t> kinds_;  // by symbol of the file, from the first global on
 };
 
 }  // namespace
 
 RelativeIndex relative_index(const Link& link) {
-  return [&link](uint64_t place) {
-    const auto end = link.dynrels.begin() + ptrdiff_t(std::min<size_t>(link.relative_count, link.dynrels.size()));
+  // Most places are asked for in order, so that the next one's record is the next one.
+  return [&link, near = size_t{0}](uint64_t place) mutable {
+    const size_t count = std::min<size_t>(link.relative_count, link.dynrels.size());
+    auto is_it = [&](size_t k) { return k < count && uint64_t(link.dynrels[k].offset) == place; };
+    if (is_it(near) || is_it(++near)) return uint32_t(near);
+    const auto end = link.dynrels.begin() + ptrdiff_t(count);
     auto it = std::lower_bound(link.dynrels.begin(), end, place,
                                [](const Rela& r, uint64_t v) { return uint64_t(r.offset) < v; });
-    return it != end && uint64_t(it->offset) == place ? uint32_t(it - link.dynrels.begin()) : none;
+    near = size_t(it - link.dynrels.begin());
+    return is_it(near) ? uint32_t(near) : none;
   };
 }
 
 void collect_sites(Link& link, ObjectFile& file, const RelativeIndex& relative, std::vector<Site>& out) {
-  Collector(link, file, relative, out).run();
-  std::sort(out.begin(), out.end());
-  out.erase(std::unique(out.begin(), out.end()), out.end());
+  Collector(link, file, relative).run(out);
 }
 
 void collect_slot_sites(Link& link, const RelativeIndex& relative, std::vector<Site>& out) {

@@ -30,13 +30,13 @@ enum StateRegion : uint32_t {
   region_meta, region_strings, region_arguments, region_observed, region_files, region_atoms, region_symbols,
   region_symbol_slots, region_aux, region_site_groups, region_sites, region_referring, region_dynamic_relocations,
   region_sections, region_free, region_merged, region_merged_slots, region_cies, region_comdats, region_comdat_slots,
-  region_comdat_claims,
+  region_comdat_claims, region_members,
   region_block_digests,
   region_count
 };
 static_assert(region_count <= StateFile::max_regions);
 
-inline constexpr uint32_t state_version = 3;
+inline constexpr uint32_t state_version = 4;
 inline constexpr uint32_t width_bits = 2;  // of a site: log2 of its bytes
 
 struct StateText {
@@ -52,6 +52,7 @@ struct StateName {
 
 struct StateMeta {
   FileStamp image;
+  StateText fixed;              // why this output cannot be patched; empty: it can
   StateHash options;            // of all arguments but the names of inputs, and of the working directory
   int64_t recorded_at = 0;      // by the clock of files
   uint64_t tls_begin = 0, tls_end = 0, tp = 0;
@@ -189,14 +190,21 @@ struct StateReferring {
   uint32_t input = none, next = none;
 };
 
+inline constexpr uint32_t ordered_section = 2;  // as `tight`: members stand in order, with room behind
+
 struct StateSection {
   StateText name;
   uint64_t flags = 0, addr = 0, offset = 0, size = 0, room = 0;  // room: behind its size
   uint64_t used = 0;            // up to here blocks have been given out
   uint64_t align = 1;
   uint32_t type = 0, index = 0;
-  uint32_t tight = 0;           // no block of it may change its size: its bounds mean something
+  uint32_t tight = 0;  // its bounds mean something: no block of it may change its size, or all change their places
   uint32_t unused = 0;
+};
+
+// A file that has a part of an ordered section, or had one.
+struct StateMember {
+  uint32_t section = none, input = none;
 };
 
 struct StateFree {
@@ -244,6 +252,7 @@ struct State {
   StateTable<StateComdat> comdats{file, region_comdats};
   StateTable<uint32_t> comdat_slots{file, region_comdat_slots};
   StateTable<uint32_t> comdat_claims{file, region_comdat_claims};
+  StateTable<StateMember> members{file, region_members};
 
   std::string_view text(StateText t);
   std::string_view text(StateName name);
@@ -272,22 +281,43 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
 // Of the code that reads and writes states.
 StateHash state_generator();
 
-// record.cpp: after a link, with `--incremental`; `args` are those of the command. False: reported.
+// record.cpp: after a link, with `--incremental`; `args` are those of the command. Of one that cannot be patched, what it
+// saw is all. False: reported.
 bool record_state(Link& link, const std::vector<std::string>& args);
 
 // What the state says of a symbol: StateSymbolFlag.
 uint32_t state_flags_of(const Link& link, const Symbol& s);
 
 // room.cpp: what an incremental link leaves free, so that the next one finds place.
+void foresee_sections(Link& link);          // those that a later version of a program may want, if there are none
+bool is_foreseen(const OutputSection& s);
 bool is_tight(const OutputSection& s);
+bool is_ordered(const OutputSection& s);    // of the tight ones: may be put together anew
 uint64_t room_for(const OutputSection& s, uint64_t size,
                   uint64_t largest);                       // bytes behind all; `largest`: of the atoms
-uint64_t slack_of(const OutputSection& s, const Atom& a);  // bytes behind an atom
+// Bytes behind the atoms of a section.
+class Slack {
+ public:
+  explicit Slack(const OutputSection& section);
+  uint64_t of(const Atom& a) const {
+    if (kind_ == nothing || (a.kind != AtomKind::regular && a.kind != AtomKind::function) || !a.size) return 0;
+    return a.size / 16 + (kind_ == debug ? 48 : 0);
+  }
+
+ private:
+  enum { nothing, code, debug } kind_ = nothing;
+};
+// An atom that is a place of its own in its section, by which its file's next version is matched with it.
+inline bool has_place_of_its_own(const Atom& a) {
+  return a.kind == AtomKind::regular || a.kind == AtomKind::function || a.kind == AtomKind::constants;
+}
 // Fills what is behind `used` bytes of a contribution to a section, up to `size`, so that readers of the section pass
 // over it.
 void fill_gap(std::string_view section, uint64_t flags, uint8_t trap, uint8_t* begin, uint64_t used, uint64_t size);
 // Why this link cannot be continued, whatever the inputs; empty: it can.
 std::string no_relink_reason(const Link& link);
+// Why it leaves nothing for the next one, not even what it saw.
+std::string no_state_reason(const Link& link);
 
 // What the atoms of a file are called, from link to link: by the names of their sections and groups.
 class AtomKeys {

@@ -2,6 +2,7 @@
 #include "link/elf/relink/survey.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace lode::link::elf {
 
@@ -85,7 +86,31 @@ uint32_t Survey::find(std::string_view name, Offer& offer) {
       member = file_of_lazy_[ar->members[i]];
     }
   if (member != none) offer = Offer{};
+  else if (offer.is_shared) describe_library(offer, best);
   return member;
+}
+
+void Survey::describe_library(Offer& offer, uint32_t priority) {
+  const Library* own = nullptr;
+  for (const Library& l : shareds_) {
+    if (l.file->priority == priority) own = &l;
+    if (l.file->priority > priority) offer.following.push_back(l.file->soname);
+  }
+  std::unordered_set<uint64_t> wanted;
+  for (size_t i = 0; own && i < own->contents.names.size(); i++)
+    if (own->contents.symbols[i].shndx == SHN_UNDEF && own->contents.symbols[i].bind() != STB_WEAK)
+      wanted.insert(own->contents.names[i].hash);
+  for (const Library& l : shareds_) {
+    if (&l == own) continue;
+    const bool named = std::any_of(own->contents.needed.begin(), own->contents.needed.end(), [&](const auto& n) {
+      return text_at(own->file->data, n) == l.file->soname;
+    });
+    for (size_t i = 0; !named && i < l.contents.names.size(); i++)
+      if (l.contents.symbols[i].shndx != SHN_UNDEF && wanted.count(l.contents.names[i].hash)) {
+        offer.asks.push_back(l.file->soname);
+        break;
+      }
+  }
 }
 
 }  // namespace lode::link::elf

@@ -44,6 +44,8 @@ class Survey {
     SharedFile* file;
     SharedContents contents;
   };
+  void describe_library(Offer& offer, uint32_t priority);
+
   Link link_;
   std::vector<SurveyedFile> files_;
   std::vector<uint32_t> file_of_lazy_;  // index of files_, by lazy member

@@ -48,7 +48,8 @@ uint64_t tls_begin(const FinishedImage& image) {
 
 void RelinkVerifier::compare_headers() {
   const Ehdr &a = *fresh_.view.header, &b = *now_.view.header;
-  if (std::memcmp(a.ident, b.ident, sizeof a.ident) != 0 || a.type != b.type || a.machine != b.machine ||
+  // EI_OSABI (byte 7) says that there may be something of GNU's.
+  if (std::memcmp(a.ident, b.ident, 7) != 0 || (a.ident[7] && a.ident[7] != b.ident[7]) || a.type != b.type || a.machine != b.machine ||
       a.flags != b.flags || a.version != b.version || a.phentsize != b.phentsize || a.shentsize != b.shentsize)
     differ("the file header says something else");
 }
