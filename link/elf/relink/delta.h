@@ -110,6 +110,7 @@ class DeltaLink {
   void mark_symbol(uint32_t id);
   void visit(uint32_t atom);
   void mark_relocation(ObjectFile& f, const Rela& r);
+  bool debug_objects();
   bool sections();
   bool find_ordered();
   bool place_ordered();

@@ -403,6 +403,8 @@ std::vector<RelinkVerifier::Field> RelinkVerifier::fields_of(uint32_t atom) {
     const KeptRewrite* kept = loaded ? rewrites.at(i) : nullptr;
     if (kept) {
       i += kept->span;
+      if (kept->to == Rewrite::local_exec && resolve_target(full_, f, r.sym).undefined_weak && a.size - r.offset >= 4)
+        out.push_back({r.offset, 4, Want::nothing, false, false, 0, {}});  // the distance of nothing from the thread pointer
       if (kept->to != Rewrite::distance && kept->to != Rewrite::absolute) continue;
       full_.machine->describe({a.relocs, index, a.reloc_count, {a.data, a.size}, f.syms.size()}, kept->to, r);
     }
@@ -476,6 +478,7 @@ void RelinkVerifier::compare_field(uint32_t atom, const Field& field, uint64_t a
     return;
   }
   switch (field.want) {
+    case Want::nothing: return;
     case Want::address: {
       if (loaded && field.bytes == 8 && compare_dynamic(P, Q, &field.to, source)) {
         if ((v == 0) != (w == 0)) return equal();

@@ -175,7 +175,7 @@ void RelinkVerifier::compare_symbols() {
   auto is_named = [](const ImageSymbol& s) { return s.type != STT_SECTION && !s.name.empty(); };
   auto is_linkers = [&](const ImageSymbol& s) {
     const uint32_t id = full_.names.find(s.name);
-    return s.bind != STB_LOCAL && id != none && full_.symbols[id].linker_defined;
+    return id != none && full_.symbols[id].linker_defined;
   };
   std::map<std::string, std::vector<const ImageSymbol*>> left;
   for (const ImageSymbol& s : now_.symbols)
