@@ -363,6 +363,9 @@ void RelinkVerifier::compare_dynamic_entries() {
     if (is_string(d.tag)) return out + std::string(image.dynamic_string(value));
     if (d.tag == DT_INIT || d.tag == DT_FINI) return out + "a function";  // compared as a place
     if (is_address(d.tag)) {
+      // A table without entries is where its section is, too.
+      if (const Shdr* plt = image.section(".rela.plt"); d.tag == DT_JMPREL && plt && plt->addr == value)
+        return out + ".rela.plt";
       for (const Shdr& s : image.view.sections)
         if ((s.flags & SHF_ALLOC) && s.addr == value && s.size && !is_thread_local(s))
           return out + std::string(image.name_of(s));
