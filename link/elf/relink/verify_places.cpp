@@ -404,7 +404,8 @@ std::vector<RelinkVerifier::Field> RelinkVerifier::fields_of(uint32_t atom) {
     if (kept) {
       i += kept->span;
       if (kept->to == Rewrite::local_exec && resolve_target(full_, f, r.sym).undefined_weak && a.size - r.offset >= 4)
-        out.push_back({r.offset, 4, Want::nothing, false, false, 0, {}});  // the distance of nothing from the thread pointer
+        out.push_back(
+            {r.offset, 4, Want::nothing, false, false, 0, {}});  // the distance of nothing from the thread pointer
       if (kept->to != Rewrite::distance && kept->to != Rewrite::absolute) continue;
       full_.machine->describe({a.relocs, index, a.reloc_count, {a.data, a.size}, f.syms.size()}, kept->to, r);
     }
