@@ -28,8 +28,8 @@ uint32_t DeltaLink::section_named(std::string_view name, uint64_t flags) {
   return none;
 }
 
-// Debug information of modules is in objects of their own (code/debug_sections.h), which are inputs to the state. Those of
-// the changed modules are made anew, and take the places of the former ones.
+// Debug information of modules is in objects of their own (code/debug_sections.h), which are inputs to the state. Those
+// of the changed modules are made anew, and take the places of the former ones.
 bool DeltaLink::debug_objects() {
   add_debug_sections(link_);
   std::unordered_map<std::string_view, uint32_t> former;  // by name
