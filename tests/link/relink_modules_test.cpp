@@ -160,7 +160,8 @@ TEST_CASE("relinks for riscv64: nothing changed is noticed; code that gets short
     const std::string in = dir.write("m.c", "int part(int x) { return x + " + std::to_string(n) +
                                                 "; }\nint other(int x) { return part(x) * 3; }\n"
                                                 "void _start(void) { other(1); for (;;); }\n");
-    RunResult r = run({"clang-19", "--target=riscv64-linux-gnu", "-O1", "-c", "-emit-llvm", in, "-o", dir.file("m.bc")});
+    RunResult r =
+        run({"clang-19", "--target=riscv64-linux-gnu", "-O1", "-c", "-emit-llvm", in, "-o", dir.file("m.bc")});
     INFO(r.describe());
     REQUIRE(r.ok());
   };

@@ -24,6 +24,7 @@
 // Up to the commit (relink.cpp) nothing is written to any file, so that giving up is always possible.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -93,7 +94,10 @@ class DeltaLink {
   void bind_to_image(uint32_t id, uint32_t n);
   bool is_wanted_elsewhere(uint32_t n);
   bool is_missed_elsewhere(uint32_t n);
+  bool is_mentioned_elsewhere(uint32_t n);
   bool unknown_name(uint32_t id, bool wanted);
+  bool replace_import(uint32_t id, uint32_t n, uint32_t file, uint32_t sym);
+  bool is_replaced(uint32_t n) const { return std::find(replaced_.begin(), replaced_.end(), n) != replaced_.end(); }
   bool discard_lost_groups();
   bool find_lost_groups();
   void want_input(uint32_t input, std::string why);
@@ -148,6 +152,7 @@ class DeltaLink {
   bool drop_dynamic_symbol(uint32_t n);
   bool renumber_dynamic_relocations();
   bool bind_imports();
+  bool hash_import(uint32_t id);
   bool give_plt_entry(uint32_t id);
   bool write_plt_entries();
   bool address_symbols();
@@ -196,10 +201,10 @@ class DeltaLink {
   bool is_here(const Symbol& s) const {
     return s.defined() && s.file != shared_->id && s.file != others_->id && s.file != link_.internal->id;
   }
-  // Whether the state had no record of it, or one of a name that was gone.
+  // Whether the state had no record of it, or one of a name that was gone or something else.
   bool is_fresh(uint32_t id) const {
     const uint32_t n = state_symbol(id);
-    return n != none && (n >= first_fresh_ || (state_.symbols[n].flags & state_gone));
+    return n != none && (n >= first_fresh_ || is_replaced(n) || (state_.symbols[n].flags & state_gone));
   }
   uint32_t state_symbol(uint32_t id) const { return id < symbol_.size() ? symbol_[id] : none; }
   uint32_t section_named(std::string_view name, uint64_t flags);
@@ -230,6 +235,8 @@ class DeltaLink {
   std::vector<std::string> wanted_names_;
   const Offers& offers_;
   std::unordered_map<uint32_t, Offer> offered_;  // by symbol of the link: those that a shared library defines
+  std::vector<uint32_t> redefined_;      // imports that are defined here now, and stay imports
+  std::vector<uint32_t> replaced_;       // of the state: imports that are defined here now, or the other way round
   bool exports_change_ = false;          // names came that may be exported or imported
   // Of delta_dynamic.cpp: headers of the tables; where entries were before, by where they are now (none: they are new);
   // those that are gone, by where they were; symbols that got an entry; what of the image to compare.

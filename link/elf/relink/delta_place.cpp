@@ -413,7 +413,12 @@ bool DeltaLink::scan() {
   scan_relocations(link_);
   if (link_.diag.has_errors()) return give_up("a relocation is in error");
   if (link_.has_textrel) return give_up("relocations in code");
-  if (link_.needs_tlsld && meta_.tlsld_slot < 0) return give_up("the module's thread-local slots are wanted");
+  if (link_.needs_tlsld && meta_.tlsld_slot < 0) {
+    if (meta_.got_room - meta_.got_used < 2) return no_room("slots of the GOT");
+    link_.tlsld_slot = meta_.tlsld_slot = int32_t(meta_.got_used);
+    meta_.got_used += 2;
+    link_.got_entries.push_back({none, got_tlsld});
+  }
   if (link_.needs_got_base && !had_got_base) return give_up("the address of the GOT is wanted");
   for (uint32_t id = 0; id < link_.symbols.size(); id++)
     if (!give_slots(id)) return false;
@@ -444,7 +449,14 @@ bool DeltaLink::address_symbols() {
     if (n == none) continue;
     const StateSymbol& st = state_.symbols[n];
     if (st.flags & (state_dead | state_gone)) continue;
-    if (s.type == STT_TLS && s.address != st.address) return give_up("thread-local " + link_.display(s) + " moved");
+    if (s.type == STT_TLS && s.address != st.address) {
+      // What other files hold of it, and slots, are offsets that nobody keeps.
+      const SymbolAux none_of_them;
+      const SymbolAux& x = s.aux == none ? none_of_them : link_.aux[s.aux];
+      if (is_mentioned_elsewhere(n) || x.gottp >= 0 || x.tlsgd >= 0 || x.tlsdesc >= 0)
+        return give_up("thread-local " + link_.display(s) + " moved");
+      continue;
+    }
     if (s.atom != none && !link_.atoms[s.atom].live) continue;
     if (s.address != st.address) moves_.push_back({n, s.address - st.address});
     if ((st.flags & state_sized) && !keeps_size(s, st))

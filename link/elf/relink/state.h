@@ -281,8 +281,8 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
 // Of the code that reads and writes states.
 StateHash state_generator();
 
-// record.cpp: after a link, with `--incremental`; `args` are those of the command. Of one that cannot be patched, what it
-// saw is all. False: reported.
+// record.cpp: after a link, with `--incremental`; `args` are those of the command. Of one that cannot be patched, what
+// it saw is all. False: reported.
 bool record_state(Link& link, const std::vector<std::string>& args);
 
 // What the state says of a symbol: StateSymbolFlag.

@@ -363,6 +363,9 @@ void RelinkVerifier::compare_dynamic_entries() {
     if (is_string(d.tag)) return out + std::string(image.dynamic_string(value));
     if (d.tag == DT_INIT || d.tag == DT_FINI) return out + "a function";  // compared as a place
     if (is_address(d.tag)) {
+      // A table without entries is where its section is, too.
+      if (const Shdr* plt = image.section(".rela.plt"); d.tag == DT_JMPREL && plt && plt->addr == value)
+        return out + ".rela.plt";
       for (const Shdr& s : image.view.sections)
         if ((s.flags & SHF_ALLOC) && s.addr == value && s.size && !is_thread_local(s))
           return out + std::string(image.name_of(s));
@@ -384,6 +387,14 @@ void RelinkVerifier::compare_dynamic_entries() {
     return out;
   };
   std::vector<std::string> a = list(fresh_), b = list(now_);
+  // A library after --as-needed that is not needed any more stays until the next link from scratch.
+  std::erase_if(b, [&](const std::string& entry) {
+    if (std::find(a.begin(), a.end(), entry) != a.end()) return false;
+    return std::any_of(full_.files.begin(), full_.files.end(), [&](const auto& f) {
+      return f->kind == FileKind::shared && f->as_needed &&
+             entry == "DT 0x1 = " + static_cast<const SharedFile&>(*f).soname;
+    });
+  });
   for (size_t i = 0; i < std::max(a.size(), b.size()); i++)
     if (i >= a.size() || i >= b.size() || a[i] != b[i])
       return differ(".dynamic: " + (i < b.size() ? b[i] : std::string("nothing")) + " instead of " +
