@@ -78,8 +78,7 @@ Result<void> FinishedImage::open(Bytes file) {
       uint64_t(view.header->phnum) * sizeof(Phdr) > file.size() - view.header->phoff)
     return damaged("header");
   segments.resize(view.header->phnum);
-  if (!segments.empty())
-    std::memcpy(segments.data(), file.data() + view.header->phoff, segments.size() * sizeof(Phdr));
+  if (!segments.empty()) std::memcpy(segments.data(), file.data() + view.header->phoff, segments.size() * sizeof(Phdr));
   for (uint32_t i = 1; i < view.sections.size(); i++) {
     const Shdr& s = view.sections[i];
     by_name_.emplace(name_of(s), i);

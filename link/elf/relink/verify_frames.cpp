@@ -74,15 +74,14 @@ void RelinkVerifier::compare_search_table() {
   for (size_t i = 0; i < now_.fdes.size(); i++) {
     if (frames_with_owner_.empty() || frames_with_owner_[i]) continue;
     const ImageFde& f = now_.fdes[i];
-    auto it = std::upper_bound(taken.begin(), taken.end(), f.begin,
-                               [](uint64_t a, const auto& b) { return a < b.first; });
+    auto it =
+        std::upper_bound(taken.begin(), taken.end(), f.begin, [](uint64_t a, const auto& b) { return a < b.first; });
     const bool inside = it != taken.begin() && f.begin < std::prev(it)->second;
     const bool reaches = it != taken.end() && f.begin + f.size > it->first;
     if (f.size && (inside || reaches))
       differ("an unwind record describes " + hex(f.begin) + " to " + hex(f.begin + f.size) +
              ", where the full link has other code");
-    else
-      dead_frames_++;
+    else dead_frames_++;
   }
   if (fresh_.has_search_table != now_.has_search_table) return differ("there is no search table of unwind records");
   if (!now_.has_search_table) return;
@@ -95,8 +94,7 @@ void RelinkVerifier::compare_search_table() {
     const auto found = begin_of.find(record);
     if (found == begin_of.end() || found->second != code)
       differ("the search table says that " + hex(code) + " is described at " + hex(record) + ", which it is not");
-    else
-      begin_of.erase(found);
+    else begin_of.erase(found);
   }
   for (const auto& [record, code] : begin_of)
     if (frame_at_.count(code) && (frames_with_owner_.empty() || frames_with_owner_[frame_at_[code]]))

@@ -36,8 +36,10 @@ RelinkVerifier::Referred RelinkVerifier::referred_address(uint64_t address) cons
       int32_t slot = full_.tlsld_slot;
       if (e.kind != got_tlsld) {
         if (!x) continue;
-        slot = e.kind == got_address_kind ? x->got : e.kind == got_tpoff ? x->gottp
-               : e.kind == got_tlsgd ? x->tlsgd : x->tlsdesc;
+        slot = e.kind == got_address_kind ? x->got
+               : e.kind == got_tpoff      ? x->gottp
+               : e.kind == got_tlsgd      ? x->tlsgd
+                                          : x->tlsdesc;
       }
       if (slot >= 0 && got_address(full_, slot) == address) return {Referred::slot, e.symbol, address};
     }
@@ -101,8 +103,10 @@ void RelinkVerifier::compare_slot(uint64_t full, uint64_t now, uint32_t symbol, 
   for (const GotEntry& e : full_.got_entries) {
     if (e.symbol != symbol || symbol == none) continue;
     const SymbolAux& x = full_.aux[full_.symbols[symbol].aux];
-    const int32_t slot = e.kind == got_address_kind ? x.got : e.kind == got_tpoff ? x.gottp
-                         : e.kind == got_tlsgd ? x.tlsgd : x.tlsdesc;
+    const int32_t slot = e.kind == got_address_kind ? x.got
+                         : e.kind == got_tpoff      ? x.gottp
+                         : e.kind == got_tlsgd      ? x.tlsgd
+                                                    : x.tlsdesc;
     if (got_address(full_, slot) == full) kind = GotKind(e.kind);
   }
   const uint64_t words = kind == got_tlsgd || kind == got_tlsdesc || kind == got_tlsld ? 2 : 1;
@@ -214,15 +218,13 @@ void RelinkVerifier::all_relocations() {
     if (!r.of_plt && r.type == full_.machine->r_relative) relative_end = i + 1;
     else if (!r.of_plt && others == none) others = i;
     if (seen_relocations_[i] || r.type == full_.machine->r_none) continue;
-    auto it = std::upper_bound(taken.begin(), taken.end(), r.place,
-                               [](uint64_t a, const auto& b) { return a < b.first; });
+    auto it =
+        std::upper_bound(taken.begin(), taken.end(), r.place, [](uint64_t a, const auto& b) { return a < b.first; });
     if (it != taken.begin() && r.place < std::prev(it)->second)
       differ("a dynamic relocation of type " + std::to_string(r.type) + " at " + hex(r.place) +
              ", where the full link has none");
-    else if (!now_.section_at(r.place))
-      differ("a dynamic relocation at " + hex(r.place) + ", where nothing is");
-    else
-      dead_relocations_++;
+    else if (!now_.section_at(r.place)) differ("a dynamic relocation at " + hex(r.place) + ", where nothing is");
+    else dead_relocations_++;
   }
   for (const Dyn& d : now_.dynamic)
     if (d.tag == DT_RELACOUNT && d.value != relative_end && (others == none || d.value > others))

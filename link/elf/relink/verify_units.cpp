@@ -16,9 +16,9 @@ namespace {
 
 bool has_units(std::string_view name) {
   static constexpr std::string_view names[] = {
-      ".debug_info", ".debug_types", ".debug_line", ".debug_aranges", ".debug_rnglists", ".debug_loclists",
-      ".debug_addr", ".debug_str_offsets", ".debug_frame", ".debug_pubnames", ".debug_pubtypes", ".debug_gnu_pubnames",
-      ".debug_gnu_pubtypes", ".debug_names"};
+      ".debug_info",     ".debug_types",        ".debug_line",         ".debug_aranges", ".debug_rnglists",
+      ".debug_loclists", ".debug_addr",         ".debug_str_offsets",  ".debug_frame",   ".debug_pubnames",
+      ".debug_pubtypes", ".debug_gnu_pubnames", ".debug_gnu_pubtypes", ".debug_names"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
