@@ -175,6 +175,10 @@ class DeltaLink {
   bool remove_global(uint32_t n);
   bool take_entries(uint32_t section, uint32_t count, uint32_t& first);
   bool put_string(std::string_view text, uint32_t& offset);
+  bool take_strings(uint32_t size, uint32_t& offset);
+  bool forget_symbols();
+  bool new_symbol(uint32_t id);
+  void release_names();
   bool put_entry(uint32_t index, const Sym& entry);
   bool headers();
   bool set_section_size(uint32_t section, uint64_t size);
@@ -222,6 +226,7 @@ class DeltaLink {
   std::vector<uint32_t> symbol_;         // of the state, by symbol of the link
   std::vector<std::vector<std::pair<uint32_t, uint32_t>>> claims_;  // by symbol of the link: (file, index there)
   std::vector<uint32_t> section_;        // of the state, by section of the link
+  std::unordered_map<uint32_t, std::vector<uint32_t>> spare_names_;  // places in .strtab that are free, by size
   uint32_t first_fresh_ = none;          // of the state: from here on they are of this link
   std::vector<uint32_t> gone_;           // symbols of the state that nobody defines any more
   std::vector<std::pair<uint64_t, uint32_t>>

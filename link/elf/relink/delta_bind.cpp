@@ -469,7 +469,8 @@ bool DeltaLink::bind() {
     if (link_.symbols[id].local) continue;
     symbol_[id] = state_.find_symbol(link_.symbols[id].str(), hash_name(link_.symbols[id].str()));
     if (!bind_symbol(id)) return false;
-    if (const uint32_t n = symbol_[id]; n != none && state_.symbols[n].aux != none && !is_replaced(n)) {
+    if (const uint32_t n = symbol_[id]; n != none && state_.symbols[n].aux != none && !is_replaced(n) &&
+                                        !(state_.symbols[n].flags & (state_dead | state_gone))) {
       const StateAux& x = state_.aux[state_.symbols[n].aux];
       link_.symbols[id].aux = uint32_t(link_.aux.size());
       link_.aux.push_back({id, x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym, 0});
