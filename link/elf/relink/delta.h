@@ -79,6 +79,8 @@ class DeltaLink {
     std::vector<Rela> dynrels;
     std::vector<uint32_t> dynrel_index;  // where each of these is in .rela.dyn
     std::vector<PlacedAtom> atoms;       // as they are placed now
+    std::vector<bool> stays;             // by section: its atom is where it was
+    std::unordered_map<uint64_t, StateFunction> functions;  // as they were; by the first half of `places`
     uint32_t frame_offset = 0, frame_size = 0, frame_used = 0;
     uint32_t symtab_index = 0, symtab_count = 0, strtab_offset = 0, strtab_size = 0;
   };
@@ -158,6 +160,7 @@ class DeltaLink {
   bool address_symbols();
   bool keeps_size(const Symbol& s, const StateSymbol& st);
   bool write();
+  bool is_still(const File& file, const ModuleFunction& fn, std::span<const uint8_t>& frame);
   bool propagate();
   bool patch(uint32_t width, uint64_t place, uint64_t distance);
   bool dynamic_relocations();
@@ -186,7 +189,9 @@ class DeltaLink {
   bool keep();
   bool keep_file(File& file);
   // `add`: to those that the file has.
-  bool keep_sites(uint32_t input, const std::vector<Site>& sites, bool add);
+  // `stays`: of those that it has, what lies in these ranges of the image.
+  bool keep_sites(uint32_t input, const std::vector<Site>& sites, bool add,
+                  const std::vector<std::pair<uint32_t, uint32_t>>& stays = {});
   bool keep_comdats();
   bool keep_symbol(uint32_t id);
   bool unlink_symbol(uint32_t n, uint32_t input);

@@ -9,7 +9,7 @@
 #include <unordered_set>
 
 #include "link/common/module_file.h"
-#include "link/elf/code/lower.h"
+#include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
 #include "link/elf/relocations/referent.h"
@@ -602,7 +602,12 @@ bool DeltaLink::live() {
       if (s.exported || (n != none && is_wanted_elsewhere(n))) mark_symbol(id);
     }
   if (link_.has_modules) {
+    for (const File& file : files_)
+      if (file.object->kind == FileKind::module && file.object->module->bitcode &&
+          file.object->module->bitcode->debug_module())
+        return give_up(file.object->name + " has debug information, which is made for all modules together");
     prepare_modules(link_);
+    link_.lower->without_code = true;
     symbol_.resize(link_.symbols.size(), none);
     claims_.resize(link_.symbols.size());
     module_roots(link_, [&](uint32_t atom) { mark(atom); });
