@@ -602,12 +602,12 @@ bool DeltaLink::live() {
       if (s.exported || (n != none && is_wanted_elsewhere(n))) mark_symbol(id);
     }
   if (link_.has_modules) {
-    for (const File& file : files_)
-      if (file.object->kind == FileKind::module && file.object->module->bitcode &&
-          file.object->module->bitcode->debug_module())
-        return give_up(file.object->name + " has debug information, which is made for all modules together");
+    // Debug information is made of all code of a module.
+    const bool debug = std::any_of(files_.begin(), files_.end(), [](const File& f) {
+      return f.object->kind == FileKind::module && f.object->module->bitcode && f.object->module->bitcode->debug_module();
+    });
     prepare_modules(link_);
-    link_.lower->without_code = true;
+    link_.lower->without_code = !debug;
     symbol_.resize(link_.symbols.size(), none);
     claims_.resize(link_.symbols.size());
     module_roots(link_, [&](uint32_t atom) { mark(atom); });
