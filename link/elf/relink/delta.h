@@ -111,6 +111,7 @@ class DeltaLink {
   void mark(uint32_t atom);
   void mark_symbol(uint32_t id);
   void visit(uint32_t atom);
+  std::span<const uint32_t> companions(const ObjectFile& file, uint32_t section);
   void mark_relocation(ObjectFile& f, const Rela& r);
   bool debug_objects();
   bool sections();
@@ -237,6 +238,8 @@ class DeltaLink {
   std::vector<std::pair<uint64_t, uint32_t>>
       relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
+  std::unordered_map<uint32_t, std::unordered_map<uint32_t, std::vector<uint32_t>>>
+      companions_;                       // by file and section (SHF_LINK_ORDER)
   std::vector<Site> cie_sites_;          // of new CIEs
   std::vector<bool> rebuilt_;            // by section of the state: its members change
   std::vector<uint32_t> wanted_inputs_;
