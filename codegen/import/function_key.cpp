@@ -132,6 +132,73 @@ void ModuleKeys::prepare(const ImportState& s) {
   });
 }
 
+// Strings and arrays, which data holds; a body that names one by its number reads it whole.
+static bool is_contents(const bc::Module& m, const bc::Constant& k) {
+  using K = bc::ConstKind;
+  if (k.kind == K::String) return true;
+  if ((k.kind != K::Data && k.kind != K::Aggregate) || k.type >= m.types.size()) return false;
+  return m.types[k.type].kind == bc::TypeKind::Array || m.types[k.type].kind == bc::TypeKind::Struct;
+}
+
+uint64_t ModuleKeys::tables(const ImportState& s) {
+  if (s.keeps_debug) return 0;  // numbers of metadata are not among them
+  prepare(s);
+  std::call_once(tables_once_, [&] {
+    const bc::Module& m = s.bitcode;
+    std::vector<uint32_t> words;
+    words.reserve(m.globals.size() * 20 + m.constants.list.size() * 6);
+    append_hash(words, module_);
+    for (const auto* list : {&types_, &attributes_}) {
+      words.push_back(uint32_t(list->size()));
+      const XXH128_hash_t h = XXH3_128bits(list->data(), list->size() * sizeof(mir::Hash128));
+      append_hash(words, {h.low64, h.high64});
+    }
+    for (std::string_view tag : m.bundle_tags) append_text(words, tag);
+    for (const bc::AbbrevField& f : m.block_info.fields)
+      for (uint32_t w : {uint32_t(f.kind), uint32_t(f.value), uint32_t(f.value >> 32)}) words.push_back(w);
+    for (const bc::BlockInfo::Entry& e : m.block_info.entries)
+      for (uint32_t w : {e.block, e.abbrev.first, e.abbrev.count}) words.push_back(w);
+    words.push_back(uint32_t(m.globals.size()));
+    for (const bc::Global& g : m.globals) {
+      for (uint32_t w : {uint32_t(g.kind) | uint32_t(g.tls) << 4 | uint32_t(g.linkage) << 8 |
+                             uint32_t(g.declaration) << 12 | uint32_t(g.comdat != bc::none) << 13 |
+                             uint32_t(g.calling_convention) << 16,
+                         g.address_space, uint32_t(g.log2_align) | uint32_t(g.code_model) << 8, g.type, g.attributes,
+                         g.kind == bc::Global::Variable ? 0 : g.init, g.personality, g.prefix, g.prologue,
+                         uint32_t(g.gc != bc::none), g.body})
+        words.push_back(w);
+      if (g.kind == bc::Global::Function) append_text(words, g.name);
+    }
+    for (const bc::Constant& k : m.constants.list) {
+      words.push_back(uint32_t(k.kind) | uint32_t(k.op) << 8 | uint32_t(k.flags) << 16);
+      words.push_back(k.type);
+      using K = bc::ConstKind;
+      switch (k.kind) {
+        case K::Null: case K::Undef: case K::Poison: break;
+        case K::Int: case K::Float: words.push_back(uint32_t(k.bits)), words.push_back(uint32_t(k.bits >> 32)); break;
+        default:
+          if (is_contents(m, k)) break;
+          words.push_back(k.count);
+          if (k.kind == K::WideInt || k.kind == K::WideFloat || k.kind == K::Data) {
+            for (uint64_t w : m.constants.words_of(k)) words.push_back(uint32_t(w)), words.push_back(uint32_t(w >> 32));
+            break;
+          }
+          for (uint32_t w : m.constants.operands_of(k)) words.push_back(w);
+          if (k.kind == K::InlineAsm && k.count >= 5) {
+            const auto ops = m.constants.operands_of(k);
+            append_text(words, {m.constants.bytes.data() + ops[1], ops[2]});
+            append_text(words, {m.constants.bytes.data() + ops[3], ops[4]});
+          }
+      }
+    }
+    // What the numbers became here.
+    for (air::SymbolIndex x : s.symbols) words.push_back(x.value);
+    for (uint32_t b : s.body_of) words.push_back(b);
+    tables_ = std::max<uint64_t>(XXH3_64bits(words.data(), words.size() * sizeof words[0]), 1);
+  });
+  return tables_;
+}
+
 // ---- of a function --------------------------------------------------------------------------------------------------
 
 bool FunctionKeyWriter::first(Order& order, uint32_t index, uint32_t& number) {
@@ -197,7 +264,9 @@ void FunctionKeyWriter::value(uint32_t v, unsigned depth) {
   if (!is_new) return;
   if (v < m_->globals.size()) return global(v, depth);
   if (depth > max_depth) return bind_to_module();
-  constant(m_->constants, m_->constants.list[v - m_->globals.size()], depth + 1);
+  const bc::Constant& k = m_->constants.list[v - m_->globals.size()];
+  reads_contents_ |= is_contents(*m_, k);
+  constant(m_->constants, k, depth + 1);
 }
 
 void FunctionKeyWriter::constant(const bc::Constants& pool, const bc::Constant& k, unsigned depth) {
@@ -356,7 +425,7 @@ mir::Hash128 FunctionKeyWriter::write(const ImportState& s, ModuleKeys& keys, co
   globals_ = &globals;
   globals.clear();
   count_ = 0;
-  bound_ = false;
+  bound_ = reads_contents_ = false;
   if (++stamp_ == 1) {  // the first function of this module, or the stamps are used up
     auto renew = [](Order& order, size_t n) {
       order.stamps.assign(n, 0);

@@ -13,6 +13,11 @@
 // A function that reads what the form does not describe (a metadata operand, a KCFI type, the text of inline assembly,
 // which may name symbols) is bound to its module: its key holds the hash of the module's whole content.
 //
+// A key is found by reading the whole body. There is a shorter way to know that a body has the key that it had: all that
+// numbers in bodies stand for is what it was (tables()), and the bits of the body are. Contents of strings and arrays
+// are no part of the tables, for they change often and few bodies read them; those that do go by their keys
+// (bits_say_all()).
+//
 // What the key says nothing about, and whoever uses it adds: options of code generation, decisions of the link about
 // symbols, and the generator's own version.
 #pragma once
@@ -35,13 +40,16 @@ class ModuleKeys {
   void prepare(const ImportState& s);
   const mir::Hash128& module() const { return module_; }
   const mir::Hash128& content(const bc::Module& m);
+  // 0: not to be gone by.
+  uint64_t tables(const ImportState& s);
   const mir::Hash128& type(uint32_t t) const { return types_[t]; }
   const mir::Hash128& attributes(uint32_t list) const { return attributes_[list]; }
 
  private:
   mir::Hash128 hash_type(const bc::Module& m, uint32_t t, unsigned depth);
-  std::once_flag once_, content_once_;
+  std::once_flag once_, content_once_, tables_once_;
   mir::Hash128 module_, content_;
+  uint64_t tables_ = 0;
   std::vector<mir::Hash128> types_, attributes_;
   std::vector<uint8_t> known_;
 };
@@ -51,6 +59,8 @@ class FunctionKeyWriter {
  public:
   // The key of a body, and the module's globals that it names, in the order of the form.
   mir::Hash128 write(const ImportState& s, ModuleKeys& keys, const bc::Body& body, std::vector<uint32_t>& globals);
+  // Of the last one: the module's tables and the bits of the body decide it.
+  bool bits_say_all() const { return !bound_ && !reads_contents_; }
 
  private:
   struct Order {  // of first mention
@@ -86,7 +96,7 @@ class FunctionKeyWriter {
   std::vector<uint32_t>* globals_ = nullptr;
   Order values_, types_, attributes_;
   uint32_t stamp_ = 0;
-  bool bound_ = false;
+  bool bound_ = false, reads_contents_ = false;
 };
 
 }  // namespace lode::codegen

@@ -1,6 +1,10 @@
 // BitcodeModule: the parts in their order.
 #include "codegen/import/import.h"
 
+#include <xxhash.h>
+
+#include <algorithm>
+
 #include "codegen/import/function_import.h"
 #include "codegen/import/state.h"
 
@@ -92,6 +96,20 @@ mir::Hash128 BitcodeModule::key(OpenBody& body, std::vector<air::SymbolIndex>& s
   for (uint32_t g : w.key_globals) symbols.push_back(state_->symbols[g]);
   return key;
 }
+
+uint64_t BitcodeModule::tables() const { return state_->keys.tables(*state_); }
+
+uint64_t BitcodeModule::body_bits(air::FunctionIndex f) const {
+  if (!has_body(f)) return 0;
+  const bc::Module& m = state_->bitcode;
+  const bc::BodyPlace& b = m.bodies[state_->body_of[f.value]];
+  // Blocks begin and end at words; the first word may have bits of what stood before.
+  const uint64_t begin = b.bit / 32 * 4, end = (b.bit + uint64_t{b.words} * 32 + 31) / 32 * 4;
+  if (!b.words || end > m.stream.size()) return 0;
+  return std::max<uint64_t>(XXH3_64bits(m.stream.data() + begin, end - begin), 1);
+}
+
+bool BitcodeModule::bits_say_all(const OpenBody& body) const { return body.scratch_->key_writer.bits_say_all(); }
 
 Result<void> BitcodeModule::read(OpenBody& body, air::Function& out) const {
   auto r = import_function(*state_, *body.scratch_, out);

@@ -71,6 +71,11 @@ class BitcodeModule final : public air::BodySource {
   Result<OpenBody> open_body(air::FunctionIndex f) const;
   // `symbols`: those that the body names, in the order of the key; none for what is no symbol (intrinsics).
   mir::Hash128 key(OpenBody& body, std::vector<air::SymbolIndex>& symbols) const;
+  // The short way to the same (function_key.h): the hash of all that numbers in bodies stand for, and of a body's bits;
+  // 0: there is none. bits_say_all(): after key(), whether they decide it.
+  uint64_t tables() const;
+  uint64_t body_bits(air::FunctionIndex f) const;
+  bool bits_say_all(const OpenBody& body) const;
   Result<void> read(OpenBody& body, air::Function& out) const;
 
  private:

@@ -49,6 +49,10 @@ ModuleCache::ModuleCache(MirCache& cache, const std::string& name, const air::Mo
   // AIR is known by its functions alone (take_known() is for bitcode), and by its name from link to link.
   identity.content = bitcode ? mix(bitcode->content(), options_) : identity.path;
   cached_ = cache.open(identity, module.functions.size());
+  if (!bitcode || cached_->is_known()) return;
+  const uint64_t tables = bitcode->tables();
+  cached_->set_tables(tables);
+  has_tables_ = tables != 0;
 }
 
 const ModuleCache::Names& ModuleCache::names(std::span<const SymbolId> ids) {
@@ -138,6 +142,15 @@ bool CachedFunction::take_known(mir::FunctionDraft& draft) {
   return true;
 }
 
+bool CachedFunction::take_same_bits(uint64_t bits, mir::FunctionDraft& draft) {
+  const auto found = cache_.cached_->by_bits(
+      function_.value, bits,
+      [&](const mir::Hash128& body, std::span<const uint32_t> symbols) { return key_ = key(body, symbols); });
+  if (!accept(found, draft)) return false;
+  cache_.cache_.count(&MirCache::Statistics::functions_by_key);
+  return true;
+}
+
 bool CachedFunction::take_equal(const mir::Hash128& body, std::span<const air::SymbolIndex> symbols,
                                 mir::FunctionDraft& draft) {
   body_ = body;
@@ -158,8 +171,14 @@ Result<CachedFunction::Outcome> CachedFunction::take_or_read(mir::FunctionDraft&
   std::vector<air::SymbolIndex> symbols;
   const codegen::BitcodeModule* bitcode = cache_.bitcode_;
   if (bitcode && bitcode->has_body(function_)) {
+    const uint64_t bits = cache_.has_tables_ ? bitcode->body_bits(function_) : 0;
+    cache_.cached_->note_bits(function_.value, bits);
+    without_code_ = without_code;
+    if (take_same_bits(bits, draft)) return done();
+    cache_.cached_->note_bits(function_.value, 0);
     LODE_ASSIGN(auto body, bitcode->open_body(function_));
     const mir::Hash128 hash = bitcode->key(body, symbols);
+    if (bitcode->bits_say_all(body)) cache_.cached_->note_bits(function_.value, bits);
     without_code_ = without_code;
     if (take_equal(hash, symbols, draft)) return done();
     LODE_TRY(bitcode->read(body, air));

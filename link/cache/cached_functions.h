@@ -48,6 +48,7 @@ class ModuleCache {
   mir::Hash128 options_;
   std::shared_ptr<CachedModule> cached_;
   Names names_;
+  bool has_tables_ = false;
 };
 
 // One function's way through the cache.
@@ -75,6 +76,8 @@ class CachedFunction {
   bool take_known(mir::FunctionDraft& draft);
   // The same for a function with this body, whatever its module was like.
   bool take_equal(const mir::Hash128& body, std::span<const air::SymbolIndex> symbols, mir::FunctionDraft& draft);
+  // The same by the bits of its body.
+  bool take_same_bits(uint64_t bits, mir::FunctionDraft& draft);
   bool accept(const CachedModule::Found& found, mir::FunctionDraft& draft);
   bool accept_symbols(std::span<const mir::PortableSymbol> symbols, std::span<const uint32_t> listed,
                       mir::FunctionDraft& draft) const;

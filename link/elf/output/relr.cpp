@@ -43,7 +43,11 @@ bool layout_all(Link& link) {
   link.reldyn->size = rels * sizeof(Rela);
   if (link.patchable) {
     if (rels || link.pic) link.reldyn->room = (rels / 8 + 32) * sizeof(Rela);
-    link.eh_frame->room = link.eh_frame->size ? align_up(link.eh_frame->size / 8 + 2048, 8) : 0;
+    // A file's records that become more go there as a whole.
+    uint64_t longest = 0;
+    for (const ObjectFile* f : link.objects) longest = std::max<uint64_t>(longest, f->frame_end - f->frame_begin);
+    const uint64_t share = std::max(link.eh_frame->size / 8, longest + longest / 8);
+    link.eh_frame->room = link.eh_frame->size ? align_up(share + 2048, 8) : 0;
     if (link.eh_frame_hdr) link.eh_frame_hdr->room = 8 * (link.eh_frame_fde_count / 8 + 64);
   }
   if (link.relrdyn) link.relrdyn->size = 8;

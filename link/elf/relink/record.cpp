@@ -611,12 +611,23 @@ class Recorder {
     w.add(region_arguments, arguments_, arguments_.size() / 4 + 64);
     w.add(region_observed, observed_, observed_.size() / 4 + 64);
     w.add(region_files, inputs_, inputs_.size() / 8 + 64);
-    w.add(region_atoms, atoms_, atoms_.size() / 8 + 256);
+    // Ranges of a file that grow go to the end as a whole; the longest ones find place, too.
+    StateInput most;
+    for (const StateInput& in : inputs_) {
+      most.atom_count = std::max(most.atom_count, in.atom_count);
+      most.group_count = std::max(most.group_count, in.group_count);
+      most.site_count = std::max(most.site_count, in.site_count);
+      most.function_count = std::max(most.function_count, in.function_count);
+    }
+    const auto room = [](uint64_t all, uint64_t longest, uint64_t least) {
+      return std::max(all / 8, longest + longest / 8) + least;
+    };
+    w.add(region_atoms, atoms_, room(atoms_.size(), most.atom_count, 256));
     w.add(region_symbols, symbols_, symbols_.size() / 8 + 128);
     w.add(region_symbol_slots, slots_, 0);
     w.add(region_aux, aux_, aux_.size() / 8 + 64);
-    w.add(region_site_groups, groups_, groups_.size() / 8 + 512);
-    w.add(region_sites, sites_, sites_.size() / 8 + 1024);
+    w.add(region_site_groups, groups_, room(groups_.size(), most.group_count, 512));
+    w.add(region_sites, sites_, room(sites_.size(), most.site_count, 1024));
     w.add(region_referring, referring_, referring_.size() / 8 + 512);
     w.add(region_dynamic_relocations, relocations_, relocations_.size() / 8 + 512);
     w.add(region_sections, sections_, 0);
@@ -628,7 +639,7 @@ class Recorder {
     w.add(region_comdat_slots, comdat_slots_, 0);
     w.add(region_members, members_, members_.size() / 4 + 128);
     w.add(region_comdat_claims, comdat_claims_, comdat_claims_.size() / 8 + 256);
-    w.add(region_functions, functions_, functions_.size() / 8 + 256);
+    w.add(region_functions, functions_, room(functions_.size(), most.function_count, 256));
     w.add(region_block_digests, link_.block_digests, 0);
     const std::string name = state_name(link_.opt);
     if (auto r = w.write(name, state_version, state_generator()); !r) {
