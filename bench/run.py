@@ -497,7 +497,7 @@ class Bench:
                 f"{statistics.median(cpu[n]):.2f}"] for n in contenders])
 
     def relink(self):
-        """Relinks in place of a generated program (objects of C, 50 functions each, -ffunction-sections), after edits of one file; beside them the
+        """Relinks in place of a generated program (objects of C, or bitcode, 50 functions each, -ffunction-sections), after edits of one file; beside them the
         full links of all linkers, fork and exec of `true`, and a read of the changed object. Each time is the median of several."""
         quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 
@@ -529,7 +529,8 @@ class Bench:
             source = os.path.join(folder, f"m{m}.c")
             with open(source, "w") as f:
                 f.write(module(m, edit))
-            subprocess.run(["gcc", "-c", "-O1", "-ffunction-sections", "-o", source[:-2] + ".o", source], check=True)
+            compiler = [CLANG, "-emit-llvm"] if self.a.bitcode else ["gcc", "-ffunction-sections"]
+            subprocess.run([*compiler, "-c", "-O1", "-o", source[:-2] + ".o", source], check=True)
 
         rows = []
         for modules in [int(n) for n in self.a.modules.split(",")]:
@@ -553,7 +554,7 @@ class Bench:
             once(relink)
             for tool, command in {"lode": [self.a.lode], "ld.lld": [shutil.which(LLD)], "mold": [shutil.which("mold"), "--no-fork"],
                                   "wild": [shutil.which("wild")]}.items():
-                if command[0]:
+                if command[0] and (tool == "lode" or not self.a.bitcode):
                     rows.append([name, f"full, {tool}", f"{middle(once([*command, '-o', output + '.full', *rest]) for _ in range(3)):.2f}", ""])
             rows.append([name, "first, --incremental", f"{middle(once([*relink, '--incremental-full']) for _ in range(3)):.2f}", ""])
             rows.append([name, "file, state: share of the plain output",
@@ -578,6 +579,7 @@ def main():
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--only", default="start,compile,kept,edits,phases,runtime,size,wasm,text,link,relink")
     p.add_argument("--modules", default="20,200,2000", help="sizes of the program of `relink`, in files of 50 functions")
+    p.add_argument("--bitcode", action="store_true", help="relink: the files are bitcode, which others than lode do not link here")
     p.add_argument("--relinks", type=int, default=9)
     p.add_argument("--functions", type=int, default=100000, help="text: how many functions")
     p.add_argument("--starts", type=int, default=200, help="start: how many of each")

@@ -9,7 +9,7 @@
 #include <unordered_set>
 
 #include "link/common/module_file.h"
-#include "link/elf/code/lower.h"
+#include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
 #include "link/elf/relocations/referent.h"
@@ -536,6 +536,17 @@ void DeltaLink::mark_relocation(ObjectFile& f, const Rela& r) {
     mark_piece(link_, a, t.section_symbol ? t.value + uint64_t(int64_t(r.addend)) : t.value);
 }
 
+// The sections that live and die with another one.
+std::span<const uint32_t> DeltaLink::companions(const ObjectFile& f, uint32_t section) {
+  auto [it, fresh] = companions_.try_emplace(f.id);
+  if (fresh)
+    for (uint32_t i = 1; i < f.sections.size(); i++)
+      if ((f.sections[i].flags & SHF_LINK_ORDER) && f.sections[i].link)
+        it->second[f.sections[i].link].push_back(i);
+  const auto found = it->second.find(section);
+  return found == it->second.end() ? std::span<const uint32_t>() : found->second;
+}
+
 void DeltaLink::visit(uint32_t id) {
   const Atom& a = link_.atoms[id];
   if (a.file == none || a.kind == AtomKind::eh_frame || id == image_atom_) return;
@@ -551,9 +562,7 @@ void DeltaLink::visit(uint32_t id) {
     const Cie& cie = f.cies[fde.cie];
     for (uint32_t r = cie.reloc_begin; r < cie.reloc_end; r++) mark_relocation(f, frame.relocs[r]);
   }
-  for (uint32_t i = 1; i < f.sections.size(); i++)
-    if ((f.sections[i].flags & SHF_LINK_ORDER) && f.sections[i].link == a.section && f.sections[i].link)
-      mark(f.atom_base + i);
+  for (const uint32_t i : companions(f, a.section)) mark(f.atom_base + i);
 }
 
 // What the changed files referred to and nobody does now, of files that did not change: these are asked for, so that
@@ -602,7 +611,12 @@ bool DeltaLink::live() {
       if (s.exported || (n != none && is_wanted_elsewhere(n))) mark_symbol(id);
     }
   if (link_.has_modules) {
+    // Debug information is made of all code of a module.
+    const bool debug = std::any_of(files_.begin(), files_.end(), [](const File& f) {
+      return f.object->kind == FileKind::module && f.object->module->bitcode && f.object->module->bitcode->debug_module();
+    });
     prepare_modules(link_);
+    link_.lower->without_code = !debug;
     symbol_.resize(link_.symbols.size(), none);
     claims_.resize(link_.symbols.size());
     module_roots(link_, [&](uint32_t atom) { mark(atom); });

@@ -263,6 +263,7 @@ bool DeltaLink::match_file(File& file) {
     release(old[k].out, old[k].offset, old[k].room());
   }
   file.atoms.clear();
+  file.stays.assign(f.sections.size(), false);
   for (uint32_t i = 1; i < f.sections.size(); i++) {
     Atom& a = link_.atoms[f.atom_base + i];
     if (!a.live || a.out == none || !has_place_of_its_own(a)) continue;
@@ -291,6 +292,7 @@ bool DeltaLink::match_file(File& file) {
     if (was && a.size <= room && is_aligned(s.addr + was->offset, a.p2align) && (!s.tight || a.size == was->size)) {
       r.offset = was->offset;
       r.slack = room - r.size;
+      file.stays[i] = true;
     } else if (!a.size) {
       r.offset = was ? was->offset : 0;
       leave();
