@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "link/common/module_file.h"
+#include "link/elf/code/debug_sections.h"
 #include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
@@ -66,6 +67,18 @@ uint8_t* DeltaLink::at(uint64_t offset, uint64_t size) {
   return image_.data() + offset;
 }
 
+// The debug information of modules is in inputs of its own, which are made anew with them (debug_objects()).
+void DeltaLink::find_debug_inputs() {
+  std::unordered_set<std::string> names;
+  for (const File& f : files_)
+    if (f.object->kind == FileKind::module)
+      names.insert(std::string(state_.text(state_.inputs[f.input].name)) + std::string(debug_information));
+  if (names.empty()) return;
+  for (uint32_t i = 0; i < state_.inputs.size(); i++)
+    if (state_.inputs[i].observed == none && names.count(std::string(state_.text(state_.inputs[i].name))))
+      debug_inputs_.insert(i);
+}
+
 bool DeltaLink::open(std::span<const ChangedInput> changed) {
   auto shared = std::make_unique<SharedFile>();
   static const Sym null_symbol{};
@@ -113,6 +126,7 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
     link_.objects.push_back(f.get());
     link_.files.push_back(std::move(f));
   }
+  find_debug_inputs();
   std::sort(link_.objects.begin(), link_.objects.end(),
             [](const ObjectFile* a, const ObjectFile* b) { return a->priority < b->priority; });
   intern_runtime_names(link_);
@@ -345,10 +359,13 @@ bool DeltaLink::is_mentioned_elsewhere(uint32_t n) {
   uint32_t steps = state_.referring.size();
   for (uint32_t r = st.referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
-    if (k == 0 || file_of_input(k)) continue;
+    if (k == 0 || is_changed(k)) continue;
     const StateInput& in = state_.inputs[k];
-    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
-      if (g.symbol == n && g.width != Site::claim) return true;
+    const auto groups = state_.site_groups.range(in.first_group, in.group_count);
+    auto g = std::lower_bound(groups.begin(), groups.end(), n,
+                              [](const StateSiteGroup& x, uint32_t v) { return x.symbol < v; });
+    for (; g != groups.end() && g->symbol == n; ++g)
+      if (g->width != Site::claim) return true;
   }
   return false;
 }
@@ -358,10 +375,13 @@ std::vector<uint32_t> DeltaLink::competitors(uint32_t n) {
   uint32_t steps = state_.referring.size();
   for (uint32_t r = state_.symbols[n].referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
-    if (k == 0 || file_of_input(k)) continue;
+    if (k == 0 || is_changed(k)) continue;
     const StateInput& in = state_.inputs[k];
-    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
-      if (g.symbol == n && g.width == Site::claim) out.push_back(k);
+    const auto groups = state_.site_groups.range(in.first_group, in.group_count);
+    auto g = std::lower_bound(groups.begin(), groups.end(), n,
+                              [](const StateSiteGroup& x, uint32_t v) { return x.symbol < v; });
+    for (; g != groups.end() && g->symbol == n; ++g)
+      if (g->width == Site::claim) out.push_back(k);
   }
   return out;
 }
