@@ -633,7 +633,8 @@ bool DeltaLink::live() {
   if (link_.has_modules) {
     // Debug information is made of all code of a module.
     const bool debug = std::any_of(files_.begin(), files_.end(), [](const File& f) {
-      return f.object->kind == FileKind::module && f.object->module->bitcode && f.object->module->bitcode->debug_module();
+      return f.object->kind == FileKind::module && f.object->module->bitcode &&
+             f.object->module->bitcode->debug_module();
     });
     prepare_modules(link_);
     link_.lower->without_code = !debug;
