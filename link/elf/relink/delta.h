@@ -9,7 +9,7 @@
 // Passes in order, each a member that returns false with why() when the change cannot be made in place:
 //   open      the changed files (delta_bind.cpp)
 //   bind      names, by the rules of resolve
-//   live      what of the changed files is in the output now
+//   live      what of the changed files is in the output now, and what dies in others (delta_live.cpp)
 //   sections  their output sections: none may be new (delta_place.cpp)
 //   ordered   sections whose members stand in an order: whether those change (delta_ordered.cpp)
 //   match     each live atom with a former one; places for those that have none, or do not fit any more
