@@ -225,7 +225,8 @@ class Build:
             open('run.mjs', 'w').write(WASI)
             return ['node', '--no-warnings', 'run.mjs', output]
         if not self.a.shared: return ['./' + output]
-        run([self.a.compiler, 'main.o', output, '-Wl,-rpath,$ORIGIN', '-rdynamic', '-o', 'host'], check=True)
+        by = ['--ld-path=bin/ld'] if '-flto' in self.a.flags else []  # the host is IR then, too
+        run([self.a.compiler, *by, 'main.o', output, '-Wl,-rpath,$ORIGIN', '-rdynamic', '-o', 'host'], check=True)
         return ['./host']
 
 def main():
