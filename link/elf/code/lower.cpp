@@ -49,7 +49,8 @@ Result<mir::FunctionView> whole_function(LowerState& s, const ObjectFile& f, con
   if (!kept.without_code) return view;
   if (!kept.whole) {
     auto whole = std::make_unique<mir::FunctionDraft>();
-    if (!add_code(f.module->cache->functions(), fn.index.value, *whole) || whole->references.size() != view.references.size())
+    if (!add_code(f.module->cache->functions(), fn.index.value, *whole) ||
+        whole->references.size() != view.references.size())
       return error("the kept code is damaged");
     std::copy(view.references.begin(), view.references.end(), whole->references.begin());
     whole->symbol = view.symbol;

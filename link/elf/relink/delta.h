@@ -9,7 +9,7 @@
 // Passes in order, each a member that returns false with why() when the change cannot be made in place:
 //   open      the changed files (delta_bind.cpp)
 //   bind      names, by the rules of resolve
-//   live      what of the changed files is in the output now
+//   live      what of the changed files is in the output now, and what dies in others (delta_live.cpp)
 //   sections  their output sections: none may be new (delta_place.cpp)
 //   ordered   sections whose members stand in an order: whether those change (delta_ordered.cpp)
 //   match     each live atom with a former one; places for those that have none, or do not fit any more
@@ -28,6 +28,7 @@
 #include <functional>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "link/elf/relink/sites.h"
 #include "link/elf/relink/state.h"
@@ -114,6 +115,8 @@ class DeltaLink {
   std::span<const uint32_t> companions(const ObjectFile& file, uint32_t section);
   void mark_relocation(ObjectFile& f, const Rela& r);
   bool debug_objects();
+  void find_debug_inputs();
+  bool is_changed(uint32_t input) { return file_of_input(input) || debug_inputs_.count(input); }
   bool sections();
   bool find_ordered();
   bool place_ordered();
@@ -189,6 +192,7 @@ class DeltaLink {
   bool set_dynamic(int64_t tag, uint64_t value);
   bool keep();
   bool keep_file(File& file);
+  bool is_left_over(uint32_t symbol, uint32_t input);
   // `add`: to those that the file has.
   // `stays`: of those that it has, what lies in these ranges of the image.
   bool keep_sites(uint32_t input, const std::vector<Site>& sites, bool add,
@@ -226,6 +230,7 @@ class DeltaLink {
   StateMeta meta_;
   std::vector<File> files_;
   std::unordered_map<uint32_t, uint32_t> file_by_input_;
+  std::unordered_set<uint32_t> debug_inputs_;  // of changed modules
   SharedFile* shared_ = nullptr;         // stands for all shared libraries
   ObjectFile* others_ = nullptr;         // stands for all objects that did not change
   uint32_t image_atom_ = none;           // stands for all atoms of the image

@@ -215,6 +215,8 @@ bool DeltaLink::match_file(File& file) {
   const StateInput in = state_.inputs[file.input];
   const auto span = state_.atoms.range(in.first_atom, in.atom_count);
   const std::vector<StateAtom> old(span.begin(), span.end());
+  for (const StateAtom& a : old)
+    if (a.out >= state_.sections.size()) return give_up("the state file is damaged");
   std::vector<bool> taken(old.size());
   std::unordered_map<uint32_t, std::vector<uint32_t>> by_key;
   for (uint32_t k = uint32_t(old.size()); k-- > 0;) by_key[old[k].key].push_back(k);
