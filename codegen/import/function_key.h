@@ -13,9 +13,9 @@
 // A function that reads what the form does not describe (a metadata operand, a KCFI type, the text of inline assembly,
 // which may name symbols) is bound to its module: its key holds the hash of the module's whole content.
 //
-// A key is found by reading the whole body. There is a shorter way to know that a body has the key that it had: all that
-// numbers in bodies stand for is what it was (tables()), and the bits of the body are. Contents of strings and arrays
-// are no part of the tables, for they change often and few bodies read them; those that do go by their keys
+// A key is found by reading the whole body. There is a shorter way to know that a body has the key that it had: all
+// that numbers in bodies stand for is what it was (tables()), and the bits of the body are. Contents of strings and
+// arrays are no part of the tables, for they change often and few bodies read them; those that do go by their keys
 // (bits_say_all()).
 //
 // What the key says nothing about, and whoever uses it adds: options of code generation, decisions of the link about
