@@ -17,7 +17,7 @@ namespace lode::mir {
 namespace {
 
 constexpr char pack_magic[8] = {'L', 'O', 'D', 'E', 'P', 'A', 'C', 'K'};
-constexpr uint32_t pack_version = 3;
+constexpr uint32_t pack_version = 4;
 constexpr size_t chunk_bytes = size_t{1} << 18;
 constexpr uint32_t max_chunk = uint32_t{1} << 28;
 
@@ -26,8 +26,9 @@ struct Header {
   uint32_t version, function_count, symbol_count, other_count, chunk_count, reserved;
   Hash128 generator;
   uint64_t checksum;  // of the tables that follow
+  uint64_t tables;
 };
-static_assert(sizeof(Header) == 56);
+static_assert(sizeof(Header) == 64);
 
 struct ChunkRow {
   uint64_t offset, checksum;  // in the file; of the packed bytes
@@ -35,8 +36,8 @@ struct ChunkRow {
 };
 static_assert(sizeof(ChunkRow) == 24);
 
-// A function's head in a chunk; tags, operands, extra words, references, locals, constants, words of debug information
-// and names follow, each from a multiple of 4.
+// A function's head; its references and their names belong to it. The code is tags, operands, extra words, locals,
+// constants and words of debug information. Each starts at a multiple of 4.
 struct FunctionHead {
   uint32_t insts, extra, locals, references, constants, debug, names;
   uint32_t frame[6];
@@ -86,7 +87,8 @@ struct Reader {
 
 }  // namespace
 
-void append_portable(const FunctionView& f, std::span<const PortableSymbol> symbols, std::vector<uint8_t>& out) {
+void append_portable(const FunctionView& f, std::span<const PortableSymbol> symbols, std::vector<uint8_t>& out,
+                     std::vector<uint8_t>* code) {
   FunctionHead head{};
   head.insts = f.count;
   head.extra = uint32_t(f.extra.size());
@@ -111,44 +113,40 @@ void append_portable(const FunctionView& f, std::span<const PortableSymbol> symb
   }
   head.names = uint32_t(names.size());
   append(out, &head, sizeof head);
+  append(out, rows);
+  append(out, names.data(), names.size());
+  std::vector<uint8_t>& to = code ? *code : out;
   if (f.tag_bytes == 2) {
-    append(out, f.tags, size_t{f.count} * 2);
+    append(to, f.tags, size_t{f.count} * 2);
   } else {
     std::vector<uint16_t> wide(f.tags, f.tags + f.count);
-    append(out, wide);
+    append(to, wide);
   }
-  append(out, f.operands, size_t{f.count} * 4);
-  append(out, f.extra.data(), f.extra.size_bytes());
-  append(out, rows);
-  append(out, f.locals.data(), f.locals.size_bytes());
-  append(out, f.constants.data(), f.constants.size_bytes());
-  append(out, f.debug.data(), f.debug.size_bytes());
-  append(out, names.data(), names.size());
+  append(to, f.operands, size_t{f.count} * 4);
+  append(to, f.extra.data(), f.extra.size_bytes());
+  append(to, f.locals.data(), f.locals.size_bytes());
+  append(to, f.constants.data(), f.constants.size_bytes());
+  append(to, f.debug.data(), f.debug.size_bytes());
 }
 
-bool read_portable(std::span<const uint8_t> bytes, FunctionDraft& draft, std::vector<PortableSymbol>& symbols) {
+bool read_portable_head(std::span<const uint8_t> bytes, FunctionDraft& draft, std::vector<PortableSymbol>& symbols,
+                        std::span<const uint8_t>* code) {
   Reader in{bytes};
   const uint8_t* p = in.take(1, sizeof(FunctionHead));
   if (!p) return false;
   const auto head = load_le<FunctionHead>(p);
-  std::vector<ReferenceRow> rows;
-  in.take(draft.tags, head.insts);
-  in.take(draft.operands, head.insts);
-  in.take(draft.extra, head.extra);
-  in.take(rows, head.references);
-  in.take(draft.locals, head.locals);
-  in.take(draft.constants, head.constants);
-  in.take(draft.debug, head.debug);
+  const uint8_t* rows = in.take(head.references, sizeof(ReferenceRow));
   const auto* names = reinterpret_cast<const char*>(in.take(head.names, 1));
   if (!in.ok || head.text_align_log2 > 31 || head.constants_align_log2 > 31) return false;
+  if (code) *code = in.rest;
   std::copy(std::begin(head.frame), std::end(head.frame), draft.frame);
   draft.flags = head.flags;
   draft.text_align_log2 = head.text_align_log2;
   draft.constants_align_log2 = head.constants_align_log2;
-  draft.references.resize(rows.size());
-  symbols.resize(rows.size());
-  for (size_t k = 0; k < rows.size(); k++) {
-    const ReferenceRow& r = rows[k];
+  draft.references.resize(head.references);
+  symbols.resize(head.references);
+  for (size_t k = 0; k < head.references; k++) {
+    const auto r = load_le<ReferenceRow>(rows + k * sizeof(ReferenceRow));
     if (r.kind > last_reference_kind || r.base > PortableSymbol::named) return false;
     draft.references[k] = {SymbolId{}, r.addend, ReferenceKind(r.kind), {0, 0, 0}};
     symbols[k] = {PortableSymbol::Base(r.base), r.reach, r.index, {}};
@@ -157,6 +155,24 @@ bool read_portable(std::span<const uint8_t> bytes, FunctionDraft& draft, std::ve
     symbols[k].name = {names + r.index, r.name_size};
   }
   return true;
+}
+
+bool read_portable_code(std::span<const uint8_t> head_bytes, std::span<const uint8_t> code, FunctionDraft& draft) {
+  if (head_bytes.size() < sizeof(FunctionHead)) return false;
+  const auto head = load_le<FunctionHead>(head_bytes.data());
+  Reader in{code};
+  in.take(draft.tags, head.insts);
+  in.take(draft.operands, head.insts);
+  in.take(draft.extra, head.extra);
+  in.take(draft.locals, head.locals);
+  in.take(draft.constants, head.constants);
+  in.take(draft.debug, head.debug);
+  return in.ok;
+}
+
+bool read_portable(std::span<const uint8_t> bytes, FunctionDraft& draft, std::vector<PortableSymbol>& symbols) {
+  std::span<const uint8_t> code;
+  return read_portable_head(bytes, draft, symbols, &code) && read_portable_code(bytes, code, draft);
 }
 
 // ---- reading --------------------------------------------------------------------------------------------------------
@@ -168,6 +184,7 @@ Result<std::unique_ptr<FunctionPack>> FunctionPack::open(std::span<const uint8_t
   if (h.version != pack_version || !(h.generator == generator)) return error("made by another version");
   auto pack = std::make_unique<FunctionPack>();
   pack->file_ = file;
+  pack->tables_ = h.tables;
   const std::span<const uint8_t> tables = file.subspan(sizeof(Header));
   Reader in{tables};
   std::vector<ChunkRow> chunks;
@@ -229,16 +246,28 @@ uint64_t FunctionPack::memory() const {
 
 // ---- writing --------------------------------------------------------------------------------------------------------
 
-void FunctionPackWriter::add(PackedFunction row, std::span<const uint32_t> symbols, std::span<const uint8_t> bytes) {
-  if (chunks_.empty() || chunks_.back().size() >= chunk_bytes) chunks_.emplace_back();
+uint32_t FunctionPackWriter::put(uint32_t& chunk, std::span<const uint8_t> bytes) {
+  if (chunk == none || chunks_[chunk].size() >= chunk_bytes) {
+    chunk = uint32_t(chunks_.size());
+    chunks_.emplace_back();
+  }
+  const uint32_t offset = uint32_t(chunks_[chunk].size());
+  chunks_[chunk].insert(chunks_[chunk].end(), bytes.begin(), bytes.end());
+  return offset;
+}
+
+void FunctionPackWriter::add(PackedFunction row, std::span<const uint32_t> symbols, std::span<const uint8_t> head,
+                             std::span<const uint8_t> code) {
   row.pack = 0;
-  row.chunk = uint32_t(chunks_.size() - 1);
-  row.offset = uint32_t(chunks_.back().size());
-  row.length = uint32_t(bytes.size());
+  row.head_offset = put(heads_, head);
+  row.head_chunk = heads_;
+  row.head_length = uint32_t(head.size());
+  row.offset = put(codes_, code);
+  row.chunk = codes_;
+  row.length = uint32_t(code.size());
   row.first_symbol = uint32_t(symbols_.size());
   row.symbol_count = uint32_t(symbols.size());
   symbols_.insert(symbols_.end(), symbols.begin(), symbols.end());
-  chunks_.back().insert(chunks_.back().end(), bytes.begin(), bytes.end());
   functions_.push_back(row);
 }
 
@@ -262,6 +291,7 @@ std::vector<uint32_t> FunctionPackWriter::by_key() const {
 
 std::unique_ptr<FunctionPack> FunctionPackWriter::keep() && {
   auto pack = std::make_unique<FunctionPack>();
+  pack->tables_ = tables_;
   pack->by_key_ = by_key();
   pack->functions_ = std::move(functions_);
   pack->symbols_storage_ = std::move(symbols_);
@@ -304,6 +334,7 @@ std::vector<uint8_t> FunctionPackWriter::finish(const Hash128& generator) const 
   h.other_count = uint32_t(others_.size());
   h.chunk_count = uint32_t(rows.size());
   h.generator = generator;
+  h.tables = tables_;
   h.checksum = XXH3_64bits(out.data() + sizeof h, out.size() - sizeof h);
   std::memcpy(out.data(), &h, sizeof h);
   for (const auto& p : packed) out.insert(out.end(), p.begin(), p.end());

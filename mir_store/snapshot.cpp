@@ -29,7 +29,7 @@ namespace lode::mir {
 namespace {
 
 constexpr char magic[8] = {'l', 'o', 'd', 'e', 'M', 'I', 'R', '\n'};
-constexpr uint32_t format_version = 3;
+constexpr uint32_t format_version = 4;
 constexpr uint32_t block_rows = 128;               // of the key table: 3 KiB
 constexpr size_t chunk_bytes = size_t{1} << 17;    // a chunk is closed when it has as many
 constexpr uint32_t max_chunk = uint32_t{1} << 28;  // unpacked

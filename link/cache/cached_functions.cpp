@@ -42,11 +42,13 @@ ModuleCache::ModuleCache(MirCache& cache, const std::string& name, const air::Mo
                             target};
   options_ = hash_bytes(words, sizeof words);
   if (!bitcode) air_key_ = codegen::air_module_key(module);
-  const mir::Hash128 role = mix(hash_bytes(name.data(), name.size()), options_);
+  ModuleIdentity identity;
+  identity.path = mix(hash_bytes(name.data(), name.size()), options_);
   const std::string file = std::filesystem::path(name).filename().string();
+  identity.role = mix(hash_bytes(file.data(), file.size()), options_);
   // AIR is known by its functions alone (take_known() is for bitcode), and by its name from link to link.
-  const mir::Hash128 content = bitcode ? mix(bitcode->content(), options_) : role;
-  cached_ = cache.open(content, mix(hash_bytes(file.data(), file.size()), options_), module.functions.size());
+  identity.content = bitcode ? mix(bitcode->content(), options_) : identity.path;
+  cached_ = cache.open(identity, module.functions.size());
 }
 
 const ModuleCache::Names& ModuleCache::names(std::span<const SymbolId> ids) {
@@ -80,10 +82,13 @@ mir::Hash128 CachedFunction::key(const mir::Hash128& body, std::span<const uint3
 
 // The references get this link's symbols. False: one of them is not what it was.
 bool CachedFunction::accept(const CachedModule::Found& found, mir::FunctionDraft& draft) {
-  if (found.bytes.empty()) return false;
+  if (found.head.empty()) return false;
   std::vector<PortableSymbol> symbols;
   auto fit = [&] {
-    if (!mir::read_portable(found.bytes, draft, symbols)) return false;
+    if (!mir::read_portable_head(found.head, draft, symbols)) return false;
+    bool whole = true;
+    const std::span<const uint8_t> code = cache_.cached_->code(function_.value, whole);
+    if (!whole || !mir::read_portable_code(found.head, code, draft)) return false;
     for (size_t k = 0; k < symbols.size(); k++) {
       const PortableSymbol& s = symbols[k];
       SymbolId& id = draft.references[k].symbol;
@@ -192,9 +197,9 @@ void CachedFunction::keep(const mir::FunctionDraft& draft) {
     s.base = PortableSymbol::named;
     s.reach = reach(it->second);
   }
-  std::vector<uint8_t> bytes;
-  mir::append_portable(draft, out, bytes);
-  cache_.cached_->made(function_.value, body_, key_, symbols_, std::move(bytes));
+  std::vector<uint8_t> head, code;
+  mir::append_portable(mir::as_view(draft), out, head, &code);
+  cache_.cached_->made(function_.value, body_, key_, symbols_, std::move(head), std::move(code));
 }
 
 }  // namespace lode::link

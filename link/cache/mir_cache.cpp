@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <tbb/parallel_for.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -21,6 +22,7 @@ namespace {
 
 constexpr size_t packs_of_role = 4;    // contents of a module that are remembered
 constexpr size_t max_others = 8;       // packs that one may refer to: beyond that its functions are copied together
+constexpr size_t max_others_in_file = 32;
 constexpr size_t max_names_file = 4096;
 constexpr time_t touch_after = 60;     // seconds: a use within them does not change the order in which packs go
 
@@ -76,38 +78,57 @@ std::vector<uint8_t> read_used(const std::string& path, uint64_t max_size) {
 
 // ---- of a module ----------------------------------------------------------------------------------------------------
 
+const std::vector<std::shared_ptr<LoadedPack>> CachedModule::no_packs_;
+
 CachedModule::Found CachedModule::take(LoadedPack& from, const mir::PackedFunction& row, uint32_t number,
-                                       const mir::Hash128& body, std::span<const uint32_t> symbols) {
+                                       std::span<const uint32_t> symbols) {
   LoadedPack* home = &from;
   if (row.pack) {
     home = cache_->load(from.pack->others()[row.pack - 1]).get();
     if (!home) return {};
   }
-  const std::span<const uint8_t> bytes = home->pack->bytes(row.chunk, row.offset, row.length);
-  if (bytes.empty()) return {};
-  slots_[number] = {body, row.key, {symbols.begin(), symbols.end()}, {}, home, row.chunk, row.offset, row.length,
-                    {},   0};
-  put_sizes(row, slots_[number]);
-  return {bytes, slots_[number].symbols};
+  const std::span<const uint8_t> head = home->pack->head_of(row);
+  if (head.empty()) return {};
+  const bool is_same = &from == own_.get() && row.number == number;
+  const uint64_t raw = is_same ? row.raw : slots_[number].row.raw;
+  slots_[number] = {row, {symbols.begin(), symbols.end()}, {}, {}, home};
+  slots_[number].row.raw = raw;
+  return {head, slots_[number].symbols};
 }
 
 CachedModule::Found CachedModule::by_key(uint32_t number, const mir::Hash128& body, const mir::Hash128& key,
                                          std::span<const uint32_t> symbols) {
+  bool same = false;
   auto look = [&](LoadedPack& p) -> Found {
     const mir::PackedFunction* row = p.pack->by_key(key);
-    return row && row->body == body && row->symbol_count == symbols.size() ? take(p, *row, number, body, symbols)
-                                                                           : Found{};
+    if (!row || !(row->body == body) || row->symbol_count != symbols.size()) return {};
+    const std::span<const uint32_t> before = p.pack->symbols_of(*row);
+    same = &p == own_.get() && row->number == number && std::equal(before.begin(), before.end(), symbols.begin());
+    return take(p, *row, number, symbols);
   };
   Found found;
   if (own_) found = look(*own_);
-  for (size_t k = 0; found.bytes.empty() && k < earlier_.size(); k++) found = look(*earlier_[k]);
-  if (!found.bytes.empty()) changed_.store(true, std::memory_order_relaxed);
+  for (size_t k = 0; found.head.empty() && k < earlier_.size(); k++) found = look(*earlier_[k]);
+  if (!found.head.empty() && !same) changed_.store(true, std::memory_order_relaxed);
   return found;
 }
 
+std::span<const uint8_t> CachedModule::code(uint32_t number, bool& ok) const {
+  const Slot& s = slots_[number];
+  if (!s.home) return s.code;
+  const std::span<const uint8_t> code = s.home->pack->code_of(s.row);
+  ok = ok && code.data();
+  return code;
+}
+
 void CachedModule::made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key,
-                        std::span<const uint32_t> symbols, std::vector<uint8_t> bytes) {
-  slots_[number] = {body, key, {symbols.begin(), symbols.end()}, std::move(bytes), nullptr, 0, 0, 0, {}, 0};
+                        std::span<const uint32_t> symbols, std::vector<uint8_t> head, std::vector<uint8_t> code) {
+  const uint64_t raw = slots_[number].row.raw;
+  slots_[number] = {{}, {symbols.begin(), symbols.end()}, std::move(head), std::move(code), nullptr};
+  mir::PackedFunction& row = slots_[number].row;
+  row.body = body;
+  row.key = key;
+  row.raw = raw;
   changed_.store(true, std::memory_order_relaxed);
 }
 
@@ -122,21 +143,17 @@ std::optional<uint64_t> parse_cache_size(std::string_view text) {
   return n << shift;
 }
 
-void CachedModule::put_sizes(const mir::PackedFunction& row, Slot& slot) {
-  slot.forms = row.forms;
-  const uint32_t* w = row.sizes;
-  slot.sizes = {w[0], w[1], w[2], w[3], w[4], w[5], w[6]};
-}
-
 std::optional<codegen::FunctionSizes> CachedModule::sizes(uint32_t number, uint64_t forms) const {
-  const Slot& s = slots_[number];
-  if (!forms || s.forms != forms) return {};
-  return s.sizes;
+  const mir::PackedFunction& row = slots_[number].row;
+  if (!forms || row.forms != forms) return {};
+  const uint32_t* w = row.sizes;
+  return codegen::FunctionSizes{w[0], w[1], w[2], w[3], w[4], w[5], w[6]};
 }
 
-void CachedModule::note_sizes(uint32_t number, uint64_t forms, const codegen::FunctionSizes& sizes) {
-  slots_[number].sizes = sizes;
-  slots_[number].forms = forms;
+void CachedModule::note_sizes(uint32_t number, uint64_t forms, const codegen::FunctionSizes& z) {
+  const uint32_t words[] = {z.text, z.constants, z.cfi, z.exceptions, z.personality, z.entry, z.traps};
+  std::copy(std::begin(words), std::end(words), slots_[number].row.sizes);
+  slots_[number].row.forms = forms;
 }
 
 std::shared_ptr<const KeptCode> CachedModule::kept_code(const mir::Hash128& key) const {
@@ -151,6 +168,9 @@ mir::Hash128 MirCache::this_generator() { return {LODE_GENERATOR_LOW, LODE_GENER
 
 MirCache::MirCache(std::string folder, uint64_t limit, const mir::Hash128& generator)
     : folder_(std::move(folder)), limit_(limit), generator_(generator) {}
+
+MirCache::MirCache(FunctionFile& file, bool whole, const mir::Hash128& generator)
+    : file_(&file), whole_(whole), limit_(0), generator_(generator) {}
 
 Result<void> MirCache::prepare() {
   if (folder_.empty()) return {};
@@ -176,7 +196,15 @@ std::shared_ptr<LoadedPack> MirCache::load(const mir::Hash128& name) {
     if (auto it = packs_.find(name); it != packs_.end()) return it->second;
   }
   std::shared_ptr<LoadedPack> loaded;
-  if (!folder_.empty() && usable_) {
+  if (file_) {
+    const std::span<const uint8_t> bytes = file_->find(name);
+    if (auto pack = mir::FunctionPack::open(bytes, generator_); pack.ok()) {
+      loaded = std::make_shared<LoadedPack>();
+      loaded->name = name;
+      loaded->pack = std::move(*pack);
+      statistics_.bytes_read += bytes.size();
+    }
+  } else if (!folder_.empty() && usable_) {
     auto p = std::make_shared<LoadedPack>();
     p->name = name;
     p->file = read_used(folder_ + "/" + hex(name) + ".pack", uint64_t{1} << 32);
@@ -226,25 +254,29 @@ bool MirCache::write_file(const std::string& name, std::span<const uint8_t> byte
   return true;
 }
 
-std::shared_ptr<CachedModule> MirCache::open(const mir::Hash128& content, const mir::Hash128& role, size_t functions) {
+std::shared_ptr<CachedModule> MirCache::open(const ModuleIdentity& module, size_t functions) {
   auto m = std::make_shared<CachedModule>();
   m->cache_ = this;
-  m->content_ = content;
-  m->role_ = role;
+  m->identity_ = module;
   m->slots_.resize(functions);
   std::vector<mir::Hash128> own, earlier;
-  if (!folder_.empty() && usable_) {
-    own = read_names(hex(content) + ".module");
-    if (own.empty()) earlier = read_names(hex(role) + ".role");
+  if (file_) {
+    mir::Hash128 name;
+    if (!file_->find(module.content, &name).empty()) own = {name};
+    for (const mir::Hash128& key : {module.path, module.role})
+      if (own.empty() && earlier.empty() && !file_->find(key, &name).empty()) earlier = {name};
+  } else if (!folder_.empty() && usable_) {
+    own = read_names(hex(module.content) + ".module");
+    if (own.empty()) earlier = read_names(hex(module.role) + ".role");
   } else if (folder_.empty()) {
     std::lock_guard lock(mutex_);
-    if (auto it = contents_.find(content); it != contents_.end()) own = it->second;
-    if (auto it = roles_.find(role); it != roles_.end()) earlier = it->second;
-    if (auto it = codes_.find(role); it != codes_.end()) m->earlier_codes_ = it->second;
+    if (auto it = contents_.find(module.content); it != contents_.end()) own = it->second;
+    if (auto it = roles_.find(module.role); it != roles_.end()) earlier = it->second;
+    if (auto it = codes_.find(module.role); it != codes_.end()) m->earlier_codes_ = it->second;
     m->codes_.resize(functions);
   }
   if (!own.empty()) m->own_ = load(own.front());
-  if (!m->own_ && earlier.empty() && !folder_.empty()) earlier = read_names(hex(role) + ".role");
+  if (!m->own_ && earlier.empty() && !folder_.empty()) earlier = read_names(hex(module.role) + ".role");
   for (const mir::Hash128& name : earlier)
     if (auto p = load(name); p && p != m->own_) m->earlier_.push_back(std::move(p));
   statistics_.modules++;
@@ -258,58 +290,77 @@ std::shared_ptr<CachedModule> MirCache::open(const mir::Hash128& content, const 
 // as long as these are few.
 std::shared_ptr<LoadedPack> MirCache::pack_of(CachedModule& m) {
   // What another program takes of the same module stays.
-  if (m.own_ && !folder_.empty())
+  if (m.own_ && !in_memory())
     for (const mir::PackedFunction& row : m.own_->pack->functions()) {
       if (row.number >= m.slots_.size()) continue;
       CachedModule::Slot& s = m.slots_[row.number];
-      if (s.home || !s.bytes.empty()) continue;
+      if (s.home || !s.head.empty()) continue;
       const LoadedPack* home = row.pack ? load(m.own_->pack->others()[row.pack - 1]).get() : m.own_.get();
       const std::span<const uint32_t> symbols = m.own_->pack->symbols_of(row);
-      if (!home) continue;
-      s = {row.body, row.key, {symbols.begin(), symbols.end()}, {}, home, row.chunk, row.offset, row.length, {}, 0};
-      CachedModule::put_sizes(row, s);
+      if (home) s = {row, {symbols.begin(), symbols.end()}, {}, {}, home};
     }
   std::vector<const LoadedPack*> homes;
   size_t in_homes = 0, made = 0;
   for (const CachedModule::Slot& s : m.slots_) {
     if (s.home && std::find(homes.begin(), homes.end(), s.home) == homes.end()) homes.push_back(s.home);
-    in_homes += s.home ? s.length : 0;
-    made += s.bytes.size();
+    in_homes += s.home ? s.row.length : 0;
+    made += s.code.size();
   }
   // In memory nothing is referred to: a pack would keep all of the other for some of its functions.
-  const bool copy = folder_.empty() || homes.size() > max_others || made > in_homes;
-  mir::FunctionPackWriter writer;
+  const bool copy = in_memory() || homes.size() > (file_ ? max_others_in_file : max_others) || made > in_homes;
+  mir::FunctionPackWriter writer(m.identity_.tables);
   for (uint32_t n = 0; n < m.slots_.size(); n++) {
     const CachedModule::Slot& s = m.slots_[n];
-    mir::PackedFunction row;
-    row.body = s.body;
-    row.key = s.key;
+    mir::PackedFunction row = s.row;
     row.number = n;
-    const codegen::FunctionSizes& z = s.sizes;
-    if (s.forms) {
-      const uint32_t words[] = {z.text, z.constants, z.cfi, z.exceptions, z.personality, z.entry, z.traps};
-      std::copy(std::begin(words), std::end(words), row.sizes);
-      row.forms = s.forms;
-    }
-    if (s.home && !copy) {
-      row.chunk = s.chunk, row.offset = s.offset, row.length = s.length;
-      writer.refer(row, s.symbols, s.home->name);
-    } else if (s.home) {
-      writer.add(row, s.symbols, s.home->pack->bytes(s.chunk, s.offset, s.length));
-    } else if (!s.bytes.empty()) {
-      writer.add(row, s.symbols, s.bytes);
-    }
+    if (s.home && !copy) writer.refer(row, s.symbols, s.home->name);
+    else if (s.home) writer.add(row, s.symbols, s.home->pack->head_of(s.row), s.home->pack->code_of(s.row));
+    else if (!s.head.empty()) writer.add(row, s.symbols, s.head, s.code);
   }
   auto p = std::make_shared<LoadedPack>();
-  if (folder_.empty()) {
+  if (in_memory()) {
     p->pack = std::move(writer).keep();
-    p->name = m.content_;
+    p->name = m.identity_.content;
     return p;
   }
   p->file = writer.finish(generator_);
   const XXH128_hash_t h = XXH3_128bits(p->file.data(), p->file.size());
   p->name = {h.low64, h.high64};
   return p;
+}
+
+// What is new of the modules of this link goes to the file.
+void MirCache::add_to_file(const std::vector<std::shared_ptr<CachedModule>>& modules, bool whole) {
+  std::vector<FunctionFile::Addition> additions(modules.size());
+  std::vector<mir::Hash128> used;
+  tbb::parallel_for(size_t(0), modules.size(), [&](size_t k) {
+    CachedModule& m = *modules[k];
+    if (m.own_ && !m.changed_) return;
+    const std::shared_ptr<LoadedPack> pack = pack_of(m);
+    additions[k].pack = pack->name;
+    additions[k].bytes = std::move(pack->file);
+  });
+  bool news = false;
+  for (size_t k = 0; k < modules.size(); k++) {
+    const CachedModule& m = *modules[k];
+    FunctionFile::Addition& a = additions[k];
+    a.content = m.identity_.content;
+    a.roles = {m.identity_.path, m.identity_.role};
+    if (a.bytes.empty()) a.pack = m.own_->name;
+    if (whole) used.insert(used.end(), a.roles.begin(), a.roles.end());
+    mir::Hash128 now;  // where its name leads
+    news |= !a.bytes.empty() || file_->find(m.identity_.path, &now).empty() || !(now == a.pack);
+  }
+  if (!news) return;
+  std::erase_if(additions, [&](const FunctionFile::Addition& a) {
+    mir::Hash128 now;
+    return a.bytes.empty() && !file_->find(a.roles[0], &now).empty() && now == a.pack;
+  });
+  statistics_.bytes_written += file_->add(additions, used, [&](std::span<const uint8_t> bytes) {
+    auto pack = mir::FunctionPack::open(bytes, generator_);
+    if (!pack) return std::vector<mir::Hash128>();
+    return std::vector<mir::Hash128>((*pack)->others().begin(), (*pack)->others().end());
+  });
 }
 
 // Of the modules of this link alone: what an earlier one had and this one did not use is gone.
@@ -319,15 +370,15 @@ void MirCache::keep_in_memory(const std::vector<std::shared_ptr<CachedModule>>& 
   for (const auto& m : modules) {
     std::shared_ptr<LoadedPack> pack = m->own_ && !m->changed_ ? m->own_ : pack_of(*m);
     kept[pack->name] = pack;
-    contents[m->content_] = {pack->name};
-    roles[m->role_] = {pack->name};
+    contents[m->identity_.content] = {pack->name};
+    roles[m->identity_.role] = {pack->name};
   }
   codes_.clear();
   for (const auto& m : modules) {
     auto codes = std::make_shared<KeptCodes>();
     for (const auto& c : m->codes_)
       if (c) codes->insert_or_assign(c->key, c);
-    codes_[m->role_] = std::move(codes);
+    codes_[m->identity_.role] = std::move(codes);
   }
   packs_ = std::move(kept);
   contents_ = std::move(contents);
@@ -337,6 +388,7 @@ void MirCache::keep_in_memory(const std::vector<std::shared_ptr<CachedModule>>& 
 void MirCache::finish(bool ok) {
   const std::vector<std::shared_ptr<CachedModule>> modules = std::move(modules_);
   modules_.clear();
+  if (file_) return add_to_file(modules, whole_ && ok);
   if (folder_.empty()) {
     if (ok) keep_in_memory(modules);
     return;
@@ -346,12 +398,12 @@ void MirCache::finish(bool ok) {
     if (!usable_ || !m->changed_) continue;
     const std::shared_ptr<LoadedPack> pack = pack_of(*m);
     if (!write_file(hex(pack->name) + ".pack", pack->file)) continue;
-    write_names(hex(m->content_) + ".module", {pack->name});
-    std::vector<mir::Hash128> names = read_names(hex(m->role_) + ".role");
+    write_names(hex(m->identity_.content) + ".module", {pack->name});
+    std::vector<mir::Hash128> names = read_names(hex(m->identity_.role) + ".role");
     std::erase(names, pack->name);
     names.insert(names.begin(), pack->name);
     names.resize(std::min(names.size(), packs_of_role));
-    write_names(hex(m->role_) + ".role", names);
+    write_names(hex(m->identity_.role) + ".role", names);
     written = true;
   }
   if (written) evict();

@@ -494,6 +494,7 @@ struct Decisions {
   std::deque<SymbolAssignment> script_assignments;
   std::vector<std::pair<std::string, std::string>> remapped_inputs;  // of --remap-inputs-file: (glob, file)
   bool has_modules = false;
+  bool patchable = false;  // the next link may patch the output (relink/), so room is left in it
   std::shared_ptr<LowerState> lower;
   std::shared_ptr<AsmSectionState> asm_sections;
   std::shared_ptr<DebugSectionState> debug_sections;

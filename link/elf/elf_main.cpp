@@ -18,6 +18,7 @@
 #include "link/common/arena.h"
 #include "link/elf/relink/relink.h"
 #include "link/elf/relink/state.h"
+#include "link/elf/relink/verify_relink.h"
 #include "link/common/output_file.h"
 #include "link/common/process.h"
 #include "link/common/response_file.h"
@@ -90,16 +91,21 @@ static bool greet(Link& link) {
 
 // The link whose options were read, on the threads of whoever called.
 static bool link_and_report(Link& link, const std::vector<std::string>& args) {
+  const bool keeps_state = link.opt.incremental && no_state_reason(link).empty();
+  link.patchable = keeps_state && no_relink_reason(link).empty();
+  FunctionFile kept;
   std::optional<MirCache> folder;
   if (!link.opt.mir_cache.empty()) {
     folder.emplace(link.opt.mir_cache, link.opt.mir_cache_size);
     if (auto r = folder->prepare(); !r) link.diag.warning(std::move(r.error()).at("--mir-cache").text());
-    link.mir_cache = &*folder;
+  } else if (keeps_state) {
+    kept.open(FunctionFile::name_of(link.opt.output), MirCache::this_generator());
+    folder.emplace(kept, true);
   }
-  const bool keeps_state = link.opt.incremental && no_relink_reason(link).empty();
+  if (folder) link.mir_cache = &*folder;
   if (keeps_state) link.inputs.files.observe();
   bool ok = run(link);
-  if (ok && keeps_state && no_relink_reason(link).empty()) record_state(link, args);
+  if (ok && keeps_state) record_state(link, args);
   if (link.mir_cache) link.mir_cache->finish(ok);
   write_reproduction(link, args);
   if (link.diag.flush()) ok = false;
@@ -120,24 +126,27 @@ static bool link_from(Link& link, const std::vector<std::string>& args, const Ho
     return false;
   }
   if (greet(link)) return true;
+  bool relinked = false;
   // What a host has in memory, and what it took away, no state knows.
   if (link.opt.incremental && link.opt.memory.empty() && link.opt.removed.empty() && !link.opt.output_bytes) {
     const RelinkOutcome outcome = relink(link.opt, args);
     if (link.opt.stats || link.opt.verbose) link.diag.print("%s\n", outcome.text().c_str());
-    if (outcome.kind != RelinkOutcome::full) return true;
+    relinked = outcome.kind != RelinkOutcome::full;
+    if (relinked && !link.opt.verify_relink) return true;
   }
+  const auto work = [&] { return relinked ? verify_relink(link) : link_and_report(link, args); };
   const size_t usual = std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
   const size_t threads = link.opt.threads ? link.opt.threads : usual;
   if (!host) {
     ThreadLimit limit(threads);
-    return link_and_report(link, args);
+    return work();
   }
   // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there.
   // If it is asked for more threads than it has, TBB says so on stderr.
   const size_t all = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
   LinkArena own;
   LinkArena& arena = host->arena ? *host->arena : own;
-  return arena.run(possible_threads(std::min(threads, all)), [&] { return link_and_report(link, args); });
+  return arena.run(possible_threads(std::min(threads, all)), work);
 }
 
 // What a link is made of, in the order in which it has to go.

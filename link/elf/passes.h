@@ -144,6 +144,7 @@ void assign_symbol_addresses(Link& link);
 // output.cpp
 bool write_output(Link& link);
 inline constexpr uint64_t build_id_block = 1 << 20;
+void digest_image(Link& link, const uint8_t* image, uint64_t size);  // of the blocks of a file whose id is zeroes
 void put_build_id(const Link& link, uint8_t* id);   // from the digests of the blocks
 // The body of a section that was made elsewhere; an error when its size is not what layout gave it. Null, gone:
 // nothing.

@@ -17,6 +17,7 @@
 #include "link/watch/watch.h"
 #include "link/watch/watched_links.h"
 #include "link/wasm/link.h"
+#include "link/wasm/relink.h"
 #include "link/wasm/wasm_main.h"
 
 namespace lode::link::wasm {
@@ -174,15 +175,19 @@ bool write_output(const std::string& path, const std::vector<uint8_t>& bytes, Di
 }
 
 // The link whose options were read, on the threads of whoever called.
-bool link_and_write(Link& link, Host* host) {
+bool link_and_write(Link& link, Host* host, Relink* relink) {
   for (const std::string& w : link.options.warnings) link.diagnostics.warning(w);
+  FunctionFile kept;
   std::optional<MirCache> folder;
   if (host) link.mir_cache = host->mir_cache;
   if (!link.options.mir_cache.empty()) {
     folder.emplace(link.options.mir_cache, link.options.mir_cache_size);
     if (auto r = folder->prepare(); !r.ok()) link.diagnostics.warning(std::move(r.error()).at("--mir-cache").text());
-    link.mir_cache = &*folder;
+  } else if (relink) {
+    kept.open(FunctionFile::name_of(link.options.output), MirCache::this_generator());
+    folder.emplace(kept, true);
   }
+  if (folder) link.mir_cache = &*folder;
   link.add_inputs();
   std::vector<uint8_t> out = link.flush();
   bool written = false;
@@ -190,10 +195,20 @@ bool link_and_write(Link& link, Host* host) {
     if (host && host->bytes) {
       *host->bytes = std::move(out);
       written = true;
+    } else if (relink) {
+      written = relink->write(out);
+      if (!written) link.diagnostics.error(relink->error_text());
+      if (!written) link.diagnostics.flush();
     } else {
       written = write_output(link.options.output, out, link.diagnostics);
     }
     if (link.mir_cache) link.mir_cache->finish(written);
+    if (relink && written) {
+      if (auto r = relink->record(link.input_files.observations()); !r.ok())
+        link.diagnostics.warning("--incremental: " + r.error().text());
+      if (link.options.verbose) link.diagnostics.print("%s\n", relink->text(folder->statistics().made).c_str());
+      link.diagnostics.flush();
+    }
     if (folder && link.options.mir_cache_stats) link.diagnostics.print("%s", folder->report().c_str());
   }
   return written;
@@ -219,6 +234,8 @@ std::vector<Diagnostic> take_apart(const Link& link, bool is_error, const std::s
 
 int main_with(std::span<const char* const> args, std::span<const MemoryInput> memory, Host* host) {
   auto options = parse_options(args);
+  std::vector<std::string> words;  // with what response files say
+  if (auto expanded = expand_response_files(args); expanded.ok()) words = std::move(*expanded);
   Options o;
   if (options.ok()) o = std::move(*options);
   o.program = "wasm-lode";
@@ -254,17 +271,27 @@ int main_with(std::span<const char* const> args, std::span<const MemoryInput> me
   if (!named) return refused("no input files");
   if (hosted && file_is_output)
     return refused("the output cannot be standard output, which is the host's (./- is a file of that name)");
+  // What a host has in memory no state knows.
+  std::optional<Relink> relink;
+  if (link.options.incremental && !(host && host->bytes) && Relink::no_relink_reason(link.options).empty()) {
+    relink.emplace(link.options, words);
+    if (relink->is_unchanged()) {
+      if (link.options.verbose) d.print("%s\n", relink->text(0).c_str());
+      return 0;
+    }
+  }
+  Relink* const next = relink ? &*relink : nullptr;
   const size_t all = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
   const size_t threads = wanted ? wanted : all;
   if (!hosted) {
     ThreadLimit limit(threads);
-    return link_and_write(link, host) ? 0 : 1;
+    return link_and_write(link, host, next) ? 0 : 1;
   }
   // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there.
   const size_t possible = possible_threads(std::min({threads, all, size_t{32}}));
   LinkArena own;
   LinkArena& arena = host->arena ? *host->arena : own;
-  return arena.run(possible, [&] { return link_and_write(link, host); }) ? 0 : 1;
+  return arena.run(possible, [&] { return link_and_write(link, host, next); }) ? 0 : 1;
 }
 
 }  // namespace lode::link::wasm

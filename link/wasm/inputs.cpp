@@ -27,6 +27,7 @@ Link::Link(Options o) : options(std::move(o)), store(1, cg::store_target) {
   diagnostics.no_warnings = options.no_warnings;
   diagnostics.error_limit = options.error_limit;
   diagnostics.color = options.color;
+  if (options.incremental) input_files.observe();
   set_default_features();
   for (const MemoryInput& m : options.memory)
     if (!m.replaces.empty()) replaced.insert(m.replaces);
@@ -54,12 +55,15 @@ void Link::add_inputs() {
             found = path;
             break;
           }
+          input_files.note_missing(path);
           // Of shared libraries only what is none: a stub library.
           std::string shared = dir + "/lib" + in.name + ".so";
-          if (!exact && file_exists(shared) && is_stub_library(map_file(shared))) {
+          if (exact) continue;
+          if (file_exists(shared) && is_stub_library(map_file(shared))) {
             found = shared;
             break;
           }
+          input_files.note_missing(shared);
         }
         if (found.empty())
           diagnostics.error("unable to find library -l" + in.name);

@@ -180,6 +180,8 @@ const Row rows[] = {
        else s.error = "--mir-cache-size: not a size: " + v;
      }, "SIZE: what that folder may hold, in bytes, or with K, M or G; 2G unless given"},
     {"mir-cache-stats", Value::none, [](State& s, const std::string&) { s.o.mir_cache_stats = true; }, "print what was found there and what was made"},
+    {"incremental", Value::none, [](State& s, const std::string&) { s.o.incremental = true; }, "keep what the next link can go on from beside the output, and go on from what the last one kept"},
+    {"incremental-full", Value::none, [](State& s, const std::string&) { s.o.incremental = s.o.incremental_full = true; }, "the same, but do not go on from it"},
     {"fatal-warnings", Value::none, [](State& s, const std::string&) { s.o.fatal_warnings = true; }, "warnings are errors"},
     {"no-fatal-warnings", Value::none, [](State& s, const std::string&) { s.o.fatal_warnings = false; }, nullptr},
     {"w", Value::none, [](State& s, const std::string&) { s.o.no_warnings = true; }, nullptr},

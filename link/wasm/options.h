@@ -74,6 +74,7 @@ struct Options {
   std::string mir_cache;          // folder
   uint64_t mir_cache_size = uint64_t{2} << 30;  // bytes
   bool mir_cache_stats = false;
+  bool incremental = false, incremental_full = false;  // keep what the next link can go on from; do not go on from it
   unsigned error_limit = 20, threads = 0;
   bool fatal_warnings = false, no_warnings = false, color = false;
   std::vector<std::string> warnings;  // about the command line itself

@@ -3,7 +3,7 @@
 // archive member that defines it, whichever of the two comes first; a weak reference takes none.
 #include <algorithm>
 #include <charconv>
-#include <fstream>
+#include <sstream>
 
 #include "link/wasm/link.h"
 
@@ -252,11 +252,12 @@ void Link::start_symbols() {
   }
   if (!options.relocatable && !options.no_entry && !options.entry.empty()) mention(intern(keep(options.entry)));
   for (const std::string& path : options.allow_undefined_files) {
-    std::ifstream in(path);
-    if (!in) {
+    auto file = input_files.open(path);
+    if (!file.ok()) {
       diagnostics.error("cannot open " + path);
       continue;
     }
+    std::istringstream in(std::string(reinterpret_cast<const char*>(file->data.data()), file->data.size()));
     for (std::string line; std::getline(in, line);) {
       while (!line.empty() && std::string_view(" \t\r").find(line.back()) != std::string_view::npos) line.pop_back();
       size_t begin = line.find_first_not_of(" \t");

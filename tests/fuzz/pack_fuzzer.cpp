@@ -40,10 +40,11 @@ void read(std::span<const uint8_t> bytes, const mir::Hash128& generator) {
     if ((*pack)->by_number(f.number) != &f) __builtin_trap();
     const auto* same = (*pack)->by_key(f.key);
     if (same && !(same->key == f.key)) __builtin_trap();
-    if (!mir::read_portable((*pack)->bytes(f.chunk, f.offset, f.length), draft, symbols)) continue;
+    const std::span<const uint8_t> head = (*pack)->head_of(f), code = (*pack)->code_of(f);
+    if (!mir::read_portable_head(head, draft, symbols) || !mir::read_portable_code(head, code, draft)) continue;
     std::vector<uint8_t> again;
     mir::append_portable(draft, symbols, again);
-    if (again.size() > 2 * f.length + 64) __builtin_trap();
+    if (again.size() > 2 * (uint64_t{f.head_length} + f.length) + 64) __builtin_trap();
   }
 }
 
@@ -55,14 +56,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   read_function({data, size});
   const auto names = link::MirCache::parse_names({reinterpret_cast<const char*>(data), size});
   if (names.size() * 33 > size) __builtin_trap();
-  if (size < 56) return 0;
+  if (size < 64) return 0;
   std::vector<uint8_t> fixed(data, data + size);
   uint32_t counts[5];
   std::memcpy(counts, data + 12, sizeof counts);
   const uint64_t tables =
-      uint64_t{counts[2]} * 16 + uint64_t{counts[0]} * 100 + uint64_t{counts[1]} * 4 + uint64_t{counts[3]} * 24;
-  if (tables > size - 56) return 0;
-  const uint64_t chunk_table = 56 + tables - uint64_t{counts[3]} * 24;
+      uint64_t{counts[2]} * 16 + uint64_t{counts[0]} * 124 + uint64_t{counts[1]} * 4 + uint64_t{counts[3]} * 24;
+  if (tables > size - 64) return 0;
+  const uint64_t chunk_table = 64 + tables - uint64_t{counts[3]} * 24;
   for (uint32_t k = 0; k < counts[3]; k++) {
     uint64_t offset;
     uint32_t packed;
@@ -72,7 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const uint64_t sum = XXH3_64bits(data + offset, packed);
     std::memcpy(fixed.data() + chunk_table + 24 * k + 8, &sum, 8);
   }
-  const uint64_t sum = XXH3_64bits(fixed.data() + 56, tables);
+  const uint64_t sum = XXH3_64bits(fixed.data() + 64, tables);
   std::memcpy(fixed.data() + 48, &sum, 8);
   read(fixed, generator);
   return 0;

@@ -379,6 +379,7 @@ const Example option_examples[] = {
     {"incremental", "a.o", "--incremental a.o"},
     {"no-incremental", "--incremental a.o", "--incremental --no-incremental a.o"},
     {"incremental-full", "a.o", "--incremental-full a.o"},
+    {"verify-relink", "--incremental a.o", "--incremental --verify-relink a.o"},
     {"mir-cache", "m.air", "--mir-cache=cache m.air"},
     {"mir-cache-size", "--mir-cache=cache m.air", "--mir-cache=cache --mir-cache-size=16 m.air"},
     {"mir-cache-stats", "--mir-cache=cache m.air", "--mir-cache=cache --mir-cache-stats m.air"},

@@ -11,73 +11,12 @@
 
 #include "link/driver.h"
 #include "link/relink/state_file.h"
-#include "tests/link/elf_link_support.h"
+#include "tests/link/relink_support.h"
 
 using namespace lode::test;
 using namespace lode::test::elf;
 
 namespace {
-
-const Args start_files() {
-  static const Args files = [] {
-    Args out;
-    for (const char* name : {"crt1.o", "crti.o", "crtbegin.o", "crtend.o", "crtn.o"})
-      out.push_back(run({"gcc", std::string("-print-file-name=") + name}).out);
-    for (std::string& s : out)
-      while (!s.empty() && s.back() == '\n') s.pop_back();
-    return out;
-  }();
-  return files;
-}
-
-// A program of three objects, linked by lode itself.
-struct Project {
-  TempDir dir;
-  Args flags{"-ffunction-sections", "-fdata-sections", "-g"};
-  Args extra;
-  std::string program = dir.file("prog");
-
-  void source(const std::string& name, const std::string& text) { compile(dir, name, text, flags); }
-  Args command() const {
-    const Args& s = start_files();
-    return Args{"-o", program, "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2", "--incremental", "--stats",
-                "--gc-sections", s[0], s[1], s[2], dir.file("main.o"), dir.file("part.o"), dir.file("data.o")} +
-           extra + Args{"-L/lib/x86_64-linux-gnu", "-L/usr/lib/x86_64-linux-gnu", "-lc", s[3], s[4]};
-  }
-  // The line of --stats.
-  std::string relink() {
-    RunResult r = link(command());
-    INFO(r.describe());
-    REQUIRE(r.ok());
-    const size_t at = r.out.find("relink: ");
-    REQUIRE(at != std::string::npos);
-    return r.out.substr(at + 8, r.out.find('\n', at) - at - 8);
-  }
-  std::string output() {
-    RunResult r = run({program});
-    INFO(r.describe());
-    CHECK(r.ok());
-    CHECK(elf_report(program) == "");
-    return r.out;
-  }
-  void begin() {
-    source("main", main_source);
-    source("part", part_source);
-    source("data", data_source);
-    REQUIRE(has(relink(), "full (there is no state file)"));
-    REQUIRE(output() == "3 data\n");
-  }
-  static constexpr const char* main_source = R"(
-    #include <stdio.h>
-    int part(int); extern const char *text;
-    int main(void) { printf("%d %s\n", part(1), text); return 0; })";
-  static constexpr const char* part_source = R"(
-    static int twice(int x) { return 2 * x; }
-    __attribute__((noinline)) int part(int x) { return twice(x) + 1; })";
-  static constexpr const char* data_source = R"(const char *text = "data";)";
-};
-
-bool in_place(const std::string& line) { return line.starts_with("in place"); }
 
 std::string identity(const std::string& path) {
   struct stat st;
@@ -132,11 +71,6 @@ TEST_CASE("what a relink cannot do is linked from scratch, with the reason") {
   SECTION("options") {
     p.extra = {"--export-dynamic"};
     CHECK(p.relink() == "full (the options changed)");
-  }
-  SECTION("inputs") {
-    compile(p.dir, "more", "int more;");
-    p.extra = {p.dir.file("more.o")};
-    CHECK(p.relink() == "full (inputs were added or removed)");
   }
   SECTION("the output") {
     std::ofstream(p.program, std::ios::app) << "x";

@@ -53,9 +53,9 @@ FunctionPackWriter writer_of(uint32_t count, bool refers) {
       continue;
     }
     const FunctionDraft d = draft_of(n);
-    std::vector<uint8_t> bytes;
-    append_portable(d, symbols_of(d), bytes);
-    w.add(row, symbols, bytes);
+    std::vector<uint8_t> head, code;
+    append_portable(as_view(d), symbols_of(d), head, &code);
+    w.add(row, symbols, head, code);
   }
   return w;
 }
@@ -75,7 +75,8 @@ void check(FunctionPack& pack, uint32_t count, bool refers) {
     }
     FunctionDraft d, want = draft_of(n);
     std::vector<PortableSymbol> symbols;
-    REQUIRE(read_portable(pack.bytes(row->chunk, row->offset, row->length), d, symbols));
+    REQUIRE(read_portable_head(pack.head_of(*row), d, symbols));
+    REQUIRE(read_portable_code(pack.head_of(*row), pack.code_of(*row), d));
     for (Reference& r : want.references) r.symbol = {};
     CHECK(MirStore::hash(d, 2) == MirStore::hash(want, 2));
     const std::vector<PortableSymbol> expected = symbols_of(want);
@@ -117,9 +118,10 @@ TEST_CASE(
       if (f.pack) continue;
       FunctionDraft d, want = draft_of(f.number);
       std::vector<PortableSymbol> symbols;
-      const std::span<const uint8_t> bytes = (*pack)->bytes(f.chunk, f.offset, f.length);
-      if (bytes.empty()) continue;
-      REQUIRE(read_portable(bytes, d, symbols));
+      const std::span<const uint8_t> head = (*pack)->head_of(f), code = (*pack)->code_of(f);
+      if (head.empty() || (code.empty() && f.length)) continue;
+      REQUIRE(read_portable_head(head, d, symbols));
+      REQUIRE(read_portable_code(head, code, d));
       for (Reference& r : want.references) r.symbol = {};
       CHECK(MirStore::hash(d, 2) == MirStore::hash(want, 2));
     }

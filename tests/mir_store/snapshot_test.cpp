@@ -286,7 +286,7 @@ TEST_CASE("snapshots: what is of another kind is refused by name") {
     changed = good;
     changed[8] = version;
     const std::string want =
-        "MIR store of version " + std::to_string(version) + "; this program reads version 3";
+        "MIR store of version " + std::to_string(version) + "; this program reads version 4";
     CHECK(message(changed) == want);
     seal(changed);
     CHECK(message(changed) == want);

@@ -2,10 +2,17 @@
 """Random edits of a generated program, each relinked in place and compared with a link from scratch.
 
 usage: relink_edits.py LODE [--steps N] [--seed S] [--compiler CC] [--flags FLAGS] [--link FLAGS] [--files N]
+                       [--archive N] [--shared] [--verify] [--inputs]
 
 A program of several C files is generated; each step edits some of them (functions and data grow, shrink, appear, go,
-change their callers, strings and tables change), compiles what changed, links with --incremental, and runs the program.
-Its output has to be what the generator computes, and the symbols of the output have to be those of a link from scratch.
+get another name or visibility, move to other files, change their callers, strings and tables change; a file is broken
+and mended), compiles what changed, links with --incremental, and runs the program. Its output has to be what the
+generator computes, and the symbols of the output have to be those of a link from scratch.
+
+--archive N  the last N files are members of an archive
+--shared     all files but main are a shared library, which is what is relinked
+--inputs     files come and go, as inputs of their own or as members of the archive
+--verify     with --verify-relink; the link from scratch beside it is made every tenth step only
 """
 import argparse, collections, os, random, re, subprocess, sys, tempfile
 
@@ -22,16 +29,27 @@ class Function:
         self.switch = rng.random() < 0.2
 
 class Program:
-    def __init__(self, rng, files):
-        self.rng, self.count, self.order = rng, 0, []
-        self.files = [[] for _ in range(files)]
-        self.globals = [{} for _ in range(files)]
-        for _ in range(files * 6):
-            self.add(rng.randrange(files))
-        for f in range(files):
-            for _ in range(3):
-                self.globals[f][f'g{f}_{len(self.globals[f])}'] = rng.randrange(1000)
-        self.dirty = set(range(files))
+    """files[f] is None once file f is gone; 'main' in dirty: the list of files changed."""
+    def __init__(self, rng, files, a):
+        self.rng, self.count, self.order, self.a = rng, 0, [], a
+        self.files, self.globals, self.hidden = [], [], set()
+        self.dirty, self.broken = {'main'}, None
+        for f in range(files): self.add_file(0)
+        for _ in range(files * 6): self.add(rng.randrange(files))
+    def add_file(self, functions):
+        f = len(self.files)
+        self.files.append([])
+        self.globals.append({f'g{f}_{i}': self.rng.randrange(1000) for i in range(3)})
+        for _ in range(functions): self.add(f)
+        self.dirty |= {f, 'main'}
+        return f
+    def present(self):
+        return [f for f, x in enumerate(self.files) if x is not None]
+    def forget(self, fn):
+        self.order = [(x, k) for x, k in self.order if x is not fn]
+        for x, k in self.order:
+            if fn in x.callees:
+                x.callees.remove(fn); self.dirty.add(k)
     def all_before(self, fn=None, file=None):
         out = []
         for x, f in self.order:
@@ -45,29 +63,45 @@ class Program:
         self.order.append((fn, f))
         return fn
     def edit(self):
-        r, f = self.rng, self.rng.randrange(len(self.files))
+        r, f = self.rng, self.rng.choice(self.present())
         self.dirty = {f}
-        kind = r.choice(['mutate', 'mutate', 'mutate', 'add', 'remove', 'global', 'grow', 'new_global', 'touch', 'several', 'text', 'move'])
+        kinds = ['mutate', 'mutate', 'mutate', 'add', 'remove', 'global', 'grow', 'shrink', 'new_global', 'touch', 'several', 'text', 'move', 'rename', 'hide', 'break', 'cut']
+        if self.a.inputs: kinds += ['add_file', 'remove_file']
+        kind = r.choice(kinds)
         live = [x for x in self.files[f]]
         if kind == 'add': self.add(f)
         elif kind == 'remove' and len(live) > 2:
             fn = r.choice(live)
             self.files[f].remove(fn)
-            self.order = [(x, k) for x, k in self.order if x is not fn]
-            for x, k in self.order:
-                if fn in x.callees:
-                    x.callees.remove(fn); self.dirty.add(k)
+            self.forget(fn)
+        elif kind == 'rename':
+            fn = r.choice(live)
+            fn.name = f'fn_{self.count}_renamed'; self.count += 1
+            self.dirty |= {k for x, k in self.order if fn in x.callees}
+        elif kind == 'hide':
+            fn = r.choice(live)
+            self.hidden ^= {fn}
+            self.dirty |= {k for x, k in self.order if fn in x.callees}
+        elif kind == 'shrink':
+            fn = r.choice(live)
+            fn.work, fn.table, fn.callees = fn.work // 2, fn.table[:4], fn.callees[:1]
+        elif kind == 'break': self.broken = r.choice(live)
+        elif kind == 'add_file': self.dirty = set(); self.add_file(r.randrange(3, 8))
+        elif kind == 'remove_file' and len(self.present()) > 3:
+            for fn in live: self.forget(fn)
+            self.files[f] = None
+            self.dirty = self.dirty - {f} | {'main'} | {k for k in self.present()}
         elif kind == 'global':
             g = r.choice(list(self.globals[f])); self.globals[f][g] = r.randrange(1000)
         elif kind == 'new_global': self.globals[f][f'g{f}_{len(self.globals[f])}'] = r.randrange(1000)
         elif kind == 'grow': r.choice(live).work += r.randrange(1, 30)
         elif kind == 'text': r.choice(live).text = ''.join(r.choice('xyz') for _ in range(r.randrange(1, 40)))
         elif kind == 'several':
-            for k in range(len(self.files)):
+            for k in self.present():
                 if r.random() < 0.5 and self.files[k]:
                     fn = r.choice(self.files[k]); fn.mutate(r, self.all_before(fn, k)); self.dirty.add(k)
         elif kind == 'move' and len(live) > 2:
-            fn, to = r.choice(live), r.randrange(len(self.files))
+            fn, to = r.choice(live), r.choice(self.present())
             if fn.static or to == f: return 'touch'
             self.files[f].remove(fn); self.files[to].append(fn); self.dirty.add(to)
             self.order = [(x, to if x is fn else k) for x, k in self.order]
@@ -76,14 +110,16 @@ class Program:
         else:
             fn = r.choice(live); fn.mutate(r, self.all_before(fn, f))
         return kind
+    def visibility(self, fn):
+        return '__attribute__((visibility("hidden"))) ' if fn in self.hidden else ''
     def source(self, f):
         out = ['#include <string.h>', 'extern unsigned mix(unsigned, const char *);']
         for x, k in self.order:
             if k == f and x.static: out.append(f'static unsigned {x.name}(unsigned);')
-            elif not x.static: out.append(f'unsigned {x.name}(unsigned);')
+            elif not x.static: out.append(f'{self.visibility(x)}unsigned {x.name}(unsigned);')
         for g, v in self.globals[f].items(): out.append(f'unsigned {g} = {v};')
         for k, gs in enumerate(self.globals):
-            if k != f: out += [f'extern unsigned {g};' for g in gs]
+            if k != f and self.files[k] is not None: out += [f'extern unsigned {g};' for g in gs]
         for fn in self.files[f]:
             if fn.table: out.append(f'static const unsigned char t_{fn.name}[] = {{{",".join(map(str, fn.table))}}};')
             out.append(f'{"static " if fn.static else ""}__attribute__((noinline, used)) unsigned {fn.name}(unsigned x) {{')
@@ -95,16 +131,17 @@ class Program:
             for k, c in enumerate(fn.callees): out.append(f'  if (r % {k + 2}u != 1u) r += {c.name}(r % 17u);')
             gs = list(self.globals[f])
             if gs: out.append(f'  r += {gs[fn.a % len(gs)]};')
+            if fn is self.broken: out.append('  extern unsigned nobody_has_this(void); if (r == 77u) r += nobody_has_this();')
             out.append('  return r; }')
         exported = [x for x in self.files[f]]
         out.append(f'unsigned (*const table_{f}[])(unsigned) = {{{", ".join(x.name for x in exported)}, 0}};')
         return '\n'.join(out) + '\n'
     def main(self):
         out = ['#include <stdio.h>']
-        for f in range(len(self.files)): out.append(f'extern unsigned (*const table_{f}[])(unsigned);')
+        for f in self.present(): out.append(f'extern unsigned (*const table_{f}[])(unsigned);')
         out.append('unsigned mix(unsigned r, const char *s) { while (*s) r = r * 31u + (unsigned char)*s++; return r; }')
         out.append('int main(void) { unsigned r = 1;')
-        for f in range(len(self.files)): out.append(f'  for (int i = 0; table_{f}[i]; i++) r = r * 3u + table_{f}[i](i);')
+        for f in self.present(): out.append(f'  for (int i = 0; table_{f}[i]; i++) r = r * 3u + table_{f}[i](i);')
         out.append('  printf("%u\\n", r); return 0; }')
         return '\n'.join(out) + '\n'
     def expect(self):
@@ -127,7 +164,7 @@ class Program:
             return r
         where = {x: k for x, k in self.order}
         r = 1
-        for f in range(len(self.files)):
+        for f in self.present():
             for i, fn in enumerate(self.files[f]): r = (r * 3 + call(fn, f, i)) & M
         return str(r)
 
@@ -141,11 +178,48 @@ def symbols(path):
         if len(p) >= 3 and p[-2] in 'tTdDrRbB': out[(p[-1], p[-2], p[1] if len(p) == 4 else '')] += 1
     return out
 
+class Build:
+    """The program as files: sources, objects, the archive, and the commands that link it."""
+    def __init__(self, program, a):
+        self.program, self.a = program, a
+        self.members = set(list(range(a.files))[a.files - a.archive:]) if a.archive else set()
+        self.output = 'libprog.so' if a.shared else 'prog'
+    def compile(self, name, text):
+        open(f'{name}.c', 'w').write(text)
+        subprocess.run([self.a.compiler, '-c', *self.a.flags.split(), f'{name}.c'], check=True)
+    def update(self):
+        p = self.program
+        if 'main' in p.dirty:
+            self.compile('main', p.main())
+            for f in p.present():
+                if self.a.archive and f >= self.a.files and f not in self.members and p.rng.random() < 0.5: self.members.add(f)
+        for f in p.present():
+            if f in p.dirty: self.compile(f'f{f}', p.source(f))
+        members = [f'f{f}.o' for f in p.present() if f in self.members]
+        if self.a.archive and (p.dirty & (self.members | {'main'})):
+            if os.path.exists('libf.a'): os.unlink('libf.a')
+            subprocess.run(['llvm-ar-19' if 'clang' in self.a.compiler else 'ar', 'rcs', 'libf.a', *members], check=True)
+    def command(self, output, options=()):
+        a, p = self.a, self.program
+        objects = [f'f{f}.o' for f in p.present() if f not in self.members]
+        if a.archive: objects.append('libf.a')
+        if a.shared: objects = ['-shared', *(['-Wl,--whole-archive', *objects, '-Wl,--no-whole-archive'] if a.archive else objects)]
+        else: objects.insert(0, 'main.o')
+        if a.inputs and not a.shared: objects = ['main.o', *objects[1:]]
+        return [a.compiler, '--ld-path=bin/ld' if 'clang' in a.compiler else '-Bbin', *objects, *a.link.split(), '-o', output, *options]
+    def program_of(self, output):
+        """What is run; for a library, a program that loads it."""
+        if not self.a.shared: return ['./' + output]
+        run([self.a.compiler, 'main.o', output, '-Wl,-rpath,$ORIGIN', '-rdynamic', '-o', 'host'], check=True)
+        return ['./host']
+
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument('lode'); ap.add_argument('--steps', type=int, default=50); ap.add_argument('--seed', type=int, default=1)
     ap.add_argument('--compiler', default='gcc'); ap.add_argument('--flags', default='-O1 -ffunction-sections -fdata-sections')
     ap.add_argument('--link', default=''); ap.add_argument('--files', type=int, default=6); ap.add_argument('--keep', default='')
+    ap.add_argument('--archive', type=int, default=0); ap.add_argument('--shared', action='store_true')
+    ap.add_argument('--inputs', action='store_true'); ap.add_argument('--verify', action='store_true')
     ap.add_argument('--verbose', action='store_true')
     a = ap.parse_args()
     rng = random.Random(a.seed)
@@ -154,35 +228,49 @@ def main():
         os.makedirs('bin', exist_ok=True)
         if os.path.lexists('bin/ld'): os.unlink('bin/ld')
         os.symlink(os.path.abspath(a.lode) if os.path.isabs(a.lode) else os.path.join(start, a.lode), 'bin/ld')
-        p = Program(rng, a.files)
-        open('main.c', 'w').write(p.main())
-        subprocess.run([a.compiler, '-c', *a.flags.split(), 'main.c'], check=True)
-        reasons, in_place = collections.Counter(), 0
-        for step in range(a.steps + 1):
-            kind = p.edit() if step else 'first'
-            for f in sorted(p.dirty):
-                open(f'f{f}.c', 'w').write(p.source(f))
-                subprocess.run([a.compiler, '-c', *a.flags.split(), f'f{f}.c'], check=True)
-            objects = ['main.o'] + [f'f{f}.o' for f in range(a.files)]
-            driver = a.compiler if 'clang' not in a.compiler else a.compiler
-            base = [driver, '-Bbin' if 'clang' not in a.compiler else '--ld-path=bin/ld', *objects, *a.link.split()]
-            r = run([*base, '-o', 'prog', '-Wl,--incremental,--stats'])
-            line = next((l for l in r.stdout.splitlines() if l.startswith('relink:')), '')
-            if a.verbose: print(step, kind, sorted(p.dirty), line, flush=True)
-            if r.returncode: sys.exit(f'step {step} ({kind}): link failed: {r.stderr}')
-            if line.startswith('relink: full'): reasons[line] += 1
-            else: in_place += 1
-            got = run(['./prog'])
-            want = p.expect()
-            if got.stdout.strip() != want: sys.exit(f'seed {a.seed} step {step} ({kind}): got {got.stdout!r} status {got.returncode}, want {want}; {line}')
-            r = run([*base, '-o', 'full'])
-            if r.returncode: sys.exit(f'step {step}: full link failed: {r.stderr}')
-            places = collections.Counter(l.split()[0] for l in run(['readelf', '-Wr', 'prog']).stdout.splitlines() if ' R_' in l and 'NONE' not in l)
-            twice = [k for k, v in places.items() if v > 1]
-            if twice: sys.exit(f'seed {a.seed} step {step} ({kind}): several relocations of {twice}; {line}')
-            x, y = symbols('prog'), symbols('full')
-            if x != y: sys.exit(f'seed {a.seed} step {step} ({kind}): symbols differ: only relinked {dict(x - y)}, only full {dict(y - x)}; {line}')
-        print(f'seed {a.seed}: {in_place} of {a.steps} in place or unchanged;', dict(reasons))
+        sweep(a, Program(rng, a.files, a), rng)
+
+def sweep(a, p, rng):
+    build = Build(p, a)
+    reasons, in_place, kinds = collections.Counter(), 0, collections.Counter()
+    incremental = ['-Wl,--incremental,--stats' + (',--verify-relink' if a.verify else '')]
+    for step in range(a.steps + 1):
+        kind = p.edit() if step else 'first'
+        kinds[kind] += 1
+        build.update()
+        here = f'seed {a.seed} step {step} ({kind})'
+        if kind == 'break' and not a.shared or kind == 'cut':
+            # A link that fails says so, and the next one is right whatever it left.
+            cut = f'f{min(p.dirty)}.o' if kind == 'cut' and not min(p.dirty) in build.members else ''
+            if cut: os.truncate(cut, os.path.getsize(cut) // 2)
+            r = run(build.command(build.output, incremental))
+            wants = cut or kind == 'break'
+            if wants and r.returncode == 0: sys.exit(f'{here}: a broken program was linked: {r.stdout}')
+            if wants and not ('nobody_has_this' in r.stderr or cut and cut in r.stderr): sys.exit(f'{here}: the error is not named: {r.stderr}')
+            if rng.random() < 0.3: run(build.command(build.output, incremental))
+            p.broken = None
+            build.update()
+        p.broken = None
+        if kind == 'break' and a.shared: build.update()
+        r = run(build.command(build.output, incremental))
+        line = next((l for l in r.stdout.splitlines() if l.startswith('relink:')), '')
+        if a.verbose: print(step, kind, sorted(map(str, p.dirty)), line, flush=True)
+        if r.returncode: sys.exit(f'{here}: link failed: {r.stderr}; {line}')
+        if a.verify and not line.startswith('relink: full') and '--verify-relink:' not in r.stdout: sys.exit(f'{here}: nothing was verified: {r.stdout}')
+        if line.startswith('relink: full'): reasons[re.sub(r'(symbol|reference to|;) \S+|\S*fn_\S+|\S*table_\S+', r'\1 X', line)] += 1
+        else: in_place += 1
+        got = run(build.program_of(build.output))
+        want = p.expect()
+        if got.stdout.strip() != want: sys.exit(f'{here}: got {got.stdout!r} status {got.returncode}, want {want}; {line}')
+        if a.verify and step % 10: continue
+        r = run(build.command('full'))
+        if r.returncode: sys.exit(f'{here}: full link failed: {r.stderr}')
+        places = collections.Counter(l.split()[0] for l in run(['readelf', '-Wr', build.output]).stdout.splitlines() if ' R_' in l and 'NONE' not in l)
+        twice = [k for k, v in places.items() if v > 1]
+        if twice: sys.exit(f'{here}: several relocations of {twice}; {line}')
+        x, y = symbols(build.output), symbols('full')
+        if x != y and not a.verify: sys.exit(f'{here}: symbols differ: only relinked {dict(x - y)}, only full {dict(y - x)}; {line}')
+    print(f'seed {a.seed}: {in_place} of {a.steps} in place or unchanged;', dict(reasons), dict(kinds) if a.verbose else '')
 
 start = os.getcwd()
-main()
+if __name__ == '__main__': main()

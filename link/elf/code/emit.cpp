@@ -341,7 +341,7 @@ void write_functions(Link& link) {
     std::vector<uint32_t> traps;
     if (fn->has_traps && fn->traps) place.traps = &traps;
     place.cfi = fn->frame_offset == none ? nullptr : &cfi;
-    if (link.opt.incremental) {
+    if (link.patchable) {
       fn->fields.clear();
       place.fields = &fn->fields;
     }

@@ -96,14 +96,14 @@ void layout_eh_frame(Link& link) {
   };
   // CIEs outlive the file that had them first, where files change and the output stays. They stand before all FDEs,
   // because these hold the distance back to them.
-  if (link.opt.incremental) {
+  if (link.patchable) {
     for (ObjectFile* f : link.objects) place_cies(f);
     link.cies_end = uint32_t(offset);
     if (offset) offset = align_up(offset, 8) + frame_cie_room;
   }
   for (ObjectFile* f : link.objects) {
     f->frame_begin = uint32_t(offset);
-    if (!link.opt.incremental) place_cies(f);
+    if (!link.patchable) place_cies(f);
     for (Fde& fde : f->fdes) {
       if (!fde_live(link, fde)) continue;
       fde.out_offset = uint32_t(offset);
@@ -178,7 +178,7 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
     }
     write_fdes(link, f, section, out, link.eh_frame_table.data() + entry);
   });
-  if (link.opt.incremental && link.cies_end)
+  if (link.patchable && link.cies_end)
     fill_frame_gap(out + link.cies_end, align_up(link.cies_end, 8) + frame_cie_room - link.cies_end);
   write_function_frames(link, section, out);
   store_le<uint32_t>(out + section.size - 4, 0);

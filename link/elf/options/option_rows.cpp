@@ -197,6 +197,7 @@ constexpr OptionRow rows[] = {
     effective("incremental incremental-update", "", set<&O::incremental, true>, "Keep a state file beside the output (OUTPUT.lode), and patch the output from there at the next link"),
     effective("no-incremental", "", set<&O::incremental, false>, "Keep nothing (default)"),
     effective("incremental-full", "", [](R& r, std::string_view) { r.o.incremental = r.o.incremental_full = true; }, "--incremental, but link from scratch this time"),
+    effective("verify-relink", "", set<&O::verify_relink, true>, "After a relink link from scratch as well, into memory, and compare: an error if anything differs"),
     effective("mir-cache", "FOLDER", text<&O::mir_cache>, "Keep the machine code of functions of IR in FOLDER, and take from there what an earlier link made; made if it is not there"),
     effective("mir-cache-size", "SIZE", mir_cache_size, "What that folder may hold, in bytes, or with K, M or G; 2G unless given. What was used least recently goes"),
     effective("mir-cache-stats", "", set<&O::mir_cache_stats, true>, "Print what was found there and what was made"),

@@ -175,6 +175,7 @@ struct Options {
   std::map<std::string, uint64_t> section_start;
   bool incremental = false;     // keep what the next link can go on from
   bool incremental_full = false;  // but do not go on from what the last one kept
+  bool verify_relink = false;   // compare what a relink made with a full link
   std::string mir_cache;        // folder
   uint64_t mir_cache_size = uint64_t{2} << 30;  // bytes
   bool mir_cache_stats = false;

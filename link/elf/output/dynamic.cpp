@@ -262,7 +262,7 @@ void create_dynamic_sections(Link& link) {
   for (const std::string& r : link.opt.rpaths) rpath += (rpath.empty() ? "" : ":") + r;
   if (!rpath.empty()) add_string(link, link.save(rpath));
   link.dynstr = table(link, ".dynstr", SHT_STRTAB, 1, 0, link.dynstr_data.size());
-  if (link.opt.incremental) leave_dynamic_room(link);
+  if (link.patchable) leave_dynamic_room(link);
   for (OutputSection* s : {link.hash, link.gnu_hash, link.versym}) if (s) s->link_to = link.dynsym;
   for (OutputSection* s : {link.dynsym, link.verneed, link.verdef, link.dynamic}) if (s) s->link_to = link.dynstr;
   link.relplt->link_to = link.reldyn->link_to = link.dynsym;
@@ -326,7 +326,7 @@ std::vector<Dyn> dynamic_entries(Link& link) {
     add(DT_RELASZ, link.reldyn->size);
     add(DT_RELAENT, sizeof(Rela));
     // Relocations that a relink appends are of any kind, and in any order.
-    if (o.combreloc && !o.incremental) add(DT_RELACOUNT, link.relative_count);
+    if (o.combreloc && !link.patchable) add(DT_RELACOUNT, link.relative_count);
   }
   if (link.relrdyn && link.relrdyn->size) {
     add(o.android_relr_tags ? DT_ANDROID_RELR : DT_RELR, link.relrdyn->addr);
@@ -372,7 +372,7 @@ std::vector<Dyn> dynamic_entries(Link& link) {
   if (flags1) add(DT_FLAGS_1, flags1);
   if (o.z_unique) add(DT_GNU_FLAGS_1, DF_GNU_1_UNIQUE);
   // Libraries that a relink comes to need.
-  const uint32_t spare = o.spare_dynamic_tags + (o.incremental ? 8 : 0);
+  const uint32_t spare = o.spare_dynamic_tags + (link.patchable ? 8 : 0);
   for (uint32_t i = 0; i <= spare; i++) add(DT_NULL, 0);
   return d;
 }

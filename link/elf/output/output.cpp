@@ -201,19 +201,23 @@ void write_build_id(Link& link) {
     std::memcpy(id, uuid.data(), uuid.size());
     return;
   }
-  constexpr uint64_t block = build_id_block;
-  uint64_t blocks = (link.file_size + block - 1) / block;
-  link.block_digests.resize(blocks * 2);
-  tbb::parallel_for(uint64_t(0), blocks, [&](uint64_t i) {
-    uint64_t at = i * block;
-    const XXH128_hash_t h = XXH3_128bits(link.image + at, std::min(block, link.file_size - at));
-    link.block_digests[i * 2] = h.low64;
-    link.block_digests[i * 2 + 1] = h.high64;
-  });
+  digest_image(link, link.image, link.file_size);
   put_build_id(link, id);
 }
 
 }  // namespace
+
+void digest_image(Link& link, const uint8_t* image, uint64_t size) {
+  constexpr uint64_t block = build_id_block;
+  const uint64_t blocks = (size + block - 1) / block;
+  link.block_digests.resize(blocks * 2);
+  tbb::parallel_for(uint64_t(0), blocks, [&](uint64_t i) {
+    const uint64_t at = i * block;
+    const XXH128_hash_t h = XXH3_128bits(image + at, std::min(block, size - at));
+    link.block_digests[i * 2] = h.low64;
+    link.block_digests[i * 2 + 1] = h.high64;
+  });
+}
 
 void put_build_id(const Link& link, uint8_t* id) {
   const uint64_t n = link.build_id->size - 16;
@@ -242,7 +246,7 @@ bool write_output(Link& link) {
   }
   write_atoms(link);
   fill_code_gaps(link);
-  if (link.opt.incremental) fill_slack(link);
+  if (link.patchable) fill_slack(link);
   if (link.machine->rewrite_image) link.machine->rewrite_image(link);
   if (link.eh_frame->index) link.eh_frame->write(link, *link.eh_frame, link.image + link.eh_frame->offset);
   if (link.eh_frame_hdr && link.eh_frame_hdr->index)

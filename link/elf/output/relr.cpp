@@ -41,7 +41,7 @@ bool layout_all(Link& link) {
   size_t rels = got_relocations(link).size();
   for (ObjectFile* f : link.objects) rels += f->dynrel_count;
   link.reldyn->size = rels * sizeof(Rela);
-  if (link.opt.incremental) {
+  if (link.patchable) {
     if (rels || link.pic) link.reldyn->room = (rels / 8 + 32) * sizeof(Rela);
     link.eh_frame->room = link.eh_frame->size ? align_up(link.eh_frame->size / 8 + 2048, 8) : 0;
     if (link.eh_frame_hdr) link.eh_frame_hdr->room = 8 * (link.eh_frame_fde_count / 8 + 64);

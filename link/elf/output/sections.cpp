@@ -460,7 +460,7 @@ static void keep_named_places(Link& link) {
 }
 
 void place_members(Link& link, OutputSection& s) {
-  const std::optional<Slack> slack = link.opt.incremental ? std::optional(Slack(s)) : std::nullopt;
+  const std::optional<Slack> slack = link.patchable ? std::optional(Slack(s)) : std::nullopt;
   uint64_t at = 0, largest = 0;
   uint8_t p2align = 0;
   for (uint32_t id : s.atoms) {
@@ -483,7 +483,7 @@ void place_members(Link& link, OutputSection& s) {
 }
 
 void collect_members(Link& link) {
-  if (link.opt.incremental) foresee_sections(link);
+  if (link.patchable) foresee_sections(link);
   for (ObjectFile* f : link.objects)
     for (uint32_t i = 1; i < f->sections.size(); i++) {
       const Atom& a = link.atoms[f->atom_base + i];

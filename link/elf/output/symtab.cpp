@@ -125,7 +125,7 @@ void size_symtab(Link& link) {
     strings += s.name_size + 1;
   }
   link.symtab_hidden = uint32_t(link.symtab_locals) - all_locals;
-  if (link.opt.incremental) link.symtab_holes = uint32_t(link.symtab_locals) / 8 + 32;
+  if (link.patchable) link.symtab_holes = uint32_t(link.symtab_locals) / 8 + 32;
   link.symtab_locals += link.symtab_holes;
   at += uint32_t(globals.size()) + link.symtab_holes;
   link.symtab_count = at;
@@ -137,7 +137,7 @@ void size_symtab(Link& link) {
   link.symtab->info = uint32_t(link.symtab_locals);
   link.strtab = make_section(link, ".strtab", SHT_STRTAB, 0, 1, nothing);
   link.strtab->size = strings;
-  if (link.opt.incremental) {
+  if (link.patchable) {
     link.symtab->room = align_up(link.symtab->size / 8 + 32 * sizeof(Sym), sizeof(Sym));
     link.strtab->room = align_up(strings / 6 + 4096, 8);
   }

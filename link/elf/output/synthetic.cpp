@@ -275,7 +275,7 @@ void make_got_and_plt(Link& link) {
   // The header is there for who looks for it: the dynamic linker, and code that names the table.
   if (!link.got_entries.empty() || dynamic || (machine.got_base_in_got && (named || link.needs_got_base)))
     link.got->size = uint64_t(link.got_slots) * 8;
-  if (link.opt.incremental) link.got->size = (link.got_slots + align_up(link.got_slots / 8 + 16, 2)) * 8;
+  if (link.patchable) link.got->size = (link.got_slots + align_up(link.got_slots / 8 + 16, 2)) * 8;
   link.plt = make_section(link, ".plt", SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 16,
                           [](Link& l, OutputSection&, uint8_t* p) { l.machine->write_plt(l, p); });
   if (!link.plt_symbols.empty())
@@ -287,7 +287,7 @@ void make_got_and_plt(Link& link) {
     link.pltsec->size = link.plt_symbols.size() * link.machine->plt_entry_size;
   }
   link.plt->entsize = 16;
-  if (link.opt.incremental && dynamic) {
+  if (link.patchable && dynamic) {
     const uint64_t more = link.plt_symbols.size() / 4 + 32;
     link.gotplt->size += more * 8;
     if (!link.plt->size) link.plt->size = machine.plt_header_size;
@@ -305,7 +305,7 @@ void make_tables(Link& link) {
   link.relplt->entsize = sizeof(Rela);
   link.relplt->size = link.plt_symbols.size() * sizeof(Rela);
   if (link.relplt->size) link.relplt->flags |= SHF_INFO_LINK;
-  if (link.opt.incremental && !link.is_static_output) {
+  if (link.patchable && !link.is_static_output) {
     link.relplt->room = (link.plt_symbols.size() / 4 + 32) * sizeof(Rela);
     link.relplt->keep = true;
   }

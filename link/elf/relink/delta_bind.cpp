@@ -32,6 +32,7 @@ DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, I
       meta_(state.meta[0]),
       offers_(offers) {
   link_.mir_cache = functions;
+  link_.patchable = true;
   link_.is_static_output = meta_.is_static_output;
   link_.pic = meta_.pic;
   link_.shared = meta_.shared;
@@ -44,8 +45,9 @@ DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, I
 }
 
 bool DeltaLink::run(std::span<const ChangedInput> changed) {
-  return open(changed) && bind() && live() && sections() && find_ordered() && match() && merge() && scan() && dynamic_symbols() &&
-         address_symbols() && frames() && write() && dynamic_relocations() && propagate() && symtab() && keep() && headers() && build_id() &&
+  return open(changed) && bind() && live() && sections() && find_ordered() && match() && merge() && scan() &&
+         dynamic_symbols() && address_symbols() && frames() && write() && dynamic_relocations() && propagate() &&
+         symtab() && keep() && headers() && build_id() &&
          (!state_.file.damaged() || give_up("the state file is damaged"));
 }
 
@@ -458,7 +460,8 @@ bool DeltaLink::gone_symbols() {
       }
       if (is_missed_elsewhere(n)) {
         // A library may have it.
-        if (offers_.count(std::string(name))) return wanted_inputs_.empty() && give_up(link_.demangled(name) + " is gone");
+        if (offers_.count(std::string(name)))
+          return wanted_inputs_.empty() && give_up(link_.demangled(name) + " is gone");
         wanted_names_.emplace_back(name);
         continue;
       }

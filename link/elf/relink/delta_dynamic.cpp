@@ -436,8 +436,8 @@ bool DeltaLink::is_needed_library(std::string_view soname) {
   return false;
 }
 
-// A library after --as-needed to which nothing referred so far gets its DT_NEEDED, in the order of the command line. What
-// stands behind it moves by one entry.
+// A library after --as-needed to which nothing referred so far gets its DT_NEEDED, in the order of the command line.
+// What stands behind it moves by one entry.
 bool DeltaLink::need_library(const Offer& offer) {
   if (is_needed_library(offer.soname)) return true;
   for (const std::string& soname : offer.asks)

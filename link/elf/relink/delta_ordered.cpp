@@ -2,9 +2,9 @@
 // initialisers, and sections that __start_NAME and __stop_NAME speak of.
 //
 // Their members stand behind each other, in the order of the files and, in arrays, of their priorities. When one comes,
-// goes or changes its size, all of them get their places anew: the files that have some join the changed ones (the state
-// knows which those are), and the section is put together as in a link from scratch. It has room behind it, which does
-// not belong to it; the names of its end move.
+// goes or changes its size, all of them get their places anew: the files that have some join the changed ones (the
+// state knows which those are), and the section is put together as in a link from scratch. It has room behind it, which
+// does not belong to it; the names of its end move.
 //
 // Requires: output sections are known, nothing has a place yet. Leaves true: `rebuilt_` says which sections match()
 // leaves to place_ordered().

@@ -54,6 +54,10 @@ class Recorder {
     meta_.recorded_at = file_clock();
     record_arguments();
     record_observed();
+    if (const std::string why = no_relink_reason(link_); !why.empty() || !link_.patchable) {
+      meta_.fixed = text(why.empty() ? "the output has no room" : why);
+      return write();
+    }
     record_sections();
     record_inputs();
     number_symbols();

@@ -26,6 +26,10 @@ class Relink {
   RelinkOutcome run() {
     out_.kind = RelinkOutcome::full;
     if (!begin() || !compare_arguments() || !compare_files()) return out_;
+    if (meta_.fixed.size && (!changed_.empty() || !added_.empty() || !inputs_.empty())) {
+      give_up(std::string(state_.text(meta_.fixed)));
+      return out_;
+    }
     if (auto r = image_.open(opt_.output, meta_.image, opt_.kind != OutputKind::shared); !r) {
       give_up(r.error().text());
       return out_;
@@ -35,10 +39,14 @@ class Relink {
       if (!find_inputs()) return out_;
       out_.changed_files = uint32_t(inputs_.size());
       if (!inputs_.empty()) {
+        FunctionFile kept;
         std::optional<MirCache> functions;
         if (!opt_.mir_cache.empty()) {
           functions.emplace(opt_.mir_cache, opt_.mir_cache_size);
           if (!functions->prepare()) functions.reset();
+        } else if (meta_.has_modules) {
+          kept.open(FunctionFile::name_of(opt_.output), MirCache::this_generator());
+          functions.emplace(kept, false);
         }
         const bool good = link_delta(functions ? &*functions : nullptr);
         if (functions) functions->finish(good);
@@ -46,7 +54,8 @@ class Relink {
       }
     }
     if (!note_files() || !commit()) return out_;
-    out_.kind = changed_.empty() && added_.empty() && inputs_.empty() ? RelinkOutcome::unchanged : RelinkOutcome::in_place;
+    out_.kind =
+        changed_.empty() && added_.empty() && inputs_.empty() ? RelinkOutcome::unchanged : RelinkOutcome::in_place;
     return out_;
   }
 
@@ -56,6 +65,7 @@ class Relink {
   bool link_delta(MirCache* functions) {
     constexpr int max_rounds = 24;
     for (int round = 0; round < max_rounds; round++) {
+      if (functions) functions->begin();
       DeltaLink delta(opt_, kept_, state_, image_, offers_, functions);
       if (delta.run(inputs_)) {
         out_.moved_symbols = delta.moved_symbols();
@@ -199,7 +209,10 @@ class Relink {
 
   bool compare_arguments() {
     const uint32_t inputs = uint32_t(opt_.inputs.size()), folders = uint32_t(opt_.library_paths.size());
-    if ((state_.arguments.size() != inputs + folders || inputs_shifted()) && !compare_inputs()) return false;
+    if (state_.arguments.size() != inputs + folders || inputs_shifted()) {
+      if (meta_.fixed.size) return give_up("inputs were added or removed");
+      if (!compare_inputs()) return false;
+    }
     if (state_.arguments.size() != inputs + folders) return give_up("inputs were added or removed");
     for (uint32_t i = 0; i < folders; i++) {
       const StateArgument& old = state_.arguments[inputs + i];
@@ -223,8 +236,13 @@ class Relink {
     for (uint32_t i = 0; i < opt_.inputs.size(); i++)
       if (state_.text(state_.arguments[i].name) != opt_.inputs[i].name) differ.push_back(i);
     if (differ.empty()) return false;
+    auto ending = [](std::string_view name) { return name.substr(std::min(name.rfind('.'), name.size())); };
     std::unordered_set<std::string_view> old;
-    for (const uint32_t i : differ) old.insert(state_.text(state_.arguments[i].name));
+    for (const uint32_t i : differ) {
+      const std::string_view name = state_.text(state_.arguments[i].name);
+      if (ending(name) != ending(opt_.inputs[i].name)) return true;  // another kind of file
+      old.insert(name);
+    }
     return std::any_of(differ.begin(), differ.end(), [&](uint32_t i) { return old.count(opt_.inputs[i].name) != 0; });
   }
 

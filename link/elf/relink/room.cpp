@@ -140,8 +140,21 @@ void fill_gap(std::string_view section, uint64_t flags, uint8_t trap, uint8_t* b
   }
 }
 
+std::string no_state_reason(const Link& link) {
+  const Options& o = link.opt;
+  if (o.build_id == BuildId::uuid) return "--build-id=uuid";
+  if (!o.map_file.empty() || o.print_map || o.cref || !o.why_extract.empty() || !o.print_archive_stats.empty() ||
+      !o.dependency_file.empty() || o.print_dependencies || !o.why_live.empty() || o.print_memory_usage ||
+      !o.reproduce.empty() || o.print_gc_sections || o.trace || !o.trace_symbols.empty())
+    return "a listing was asked for";
+  if (o.output == "-" || o.output_bytes) return "the output is no file";
+  if (!o.memory.empty() || !o.removed.empty()) return "inputs are in memory";
+  return {};
+}
+
 std::string no_relink_reason(const Link& link) {
   const Options& o = link.opt;
+  if (std::string why = no_state_reason(link); !why.empty()) return why;
   if (link.machine->shrink) return std::string("code of ") + link.machine->name + " gets shorter by where it is";
   if (o.kind == OutputKind::relocatable) return "the output is an object";
   if (o.icf != IcfMode::none) return "--icf";
@@ -154,16 +167,9 @@ std::string no_relink_reason(const Link& link) {
     return "the order of sections is given";
   if (o.omagic || o.nmagic) return "-n or -N";
   if (!o.z_sectionheader) return "there is no section header table";
-  if (o.build_id == BuildId::uuid) return "--build-id=uuid";
-  if (!o.map_file.empty() || o.print_map || o.cref || !o.why_extract.empty() || !o.print_archive_stats.empty() ||
-      !o.dependency_file.empty() || o.print_dependencies || !o.why_live.empty() || o.print_memory_usage ||
-      !o.reproduce.empty() || o.print_gc_sections || o.trace || !o.trace_symbols.empty())
-    return "a listing was asked for";
   if (!o.wraps.empty()) return "--wrap";
   if (!o.retain_symbols_files.empty()) return "--retain-symbols-file";
   if (o.rewrite_endbr || o.zero_to_bss) return "code or data are rewritten";
-  if (o.output == "-" || o.output_bytes) return "the output is no file";
-  if (!o.memory.empty() || !o.removed.empty()) return "inputs are in memory";
   if (!link.assignments.empty()) return "symbols are given by expressions";
   if (link.file_size >= uint64_t{1} << 32) return "the output is larger than 4 GiB";
   for (const auto& s : link.sections)

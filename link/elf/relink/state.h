@@ -36,7 +36,7 @@ enum StateRegion : uint32_t {
 };
 static_assert(region_count <= StateFile::max_regions);
 
-inline constexpr uint32_t state_version = 3;
+inline constexpr uint32_t state_version = 4;
 inline constexpr uint32_t width_bits = 2;  // of a site: log2 of its bytes
 
 struct StateText {
@@ -52,6 +52,7 @@ struct StateName {
 
 struct StateMeta {
   FileStamp image;
+  StateText fixed;              // why this output cannot be patched; empty: it can
   StateHash options;            // of all arguments but the names of inputs, and of the working directory
   int64_t recorded_at = 0;      // by the clock of files
   uint64_t tls_begin = 0, tls_end = 0, tp = 0;
@@ -197,7 +198,7 @@ struct StateSection {
   uint64_t used = 0;            // up to here blocks have been given out
   uint64_t align = 1;
   uint32_t type = 0, index = 0;
-  uint32_t tight = 0;           // its bounds mean something: no block of it may change its size, or all change their places
+  uint32_t tight = 0;  // its bounds mean something: no block of it may change its size, or all change their places
   uint32_t unused = 0;
 };
 
@@ -280,7 +281,8 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
 // Of the code that reads and writes states.
 StateHash state_generator();
 
-// record.cpp: after a link, with `--incremental`; `args` are those of the command. False: reported.
+// record.cpp: after a link, with `--incremental`; `args` are those of the command. Of one that cannot be patched, what it
+// saw is all. False: reported.
 bool record_state(Link& link, const std::vector<std::string>& args);
 
 // What the state says of a symbol: StateSymbolFlag.
@@ -314,6 +316,8 @@ inline bool has_place_of_its_own(const Atom& a) {
 void fill_gap(std::string_view section, uint64_t flags, uint8_t trap, uint8_t* begin, uint64_t used, uint64_t size);
 // Why this link cannot be continued, whatever the inputs; empty: it can.
 std::string no_relink_reason(const Link& link);
+// Why it leaves nothing for the next one, not even what it saw.
+std::string no_state_reason(const Link& link);
 
 // What the atoms of a file are called, from link to link: by the names of their sections and groups.
 class AtomKeys {
