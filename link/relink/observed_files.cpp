@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <utility>
+
 namespace lode::link {
 
 FileStamp stamp_of(const struct stat& st) {
@@ -14,9 +16,38 @@ FileStamp stamp_of(const struct stat& st) {
           int64_t(st.st_mtim.tv_sec) * 1'000'000'000 + st.st_mtim.tv_nsec};
 }
 
+FileStamp identity_of(const std::string& path) {
+  struct stat st;
+  return stat(path.c_str(), &st) == 0 ? stamp_of(st) : FileStamp{};
+}
+
 bool identify(const std::string& path, FileStamp& out) {
   struct stat st;
   if (stat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return false;
+  out = stamp_of(st);
+  return true;
+}
+
+Identifier::~Identifier() { leave(); }
+
+void Identifier::leave() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+  is_tried_ = false;
+}
+
+bool Identifier::identify(const std::string& path, FileStamp& out) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos || slash == 0) return link::identify(path, out);
+  if (folder_.size() != slash || path.compare(0, slash, folder_) != 0) {
+    leave();
+    folder_.assign(path, 0, slash);
+    return link::identify(path, out);
+  }
+  if (!std::exchange(is_tried_, true)) fd_ = open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  struct stat st;
+  if (fd_ < 0) return link::identify(path, out);
+  if (fstatat(fd_, path.c_str() + slash + 1, &st, 0) != 0 || !S_ISREG(st.st_mode)) return false;
   out = stamp_of(st);
   return true;
 }

@@ -17,12 +17,32 @@ namespace lode::link {
 struct FileStamp {
   uint64_t device = 0, inode = 0, size = 0;
   int64_t modified = 0;  // nanoseconds since 1970
+  bool exists() const { return !(*this == FileStamp{}); }
   bool operator==(const FileStamp&) const = default;
 };
 
 FileStamp stamp_of(const struct stat& st);
+// Of whatever is there, regular or not; zeroes: nothing.
+FileStamp identity_of(const std::string& path);
 // False: there is no such file, or it is not a regular one.
 bool identify(const std::string& path, FileStamp& out);
+
+// The same for many files, of which those of one folder come one after the other: looked for in the folder, so that the
+// system need not find that each time.
+class Identifier {
+ public:
+  Identifier() = default;
+  Identifier(const Identifier&) = delete;
+  Identifier& operator=(const Identifier&) = delete;
+  ~Identifier();
+  bool identify(const std::string& path, FileStamp& out);
+
+ private:
+  void leave();
+  std::string folder_;  // of the last path
+  int fd_ = -1;         // of that folder, from its second file on
+  bool is_tried_ = false;
+};
 
 // Nanoseconds since 1970, by the clock that file systems go by.
 int64_t file_clock();

@@ -522,16 +522,16 @@ bool DeltaLink::build_id() {
   link_.build_id = &own;
   std::memset(note + 16, 0, s.size - 16);
   image_.wrote(s.offset, s.size);
-  const uint64_t blocks = (image_.size() + build_id_block - 1) / build_id_block;
+  const uint64_t blocks = (image_.size() + small_build_id_block - 1) / small_build_id_block;
   const auto old = StateTable<uint64_t>(state_.file, region_block_digests).range(0, uint32_t(blocks * 2));
   if (old.size() != blocks * 2) return give_up("the state file is damaged");
   link_.block_digests.assign(old.begin(), old.end());
-  const std::vector<bool> changed = image_.changed_blocks(build_id_block);
+  const std::vector<bool> changed = image_.changed_blocks(small_build_id_block);
   for (uint64_t b = 0; b < blocks; b++) {
     if (!changed[b]) continue;
-    const uint64_t offset = b * build_id_block;
+    const uint64_t offset = b * small_build_id_block;
     const XXH128_hash_t h =
-        XXH3_128bits(image_.data() + offset, std::min<uint64_t>(build_id_block, image_.size() - offset));
+        XXH3_128bits(image_.data() + offset, std::min<uint64_t>(small_build_id_block, image_.size() - offset));
     uint8_t* p = state_.file.edit(region_block_digests, b * 16, 16);
     if (!p) return give_up("the state file is damaged");
     link_.block_digests[b * 2] = h.low64;

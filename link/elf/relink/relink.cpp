@@ -381,6 +381,7 @@ class Relink {
     const int64_t now = file_clock();
     const auto all = state_.observed.range(0, state_.observed.size());
     if (all.size() != state_.observed.size()) return give_up("the state file is damaged");
+    Identifier files;
     for (uint32_t i = 0; i < all.size(); i++) {
       const StateObserved& o = all[i];
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
@@ -388,7 +389,7 @@ class Relink {
       std::string path = path_of(o);
       FileStamp found;
       note_lookup(path);  // for who watches the inputs
-      const bool exists = identify(path, found);
+      const bool exists = files.identify(path, found);
       if (exists != bool(o.exists)) return give_up(path + (exists ? " is there now" : " is gone"));
       if (!exists) continue;
       if (found == o.identity) {
