@@ -19,7 +19,9 @@ bool is_relro(Link& link, const OutputSection& s) {
     default: break;
   }
   if (&s == link.got) return true;
-  if (&s == link.gotplt) return link.opt.now || link.plt_symbols.empty() || link.is_static_output;
+  // Where a relink may add to the PLT, its slots have to be filled lazily as well.
+  if (&s == link.gotplt)
+    return link.opt.now || (link.plt_symbols.empty() && !link.patchable) || link.is_static_output;
   std::string_view n = s.name;
   return n == ".data.rel.ro" || n == ".bss.rel.ro" || n == ".ctors" || n == ".dtors" || n == ".jcr" || n == ".toc" ||
          n == ".eh_frame";

@@ -125,7 +125,8 @@ void write_headers(Link& link) {
   e.ident[5] = ELFDATA2LSB;
   e.ident[6] = 1;
   bool gnu = false;
-  for (const Symbol& s : link.symbols) gnu |= s.bind == STB_GNU_UNIQUE && s.defined();
+  for (const Symbol& s : link.symbols)
+    gnu |= s.bind == STB_GNU_UNIQUE && s.defined() && link.files[s.file]->is_object();
   if (gnu) e.ident[7] = ELFOSABI_GNU;
   // -Ttext-segment gives a position-independent executable its place for good.
   e.type = link.pic && !(link.opt.kind == OutputKind::pie && link.opt.text_segment_given) ? ET_DYN : ET_EXEC;

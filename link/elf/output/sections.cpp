@@ -514,7 +514,8 @@ void collect_members(Link& link) {
                        [&](uint32_t x, uint32_t y) { return priority(x) < priority(y); });
     }
     // A section made of one merged body stays mergeable for later tools.
-    if (s->atoms.size() == 1 && link.atoms[s->atoms[0]].kind == AtomKind::merged) {
+    if (s->atoms.size() == 1 && link.atoms[s->atoms[0]].kind == AtomKind::merged &&
+        !(link.patchable && s->alloc())) {
       const MergedSection& m = *link.merged[link.atoms[s->atoms[0]].extra];
       s->entsize = m.entsize;
       s->flags |= SHF_MERGE | (m.strings ? uint64_t(SHF_STRINGS) : 0);

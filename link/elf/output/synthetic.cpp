@@ -304,7 +304,7 @@ void make_tables(Link& link) {
   link.relplt = make_section(link, ".rela.plt", SHT_RELA, SHF_ALLOC, 8, nothing);
   link.relplt->entsize = sizeof(Rela);
   link.relplt->size = link.plt_symbols.size() * sizeof(Rela);
-  if (link.relplt->size) link.relplt->flags |= SHF_INFO_LINK;
+  if (link.relplt->size || (link.patchable && !link.is_static_output)) link.relplt->flags |= SHF_INFO_LINK;
   if (link.patchable && !link.is_static_output) {
     link.relplt->room = (link.plt_symbols.size() / 4 + 32) * sizeof(Rela);
     link.relplt->keep = true;

@@ -54,8 +54,9 @@ using Offers = std::unordered_map<std::string, Offer>;
 
 class DeltaLink {
  public:
+  // `follow_deaths`: to let go what nobody refers to any more in files that did not change, ask for these.
   DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, const Offers& offers,
-            MirCache* functions);
+            MirCache* functions, bool follow_deaths);
   // True: the image and the state are as the changed files want them, in memory.
   bool run(std::span<const ChangedInput> changed);
   const std::string& why() const { return why_; }
@@ -92,6 +93,7 @@ class DeltaLink {
   void bind_to_image(uint32_t id, uint32_t n);
   bool is_wanted_elsewhere(uint32_t n);
   bool is_missed_elsewhere(uint32_t n);
+  bool is_mentioned_elsewhere(uint32_t n);
   bool unknown_name(uint32_t id, bool wanted);
   bool discard_lost_groups();
   bool find_lost_groups();
@@ -100,6 +102,7 @@ class DeltaLink {
   std::vector<uint32_t> competitors(uint32_t n);
   bool gone_symbols();
   bool live();
+  bool find_deaths();
   void mark(uint32_t atom);
   void mark_symbol(uint32_t id);
   void visit(uint32_t atom);
@@ -227,6 +230,8 @@ class DeltaLink {
   std::vector<Site> cie_sites_;          // of new CIEs
   std::vector<bool> rebuilt_;            // by section of the state: its members change
   std::vector<uint32_t> wanted_inputs_;
+  std::vector<bool> mentioned_;          // by symbol: something live refers to it
+  const bool follow_deaths_;
   std::vector<std::string> wanted_names_;
   const Offers& offers_;
   std::unordered_map<uint32_t, Offer> offered_;  // by symbol of the link: those that a shared library defines

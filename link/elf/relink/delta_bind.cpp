@@ -6,6 +6,7 @@
 // files' decisions may depend on it, and the link is made from scratch.
 #include <algorithm>
 #include <cstring>
+#include <unordered_set>
 
 #include "link/common/module_file.h"
 #include "link/elf/code/lower.h"
@@ -24,12 +25,13 @@ static std::optional<Options> without_missing_versions(const Options& options) {
 }
 
 DeltaLink::DeltaLink(const Options& options, KeptInputs& inputs, State& state, ImageFile& image, const Offers& offers,
-                     MirCache* functions)
+                     MirCache* functions, bool follow_deaths)
     : own_options_(without_missing_versions(options)),
       link_(own_options_ ? *own_options_ : options, inputs),
       state_(state),
       image_(image),
       meta_(state.meta[0]),
+      follow_deaths_(follow_deaths),
       offers_(offers) {
   link_.mir_cache = functions;
   link_.patchable = true;
@@ -318,8 +320,11 @@ bool DeltaLink::is_wanted_elsewhere(uint32_t n) {
 
 // Would it be missed if it were gone?
 bool DeltaLink::is_missed_elsewhere(uint32_t n) {
+  return (state_.symbols[n].flags & (state_root | state_by_shared)) || is_mentioned_elsewhere(n);
+}
+
+bool DeltaLink::is_mentioned_elsewhere(uint32_t n) {
   const StateSymbol& st = state_.symbols[n];
-  if (st.flags & (state_root | state_by_shared)) return true;
   uint32_t steps = state_.referring.size();
   for (uint32_t r = st.referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
@@ -386,7 +391,8 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   }
   if (st.flags & state_undefined) {
     if (file != none) return give_up(link_.display(s) + " is defined now");
-    if (wanted && link_.opt.unresolved == Unresolved::error) return give_up(link_.display(s) + " is undefined");
+    const bool may_be_missing = link_.shared && !link_.opt.defs && s.visibility() == STV_DEFAULT;
+    if (wanted && !may_be_missing && link_.opt.unresolved == Unresolved::error) return give_up(link_.display(s) + " is undefined");
     bind_to_image(id, n);
     return true;
   }
@@ -482,6 +488,8 @@ void DeltaLink::mark(uint32_t atom) {
 
 void DeltaLink::mark_symbol(uint32_t id) {
   const Symbol& s = link_.symbols[id];
+  if (mentioned_.size() <= id) mentioned_.resize(link_.symbols.size());
+  mentioned_[id] = true;
   if (s.atom == none || s.file == none || !link_.files[s.file]->is_object()) return;
   mark(s.atom);
   if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);
@@ -518,6 +526,28 @@ void DeltaLink::visit(uint32_t id) {
       mark(f.atom_base + i);
 }
 
+// What the changed files referred to and nobody does now, of files that did not change: these are asked for, so that they
+// lose it. A cycle of dead functions over several files is not found.
+bool DeltaLink::find_deaths() {
+  if (!follow_deaths_ || (!link_.opt.gc_sections && !link_.has_modules)) return true;
+  std::unordered_set<uint32_t> now;
+  for (uint32_t id = 0; id < mentioned_.size(); id++)
+    if (mentioned_[id] && state_symbol(id) != none) now.insert(state_symbol(id));
+  constexpr uint32_t kept = state_gone | state_undefined | state_exported | state_root | state_by_shared | state_dead |
+                            state_linker_defined;
+  for (const File& file : files_) {
+    const StateInput in = state_.inputs[file.input];
+    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count)) {
+      if (g.width == Site::claim || now.count(g.symbol)) continue;
+      const StateSymbol& s = state_.symbols[g.symbol];
+      if ((s.flags & kept) || s.file == none || s.file == 0 || file_of_input(s.file)) continue;
+      if (!is_missed_elsewhere(g.symbol))
+        want_input(s.file, link_.demangled(state_.text(s.name)) + " dies in a file that did not change");
+    }
+  }
+  return wanted_inputs_.empty();
+}
+
 bool DeltaLink::live() {
   split_mergeable(link_);
   const bool gc = link_.opt.gc_sections;
@@ -552,6 +582,7 @@ bool DeltaLink::live() {
     pending_.pop_back();
     visit(id);
   }
+  if (!find_deaths()) return false;
   if (!link_.has_modules) return true;
   store_drafts(link_);
   if (link_.diag.has_errors()) return give_up("a function cannot be made");

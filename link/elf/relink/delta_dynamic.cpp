@@ -577,6 +577,7 @@ bool DeltaLink::bind_imports() {
   for (uint32_t id = 0; id < claims_.size(); id++) {
     const uint32_t n = state_symbol(id);
     if (n == none || n >= strong.size() || !is_import(state_.symbols[n])) continue;
+    if (id >= mentioned_.size() || !mentioned_[id]) continue;  // in what is not live
     for (const auto& [file, i] : claims_[id])
       if (link_.object(file).syms[i].shndx == SHN_UNDEF && link_.object(file).syms[i].bind() != STB_WEAK)
         strong[n] = true;
@@ -587,7 +588,7 @@ bool DeltaLink::bind_imports() {
     for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count)) {
       if (g.symbol >= strong.size() || strong[g.symbol]) continue;
       const StateSymbol& st = state_.symbols[g.symbol];
-      if (is_import(st) && !(st.flags & state_copied) && !is_wanted_elsewhere(g.symbol) && !set(g.symbol, STB_WEAK))
+      if (is_import(st) && !(st.flags & state_copied) && !is_mentioned_elsewhere(g.symbol) && !set(g.symbol, STB_WEAK))
         return false;
     }
   }

@@ -499,6 +499,12 @@ bool DeltaLink::set_dynamic(int64_t tag, uint64_t value) {
 }
 
 bool DeltaLink::headers() {
+  const auto unique = [&](const Symbol& s) { return !s.local && is_here(s) && s.bind == STB_GNU_UNIQUE; };
+  if (uint8_t* ident = at(0, 16); ident && ident[7] != ELFOSABI_GNU) {
+    for (const Symbol& s : link_.symbols)
+      if (unique(s)) ident[7] = ELFOSABI_GNU;
+    image_.wrote(0, 16);
+  }
   for (uint32_t i = 0; i < state_.sections.size(); i++) {
     const StateSection& s = state_.sections[i];
     const uint64_t offset = meta_.section_header_table + uint64_t(s.index) * sizeof(Shdr) + offsetof(Shdr, size);

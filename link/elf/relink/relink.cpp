@@ -61,12 +61,12 @@ class Relink {
 
  private:
   // A delta link that finds that others' files matter is begun anew with them: so far it has only looked. There are few
-  // such rounds, each for what the last one brought in.
+  // such rounds, each for what the last one brought in. What dies in other files may stay, if it is too deep.
   bool link_delta(MirCache* functions) {
-    constexpr int max_rounds = 24;
+    constexpr int max_rounds = 24, death_rounds = 6;
     for (int round = 0; round < max_rounds; round++) {
       if (functions) functions->begin();
-      DeltaLink delta(opt_, kept_, state_, image_, offers_, functions);
+      DeltaLink delta(opt_, kept_, state_, image_, offers_, functions, round < death_rounds);
       if (delta.run(inputs_)) {
         out_.moved_symbols = delta.moved_symbols();
         out_.sites = delta.relocated_sites();

@@ -48,7 +48,8 @@ uint64_t tls_begin(const FinishedImage& image) {
 
 void RelinkVerifier::compare_headers() {
   const Ehdr &a = *fresh_.view.header, &b = *now_.view.header;
-  if (std::memcmp(a.ident, b.ident, sizeof a.ident) != 0 || a.type != b.type || a.machine != b.machine ||
+  // EI_OSABI (byte 7) says that there may be something of GNU's.
+  if (std::memcmp(a.ident, b.ident, 7) != 0 || (a.ident[7] && a.ident[7] != b.ident[7]) || a.type != b.type || a.machine != b.machine ||
       a.flags != b.flags || a.version != b.version || a.phentsize != b.phentsize || a.shentsize != b.shentsize)
     differ("the file header says something else");
 }
@@ -373,6 +374,14 @@ void RelinkVerifier::compare_dynamic_entries() {
     return out;
   };
   std::vector<std::string> a = list(fresh_), b = list(now_);
+  // A library after --as-needed that is not needed any more stays until the next link from scratch.
+  std::erase_if(b, [&](const std::string& entry) {
+    if (std::find(a.begin(), a.end(), entry) != a.end()) return false;
+    return std::any_of(full_.files.begin(), full_.files.end(), [&](const auto& f) {
+      return f->kind == FileKind::shared && f->as_needed &&
+             entry == "DT 0x1 = " + static_cast<const SharedFile&>(*f).soname;
+    });
+  });
   for (size_t i = 0; i < std::max(a.size(), b.size()); i++)
     if (i >= a.size() || i >= b.size() || a[i] != b[i])
       return differ(".dynamic: " + (i < b.size() ? b[i] : std::string("nothing")) + " instead of " +
