@@ -18,7 +18,8 @@
 // number is what it was (`tables`), and these bits are, then the body is.
 //
 // Layout, little-endian: header; names of other packs; rows by rising `number`; row numbers by rising `key`; symbol
-// numbers; chunk table; chunks, each a zstd frame of some 256 KiB of heads, or of codes. Equal contents give equal bytes.
+// numbers; chunk table; chunks, each a zstd frame of some 256 KiB of heads, or of codes. Equal contents give equal
+// bytes.
 #pragma once
 
 #include <cstdint>
@@ -98,7 +99,9 @@ class FunctionPack {
   const PackedFunction* by_key(const Hash128& key) const;
   // What lies at a row's place in this pack; empty when the chunk is damaged. Any thread; valid as long as the pack.
   std::span<const uint8_t> bytes(uint32_t chunk, uint32_t offset, uint32_t length);
-  std::span<const uint8_t> head_of(const PackedFunction& f) { return bytes(f.head_chunk, f.head_offset, f.head_length); }
+  std::span<const uint8_t> head_of(const PackedFunction& f) {
+    return bytes(f.head_chunk, f.head_offset, f.head_length);
+  }
   std::span<const uint8_t> code_of(const PackedFunction& f) { return bytes(f.chunk, f.offset, f.length); }
   uint64_t memory() const;  // bytes, of tables and of chunks that are unpacked
 

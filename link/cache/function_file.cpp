@@ -79,8 +79,8 @@ void FunctionFile::open(const std::string& path, const mir::Hash128& generator) 
   if (pread(fd_, &h, sizeof h, 0) != ssize_t(sizeof h) || std::memcmp(h.magic, magic, sizeof magic) != 0) return;
   if (h.version != version || !(h.generator == generator) || sum_of(h) != h.checksum) return;
   const uint64_t size = uint64_t(st.st_size);
-  if (!is_power_of_two(h.slots) || h.slots > max_slots || header_size + h.slots * row_size > size || h.end > align_up(size, 8) ||
-      h.end < header_size + h.slots * row_size)
+  if (!is_power_of_two(h.slots) || h.slots > max_slots || header_size + h.slots * row_size > size ||
+      h.end > align_up(size, 8) || h.end < header_size + h.slots * row_size)
     return;
   void* p = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd_, 0);
   if (p == MAP_FAILED) return;

@@ -13,8 +13,8 @@
 // pack that it leads to, and nothing has to be in order: a link that is killed while it adds leaves a row that leads
 // where it led, or to a whole pack, or that is no row. Packs are never written over. What is added goes behind the
 // others; when the file is twice as long as it began, or its table is three quarters full, it is written anew with what
-// is in use, and takes the old one's name. A file that another user owns, or that others may write, is not read: what is
-// in it becomes code.
+// is in use, and takes the old one's name. A file that another user owns, or that others may write, is not read: what
+// is in it becomes code.
 #pragma once
 
 #include <cstdint>

@@ -4,8 +4,8 @@
 // behind a change moves. So nothing is patched. What carries over from link to link are the functions of IR modules
 // (PROG.lode-functions, link/cache/function_file.h) and what the last link saw (PROG.lode, of the form of
 // link/relink/state_file.h): if nothing of that changed, the output gets a new time and that is all. Else the module is
-// emitted again, from kept functions but for those that changed, and of the file only the bytes that differ are written;
-// a file that somebody has open, or one of another length, is left alone and a new one takes its name.
+// emitted again, from kept functions but for those that changed, and of the file only the bytes that differ are
+// written; a file that somebody has open, or one of another length, is left alone and a new one takes its name.
 //
 // What was seen is every file that was opened or looked for, by stat(), and by contents while it is so young that its
 // time says nothing.

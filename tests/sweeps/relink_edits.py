@@ -28,6 +28,8 @@ class Function:
         self.table = [rng.randrange(0, 256) for _ in range(rng.choice([0, 0, 4, 8, 40]))]
         self.switch = rng.random() < 0.2
 
+MIX = 'unsigned mix(unsigned r, const char *s) { while (*s) r = r * 31u + (unsigned char)*s++; return r; }'
+
 class Program:
     """files[f] is None once file f is gone; 'main' in dirty: the list of files changed."""
     def __init__(self, rng, files, a):
@@ -139,7 +141,7 @@ class Program:
     def main(self):
         out = ['#include <stdio.h>']
         for f in self.present(): out.append(f'extern unsigned (*const table_{f}[])(unsigned);')
-        out.append('unsigned mix(unsigned r, const char *s) { while (*s) r = r * 31u + (unsigned char)*s++; return r; }')
+        if not self.a.shared: out.append(MIX)
         out.append('int main(void) { unsigned r = 1;')
         for f in self.present(): out.append(f'  for (int i = 0; table_{f}[i]; i++) r = r * 3u + table_{f}[i](i);')
         out.append('  printf("%u\\n", r); return 0; }')
@@ -189,6 +191,7 @@ class Build:
         subprocess.run([self.a.compiler, '-c', *self.a.flags.split(), f'{name}.c'], check=True)
     def update(self):
         p = self.program
+        if self.a.shared and not os.path.exists('mix.o'): self.compile('mix', MIX + '\n')
         if 'main' in p.dirty:
             self.compile('main', p.main())
             for f in p.present():
@@ -203,7 +206,7 @@ class Build:
         a, p = self.a, self.program
         objects = [f'f{f}.o' for f in p.present() if f not in self.members]
         if a.archive: objects.append('libf.a')
-        if a.shared: objects = ['-shared', *(['-Wl,--whole-archive', *objects, '-Wl,--no-whole-archive'] if a.archive else objects)]
+        if a.shared: objects = ['-shared', 'mix.o', *(['-Wl,--whole-archive', *objects, '-Wl,--no-whole-archive'] if a.archive else objects)]
         else: objects.insert(0, 'main.o')
         if a.inputs and not a.shared: objects = ['main.o', *objects[1:]]
         return [a.compiler, '--ld-path=bin/ld' if 'clang' in a.compiler else '-Bbin', *objects, *a.link.split(), '-o', output, *options]

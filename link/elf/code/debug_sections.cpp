@@ -40,7 +40,7 @@ bool add_object(Link& link, const ObjectFile& module, DebugSectionState& state) 
   file->kind = FileKind::object;
   file->id = uint32_t(link.files.size());
   file->path = module.path;
-  file->name = module.name + " (debug information)";
+  file->name = module.name + std::string(debug_information);
   file->priority = link.next_priority++;
   file->alive = file->parsed = file->made = file->debug_information = true;
   file->has_gnu_stack = true;

@@ -20,6 +20,9 @@ struct DebugSectionState {
   std::vector<std::unique_ptr<Object>> objects;
 };
 
+// What the object's name has behind the module's.
+inline constexpr std::string_view debug_information = " (debug information)";
+
 // When it is known which functions are in the output: an object without contents for each module that has debug
 // information.
 void add_debug_sections(Link& link);

@@ -24,6 +24,7 @@
 // Up to the commit (relink.cpp) nothing is written to any file, so that giving up is always possible.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -95,6 +96,8 @@ class DeltaLink {
   bool is_missed_elsewhere(uint32_t n);
   bool is_mentioned_elsewhere(uint32_t n);
   bool unknown_name(uint32_t id, bool wanted);
+  bool replace_import(uint32_t id, uint32_t n, uint32_t file, uint32_t sym);
+  bool is_replaced(uint32_t n) const { return std::find(replaced_.begin(), replaced_.end(), n) != replaced_.end(); }
   bool discard_lost_groups();
   bool find_lost_groups();
   void want_input(uint32_t input, std::string why);
@@ -107,6 +110,7 @@ class DeltaLink {
   void mark_symbol(uint32_t id);
   void visit(uint32_t atom);
   void mark_relocation(ObjectFile& f, const Rela& r);
+  bool debug_objects();
   bool sections();
   bool find_ordered();
   bool place_ordered();
@@ -148,6 +152,7 @@ class DeltaLink {
   bool drop_dynamic_symbol(uint32_t n);
   bool renumber_dynamic_relocations();
   bool bind_imports();
+  bool hash_import(uint32_t id);
   bool give_plt_entry(uint32_t id);
   bool write_plt_entries();
   bool address_symbols();
@@ -175,6 +180,10 @@ class DeltaLink {
   bool remove_global(uint32_t n);
   bool take_entries(uint32_t section, uint32_t count, uint32_t& first);
   bool put_string(std::string_view text, uint32_t& offset);
+  bool take_strings(uint32_t size, uint32_t& offset);
+  bool forget_symbols();
+  bool new_symbol(uint32_t id);
+  void release_names();
   bool put_entry(uint32_t index, const Sym& entry);
   bool headers();
   bool set_section_size(uint32_t section, uint64_t size);
@@ -201,10 +210,10 @@ class DeltaLink {
   bool is_here(const Symbol& s) const {
     return s.defined() && s.file != shared_->id && s.file != others_->id && s.file != link_.internal->id;
   }
-  // Whether the state had no record of it, or one of a name that was gone.
+  // Whether the state had no record of it, or one of a name that was gone or something else.
   bool is_fresh(uint32_t id) const {
     const uint32_t n = state_symbol(id);
-    return n != none && (n >= first_fresh_ || (state_.symbols[n].flags & state_gone));
+    return n != none && (n >= first_fresh_ || is_replaced(n) || (state_.symbols[n].flags & state_gone));
   }
   uint32_t state_symbol(uint32_t id) const { return id < symbol_.size() ? symbol_[id] : none; }
   uint32_t section_named(std::string_view name, uint64_t flags);
@@ -222,6 +231,7 @@ class DeltaLink {
   std::vector<uint32_t> symbol_;         // of the state, by symbol of the link
   std::vector<std::vector<std::pair<uint32_t, uint32_t>>> claims_;  // by symbol of the link: (file, index there)
   std::vector<uint32_t> section_;        // of the state, by section of the link
+  std::unordered_map<uint32_t, std::vector<uint32_t>> spare_names_;  // places in .strtab that are free, by size
   uint32_t first_fresh_ = none;          // of the state: from here on they are of this link
   std::vector<uint32_t> gone_;           // symbols of the state that nobody defines any more
   std::vector<std::pair<uint64_t, uint32_t>>
@@ -235,6 +245,8 @@ class DeltaLink {
   std::vector<std::string> wanted_names_;
   const Offers& offers_;
   std::unordered_map<uint32_t, Offer> offered_;  // by symbol of the link: those that a shared library defines
+  std::vector<uint32_t> redefined_;      // imports that are defined here now, and stay imports
+  std::vector<uint32_t> replaced_;       // of the state: imports that are defined here now, or the other way round
   bool exports_change_ = false;          // names came that may be exported or imported
   // Of delta_dynamic.cpp: headers of the tables; where entries were before, by where they are now (none: they are new);
   // those that are gone, by where they were; symbols that got an entry; what of the image to compare.

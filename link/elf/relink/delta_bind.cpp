@@ -307,6 +307,23 @@ bool DeltaLink::unknown_name(uint32_t id, bool wanted) {
   return true;
 }
 
+// What nobody defined, or a shared library did, a changed file does now. Where the name stays one that the dynamic
+// linker binds, whoever refers to it goes through a slot already, which its entry in .dynsym serves. Else its slots are
+// those of another thing, and nobody but changed files may know them.
+bool DeltaLink::replace_import(uint32_t id, uint32_t n, uint32_t file, uint32_t sym) {
+  const StateSymbol st = state_.symbols[n];
+  const std::string why = link_.display(link_.symbols[id]) + " is defined now";
+  if (st.file == 0 || (st.flags & (state_copied | state_canonical_plt | state_linker_defined))) return give_up(why);
+  if (link_.shared && (st.flags & state_imported)) redefined_.push_back(id);
+  else if (is_mentioned_elsewhere(n)) return give_up(why);
+  else replaced_.push_back(n);
+  if (!define(id, file, sym)) return false;
+  link_.symbols[id].version = VER_NDX_GLOBAL;  // not the library's
+  link_.symbols[id].version_local = false;
+  exports_change_ = true;
+  return true;
+}
+
 namespace {
 
 constexpr uint64_t key_of(uint64_t cls, uint32_t priority) { return cls << 32 | priority; }
@@ -390,14 +407,15 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     return file == none ? unknown_name(id, wanted) : define(id, file, sym);
   }
   if (st.flags & state_undefined) {
-    if (file != none) return give_up(link_.display(s) + " is defined now");
+    if (file != none) return replace_import(id, n, file, sym);
     const bool may_be_missing = link_.shared && !link_.opt.defs && s.visibility() == STV_DEFAULT;
-    if (wanted && !may_be_missing && link_.opt.unresolved == Unresolved::error) return give_up(link_.display(s) + " is undefined");
+    if (wanted && !may_be_missing && link_.opt.unresolved == Unresolved::error)
+      return give_up(link_.display(s) + " is undefined");
     bind_to_image(id, n);
     return true;
   }
   if (st.file == none || st.file == 0) {  // a shared library's, or the linker's own
-    if (file != none) return give_up(link_.display(s) + " is defined by an object now");
+    if (file != none) return replace_import(id, n, file, sym);
     bind_to_image(id, n);
     // One that only dead code wanted so far, and that the dynamic linker has not heard of.
     if (st.file == none && !claims_[id].empty() && (st.aux == none || state_.aux[st.aux].dynsym <= 0)) {
@@ -426,7 +444,18 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     if (!others.empty()) return true;
   }
   if (file == none && claims_[id].empty()) return true;
-  if (file == none) return !wanted_inputs_.empty() || give_up(link_.display(s) + " is not defined any more");
+  if (file == none) {  // a library may have it
+    if (!wanted_inputs_.empty()) return true;
+    const auto offer = offers_.find(std::string(s.str()));
+    if (offer == offers_.end()) {
+      wanted_names_.emplace_back(s.str());
+      return true;
+    }
+    if (!offer->second.is_shared || is_mentioned_elsewhere(n))
+      return give_up(link_.display(s) + " is not defined any more");
+    replaced_.push_back(n);
+    return unknown_name(id, wanted);
+  }
   return define(id, file, sym);
 }
 
@@ -440,7 +469,8 @@ bool DeltaLink::bind() {
     if (link_.symbols[id].local) continue;
     symbol_[id] = state_.find_symbol(link_.symbols[id].str(), hash_name(link_.symbols[id].str()));
     if (!bind_symbol(id)) return false;
-    if (const uint32_t n = symbol_[id]; n != none && state_.symbols[n].aux != none) {
+    if (const uint32_t n = symbol_[id]; n != none && state_.symbols[n].aux != none && !is_replaced(n) &&
+                                        !(state_.symbols[n].flags & (state_dead | state_gone))) {
       const StateAux& x = state_.aux[state_.symbols[n].aux];
       link_.symbols[id].aux = uint32_t(link_.aux.size());
       link_.aux.push_back({id, x.got, x.gottp, x.tlsgd, x.tlsdesc, x.plt, x.pltgot, x.dynsym, 0});
@@ -526,8 +556,8 @@ void DeltaLink::visit(uint32_t id) {
       mark(f.atom_base + i);
 }
 
-// What the changed files referred to and nobody does now, of files that did not change: these are asked for, so that they
-// lose it. A cycle of dead functions over several files is not found.
+// What the changed files referred to and nobody does now, of files that did not change: these are asked for, so that
+// they lose it. A cycle of dead functions over several files is not found.
 bool DeltaLink::find_deaths() {
   if (!follow_deaths_ || (!link_.opt.gc_sections && !link_.has_modules)) return true;
   std::unordered_set<uint32_t> now;

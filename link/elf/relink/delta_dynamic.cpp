@@ -595,6 +595,18 @@ bool DeltaLink::bind_imports() {
   return true;
 }
 
+// An import that is a definition as well now: it goes to where it can be found.
+bool DeltaLink::hash_import(uint32_t id) {
+  const Symbol& s = link_.symbols[id];
+  const int32_t was = s.aux == none ? -1 : link_.aux[s.aux].dynsym;
+  if (!s.imported || !s.exported) return give_up(link_.display(s) + " is defined now");
+  if (was <= 0) return true;
+  uint32_t index = 0;
+  const std::string_view name = base_name(s.str());
+  if (meta_.section_gnu_hash == none) return sysv_remove(uint32_t(was), name) && sysv_insert(uint32_t(was), name);
+  return gnu_insert(name, index) && move_dynamic_entry(uint32_t(link_.aux[s.aux].dynsym), index);
+}
+
 bool DeltaLink::dynamic_symbols() {
   if (meta_.section_dynsym == none) {
     for (uint32_t id = 0; id < link_.symbols.size(); id++)
@@ -603,8 +615,11 @@ bool DeltaLink::dynamic_symbols() {
     return true;
   }
   if (!open_dynamic_tables()) return false;
-  for (const uint32_t n : gone_)
-    if (!drop_dynamic_symbol(n)) return false;
+  for (const auto* list : {&gone_, &replaced_})
+    for (const uint32_t n : *list)
+      if (!drop_dynamic_symbol(n)) return false;
+  for (const uint32_t id : redefined_)
+    if (!hash_import(id)) return false;
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
     const Symbol& s = link_.symbols[id];
     if (s.local) continue;

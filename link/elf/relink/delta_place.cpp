@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "link/elf/code/debug_sections.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
@@ -27,10 +28,46 @@ uint32_t DeltaLink::section_named(std::string_view name, uint64_t flags) {
   return none;
 }
 
+// Debug information of modules is in objects of their own (code/debug_sections.h), which are inputs to the state. Those
+// of the changed modules are made anew, and take the places of the former ones.
+bool DeltaLink::debug_objects() {
+  add_debug_sections(link_);
+  std::unordered_map<std::string_view, uint32_t> former;  // by name
+  for (uint32_t i = 0; i < state_.inputs.size(); i++) {
+    const StateInput& in = state_.inputs[i];
+    if (in.observed != none || in.kind != uint32_t(FileKind::object)) continue;
+    if (const std::string_view name = state_.text(in.name); name.ends_with(debug_information)) former.emplace(name, i);
+  }
+  const size_t count = files_.size();
+  for (size_t k = 0; k < count; k++) {
+    const StateInput& in = state_.inputs[files_[k].input];
+    const auto was = former.find(std::string(state_.text(in.name)) + std::string(debug_information));
+    ObjectFile* now = nullptr;
+    if (link_.debug_sections)
+      for (const auto& o : link_.debug_sections->objects)
+        if (o->module == files_[k].object->id) now = &link_.object(o->file);
+    if (!now && was == former.end()) continue;
+    if (!now || was == former.end())
+      return give_up(files_[k].object->name + (now ? " has" : " lacks") + std::string(" debug information now"));
+    file_by_input_[was->second] = uint32_t(files_.size());
+    File file;
+    file.input = was->second;
+    file.object = now;
+    files_.push_back(std::move(file));
+  }
+  return true;
+}
+
 bool DeltaLink::sections() {
-  if (link_.has_modules) place_functions(link_);
+  if (link_.has_modules) {
+    place_functions(link_);
+    if (!debug_objects()) return false;
+  }
   assign_sections(link_);
-  if (link_.has_modules) measure_functions(link_);
+  if (link_.has_modules) {
+    measure_functions(link_);
+    complete_debug_sections(link_);
+  }
   if (link_.diag.has_errors()) return give_up("the changed files are in error");
   std::vector<bool> used(link_.sections.size());
   for (const File& file : files_)
@@ -109,6 +146,18 @@ void DeltaLink::release(uint32_t section, uint64_t offset, uint64_t size) {
   state_.free.push({offset, size, section, 0});  // no room in the list: it stays unused
 }
 
+static constexpr uint64_t least_unit = 64;  // longer than any unit without contents (room.cpp)
+
+// Frees what the image has at a former atom's place.
+static void clear_place(ImageFile& image, const StateSection& s, std::string_view name, uint8_t trap, uint64_t offset,
+                        uint64_t size) {
+  if (s.type == SHT_NOBITS || !size) return;
+  const uint64_t at = s.offset + offset;
+  if (at > image.size() || size > image.size() - at) return;
+  fill_gap(name, s.flags, trap, image.data() + at, 0, size);
+  image.wrote(at, size);
+}
+
 // A place for `size` bytes and, if there is room for it, `slack` behind them. `got`: how many bytes it has.
 bool DeltaLink::allocate(uint32_t section, uint64_t size, uint64_t align, uint64_t slack, uint64_t& offset,
                          uint64_t& got) {
@@ -130,6 +179,12 @@ bool DeltaLink::allocate(uint32_t section, uint64_t size, uint64_t align, uint64
     const StateFree f = state_.free[best];
     offset = aligned(f.offset);
     got = std::min(size + slack, f.offset + f.size - offset);
+    // Of a section of units nothing is left that is too short for one, and what is left becomes one.
+    const uint64_t rest = f.offset + f.size - (offset + got);
+    const bool has_units = !(s.flags & (SHF_ALLOC | SHF_MERGE));
+    if (has_units && rest < least_unit) got += rest;
+    if (has_units && got + offset < f.offset + f.size)
+      clear_place(image_, s, state_.text(s.name), 0, offset + got, f.offset + f.size - (offset + got));
     if (StateFree* p = state_.free.edit(best)) p->size = 0;
     meta_.wasted -= std::min(meta_.wasted, f.size);
     release(section, f.offset, offset - f.offset);
@@ -149,16 +204,6 @@ bool DeltaLink::allocate(uint32_t section, uint64_t size, uint64_t align, uint64
     p->size = p->used;
   }
   return true;
-}
-
-// Frees what the image has at a former atom's place.
-static void clear_place(ImageFile& image, const StateSection& s, std::string_view name, uint8_t trap, uint64_t offset,
-                        uint64_t size) {
-  if (s.type == SHT_NOBITS || !size) return;
-  const uint64_t at = s.offset + offset;
-  if (at > image.size() || size > image.size() - at) return;
-  fill_gap(name, s.flags, trap, image.data() + at, 0, size);
-  image.wrote(at, size);
 }
 
 static bool is_aligned(uint64_t address, uint32_t p2align) {
@@ -368,7 +413,12 @@ bool DeltaLink::scan() {
   scan_relocations(link_);
   if (link_.diag.has_errors()) return give_up("a relocation is in error");
   if (link_.has_textrel) return give_up("relocations in code");
-  if (link_.needs_tlsld && meta_.tlsld_slot < 0) return give_up("the module's thread-local slots are wanted");
+  if (link_.needs_tlsld && meta_.tlsld_slot < 0) {
+    if (meta_.got_room - meta_.got_used < 2) return no_room("slots of the GOT");
+    link_.tlsld_slot = meta_.tlsld_slot = int32_t(meta_.got_used);
+    meta_.got_used += 2;
+    link_.got_entries.push_back({none, got_tlsld});
+  }
   if (link_.needs_got_base && !had_got_base) return give_up("the address of the GOT is wanted");
   for (uint32_t id = 0; id < link_.symbols.size(); id++)
     if (!give_slots(id)) return false;
@@ -399,7 +449,14 @@ bool DeltaLink::address_symbols() {
     if (n == none) continue;
     const StateSymbol& st = state_.symbols[n];
     if (st.flags & (state_dead | state_gone)) continue;
-    if (s.type == STT_TLS && s.address != st.address) return give_up("thread-local " + link_.display(s) + " moved");
+    if (s.type == STT_TLS && s.address != st.address) {
+      // What other files hold of it, and slots, are offsets that nobody keeps.
+      const SymbolAux none_of_them;
+      const SymbolAux& x = s.aux == none ? none_of_them : link_.aux[s.aux];
+      if (is_mentioned_elsewhere(n) || x.gottp >= 0 || x.tlsgd >= 0 || x.tlsdesc >= 0)
+        return give_up("thread-local " + link_.display(s) + " moved");
+      continue;
+    }
     if (s.atom != none && !link_.atoms[s.atom].live) continue;
     if (s.address != st.address) moves_.push_back({n, s.address - st.address});
     if ((st.flags & state_sized) && !keeps_size(s, st))

@@ -220,8 +220,6 @@ bool DeltaLink::keep_comdats() {
 bool DeltaLink::keep() {
   for (uint32_t id = 0; id < link_.symbols.size(); id++)
     if (!keep_symbol(id)) return false;
-  for (const uint32_t n : gone_)
-    if (StateSymbol* p = state_.symbols.edit(n)) p->flags |= state_gone;
   for (File& f : files_)
     if (!keep_file(f)) return false;
   std::vector<Site> slots;

@@ -331,18 +331,114 @@ bool DeltaLink::take_entries(uint32_t section, uint32_t count, uint32_t& first) 
   return false;
 }
 
-bool DeltaLink::put_string(std::string_view text, uint32_t& offset) {
-  const uint64_t size = text.size() + 1;
+// A place for `size` bytes of names: one that is free, or behind all others.
+bool DeltaLink::take_strings(uint32_t size, uint32_t& offset) {
+  uint32_t best = none;
+  for (uint32_t i = 0; i < state_.free.size(); i++) {
+    const StateFree& f = state_.free[i];
+    if (f.section == meta_.section_strtab && f.size >= size && (best == none || f.size < state_.free[best].size))
+      best = i;
+  }
+  if (best != none) {
+    const StateFree f = state_.free[best];
+    offset = uint32_t(f.offset);
+    if (StateFree* p = state_.free.edit(best)) *p = {f.offset + size, f.size - size, f.section, 0};
+    meta_.wasted -= std::min<uint64_t>(meta_.wasted, size);
+    return true;
+  }
   if (size > meta_.strtab_room) return no_room("names of symbols");
   offset = meta_.strtab_used;
+  meta_.strtab_used += size;
+  meta_.strtab_room -= size;
+  return true;
+}
+
+bool DeltaLink::put_string(std::string_view text, uint32_t& offset) {
+  const uint32_t size = uint32_t(text.size()) + 1;
+  // Names with a hash in them come in pairs of one length: one goes, another comes.
+  if (auto spare = spare_names_.find(size); spare != spare_names_.end() && !spare->second.empty()) {
+    offset = spare->second.back();
+    spare->second.pop_back();
+  } else if (!take_strings(size, offset)) {
+    return false;
+  }
   uint8_t* p = at(file_offset(meta_.section_strtab, offset), size);
   if (!p) return false;
   std::memcpy(p, text.data(), text.size());
   p[text.size()] = 0;
   image_.wrote(uint64_t(p - image_.data()), size);
-  meta_.strtab_used += uint32_t(size);
-  meta_.strtab_room -= uint32_t(size);
   return true;
+}
+
+// What is gone leaves the symbol table, its name and its record to others.
+bool DeltaLink::forget_symbols() {
+  if (gone_.empty()) return true;
+  if (meta_.section_symtab != none)
+    for (const uint32_t n : gone_)
+      if (!remove_global(n)) return false;
+  for (const uint32_t n : gone_) {
+    const StateName name = state_.symbols[n].name;
+    if (name.place & StateName::in_image)
+      spare_names_[uint32_t(state_.text(name).size()) + 1].push_back(name.place & ~StateName::in_image);
+  }
+  // Out of the lists of those that files define.
+  std::vector<bool> gone(state_.symbols.size());
+  for (const uint32_t n : gone_) gone[n] = true;
+  for (const File& f : files_) {
+    StateInput* in = state_.inputs.edit(f.input);
+    if (!in) return give_up("the state file is damaged");
+    uint32_t* link = &in->first_symbol;
+    for (uint32_t steps = state_.symbols.size() + 1; *link != none && steps; steps--) {
+      if (*link >= gone.size()) return give_up("the state file is damaged");
+      if (gone[*link]) {
+        *link = state_.symbols[*link].next_of_file;
+        continue;
+      }
+      StateSymbol* s = state_.symbols.edit(*link);
+      if (!s) return give_up("the state file is damaged");
+      link = &s->next_of_file;
+    }
+  }
+  for (const uint32_t n : gone_) {
+    if (!state_.forget_symbol(n)) return give_up("the state file is damaged");
+    StateSymbol* s = state_.symbols.edit(n);
+    if (!s) return give_up("the state file is damaged");
+    s->next_of_file = meta_.forgotten;
+    meta_.forgotten = n;
+  }
+  return true;
+}
+
+bool DeltaLink::new_symbol(uint32_t id) {
+  const Symbol& s = link_.symbols[id];
+  uint32_t& n = symbol_[id];
+  n = meta_.forgotten;
+  if (n != none) meta_.forgotten = state_.symbols[n].next_of_file;
+  StateName name;
+  if (meta_.section_symtab != none && is_in_symtab(link_, s)) {
+    if (!put_string(s.str(), name.place)) return false;
+    name.place |= StateName::in_image;
+  } else if (!state_.add_name(s.str(), name)) {
+    return no_room("names");
+  }
+  const bool used_before = n != none;
+  if (!state_.add_symbol(name, hash_name(s.str()), n)) return no_room("symbols");
+  if (!used_before) first_fresh_ = std::min(first_fresh_, n);
+  return true;
+}
+
+// What nobody took of the names that are gone, in few pieces.
+void DeltaLink::release_names() {
+  std::vector<std::pair<uint32_t, uint32_t>> left;
+  for (const auto& [size, places] : spare_names_)
+    for (const uint32_t place : places) left.emplace_back(place, size);
+  std::sort(left.begin(), left.end());
+  for (size_t i = 0, k = 0; i < left.size(); i = k) {
+    uint32_t end = left[i].first + left[i].second;
+    for (k = i + 1; k < left.size() && left[k].first == end; k++) end += left[k].second;
+    release(meta_.section_strtab, left[i].first, end - left[i].first);
+  }
+  spare_names_.clear();
 }
 
 bool DeltaLink::local_symbols(File& file) {
@@ -369,13 +465,10 @@ bool DeltaLink::local_symbols(File& file) {
   for (uint32_t i = 0; i < hole_count; i++)
     if (!put_entry(holes + i, symtab_hole())) return false;
   if (f.strtab_size > in.strtab_size) {
-    if (f.strtab_size > meta_.strtab_room) return no_room("names of symbols");
-    file.strtab_offset = meta_.strtab_used;
+    release(meta_.section_strtab, in.strtab_offset, in.strtab_size);
     file.strtab_size = uint32_t(f.strtab_size);
+    if (!take_strings(file.strtab_size, file.strtab_offset)) return false;
     f.strtab_offset = file.strtab_offset;
-    meta_.strtab_used += file.strtab_size;
-    meta_.strtab_room -= file.strtab_size;
-    meta_.wasted += in.strtab_size;
   }
   const uint64_t syms = file_offset(meta_.section_symtab, 0), strings = file_offset(meta_.section_strtab, 0);
   if (!at(syms + uint64_t(file.symtab_index) * sizeof(Sym), uint64_t(file.symtab_count) * sizeof(Sym)) ||
@@ -434,7 +527,9 @@ bool DeltaLink::global_symbol(uint32_t id) {
     if (!p) return false;
     name = load_le<Sym>(p).name;
   } else {
-    if (!put_string(s.str(), name)) return false;
+    const StateName known = state_.symbols[n].name;
+    if (known.place & StateName::in_image) name = known.place & ~StateName::in_image;
+    else if (!put_string(s.str(), name)) return false;
     if (local) {
       if (!take_entries(meta_.section_symtab, 1, index)) return no_room("local symbols");
     } else {
@@ -448,17 +543,15 @@ bool DeltaLink::global_symbol(uint32_t id) {
 }
 
 bool DeltaLink::symtab() {
+  if (!forget_symbols()) return false;
   // Symbols that are new get their records here, so that the table can speak of them.
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
     const Symbol& s = link_.symbols[id];
     if (s.local || symbol_[id] != none || (claims_[id].empty() && !s.defined())) continue;
-    if (!state_.add_symbol(s.str(), hash_name(s.str()), symbol_[id])) return no_room("names");
-    first_fresh_ = std::min(first_fresh_, symbol_[id]);
+    if (!new_symbol(id)) return false;
   }
   const uint32_t section = meta_.section_symtab;
   if (section != none) {
-    for (const uint32_t n : gone_)
-      if (!remove_global(n)) return false;
     for (File& f : files_)
       if (!local_symbols(f)) return false;
     for (uint32_t id = 0; id < link_.symbols.size(); id++) {
@@ -469,6 +562,7 @@ bool DeltaLink::symtab() {
     if (!set_section_size(section, uint64_t(meta_.symtab_count) * sizeof(Sym)) ||
         !set_section_size(meta_.section_strtab, meta_.strtab_used))
       return false;
+    release_names();
   }
   return write_dynamic_symbols();
 }

@@ -78,12 +78,12 @@ Result<void> FinishedImage::open(Bytes file) {
       uint64_t(view.header->phnum) * sizeof(Phdr) > file.size() - view.header->phoff)
     return damaged("header");
   segments.resize(view.header->phnum);
-  if (!segments.empty())
-    std::memcpy(segments.data(), file.data() + view.header->phoff, segments.size() * sizeof(Phdr));
+  if (!segments.empty()) std::memcpy(segments.data(), file.data() + view.header->phoff, segments.size() * sizeof(Phdr));
   for (uint32_t i = 1; i < view.sections.size(); i++) {
     const Shdr& s = view.sections[i];
     by_name_.emplace(name_of(s), i);
-    if ((s.flags & SHF_ALLOC) && !((s.flags & SHF_TLS) && s.type == SHT_NOBITS)) loaded_sections_.emplace_back(s.addr, i);
+    if ((s.flags & SHF_ALLOC) && !((s.flags & SHF_TLS) && s.type == SHT_NOBITS))
+      loaded_sections_.emplace_back(s.addr, i);
   }
   std::sort(loaded_sections_.begin(), loaded_sections_.end());
   LODE_TRY(read_tables());
@@ -104,11 +104,13 @@ Result<void> FinishedImage::read_tables() {
     if (!table) return {};
     if (!names) return damaged(section_name);
     const Bytes text = view.section_data(*names);
-    const std::string_view strings = text.empty() || text.back() ? std::string_view() : text_of(text.data(), text.data() + text.size());
+    const std::string_view strings =
+        text.empty() || text.back() ? std::string_view() : text_of(text.data(), text.data() + text.size());
     LODE_ASSIGN(const auto all, records<Sym>(view, *table, section_name));
     for (const Sym& s : all) {
       if (s.name && s.name >= strings.size()) return damaged(section_name);
-      out.push_back({ElfView::string_at(strings, s.name), {}, s.value, s.size, s.shndx, s.type(), s.bind(), s.visibility()});
+      out.push_back(
+          {ElfView::string_at(strings, s.name), {}, s.value, s.size, s.shndx, s.type(), s.bind(), s.visibility()});
       if (s.shndx < SHN_LORESERVE && s.shndx >= view.sections.size()) return damaged(section_name);
     }
     return {};

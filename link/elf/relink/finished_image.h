@@ -1,7 +1,7 @@
 // A finished ELF output, as whoever loads or debugs it reads it: from its bytes alone.
 //
-// The check of relinks (verify_relink.h) reads two outputs through it, so nothing here knows of the link, or of the state,
-// that made them. Damage is an error with the place; what is missing reads as nothing.
+// The check of relinks (verify_relink.h) reads two outputs through it, so nothing here knows of the link, or of the
+// state, that made them. Damage is an error with the place; what is missing reads as nothing.
 #pragma once
 
 #include <string>
@@ -17,9 +17,9 @@ using namespace formats::elf;
 
 struct ImageSymbol {
   std::string_view name;
-  std::string version;          // of a dynamic one: "@V", "@@V"; with the library where it is wanted: "@V of LIB"
+  std::string version;  // of a dynamic one: "@V", "@@V"; with the library where it is wanted: "@V of LIB"
   uint64_t value = 0, size = 0;
-  uint32_t section = 0;         // index; 0: undefined
+  uint32_t section = 0;  // index; 0: undefined
   uint8_t type = 0, bind = 0, visibility = 0;
   bool is_defined() const { return section != SHN_UNDEF; }
 };
@@ -33,15 +33,15 @@ struct ImageRelocation {
 };
 
 struct ImageCie {
-  std::string text;             // augmentation, alignment factors, encodings, instructions
-  uint64_t personality = 0;     // the address that its field leads to; 0: none
+  std::string text;          // augmentation, alignment factors, encodings, instructions
+  uint64_t personality = 0;  // the address that its field leads to; 0: none
   bool has_personality = false;
   uint8_t pointer_encoding = 0, lsda_encoding = 0xff;
-  bool has_data = false;        // FDEs have augmentation data
+  bool has_data = false;  // FDEs have augmentation data
 };
 struct ImageFde {
-  uint64_t record = 0;          // its own address
-  uint64_t begin = 0, size = 0; // of the code that it describes
+  uint64_t record = 0;           // its own address
+  uint64_t begin = 0, size = 0;  // of the code that it describes
   uint64_t lsda = 0;
   uint32_t cie = 0;
   std::string_view instructions;  // without padding
@@ -71,7 +71,7 @@ class FinishedImage {
   const uint8_t* loaded(uint64_t address, uint64_t size) const;
   // Relocations of a place: indices in `relocations`.
   std::pair<const uint32_t*, const uint32_t*> relocations_of(uint64_t place) const;
-  std::string dynamic_name(uint32_t index) const;      // with its version
+  std::string dynamic_name(uint32_t index) const;  // with its version
   std::string_view dynamic_string(uint64_t offset) const;
 
  private:

@@ -52,6 +52,7 @@ class Recorder {
 
   bool run() {
     meta_.recorded_at = file_clock();
+    strings_.push_back('\0');
     record_arguments();
     record_observed();
     if (const std::string why = no_relink_reason(link_); !why.empty() || !link_.patchable) {

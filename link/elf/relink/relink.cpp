@@ -90,7 +90,9 @@ class Relink {
     if (member == Survey::no_member) return true;
     const SurveyedFile& f = survey_->files()[member];
     uint32_t input = 0;
-    // One that the link has would have said so.
+    // It may have joined for another name already. One that the link has had would have said so.
+    for (const ChangedInput& c : inputs_)
+      if (c.input == input_of_file_[member]) return true;
     if (input_of_file_[member] != none) return give_up("new reference to " + name + ", which " + f.name + " has");
     return new_input(f, input) && bring_in_bytes(input, f);
   }

@@ -15,6 +15,7 @@ namespace lode::link::elf {
 namespace {
 
 // An open-addressed table of indices; `same` compares. The slot where the search ended, or none: damage.
+constexpr uint32_t given_up = 0xfffffffe;  // in a slot: something was here
 template <class Same>
 uint32_t probe(StateTable<uint32_t>& slots, uint64_t hash, Same&& same) {
   const uint32_t count = slots.size();
@@ -80,7 +81,8 @@ std::span<const uint32_t> State::sites_of(const StateInput& in, std::span<const 
 }
 
 uint32_t State::find_symbol(std::string_view name, uint64_t hash) {
-  const uint32_t i = probe(symbol_slots, hash, [&](uint32_t n) { return is(symbols[n].name, name); });
+  const uint32_t i =
+      probe(symbol_slots, hash, [&](uint32_t n) { return n != given_up && is(symbols[n].name, name); });
   return i == none ? none : symbol_slots[i];
 }
 
@@ -110,15 +112,36 @@ bool State::add_name(std::string_view s, StateName& out) {
   return p != nullptr;
 }
 
-bool State::add_symbol(std::string_view name, uint64_t hash, uint32_t& index) {
-  if ((uint64_t(symbols.size()) + 1) * 4 > uint64_t(symbol_slots.size()) * 3) return false;
-  const uint32_t slot = probe(symbol_slots, hash, [](uint32_t) { return false; });
+bool State::add_symbol(StateName name, uint64_t hash, uint32_t& index) {
+  const uint32_t slot = probe(symbol_slots, hash, [](uint32_t n) { return n == given_up; });
+  if (slot == none) return false;
   StateSymbol s;
-  if (slot == none || !add_name(name, s.name)) return false;
-  index = symbols.size();
-  uint32_t* p = symbols.push(s) ? symbol_slots.edit(slot) : nullptr;
+  s.name = name;
+  if (index != none) {
+    StateSymbol* p = symbols.edit(index);
+    if (!p) return false;
+    *p = s;
+    p->flags = state_gone;  // until what it is is kept
+  } else {
+    if ((uint64_t(symbols.size()) + 1) * 4 > uint64_t(symbol_slots.size()) * 3) return false;
+    index = symbols.size();
+    if (!symbols.push(s)) return false;
+  }
+  uint32_t* p = symbol_slots.edit(slot);
   if (p) *p = index;
   return p != nullptr;
+}
+
+bool State::forget_symbol(uint32_t n) {
+  const std::string_view name = text(symbols[n].name);
+  const uint32_t slot = probe(symbol_slots, hash_name(name), [&](uint32_t k) { return k == n; });
+  uint32_t* p = slot == none || symbol_slots[slot] != n ? nullptr : symbol_slots.edit(slot);
+  StateSymbol* s = symbols.edit(n);
+  if (!p || !s) return false;
+  *p = given_up;
+  *s = {};
+  s->flags = state_gone;
+  return true;
 }
 
 bool State::add_comdat(std::string_view signature, uint64_t hash, uint32_t input, uint32_t& index) {

@@ -46,7 +46,7 @@ struct StateText {
 };
 
 // A name without zeroes in it: where it begins, and it ends with a zero. Most are in the image's own .strtab, where the
-// names of globals stay in their places; the others are among the state's strings.
+// names of globals stay in their places; the others are among the state's strings, which begin with the empty one.
 struct StateName {
   static constexpr uint32_t in_image = 0x80000000;  // a place in .strtab
   uint32_t place = 0;
@@ -72,7 +72,7 @@ struct StateMeta {
   uint32_t cies_end = 0, cie_room = 0;                 // of .eh_frame
   uint32_t e_flags = 0;
   int32_t tlsld_slot = -1;
-  uint32_t unused32 = 0;
+  uint32_t forgotten = none;    // the first of the symbols whose records are free; a list by next_of_file
   uint32_t section_got = none, section_gotplt = none, section_plt = none, section_pltsec = none,
            section_pltgot = none, section_relplt = none, section_reldyn = none, section_eh_frame = none,
            section_eh_frame_hdr = none, section_symtab = none, section_strtab = none, section_dynsym = none,
@@ -268,7 +268,10 @@ struct State {
   // False: no room.
   bool add_text(std::string_view text, StateText& out);
   bool add_name(std::string_view name, StateName& out);
-  bool add_symbol(std::string_view name, uint64_t hash, uint32_t& index);
+  // `index`: of a forgotten symbol, whose record it gets, or none; then that of the new one.
+  bool add_symbol(StateName name, uint64_t hash, uint32_t& index);
+  // Its name is found no more, and its record says nothing.
+  bool forget_symbol(uint32_t n);
   bool add_comdat(std::string_view signature, uint64_t hash, uint32_t input, uint32_t& index);
 
  private:
@@ -283,8 +286,8 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
 // Of the code that reads and writes states.
 StateHash state_generator();
 
-// record.cpp: after a link, with `--incremental`; `args` are those of the command. Of one that cannot be patched, what it
-// saw is all. False: reported.
+// record.cpp: after a link, with `--incremental`; `args` are those of the command. Of one that cannot be patched, what
+// it saw is all. False: reported.
 bool record_state(Link& link, const std::vector<std::string>& args);
 
 // What the state says of a symbol: StateSymbolFlag.

@@ -1,5 +1,5 @@
-// Unwind records of the patched file (verify_relink.h): each function of the full link has its FDE, which says the same,
-// and the search table has each FDE once, in the order of the code.
+// Unwind records of the patched file (verify_relink.h): each function of the full link has its FDE, which says the
+// same, and the search table has each FDE once, in the order of the code.
 #include <algorithm>
 
 #include "link/elf/relink/verify_relink.h"
@@ -59,7 +59,8 @@ bool RelinkVerifier::compare_frames() {
     if (c.text != d.text || c.has_personality != d.has_personality) differ(what + " has another CIE");
     if (c.personality && !same_place(c.personality, d.personality, source))
       differ(what + " has another personality routine, by " + hex(d.personality));
-    if ((a.lsda != 0) != (b.lsda != 0)) differ(what + (b.lsda ? " has" : " lacks") + std::string(" an exception table"));
+    if ((a.lsda != 0) != (b.lsda != 0))
+      differ(what + (b.lsda ? " has" : " lacks") + std::string(" an exception table"));
     else if (a.lsda && !same_place(a.lsda, b.lsda, source)) differ(what + " has another exception table");
   }
   return some;
@@ -73,15 +74,14 @@ void RelinkVerifier::compare_search_table() {
   for (size_t i = 0; i < now_.fdes.size(); i++) {
     if (frames_with_owner_.empty() || frames_with_owner_[i]) continue;
     const ImageFde& f = now_.fdes[i];
-    auto it = std::upper_bound(taken.begin(), taken.end(), f.begin,
-                               [](uint64_t a, const auto& b) { return a < b.first; });
+    auto it =
+        std::upper_bound(taken.begin(), taken.end(), f.begin, [](uint64_t a, const auto& b) { return a < b.first; });
     const bool inside = it != taken.begin() && f.begin < std::prev(it)->second;
     const bool reaches = it != taken.end() && f.begin + f.size > it->first;
     if (f.size && (inside || reaches))
       differ("an unwind record describes " + hex(f.begin) + " to " + hex(f.begin + f.size) +
              ", where the full link has other code");
-    else
-      dead_frames_++;
+    else dead_frames_++;
   }
   if (fresh_.has_search_table != now_.has_search_table) return differ("there is no search table of unwind records");
   if (!now_.has_search_table) return;
@@ -94,8 +94,7 @@ void RelinkVerifier::compare_search_table() {
     const auto found = begin_of.find(record);
     if (found == begin_of.end() || found->second != code)
       differ("the search table says that " + hex(code) + " is described at " + hex(record) + ", which it is not");
-    else
-      begin_of.erase(found);
+    else begin_of.erase(found);
   }
   for (const auto& [record, code] : begin_of)
     if (frame_at_.count(code) && (frames_with_owner_.empty() || frames_with_owner_[frame_at_[code]]))

@@ -18,10 +18,10 @@ std::string hex(uint64_t v) {
 
 // Sections whose every byte means something, or whose bounds do: they have one layout.
 bool has_one_layout(const OutputSection& s) {
-  return s.alloc() && ((s.flags & SHF_TLS) || s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY ||
-                       s.type == SHT_PREINIT_ARRAY || s.type == SHT_NOTE || is_c_identifier(s.name) ||
-                       s.name == ".init" || s.name == ".fini" || s.name.starts_with(".ctors") ||
-                       s.name.starts_with(".dtors"));
+  return s.alloc() &&
+         ((s.flags & SHF_TLS) || s.type == SHT_INIT_ARRAY || s.type == SHT_FINI_ARRAY || s.type == SHT_PREINIT_ARRAY ||
+          s.type == SHT_NOTE || is_c_identifier(s.name) || s.name == ".init" || s.name == ".fini" ||
+          s.name.starts_with(".ctors") || s.name.starts_with(".dtors"));
 }
 
 uint64_t load_field(const uint8_t* p, unsigned bytes, bool is_signed) {
@@ -55,6 +55,7 @@ void RelinkVerifier::run() {
   compare_sections();
   roots();
   walk();
+  compare_dynamic_symbols();
   while (compare_frames()) walk();
   name_locals();
   walk();
@@ -67,18 +68,18 @@ void RelinkVerifier::run() {
   compare_search_table();
   compare_segments();
   compare_symbols();
-  compare_dynamic_symbols();
   compare_hash_tables();
   compare_dynamic_entries();
   compare_build_id();
-  for (uint32_t i = 0; i < full_.atoms.size(); i++) unreached_ += is_compared(i) && full_.atoms[i].size && place_[i] == unknown;
+  for (uint32_t i = 0; i < full_.atoms.size(); i++)
+    unreached_ += is_compared(i) && full_.atoms[i].size && place_[i] == unknown;
 }
 
 std::string RelinkVerifier::summary() const {
-  return std::to_string(atoms_) + " sections and functions and " + std::to_string(fields_) +
-         " fields compared, " + std::to_string(unreached_) + " without names or references not found, " +
-         std::to_string(dead_symbols_) + " dead symbols, " + std::to_string(dead_frames_) +
-         " dead unwind records and " + std::to_string(dead_relocations_) + " dead relocations left in place";
+  return std::to_string(atoms_) + " sections and functions and " + std::to_string(fields_) + " fields compared, " +
+         std::to_string(unreached_) + " without names or references not found, " + std::to_string(dead_symbols_) +
+         " dead symbols, " + std::to_string(dead_frames_) + " dead unwind records and " +
+         std::to_string(dead_relocations_) + " dead relocations left in place";
 }
 
 void RelinkVerifier::differ(std::string text) {
@@ -137,8 +138,8 @@ void RelinkVerifier::put(uint32_t atom, uint64_t at, const Source& source) {
   if (place_[atom] == at) return;
   if (place_[atom] != unknown) {
     if (full_.atoms[atom].size)
-      differ(describe_atom(atom, 0) + " is at " + hex(place_[atom]) + ", but " + describe(source) +
-             " leads to it at " + hex(at));
+      differ(describe_atom(atom, 0) + " is at " + hex(place_[atom]) + ", but " + describe(source) + " leads to it at " +
+             hex(at));
     return;
   }
   const Shdr* s = counterpart(full_.atoms[atom].out);
@@ -195,8 +196,7 @@ void RelinkVerifier::roots() {
   anchor_symbols();
   if (const uint64_t entry = fresh_.view.header->entry)
     same_place(entry, now_.view.header->entry, {nullptr, nullptr, 0, "the entry point"});
-  else if (now_.view.header->entry)
-    differ("there is an entry point");
+  else if (now_.view.header->entry) differ("there is an entry point");
   for (const Dyn& d : fresh_.dynamic) {
     if (d.tag != DT_INIT && d.tag != DT_FINI) continue;
     for (const Dyn& e : now_.dynamic)
@@ -238,7 +238,7 @@ void RelinkVerifier::anchor_symbols() {
   };
   for (uint32_t id = 0; id < full_.symbols.size(); id++) {
     const Symbol& s = full_.symbols[id];
-    if (s.local || s.atom == none || s.linker_defined || s.imported || !is_in_symtab(full_, s) || !is_compared(s.atom)) continue;
+    if (s.local || s.atom == none || s.linker_defined || !is_in_symtab(full_, s) || !is_compared(s.atom)) continue;
     const ImageSymbol* now = found(s.str(), is_symtab_local(full_, s));
     if (!now) continue;  // compare_symbols() says so
     const std::string what = "the symbol " + std::string(s.str());
@@ -276,7 +276,8 @@ void RelinkVerifier::name_locals() {
       const std::vector<Field> fields = fields_of(atom);
       for (const ImageSymbol* e : it->second) {
         const uint64_t at = e->value - s.value;
-        if (e->size != s.size || taken.count({full_.atoms[atom].out, at}) || !fits(atom, fields, at, 0, false)) continue;
+        if (e->size != s.size || taken.count({full_.atoms[atom].out, at}) || !fits(atom, fields, at, 0, false))
+          continue;
         taken.emplace(full_.atoms[atom].out, at);
         const std::string what = "the symbol " + std::string(e->name);
         put(atom, at, {nullptr, nullptr, 0, what.c_str()});
@@ -320,7 +321,7 @@ RelinkVerifier::Referred RelinkVerifier::referred_symbol(uint32_t id) const {
 RelinkVerifier::Referred RelinkVerifier::referred(ObjectFile& f, const RelocationTarget& t, uint32_t sym, Want want,
                                                   int64_t addend) {
   Referred r;
-  auto slot = [&](int32_t SymbolAux::*which) {
+  auto slot = [&](int32_t SymbolAux::* which) {
     const uint32_t id = t.ref.id != none ? t.ref.id : promoted_id(f, sym);
     if (id == none || full_.symbols[id].aux == none || full_.aux[full_.symbols[id].aux].*which < 0) return;
     r.kind = Referred::slot;
@@ -328,13 +329,13 @@ RelinkVerifier::Referred RelinkVerifier::referred(ObjectFile& f, const Relocatio
     r.base = got_address(full_, full_.aux[full_.symbols[id].aux].*which);
   };
   switch (want) {
-    case Want::got_offset: case Want::got_distance: case Want::got_distance_relaxable: slot(&SymbolAux::got); return r;
+    case Want::got_offset:
+    case Want::got_distance:
+    case Want::got_distance_relaxable: slot(&SymbolAux::got); return r;
     case Want::tls_general: slot(&SymbolAux::tlsgd); return r;
     case Want::tls_initial: slot(&SymbolAux::gottp); return r;
     case Want::tls_descriptor: slot(&SymbolAux::tlsdesc); return r;
-    case Want::tls_module:
-      r = {Referred::slot, none, got_address(full_, full_.tlsld_slot)};
-      return r;
+    case Want::tls_module: r = {Referred::slot, none, got_address(full_, full_.tlsld_slot)}; return r;
     default: break;
   }
   if (t.ref.discarded) return {Referred::number, none, 0};
@@ -400,6 +401,9 @@ std::vector<RelinkVerifier::Field> RelinkVerifier::fields_of(uint32_t atom) {
     const KeptRewrite* kept = loaded ? rewrites.at(i) : nullptr;
     if (kept) {
       i += kept->span;
+      if (kept->to == Rewrite::local_exec && resolve_target(full_, f, r.sym).undefined_weak && a.size - r.offset >= 4)
+        out.push_back(
+            {r.offset, 4, Want::nothing, false, false, 0, {}});  // the distance of nothing from the thread pointer
       if (kept->to != Rewrite::distance && kept->to != Rewrite::absolute) continue;
       full_.machine->describe({a.relocs, index, a.reloc_count, {a.data, a.size}, f.syms.size()}, kept->to, r);
     }
@@ -439,7 +443,8 @@ void RelinkVerifier::lead(const Referred& to, uint64_t full, uint64_t now, const
   const Shdr* h = s ? counterpart(to.index) : nullptr;
   if (!s || s->gone || to.base < s->addr || to.base - s->addr >= s->size) return;  // of a piece that is not there
   if (!h || base < h->addr || base - h->addr >= h->size)
-    return differ(describe(source) + " leads to " + hex(base) + ", where there is no string or constant of section " + s->name);
+    return differ(describe(source) + " leads to " + hex(base) + ", where there is no string or constant of section " +
+                  s->name);
   const uint64_t at = to.base - s->addr, at_now = base - h->addr;
   const uint8_t* p = fresh_.view.file.data() + s->offset + at;
   const uint8_t* q = now_.view.file.data() + h->offset + at_now;
@@ -472,6 +477,7 @@ void RelinkVerifier::compare_field(uint32_t atom, const Field& field, uint64_t a
     return;
   }
   switch (field.want) {
+    case Want::nothing: return;
     case Want::address: {
       if (loaded && field.bytes == 8 && compare_dynamic(P, Q, &field.to, source)) {
         if ((v == 0) != (w == 0)) return equal();
@@ -481,11 +487,20 @@ void RelinkVerifier::compare_field(uint32_t atom, const Field& field, uint64_t a
       if (field.to.kind == Referred::nothing) return;
       return lead(field.to, v, w, source);
     }
-    case Want::distance: case Want::call: case Want::got_distance: case Want::got_distance_relaxable:
-    case Want::tls_general: case Want::tls_initial: case Want::tls_descriptor: case Want::tls_module:
+    case Want::distance:
+    case Want::call:
+    case Want::got_distance:
+    case Want::got_distance_relaxable:
+    case Want::tls_general:
+    case Want::tls_initial:
+    case Want::tls_descriptor:
+    case Want::tls_module:
       if (field.to.kind == Referred::nothing) return;
       return lead(field.to, v + P, w + Q, source);
-    case Want::plt_offset: case Want::offset_in_got: case Want::got_offset: case Want::got_base: {
+    case Want::plt_offset:
+    case Want::offset_in_got:
+    case Want::got_offset:
+    case Want::got_base: {
       const Shdr* base = now_.section(full_.machine->got_base_in_got ? ".got" : ".got.plt");
       const uint64_t from = got_base_address(full_), to = base ? base->addr : 0;
       if (field.want == Want::got_base) {

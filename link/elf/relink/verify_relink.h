@@ -19,7 +19,8 @@
 //
 // What is in the patched file and not in the full one: room, and what was live once. A relink leaves in place what dies
 // in files that did not change. Nothing of the full link refers to it, or it would be in it; it is counted, and allowed
-// as long as it is no other's place, is exported to nobody, and has no part in tables whose every entry means something.
+// as long as it is no other's place, is exported to nobody, and has no part in tables whose every entry means
+// something.
 #pragma once
 
 #include <map>
@@ -53,16 +54,16 @@ class RelinkVerifier {
     const ObjectFile* file = nullptr;
     const Atom* atom = nullptr;
     uint64_t offset = 0;
-    const char* what = nullptr;   // instead: "the entry point"
+    const char* what = nullptr;  // instead: "the entry point"
   };
   // What a field leads to, and where that is in the full link's output.
   struct Referred {
     enum Kind : uint8_t { nothing, number, atom, merged, slot, plt, copied, named } kind = nothing;
-    uint32_t index = none;        // atom; symbol of slot, plt, copied, named; output section of merged
-    uint64_t base = 0;            // its address
+    uint32_t index = none;  // atom; symbol of slot, plt, copied, named; output section of merged
+    uint64_t base = 0;      // its address
   };
   struct Field {
-    uint64_t offset = 0;          // in the atom
+    uint64_t offset = 0;  // in the atom
     unsigned bytes = 0;
     Want want = Want::nothing;
     bool is_signed = false, dead = false;
@@ -130,17 +131,17 @@ class RelinkVerifier {
 
   Link& full_;
   const FinishedImage &fresh_, &now_;
-  std::vector<uint64_t> place_;            // by atom: in the patched file; in sections that are not loaded, the offset
+  std::vector<uint64_t> place_;  // by atom: in the patched file; in sections that are not loaded, the offset
   std::vector<uint32_t> pending_;
   std::vector<std::pair<uint64_t, uint32_t>> loaded_atoms_;  // (address in the full output, atom), by address
   std::unordered_map<uint32_t, const Shdr*> counterparts_;
-  std::vector<uint32_t> function_of_;      // by atom: 1 + index in functions_ of the MIR function whose text it is
+  std::vector<uint32_t> function_of_;  // by atom: 1 + index in functions_ of the MIR function whose text it is
   std::vector<std::pair<ObjectFile*, const ModuleFunction*>> functions_;
-  std::set<std::pair<uint64_t, uint64_t>> slots_, plts_;     // compared
-  std::vector<bool> seen_relocations_;     // of now_
-  std::vector<bool> compared_frames_;      // of fresh_
-  std::unordered_map<uint64_t, uint32_t> frame_at_;          // of now_, by the code's address
-  std::vector<bool> frames_with_owner_;    // of now_
+  std::set<std::pair<uint64_t, uint64_t>> slots_, plts_;  // compared
+  std::vector<bool> seen_relocations_;                    // of now_
+  std::vector<bool> compared_frames_;                     // of fresh_
+  std::unordered_map<uint64_t, uint32_t> frame_at_;       // of now_, by the code's address
+  std::vector<bool> frames_with_owner_;                   // of now_
   std::vector<std::string> differences_;
   std::set<std::string> said_;
   uint64_t fields_ = 0, atoms_ = 0, unreached_ = 0, dead_symbols_ = 0, dead_frames_ = 0, dead_relocations_ = 0;

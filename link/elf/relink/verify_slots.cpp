@@ -1,4 +1,5 @@
-// GOT slots, PLT entries, copied objects and dynamic relocations of the patched file, by what they do (verify_relink.h).
+// GOT slots, PLT entries, copied objects and dynamic relocations of the patched file, by what they do
+// (verify_relink.h).
 //
 // A slot has no name and no fixed number: it is what its dynamic relocation and its contents make of it. A PLT entry is
 // the slot that it jumps through; the lazy half of it names a relocation by number, which has to be that of the slot.
@@ -30,13 +31,15 @@ bool is_in(const OutputSection* s, uint64_t address) {
 RelinkVerifier::Referred RelinkVerifier::referred_address(uint64_t address) const {
   if (is_in(full_.got, address)) {
     for (const GotEntry& e : full_.got_entries) {
-      const SymbolAux* x = e.symbol == none || full_.symbols[e.symbol].aux == none ? nullptr
-                                                                                   : &full_.aux[full_.symbols[e.symbol].aux];
+      const SymbolAux* x =
+          e.symbol == none || full_.symbols[e.symbol].aux == none ? nullptr : &full_.aux[full_.symbols[e.symbol].aux];
       int32_t slot = full_.tlsld_slot;
       if (e.kind != got_tlsld) {
         if (!x) continue;
-        slot = e.kind == got_address_kind ? x->got : e.kind == got_tpoff ? x->gottp
-               : e.kind == got_tlsgd ? x->tlsgd : x->tlsdesc;
+        slot = e.kind == got_address_kind ? x->got
+               : e.kind == got_tpoff      ? x->gottp
+               : e.kind == got_tlsgd      ? x->tlsgd
+                                          : x->tlsdesc;
       }
       if (slot >= 0 && got_address(full_, slot) == address) return {Referred::slot, e.symbol, address};
     }
@@ -100,8 +103,10 @@ void RelinkVerifier::compare_slot(uint64_t full, uint64_t now, uint32_t symbol, 
   for (const GotEntry& e : full_.got_entries) {
     if (e.symbol != symbol || symbol == none) continue;
     const SymbolAux& x = full_.aux[full_.symbols[symbol].aux];
-    const int32_t slot = e.kind == got_address_kind ? x.got : e.kind == got_tpoff ? x.gottp
-                         : e.kind == got_tlsgd ? x.tlsgd : x.tlsdesc;
+    const int32_t slot = e.kind == got_address_kind ? x.got
+                         : e.kind == got_tpoff      ? x.gottp
+                         : e.kind == got_tlsgd      ? x.tlsgd
+                                                    : x.tlsdesc;
     if (got_address(full_, slot) == full) kind = GotKind(e.kind);
   }
   const uint64_t words = kind == got_tlsgd || kind == got_tlsdesc || kind == got_tlsld ? 2 : 1;
@@ -142,7 +147,8 @@ void RelinkVerifier::compare_plt(uint32_t symbol, uint64_t full, uint64_t now, c
   const uint32_t jump = p[0] == 0xf3 ? 4 : 0;  // behind an endbr64
   const uint32_t size = jump + 6;
   const uint8_t *whole = fresh_.loaded(full, size), *whole_now = now_.loaded(now, size);
-  if (!whole || !whole_now || std::memcmp(whole, whole_now, jump + 2) != 0 || whole[jump] != 0xff || whole[jump + 1] != 0x25)
+  if (!whole || !whole_now || std::memcmp(whole, whole_now, jump + 2) != 0 || whole[jump] != 0xff ||
+      whole[jump + 1] != 0x25)
     return differ(what + ": it is not the jump that it should be");
   const uint64_t slot = full + size + uint64_t(int64_t(load_le<int32_t>(whole + jump + 2))),
                  slot_now = now + size + uint64_t(int64_t(load_le<int32_t>(whole_now + jump + 2)));
@@ -212,15 +218,13 @@ void RelinkVerifier::all_relocations() {
     if (!r.of_plt && r.type == full_.machine->r_relative) relative_end = i + 1;
     else if (!r.of_plt && others == none) others = i;
     if (seen_relocations_[i] || r.type == full_.machine->r_none) continue;
-    auto it = std::upper_bound(taken.begin(), taken.end(), r.place,
-                               [](uint64_t a, const auto& b) { return a < b.first; });
+    auto it =
+        std::upper_bound(taken.begin(), taken.end(), r.place, [](uint64_t a, const auto& b) { return a < b.first; });
     if (it != taken.begin() && r.place < std::prev(it)->second)
       differ("a dynamic relocation of type " + std::to_string(r.type) + " at " + hex(r.place) +
              ", where the full link has none");
-    else if (!now_.section_at(r.place))
-      differ("a dynamic relocation at " + hex(r.place) + ", where nothing is");
-    else
-      dead_relocations_++;
+    else if (!now_.section_at(r.place)) differ("a dynamic relocation at " + hex(r.place) + ", where nothing is");
+    else dead_relocations_++;
   }
   for (const Dyn& d : now_.dynamic)
     if (d.tag == DT_RELACOUNT && d.value != relative_end && (others == none || d.value > others))

@@ -49,8 +49,9 @@ uint64_t tls_begin(const FinishedImage& image) {
 void RelinkVerifier::compare_headers() {
   const Ehdr &a = *fresh_.view.header, &b = *now_.view.header;
   // EI_OSABI (byte 7) says that there may be something of GNU's.
-  if (std::memcmp(a.ident, b.ident, 7) != 0 || (a.ident[7] && a.ident[7] != b.ident[7]) || a.type != b.type || a.machine != b.machine ||
-      a.flags != b.flags || a.version != b.version || a.phentsize != b.phentsize || a.shentsize != b.shentsize)
+  if (std::memcmp(a.ident, b.ident, 7) != 0 || (a.ident[7] && a.ident[7] != b.ident[7]) || a.type != b.type ||
+      a.machine != b.machine || a.flags != b.flags || a.version != b.version || a.phentsize != b.phentsize ||
+      a.shentsize != b.shentsize)
     differ("the file header says something else");
 }
 
@@ -79,7 +80,8 @@ void RelinkVerifier::compare_segments() {
       const Phdr *p = segment_of(fresh_, s), *q = segment_of(now_, *h);
       if (p && !q) differ("section " + name + " is in no segment");
       else if (p && p->flags != q->flags) differ("section " + name + " has other rights in memory");
-      else if (q && s.type != SHT_NOBITS && (h->offset - q->offset != h->addr - q->vaddr || h->addr - q->vaddr + h->size > q->filesz))
+      else if (q && s.type != SHT_NOBITS &&
+               (h->offset - q->offset != h->addr - q->vaddr || h->addr - q->vaddr + h->size > q->filesz))
         differ("section " + name + " is not loaded from where it is");
     }
     if (in_relro(fresh_, s) != in_relro(now_, *h)) differ("section " + name + " is protected otherwise (PT_GNU_RELRO)");
@@ -88,7 +90,8 @@ void RelinkVerifier::compare_segments() {
     const Phdr &p = fresh_.segments[i], &q = now_.segments[i];
     if (p.type == PT_TLS && (p.filesz != q.filesz || p.memsz != q.memsz || p.align != q.align))
       differ("the thread-local storage has another layout");
-    if (p.type == PT_LOAD || p.type == PT_GNU_RELRO || p.type == PT_GNU_STACK || p.type == PT_PHDR || !p.filesz) continue;
+    if (p.type == PT_LOAD || p.type == PT_GNU_RELRO || p.type == PT_GNU_STACK || p.type == PT_PHDR || !p.filesz)
+      continue;
     for (const Shdr& s : fresh_.view.sections) {
       if (!(s.flags & SHF_ALLOC) || s.addr != p.vaddr || !s.size) continue;
       const Shdr* h = now_.section(fresh_.name_of(s));
@@ -125,7 +128,8 @@ void RelinkVerifier::compare_sections() {
     if (name == ".comment") {
       std::set<std::string_view> lines;
       const std::string_view text = text_of(fresh_, s), text_now = text_of(now_, *h);
-      for (size_t k = 0; k < text_now.size(); k += 1 + std::strlen(text_now.data() + k)) lines.insert(text_now.data() + k);
+      for (size_t k = 0; k < text_now.size(); k += 1 + std::strlen(text_now.data() + k))
+        lines.insert(text_now.data() + k);
       for (size_t k = 0; k < text.size(); k += 1 + std::strlen(text.data() + k))
         if (!lines.count(text.data() + k)) differ("section .comment lacks \"" + std::string(text.data() + k) + "\"");
     }
@@ -171,7 +175,7 @@ void RelinkVerifier::compare_symbols() {
   auto is_named = [](const ImageSymbol& s) { return s.type != STT_SECTION && !s.name.empty(); };
   auto is_linkers = [&](const ImageSymbol& s) {
     const uint32_t id = full_.names.find(s.name);
-    return s.bind != STB_LOCAL && id != none && full_.symbols[id].linker_defined;
+    return id != none && full_.symbols[id].linker_defined;
   };
   std::map<std::string, std::vector<const ImageSymbol*>> left;
   for (const ImageSymbol& s : now_.symbols)
@@ -192,13 +196,15 @@ void RelinkVerifier::compare_symbols() {
       auto it = candidates.begin();
       if (is_known) {
         const uint64_t wanted = place_[owner->second.atom] + owner->second.offset - (s.type == STT_TLS ? tls_now : 0);
-        it = std::find_if(candidates.begin(), candidates.end(), [&](const ImageSymbol* c) { return c->value == wanted; });
+        it = std::find_if(candidates.begin(), candidates.end(),
+                          [&](const ImageSymbol* c) { return c->value == wanted; });
         if (it == candidates.end()) {
           differ("symbol " + kind + " should be at " + hex(wanted) + " and is at " + hex(candidates.front()->value));
           continue;
         }
       } else if (owner == owners.end() && s.section == SHN_ABS && !is_linkers(s)) {
-        it = std::find_if(candidates.begin(), candidates.end(), [&](const ImageSymbol* c) { return c->value == s.value; });
+        it = std::find_if(candidates.begin(), candidates.end(),
+                          [&](const ImageSymbol* c) { return c->value == s.value; });
         if (it == candidates.end()) {
           differ("symbol " + kind + " is not " + hex(s.value));
           continue;
@@ -224,9 +230,11 @@ void RelinkVerifier::compare_symbols() {
       const Shdr* b = now_.section(fresh_.name_of(a));
       if (!b) continue;
       is_bound |= s.value == a.addr || s.value == a.addr + a.size;
-      holds |= (s.value == a.addr && now->value == b->addr) || (s.value == a.addr + a.size && now->value == b->addr + b->size);
+      holds |= (s.value == a.addr && now->value == b->addr) ||
+               (s.value == a.addr + a.size && now->value == b->addr + b->size);
     }
-    if (is_bound && !holds) differ("symbol " + std::string(s.name) + " at " + hex(now->value) + " is not where its section begins or ends");
+    if (is_bound && !holds)
+      differ("symbol " + std::string(s.name) + " at " + hex(now->value) + " is not where its section begins or ends");
   }
 }
 
@@ -297,7 +305,8 @@ void RelinkVerifier::compare_hash_tables() {
     const std::string missing = "dynamic symbol " + std::string(s.name) + s.version + " is not found by ";
     if (gnu) {
       const Bytes d = now_.view.section_data(*gnu);
-      const uint32_t buckets = word(d, 0), first = word(d, 1), words = word(d, 2), shift = word(d, 3), h = gnu_hash(s.name);
+      const uint32_t buckets = word(d, 0), first = word(d, 1), words = word(d, 2), shift = word(d, 3),
+                     h = gnu_hash(s.name);
       bool found = false;
       if (buckets && words && d.size() >= 16 + uint64_t{words} * 8) {
         const auto bloom = load_le<uint64_t>(d.data() + 16 + uint64_t{h / 64 % words} * 8);
@@ -354,8 +363,12 @@ void RelinkVerifier::compare_dynamic_entries() {
     if (is_string(d.tag)) return out + std::string(image.dynamic_string(value));
     if (d.tag == DT_INIT || d.tag == DT_FINI) return out + "a function";  // compared as a place
     if (is_address(d.tag)) {
+      // A table without entries is where its section is, too.
+      if (const Shdr* plt = image.section(".rela.plt"); d.tag == DT_JMPREL && plt && plt->addr == value)
+        return out + ".rela.plt";
       for (const Shdr& s : image.view.sections)
-        if ((s.flags & SHF_ALLOC) && s.addr == value && s.size && !is_thread_local(s)) return out + std::string(image.name_of(s));
+        if ((s.flags & SHF_ALLOC) && s.addr == value && s.size && !is_thread_local(s))
+          return out + std::string(image.name_of(s));
     }
     if (const char* name = sized(d.tag)) {
       const Shdr* s = image.section(name);

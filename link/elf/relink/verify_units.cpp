@@ -16,9 +16,9 @@ namespace {
 
 bool has_units(std::string_view name) {
   static constexpr std::string_view names[] = {
-      ".debug_info", ".debug_types", ".debug_line", ".debug_aranges", ".debug_rnglists", ".debug_loclists",
-      ".debug_addr", ".debug_str_offsets", ".debug_frame", ".debug_pubnames", ".debug_pubtypes", ".debug_gnu_pubnames",
-      ".debug_gnu_pubtypes", ".debug_names"};
+      ".debug_info",     ".debug_types",        ".debug_line",         ".debug_aranges", ".debug_rnglists",
+      ".debug_loclists", ".debug_addr",         ".debug_str_offsets",  ".debug_frame",   ".debug_pubnames",
+      ".debug_pubtypes", ".debug_gnu_pubnames", ".debug_gnu_pubtypes", ".debug_names"};
   return std::find(std::begin(names), std::end(names), name) != std::end(names);
 }
 
@@ -58,7 +58,8 @@ bool RelinkVerifier::fits(uint32_t atom, const std::vector<Field>& fields, uint6
     if (f.want == Want::distance || f.want == Want::call) moved -= at - full_place(atom);
     else if (f.want != Want::address) continue;
     const uint64_t mask = f.bytes == 8 ? ~uint64_t{0} : (uint64_t{1} << (f.bytes * 8)) - 1;
-    if (fresh_.relocations_of(full_place(atom) + f.offset).first != fresh_.relocations_of(full_place(atom) + f.offset).second &&
+    if (fresh_.relocations_of(full_place(atom) + f.offset).first !=
+            fresh_.relocations_of(full_place(atom) + f.offset).second &&
         full_.sections[a.out]->alloc())
       continue;
     if (((v + moved) & mask) != w) return false;
