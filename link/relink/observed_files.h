@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace lode::link {
 
@@ -27,22 +28,9 @@ FileStamp identity_of(const std::string& path);
 // False: there is no such file, or it is not a regular one.
 bool identify(const std::string& path, FileStamp& out);
 
-// The same for many files, of which those of one folder come one after the other: looked for in the folder, so that the
-// system need not find that each time.
-class Identifier {
- public:
-  Identifier() = default;
-  Identifier(const Identifier&) = delete;
-  Identifier& operator=(const Identifier&) = delete;
-  ~Identifier();
-  bool identify(const std::string& path, FileStamp& out);
-
- private:
-  void leave();
-  std::string folder_;  // of the last path
-  int fd_ = -1;         // of that folder, from its second file on
-  bool is_tried_ = false;
-};
+// The same for many files, by two threads where that is worth it; zeroes: as false. Files of one folder that come one
+// after the other are looked for in the folder, so that the system need not find that each time.
+std::vector<FileStamp> identify_all(const std::vector<std::string>& paths, bool may_use_threads);
 
 // Nanoseconds since 1970, by the clock that file systems go by.
 int64_t file_clock();
