@@ -86,38 +86,45 @@ bool CachedFunction::accept(const CachedModule::Found& found, mir::FunctionDraft
   std::vector<PortableSymbol> symbols;
   auto fit = [&] {
     if (!mir::read_portable_head(found.head, draft, symbols)) return false;
+    without_code_ = without_code_ && !(draft.flags & codegen::draft_flags::has_asm_sections);
     bool whole = true;
+    if (without_code_) return accept_symbols(symbols, found.symbols, draft);
     const std::span<const uint8_t> code = cache_.cached_->code(function_.value, whole);
     if (!whole || !mir::read_portable_code(found.head, code, draft)) return false;
-    for (size_t k = 0; k < symbols.size(); k++) {
-      const PortableSymbol& s = symbols[k];
-      SymbolId& id = draft.references[k].symbol;
-      switch (s.base) {
-        case PortableSymbol::none: continue;
-        case PortableSymbol::runtime:
-          if (s.index >= runtime_.size()) return false;
-          id = runtime_[s.index];
-          break;
-        case PortableSymbol::listed:
-          if (s.index >= found.symbols.size() || found.symbols[s.index] >= context_.symbols.size()) return false;
-          id = context_.symbols[found.symbols[s.index]];
-          break;
-        case PortableSymbol::named: {
-          const auto& names = cache_.names(context_.symbols).by_name;
-          auto it = names.find(s.name);
-          if (it == names.end() || reach(it->second) != s.reach) return false;
-          id = context_.symbols[it->second];
-          break;
-        }
-      }
-      if (!id.valid()) return false;
-    }
-    return true;
+    return accept_symbols(symbols, found.symbols, draft);
   };
   if (fit()) return true;
   draft.clear();
   cache_.cached_->forget(function_.value);
   return false;
+}
+
+bool CachedFunction::accept_symbols(std::span<const PortableSymbol> symbols, std::span<const uint32_t> listed,
+                                    mir::FunctionDraft& draft) const {
+  for (size_t k = 0; k < symbols.size(); k++) {
+    const PortableSymbol& s = symbols[k];
+    SymbolId& id = draft.references[k].symbol;
+    switch (s.base) {
+      case PortableSymbol::none: continue;
+      case PortableSymbol::runtime:
+        if (s.index >= runtime_.size()) return false;
+        id = runtime_[s.index];
+        break;
+      case PortableSymbol::listed:
+        if (s.index >= listed.size() || listed[s.index] >= context_.symbols.size()) return false;
+        id = context_.symbols[listed[s.index]];
+        break;
+      case PortableSymbol::named: {
+        const auto& names = cache_.names(context_.symbols).by_name;
+        auto it = names.find(s.name);
+        if (it == names.end() || reach(it->second) != s.reach) return false;
+        id = context_.symbols[it->second];
+        break;
+      }
+    }
+    if (!id.valid()) return false;
+  }
+  return true;
 }
 
 bool CachedFunction::take_known(mir::FunctionDraft& draft) {
@@ -143,14 +150,18 @@ bool CachedFunction::take_equal(const mir::Hash128& body, std::span<const air::S
   return true;
 }
 
-Result<CachedFunction::Outcome> CachedFunction::take_or_read(mir::FunctionDraft& draft, air::Function& air) {
-  if (take_known(draft)) return taken;
+Result<CachedFunction::Outcome> CachedFunction::take_or_read(mir::FunctionDraft& draft, air::Function& air,
+                                                             bool without_code) {
+  without_code_ = without_code;
+  auto done = [&] { return without_code_ ? taken_without_code : taken; };
+  if (take_known(draft)) return done();
   std::vector<air::SymbolIndex> symbols;
   const codegen::BitcodeModule* bitcode = cache_.bitcode_;
   if (bitcode && bitcode->has_body(function_)) {
     LODE_ASSIGN(auto body, bitcode->open_body(function_));
     const mir::Hash128 hash = bitcode->key(body, symbols);
-    if (take_equal(hash, symbols, draft)) return taken;
+    without_code_ = without_code;
+    if (take_equal(hash, symbols, draft)) return done();
     LODE_TRY(bitcode->read(body, air));
     return translated;
   }
@@ -161,7 +172,7 @@ Result<CachedFunction::Outcome> CachedFunction::take_or_read(mir::FunctionDraft&
   if (function_.value >= cache_.module_.in_memory.size()) return error("no body");
   const air::Function& given = cache_.module_.in_memory[function_.value];
   const mir::Hash128 hash = codegen::air_function_key(cache_.module_, cache_.air_key_, given, symbols);
-  if (take_equal(hash, symbols, draft)) return taken;
+  if (take_equal(hash, symbols, draft)) return done();
   air = given;
   return translated;
 }
@@ -200,6 +211,13 @@ void CachedFunction::keep(const mir::FunctionDraft& draft) {
   std::vector<uint8_t> head, code;
   mir::append_portable(mir::as_view(draft), out, head, &code);
   cache_.cached_->made(function_.value, body_, key_, symbols_, std::move(head), std::move(code));
+}
+
+bool add_code(const CachedModule& module, uint32_t function, mir::FunctionDraft& draft) {
+  bool whole = true;
+  const std::span<const uint8_t> head = module.head(function), code = module.code(function, whole);
+  std::vector<PortableSymbol> symbols;
+  return whole && mir::read_portable_head(head, draft, symbols) && mir::read_portable_code(head, code, draft);
 }
 
 }  // namespace lode::link

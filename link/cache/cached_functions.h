@@ -59,9 +59,11 @@ class CachedFunction {
                  air::FunctionIndex function)
       : cache_(cache), context_(context), runtime_(runtime), function_(function) {}
 
-  // What happened: `draft` is the function; or `air` is, to be lowered, and given to keep().
-  enum Outcome : uint8_t { taken, translated };
-  Result<Outcome> take_or_read(mir::FunctionDraft& draft, air::Function& air);
+  // What happened: `draft` is the function; or `air` is, to be lowered, and given to keep(). `without_code`: where the
+  // function is taken, its head is enough; the code may be added later. Not of functions whose assembly writes into
+  // other sections, which is in their code.
+  enum Outcome : uint8_t { taken, taken_without_code, translated };
+  Result<Outcome> take_or_read(mir::FunctionDraft& draft, air::Function& air, bool without_code = false);
   void keep(const mir::FunctionDraft& draft);
   // Of the function as it was taken or kept; zero where it cannot be kept.
   const mir::Hash128& key() const { return key_; }
@@ -74,6 +76,8 @@ class CachedFunction {
   // The same for a function with this body, whatever its module was like.
   bool take_equal(const mir::Hash128& body, std::span<const air::SymbolIndex> symbols, mir::FunctionDraft& draft);
   bool accept(const CachedModule::Found& found, mir::FunctionDraft& draft);
+  bool accept_symbols(std::span<const mir::PortableSymbol> symbols, std::span<const uint32_t> listed,
+                      mir::FunctionDraft& draft) const;
 
   ModuleCache& cache_;
   const codegen::LowerContext& context_;
@@ -81,7 +85,10 @@ class CachedFunction {
   air::FunctionIndex function_;
   mir::Hash128 body_, key_;
   std::vector<uint32_t> symbols_;
-  bool has_key_ = false;
+  bool has_key_ = false, without_code_ = false;
 };
+
+// The code of a function of the module that was taken without it. False: it is damaged. `draft` gets all but SymbolIds.
+bool add_code(const CachedModule& module, uint32_t function, mir::FunctionDraft& draft);
 
 }  // namespace lode::link

@@ -113,6 +113,11 @@ CachedModule::Found CachedModule::by_key(uint32_t number, const mir::Hash128& bo
   return found;
 }
 
+std::span<const uint8_t> CachedModule::head(uint32_t number) const {
+  const Slot& s = slots_[number];
+  return s.home ? s.home->pack->head_of(s.row) : std::span<const uint8_t>(s.head);
+}
+
 std::span<const uint8_t> CachedModule::code(uint32_t number, bool& ok) const {
   const Slot& s = slots_[number];
   if (!s.home) return s.code;
@@ -308,7 +313,7 @@ std::shared_ptr<LoadedPack> MirCache::pack_of(CachedModule& m) {
   }
   // In memory nothing is referred to: a pack would keep all of the other for some of its functions.
   const bool copy = in_memory() || homes.size() > (file_ ? max_others_in_file : max_others) || made > in_homes;
-  mir::FunctionPackWriter writer(m.identity_.tables);
+  mir::FunctionPackWriter writer(m.identity_.tables ? m.identity_.tables : m.own_ ? m.own_->pack->tables() : 0);
   for (uint32_t n = 0; n < m.slots_.size(); n++) {
     const CachedModule::Slot& s = m.slots_[n];
     mir::PackedFunction row = s.row;

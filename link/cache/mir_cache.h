@@ -94,7 +94,11 @@ class CachedModule {
   }
   // Of a function with this key, wherever it is. `symbols` are those of this module.
   Found by_key(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols);
-  // Of a function that was found; `ok` is false where it is damaged.
+  bool is_known() const { return own_ != nullptr; }  // a module with this content
+  void set_tables(uint64_t tables) { identity_.tables = tables; }
+  // Of a function that was found, once more; empty: it was not, or its head is damaged.
+  std::span<const uint8_t> head(uint32_t number) const;
+  // `ok` is false where it is damaged.
   std::span<const uint8_t> code(uint32_t number, bool& ok) const;
   // The function was made: to be kept.
   void made(uint32_t number, const mir::Hash128& body, const mir::Hash128& key, std::span<const uint32_t> symbols,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random edits of a generated program, each relinked in place and compared with a link from scratch.
 
-usage: relink_edits.py LODE [--steps N] [--seed S] [--compiler CC] [--flags FLAGS] [--link FLAGS] [--files N]
+usage: relink_edits.py LODE [--steps N] [--seed S] [--compiler CC] [--flags FLAGS] [--link FLAGS] [--files N] [--target wasm]
                        [--archive N] [--shared] [--verify] [--inputs]
 
 A program of several C files is generated; each step edits some of them (functions and data grow, shrink, appear, go,
@@ -11,6 +11,7 @@ generator computes, and the symbols of the output have to be those of a link fro
 
 --archive N  the last N files are members of an archive
 --shared     all files but main are a shared library, which is what is relinked
+--target     wasm: a module, which node runs, and which has to have the bytes of one that is linked from scratch
 --inputs     files come and go, as inputs of their own or as members of the archive
 --verify     with --verify-relink; the link from scratch beside it is made every tenth step only
 """
@@ -180,15 +181,23 @@ def symbols(path):
         if len(p) >= 3 and p[-2] in 'tTdDrRbB': out[(p[-1], p[-2], p[1] if len(p) == 4 else '')] += 1
     return out
 
+WASI = """import {WASI} from 'node:wasi'; import fs from 'node:fs';
+const wasi = new WASI({version: 'preview1', args: ['p'], env: {}, returnOnExit: true});
+const module = await WebAssembly.compile(fs.readFileSync(process.argv[2]));
+process.exitCode = wasi.start(await WebAssembly.instantiate(module, {wasi_snapshot_preview1: wasi.wasiImport}));
+"""
+
 class Build:
     """The program as files: sources, objects, the archive, and the commands that link it."""
     def __init__(self, program, a):
         self.program, self.a = program, a
         self.members = set(list(range(a.files))[a.files - a.archive:]) if a.archive else set()
         self.output = 'libprog.so' if a.shared else 'prog'
+    def driver(self):
+        return [self.a.compiler, *(['--target=wasm32-wasi'] if self.a.wasm else [])]
     def compile(self, name, text):
         open(f'{name}.c', 'w').write(text)
-        subprocess.run([self.a.compiler, '-c', *self.a.flags.split(), f'{name}.c'], check=True)
+        subprocess.run([*self.driver(), '-c', *self.a.flags.split(), f'{name}.c'], check=True)
     def update(self):
         p = self.program
         if self.a.shared and not os.path.exists('mix.o'): self.compile('mix', MIX + '\n')
@@ -209,11 +218,15 @@ class Build:
         if a.shared: objects = ['-shared', 'mix.o', *(['-Wl,--whole-archive', *objects, '-Wl,--no-whole-archive'] if a.archive else objects)]
         else: objects.insert(0, 'main.o')
         if a.inputs and not a.shared: objects = ['main.o', *objects[1:]]
-        return [a.compiler, '--ld-path=bin/ld' if 'clang' in a.compiler else '-Bbin', *objects, *a.link.split(), '-o', output, *options]
+        return [*self.driver(), f'-fuse-ld={os.getcwd()}/bin/wasm-ld' if a.wasm else '--ld-path=bin/ld' if 'clang' in a.compiler else '-Bbin', *objects, *a.link.split(), '-o', output, *options]
     def program_of(self, output):
         """What is run; for a library, a program that loads it."""
+        if self.a.wasm:
+            open('run.mjs', 'w').write(WASI)
+            return ['node', '--no-warnings', 'run.mjs', output]
         if not self.a.shared: return ['./' + output]
-        run([self.a.compiler, 'main.o', output, '-Wl,-rpath,$ORIGIN', '-rdynamic', '-o', 'host'], check=True)
+        by = ['--ld-path=bin/ld'] if '-flto' in self.a.flags else []  # the host is IR then, too
+        run([self.a.compiler, *by, 'main.o', output, '-Wl,-rpath,$ORIGIN', '-rdynamic', '-o', 'host'], check=True)
         return ['./host']
 
 def main():
@@ -222,34 +235,39 @@ def main():
     ap.add_argument('--compiler', default='gcc'); ap.add_argument('--flags', default='-O1 -ffunction-sections -fdata-sections')
     ap.add_argument('--link', default=''); ap.add_argument('--files', type=int, default=6); ap.add_argument('--keep', default='')
     ap.add_argument('--archive', type=int, default=0); ap.add_argument('--shared', action='store_true')
+    ap.add_argument('--target', choices=['native', 'wasm'], default='native')
     ap.add_argument('--inputs', action='store_true'); ap.add_argument('--verify', action='store_true')
     ap.add_argument('--verbose', action='store_true')
     a = ap.parse_args()
+    a.wasm = a.target == 'wasm'
+    if a.wasm and 'clang' not in a.compiler: a.compiler = 'clang-19'
+    if a.wasm and (a.shared or a.verify): sys.exit('wasm has no shared libraries here, and nothing to verify: the bytes are compared')
     rng = random.Random(a.seed)
     with tempfile.TemporaryDirectory() as tmp:
         os.chdir(a.keep or tmp)
-        os.makedirs('bin', exist_ok=True)
-        if os.path.lexists('bin/ld'): os.unlink('bin/ld')
-        os.symlink(os.path.abspath(a.lode) if os.path.isabs(a.lode) else os.path.join(start, a.lode), 'bin/ld')
+        for folder in ['bin', 'scratch']: os.makedirs(folder, exist_ok=True)
+        for name in ['bin/ld', 'bin/wasm-ld']:
+            if os.path.lexists(name): os.unlink(name)
+            os.symlink(os.path.abspath(a.lode) if os.path.isabs(a.lode) else os.path.join(start, a.lode), name)
         sweep(a, Program(rng, a.files, a), rng)
 
 def sweep(a, p, rng):
     build = Build(p, a)
     reasons, in_place, kinds = collections.Counter(), 0, collections.Counter()
-    incremental = ['-Wl,--incremental,--stats' + (',--verify-relink' if a.verify else '')]
+    incremental = ['-Wl,--incremental,' + ('--verbose' if a.wasm else '--stats') + (',--verify-relink' if a.verify else '')]
     for step in range(a.steps + 1):
         kind = p.edit() if step else 'first'
         kinds[kind] += 1
         build.update()
-        here = f'seed {a.seed} step {step} ({kind})'
+        at = f'seed {a.seed} step {step} ({kind})'
         if kind == 'break' and not a.shared or kind == 'cut':
             # A link that fails says so, and the next one is right whatever it left.
             cut = f'f{min(p.dirty)}.o' if kind == 'cut' and not min(p.dirty) in build.members else ''
             if cut: os.truncate(cut, os.path.getsize(cut) // 2)
             r = run(build.command(build.output, incremental))
             wants = cut or kind == 'break'
-            if wants and r.returncode == 0: sys.exit(f'{here}: a broken program was linked: {r.stdout}')
-            if wants and not ('nobody_has_this' in r.stderr or cut and cut in r.stderr): sys.exit(f'{here}: the error is not named: {r.stderr}')
+            if wants and r.returncode == 0: sys.exit(f'{at}: a broken program was linked: {r.stdout}')
+            if wants and not ('nobody_has_this' in r.stderr or cut and cut in r.stderr): sys.exit(f'{at}: the error is not named: {r.stderr}')
             if rng.random() < 0.3: run(build.command(build.output, incremental))
             p.broken = None
             build.update()
@@ -258,21 +276,25 @@ def sweep(a, p, rng):
         r = run(build.command(build.output, incremental))
         line = next((l for l in r.stdout.splitlines() if l.startswith('relink:')), '')
         if a.verbose: print(step, kind, sorted(map(str, p.dirty)), line, flush=True)
-        if r.returncode: sys.exit(f'{here}: link failed: {r.stderr}; {line}')
-        if a.verify and not line.startswith('relink: full') and '--verify-relink:' not in r.stdout: sys.exit(f'{here}: nothing was verified: {r.stdout}')
+        if r.returncode: sys.exit(f'{at}: link failed: {r.stderr}; {line}')
+        if a.verify and not line.startswith('relink: full') and '--verify-relink:' not in r.stdout: sys.exit(f'{at}: nothing was verified: {r.stdout}')
         if line.startswith('relink: full'): reasons[re.sub(r'(symbol|reference to|;) \S+|\S*fn_\S+|\S*table_\S+', r'\1 X', line)] += 1
         else: in_place += 1
         got = run(build.program_of(build.output))
         want = p.expect()
-        if got.stdout.strip() != want: sys.exit(f'{here}: got {got.stdout!r} status {got.returncode}, want {want}; {line}')
+        if got.stdout.strip() != want: sys.exit(f'{at}: got {got.stdout!r} status {got.returncode}, want {want}; {line}')
         if a.verify and step % 10: continue
-        r = run(build.command('full'))
-        if r.returncode: sys.exit(f'{here}: full link failed: {r.stderr}')
+        full = os.path.join('scratch', build.output) if a.wasm else 'full'  # a module holds its file's name
+        r = run(build.command(full))
+        if r.returncode: sys.exit(f'{at}: full link failed: {r.stderr}')
+        if a.wasm:
+            if open(build.output, 'rb').read() != open(full, 'rb').read(): sys.exit(f'{at}: the bytes differ from those of a full link; {line}')
+            continue
         places = collections.Counter(l.split()[0] for l in run(['readelf', '-Wr', build.output]).stdout.splitlines() if ' R_' in l and 'NONE' not in l)
         twice = [k for k, v in places.items() if v > 1]
-        if twice: sys.exit(f'{here}: several relocations of {twice}; {line}')
+        if twice: sys.exit(f'{at}: several relocations of {twice}; {line}')
         x, y = symbols(build.output), symbols('full')
-        if x != y and not a.verify: sys.exit(f'{here}: symbols differ: only relinked {dict(x - y)}, only full {dict(y - x)}; {line}')
+        if x != y and not a.verify: sys.exit(f'{at}: symbols differ: only relinked {dict(x - y)}, only full {dict(y - x)}; {line}')
     print(f'seed {a.seed}: {in_place} of {a.steps} in place or unchanged;', dict(reasons), dict(kinds) if a.verbose else '')
 
 start = os.getcwd()

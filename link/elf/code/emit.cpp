@@ -38,8 +38,10 @@ static mir::Hash128 hash_of_places(const ModuleFunction& fn, const codegen::Emit
 }
 
 // Emits the function, or copies what an earlier flush emitted at the same place.
-static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& fn, const mir::FunctionView& view,
+static Result<void> emit_or_copy(LowerState& s, const ObjectFile& f, ModuleFunction& fn,
                                  const codegen::EmitPlace& place) {
+  ModuleState& m = *f.module;
+  LODE_ASSIGN(const mir::FunctionView view, whole_function(s, f, fn));
   const bool keeps = m.cache && m.cache->functions().keeps_code() && !(fn.key == mir::Hash128{}) && !place.traps &&
                      !place.fixups && !place.fields;
   if (!keeps) return s.target->emit(view, fn.references, s.options, place);
@@ -69,6 +71,21 @@ static Result<void> emit_or_copy(LowerState& s, ModuleState& m, ModuleFunction& 
   if (place.cfi) made->cfi = *place.cfi;
   functions.keep_code(fn.index.value, std::move(made));
   return {};
+}
+
+// The same for a relink, with the key, and with who defines what is referred to: fields that hold addresses of other
+// files are sites, and what was none before has to be found by emit.
+static mir::Hash128 hash_for_relinks(const Link& link, const ObjectFile& f, const ModuleFunction& fn,
+                                     const codegen::EmitPlace& place, std::span<const mir::Reference> references) {
+  const mir::Hash128 places = hash_of_places(fn, place);
+  std::vector<uint8_t> bytes;
+  bytes.reserve(32 + references.size());
+  append_le(bytes, places);
+  append_le(bytes, fn.key);
+  for (const mir::Reference& r : references)
+    bytes.push_back(!r.symbol.valid() ? 2 : link.symbols[r.symbol.value].file == f.id);
+  const XXH128_hash_t h = XXH3_128bits(bytes.data(), bytes.size());
+  return {h.low64, h.high64};
 }
 
 // ---- unwind records
@@ -341,11 +358,19 @@ void write_functions(Link& link) {
     std::vector<uint32_t> traps;
     if (fn->has_traps && fn->traps) place.traps = &traps;
     place.cfi = fn->frame_offset == none ? nullptr : &cfi;
+    LowerState::Kept& kept = s.kept_of(*f, *fn);
+    kept.still = false;
+    std::span<const uint8_t> old_frame;
     if (link.patchable) {
       fn->fields.clear();
       place.fields = &fn->fields;
+      if (!(fn->key == mir::Hash128{}) && !place.traps)
+        kept.places = hash_for_relinks(link, *f, *fn, place, view.references);
+      kept.still = s.is_still && s.is_still(*f, *fn, old_frame);
     }
-    if (auto r = emit_or_copy(s, *f->module, *fn, view, place); !r) {
+    if (kept.still) {
+      // It stands where it stood, and all that it refers to.
+    } else if (auto r = emit_or_copy(s, *f, *fn, place); !r) {
       link.diag.error(std::move(r.error()).at(f->name + ": function " + function_name(*f, *fn)),
                       uint64_t(f->priority) << 32 | text.section);
       return;
@@ -366,6 +391,10 @@ void write_functions(Link& link) {
     }
     if (fn->frame_offset != none && cfi.size() <= fn->sizes.cfi) {
       uint8_t* p = link.image + frame.offset + fn->frame_offset;
+      if (kept.still) {
+        const size_t head = fde_table_field + (fn->sizes.exceptions ? 4 : 0);
+        cfi.assign(old_frame.begin() + ptrdiff_t(head), old_frame.begin() + ptrdiff_t(head + fn->sizes.cfi));
+      }
       put_fde(s, *fn, p, uint32_t(text.size), cfi);
       store_le(p + 8, uint32_t(text_address - (frame.addr + fn->frame_offset + 8)));
       if (fn->sizes.exceptions)

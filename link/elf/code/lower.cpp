@@ -43,6 +43,22 @@ std::string function_name(const ObjectFile& f, const ModuleFunction& fn) {
   return std::string(m.name_of(m.functions[fn.index.value].symbol));
 }
 
+Result<mir::FunctionView> whole_function(LowerState& s, const ObjectFile& f, const ModuleFunction& fn) {
+  const mir::FunctionView view = s.store->view(fn.mir);
+  LowerState::Kept& kept = s.kept_of(f, fn);
+  if (!kept.without_code) return view;
+  if (!kept.whole) {
+    auto whole = std::make_unique<mir::FunctionDraft>();
+    if (!add_code(f.module->cache->functions(), fn.index.value, *whole) ||
+        whole->references.size() != view.references.size())
+      return error("the kept code is damaged");
+    std::copy(view.references.begin(), view.references.end(), whole->references.begin());
+    whole->symbol = view.symbol;
+    kept.whole = std::move(whole);
+  }
+  return mir::as_view(*kept.whole);
+}
+
 std::vector<LiveFunction> live_functions(Link& link) {
   std::vector<LiveFunction> out;
   for_each_live_function(link, [&](ObjectFile& f, ModuleFunction& x) { out.push_back({&f, &x}); });
@@ -88,8 +104,11 @@ void prepare_modules(Link& link) {
       if (elsewhere) m.reach[i] = codegen::SymbolReach::got;
     }
   }
+  LowerState& s = *link.lower;
+  s.kept.resize(link.files.size());
+  for (ObjectFile* f : link.objects)
+    if (f->kind == FileKind::module) s.kept[f->id].resize(f->module->functions.size());
   if (!link.mir_cache) return;
-  const LowerState& s = *link.lower;
   tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     if (f.kind != FileKind::module || f.module->cache) return;
@@ -133,7 +152,8 @@ static Result<void> make_function(Link& link, ObjectFile& f, ModuleFunction& fn,
   thread.function.clear();
   if (m.cache) {
     CachedFunction cached(*m.cache, context, s.runtime, fn.index);
-    LODE_ASSIGN(const CachedFunction::Outcome outcome, cached.take_or_read(draft, thread.function));
+    LODE_ASSIGN(const CachedFunction::Outcome outcome, cached.take_or_read(draft, thread.function, s.without_code));
+    s.kept_of(f, fn).without_code = outcome == CachedFunction::taken_without_code;
     if (outcome == CachedFunction::translated) {
       LODE_TRY(lower());
       cached.keep(draft);

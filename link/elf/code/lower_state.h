@@ -7,6 +7,7 @@
 
 #include <tbb/enumerable_thread_specific.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,6 +46,22 @@ struct LowerState {
     std::vector<uint8_t> bytes;
   };
   std::vector<CommonCie> cies;
+  // In a relink: functions that are kept are taken without their code, which few of them will need; and whether a
+  // function of these `places` is in the image, so that it need not be written. Its FDE then comes from there: what
+  // `frame` gives, if it has one.
+  bool without_code = false;
+  std::function<bool(const ObjectFile&, const ModuleFunction&, std::span<const uint8_t>& frame)> is_still;
+  // What relinks have to know of each function.
+  struct Kept {
+    bool without_code = false;  // its MIR is no more than its references; the code is in the cache
+    bool still = false;         // its bytes are in the image already
+    mir::Hash128 places;        // when written: of its key and of all that emit was told; zero: not to be gone by
+    std::unique_ptr<mir::FunctionDraft> whole;  // of one without code, when it was needed after all
+  };
+  std::vector<std::vector<Kept>> kept;  // by file, by function of its module
+  Kept& kept_of(const ObjectFile& f, const ModuleFunction& fn) {
+    return kept[f.id][size_t(&fn - f.module->functions.data())];
+  }
   std::unordered_set<std::string_view> said;  // warnings of modules; walks may be several
 };
 
@@ -68,5 +85,8 @@ std::vector<LiveFunction> live_functions(Link& link);
 
 // The forms of a function's references, as one number: with them its sizes are fixed.
 uint64_t hash_of_forms(const ModuleFunction& fn);
+
+// The function with its code. An error: what the cache has of it is damaged.
+Result<mir::FunctionView> whole_function(LowerState& s, const ObjectFile& f, const ModuleFunction& fn);
 
 }  // namespace lode::link::elf

@@ -203,13 +203,14 @@ uint64_t hash_of_forms(const ModuleFunction& fn) {
 }
 
 // The sizes of a function: as an earlier link or flush found them, or measured.
-static Result<codegen::FunctionSizes> measure(LowerState& s, ModuleState& m, ModuleFunction& fn,
-                                              const mir::FunctionView& view) {
-  if (!m.cache || fn.key == mir::Hash128{}) return s.target->measure(view, fn.references, s.options);
+static Result<codegen::FunctionSizes> measure(LowerState& s, const ObjectFile& f, ModuleFunction& fn) {
+  ModuleState& m = *f.module;
+  if (!m.cache || fn.key == mir::Hash128{}) return s.target->measure(s.store->view(fn.mir), fn.references, s.options);
   CachedModule& functions = m.cache->functions();
   const uint64_t forms = hash_of_forms(fn);
   if (auto kept = functions.kept_code(fn.key); kept && kept->forms == forms) return kept->sizes;
   if (auto known = functions.sizes(fn.index.value, forms)) return *known;
+  LODE_ASSIGN(const mir::FunctionView view, whole_function(s, f, fn));
   LODE_ASSIGN(const codegen::FunctionSizes sizes, s.target->measure(view, fn.references, s.options));
   functions.note_sizes(fn.index.value, forms, sizes);
   return sizes;
@@ -226,7 +227,7 @@ bool measure_functions(Link& link) {
       fn->references[k] = {0, link.relocatable ? ReferenceForm::relocation : form_of(link, view.references[k])};
     LowerState::Use use(s, link);
     StageClock clock(Stage::measure);
-    auto sizes = measure(s, *f->module, *fn, view);
+    auto sizes = measure(s, *f, *fn);
     Atom& text = link.atoms[f->atom_base + fn->section];
     if (!sizes) {
       link.diag.error(std::move(sizes.error()).at(f->name + ": function " + function_name(*f, *fn)),

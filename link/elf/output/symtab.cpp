@@ -125,7 +125,7 @@ void size_symtab(Link& link) {
     strings += s.name_size + 1;
   }
   link.symtab_hidden = uint32_t(link.symtab_locals) - all_locals;
-  if (link.patchable) link.symtab_holes = uint32_t(link.symtab_locals) / 8 + 32;
+  if (link.patchable) link.symtab_holes = uint32_t(link.symtab_locals) / 6 + 64;
   link.symtab_locals += link.symtab_holes;
   at += uint32_t(globals.size()) + link.symtab_holes;
   link.symtab_count = at;

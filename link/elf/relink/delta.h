@@ -9,7 +9,7 @@
 // Passes in order, each a member that returns false with why() when the change cannot be made in place:
 //   open      the changed files (delta_bind.cpp)
 //   bind      names, by the rules of resolve
-//   live      what of the changed files is in the output now
+//   live      what of the changed files is in the output now, and what dies in others (delta_live.cpp)
 //   sections  their output sections: none may be new (delta_place.cpp)
 //   ordered   sections whose members stand in an order: whether those change (delta_ordered.cpp)
 //   match     each live atom with a former one; places for those that have none, or do not fit any more
@@ -28,6 +28,7 @@
 #include <functional>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "link/elf/relink/sites.h"
 #include "link/elf/relink/state.h"
@@ -79,6 +80,8 @@ class DeltaLink {
     std::vector<Rela> dynrels;
     std::vector<uint32_t> dynrel_index;  // where each of these is in .rela.dyn
     std::vector<PlacedAtom> atoms;       // as they are placed now
+    std::vector<bool> stays;             // by section: its atom is where it was
+    std::unordered_map<uint64_t, StateFunction> functions;  // as they were; by the first half of `places`
     uint32_t frame_offset = 0, frame_size = 0, frame_used = 0;
     uint32_t symtab_index = 0, symtab_count = 0, strtab_offset = 0, strtab_size = 0;
   };
@@ -109,8 +112,11 @@ class DeltaLink {
   void mark(uint32_t atom);
   void mark_symbol(uint32_t id);
   void visit(uint32_t atom);
+  std::span<const uint32_t> companions(const ObjectFile& file, uint32_t section);
   void mark_relocation(ObjectFile& f, const Rela& r);
   bool debug_objects();
+  void find_debug_inputs();
+  bool is_changed(uint32_t input) { return file_of_input(input) || debug_inputs_.count(input); }
   bool sections();
   bool find_ordered();
   bool place_ordered();
@@ -158,6 +164,7 @@ class DeltaLink {
   bool address_symbols();
   bool keeps_size(const Symbol& s, const StateSymbol& st);
   bool write();
+  bool is_still(const File& file, const ModuleFunction& fn, std::span<const uint8_t>& frame);
   bool propagate();
   bool patch(uint32_t width, uint64_t place, uint64_t distance);
   bool dynamic_relocations();
@@ -191,7 +198,9 @@ class DeltaLink {
   bool keep();
   bool keep_file(File& file);
   // `add`: to those that the file has.
-  bool keep_sites(uint32_t input, const std::vector<Site>& sites, bool add);
+  // `stays`: of those that it has, what lies in these ranges of the image.
+  bool keep_sites(uint32_t input, const std::vector<Site>& sites, bool add,
+                  const std::vector<std::pair<uint32_t, uint32_t>>& stays = {});
   bool keep_comdats();
   bool keep_symbol(uint32_t id);
   bool unlink_symbol(uint32_t n, uint32_t input);
@@ -225,6 +234,7 @@ class DeltaLink {
   StateMeta meta_;
   std::vector<File> files_;
   std::unordered_map<uint32_t, uint32_t> file_by_input_;
+  std::unordered_set<uint32_t> debug_inputs_;  // of changed modules
   SharedFile* shared_ = nullptr;         // stands for all shared libraries
   ObjectFile* others_ = nullptr;         // stands for all objects that did not change
   uint32_t image_atom_ = none;           // stands for all atoms of the image
@@ -237,6 +247,8 @@ class DeltaLink {
   std::vector<std::pair<uint64_t, uint32_t>>
       relative_;                         // (place, index in .rela.dyn) of relative relocations made here
   std::vector<uint32_t> pending_;        // atoms to visit
+  std::unordered_map<uint32_t, std::unordered_map<uint32_t, std::vector<uint32_t>>>
+      companions_;                       // by file and section (SHF_LINK_ORDER)
   std::vector<Site> cie_sites_;          // of new CIEs
   std::vector<bool> rebuilt_;            // by section of the state: its members change
   std::vector<uint32_t> wanted_inputs_;

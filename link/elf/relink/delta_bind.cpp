@@ -1,18 +1,22 @@
-// The first half of a delta link (delta.h): the changed files are read, their names bound, and what of them is live is
-// found.
+// The first step of a delta link (delta.h): the changed files are read, and their names bound.
 //
 // Names are bound as resolve binds them, by class and priority, but with one competitor more: the definition that the
-// image has. Where the winner is not the file that won last time, or a name with several definitions lost one, other
-// files' decisions may depend on it, and the link is made from scratch.
+// image has. Where a file that did not change may have the better definition, or the next copy of a group, it is wanted
+// among the changed ones, and the delta link begins again with it: then all who compete are there, and the rules are
+// the ordinary ones. The state knows who they are (claims). A name that no file mentioned so far is asked of the
+// libraries (survey.h), by way of the same return.
+//
+// Requires: nothing. Leaves true: every symbol of the changed files is bound to one of them, to the image, to a shared
+// library, or to nothing; nothing of the image or the state has been changed.
 #include <algorithm>
 #include <cstring>
 #include <unordered_set>
 
 #include "link/common/module_file.h"
-#include "link/elf/code/lower.h"
+#include "link/elf/code/debug_sections.h"
+#include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
-#include "link/elf/relocations/referent.h"
 
 namespace lode::link::elf {
 
@@ -66,6 +70,18 @@ uint8_t* DeltaLink::at(uint64_t offset, uint64_t size) {
   return image_.data() + offset;
 }
 
+// The debug information of modules is in inputs of its own, which are made anew with them (debug_objects()).
+void DeltaLink::find_debug_inputs() {
+  std::unordered_set<std::string> names;
+  for (const File& f : files_)
+    if (f.object->kind == FileKind::module)
+      names.insert(std::string(state_.text(state_.inputs[f.input].name)) + std::string(debug_information));
+  if (names.empty()) return;
+  for (uint32_t i = 0; i < state_.inputs.size(); i++)
+    if (state_.inputs[i].observed == none && names.count(std::string(state_.text(state_.inputs[i].name))))
+      debug_inputs_.insert(i);
+}
+
 bool DeltaLink::open(std::span<const ChangedInput> changed) {
   auto shared = std::make_unique<SharedFile>();
   static const Sym null_symbol{};
@@ -113,6 +129,7 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
     link_.objects.push_back(f.get());
     link_.files.push_back(std::move(f));
   }
+  find_debug_inputs();
   std::sort(link_.objects.begin(), link_.objects.end(),
             [](const ObjectFile* a, const ObjectFile* b) { return a->priority < b->priority; });
   intern_runtime_names(link_);
@@ -345,10 +362,13 @@ bool DeltaLink::is_mentioned_elsewhere(uint32_t n) {
   uint32_t steps = state_.referring.size();
   for (uint32_t r = st.referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
-    if (k == 0 || file_of_input(k)) continue;
+    if (k == 0 || is_changed(k)) continue;
     const StateInput& in = state_.inputs[k];
-    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
-      if (g.symbol == n && g.width != Site::claim) return true;
+    const auto groups = state_.site_groups.range(in.first_group, in.group_count);
+    auto g = std::lower_bound(groups.begin(), groups.end(), n,
+                              [](const StateSiteGroup& x, uint32_t v) { return x.symbol < v; });
+    for (; g != groups.end() && g->symbol == n; ++g)
+      if (g->width != Site::claim) return true;
   }
   return false;
 }
@@ -358,10 +378,13 @@ std::vector<uint32_t> DeltaLink::competitors(uint32_t n) {
   uint32_t steps = state_.referring.size();
   for (uint32_t r = state_.symbols[n].referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
-    if (k == 0 || file_of_input(k)) continue;
+    if (k == 0 || is_changed(k)) continue;
     const StateInput& in = state_.inputs[k];
-    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
-      if (g.symbol == n && g.width == Site::claim) out.push_back(k);
+    const auto groups = state_.site_groups.range(in.first_group, in.group_count);
+    auto g = std::lower_bound(groups.begin(), groups.end(), n,
+                              [](const StateSiteGroup& x, uint32_t v) { return x.symbol < v; });
+    for (; g != groups.end() && g->symbol == n; ++g)
+      if (g->width == Site::claim) out.push_back(k);
   }
   return out;
 }
@@ -505,122 +528,6 @@ bool DeltaLink::gone_symbols() {
     }
   }
   return wanted_inputs_.empty() && wanted_names_.empty();
-}
-
-// ---- live -----------------------------------------------------------------------------------------------------------
-
-void DeltaLink::mark(uint32_t atom) {
-  Atom& a = link_.atoms[atom];
-  if (a.kind == AtomKind::none || a.kind == AtomKind::discarded || a.live) return;
-  a.live = 1;
-  pending_.push_back(atom);
-}
-
-void DeltaLink::mark_symbol(uint32_t id) {
-  const Symbol& s = link_.symbols[id];
-  if (mentioned_.size() <= id) mentioned_.resize(link_.symbols.size());
-  mentioned_[id] = true;
-  if (s.atom == none || s.file == none || !link_.files[s.file]->is_object()) return;
-  mark(s.atom);
-  if (link_.atoms[s.atom].kind == AtomKind::merge) mark_piece(link_, link_.atoms[s.atom], s.value);
-}
-
-void DeltaLink::mark_relocation(ObjectFile& f, const Rela& r) {
-  if (r.sym >= f.syms.size()) return;
-  if (r.sym >= f.first_global) return mark_symbol(f.symbol_id(r.sym));
-  const Referent t = referent(link_, f, r.sym);
-  if (t.atom == none) return;
-  mark(t.atom);
-  const Atom& a = link_.atoms[t.atom];
-  if (a.kind == AtomKind::merge)
-    mark_piece(link_, a, t.section_symbol ? t.value + uint64_t(int64_t(r.addend)) : t.value);
-}
-
-void DeltaLink::visit(uint32_t id) {
-  const Atom& a = link_.atoms[id];
-  if (a.file == none || a.kind == AtomKind::eh_frame || id == image_atom_) return;
-  ObjectFile& f = link_.object(a.file);
-  if (a.kind == AtomKind::function)
-    return lower_function(link_, id, [&](uint32_t symbol) { mark_symbol(symbol); });
-  if (!(f.sections[a.section].flags & SHF_ALLOC)) return;
-  for (uint32_t i = 0; i < a.reloc_count; i++) mark_relocation(f, a.relocs[i]);
-  for (uint32_t k = 0; k < a.fde_count; k++) {
-    const Fde& fde = f.fdes[a.fde_begin + k];
-    const Atom& frame = link_.atoms[fde.source];
-    for (uint32_t r = fde.reloc_begin + 1; r < fde.reloc_end; r++) mark_relocation(f, frame.relocs[r]);
-    const Cie& cie = f.cies[fde.cie];
-    for (uint32_t r = cie.reloc_begin; r < cie.reloc_end; r++) mark_relocation(f, frame.relocs[r]);
-  }
-  for (uint32_t i = 1; i < f.sections.size(); i++)
-    if ((f.sections[i].flags & SHF_LINK_ORDER) && f.sections[i].link == a.section && f.sections[i].link)
-      mark(f.atom_base + i);
-}
-
-// What the changed files referred to and nobody does now, of files that did not change: these are asked for, so that
-// they lose it. A cycle of dead functions over several files is not found.
-bool DeltaLink::find_deaths() {
-  if (!follow_deaths_ || (!link_.opt.gc_sections && !link_.has_modules)) return true;
-  std::unordered_set<uint32_t> now;
-  for (uint32_t id = 0; id < mentioned_.size(); id++)
-    if (mentioned_[id] && state_symbol(id) != none) now.insert(state_symbol(id));
-  constexpr uint32_t kept = state_gone | state_undefined | state_exported | state_root | state_by_shared | state_dead |
-                            state_linker_defined;
-  for (const File& file : files_) {
-    const StateInput in = state_.inputs[file.input];
-    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count)) {
-      if (g.width == Site::claim || now.count(g.symbol)) continue;
-      const StateSymbol& s = state_.symbols[g.symbol];
-      if ((s.flags & kept) || s.file == none || s.file == 0 || file_of_input(s.file)) continue;
-      if (!is_missed_elsewhere(g.symbol))
-        want_input(s.file, link_.demangled(state_.text(s.name)) + " dies in a file that did not change");
-    }
-  }
-  return wanted_inputs_.empty();
-}
-
-bool DeltaLink::live() {
-  split_mergeable(link_);
-  const bool gc = link_.opt.gc_sections;
-  for (const File& file : files_) {
-    ObjectFile& f = *file.object;
-    for (uint32_t i = 1; i < f.sections.size(); i++) {
-      Atom& a = link_.atoms[f.atom_base + i];
-      if (a.kind == AtomKind::none || a.kind == AtomKind::discarded) continue;
-      const Shdr& s = f.sections[i];
-      if (!(s.flags & SHF_ALLOC) || a.kind == AtomKind::eh_frame) a.live = 1;
-      else if (f.kind == FileKind::module) continue;
-      else if (!gc || is_live_by_itself(f, i)) mark(f.atom_base + i);
-      // What __start_NAME and __stop_NAME keep as a whole: it may not change its members anyway.
-      else if (is_c_identifier(section_name(f, i))) mark(f.atom_base + i);
-    }
-  }
-  if (gc || link_.has_modules)
-    for (uint32_t id = 0; id < link_.symbols.size(); id++) {
-      const Symbol& s = link_.symbols[id];
-      if (s.atom == none || !is_here(s)) continue;
-      const uint32_t n = state_symbol(id);
-      if (s.exported || (n != none && is_wanted_elsewhere(n))) mark_symbol(id);
-    }
-  if (link_.has_modules) {
-    prepare_modules(link_);
-    symbol_.resize(link_.symbols.size(), none);
-    claims_.resize(link_.symbols.size());
-    module_roots(link_, [&](uint32_t atom) { mark(atom); });
-  }
-  while (!pending_.empty()) {
-    const uint32_t id = pending_.back();
-    pending_.pop_back();
-    visit(id);
-  }
-  if (!find_deaths()) return false;
-  if (!link_.has_modules) return true;
-  store_drafts(link_);
-  if (link_.diag.has_errors()) return give_up("a function cannot be made");
-  bool writes_sections = false;
-  for_each_asm_function(link_, [&](uint32_t, std::vector<codegen::AsmSection>&&, std::span<const mir::Reference>) {
-    writes_sections = true;
-  });
-  return !writes_sections || give_up("assembly in a function writes into other sections");
 }
 
 }  // namespace lode::link::elf

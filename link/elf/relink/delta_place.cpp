@@ -215,6 +215,8 @@ bool DeltaLink::match_file(File& file) {
   const StateInput in = state_.inputs[file.input];
   const auto span = state_.atoms.range(in.first_atom, in.atom_count);
   const std::vector<StateAtom> old(span.begin(), span.end());
+  for (const StateAtom& a : old)
+    if (a.out >= state_.sections.size()) return give_up("the state file is damaged");
   std::vector<bool> taken(old.size());
   std::unordered_map<uint32_t, std::vector<uint32_t>> by_key;
   for (uint32_t k = uint32_t(old.size()); k-- > 0;) by_key[old[k].key].push_back(k);
@@ -263,6 +265,7 @@ bool DeltaLink::match_file(File& file) {
     release(old[k].out, old[k].offset, old[k].room());
   }
   file.atoms.clear();
+  file.stays.assign(f.sections.size(), false);
   for (uint32_t i = 1; i < f.sections.size(); i++) {
     Atom& a = link_.atoms[f.atom_base + i];
     if (!a.live || a.out == none || !has_place_of_its_own(a)) continue;
@@ -291,6 +294,7 @@ bool DeltaLink::match_file(File& file) {
     if (was && a.size <= room && is_aligned(s.addr + was->offset, a.p2align) && (!s.tight || a.size == was->size)) {
       r.offset = was->offset;
       r.slack = room - r.size;
+      file.stays[i] = true;
     } else if (!a.size) {
       r.offset = was ? was->offset : 0;
       leave();

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <unordered_set>
 
+#include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
 #include "link/elf/relocations/actions.h"
@@ -32,7 +33,8 @@ struct NumberedSite {
 
 }  // namespace
 
-bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool add) {
+bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool add,
+                           const std::vector<std::pair<uint32_t, uint32_t>>& stays) {
   StateInput in = state_.inputs[input];
   const auto old_groups = state_.site_groups.range(in.first_group, in.group_count);
   std::unordered_set<uint32_t> known;
@@ -40,8 +42,15 @@ bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool 
   for (size_t i = 0; i < old_groups.size(); i++) {
     const StateSiteGroup g = old_groups[i];
     known.insert(g.symbol);
-    if (!add) continue;
+    if (!add && stays.empty()) continue;
     const auto places = state_.sites_of(in, old_groups, i);
+    if (!add) {
+      for (const uint32_t place : places) {
+        const auto it = std::upper_bound(stays.begin(), stays.end(), std::pair(place, ~0u));
+        if (it != stays.begin() && place < std::prev(it)->second) list.push_back({g.symbol, g.width, place});
+      }
+      continue;
+    }
     for (const uint32_t place : places) list.push_back({g.symbol, g.width, place});
     if (places.empty()) list.push_back({g.symbol, g.width, 0});
   }
@@ -89,6 +98,21 @@ bool DeltaLink::keep_file(File& file) {
   if (!replace_range(state_.atoms, atoms, in.first_atom, in.atom_count)) return no_room("atoms");
   if (!replace_range(state_.dynamic_relocations, file.dynrel_index, in.first_relocation, in.relocation_count))
     return no_room("dynamic relocations");
+  std::vector<std::pair<uint32_t, uint32_t>> stays;  // texts that stand still: their sites are those that they had
+  if (file.object->kind == FileKind::module) {
+    std::vector<StateFunction> functions;
+    for (const ModuleFunction& fn : file.object->module->functions) {
+      const Atom& a = link_.atoms[file.object->atom_base + fn.section];
+      if (!a.live || !fn.mir.valid()) continue;
+      const LowerState::Kept& kept = link_.lower->kept_of(*file.object, fn);
+      if (!(kept.places == mir::Hash128{})) functions.push_back(state_function(link_, *file.object, fn));
+      const uint64_t begin = link_.sections[a.out]->offset + a.offset;
+      if (kept.still) stays.emplace_back(uint32_t(begin), uint32_t(begin + a.size));
+    }
+    std::sort(stays.begin(), stays.end());
+    if (!replace_range(state_.functions, functions, in.first_function, in.function_count))
+      return no_room("functions of IR");
+  }
   in.size = file.object->data.size();
   in.hash = content_hash(file.object->data);
   in.symtab_index = file.symtab_index;
@@ -114,7 +138,7 @@ bool DeltaLink::keep_file(File& file) {
     return it != relative_.end() && it->first == place ? it->second : none;
   };
   collect_sites(link_, *file.object, relative, sites);
-  return keep_sites(file.input, sites, false);
+  return keep_sites(file.input, sites, false, stays);
 }
 
 // Takes a symbol out of the list of those that a file defines.

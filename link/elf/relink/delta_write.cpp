@@ -8,12 +8,44 @@
 #include <unordered_set>
 
 #include "base/bytes.h"
-#include "link/elf/code/lower.h"
+#include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/delta.h"
 #include "link/elf/relocations/actions.h"
 
 namespace lode::link::elf {
+
+// Whether the function's bytes are in the image: what was written there was made from the same, for the same addresses,
+// and nobody has written over it.
+bool DeltaLink::is_still(const File& file, const ModuleFunction& fn, std::span<const uint8_t>& frame) {
+  const auto it = file.functions.find(link_.lower->kept_of(*file.object, fn).places.low);
+  const StateFunction now = state_function(link_, *file.object, fn);
+  if (it == file.functions.end() || !std::equal(now.places, now.places + 4, it->second.places)) return false;
+  if (!file.stays[fn.section] || (fn.sizes.constants && !file.stays[fn.section + 1]) ||
+      (fn.sizes.exceptions && !file.stays[fn.exceptions]))
+    return false;
+  if (fn.frame_offset == none) return true;
+  const StateInput in = state_.inputs[file.input];
+  const uint64_t place = it->second.frame_offset, end = uint64_t{in.frame_offset} + in.frame_size;
+  if (place < in.frame_offset || place + 4 > end || meta_.section_eh_frame == none) return false;
+  const uint64_t offset = file_offset(meta_.section_eh_frame, place);
+  if (offset + 4 > image_.size()) return false;
+  const uint8_t* p = image_.before() + offset;
+  const uint64_t size = uint64_t{4} + load_le<uint32_t>(p);
+  if (size > end - place || offset + size > image_.size() ||
+      size < 17 + (fn.sizes.exceptions ? 4 : 0) + uint64_t{fn.sizes.cfi})
+    return false;
+  frame = {p, size_t(size)};
+  return true;
+}
+
+// Of a function that is_still().
+static bool stands_still(const Link& link, const ObjectFile& f, uint32_t section) {
+  if (f.kind != FileKind::module) return false;
+  const auto& of = f.module->function_of_section;
+  const uint32_t k = of[section] != none ? of[section] : section ? of[section - 1] : none;
+  return k != none && link.lower->kept_of(f, f.module->functions[k]).still;
+}
 
 bool DeltaLink::write() {
   link_.image = image_.data();
@@ -23,6 +55,18 @@ bool DeltaLink::write() {
       if (!s.nobits() && !at(s.offset + placed.offset, placed.room())) return false;
     }
   if (link_.has_modules) {
+    for (File& file : files_) {
+      const StateInput in = state_.inputs[file.input];
+      for (const StateFunction& x : state_.functions.range(in.first_function, in.function_count)) {
+        uint64_t key = 0;
+        std::memcpy(&key, x.places, sizeof key);
+        file.functions.emplace(key, x);
+      }
+    }
+    link_.lower->is_still = [&](const ObjectFile& f, const ModuleFunction& fn, std::span<const uint8_t>& frame) {
+      const auto file = std::find_if(files_.begin(), files_.end(), [&](const File& x) { return x.object == &f; });
+      return file != files_.end() && is_still(*file, fn, frame);
+    };
     write_functions(link_);
     finish_functions(link_);
     if (link_.diag.has_errors()) return give_up("a function cannot be written");
@@ -40,6 +84,7 @@ bool DeltaLink::write() {
       const uint64_t offset = s.offset + a.offset;
       uint8_t* out = at(offset, placed.room());
       if (!out) return false;
+      if (a.kind != AtomKind::regular && stands_still(link_, f, placed.section)) continue;
       if (a.kind != AtomKind::regular) {  // written above
         fill_gap(s.name, s.flags, link_.machine->trap_fill, out, a.size, placed.room());
         image_.wrote(offset, placed.room());

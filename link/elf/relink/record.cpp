@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "base/bytes.h"
-#include "link/elf/code/lower.h"
+#include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/sites.h"
 #include "link/elf/relink/state.h"
@@ -61,6 +61,7 @@ class Recorder {
     }
     record_sections();
     record_inputs();
+    record_functions();
     number_symbols();
     tbb::parallel_invoke([&] { record_symbols(); record_sites(); }, [&] { record_atoms(); },
                          [&] { record_dynamic_relocations(); }, [&] { record_merged(); record_frames(); },
@@ -239,6 +240,20 @@ class Recorder {
     tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
       std::copy(found[k].begin(), found[k].end(), atoms_.begin() + inputs_[k].first_atom);
     });
+  }
+
+  // Functions of IR that a relink may find as they are.
+  void record_functions() {
+    for (size_t k = 0; k < files_.size(); k++) {
+      if (files_[k]->kind != FileKind::module) continue;
+      inputs_[k].first_function = uint32_t(functions_.size());
+      for (const ModuleFunction& fn : files_[k]->module->functions) {
+        const Atom& a = link_.atoms[files_[k]->atom_base + fn.section];
+        if (a.live && !a.folded && fn.mir.valid() && !(link_.lower->kept_of(*files_[k], fn).places == mir::Hash128{}))
+          functions_.push_back(state_function(link_, *files_[k], fn));
+      }
+      inputs_[k].function_count = uint32_t(functions_.size()) - inputs_[k].first_function;
+    }
   }
 
   bool is_recorded(const Symbol& s) const {
@@ -613,6 +628,7 @@ class Recorder {
     w.add(region_comdat_slots, comdat_slots_, 0);
     w.add(region_members, members_, members_.size() / 4 + 128);
     w.add(region_comdat_claims, comdat_claims_, comdat_claims_.size() / 8 + 256);
+    w.add(region_functions, functions_, functions_.size() / 8 + 256);
     w.add(region_block_digests, link_.block_digests, 0);
     const std::string name = state_name(link_.opt);
     if (auto r = w.write(name, state_version, state_generator()); !r) {
@@ -644,6 +660,7 @@ class Recorder {
   std::vector<StateSymbol> symbols_;
   std::vector<uint32_t> symbol_;        // by symbol of the link
   std::vector<uint32_t> slots_, sites_, relocations_, merged_slots_, comdat_slots_, comdat_claims_;
+  std::vector<StateFunction> functions_;
   std::vector<StateAux> aux_;
   std::vector<StateSiteGroup> groups_;
   std::vector<StateReferring> referring_;

@@ -143,6 +143,7 @@ class Collector {
       for (const mir::Reference& r : references)
         if (r.symbol.valid() && is_mentioned(link_.symbols[r.symbol.value])) add(r.symbol.value, Site::mention, 0);
       const uint64_t start = link_.sections[a.out]->offset + a.offset;
+      if (link_.lower->kept_of(f_, fn).still) continue;  // the sites that it has
       for (const codegen::ReferenceField& x : fn.fields) {
         if (x.reference >= references.size() || x.reference >= fn.references.size()) continue;
         const mir::Reference& r = references[x.reference];

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "generator_version.h"
+#include "link/elf/code/lower_state.h"
 
 namespace lode::link::elf {
 
@@ -156,6 +157,13 @@ bool State::add_comdat(std::string_view signature, uint64_t hash, uint32_t input
   return p != nullptr;
 }
 
+StateFunction state_function(const Link& link, const ObjectFile& file, const ModuleFunction& fn) {
+  StateFunction r;
+  std::memcpy(r.places, &link.lower->kept_of(file, fn).places, sizeof r.places);
+  r.frame_offset = fn.frame_offset;
+  return r;
+}
+
 std::string state_name(const Options& options) { return options.output + ".lode"; }
 
 StateHash state_generator() {
@@ -213,7 +221,32 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
   return {h.low64, h.high64};
 }
 
+// Names that front ends give by counting.
+static bool is_counted(std::string_view name) {
+  for (std::string_view stem : {".str", ".L", "__unnamed_", "anon.", "alloc_", "switch.table", "constinit"})
+    if (name.starts_with(stem)) return true;
+  return false;
+}
+
 AtomKeys::AtomKeys(const ObjectFile& file) : file_(file) {
+  if (file.kind == FileKind::module) {
+    const ModuleState& m = *file.module;
+    own_.assign(file.sections.size(), 0);
+    for (uint32_t i = 1; i < file.syms.size(); i++) {
+      const uint32_t section = file.wide_sections[i];
+      if (!section || section >= own_.size() || own_[section] || file.syms[i].type() == STT_SECTION) continue;
+      const std::string_view name = file.sym_name(file.syms[i]);
+      const uint8_t* data = m.data[section];
+      if (name.empty() || (data && is_counted(name))) {
+        if (data) own_[section] = XXH3_64bits(data, file.sections[section].size);
+      } else {
+        own_[section] = XXH3_64bits(name.data(), name.size());
+      }
+    }
+    for (const ModuleFunction& fn : m.functions)
+      for (const uint32_t part : {fn.section + 1, fn.exceptions, fn.patchable, fn.traps})
+        if (part && part < own_.size()) own_[part] = own_[fn.section];
+  }
   if (file.groups.empty()) return;
   group_.assign(file.sections.size(), 0);
   for (uint32_t k = 0; k < file.groups.size(); k++)
@@ -223,9 +256,9 @@ AtomKeys::AtomKeys(const ObjectFile& file) : file_(file) {
 
 uint32_t AtomKeys::of(uint32_t section) const {
   const std::string_view name = section_name(file_, section);
-  if (group_.empty() || !group_[section]) return uint32_t(XXH3_64bits(name.data(), name.size()));
-  const NameRef& signature = file_.groups[group_[section] - 1].signature;
-  return uint32_t(XXH3_64bits_withSeed(name.data(), name.size(), signature.hash));
+  uint64_t seed = own_.empty() ? 0 : own_[section];
+  if (!group_.empty() && group_[section]) seed ^= file_.groups[group_[section] - 1].signature.hash;
+  return uint32_t(XXH3_64bits_withSeed(name.data(), name.size(), seed));
 }
 
 }  // namespace lode::link::elf

@@ -26,18 +26,20 @@
 
 namespace lode::link::elf {
 
+struct ModuleFunction;
+
 enum StateRegion : uint32_t {
   region_meta, region_strings, region_arguments, region_observed, region_files, region_atoms, region_symbols,
   region_symbol_slots, region_aux, region_site_groups, region_sites, region_referring, region_dynamic_relocations,
   region_sections, region_free, region_merged, region_merged_slots, region_cies, region_comdats, region_comdat_slots,
-  region_comdat_claims, region_members,
+  region_comdat_claims, region_members, region_functions,
   region_block_digests,
   region_count
 };
 static_assert(region_count <= StateFile::max_regions);
 
-inline constexpr uint32_t state_version = 4;
-// The build id of an incremental output is a digest of smaller blocks than others' (build_id_block), for each one that a
+inline constexpr uint32_t state_version = 7;
+// The build id of an incremental output is a digest of smaller blocks than others' (build_id_block): each one that a
 // relink changes is read.
 inline constexpr uint64_t small_build_id_block = 1 << 16;
 
@@ -125,7 +127,17 @@ struct StateInput {
   uint32_t frame_offset = 0, frame_size = 0;
   uint32_t first_symbol = none;                         // of those that it defines: a list
   uint32_t first_claim = 0, claim_count = 0;            // COMDAT groups that it has a copy of, by number
+  uint32_t first_function = 0, function_count = 0;      // of IR
 };
+
+// A function of IR as it is in the image: the hash of its key and of every address that its code was given. Where the
+// same is to be written to the same place, it is there.
+struct StateFunction {
+  uint32_t places[4] = {0, 0, 0, 0};
+  uint32_t frame_offset = none; // of its FDE in .eh_frame
+};
+static_assert(sizeof(StateFunction) == 20);
+StateFunction state_function(const Link& link, const ObjectFile& file, const ModuleFunction& fn);
 
 // Of the atoms that are in the image. Sections are smaller than 4 GiB.
 struct StateAtom {
@@ -253,6 +265,7 @@ struct State {
   StateTable<StateCie> cies{file, region_cies};
   StateTable<StateComdat> comdats{file, region_comdats};
   StateTable<uint32_t> comdat_slots{file, region_comdat_slots};
+  StateTable<StateFunction> functions{file, region_functions};
   StateTable<uint32_t> comdat_claims{file, region_comdat_claims};
   StateTable<StateMember> members{file, region_members};
 
@@ -324,7 +337,9 @@ std::string no_relink_reason(const Link& link);
 // Why it leaves nothing for the next one, not even what it saw.
 std::string no_state_reason(const Link& link);
 
-// What the atoms of a file are called, from link to link: by the names of their sections and groups.
+// What the atoms of a file are called, from link to link: by the names of their sections and groups. In modules many
+// sections have one name; there it is that of the function or variable, and of what has no name of its own (".str.5"
+// was another string in the last link), the contents.
 class AtomKeys {
  public:
   explicit AtomKeys(const ObjectFile& file);
@@ -333,6 +348,7 @@ class AtomKeys {
  private:
   const ObjectFile& file_;
   std::vector<uint32_t> group_;  // by section: 1 + index of its group; empty: there are none
+  std::vector<uint64_t> own_;    // by section of a module: the hash of its symbol's name, or of its contents
 };
 
 }  // namespace lode::link::elf

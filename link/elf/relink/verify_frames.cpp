@@ -22,13 +22,18 @@ bool RelinkVerifier::compare_frames() {
     compared_frames_.resize(fresh_.fdes.size());
     frames_with_owner_.resize(now_.fdes.size());
     for (uint32_t i = 0; i < now_.fdes.size(); i++)
-      if (!frame_at_.emplace(now_.fdes[i].begin, i).second)
+      // Functions without an instruction (all of it was unreachable) have records, and others begin where they do.
+      if (now_.fdes[i].size && !frame_at_.emplace(now_.fdes[i].begin, i).second)
         differ("two unwind records describe the code at " + hex(now_.fdes[i].begin));
   }
   bool some = false;
   for (size_t i = 0; i < fresh_.fdes.size() && differences_.size() < most_differences; i++) {
     if (compared_frames_[i]) continue;
     const ImageFde& a = fresh_.fdes[i];
+    if (!a.size) {
+      compared_frames_[i] = true;
+      continue;
+    }
     const uint32_t atom = atom_at(a.begin);
     uint64_t begin = 0;
     std::string what;

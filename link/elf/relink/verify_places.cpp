@@ -367,7 +367,7 @@ void RelinkVerifier::function_fields(uint32_t atom, std::vector<Field>& out) {
     field.offset = x.offset;
     field.bytes = 4;
     field.is_signed = true;
-    field.want = form == codegen::ReferenceForm::absolute ? Want::address : Want::distance;
+    field.want = Want::distance;
     if (!r.symbol.valid()) {
       if (!is_compared(atom + 1)) continue;
       field.to = {Referred::atom, atom + 1, full_place(atom + 1)};
@@ -376,6 +376,12 @@ void RelinkVerifier::function_fields(uint32_t atom, std::vector<Field>& out) {
     } else if (form == codegen::ReferenceForm::direct || form == codegen::ReferenceForm::absolute) {
       field.to = referred_symbol(r.symbol.value);
       if (field.to.kind == Referred::number && !full_.symbols[r.symbol.value].defined()) continue;
+      // Emit takes the shorter one of the address and the distance to it, where both can be: what it took is nearer.
+      if (const uint8_t* p = full_bytes(atom); p && x.offset + 4 <= full_.atoms[atom].size) {
+        const auto value = uint64_t(int64_t(load_le<int32_t>(p + x.offset)));
+        const auto miss = [&](uint64_t a) { return std::min(a - field.to.base, field.to.base - a); };
+        if (miss(value) < miss(value + full_place(atom) + x.offset)) field.want = Want::address;
+      }
     } else {
       const uint32_t id = form == codegen::ReferenceForm::tls_local_dynamic ? none : r.symbol.value;
       field.to = {Referred::slot, id, fn->references[x.reference].address};
