@@ -24,7 +24,6 @@ Runs of the contenders are interleaved; outputs go to memory (/dev/shm) when the
 is named and left out. Inputs: build/inputs/sqlite (scripts/fetch-sqlite.sh). Standard library only.
 """
 import argparse
-import concurrent.futures
 import json
 import os
 import re
