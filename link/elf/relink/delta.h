@@ -197,6 +197,7 @@ class DeltaLink {
   bool set_dynamic(int64_t tag, uint64_t value);
   bool keep();
   bool keep_file(File& file);
+  bool is_left_over(uint32_t symbol, uint32_t input);
   // `add`: to those that the file has.
   // `stays`: of those that it has, what lies in these ranges of the image.
   bool keep_sites(uint32_t input, const std::vector<Site>& sites, bool add,

@@ -33,6 +33,16 @@ struct NumberedSite {
 
 }  // namespace
 
+// Whether a file's group of sites is of a symbol whose record is another one's by now, which the file does not refer to.
+bool DeltaLink::is_left_over(uint32_t symbol, uint32_t input) {
+  const StateSymbol& s = state_.symbols[symbol];
+  if (!s.is_used_again && !(s.flags & state_gone)) return false;
+  uint32_t steps = state_.referring.size();
+  for (uint32_t r = s.referring; r != none && steps; r = state_.referring[r].next, steps--)
+    if (state_.referring[r].input == input) return false;
+  return true;
+}
+
 bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool add,
                            const std::vector<std::pair<uint32_t, uint32_t>>& stays) {
   StateInput in = state_.inputs[input];
@@ -41,6 +51,7 @@ bool DeltaLink::keep_sites(uint32_t input, const std::vector<Site>& sites, bool 
   std::vector<NumberedSite> list;
   for (size_t i = 0; i < old_groups.size(); i++) {
     const StateSiteGroup g = old_groups[i];
+    if (is_left_over(g.symbol, input)) continue;
     known.insert(g.symbol);
     if (!add && stays.empty()) continue;
     const auto places = state_.sites_of(in, old_groups, i);

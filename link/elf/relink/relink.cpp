@@ -448,9 +448,7 @@ class Relink {
     auto archive = formats::Archive::open(data);
     if (!archive) return give_up(c.path + " is damaged");
     if (archive->thin) return give_up(c.path + " is a thin archive");
-    const uint32_t argument = state_.observed[c.observed].argument;
-    if (argument != none && opt_.inputs[argument].whole_archive && archive->members.size() != inputs.size())
-      survey_anyway_ = true;
+    size_t known = 0;
     std::map<std::string_view, uint32_t> next;  // by name: from which member on to look
     for (const uint32_t k : inputs) {
       if (state_.inputs[k].flags & input_removed) continue;
@@ -467,9 +465,13 @@ class Relink {
       const uint64_t offset = uint64_t(archive->members[at].data.data() - data.data());
       if (state_.inputs[k].offset != offset)
         if (StateInput* in = state_.inputs.edit(k)) in->offset = offset;
+      known++;
       add(k, c, c.path + "(" + std::string(name) + ")", archive->members[at].data);
       at++;
     }
+    const uint32_t argument = state_.observed[c.observed].argument;
+    if (argument != none && opt_.inputs[argument].whole_archive && archive->members.size() != known)
+      survey_anyway_ = true;
     // A name that the archive has now may be one that another library gave before.
     uint32_t priority = inputs.empty() ? 0 : none;
     for (const uint32_t k : inputs) priority = std::min(priority, state_.inputs[k].priority);

@@ -123,6 +123,7 @@ bool State::add_symbol(StateName name, uint64_t hash, uint32_t& index) {
     if (!p) return false;
     *p = s;
     p->flags = state_gone;  // until what it is is kept
+    p->is_used_again = 1;
   } else {
     if ((uint64_t(symbols.size()) + 1) * 4 > uint64_t(symbol_slots.size()) * 3) return false;
     index = symbols.size();

@@ -174,7 +174,7 @@ struct StateSymbol {
   uint32_t symtab = 0;          // index in .symtab; 0: none
   uint32_t referring = none;    // first of a list
   uint32_t next_of_file = none; // the next one that its file defines
-  uint32_t unused = 0;
+  uint32_t is_used_again = 0;   // the record was another symbol's: groups of sites may be of that one
   uint16_t version = 0;
   uint8_t type : 4 = 0;
   uint8_t bind : 4 = 0;
