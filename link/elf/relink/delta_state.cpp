@@ -33,7 +33,8 @@ struct NumberedSite {
 
 }  // namespace
 
-// Whether a file's group of sites is of a symbol whose record is another one's by now, which the file does not refer to.
+// Whether a file's group of sites is of a symbol whose record is another one's by now, which the file does not refer
+// to.
 bool DeltaLink::is_left_over(uint32_t symbol, uint32_t input) {
   const StateSymbol& s = state_.symbols[symbol];
   if (!s.is_used_again && !(s.flags & state_gone)) return false;
