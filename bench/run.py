@@ -17,13 +17,13 @@
     edits     a linker kept in a C program: --edits edits with a flush into memory each, of a library of 20 and of 200 functions; CPU time of one, and
               memory along the way
     text      AIR text of --functions functions (bench/many_functions.py): read and verified, linked; beside another lode's, --old LODE
+    relink    relinks in place after edits of generated programs, SQLite, LLVM and a cargo project, beside the full links of all (bench/relinks.py)
     link      native objects: lode | ld.lld | mold | ld.bfd on SQLite with libc; LLVM and clang if their static libraries are installed
 
 Runs of the contenders are interleaved; outputs go to memory (/dev/shm) when there is room. A peer that is not installed
 is named and left out. Inputs: build/inputs/sqlite (scripts/fetch-sqlite.sh). Standard library only.
 """
 import argparse
-import concurrent.futures
 import json
 import os
 import re
@@ -40,6 +40,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(HERE)
 sys.path.insert(0, os.path.join(TOP, "tests/sweeps"))
+import relinks  # noqa: E402
 import sweep  # noqa: E402
 
 CLANG, LLC, LLD, WASM_LD = "clang-19", "llc-19", "ld.lld-19", "wasm-ld-19"
@@ -497,78 +498,18 @@ class Bench:
                 f"{statistics.median(cpu[n]):.2f}"] for n in contenders])
 
     def relink(self):
-        """Relinks in place of a generated program (objects of C, or bitcode, 50 functions each, -ffunction-sections), after edits of one file; beside them the
-        full links of all linkers, fork and exec of `true`, and a read of the changed object. Each time is the median of several."""
-        quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+        relinks.run(self, table)
 
-        def once(command):
-            begin = time.perf_counter()
-            pid = os.posix_spawn(command[0], command, os.environ, file_actions=quiet)
-            _, status, _ = os.wait4(pid, 0)
-            took = (time.perf_counter() - begin) * 1000
-            if status:
-                sys.exit(f"failed: {' '.join(command)[:300]}")
-            return took
-
-        def module(m, edit=""):
-            out = [f"extern int f{(m * 7 + 3) % modules}_0(int);"]
-            for k in range(50):
-                body = "".join(f" x = x * {k + 3} + (x >> {j % 5 + 1});" for j in range(k % 9 + 2))
-                if edit == "constant" and k == 7:
-                    body += " x += 12345;" if self.flip else " x += 54321;"
-                if edit == "grown" and k == 7:
-                    body += "".join(f" x = x * {j + 3} + (x >> {j % 7 + 1});" for j in range(40 + 20 * self.flip))
-                call = f" if (x == 77) x += f{(m * 7 + 3) % modules}_0(x);" if k == 0 and m else ""
-                out.append(f"int f{m}_{k}(int x) {{{body}{call} return x; }}")
-            if edit == "new" and self.flip:
-                out.append(f"int extra{m}(int x) {{ return x * 3 + f{m}_1(x); }}")
-            out.append(f"int (*table{m}[])(int) = {{{', '.join(f'f{m}_{k}' for k in range(50))}{f', extra{m}' if edit == 'new' and self.flip else ''}}};")
-            return "\n".join(out) + "\n"
-
-        def compile_module(m, edit=""):
-            source = os.path.join(folder, f"m{m}.c")
-            with open(source, "w") as f:
-                f.write(module(m, edit))
-            compiler = [CLANG, "-emit-llvm"] if self.a.bitcode else ["gcc", "-ffunction-sections"]
-            subprocess.run([*compiler, "-c", "-O1", "-o", source[:-2] + ".o", source], check=True)
-
-        rows = []
-        for modules in [int(n) for n in self.a.modules.split(",")]:
-            folder = self.path(f"relink{modules}")
-            os.makedirs(folder, exist_ok=True)
-            self.flip = 0
-            with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-                list(pool.map(compile_module, range(modules)))
-            main = os.path.join(folder, "main.c")
-            with open(main, "w") as f:
-                f.write("".join(f"extern int (*table{m}[])(int);\n" for m in range(modules)) + "int main(void) { int r = 0;\n" +
-                        "".join(f"r += table{m}[3](r);\n" for m in range(modules)) + "return r == 1; }\n")
-            subprocess.run(["gcc", "-c", "-O0", "-o", main[:-2] + ".o", main], check=True)
-            start = [subprocess.run(["gcc", f"-print-file-name={n}"], capture_output=True, text=True).stdout.strip() for n in ("crt1.o", "crti.o", "crtn.o")]
-            rest = [*start[:2], main[:-2] + ".o", *(os.path.join(folder, f"m{m}.o") for m in range(modules)), "-L/usr/lib/x86_64-linux-gnu", "-lc", start[2],
-                    "-dynamic-linker", "/lib64/ld-linux-x86-64.so.2"]
-            output = os.path.join(folder, "prog")
-            relink = [self.a.lode, "-o", output, "--incremental", *rest]
-            middle = statistics.median
-            name = f"{modules * 50} functions"
-            once(relink)
-            for tool, command in {"lode": [self.a.lode], "ld.lld": [shutil.which(LLD)], "mold": [shutil.which("mold"), "--no-fork"],
-                                  "wild": [shutil.which("wild")]}.items():
-                if command[0] and (tool == "lode" or not self.a.bitcode):
-                    rows.append([name, f"full, {tool}", f"{middle(once([*command, '-o', output + '.full', *rest]) for _ in range(3)):.2f}", ""])
-            rows.append([name, "first, --incremental", f"{middle(once([*relink, '--incremental-full']) for _ in range(3)):.2f}", ""])
-            rows.append([name, "file, state: share of the plain output",
-                         f"{os.path.getsize(output) / os.path.getsize(output + '.full'):.2f} {os.path.getsize(output + '.lode') / os.path.getsize(output + '.full'):.2f}", ""])
-            for edit in ("nothing", "constant", "grown", "new"):
-                times, floor, how = [], [], set()
-                for _ in range(self.a.relinks):
-                    self.flip ^= 1
-                    if edit != "nothing":
-                        compile_module(1, edit)
-                    floor.append(once([shutil.which("true")]) + once([shutil.which("cksum"), os.path.join(folder, "m1.o")]) if edit != "nothing" else once([shutil.which("true")]))
-                    times.append(once(relink))
-                rows.append([name, edit, f"{middle(times):.2f}", f"{middle(floor):.2f}"])
-        table("relink: one file of many changes", ["program", "link", "ms", "fork, exec and a read of the object"], rows)
+    def llvm_tool(self):
+        """The line of LLVM's static libraries with a tool (bench/large), without the output, and the tool's object; or nothing."""
+        if not have("llvm-config-19") or not os.path.exists("/usr/lib/llvm-19/lib/libLLVMCore.a"):
+            print("(llvm-19-dev is not installed: relinks of LLVM are left out)")
+            return None, None
+        libraries = sweep.run(["llvm-config-19", "--link-static", "--libs", "all"]).out.decode().split()
+        o = self.path("llc_like.o")
+        self.must(["g++", "-c", "-O1", "-fPIE", "-fno-rtti", "-I/usr/lib/llvm-19/include", os.path.join(HERE, "large/llc_like.cpp"), "-o", o])
+        system = ["-lrt", "-ldl", "-lm", "-lz", "-lzstd", "-ltinfo", "-lxml2"]
+        return relinks.line_of(self, ["g++", "-pie", o, "-L/usr/lib/llvm-19/lib", "-Wl,--start-group", *libraries, "-Wl,--end-group", *system, "-o", self.path("n")]), o
 
 
 def main():
@@ -578,8 +519,8 @@ def main():
     p.add_argument("--lua", help="checkout of Lua's source")
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--only", default="start,compile,kept,edits,phases,runtime,size,wasm,text,link,relink")
-    p.add_argument("--modules", default="20,200,2000", help="sizes of the program of `relink`, in files of 50 functions")
-    p.add_argument("--bitcode", action="store_true", help="relink: the files are bitcode, which others than lode do not link here")
+    p.add_argument("--modules", default="20,200,2000", help="relink: sizes of the generated program, in files of 50 functions")
+    p.add_argument("--programs", default="generated,sqlite,llvm,cargo", help="relink: which")
     p.add_argument("--relinks", type=int, default=9)
     p.add_argument("--functions", type=int, default=100000, help="text: how many functions")
     p.add_argument("--starts", type=int, default=200, help="start: how many of each")

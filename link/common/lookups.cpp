@@ -1,7 +1,6 @@
 // See lookups.h.
 #include "link/common/lookups.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,32 +22,16 @@ Noted& noted() {
   return n;
 }
 
-bool before(const timespec& a, const timespec& b) {
-  return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
-}
-
 }  // namespace
-
-bool FileIdentity::operator==(const FileIdentity& o) const {
-  return exists == o.exists && device == o.device && inode == o.inode && size == o.size &&
-         modified.tv_sec == o.modified.tv_sec && modified.tv_nsec == o.modified.tv_nsec;
-}
-
-FileIdentity identity_of(const std::string& path) {
-  struct stat st;
-  if (stat(path.c_str(), &st) != 0) return {};
-  return {true, st.st_dev, st.st_ino, st.st_size, st.st_mtim};
-}
 
 void note_lookup(const std::string& path) {
   if (!listening.load(std::memory_order_relaxed)) return;
   std::lock_guard lock(noted().mutex);
   auto [it, is_new] = noted().files.try_emplace(path);
   if (!is_new) return;
-  timespec tick = {};
-  clock_gettime(CLOCK_REALTIME_COARSE, &tick);  // the clock of file times
-  const FileIdentity identity = identity_of(path);
-  it->second = {path, identity, identity.exists && !before(identity.modified, tick)};
+  const int64_t tick = file_clock();
+  const FileStamp identity = identity_of(path);
+  it->second = {path, identity, identity.exists() && identity.modified >= tick};
 }
 
 bool file_exists(const std::string& path) {

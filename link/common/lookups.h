@@ -5,28 +5,16 @@
 // One listener of the whole process, the command; without one, noting a file costs a look at a flag.
 #pragma once
 
-#include <sys/types.h>
-#include <time.h>
-
 #include <string>
 #include <vector>
 
-namespace lode::link {
+#include "link/relink/observed_files.h"
 
-// What stat() says of a file that is another one when its contents are.
-struct FileIdentity {
-  bool exists = false;
-  dev_t device = 0;
-  ino_t inode = 0;
-  off_t size = 0;
-  timespec modified = {};
-  bool operator==(const FileIdentity& o) const;
-};
-FileIdentity identity_of(const std::string& path);
+namespace lode::link {
 
 struct Lookup {
   std::string path;
-  FileIdentity identity;  // when it was first asked for, before it was opened
+  FileStamp identity;     // when it was first asked for, before it was opened; zeroes: nothing was there
   bool fresh = false;     // changed so shortly before that another change could have left the same time
 };
 

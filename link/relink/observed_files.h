@@ -11,18 +11,26 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace lode::link {
 
 struct FileStamp {
   uint64_t device = 0, inode = 0, size = 0;
   int64_t modified = 0;  // nanoseconds since 1970
+  bool exists() const { return !(*this == FileStamp{}); }
   bool operator==(const FileStamp&) const = default;
 };
 
 FileStamp stamp_of(const struct stat& st);
+// Of whatever is there, regular or not; zeroes: nothing.
+FileStamp identity_of(const std::string& path);
 // False: there is no such file, or it is not a regular one.
 bool identify(const std::string& path, FileStamp& out);
+
+// The same for many files, by two threads where that is worth it; zeroes: as false. Files of one folder that come one
+// after the other are looked for in the folder, so that the system need not find that each time.
+std::vector<FileStamp> identify_all(const std::vector<std::string>& paths, bool may_use_threads);
 
 // Nanoseconds since 1970, by the clock that file systems go by.
 int64_t file_clock();

@@ -83,7 +83,7 @@ Result<void> FileWatch::arm(const std::string& path) {
 }
 
 Result<void> FileWatch::set(const std::vector<Lookup>& files, bool others_stay) {
-  std::map<std::string, FileIdentity> old = std::move(files_);
+  std::map<std::string, FileStamp> old = std::move(files_);
   files_.clear();
   for (const Lookup& file : files) {
     if (auto known = old.find(file.path); known != old.end()) {
@@ -91,8 +91,8 @@ Result<void> FileWatch::set(const std::vector<Lookup>& files, bool others_stay) 
       continue;
     }
     LODE_TRY(arm(file.path));
-    FileIdentity& known = files_[file.path] = file.identity;
-    if (file.fresh) known.modified = {};  // as if it had changed
+    FileStamp& known = files_[file.path] = file.identity;
+    if (file.fresh) known.modified = 0;  // as if it had changed
     suspects_.insert(file.path);
   }
   if (others_stay) files_.merge(old);
@@ -151,10 +151,10 @@ void FileWatch::read_reports() {
 
 std::vector<ChangedFile> FileWatch::take_changed() {
   std::vector<ChangedFile> changed;
-  auto look = [&](const std::string& path, FileIdentity& known) {
-    const FileIdentity now = identity_of(path);
+  auto look = [&](const std::string& path, FileStamp& known) {
+    const FileStamp now = identity_of(path);
     if (now == known) return;
-    changed.push_back({path, !now.exists ? Change::gone : !known.exists ? Change::appeared : Change::changed});
+    changed.push_back({path, !now.exists() ? Change::gone : !known.exists() ? Change::appeared : Change::changed});
     known = now;
   };
   if (all_suspect_)

@@ -60,7 +60,7 @@ class FileWatch {
   Result<void> watch_name(const std::string& at, const std::string& path);
 
   int fd_ = -1;
-  std::map<std::string, FileIdentity> files_;  // by given path
+  std::map<std::string, FileStamp> files_;  // by given path
   std::map<int, Folder> folders_;            // by watch descriptor
   std::set<std::string> suspects_;           // given paths of which something was reported
   std::set<std::string> writing_;

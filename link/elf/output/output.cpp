@@ -182,7 +182,7 @@ void write_headers(Link& link) {
   std::memcpy(link.image + sizeof e, link.phdrs.data(), link.phdrs.size() * sizeof(Phdr));
 }
 
-// A digest of digests of 1 MiB blocks, so that all threads take part.
+// A digest of digests of blocks, so that all threads take part.
 void write_build_id(Link& link) {
   if (!link.build_id) return;
   uint8_t* p = link.image + link.build_id->offset;
@@ -209,7 +209,7 @@ void write_build_id(Link& link) {
 }  // namespace
 
 void digest_image(Link& link, const uint8_t* image, uint64_t size) {
-  constexpr uint64_t block = build_id_block;
+  const uint64_t block = link.opt.incremental ? small_build_id_block : build_id_block;
   const uint64_t blocks = (size + block - 1) / block;
   link.block_digests.resize(blocks * 2);
   tbb::parallel_for(uint64_t(0), blocks, [&](uint64_t i) {

@@ -174,6 +174,11 @@ class DeltaLink {
   bool new_function_cie(uint32_t personality);
   bool frame_block(File& file, std::vector<std::pair<uint64_t, uint64_t>>& entries);
   bool finish_frames(const File& file);
+  struct TableEntry {  // of .eh_frame_hdr: distances from its start
+    int32_t pc, record;
+  };
+  std::vector<uint32_t> old_table_entries(std::span<const TableEntry> table, uint64_t table_address,
+                                          const std::vector<std::pair<uint64_t, uint64_t>>& old_blocks);
   bool frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
                    const std::vector<std::pair<uint64_t, uint64_t>>& old_blocks);
   bool symtab();

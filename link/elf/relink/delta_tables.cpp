@@ -5,7 +5,7 @@
 //   becomes
 //                    a record that says nothing, and what a shorter one leaves belongs to its last FDE (its
 //                    instructions end with DW_CFA_nop)
-//   .eh_frame_hdr    one pass over the table: entries of old blocks go, new ones come in by their order
+//   .eh_frame_hdr    entries of old blocks go, new ones come in by their order; only what that moves is written
 //   .symtab          locals of a file stay together; unused entries are file symbols without a name (symtab_hole). A
 //                    global that goes gives its place to the last one
 //   headers          sizes of sections that grew into their room
@@ -184,43 +184,110 @@ bool DeltaLink::finish_frames(const File& file) {
   return true;
 }
 
+// Where the search table has the records of blocks as they were before this link: indices in order. By the records
+// themselves, if they say where their functions are in the usual form (DW_EH_PE_pcrel | DW_EH_PE_sdata4); else by
+// looking at the whole table.
+std::vector<uint32_t> DeltaLink::old_table_entries(std::span<const TableEntry> table, uint64_t table_address,
+                                                   const std::vector<std::pair<uint64_t, uint64_t>>& old_blocks) {
+  std::vector<uint32_t> found;
+  const StateSection frames = state_.sections[meta_.section_eh_frame];
+  auto find = [&](uint64_t record, uint64_t pc) {
+    auto it = std::lower_bound(table.begin(), table.end(), int32_t(pc - table_address),
+                               [](const TableEntry& e, int32_t v) { return e.pc < v; });
+    for (; it != table.end() && it->pc == int32_t(pc - table_address); ++it)
+      if (it->record == int32_t(record - table_address)) {
+        found.push_back(uint32_t(it - table.begin()));
+        return true;
+      }
+    return false;
+  };
+  bool all = true;
+  for (const auto& [begin, end] : old_blocks) {
+    if (begin < frames.addr || frames.offset + (end - frames.addr) > image_.size()) {
+      all = false;
+      break;
+    }
+    const uint8_t* p = image_.before() + frames.offset + (begin - frames.addr);
+    for (uint64_t at = 0; all && at + 12 <= end - begin;) {
+      const uint64_t length = load_le<uint32_t>(p + at);
+      all = length >= 8 && length <= end - begin - at - 4;
+      // What has no CIE is one, and says nothing.
+      if (all && load_le<uint32_t>(p + at + 4))
+        all = find(begin + at, begin + at + 8 + uint64_t(int64_t(load_le<int32_t>(p + at + 8))));
+      at += 4 + length;
+    }
+  }
+  if (all) {
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+  found.clear();
+  for (uint32_t i = 0; i < table.size(); i++) {
+    const uint64_t record = table_address + uint64_t(int64_t(table[i].record));
+    const auto block = std::upper_bound(old_blocks.begin(), old_blocks.end(), record,
+                                        [](uint64_t a, const auto& b) { return a < b.first; });
+    if (block != old_blocks.begin() && record < std::prev(block)->second) found.push_back(i);
+  }
+  return found;
+}
+
+// Old entries go and new ones come in; what stands in between moves by as many places as that makes, often none.
 bool DeltaLink::frame_table(std::vector<std::pair<uint64_t, uint64_t>>& entries,
                             const std::vector<std::pair<uint64_t, uint64_t>>& old_blocks) {
   const uint32_t section = meta_.section_eh_frame_hdr;
   if (section == none) return true;
   const StateSection s = state_.sections[section];
-  std::sort(entries.begin(), entries.end());
-  const uint8_t* table = at(s.offset, 12 + uint64_t(meta_.frame_count) * 8);
+  const uint32_t count = meta_.frame_count;
+  const uint64_t place = s.offset + 12;
+  if (!at(s.offset, 12 + uint64_t(count) * sizeof(TableEntry))) return false;
+  const std::vector<uint32_t> gone =
+      old_table_entries({reinterpret_cast<const TableEntry*>(image_.before() + place), count}, s.addr, old_blocks);
+  const uint64_t new_count = uint64_t(count) + entries.size() - gone.size();
+  if (new_count > uint64_t(count) + meta_.frame_count_room) return no_room("the unwinder's search table");
+  auto* table = reinterpret_cast<TableEntry*>(at(place, std::max<uint64_t>(count, new_count) * sizeof(TableEntry)));
   if (!table) return false;
-  std::vector<std::pair<int32_t, int32_t>> merged;
-  merged.reserve(meta_.frame_count + entries.size());
-  size_t next = 0;
-  auto take = [&](const std::pair<uint64_t, uint64_t>& e) {
-    merged.emplace_back(int32_t(e.first - s.addr), int32_t(e.second - s.addr));
+  std::sort(entries.begin(), entries.end());
+  const std::span<const TableEntry> old(reinterpret_cast<const TableEntry*>(image_.before() + place), count);
+  uint64_t from = 0, to = 0;  // the next entry of the old table, and of the new one
+  size_t next_gone = 0;
+  auto put = [&](const TableEntry* first, uint64_t n) {
+    std::memcpy(table + to, first, n * sizeof(TableEntry));
+    image_.wrote(place + to * sizeof(TableEntry), n * sizeof(TableEntry));
+    to += n;
   };
-  for (uint32_t i = 0; i < meta_.frame_count; i++) {
-    const auto pc = load_le<int32_t>(table + 12 + uint64_t(i) * 8),
-               fde = load_le<int32_t>(table + 16 + uint64_t(i) * 8);
-    const uint64_t address = s.addr + uint64_t(int64_t(fde));
-    const auto block = std::upper_bound(old_blocks.begin(), old_blocks.end(), address,
-                                        [](uint64_t a, const auto& b) { return a < b.first; });
-    if (block != old_blocks.begin() && address < std::prev(block)->second) continue;
-    while (next < entries.size() && int32_t(entries[next].first - s.addr) < pc) take(entries[next++]);
-    merged.emplace_back(pc, fde);
+  auto keep_until = [&](uint64_t end) {
+    while (from < end) {
+      const uint64_t stop = next_gone < gone.size() ? std::min<uint64_t>(end, gone[next_gone]) : end;
+      if (from == to) to = stop;
+      else put(old.data() + from, stop - from);
+      from = stop;
+      if (next_gone < gone.size() && from == gone[next_gone]) {
+        from++;
+        next_gone++;
+      }
+    }
+  };
+  for (const auto& [pc, record] : entries) {
+    const TableEntry e{int32_t(pc - s.addr), int32_t(record - s.addr)};
+    auto it = std::lower_bound(old.begin(), old.end(), e.pc, [](const TableEntry& x, int32_t v) { return x.pc < v; });
+    // An entry of the same function goes first, so that the new one takes its place.
+    uint64_t end = uint64_t(it - old.begin());
+    if (std::binary_search(gone.begin(), gone.end(), uint32_t(end))) end++;
+    keep_until(end);
+    put(&e, 1);
   }
-  while (next < entries.size()) take(entries[next++]);
-  if (merged.size() > uint64_t(meta_.frame_count) + meta_.frame_count_room)
-    return no_room("the unwinder's search table");
-  const uint64_t size = 12 + merged.size() * 8, before = 12 + uint64_t(meta_.frame_count) * 8;
-  uint8_t* out = at(s.offset, std::max(size, before));
-  if (!out) return false;
-  store_le(out + 8, uint32_t(merged.size()));
-  std::memcpy(out + 12, merged.data(), merged.size() * 8);
-  if (before > size) std::memset(out + size, 0, before - size);
-  image_.wrote(s.offset, std::max(size, before));
-  meta_.frame_count_room += meta_.frame_count;
-  meta_.frame_count_room -= uint32_t(merged.size());
-  meta_.frame_count = uint32_t(merged.size());
+  keep_until(count);
+  if (new_count < count) {
+    std::memset(table + new_count, 0, (count - new_count) * sizeof(TableEntry));
+    image_.wrote(place + new_count * sizeof(TableEntry), (count - new_count) * sizeof(TableEntry));
+  }
+  uint8_t* header = at(s.offset, 12);
+  store_le(header + 8, uint32_t(new_count));
+  image_.wrote(s.offset, 12);
+  meta_.frame_count_room += count;
+  meta_.frame_count_room -= uint32_t(new_count);
+  meta_.frame_count = uint32_t(new_count);
+  const uint64_t size = 12 + new_count * sizeof(TableEntry);
   return size == s.size || set_section_size(section, size);
 }
 
@@ -555,16 +622,16 @@ bool DeltaLink::build_id() {
   link_.build_id = &own;
   std::memset(note + 16, 0, s.size - 16);
   image_.wrote(s.offset, s.size);
-  const uint64_t blocks = (image_.size() + build_id_block - 1) / build_id_block;
+  const uint64_t blocks = (image_.size() + small_build_id_block - 1) / small_build_id_block;
   const auto old = StateTable<uint64_t>(state_.file, region_block_digests).range(0, uint32_t(blocks * 2));
   if (old.size() != blocks * 2) return give_up("the state file is damaged");
   link_.block_digests.assign(old.begin(), old.end());
-  const std::vector<bool> changed = image_.changed_blocks(build_id_block);
+  const std::vector<bool> changed = image_.changed_blocks(small_build_id_block);
   for (uint64_t b = 0; b < blocks; b++) {
     if (!changed[b]) continue;
-    const uint64_t offset = b * build_id_block;
+    const uint64_t offset = b * small_build_id_block;
     const XXH128_hash_t h =
-        XXH3_128bits(image_.data() + offset, std::min<uint64_t>(build_id_block, image_.size() - offset));
+        XXH3_128bits(image_.data() + offset, std::min<uint64_t>(small_build_id_block, image_.size() - offset));
     uint8_t* p = state_.file.edit(region_block_digests, b * 16, 16);
     if (!p) return give_up("the state file is damaged");
     link_.block_digests[b * 2] = h.low64;

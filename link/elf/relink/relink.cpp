@@ -383,14 +383,21 @@ class Relink {
     const int64_t now = file_clock();
     const auto all = state_.observed.range(0, state_.observed.size());
     if (all.size() != state_.observed.size()) return give_up("the state file is damaged");
+    std::vector<std::string> paths(all.size());
     for (uint32_t i = 0; i < all.size(); i++) {
       const StateObserved& o = all[i];
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
       if (o.exists == observed_dropped) continue;
-      std::string path = path_of(o);
-      FileStamp found;
-      note_lookup(path);  // for who watches the inputs
-      const bool exists = identify(path, found);
+      paths[i] = path_of(o);
+      note_lookup(paths[i]);  // for who watches the inputs
+    }
+    const std::vector<FileStamp> stamps = identify_all(paths, opt_.threads != 1);
+    for (uint32_t i = 0; i < all.size(); i++) {
+      const StateObserved& o = all[i];
+      if (o.exists == observed_dropped) continue;
+      const FileStamp& found = stamps[i];
+      std::string& path = paths[i];
+      const bool exists = found.exists();
       if (exists != bool(o.exists)) return give_up(path + (exists ? " is there now" : " is gone"));
       if (!exists) continue;
       if (found == o.identity) {

@@ -189,7 +189,10 @@ StateHash options_key(const Options& options, const std::vector<std::string>& ar
     // Folders of -L are compared on their own: rustc makes one of a new name for each link.
     if (folder_index < options.library_paths.size()) {
       const std::string& path = options.library_paths[folder_index];
-      if (args[i] == "-L" + path || args[i] == "--library-path=" + path) {
+      auto joins = [&](std::string_view option) {
+        return args[i].size() == option.size() + path.size() && args[i].starts_with(option) && args[i].ends_with(path);
+      };
+      if (joins("-L") || joins("--library-path=")) {
         folder_index++;
         continue;
       }

@@ -38,8 +38,10 @@ enum StateRegion : uint32_t {
 };
 static_assert(region_count <= StateFile::max_regions);
 
-inline constexpr uint32_t state_version = 6;
-inline constexpr uint32_t width_bits = 2;  // of a site: log2 of its bytes
+inline constexpr uint32_t state_version = 7;
+// The build id of an incremental output is a digest of smaller blocks than others' (build_id_block): each one that a
+// relink changes is read.
+inline constexpr uint64_t small_build_id_block = 1 << 16;
 
 struct StateText {
   uint32_t offset = 0, size = 0;
