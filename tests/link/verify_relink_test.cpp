@@ -316,7 +316,7 @@ const Case cases[] = {
 
 }  // namespace
 
-TEST_CASE("--verify-relink has nothing to say of a good relink") {
+TEST_CASE("the check of relinks has nothing to say of a good relink") {
   Program p;
   REQUIRE(p.relink().ok());
   RunResult r = p.relink();
@@ -336,7 +336,7 @@ TEST_CASE("--verify-relink has nothing to say of a good relink") {
   CHECK(run({p.path}).out == "a longer second\n19 5\n");
 }
 
-TEST_CASE("--verify-relink names what was damaged") {
+TEST_CASE("the check of relinks names what was damaged") {
   Program p;
   REQUIRE(p.relink().ok());
   REQUIRE(p.relink().ok());
