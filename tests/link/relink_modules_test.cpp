@@ -35,17 +35,9 @@ struct ModuleProject {
     INFO(r.describe());
     REQUIRE(r.ok());
     listing = r.out;
-    const size_t at = r.out.find("relink: ");
-    REQUIRE(at != std::string::npos);
-    return r.out.substr(at + 8, r.out.find('\n', at) - at - 8);
+    return relink_line(r.out);
   }
-  std::string output() {
-    RunResult r = run({program});
-    INFO(r.describe());
-    CHECK(r.ok());
-    CHECK(elf_report(program) == "");
-    return r.out;
-  }
+  std::string output() { return output_of(program); }
   void part(const std::string& body, const std::string& more = "") {
     source("part", more + "int shared = 5;\n"
                           "static int __attribute__((noinline)) twice(int x) { return 2 * x + shared; }\n"

@@ -20,6 +20,22 @@ inline const Args& start_files(bool position_independent) {
   return position_independent ? pie : fixed;
 }
 
+// What --stats says of the relink.
+inline std::string relink_line(const std::string& listing) {
+  const size_t at = listing.find("relink: ");
+  REQUIRE(at != std::string::npos);
+  return listing.substr(at + 8, listing.find('\n', at) - at - 8);
+}
+
+// What a program prints, which is well-formed and ends well.
+inline std::string output_of(const std::string& program) {
+  RunResult r = run({program});
+  INFO(r.describe());
+  CHECK(r.ok());
+  CHECK(elf_report(program) == "");
+  return r.out;
+}
+
 // A program of three objects, linked by lode itself.
 struct Project {
   TempDir dir;
@@ -52,17 +68,9 @@ struct Project {
     RunResult r = link(command());
     INFO(r.describe());
     REQUIRE(r.ok());
-    const size_t at = r.out.find("relink: ");
-    REQUIRE(at != std::string::npos);
-    return r.out.substr(at + 8, r.out.find('\n', at) - at - 8);
+    return relink_line(r.out);
   }
-  std::string output() {
-    RunResult r = run({program});
-    INFO(r.describe());
-    CHECK(r.ok());
-    CHECK(elf_report(program) == "");
-    return r.out;
-  }
+  std::string output() { return output_of(program); }
   void begin() {
     source("main", main_source);
     source("part", part_source);

@@ -98,6 +98,8 @@ class DeltaLink {
   bool is_wanted_elsewhere(uint32_t n);
   bool is_missed_elsewhere(uint32_t n);
   bool is_mentioned_elsewhere(uint32_t n);
+  template <class Visit>
+  void each_referring(uint32_t n, bool claims, Visit&& visit);
   bool unknown_name(uint32_t id, bool wanted);
   bool replace_import(uint32_t id, uint32_t n, uint32_t file, uint32_t sym);
   bool is_replaced(uint32_t n) const { return std::find(replaced_.begin(), replaced_.end(), n) != replaced_.end(); }

@@ -357,24 +357,10 @@ bool DeltaLink::is_missed_elsewhere(uint32_t n) {
   return (state_.symbols[n].flags & (state_root | state_by_shared)) || is_mentioned_elsewhere(n);
 }
 
-bool DeltaLink::is_mentioned_elsewhere(uint32_t n) {
-  const StateSymbol& st = state_.symbols[n];
-  uint32_t steps = state_.referring.size();
-  for (uint32_t r = st.referring; r != none && steps--; r = state_.referring[r].next) {
-    const uint32_t k = state_.referring[r].input;
-    if (k == 0 || is_changed(k)) continue;
-    const StateInput& in = state_.inputs[k];
-    const auto groups = state_.site_groups.range(in.first_group, in.group_count);
-    auto g = std::lower_bound(groups.begin(), groups.end(), n,
-                              [](const StateSiteGroup& x, uint32_t v) { return x.symbol < v; });
-    for (; g != groups.end() && g->symbol == n; ++g)
-      if (g->width != Site::claim) return true;
-  }
-  return false;
-}
-
-std::vector<uint32_t> DeltaLink::competitors(uint32_t n) {
-  std::vector<uint32_t> out;
+// The files that did not change and have sites of the symbol, or say that they define it too (`claims`), until `visit`
+// returns false.
+template <class Visit>
+void DeltaLink::each_referring(uint32_t n, bool claims, Visit&& visit) {
   uint32_t steps = state_.referring.size();
   for (uint32_t r = state_.symbols[n].referring; r != none && steps--; r = state_.referring[r].next) {
     const uint32_t k = state_.referring[r].input;
@@ -384,8 +370,22 @@ std::vector<uint32_t> DeltaLink::competitors(uint32_t n) {
     auto g = std::lower_bound(groups.begin(), groups.end(), n,
                               [](const StateSiteGroup& x, uint32_t v) { return x.symbol < v; });
     for (; g != groups.end() && g->symbol == n; ++g)
-      if (g->width == Site::claim) out.push_back(k);
+      if ((g->width == Site::claim) == claims && !visit(k)) return;
   }
+}
+
+bool DeltaLink::is_mentioned_elsewhere(uint32_t n) {
+  bool found = false;
+  each_referring(n, false, [&](uint32_t) { return !(found = true); });
+  return found;
+}
+
+std::vector<uint32_t> DeltaLink::competitors(uint32_t n) {
+  std::vector<uint32_t> out;
+  each_referring(n, true, [&](uint32_t k) {
+    out.push_back(k);
+    return true;
+  });
   return out;
 }
 

@@ -6,16 +6,6 @@
 
 namespace lode::link::elf {
 
-namespace {
-
-std::string hex(uint64_t v) {
-  char out[24];
-  std::snprintf(out, sizeof out, "0x%llx", static_cast<unsigned long long>(v));
-  return out;
-}
-
-}  // namespace
-
 // Those of functions whose places are known by now. True: there were some.
 bool RelinkVerifier::compare_frames() {
   if (compared_frames_.empty()) {

@@ -10,12 +10,6 @@ namespace lode::link::elf {
 
 namespace {
 
-std::string hex(uint64_t v) {
-  char out[24];
-  std::snprintf(out, sizeof out, "0x%llx", static_cast<unsigned long long>(v));
-  return out;
-}
-
 // Sections whose every byte means something, or whose bounds do: they have one layout.
 bool has_one_layout(const OutputSection& s) {
   return s.alloc() &&

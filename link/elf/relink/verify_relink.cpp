@@ -10,6 +10,12 @@
 
 namespace lode::link::elf {
 
+std::string RelinkVerifier::hex(uint64_t v) {
+  char out[24];
+  std::snprintf(out, sizeof out, "0x%llx", static_cast<unsigned long long>(v));
+  return out;
+}
+
 bool verify_relink(Link& relinked) {
   const std::string name = "--verify-relink: ";
   auto fail = [&](const std::string& why) {

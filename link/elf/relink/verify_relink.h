@@ -47,6 +47,7 @@ class RelinkVerifier {
   std::string summary() const;
 
  private:
+  static std::string hex(uint64_t value);  // as messages show it
   static constexpr uint64_t unknown = ~uint64_t{0};
   static constexpr size_t most_differences = 20;
   // A reference of an atom, for messages.

@@ -15,12 +15,6 @@ namespace lode::link::elf {
 
 namespace {
 
-std::string hex(uint64_t v) {
-  char out[24];
-  std::snprintf(out, sizeof out, "0x%llx", static_cast<unsigned long long>(v));
-  return out;
-}
-
 bool is_in(const OutputSection* s, uint64_t address) {
   return s && !s->gone && s->index && address >= s->addr && address - s->addr < s->size;
 }

@@ -8,12 +8,6 @@ namespace lode::link::elf {
 
 namespace {
 
-std::string hex(uint64_t v) {
-  char out[24];
-  std::snprintf(out, sizeof out, "0x%llx", static_cast<unsigned long long>(v));
-  return out;
-}
-
 std::string_view name_at(const FinishedImage& image, uint32_t section) {
   if (section == SHN_ABS) return "absolute";
   return section && section < image.view.sections.size() ? image.name_of(image.view.sections[section])
