@@ -108,6 +108,7 @@ class DeltaLink {
   void want_input(uint32_t input, std::string why);
   // The files that did not change and define the symbol too.
   std::vector<uint32_t> competitors(uint32_t n);
+  void find_old_symbols();
   bool gone_symbols();
   bool live();
   bool find_deaths();

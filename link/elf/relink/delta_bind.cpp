@@ -132,7 +132,8 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   find_debug_inputs();
   std::sort(link_.objects.begin(), link_.objects.end(),
             [](const ObjectFile* a, const ObjectFile* b) { return a->priority < b->priority; });
-  intern_runtime_names(link_);
+  if (std::any_of(link_.objects.begin(), link_.objects.end(), [](auto* f) { return f->kind == FileKind::module; }))
+    intern_runtime_names(link_);
   uint32_t unused;
   if (!link_.atoms.append(1, image_atom_) || !link_.atom_address.extend(1, unused))
     return give_up("there is no address space");
@@ -482,15 +483,35 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   return define(id, file, sym);
 }
 
+// Most names of a changed file are those that it defined or referred to before. The records of these symbols lie
+// together, while each look into the table of all names is a page of its own, which has to be read and checked.
+void DeltaLink::find_old_symbols() {
+  auto meet = [&](uint32_t n) {
+    const std::string_view name = state_.text(state_.symbols[n].name);
+    if (name.empty() || (state_.symbols[n].flags & state_gone)) return;
+    const uint32_t id = link_.names.find(name);
+    if (id != none) symbol_[id] = n;
+  };
+  for (const File& f : files_) {
+    const StateInput& in = state_.inputs[f.input];
+    uint32_t steps = state_.symbols.size() + 1;
+    for (uint32_t n = in.first_symbol; n != none && steps--; n = state_.symbols[n].next_of_file) meet(n);
+    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
+      if (g.symbol < state_.symbols.size()) meet(g.symbol);
+  }
+}
+
 bool DeltaLink::bind() {
   if (!find_lost_groups() || !discard_lost_groups()) return false;
   symbol_.assign(link_.symbols.size(), none);
+  find_old_symbols();
   claims_.assign(link_.symbols.size(), {});
   for (ObjectFile* f : link_.objects)
     for (uint32_t i = f->first_global; i < f->syms.size(); i++) claims_[f->symbol_id(i)].emplace_back(f->id, i);
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
     if (link_.symbols[id].local) continue;
-    symbol_[id] = state_.find_symbol(link_.symbols[id].str(), hash_name(link_.symbols[id].str()));
+    if (symbol_[id] == none)
+      symbol_[id] = state_.find_symbol(link_.symbols[id].str(), hash_name(link_.symbols[id].str()));
     if (!bind_symbol(id)) return false;
     if (const uint32_t n = symbol_[id]; n != none && state_.symbols[n].aux != none && !is_replaced(n) &&
                                         !(state_.symbols[n].flags & (state_dead | state_gone))) {

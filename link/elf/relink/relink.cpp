@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 
 #include "link/elf/relink/delta.h"
 #include "link/elf/relink/survey.h"
+#include "link/common/parallel.h"
 #include "link/common/module_file.h"
 #include "formats/archive.h"
 #include "link/cache/mir_cache.h"
@@ -38,6 +40,7 @@ class Relink {
       state_.use_image({image_.data(), image_.size()});
       if (!find_inputs()) return out_;
       out_.changed_files = uint32_t(inputs_.size());
+      const SerialScope serial(is_small());
       if (!inputs_.empty()) {
         FunctionFile kept;
         std::optional<MirCache> functions;
@@ -60,6 +63,14 @@ class Relink {
   }
 
  private:
+  // Whether one thread is done before others would have begun. Of modules too: most of their functions are kept.
+  bool is_small() const {
+    constexpr uint64_t few = 4 << 20;
+    uint64_t size = 0;
+    for (const ChangedInput& c : inputs_) size += c.data.size();
+    return size <= few || opt_.threads == 1;
+  }
+
   // A delta link that finds that others' files matter is begun anew with them: so far it has only looked. There are few
   // such rounds, each for what the last one brought in. What dies in other files may stay, if it is too deep.
   bool link_delta(MirCache* functions) {
@@ -383,20 +394,21 @@ class Relink {
     const int64_t now = file_clock();
     const auto all = state_.observed.range(0, state_.observed.size());
     if (all.size() != state_.observed.size()) return give_up("the state file is damaged");
-    std::vector<std::string> paths(all.size());
+    std::vector<const std::string*> paths(all.size());
+    std::deque<std::string> found_paths;  // that no argument has
     for (uint32_t i = 0; i < all.size(); i++) {
       const StateObserved& o = all[i];
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
       if (o.exists == observed_dropped) continue;
-      paths[i] = path_of(o);
-      note_lookup(paths[i]);  // for who watches the inputs
+      paths[i] = o.argument != none ? &opt_.inputs[o.argument].name : &found_paths.emplace_back(path_of(o));
+      note_lookup(*paths[i]);  // for who watches the inputs
     }
     const std::vector<FileStamp> stamps = identify_all(paths, opt_.threads != 1);
     for (uint32_t i = 0; i < all.size(); i++) {
       const StateObserved& o = all[i];
       if (o.exists == observed_dropped) continue;
       const FileStamp& found = stamps[i];
-      std::string& path = paths[i];
+      const std::string& path = *paths[i];
       const bool exists = found.exists();
       if (exists != bool(o.exists)) return give_up(path + (exists ? " is there now" : " is gone"));
       if (!exists) continue;
@@ -409,7 +421,7 @@ class Relink {
           continue;
         }
       }
-      changed_.push_back({i, std::move(path), found});
+      changed_.push_back({i, path, found});
     }
     return !state_.file.damaged() || give_up("the state file is damaged");
   }

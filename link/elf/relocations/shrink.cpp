@@ -1,13 +1,13 @@
 // What a section that shrinks takes along (shrink.h).
 #include "link/elf/relocations/shrink.h"
 
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"
 #include "link/elf/machines/machine.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -133,17 +133,17 @@ void move_symbols(Link& link, const ShrinkState& state, ShrinkFile& s) {
 }
 
 void move_all_symbols(Link& link, ShrinkState& state) {
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { move_symbols(link, state, state.files[k]); });
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) { move_symbols(link, state, state.files[k]); });
 }
 
 void settle_all(Link& link, ShrinkState& state) {
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { settle(link, state.files[k]); });
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) { settle(link, state.files[k]); });
   if (state.symbols_are_moved) move_all_symbols(link, state);
   std::vector<uint8_t> changed(link.sections.size());
   for (const ShrinkFile& s : state.files)
     for (const ShrinkAtom& a : s.atoms)
       if (link.atoms[a.atom].out != none) changed[link.atoms[a.atom].out] = 1;
-  tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
     if (changed[i]) place_members(link, *link.sections[i]);
   });
 }
@@ -241,7 +241,7 @@ void find_shrinking(Link& link) {
     a.input_size = link.atoms[atom].size;
     return a;
   };
-  tbb::parallel_for(size_t(0), state->files.size(), [&](size_t k) {
+  parallel_for(size_t(0), state->files.size(), [&](size_t k) {
     ShrinkFile& s = state->files[k];
     std::sort(s.file->shrinkable.begin(), s.file->shrinkable.end());
     for (uint32_t section : s.file->shrinkable) {
@@ -289,7 +289,7 @@ void find_shrinking(Link& link) {
   // Expressions of the command line may need the symbols between layouts; else it is enough to move them at the end.
   state->symbols_are_moved = !link.assignments.empty();
   if (state->symbols_are_moved)
-    tbb::parallel_for(size_t(0), state->files.size(), [&](size_t k) { own_symbols(state->files[k]); });
+    parallel_for(size_t(0), state->files.size(), [&](size_t k) { own_symbols(state->files[k]); });
   settle_all(link, *state);
 }
 
@@ -300,7 +300,7 @@ bool grow_shrinking(Link& link) {
   refresh_assignments(link, true);
   find_global_pointer(link);
   std::vector<uint8_t> grown(state.files.size());
-  tbb::parallel_for(size_t(0), state.files.size(),
+  parallel_for(size_t(0), state.files.size(),
                     [&](size_t k) { grown[k] = link.machine->shrink->grow(link, state.files[k]); });
   if (std::find(grown.begin(), grown.end(), 1) == grown.end()) return false;
   settle_all(link, state);
@@ -310,7 +310,7 @@ bool grow_shrinking(Link& link) {
 void finish_shrinking(Link& link) {
   if (!link.shrinking) return;
   ShrinkState& state = *link.shrinking;
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) {
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) {
     ShrinkFile& s = state.files[k];
     const bool by_symbol = !s.group_of_symbol[0].empty() || !s.group_of_symbol[1].empty();
     for (ShrinkAtom& a : s.atoms)
