@@ -42,6 +42,7 @@ struct ChangedInput {
   std::string name, path;
   Bytes data;
   bool removed = false;         // no input any more
+  bool moved = false;           // it stands elsewhere among the inputs than it did
 };
 
 // What the libraries of the link have for a name that no file mentioned so far.
@@ -77,6 +78,7 @@ class DeltaLink {
   struct File {
     uint32_t input = none;
     ObjectFile* object = nullptr;
+    bool moved = false;                  // among the inputs
     std::vector<Rela> dynrels;
     std::vector<uint32_t> dynrel_index;  // where each of these is in .rela.dyn
     std::vector<PlacedAtom> atoms;       // as they are placed now

@@ -119,6 +119,7 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
     file_by_input_[c.input] = uint32_t(files_.size());
     files_.emplace_back();
     files_.back().input = c.input;
+    files_.back().moved = c.moved;
     files_.back().object = f.get();
     if (!c.removed) fresh.push_back(f.get());
     else {
@@ -190,10 +191,10 @@ bool DeltaLink::find_lost_groups() {
       if (Lost* l = find(state_.find_comdat(name, hash_name(name))))
         l->rank = std::min(l->rank, comdat_rank(*file.object));
     }
-  // Where the former owner has its copy still, nobody is before it.
+  // Where the former owner has its copy still, in its old place, nobody is before it.
   std::erase_if(lost, [&](const Lost& l) {
-    const uint32_t owner = state_.comdats[l.comdat].input;
-    return l.rank <= comdat_rank(*file_of_input(owner)->object);
+    const File& owner = *file_of_input(state_.comdats[l.comdat].input);
+    return !owner.moved && l.rank <= comdat_rank(*owner.object);
   });
   if (lost.empty()) return true;
   for (uint32_t k = 1; k < state_.inputs.size(); k++) {
@@ -367,6 +368,7 @@ void DeltaLink::each_referring(uint32_t n, bool claims, Visit&& visit) {
     const uint32_t k = state_.referring[r].input;
     if (k == 0 || is_changed(k)) continue;
     const StateInput& in = state_.inputs[k];
+    if (in.flags & input_removed) continue;
     const auto groups = state_.site_groups.range(in.first_group, in.group_count);
     auto g = std::lower_bound(groups.begin(), groups.end(), n,
                               [](const StateSiteGroup& x, uint32_t v) { return x.symbol < v; });
@@ -462,7 +464,8 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     return true;
   }
   const bool same_class = (best >> 32 == 2) == bool(st.flags & state_weak);
-  if (file == none || file != former->object->id || !same_class) {
+  const bool has_moved = former->moved && (st.flags & state_weak);
+  if (file == none || file != former->object->id || !same_class || has_moved) {
     const std::vector<uint32_t> others = competitors(n);
     for (const uint32_t k : others) want_input(k, "the definition of " + link_.display(s) + " moved");
     if (!others.empty()) return true;
