@@ -28,7 +28,7 @@ TEST_CASE("a small link and a small relink need no threads, a large link takes t
     REQUIRE(run({"gcc", "-c", "-O1", dir.write("a.c", source), "-o", object}).ok());
   };
   compile("#include <stdio.h>\nint main(void) { puts(\"small\"); return 0; }\n", small);
-  compile("char data[3 << 20] = {1};\nint used(void) { return data[0]; }\n", large);
+  compile("char data[6 << 20] = {1};\nint used(void) { return data[0]; }\n", large);
   const Args link = dynamic_link({small}, program);
   CHECK(!loads_threads(link));
   CHECK(run({program}).out == "small\n");
