@@ -2,7 +2,8 @@
 //
 // All loops of a link that may use several threads are made here, and run by TBB. But TBB costs a process that runs for
 // milliseconds more than it gives: its library and the C++ library that it needs are loaded and relocated (2.5 million
-// instructions, half of what a relink of one object takes), some 70 files are looked for, and a thread is made. So a
+// instructions, half of what a relink of one object takes), other libraries are looked for in some 50 places
+// (findings/onetbb-first-loop-looks-for-absent-libraries.sh), and a thread is made. So a
 // link that is small, a relink of few files, and one that was given --threads=1 open a SerialScope: until it closes,
 // every loop of this thread runs on this thread, in order, and nothing of TBB is called.
 //
