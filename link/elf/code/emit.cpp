@@ -8,8 +8,6 @@
 // objects' .eh_frame, after CIEs of their own, one for the functions without exceptions and one for each personality
 // routine. True after write_functions: text, constants, exception tables, trap lists and FDEs are written, and the
 // offsets of blocks that data refers to are known; finish_functions puts them into the data.
-#include <tbb/enumerable_thread_specific.h>
-#include <tbb/parallel_for.h>
 #include <xxhash.h>
 
 #include <cstring>
@@ -21,6 +19,7 @@
 #include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -333,8 +332,8 @@ void write_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
   OutputSection& frame = *link.eh_frame;
-  tbb::enumerable_thread_specific<std::vector<uint8_t>> buffers;
-  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+  PerThread<std::vector<uint8_t>> buffers;
+  parallel_for(size_t(0), fns.size(), [&](size_t i) {
     auto [f, fn] = fns[i];
     const Atom& text = link.atoms[f->atom_base + fn->section];
     const Atom& constants = link.atoms[f->atom_base + fn->section + 1];

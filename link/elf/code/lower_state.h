@@ -5,7 +5,6 @@
 // writes into the function's own ModuleFunction.
 #pragma once
 
-#include <tbb/enumerable_thread_specific.h>
 
 #include <functional>
 #include <memory>
@@ -17,6 +16,7 @@
 #include "base/stage_times.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/code/modules.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -34,7 +34,7 @@ struct LowerState {
         : thread(s.threads.local()), times(link.opt.stats || !link.opt.time_trace.empty() ? &thread.times : nullptr) {}
   };
   const codegen::NativeTarget* target = nullptr;
-  tbb::enumerable_thread_specific<Thread> threads;
+  PerThread<Thread> threads;
   std::vector<SymbolId> runtime;
   codegen::TargetOptions options;
   std::unique_ptr<mir::MirStore> store;

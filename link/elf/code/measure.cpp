@@ -9,7 +9,6 @@
 //
 // Functions are folded (graph/icf.cpp) before they are measured, by their MIR: equal MIR with equal references is equal
 // code.
-#include <tbb/parallel_for.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -81,7 +81,7 @@ void hash_function(Link& link, uint32_t atom, const std::function<void(const voi
 void scan_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
-  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+  parallel_for(size_t(0), fns.size(), [&](size_t i) {
     auto refs = s.store->references(fns[i].fn->mir);
     const auto& forms = fns[i].fn->references;
     ObjectFile& f = *fns[i].file;
@@ -246,7 +246,7 @@ void settle_function_symbols(Link& link) {
 bool measure_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
-  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+  parallel_for(size_t(0), fns.size(), [&](size_t i) {
     auto [f, fn] = fns[i];
     mir::FunctionView view = s.store->view(fn->mir);
     fn->references.resize(view.references.size());

@@ -11,8 +11,7 @@
 //
 // Unwind records and exception tables hold distances in the text, and grow with it. There are no such forms under
 // --no-relax, in objects, and where the output is to be patched in place.
-#include <tbb/parallel_for.h>
-
+#include "link/common/parallel.h"
 #include "link/elf/code/lower_state.h"
 #include "link/elf/relocations/referent.h"
 #include "link/elf/relocations/shrink.h"
@@ -102,7 +101,7 @@ bool grow_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
   std::vector<Growth> growth(fns.size());
-  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) { growth[i] = grow(link, s, *fns[i].file, *fns[i].fn); });
+  parallel_for(size_t(0), fns.size(), [&](size_t i) { growth[i] = grow(link, s, *fns[i].file, *fns[i].fn); });
   std::vector<uint8_t> changed(link.sections.size());
   bool any = false, frames = false;
   for (size_t i = 0; i < fns.size(); i++) {
@@ -114,7 +113,7 @@ bool grow_functions(Link& link) {
       if (section && link.atoms[base + section].out != none) changed[link.atoms[base + section].out] = 1;
   }
   if (!any) return false;
-  tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
     if (changed[i]) place_members(link, *link.sections[i]);
   });
   if (frames) layout_eh_frame(link);

@@ -1,12 +1,12 @@
 // What a section that shrinks takes along (shrink.h).
 #include "link/elf/relocations/shrink.h"
 
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"
+#include "link/common/parallel.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 
@@ -134,17 +134,17 @@ void move_symbols(Link& link, const ShrinkState& state, ShrinkFile& s) {
 }
 
 void move_all_symbols(Link& link, ShrinkState& state) {
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { move_symbols(link, state, state.files[k]); });
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) { move_symbols(link, state, state.files[k]); });
 }
 
 void settle_all(Link& link, ShrinkState& state) {
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { settle(link, state.files[k]); });
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) { settle(link, state.files[k]); });
   if (state.symbols_are_moved) move_all_symbols(link, state);
   std::vector<uint8_t> changed(link.sections.size());
   for (const ShrinkFile& s : state.files)
     for (const ShrinkAtom& a : s.atoms)
       if (link.atoms[a.atom].out != none) changed[link.atoms[a.atom].out] = 1;
-  tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
     if (changed[i]) place_members(link, *link.sections[i]);
   });
 }
@@ -234,8 +234,8 @@ static bool grow_sections(Link& link) {
   if (!link.shrinking) return false;
   ShrinkState& state = *link.shrinking;
   std::vector<uint8_t> grown(state.files.size());
-  tbb::parallel_for(size_t(0), state.files.size(),
-                    [&](size_t k) { grown[k] = link.machine->shrink->grow(link, state.files[k]); });
+  parallel_for(size_t(0), state.files.size(),
+               [&](size_t k) { grown[k] = link.machine->shrink->grow(link, state.files[k]); });
   if (std::find(grown.begin(), grown.end(), 1) == grown.end()) return false;
   settle_all(link, state);
   return true;
@@ -258,7 +258,7 @@ void find_shrinking(Link& link) {
     a.input_size = link.atoms[atom].size;
     return a;
   };
-  tbb::parallel_for(size_t(0), state->files.size(), [&](size_t k) {
+  parallel_for(size_t(0), state->files.size(), [&](size_t k) {
     ShrinkFile& s = state->files[k];
     std::sort(s.file->shrinkable.begin(), s.file->shrinkable.end());
     for (uint32_t section : s.file->shrinkable) {
@@ -306,7 +306,7 @@ void find_shrinking(Link& link) {
   // Expressions of the command line may need the symbols between layouts; else it is enough to move them at the end.
   state->symbols_are_moved = !link.assignments.empty();
   if (state->symbols_are_moved)
-    tbb::parallel_for(size_t(0), state->files.size(), [&](size_t k) { own_symbols(state->files[k]); });
+    parallel_for(size_t(0), state->files.size(), [&](size_t k) { own_symbols(state->files[k]); });
   settle_all(link, *state);
 }
 
@@ -323,7 +323,7 @@ bool grow_code(Link& link) {
 void finish_shrinking(Link& link) {
   if (!link.shrinking) return;
   ShrinkState& state = *link.shrinking;
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) {
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) {
     ShrinkFile& s = state.files[k];
     const bool by_symbol = !s.group_of_symbol[0].empty() || !s.group_of_symbol[1].empty();
     for (ShrinkAtom& a : s.atoms)
