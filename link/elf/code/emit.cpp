@@ -313,13 +313,16 @@ static void resolve_references(Link& link, ModuleFunction& fn, std::span<const m
       case ReferenceForm::tls_initial_exec: out.address = aux ? got_address(link, aux->gottp) : 0; break;
       case ReferenceForm::tls_general_dynamic: out.address = aux ? got_address(link, aux->tlsgd) : 0; break;
       case ReferenceForm::tls_local_dynamic: out.address = got_address(link, link.tlsld_slot); break;
-      case ReferenceForm::tls_local_exec: out.address = x.address + uint64_t(int64_t(r.addend)) - link.tp; break;
+      case ReferenceForm::tls_local_exec: case ReferenceForm::tls_near:
+        out.address = x.address + uint64_t(int64_t(r.addend)) - link.tp;
+        break;
       default: {
         bool through_plt =
             x.imported && (x.flags & needs_plt) && (r.kind == ReferenceKind::call || !(x.flags & needs_copy));
         uint64_t base = through_plt ? plt_address(link, x) : x.address;
         out.address = base + uint64_t(int64_t(r.addend));
         if (r.kind == ReferenceKind::call && !x.defined() && !x.imported && link.pic) out.address = text_address;
+        if (out.form == ReferenceForm::gp_relative) out.address -= link.gp;
       }
     }
   }

@@ -83,6 +83,13 @@ struct LiveFunction {
 };
 std::vector<LiveFunction> live_functions(Link& link);
 
+// The form of a reference by what its symbol has become, wherever that is; the shorter one that it begins with (see
+// near.cpp), or `full`.
+codegen::ReferenceForm plain_form(const Link& link, const mir::Reference& r);
+codegen::ReferenceForm first_form(const Link& link, const mir::Reference& r, codegen::ReferenceForm full);
+// The sizes of a function whose references have forms, and of its atoms. False: it is damaged (reported).
+bool measure_function(Link& link, ObjectFile& f, ModuleFunction& fn);
+
 // The forms of a function's references, as one number: with them its sizes are fixed.
 uint64_t hash_of_forms(const ModuleFunction& fn);
 
