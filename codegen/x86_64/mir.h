@@ -52,8 +52,8 @@ enum class Form : uint8_t {
   pseudo_none, pseudo_r, pseudo_branch, pseudo_ref, pseudo_r_ref, pseudo_r_label, pseudo_jump_table, pseudo_tls_gd,
   pseudo_bytes, pseudo_align,
 };
-// Class and width of a register operand: none, general 8/16/32/64, xmm, x87 stack, ymm.
-enum class RegKind : uint8_t { no, g8, g16, g32, g64, x, st, y };
+// Class and width of a register operand: none, general 8/16/32/64, xmm, x87 stack, ymm, MMX, segment, control, debug.
+enum class RegKind : uint8_t { no, g8, g16, g32, g64, x, st, y, mm, sg, cr, dr };
 enum class Enc : uint8_t { NP, NP2, O, O2, M, RM, MR };
 enum class Imm : uint8_t { none, ib, iw, id, iq, zw, zd, sh };
 

@@ -1,5 +1,7 @@
 #include "codegen/x86_64/print.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "codegen/x86_64/encode.h"
 
@@ -47,6 +49,10 @@ std::string print_register(RegKind kind, unsigned n) {
     case RegKind::x: return "%xmm" + std::to_string(n);
     case RegKind::y: return "%ymm" + std::to_string(n);
     case RegKind::st: return "%st(" + std::to_string(n & 7) + ")";
+    case RegKind::mm: return "%mm" + std::to_string(n & 7);
+    case RegKind::sg: return std::string("%") + "ecsdfg"[std::min(n, 5u)] + "s";
+    case RegKind::cr: return "%cr" + std::to_string(n);
+    case RegKind::dr: return "%dr" + std::to_string(n);
     case RegKind::no: break;
   }
   return "%?";
