@@ -458,6 +458,15 @@ void Assembler::write(Op op, Cond cc, const std::vector<Parsed>& o) {  // in AT&
     case Form::m: return w_.m(op, o[0].mem, cc);
     case Form::mi: return w_.mi(op, o[1].mem, o[0].imm);
     case Form::rmi: return w_.rmi(op, o[2].reg.number, o[1].mem, o[0].imm);
+    case Form::mri: return w_.mri(op, o[2].mem, o[1].reg.number, o[0].imm);
+    case Form::rrr: return w_.rrr(op, o[2].reg.number, o[1].reg.number, o[0].reg.number);
+    case Form::rrri:
+      return w_.rrr(op, o[3].reg.number, o[2].reg.number, o[1].reg.number,
+                    row.imm == Imm::r4 ? o[0].reg.number << 4 : o[0].imm);
+    case Form::rrm: return w_.rrm(op, o[2].reg.number, o[1].reg.number, o[0].mem);
+    case Form::rmr: return w_.rrm(op, o[2].reg.number, o[0].reg.number, o[1].mem);
+    case Form::mrr: return w_.rrm(op, o[0].reg.number, o[1].reg.number, o[2].mem);
+    case Form::rrmi: return w_.rrmi(op, o[3].reg.number, o[2].reg.number, o[1].mem, o[0].imm);
     default: return;
   }
 }
@@ -530,6 +539,18 @@ bool Assembler::try_row(const Tables::Entry& e, std::vector<Parsed>& given) {
     case Form::m: match = ops.size() == 1 && is(0, K::mem); break;
     case Form::mi: match = ops.size() == 2 && is(0, K::imm) && is(1, K::mem); break;
     case Form::rmi: match = ops.size() == 3 && is(0, K::imm) && is(1, K::mem) && reg(2, row.a); break;
+    case Form::mri: match = ops.size() == 3 && is(0, K::imm) && reg(1, row.a) && is(2, K::mem); break;
+    case Form::rrr: match = ops.size() == 3 && reg(0, row.c) && reg(1, row.b) && reg(2, row.a); break;
+    case Form::rrri:
+      match = ops.size() == 4 && (row.imm == Imm::r4 ? reg(0, row.a) : is(0, K::imm)) && reg(1, row.c) &&
+              reg(2, row.b) && reg(3, row.a);
+      break;
+    case Form::rrm: match = ops.size() == 3 && is(0, K::mem) && reg(1, row.b) && reg(2, row.a); break;
+    case Form::rmr: match = ops.size() == 3 && reg(0, row.b) && is(1, K::mem) && reg(2, row.a); break;
+    case Form::mrr: match = ops.size() == 3 && reg(0, row.a) && reg(1, row.b) && is(2, K::mem); break;
+    case Form::rrmi:
+      match = ops.size() == 4 && is(0, K::imm) && is(1, K::mem) && reg(2, row.b) && reg(3, row.a);
+      break;
     default: break;
   }
   for (const Parsed& p : ops) match &= !p.short_address || e.op == Op::lea32rm;
