@@ -31,7 +31,8 @@ constexpr std::pair<std::string_view, std::string_view> intel_names[] = {
     {"lodsl", "lodsd"},  {"scasl", "scasd"},  {"cmpsl", "cmpsd"},  {"fcompi", "fcomip"}, {"fucompi", "fucomip"},
     {"jmpq *", "jmp"},   {"callq *", "call"}, {"insl", "insd"},    {"outsl", "outsd"},   {"ljmpl *", "ljmp"},
     {"lcalll *", "lcall"}, {"ljmpq *", "ljmp"}, {"lcallq *", "lcall"}, {"lretl", "retf"}, {"lretq", "retfq"},
-    {"iretl", "iretd"},
+    {"iretl", "iretd"}, {"iretq", "iretq"}, {"iretw", "iretw"}, {"pushfq", "pushfq"}, {"popfq", "popfq"},
+    {"pushfw", "pushf"}, {"popfw", "popf"},
 };
 
 // What other assemblers take as well.
@@ -47,6 +48,7 @@ constexpr Alias aliases[] = {
     {"leaveq", "leave"}, {"smovb", "movsb"}, {"smovl", "movsl"}, {"smovq", "movsq"}, {"icebp", "int1"},
     {"fxsaveq", "fxsave64"}, {"fxrstorq", "fxrstor64"}, {"xsaveq", "xsave64"}, {"ud2a", "ud2"}, {"ud2b", "ud1l"},
     {"sysretd", "sysretl"}, {"insd", "insl"}, {"outsd", "outsl"}, {"repz", "rep"}, {"fstsww", "fnstsw"},
+    {"lgdtq", "lgdt"}, {"lidtq", "lidt"}, {"sgdtq", "sgdt"}, {"sidtq", "sidt"},
 };
 
 constexpr std::string_view predicates[] = {"eq", "lt", "le", "unord", "neq", "nlt", "nle", "ord",
@@ -55,9 +57,17 @@ constexpr std::string_view predicates[] = {"eq", "lt", "le", "unord", "neq", "nl
                                            "eq_us", "nge_uq", "ngt_uq", "false_os", "neq_os", "ge_oq", "gt_oq",
                                            "true_us"};
 
-bool has_width(std::string_view name, char suffix) {
-  const std::string_view digits = suffix == 'b' ? "8" : suffix == 'w' ? "16" : suffix == 'l' ? "32" : "64";
-  return name.find(digits) != std::string_view::npos;
+// Whether the last letter of the mnemonic is the width that the row's name has behind what the two have in common.
+bool has_width(std::string_view name, std::string_view mnemonic) {
+  const char suffix = mnemonic.back();
+  const std::string_view digits = suffix == 'b'   ? "8"
+                                  : suffix == 'w' ? "16"
+                                  : suffix == 'l' ? "32"
+                                  : suffix == 'q' ? "64"
+                                                  : "none";
+  size_t same = 0;
+  while (same < name.size() && same < mnemonic.size() && name[same] == mnemonic[same]) same++;
+  return name.find(digits, same) != std::string_view::npos;
 }
 
 bool is_x87_memory(const InstInfo& row) {
@@ -75,7 +85,6 @@ std::string intel_name(const InstInfo& row, std::string mnemonic) {
   for (auto [att, intel] : intel_names)
     if (mnemonic == att) return std::string(intel);
   if (widens(mnemonic)) return mnemonic.substr(0, 4) + "x";
-  if (mnemonic.starts_with("cmpxchg8b") || mnemonic.starts_with("cmpxchg16b")) return mnemonic;
   if (is_x87_memory(row)) {
     if (mnemonic.ends_with("ll")) return mnemonic.substr(0, mnemonic.size() - 2);
     mnemonic.pop_back();
@@ -90,8 +99,7 @@ std::string intel_name(const InstInfo& row, std::string mnemonic) {
       if (mnemonic == a + "p") return b + "p";
       if (mnemonic == b + "p") return a + "p";
     }
-  const char last = mnemonic.back();
-  if (std::strchr("bwlq", last) && has_width(row.name(), last)) mnemonic.pop_back();
+  if (has_width(row.name(), mnemonic)) mnemonic.pop_back();
   return mnemonic;
 }
 
@@ -142,6 +150,13 @@ std::string_view shape_of(const InstInfo& row) {
     case Form::mi: return "mi";
     case Form::rmi: return "ami";
     case Form::i: return "i";
+    case Form::mri: return "mai";
+    case Form::rrr: return "abc";
+    case Form::rrri: return "abci";
+    case Form::rrm: return "abm";
+    case Form::rrmi: return "abmi";
+    case Form::rmr: return "amb";
+    case Form::mrr: return "mba";
     default: return "";
   }
 }
@@ -151,6 +166,7 @@ bool imm_fits(const InstInfo& row, int64_t v) {
   switch (row.imm) {
     case Imm::none: return true;
     case Imm::ib:
+    case Imm::r4:
     case Imm::sh: return v >= -128 && v <= 255;
     case Imm::iw:
     case Imm::zw: return v >= -32768 && v <= 65535;
@@ -240,14 +256,23 @@ bool Matcher::fits(const InstInfo& row, std::string_view shape, const List& list
         if (!is_reg(at, row.b)) return false;
         out.b = at;
         break;
+      case 'c':
+        if (!is_reg(at, row.c)) return false;
+        out.c = at;
+        break;
       case 'm': {
-        if (x.kind != AsmItem::Kind::mem || x.index_kind != RegKind::g64) return false;
+        if (x.kind != AsmItem::Kind::mem || x.index_kind != index_kind(row)) return false;
         const unsigned bytes = memory_bytes(row);
         if (x.bytes && bytes && x.bytes != bytes) return false;
         out.mem = at;
         break;
       }
       default: {
+        if (row.imm == Imm::r4) {  // a register in the place of an immediate
+          if (!is_reg(at, row.a)) return false;
+          out.imm = at;
+          break;
+        }
         if (x.kind != AsmItem::Kind::imm) return false;
         int64_t v;
         if (q_.known(x.expression, v) && !imm_fits(row, v)) return false;
@@ -431,7 +456,7 @@ unsigned memory_bytes(const InstInfo& row) {
   if (row.traits & T_star) return m.starts_with("l") ? 0 : 8;
   if (m.starts_with("set") && row.traits & T_cc) return 1;
   const char last = m.back();
-  if (!std::strchr("bwlq", last) || !has_width(name, last)) return 0;
+  if (!has_width(name, m)) return 0;
   return last == 'b' ? 1 : last == 'w' ? 2 : last == 'l' ? 4 : 8;
 }
 

@@ -486,7 +486,7 @@ Result<void> Assembler::operands(std::string_view rest, std::string_view s, AsmR
 // A symbol's address in a register, by the instructions that MIR has for it. False: the operands are ordinary.
 Result<bool> Assembler::write_symbolic(const AsmMatch& match, const AsmRequest& q, std::string_view s) {
   Sum sum;
-  if (match.imm != AsmMatch::none && evaluate(q.items[match.imm].expression, sum) && sum.name != no_expression) {
+  if (match.imm != AsmMatch::none && q.items[match.imm].kind == AsmItem::Kind::imm && evaluate(q.items[match.imm].expression, sum) && sum.name != no_expression) {
     int64_t more;
     const AsmValue* v = operand_of(names_[sum.name], more);
     uint32_t r = no_symbol;
@@ -525,7 +525,7 @@ Result<void> Assembler::write(const AsmMatch& match, const AsmRequest& q, std::s
   if (done) return {};
   const InstInfo& row = info(match.op);
   auto number = [&](uint8_t k) { return k == AsmMatch::none ? uint8_t(0) : q.items[k].reg.number; };
-  const uint8_t a = number(match.a), b = number(match.b);
+  const uint8_t a = number(match.a), b = number(match.b), c = number(match.c);
   Mem m;
   int64_t imm = 0;
   if (match.mem != AsmMatch::none) {
@@ -535,7 +535,8 @@ Result<void> Assembler::write(const AsmMatch& match, const AsmRequest& q, std::s
     if (x.short_address && match.op != Op::lea32rm) w_.bytes(std::initializer_list<uint8_t>{0x67});
     if (x.segment && m.segment == Segment::none) w_.bytes(std::initializer_list<uint8_t>{x.segment});
   }
-  if (match.imm != AsmMatch::none && !known(q.items[match.imm].expression, imm))
+  if (row.imm == Imm::r4) imm = q.items[match.imm].reg.number << 4;
+  else if (match.imm != AsmMatch::none && !known(q.items[match.imm].expression, imm))
     return text_.error(q.items[match.imm].where, "a number is expected here");
   const bool high = std::any_of(q.items.begin(), q.items.end(), [](const AsmItem& x) {
     return x.kind == AsmItem::Kind::reg && x.reg.high;
@@ -557,6 +558,13 @@ Result<void> Assembler::write(const AsmMatch& match, const AsmRequest& q, std::s
     case Form::m: w_.m(match.op, m, match.cc); break;
     case Form::mi: w_.mi(match.op, m, imm); break;
     case Form::rmi: w_.rmi(match.op, a, m, imm); break;
+    case Form::mri: w_.mri(match.op, m, a, imm); break;
+    case Form::rrr: w_.rrr(match.op, a, b, c); break;
+    case Form::rrri: w_.rrr(match.op, a, b, c, imm); break;
+    case Form::rrm:
+    case Form::rmr:
+    case Form::mrr: w_.rrm(match.op, a, b, m); break;
+    case Form::rrmi: w_.rrmi(match.op, a, b, m, imm); break;
     default: return text_.error(s, "this instruction is not supported here");
   }
   return {};

@@ -254,7 +254,7 @@ Result<void> Statement::encode(const AsmMatch& match) {
     extended = std::max(extended, q_.items[k].reg.number);
     return q_.items[k].reg.number;
   };
-  const uint8_t a = number(match.a), b = number(match.b);
+  const uint8_t a = number(match.a), b = number(match.b), c = number(match.c);
   uint32_t displacement = no_expression;
   if (match.mem != AsmMatch::none) {
     const AsmItem& x = q_.items[match.mem];
@@ -277,10 +277,12 @@ Result<void> Statement::encode(const AsmMatch& match) {
   }
   int64_t imm = 0;
   bool late = false;
-  if (match.imm != AsmMatch::none && !m_.constant(q_.items[match.imm].expression, imm)) {
+  if (row.imm == Imm::r4) {
+    imm = number(match.imm) << 4;
+  } else if (match.imm != AsmMatch::none && !m_.constant(q_.items[match.imm].expression, imm)) {
     late = true;
     imm = row.imm == Imm::zw || row.imm == Imm::iw ? 0x7fff : row.imm == Imm::ib || row.imm == Imm::sh ? 0 : 0x7fffffff;
-    if (row.imm == Imm::zd || row.imm == Imm::zw) row.traits &= uint16_t(~T_acc);
+    if (row.imm == Imm::zd || row.imm == Imm::zw) row.traits &= ~uint32_t{T_acc};
   }
   if (has_high()) {
     bool plain = !row.w && extended < 8;
@@ -301,7 +303,14 @@ Result<void> Statement::encode(const AsmMatch& match) {
     case Form::mr: end = encode_rm(out, row, a, address, match.cc); break;
     case Form::m: end = encode_m(out, row, address, match.cc); break;
     case Form::mi: end = encode_mi(out, row, address, imm); break;
+    case Form::mri:
     case Form::rmi: end = encode_rmi(out, row, a, address, imm); break;
+    case Form::rrr:
+    case Form::rrri: end = encode_rrr(out, row, a, b, c, imm); break;
+    case Form::rrm:
+    case Form::rmr:
+    case Form::mrr: end = encode_rrm(out, row, a, b, address); break;
+    case Form::rrmi: end = encode_rrm(out, row, a, b, address, imm); break;
     default: return m_.error(s_, "this instruction cannot be encoded");
   }
   const size_t first = bytes_.size();

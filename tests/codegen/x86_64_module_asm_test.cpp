@@ -496,7 +496,7 @@ g: .cfi_startproc
  fild word ptr [rax]
  in al, dx
  out 0x80, al
- mov ax, ds
+ mov eax, ds
  mov cr0, rax
  test byte ptr [rax], 1
  mov edi, offset sym
