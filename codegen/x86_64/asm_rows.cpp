@@ -48,7 +48,8 @@ constexpr Alias aliases[] = {
     {"leaveq", "leave"}, {"smovb", "movsb"}, {"smovl", "movsl"}, {"smovq", "movsq"}, {"icebp", "int1"},
     {"fxsaveq", "fxsave64"}, {"fxrstorq", "fxrstor64"}, {"xsaveq", "xsave64"}, {"ud2a", "ud2"}, {"ud2b", "ud1l"},
     {"sysretd", "sysretl"}, {"insd", "insl"}, {"outsd", "outsl"}, {"repz", "rep"}, {"fstsww", "fnstsw"},
-    {"lgdtq", "lgdt"}, {"lidtq", "lidt"}, {"sgdtq", "sgdt"}, {"sidtq", "sidt"},
+    {"lgdtq", "lgdt"}, {"lidtq", "lidt"}, {"sgdtq", "sgdt"}, {"sidtq", "sidt"}, {"ljmp", "ljmpl"}, {"lcall", "lcalll"},
+    {"ltrw", "ltr"}, {"lldtw", "lldt"}, {"lmsww", "lmsw"}, {"sldtw", "sldt"}, {"strw", "str"}, {"smsww", "smsw"},
 };
 
 constexpr std::string_view predicates[] = {"eq", "lt", "le", "unord", "neq", "nlt", "nle", "ord",
@@ -206,7 +207,7 @@ class Matcher {
   bool with_predicate(AsmMatch& out);
   bool has_register() const {
     return std::any_of(q_.items.begin(), q_.items.end(),
-                       [](const AsmItem& x) { return x.kind == AsmItem::Kind::reg && x.reg.kind != RegKind::sg; });
+                       [](const AsmItem& x) { return x.kind == AsmItem::Kind::reg; });
   }
 
   AsmRequest& q_;
@@ -381,11 +382,9 @@ bool Matcher::with_predicate(AsmMatch& out) {
         if (predicate == predicates[k]) return with(std::string(m.substr(0, at)) + std::string(type), int64_t(k));
   }
   for (std::string_view stem : {"pclmul", "vpclmul"}) {
-    if (!m.starts_with(stem) || m.size() != stem.size() + 8) continue;
+    if (!m.starts_with(stem) || m.size() != stem.size() + 6) continue;
     const std::string_view halves = m.substr(stem.size());
-    if (halves.substr(1, 1) != "q" || halves.substr(3) != "qdq" + std::string()) {
-      if (halves.substr(1, 1) != "q" || halves.substr(3, 4) != "qdq") continue;
-    }
+    if (halves[1] != 'q' || halves.substr(3) != "qdq") continue;
     const int64_t imm = (halves[0] == 'h' ? 1 : 0) | (halves[2] == 'h' ? 16 : 0);
     return with(std::string(stem) + "qdq", imm);
   }
