@@ -30,7 +30,7 @@ Result<std::unique_ptr<BitcodeModule>> BitcodeModule::open(std::span<const uint8
     LODE_TRY(import_symbols(s));
     add_indirect_thunk(s);
     LODE_TRY(import_data(s));
-    LODE_TRY(apply_module_asm(s));
+    s.air.module_asm = std::string(s.bitcode.module_asm);
     LODE_TRY(import_scopes(s));
     s.air.debug_information = s.scopes.has_units;
     LODE_TRY(import_module_flags(s));

@@ -126,8 +126,6 @@ Result<void> import_data(ImportState& s);
 // thunks.cpp: a function of the module's without a body in the bitcode; body_of says none
 void add_indirect_thunk(ImportState& s);
 void make_indirect_thunk(const ImportState& s, air::FunctionIndex f, air::Function& out);
-// module_asm.cpp
-Result<void> apply_module_asm(ImportState& s);
 // debug_import.cpp
 void number_files(const ImportState& s, const bc::DebugScopes& scopes, std::vector<uint32_t>& out);
 Result<void> import_scopes(ImportState& s);

@@ -23,6 +23,7 @@
 namespace lode::codegen {
 
 struct Intrinsic;
+struct AsmObject;
 
 // How code may reach a module's symbol, decided by the linker (or, in object mode, from dso_local and visibility).
 enum class SymbolReach : uint8_t {
@@ -162,6 +163,8 @@ struct NativeTarget {
   // The machine's own intrinsics (codegen/import/intrinsics.h), for the importer. `name` is without "llvm."; null: not
   // one of them.
   const Intrinsic* (*intrinsic)(std::string_view name);
+  // Module-level assembly (codegen/native/asm_object.h); null: only directives that speak of symbols are understood.
+  Result<AsmObject> (*assemble_module)(std::string_view text);
   // Of a function with the flag has_asm_sections: its record; false when it is damaged.
   bool (*asm_sections)(const mir::FunctionView& fn, std::vector<AsmSection>& out);
   // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.

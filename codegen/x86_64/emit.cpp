@@ -588,11 +588,28 @@ inline void Assembler::instruction(uint32_t i, unsigned op, Cond cc, uint32_t o)
       finish(x, p_);
       break;
     }
-    case Form::rmi: {
+    case Form::rmi:
+    case Form::mri: {
       Pending x;
       int64_t imm;
       resolve(decode_.register_memory_immediate(o, imm), x);
       p_ = encode_rmi(p_, row, o & 15, x.address, imm);
+      finish(x, p_);
+      break;
+    }
+    case Form::rrr:
+    case Form::rrri: p_ = encode_rrr(p_, row, o & 15, o >> 4 & 15, o >> 8 & 15, o >> 12 & 0xff); break;
+    case Form::rrm:
+    case Form::rrmi:
+    case Form::rmr:
+    case Form::mrr: {
+      Pending x;
+      uint8_t second;
+      int64_t imm = 0;
+      resolve(row.form == Form::rrmi ? decode_.two_registers_memory_immediate(o, second, imm)
+                                     : decode_.two_registers_memory(o, second),
+              x);
+      p_ = encode_rrm(p_, row, o & 15, second, x.address, imm);
       finish(x, p_);
       break;
     }

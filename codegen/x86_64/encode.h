@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "base/bytes.h"
 #include "codegen/x86_64/mir.h"
@@ -27,13 +28,13 @@ namespace detail {
 // spl, bpl, sil, dil need a REX prefix; without one the numbers 4..7 mean ah, ch, dh, bh.
 inline bool byte_needs_rex(RegKind kind, uint8_t r) { return kind == RegKind::g8 && r >= 4; }
 
-// VEX prefix and opcode (SDM 2.3.5): two bytes where only modrm.reg is extended, the map is 0F and W is 0. No row has a
-// third register operand, so VEX.vvvv stands for none.
+// VEX prefix and opcode (SDM 2.3.5): two bytes where only modrm.reg is extended, the map is 0F and W is 0. `vvvv`: the
+// register that modrm has no room for; 0 where there is none.
 inline uint8_t* put_vex_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, uint8_t index,
-                               uint8_t rm) {
+                               uint8_t rm, uint8_t vvvv) {
   uint8_t r = (reg >> 3 & 1) ^ 1, x = (index >> 3 & 1) ^ 1, b = (rm >> 3 & 1) ^ 1;
   uint8_t pp = row.prefix == 0x66 ? 1 : row.prefix == 0xf3 ? 2 : row.prefix == 0xf2 ? 3 : 0;
-  uint8_t tail = uint8_t(0x78 | (row.traits & T_vex256 ? 4 : 0) | pp);
+  uint8_t tail = uint8_t((vvvv ^ 15) << 3 | (row.traits & T_vex256 ? 4 : 0) | pp);
   if (row.map == 1 && !row.w && x && b) {
     *p++ = 0xc5;
     *p++ = uint8_t(r << 7 | tail);
@@ -47,8 +48,9 @@ inline uint8_t* put_vex_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, 
 }
 
 inline uint8_t* put_opcode(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, uint8_t index, uint8_t rm,
-                           bool force_rex) {
-  if (row.traits & T_vex) return put_vex_opcode(p, row, opcode, reg, index, rm);
+                           bool force_rex, uint8_t vvvv = 0) {
+  if (row.traits & T_vex) return put_vex_opcode(p, row, opcode, reg, index, rm, vvvv);
+  if (row.traits & T_data16) *p++ = 0x66;
   if (row.prefix) *p++ = row.prefix;
   if (row.traits & T_lock) *p++ = 0xf0;
   uint8_t rex = uint8_t(uint8_t(row.w) << 3 | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 | (rm >> 3 & 1));
@@ -102,6 +104,7 @@ inline uint8_t* put_address(uint8_t* p, uint8_t reg, Address& a) {
 inline int64_t narrow(Imm kind, int64_t imm) {
   switch (kind) {
     case Imm::ib:
+    case Imm::r4:
     case Imm::sh: return int8_t(imm);
     case Imm::iw:
     case Imm::zw: return int16_t(imm);
@@ -121,7 +124,8 @@ inline uint8_t imm_opcode(const InstInfo& row, int64_t imm) {
 inline uint8_t* put_imm(uint8_t* p, const InstInfo& row, int64_t imm) {
   switch (row.imm) {
     case Imm::none: return p;
-    case Imm::ib: *p = uint8_t(imm); return p + 1;
+    case Imm::ib:
+    case Imm::r4: *p = uint8_t(imm); return p + 1;
     case Imm::sh:
       if (imm == 1) return p;
       *p = uint8_t(imm);
@@ -145,6 +149,17 @@ inline uint8_t* put_imm(uint8_t* p, const InstInfo& row, int64_t imm) {
   return p;
 }
 
+}  // namespace detail
+
+namespace detail {
+// A VEX-encoded move by its store's opcode, which makes the prefix a byte shorter.
+inline uint8_t* put_reverse(uint8_t* p, InstInfo row, uint8_t reg, uint8_t rm) {
+  if (row.opcode == 0x7e) row.opcode = 0xd6, row.prefix = 0x66;
+  else row.opcode = row.opcode == 0x6f ? 0x7f : row.opcode | 1;
+  p = put_opcode(p, row, row.opcode, reg, 0, rm, false);
+  *p++ = modrm(3, reg, rm);
+  return p;
+}
 }  // namespace detail
 
 inline uint8_t* encode_none(uint8_t* p, const InstInfo& row) {
@@ -172,8 +187,10 @@ inline uint8_t* encode_rr(uint8_t* p, const InstInfo& row, uint8_t a, uint8_t b,
   if ((row.traits & T_acc) && (a == 0 || b == 0) && !(a == b && row.a == RegKind::g32))  // xchg with rax
     return detail::put_opcode(p, row, 0x90 | ((a | b) & 7), 0, 0, a | b, false);
   bool force = detail::byte_needs_rex(row.a, a) || detail::byte_needs_rex(row.b, b);
-  uint8_t reg = row.enc == Enc::RM ? a : b, rm = row.enc == Enc::RM ? b : a;
-  p = detail::put_opcode(p, row, row.opcode | uint8_t(cc), reg, 0, rm, force);
+  uint8_t reg = row.enc == Enc::RM ? a : b, rm = row.enc == Enc::RM ? b : a, vvvv = 0;
+  if (row.enc == Enc::VM) reg = row.ext, rm = b, vvvv = a;
+  if (row.traits & T_reverse && rm >= 8 && reg < 8) return detail::put_reverse(p, row, rm, reg);
+  p = detail::put_opcode(p, row, row.opcode | uint8_t(cc), reg, 0, rm, force, vvvv);
   *p++ = detail::modrm(3, reg, rm);
   return p;
 }
@@ -196,8 +213,9 @@ inline uint8_t* encode_ri(uint8_t* p, const InstInfo& row, uint8_t r, int64_t im
 
 inline uint8_t* encode_rri(uint8_t* p, const InstInfo& row, uint8_t a, uint8_t b, int64_t imm) {
   imm = detail::narrow(row.imm, imm);
-  uint8_t reg = row.enc == Enc::RM ? a : b, rm = row.enc == Enc::RM ? b : a;
-  p = detail::put_opcode(p, row, detail::imm_opcode(row, imm), reg, 0, rm, false);
+  uint8_t reg = row.enc == Enc::RM ? a : b, rm = row.enc == Enc::RM ? b : a, vvvv = 0;
+  if (row.enc == Enc::VM) reg = row.ext, rm = b, vvvv = a;
+  p = detail::put_opcode(p, row, detail::imm_opcode(row, imm), reg, 0, rm, false, vvvv);
   *p++ = detail::modrm(3, reg, rm);
   return detail::put_imm(p, row, imm);
 }
@@ -209,15 +227,18 @@ inline uint8_t* encode_i(uint8_t* p, const InstInfo& row, int64_t imm) {
 }
 
 namespace detail {
-inline uint8_t* put_memory_op(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, bool force, Address& a) {
+inline uint8_t* put_memory_op(uint8_t* p, const InstInfo& row, uint8_t opcode, uint8_t reg, bool force, Address& a,
+                              uint8_t vvvv = 0) {
   if (a.segment != Segment::none) *p++ = a.segment == Segment::fs ? 0x64 : 0x65;
-  p = put_opcode(p, row, opcode, reg, a.index == reg::none ? 0 : a.index, a.base == reg::none ? 0 : a.base, force);
+  p = put_opcode(p, row, opcode, reg, a.index == reg::none ? 0 : a.index, a.base == reg::none ? 0 : a.base, force,
+                 vvvv);
   return put_address(p, reg, a);
 }
 }  // namespace detail
 
-// Forms rm and mr: `r` is modrm.reg in both.
+// Forms rm and mr: `r` is modrm.reg in both, but VEX.vvvv in encoding VM.
 inline uint8_t* encode_rm(uint8_t* p, const InstInfo& row, uint8_t r, Address& a, Cond cc = Cond::o) {
+  if (row.enc == Enc::VM) return detail::put_memory_op(p, row, row.opcode, row.ext, false, a, r);
   return detail::put_memory_op(p, row, row.opcode | uint8_t(cc), r, detail::byte_needs_rex(row.a, r), a);
 }
 inline uint8_t* encode_m(uint8_t* p, const InstInfo& row, Address& a, Cond cc = Cond::o) {
@@ -232,6 +253,28 @@ inline uint8_t* encode_rmi(uint8_t* p, const InstInfo& row, uint8_t r, Address& 
   imm = detail::narrow(row.imm, imm);
   p = detail::put_memory_op(p, row, detail::imm_opcode(row, imm), r, false, a);
   return detail::put_imm(p, row, imm);
+}
+
+// Three registers, and the immediate if the row has one.
+inline uint8_t* encode_rrr(uint8_t* p, const InstInfo& row, uint8_t a, uint8_t b, uint8_t c, int64_t imm = 0) {
+  uint8_t rm = row.enc == Enc::RMV ? b : c, vvvv = row.enc == Enc::RMV ? c : b, reg = a, opcode = row.opcode;
+  // The short VEX prefix extends modrm.reg and vvvv, but not rm.
+  if (rm >= 8 && row.map == 1 && !row.w) {
+    if (row.traits & T_commutes && vvvv < 8 && (row.opcode != 0xc2 || (imm & 3) == 0 || (imm & 3) == 3)) {
+      std::swap(rm, vvvv);
+    } else if (row.traits & T_reverse && reg < 8) {
+      std::swap(rm, reg);
+      opcode |= 1;
+    }
+  }
+  p = detail::put_opcode(p, row, opcode, reg, 0, rm, false, vvvv);
+  *p++ = detail::modrm(3, reg, rm);
+  return detail::put_imm(p, row, detail::narrow(row.imm, imm));
+}
+// Forms rrm, rrmi, rmr and mrr: `a` is modrm.reg, `b` VEX.vvvv.
+inline uint8_t* encode_rrm(uint8_t* p, const InstInfo& row, uint8_t a, uint8_t b, Address& address, int64_t imm = 0) {
+  p = detail::put_memory_op(p, row, row.opcode, a, false, address, b);
+  return detail::put_imm(p, row, detail::narrow(row.imm, imm));
 }
 
 }  // namespace lode::x86_64

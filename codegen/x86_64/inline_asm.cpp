@@ -155,11 +155,11 @@ std::string choose(std::string_view one, uint32_t alternative, uint32_t& alterna
 
 // Whether the template has an instruction that moves the stack pointer: push, pushfq, popq, call ...
 bool moves_stack(std::string_view text) {
-  if (text.find("%rsp") != std::string_view::npos || text.find("%esp") != std::string_view::npos) return true;
   for (size_t i = 0; i < text.size();) {
     size_t end = i;
     while (end < text.size() && std::isalnum(uint8_t(text[end]))) end++;
     std::string_view word = text.substr(i, end - i);
+    if (word == "rsp" || word == "esp") return true;
     for (std::string_view stem : {"push", "pop", "call"})
       if (name_starts(word, stem) && word.find_first_not_of("qlwf", stem.size()) == std::string_view::npos) return true;
     i = end + 1;

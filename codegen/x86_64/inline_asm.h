@@ -1,9 +1,9 @@
-// Inline asm: LLVM's constraint string as a list of operands, and its template through a small AT&T assembler that
-// knows the instruction table. Sources: LLVM Language Reference, "Inline Assembler Expressions"; the x86 letters of
+// Inline asm: LLVM's constraint string as a list of operands, and its template through an assembler that knows the
+// instruction table, in AT&T's syntax or Intel's. Sources: LLVM Language Reference, "Inline Assembler Expressions"; the x86 letters of
 // "Constraint Codes" and "Asm template argument modifiers".
 //
 // Use: parse_inline_asm() before registers are given out; assemble() when they are known. What the assembler does not
-// know is an Error that names the text. Intel-dialect templates are not supported.
+// know is an Error that names the text.
 #pragma once
 
 #include <cstdint>
@@ -70,6 +70,6 @@ struct AsmValue {
 };
 
 Result<void> assemble(std::string_view text, const std::vector<AsmValue>& values, MirWriter& writer,
-                      const AsmSymbols& symbols = {});
+                      const AsmSymbols& symbols = {}, bool intel = false);
 
 }  // namespace lode::x86_64

@@ -9,8 +9,11 @@ constexpr std::array<InstInfo, op_count> make_table() {
   std::array<InstInfo, op_count> t{};
   size_t row = 0, at = 0;
 #define INST(name, mnemonic, form, a, b, enc, pp, map, opcode, ext, w, imm, reads, writes, traits)                   \
-  t[row++] = {uint16_t(at), uint16_t(at + sizeof #name), Form::form, RegKind::a, RegKind::b, Enc::enc,        pp, map, \
-              uint8_t(opcode), ext,   w != 0,   Imm::imm,   reads,      writes,     uint16_t(traits)};               \
+  VINST(name, mnemonic, form, a, b, no, enc, pp, map, opcode, ext, w, imm, reads, writes, traits)
+#define VINST(name, mnemonic, form, a, b, c, enc, pp, map, opcode, ext, w, imm, reads, writes, traits)               \
+  t[row++] = {uint32_t(at), uint32_t(at + sizeof #name), Form::form, RegKind::a, RegKind::b, RegKind::c, Enc::enc,   \
+              pp,           map,                         uint8_t(opcode), ext,   w != 0,   Imm::imm,   reads,       \
+              writes,       uint32_t(traits)};                                                                      \
   at += sizeof #name + sizeof mnemonic;
 #include "codegen/x86_64/instructions.def"
 #undef INST
@@ -24,7 +27,6 @@ const char inst_text[] =
 #include "codegen/x86_64/instructions.def"
 #undef INST
     ;
-static_assert(sizeof inst_text <= 0x10000);
 
 constinit const std::array<InstInfo, op_count> inst_table = make_table();
 

@@ -9,6 +9,9 @@
 //   mi           4 bits of immediate v: 0..14 stand for -2..12; 15: the memory part is "long" and its payload an index
 //                in extra of {memory word, immediate}
 //   rmi          reg 4, memory part always "long": index in extra of {memory word, immediate}
+//   rrr, rrri    reg 4, reg 4, reg 4, immediate 8 (rrri)
+//   rrm, rrmi, rmr, mrr   reg 4, memory part always "long": index in extra of {memory word with the second register in
+//                its low bits, immediate (rrmi)}; mri as rmi
 //   pseudo_branch  MIR index;  pseudo_ref  reference index;  pseudo_r_ref, pseudo_r_label  reg 4, index 28
 //   pseudo_jump_table  index register 4, scratch register 4, index in extra 24 of {count, offset in constants, MIR
 //                      indices...}
@@ -49,17 +52,19 @@ static_assert(op_count < 0x1000);
 
 enum class Form : uint8_t {
   none, r, rr, ri, rri, rm, mr, m, mi, rmi, i,
+  // Of VEX: three registers, or two and memory; the letters stand in Intel's order.
+  rrr, rrri, rrm, rrmi, rmr, mrr, mri,
   pseudo_none, pseudo_r, pseudo_branch, pseudo_ref, pseudo_r_ref, pseudo_r_label, pseudo_jump_table, pseudo_tls_gd,
   pseudo_bytes, pseudo_align,
 };
-// Class and width of a register operand: none, general 8/16/32/64, xmm, x87 stack, ymm.
-enum class RegKind : uint8_t { no, g8, g16, g32, g64, x, st, y };
-enum class Enc : uint8_t { NP, NP2, O, O2, M, RM, MR };
-enum class Imm : uint8_t { none, ib, iw, id, iq, zw, zd, sh };
+// Class and width of a register operand: none, general 8/16/32/64, xmm, x87 stack, ymm, MMX, segment, control, debug.
+enum class RegKind : uint8_t { no, g8, g16, g32, g64, x, st, y, mm, sg, cr, dr };
+enum class Enc : uint8_t { NP, NP2, O, O2, M, RM, MR, RVM, RMV, VM };
+enum class Imm : uint8_t { none, ib, iw, id, iq, zw, zd, sh, r4 };
 
 // Flags as the table's columns have them, and its traits.
 enum : uint8_t { F_C = 1, F_O = 2, F_CO = 3 };
-enum : uint16_t {
+enum : uint32_t {
   T_load = 1,        // reads its memory operand (or implicit memory)
   T_store = 2,       // writes it
   T_acc = 4,         // has a shorter form for rax
@@ -75,21 +80,26 @@ enum : uint16_t {
   T_st0_first = 2048,  // and as the first one
   T_vex = 4096,      // VEX-encoded, 128 bits
   T_vex256 = 8192,   // with T_vex: 256 bits
+  T_vsib = 1 << 14,  // the index of the memory operand is an xmm register,
+  T_commutes = 1 << 16,  // the sources of a VEX-encoded row may change places
+  T_data16 = 1 << 24,    // has the prefix of 16-bit operands in front of its mandatory one
+  T_reverse = 1 << 17,   // a move that has a second encoding with reg and rm exchanged
+  T_vsib_y = 1 << 15,  // with T_vsib: a ymm register
 };
 
 extern const char inst_text[];  // the names and mnemonics of all rows, each with its zero
 
 // Names are places in inst_text: the table holds no address, so the dynamic linker has nothing to do with it.
 struct InstInfo {
-  uint16_t name_at, mnemonic_at;
+  uint32_t name_at, mnemonic_at;
   Form form;
-  RegKind a, b;
+  RegKind a, b, c;
   Enc enc;
   uint8_t prefix, map, opcode, ext;
   bool w;
   Imm imm;
   uint8_t reads, writes;
-  uint16_t traits;
+  uint32_t traits;
   const char* name() const { return inst_text + name_at; }
   const char* mnemonic() const { return inst_text + mnemonic_at; }
 };
@@ -188,6 +198,8 @@ struct Decoder {
   int64_t immediate(uint32_t operand, unsigned shift, bool wide);  // `shift`: position of the long flag
   Mem memory_immediate(uint32_t operand, int64_t& imm); // form mi
   Mem register_memory_immediate(uint32_t operand, int64_t& imm);  // form rmi
+  Mem two_registers_memory(uint32_t operand, uint8_t& second);    // forms rrm, rmr, mrr
+  Mem two_registers_memory_immediate(uint32_t operand, uint8_t& second, int64_t& imm);  // form rrmi
 };
 
 inline Mem Decoder::memory(uint32_t o) {
@@ -241,6 +253,17 @@ inline Mem Decoder::memory_immediate(uint32_t o, int64_t& imm) {
     return memory(o);
   }
   return register_memory_immediate(o, imm);
+}
+
+inline Mem Decoder::two_registers_memory(uint32_t o, uint8_t& second) {
+  const uint32_t memory_word = word(o >> 7);
+  second = memory_word & 15;
+  return memory(memory_word);
+}
+
+inline Mem Decoder::two_registers_memory_immediate(uint32_t o, uint8_t& second, int64_t& imm) {
+  imm = int32_t(word(uint64_t(o >> 7) + 1));
+  return two_registers_memory(o, second);
 }
 
 inline Mem Decoder::register_memory_immediate(uint32_t o, int64_t& imm) {

@@ -117,6 +117,19 @@ void MirWriter::rmi(Op op, uint8_t dst, const Mem& src, int64_t imm) {
   push(make_tag(op), dst | at << 7);
 }
 
+void MirWriter::rrm(Op op, uint8_t a, uint8_t b, const Mem& m) {
+  const uint32_t mem = memory(m), at = extra_index(25);
+  draft_.extra.push_back(mem | b);
+  push(make_tag(op), a | at << 7);
+}
+
+void MirWriter::rrmi(Op op, uint8_t a, uint8_t b, const Mem& m, int64_t imm) {
+  const uint32_t mem = memory(m), at = extra_index(25);
+  draft_.extra.push_back(mem | b);
+  draft_.extra.push_back(uint32_t(imm));
+  push(make_tag(op), a | at << 7);
+}
+
 void MirWriter::load_immediate(uint8_t dst, uint64_t value) {
   if (value == uint32_t(value)) return ri(Op::mov32ri, dst, int32_t(uint32_t(value)));
   if (int64_t(value) == int32_t(value)) return ri(Op::mov64ri, dst, int64_t(value));

@@ -41,6 +41,12 @@ class MirWriter : public codegen::MirWriter {
   }
   void mi(Op op, const Mem& dst, int64_t imm);
   void rmi(Op op, uint8_t dst, const Mem& src, int64_t imm);
+  void mri(Op op, const Mem& dst, uint8_t src, int64_t imm) { rmi(op, src, dst, imm); }
+  void rrr(Op op, uint8_t a, uint8_t b, uint8_t c, int64_t imm = 0) {  // rrri too
+    push(make_tag(op), a | uint32_t(b) << 4 | uint32_t(c) << 8 | uint32_t(imm & 0xff) << 12);
+  }
+  void rrm(Op op, uint8_t a, uint8_t b, const Mem& memory);  // rmr and mrr too
+  void rrmi(Op op, uint8_t a, uint8_t b, const Mem& memory, int64_t imm);
   void i(Op op, int64_t imm);
 
   // mov r, imm by the shortest form that leaves the flags alone; zero() clobbers them.

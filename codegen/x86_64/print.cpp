@@ -1,5 +1,7 @@
 #include "codegen/x86_64/print.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "codegen/x86_64/encode.h"
 
@@ -47,14 +49,22 @@ std::string print_register(RegKind kind, unsigned n) {
     case RegKind::x: return "%xmm" + std::to_string(n);
     case RegKind::y: return "%ymm" + std::to_string(n);
     case RegKind::st: return "%st(" + std::to_string(n & 7) + ")";
+    case RegKind::mm: return "%mm" + std::to_string(n & 7);
+    case RegKind::sg: return std::string("%") + "ecsdfg"[std::min(n, 5u)] + "s";
+    case RegKind::cr: return "%cr" + std::to_string(n);
+    case RegKind::dr: return "%dr" + std::to_string(n);
     case RegKind::no: break;
   }
   return "%?";
 }
 
+RegKind index_kind(const InstInfo& row) {
+  return !(row.traits & T_vsib) ? RegKind::g64 : row.traits & T_vsib_y ? RegKind::y : RegKind::x;
+}
+
 std::string print_condition(Cond c) { return conditions[unsigned(c) & 15]; }
 
-std::string print_memory(const Mem& m) {
+std::string print_memory(const Mem& m, RegKind index) {
   std::string s;
   if (m.segment != Segment::none) s = m.segment == Segment::fs ? "%fs:" : "%gs:";
   bool rip = false;
@@ -78,11 +88,12 @@ std::string print_memory(const Mem& m) {
   if (m.base == reg::none && m.index == reg::none) return s;
   s += "(";
   if (m.base != reg::none) s += print_register(RegKind::g64, m.base);
-  if (m.index != reg::none) s += "," + print_register(RegKind::g64, m.index) + "," + std::to_string(1 << m.scale_log2);
+  if (m.index != reg::none) s += "," + print_register(index, m.index) + "," + std::to_string(1 << m.scale_log2);
   return s + ")";
 }
 
-std::string print_row(const InstInfo& row, Cond cc, unsigned a, unsigned b, const std::string& memory, int64_t imm) {
+std::string print_row(const InstInfo& row, Cond cc, unsigned a, unsigned b, const std::string& memory, int64_t imm,
+                      unsigned c) {
   std::string s;
   for (const char* c = row.mnemonic(); *c; c++) {
     if (*c == '#') s += print_condition(cc);
@@ -91,7 +102,9 @@ std::string print_row(const InstInfo& row, Cond cc, unsigned a, unsigned b, cons
   if (!(row.traits & T_star) && row.form != Form::none) s += " ";
   imm = detail::narrow(row.imm, imm);
   if (row.traits & T_unsigned) imm = uint8_t(imm);
-  std::string ra = print_register(row.a, a), rb = print_register(row.b, b), ri = "$" + std::to_string(imm);
+  std::string ra = print_register(row.a, a), rb = print_register(row.b, b), rc = print_register(row.c, c),
+              ri = "$" + std::to_string(imm);
+  if (row.imm == Imm::r4) ri = print_register(row.a, uint8_t(imm) >> 4);
   if (row.traits & T_cl) s += "%cl, ";
   switch (row.form) {
     case Form::none: return s;
@@ -105,6 +118,13 @@ std::string print_row(const InstInfo& row, Cond cc, unsigned a, unsigned b, cons
     case Form::m: return s + memory;
     case Form::mi: return s + ri + ", " + memory;
     case Form::rmi: return s + ri + ", " + memory + ", " + ra;
+    case Form::mri: return s + ri + ", " + ra + ", " + memory;
+    case Form::rrr: return s + rc + ", " + rb + ", " + ra;
+    case Form::rrri: return s + ri + ", " + rc + ", " + rb + ", " + ra;
+    case Form::rrm: return s + memory + ", " + rb + ", " + ra;
+    case Form::rrmi: return s + ri + ", " + memory + ", " + rb + ", " + ra;
+    case Form::rmr: return s + rb + ", " + memory + ", " + ra;
+    case Form::mrr: return s + ra + ", " + rb + ", " + memory;
     default: return s;
   }
 }
@@ -135,6 +155,18 @@ std::string print_instruction(const mir::FunctionView& fn, uint32_t i) {
       Mem m = decode.memory_immediate(o, imm);
       return print_row(row, cc, 0, 0, print_memory(m), imm);
     }
+    case Form::rrr:
+    case Form::rrri: return print_row(row, cc, o & 15, o >> 4 & 15, "", o >> 12 & 0xff, o >> 8 & 15);
+    case Form::rrm:
+    case Form::rrmi:
+    case Form::rmr:
+    case Form::mrr: {
+      uint8_t second;
+      Mem m = row.form == Form::rrmi ? decode.two_registers_memory_immediate(o, second, imm)
+                                     : decode.two_registers_memory(o, second);
+      return print_row(row, cc, o & 15, second, print_memory(m, index_kind(row)), imm);
+    }
+    case Form::mri:
     case Form::rmi: {
       Mem m = decode.register_memory_immediate(o, imm);
       return print_row(row, cc, o & 15, 0, print_memory(m), imm);

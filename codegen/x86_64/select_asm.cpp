@@ -90,7 +90,6 @@ bool Selector::read_asm(AsmCall& c) {
   const air::InlineAsm& a = fn_->inline_asms[c.site.inline_asm];
   std::string_view strings = fn_->strings;
   std::string text(strings.substr(a.text, a.text_len));
-  if (a.intel) return refuse("inline assembly in Intel syntax");
   std::string_view constraints = strings.substr(a.constraints, a.constraints_len);
   auto parsed = parse_inline_asm(text, constraints);
   if (!parsed.ok()) return refuse(parsed.error().text().c_str());
@@ -109,6 +108,7 @@ bool Selector::read_asm(AsmCall& c) {
   if (c.inst.result.valid()) c.first_leaf = leaf_first_[c.inst.result.value];
   const size_t n = c.s.operands.size();
   c.use->text = std::move(text);
+  c.use->intel = a.intel;
   c.use->values.resize(n);
   c.use->operands.assign(n, none);
   c.use->memory.resize(n);
@@ -431,7 +431,7 @@ Result<void> Selector::emit_asm(uint32_t index, const codegen::Location* at) {
     }
     return no_symbol;
   };
-  return assemble(u.text, u.values, *writer_, symbol);
+  return assemble(u.text, u.values, *writer_, symbol, u.intel);
 }
 
 }  // namespace lode::x86_64

@@ -4,6 +4,7 @@
 #include "codegen/native/emit.h"
 #include "codegen/x86_64/emit.h"
 #include "codegen/x86_64/lower_frame.h"
+#include "codegen/x86_64/module_assembler.h"
 #include "codegen/x86_64/select.h"
 
 namespace lode::x86_64 {
@@ -16,6 +17,7 @@ const codegen::NativeTarget& target() {
       .measure = measure,
       .emit = emit,
       .intrinsic = find_intrinsic,
+      .assemble_module = assemble_module,
       .asm_sections = codegen::asm_sections,
       .label_offsets = label_offsets,
       .debug_frame = debug_frame,

@@ -15,6 +15,7 @@
 #include "codegen/air/text.h"
 #include "link/common/module_file.h"
 #include "codegen/import/import.h"
+#include "codegen/native/module_asm.h"
 #include "codegen/wasm/target.h"
 #include "codegen/wasm/mir.h"
 #include "link/cache/cached_functions.h"
@@ -302,7 +303,6 @@ bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const 
     l.diagnostics.error(name + ": was made for another target (" + air.triple + ")");
     return true;
   }
-  if (!air.module_asm.empty()) l.diagnostics.error(name + ": module-level assembly is not supported for wasm");
   uint32_t number = uint32_t(l.files.size());
   InputFile& f = l.files.emplace_back();
   f.name = name;
@@ -326,6 +326,15 @@ bool add(Link& l, std::unique_ptr<ModuleInput, ModuleInputDeleter> input, const 
 
 namespace {
 
+// Of module-level assembly only what it says of symbols.
+Result<void> take_assembly(air::Module& air) {
+  LODE_ASSIGN(auto object, codegen::take_module_asm(air, nullptr));
+  if (!object) return {};
+  for (const codegen::AsmObjectSection& s : object->sections)
+    if (s.size) return error("module-level assembly that makes code or data is not supported for wasm");
+  return {};
+}
+
 // Null: no module. An error: a damaged one.
 Result<std::unique_ptr<ModuleInput, ModuleInputDeleter>> open_module(Bytes bytes, const std::string& name) {
   std::unique_ptr<ModuleInput, ModuleInputDeleter> input(new ModuleInput);
@@ -333,9 +342,11 @@ Result<std::unique_ptr<ModuleInput, ModuleInputDeleter>> open_module(Bytes bytes
   if (is_bitcode(bytes)) {
     LODE_ASSIGN(input->bitcode, codegen::BitcodeModule::open(bytes, name));
     input->air = &input->bitcode->module();
+    LODE_TRY(take_assembly(input->bitcode->module()));
   } else if (is_air_text(bytes, name)) {
     LODE_ASSIGN(air::Module read, air::read_text(text, name));
     input->owned = std::make_unique<air::Module>(std::move(read));
+    LODE_TRY(take_assembly(*input->owned));
     input->air = input->owned.get();
   } else {
     input.reset();

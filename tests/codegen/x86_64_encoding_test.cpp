@@ -73,6 +73,7 @@ std::vector<int64_t> immediates(Imm kind) {
   switch (kind) {
     case Imm::none: return {0};
     case Imm::ib: return {0, 1, 5, 127, -128, -1};
+    case Imm::r4: return {0x00, 0x70, -128, -16};
     case Imm::sh: return {1, 2, 7};
     case Imm::iw:
     case Imm::zw: return {0, 1, 127, 128, -128, -129, 32767, -32768};
@@ -93,7 +94,7 @@ std::vector<int64_t> immediates(Imm kind) {
 
 void cases_of(Op op, const std::vector<Mem>& all_memories, std::vector<Case>& out) {
   const InstInfo& row = info(op);
-  auto add = [&](Cond cc, unsigned a, unsigned b, const Mem* m, int64_t imm) {
+  auto add = [&](Cond cc, unsigned a, unsigned b, const Mem* m, int64_t imm, unsigned c = 0) {
     mir::FunctionDraft draft;
     MirWriter w(draft);
     switch (row.form) {
@@ -108,6 +109,10 @@ void cases_of(Op op, const std::vector<Mem>& all_memories, std::vector<Case>& ou
       case Form::m: w.m(op, *m, cc); break;
       case Form::mi: w.mi(op, *m, imm); break;
       case Form::rmi: w.rmi(op, uint8_t(a), *m, imm); break;
+      case Form::mri: w.mri(op, *m, uint8_t(a), imm); break;
+      case Form::rrr: case Form::rrri: w.rrr(op, uint8_t(a), uint8_t(b), uint8_t(c), imm); break;
+      case Form::rrm: case Form::rmr: case Form::mrr: w.rrm(op, uint8_t(a), uint8_t(b), *m); break;
+      case Form::rrmi: w.rrmi(op, uint8_t(a), uint8_t(b), *m, imm); break;
       default: return;
     }
     draft.frame[frame::word_flags] = 0;  // a call alone needs no frame here
@@ -154,13 +159,24 @@ void cases_of(Op op, const std::vector<Mem>& all_memories, std::vector<Case>& ou
         for (unsigned b = 0; b < 16; b += 5)
           for (int64_t imm : immediates(row.imm)) add(Cond::o, a, b, nullptr, imm);
       break;
+    case Form::rrr: case Form::rrri:
+      for (unsigned a = 0; a < 16; a += 3)
+        for (unsigned b = 0; b < 16; b += 5)
+          for (unsigned c = 1; c < 16; c += 4)
+            for (int64_t imm : immediates(row.imm)) add(Cond::o, a, b, nullptr, imm, c);
+      break;
     default: {
+      const bool vsib = row.traits & T_vsib;
       unsigned n = 0;
       for (const Mem& m : all_memories) {
         n++;
+        // A vector index has to be another register than the other two.
+        if (vsib && (m.index == reg::none || m.index == (n * 7) % 16 || m.index == (n * 11) % 16 || (n * 4) % 16 == 0))
+          continue;
         auto imms = immediates(row.imm);
-        add(Cond(n % conditions), (n * 7) % 16, 0, &m, imms[n % imms.size()]);
+        add(Cond(n % conditions), (n * 7) % 16, (n * 11) % 16, &m, imms[n % imms.size()]);
       }
+      if (vsib) break;
       Mem rip = Mem::constants(0);
       for (unsigned a = 0; a < 16; a++)
         for (int64_t imm : immediates(row.imm)) add(Cond(a % conditions), a, 0, &rip, imm);
@@ -183,7 +199,9 @@ TEST_CASE("x86_64 encoding: every row agrees with LLVM's assembler", "[x86_64]")
   for (const Case& c : cases) input += c.text + "\n";
   test::RunOptions options;
   options.input = input;
-  auto r = test::run({tool, "-triple=x86_64-linux-gnu", "-mcpu=skylake", "-show-encoding"}, options);
+  auto r = test::run({tool, "-triple=x86_64-linux-gnu", "-mcpu=skylake", "-mattr=+gfni,+vaes,+vpclmulqdq,+sha",
+                      "-show-encoding"},
+                     options);
   INFO(r.err.substr(0, 3000));
   REQUIRE(r.ok());
   // One "# encoding: [0x..,0x..]" an instruction; "lock addl" may stand in two, and so do "rep movs".

@@ -191,7 +191,7 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {".ifdef foo\n nop\n .endif", {}, "error: inline assembly \".ifdef foo\" is not supported"},
       {".if 1", {}, "error: inline assembly \".if 1\" is not supported: an .if without .endif"},
       {".endif", {}, "error: inline assembly \".endif\" is not supported: there is no .if"},
-      {"vaddps %ymm0, %ymm1, %ymm2", {}, "error: inline assembly \"vaddps %ymm0, %ymm1, %ymm2\" is not supported"},
+      {"vaddps %zmm0, %zmm1, %zmm2", {}, "error: inline assembly \"vaddps %zmm0, %zmm1, %zmm2\" is not supported"},
       {"add $0, 8(%rax)", {imm(1)}, "error: inline assembly \"add $1, 8(%rax)\" is not supported"},
       {"movl $0, %eax", {imm(1ll << 40)}, "error: inline assembly \"movl $1099511627776, %eax\" is not supported"},
       {"jmp 1f", {}, "error: inline assembly \"jmp 1f\" is not supported: a label is not defined in it"},

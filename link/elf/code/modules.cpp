@@ -7,15 +7,16 @@
 #include "link/elf/code/modules.h"
 #include "link/elf/machines/machine.h"
 
-#include "link/elf/machines/machine.h"
-
+#include <bit>
 #include <cstring>
+#include <map>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "base/bytes.h"
 #include "codegen/air/aliases.h"
 #include "codegen/air/text.h"
+#include "codegen/native/module_asm.h"
 #include "link/common/module_file.h"
 
 namespace lode::link::elf {
@@ -30,7 +31,6 @@ class Reader {
         marks_(m_.requests.branch_targets || link.opt.z_ibt) {}
 
   Result<void> run() {
-    if (!m_.module_asm.empty()) return error("module-level inline assembly is not supported");
     file_.strings.assign(1, '\0');
     s_.sections.emplace_back();
     s_.data.push_back(nullptr);
@@ -39,7 +39,9 @@ class Reader {
     groups_.resize(m_.comdats.size());
     section_of_.assign(m_.symbols.size(), 0);
     for (uint32_t i = 0; i < m_.symbols.size(); i++) LODE_TRY(define(i));
+    add_assembly_sections();
     LODE_TRY(make_symbols());
+    relocate_assembly();
     make_patchable_lists();
     for (uint32_t i = 0; i < m_.symbols.size(); i++) LODE_TRY(relocate(i));
     LODE_TRY(make_inits());
@@ -200,8 +202,10 @@ class Reader {
     s_.syms.emplace_back(Sym{});
     file_.wide_sections.push_back(0);
     s_.sym_of.assign(m_.symbols.size(), 0);
+    find_assembly_symbols();
     for (int pass = 0; pass < 2; pass++) {
       if (pass == 1) file_.first_global = uint32_t(s_.syms.size());
+      add_assembly_symbols(pass == 0);
       for (const ModuleFunction& f : s_.functions)
         add_text_symbol(f, m_.symbols[m_.functions[f.index.value].symbol.value], pass == 0);
       for (uint32_t i = 0; i < m_.symbols.size(); i++) {
@@ -209,7 +213,7 @@ class Reader {
         bool local = x.linkage == air::Linkage::internal;
         if (local != (pass == 0) || x.linkage == air::Linkage::appending) continue;
         std::string_view name = m_.str(x.name);
-        if (name.starts_with("llvm.")) continue;
+        if (name.starts_with("llvm.") || (!in_assembly_.empty() && in_assembly_[i] != none)) continue;
         if (!name.empty() && name[0] == '\1') name.remove_prefix(1);
         Sym s{};
         s.name = name.empty() ? 0 : add_string(name);
@@ -256,7 +260,116 @@ class Reader {
         file_.wide_sections.push_back(section);
       }
     }
+    join_assembly_symbols();
     return {};
+  }
+
+  // ---- what the module's own assembly makes: sections, symbols and relocations beside those of the IR
+
+  void add_assembly_sections() {
+    if (!s_.assembly) return;
+    for (const codegen::AsmObjectSection& x : s_.assembly->sections) {
+      uint32_t section = 0;
+      if (x.name == ".note.GNU-stack") {
+        file_.exec_stack |= (x.flags & SHF_EXECINSTR) != 0;
+      } else if (x.type != SHT_NULL) {
+        section = add_section(x.name, x.type, x.flags, x.type == SHT_NOBITS ? x.size : x.bytes.size(),
+                              unsigned(std::countr_zero(std::max<uint64_t>(x.align, 1))),
+                              x.type == SHT_NOBITS ? nullptr : x.bytes.data());
+        s_.sections[section].entsize = x.entsize;
+        s_.roots[section] = s_.sections[section].flags & SHF_GNU_RETAIN || is_array(x) ? 2 : 1;
+        if (!x.group.empty()) assembly_groups_[x.group].push_back({section});
+      }
+      assembly_sections_.push_back(section);
+    }
+    for (size_t i = 0; i < assembly_sections_.size(); i++)
+      if (const uint32_t to = s_.assembly->sections[i].linked; to != none && assembly_sections_[i])
+        s_.sections[assembly_sections_[i]].link = assembly_sections_[to];
+  }
+
+  static bool is_array(const codegen::AsmObjectSection& x) {
+    return x.type == SHT_INIT_ARRAY || x.type == SHT_FINI_ARRAY || x.type == SHT_PREINIT_ARRAY || x.type == SHT_NOTE ||
+           x.name == ".init" || x.name == ".fini" || x.name.starts_with(".ctors") || x.name.starts_with(".dtors");
+  }
+
+  // A name is one symbol, whether the IR or the assembly defines it.
+  void find_assembly_symbols() {
+    if (!s_.assembly) return;
+    in_assembly_.assign(m_.symbols.size(), none);
+    in_ir_.assign(s_.assembly->symbols.size(), none);
+    std::unordered_map<std::string_view, uint32_t> by_name;
+    for (uint32_t k = 0; k < s_.assembly->symbols.size(); k++) by_name.emplace(s_.assembly->symbols[k].name, k);
+    for (uint32_t i = 0; i < m_.symbols.size(); i++) {
+      std::string_view name = m_.str(m_.symbols[i].name);
+      if (!name.empty() && name[0] == '\1') name.remove_prefix(1);
+      auto it = by_name.find(name);
+      if (it == by_name.end() || name.starts_with("llvm.")) continue;
+      const bool here = s_.assembly->symbols[it->second].place != codegen::AsmObjectSymbol::Place::undefined;
+      if (here) in_assembly_[i] = it->second;
+      else in_ir_[it->second] = i;
+    }
+  }
+
+  void add_assembly_symbols(bool local) {
+    if (!s_.assembly) return;
+    using Place = codegen::AsmObjectSymbol::Place;
+    auto add = [&](const Sym& s, uint32_t section) {
+      s_.syms.push_back(s);
+      file_.wide_sections.push_back(section);
+      return uint32_t(s_.syms.size() - 1);
+    };
+    if (local)
+      for (uint32_t section : assembly_sections_) {
+        Sym s{};
+        s.info = STT_SECTION;
+        s.shndx = SHN_XINDEX;
+        assembly_section_symbols_.push_back(section ? add(s, section) : 0);
+      }
+    assembly_symbols_.resize(s_.assembly->symbols.size());
+    // Nothing speaks of a name that was only told how to bind.
+    std::vector<bool> wanted(assembly_symbols_.size());
+    for (const codegen::AsmObjectSection& x : s_.assembly->sections)
+      for (const codegen::AsmRelocation& r : x.relocations)
+        if (r.symbol != none) wanted[r.symbol] = true;
+    for (uint32_t k = 0; k < assembly_symbols_.size(); k++) {
+      const codegen::AsmObjectSymbol& x = s_.assembly->symbols[k];
+      const bool undefined = x.place == Place::undefined;
+      if (in_ir_[k] != none || (undefined && !wanted[k])) continue;
+      if ((x.bind == STB_LOCAL && !undefined) != local) continue;
+      Sym s{};
+      s.name = x.name.empty() ? 0 : add_string(x.name);
+      s.info = uint8_t((undefined && x.bind == STB_LOCAL ? uint8_t(STB_GLOBAL) : x.bind) << 4 | x.type);
+      s.other = x.visibility;
+      s.value = x.value;
+      s.size = x.size;
+      uint32_t section = 0;
+      if (x.place == Place::section) {
+        section = assembly_sections_[x.section];
+        s.shndx = SHN_XINDEX;
+      } else {
+        s.shndx = undefined ? SHN_UNDEF : x.place == Place::common ? SHN_COMMON : SHN_ABS;
+      }
+      assembly_symbols_[k] = add(s, section);
+    }
+  }
+
+  void join_assembly_symbols() {
+    if (!s_.assembly) return;
+    for (uint32_t i = 0; i < in_assembly_.size(); i++)
+      if (in_assembly_[i] != none) s_.sym_of[i] = assembly_symbols_[in_assembly_[i]];
+    for (uint32_t k = 0; k < in_ir_.size(); k++)
+      if (in_ir_[k] != none) assembly_symbols_[k] = s_.sym_of[in_ir_[k]];
+  }
+
+  void relocate_assembly() {
+    if (!s_.assembly) return;
+    for (size_t i = 0; i < assembly_sections_.size(); i++) {
+      if (!assembly_sections_[i]) continue;
+      for (const codegen::AsmRelocation& r : s_.assembly->sections[i].relocations) {
+        const uint32_t sym = r.symbol != none ? assembly_symbols_[r.symbol] : assembly_section_symbols_[r.section];
+        s_.relocs[assembly_sections_[i]].push_back({r.offset, r.type, sym, r.addend});
+      }
+    }
   }
 
   Result<void> relocate(uint32_t i) {
@@ -391,17 +504,27 @@ class Reader {
     return {};
   }
 
+  void add_group(std::string_view name, std::vector<formats::elf::Word> members) {
+    s_.group_members.push_back(std::move(members));
+    Group g;
+    g.comdat = true;
+    g.members = s_.group_members.back();
+    g.signature = {name.data(), uint32_t(name.size()), none, hash_name(name)};
+    file_.groups.push_back(g);
+  }
+
+  // Sections of the assembly may be in groups of the IR.
   void make_groups() {
-    s_.group_members.reserve(groups_.size());
+    s_.group_members.reserve(groups_.size() + assembly_groups_.size());
+    for (uint32_t c = 0; c < groups_.size(); c++)
+      if (auto it = assembly_groups_.find(m_.str(m_.comdats[c].name)); it != assembly_groups_.end()) {
+        groups_[c].insert(groups_[c].end(), it->second.begin(), it->second.end());
+        assembly_groups_.erase(it);
+      }
+    for (auto& [name, members] : assembly_groups_) add_group(name, std::move(members));
     for (uint32_t c = 0; c < groups_.size(); c++) {
       if (groups_[c].empty() || m_.comdats[c].kind == air::ComdatKind::no_deduplicate) continue;
-      s_.group_members.push_back(std::move(groups_[c]));
-      std::string_view name = m_.str(m_.comdats[c].name);
-      Group g;
-      g.comdat = true;
-      g.members = s_.group_members.back();
-      g.signature = {name.data(), uint32_t(name.size()), none, hash_name(name)};
-      file_.groups.push_back(g);
+      add_group(m_.str(m_.comdats[c].name), std::move(groups_[c]));
     }
   }
 
@@ -419,6 +542,11 @@ class Reader {
   std::unordered_map<uint64_t, uint32_t> block_slots_;  // function << 32 | block: its place in the function's list
   std::unordered_set<uint32_t> copied_;                 // sections whose data is a copy
   std::vector<std::pair<std::string, uint32_t>> section_names_;
+  // Of the assembly, by its own numbers: sections, their symbols, symbols; the signatures of its groups; and by symbols
+  // of the IR and of the assembly what the other one's number is, where that one defines it.
+  std::vector<uint32_t> assembly_sections_, assembly_section_symbols_, assembly_symbols_;
+  std::map<std::string, std::vector<formats::elf::Word>, std::less<>> assembly_groups_;
+  std::vector<uint32_t> in_assembly_, in_ir_;
 };
 
 }  // namespace
@@ -449,6 +577,8 @@ Result<void> read_module(ObjectFile& file, const Link& link) {
   if (!accepts_triple(*link.machine, state->module->triple))
     return error("was made for another target (" + state->module->triple + ")");
   if (state->module->types.layout().pointer_bytes != 8) return error("was made for a target with pointers of 4 bytes");
+  air::Module& air = state->bitcode ? state->bitcode->module() : *state->text;
+  LODE_ASSIGN(state->assembly, codegen::take_module_asm(air, link.machine->code()->assemble_module));
   file.module = state;
   return Reader(file, link).run();
 }

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "codegen/import/import.h"
+#include "codegen/native/asm_object.h"
 #include "codegen/native/target.h"
 #include "link/elf/link.h"
 
@@ -54,6 +55,7 @@ struct ModuleState {
   std::unique_ptr<codegen::BitcodeModule> bitcode;
   std::unique_ptr<air::Module> text;
   const air::Module* module = nullptr;
+  std::unique_ptr<codegen::AsmObject> assembly;  // of the module's own text, if it has any
   std::vector<Shdr> sections;
   std::vector<Sym> syms;
   std::vector<uint32_t> start_syms;     // those that stand for the start of a function's text, not for its entry

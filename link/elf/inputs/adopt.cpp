@@ -51,6 +51,68 @@ void clear_atoms(Link& link, ObjectFile& file) {
   }
 }
 
+void adopt_frame_records(ObjectFile& file, const ObjectContents& c) {
+  file.cies.resize(c.cies.size());
+  for (size_t i = 0; i < c.cies.size(); i++) {
+    const CieContents& from = c.cies[i];
+    Cie& to = file.cies[i];
+    to.input_offset = from.offset;
+    to.size = from.size;
+    to.reloc_begin = from.reloc_begin;
+    to.reloc_end = from.reloc_end;
+    to.atom = file.atom_base + from.section;
+  }
+  file.fdes.resize(c.fdes.size());
+  for (size_t i = 0; i < c.fdes.size(); i++) {
+    const FdeContents& from = c.fdes[i];
+    Fde& to = file.fdes[i];
+    to.input_offset = from.offset;
+    to.size = from.size;
+    to.reloc_begin = from.reloc_begin;
+    to.reloc_end = from.reloc_end;
+    to.cie = from.cie;
+    to.atom = file.atom_base + from.described;
+    to.source = file.atom_base + from.section;
+  }
+}
+
+// Records of .eh_frame that a module's own assembly makes.
+void adopt_assembled_frames(Link& link, ObjectFile& file) {
+  const ModuleState& m = *file.module;
+  if (!m.assembly) return;
+  ObjectContents c;
+  c.sections.resize(file.sections.size());
+  bool any = false;
+  auto buffer = [&](const void* bytes, size_t size) {
+    const auto* p = static_cast<const uint8_t*>(bytes);
+    c.buffers.push_back(std::make_shared<const std::vector<uint8_t>>(p, p + size));
+    return uint32_t(c.buffers.size());
+  };
+  for (uint32_t i = 1; i < file.sections.size(); i++) {
+    Atom& a = link.atoms[file.atom_base + i];
+    if (!(file.sections[i].flags & SHF_ALLOC) || section_name(file, i) != ".eh_frame" || !a.data) continue;
+    a.kind = c.sections[i].kind = AtomKind::eh_frame;
+    c.sections[i].size = a.size;
+    c.sections[i].body = buffer(a.data, a.size);
+    c.sections[i].reloc_count = a.reloc_count;
+    c.sections[i].relocs_body = buffer(a.relocs, a.reloc_count * sizeof(Rela));
+    any = true;
+  }
+  if (!any) return;
+  std::vector<ReadProblem> problems;
+  read_frame_records({}, c, problems, [&](uint32_t sym) -> uint32_t {
+    const uint32_t section = sym < file.syms.size() ? file.section_of(sym) : 0;
+    return section < file.sections.size() ? section : 0;
+  });
+  for (const ReadProblem& p : problems)
+    link.diag.error(file.name + ":(.eh_frame of module-level assembly): " + p.message, uint64_t(file.priority) << 32);
+  for (uint32_t i = 1; i < file.sections.size(); i++) {
+    link.atoms[file.atom_base + i].fde_begin = c.sections[i].fde_begin;
+    link.atoms[file.atom_base + i].fde_count = c.sections[i].fde_count;
+  }
+  adopt_frame_records(file, c);
+}
+
 void adopt_module(Link& link, ObjectFile& file) {
   ModuleState& m = *file.module;
   for (uint32_t i = 1; i < file.sections.size(); i++) {
@@ -61,8 +123,9 @@ void adopt_module(Link& link, ObjectFile& file) {
     a.p2align = uint8_t(std::countr_zero(uint64_t(s.addralign)));
     a.relocs = m.relocs[i].data();
     a.reloc_count = uint32_t(m.relocs[i].size());
-    a.kind = (s.flags & SHF_MERGE) && a.size ? AtomKind::merge : AtomKind::regular;
+    a.kind = (s.flags & SHF_MERGE) && a.size && !link.relocatable ? AtomKind::merge : AtomKind::regular;
   }
+  adopt_assembled_frames(link, file);
   for (const ModuleFunction& f : m.functions) {
     link.atoms[file.atom_base + f.section].kind = AtomKind::function;
     for (uint32_t part : {f.section + 1, f.exceptions, f.traps})
@@ -106,32 +169,6 @@ void adopt_atoms(Link& link, ObjectFile& file) {
     group.section = g.section;
     group.comdat = g.comdat;
     file.groups.push_back(group);
-  }
-}
-
-void adopt_frame_records(ObjectFile& file) {
-  const ObjectContents& c = *file.contents;
-  file.cies.resize(c.cies.size());
-  for (size_t i = 0; i < c.cies.size(); i++) {
-    const CieContents& from = c.cies[i];
-    Cie& to = file.cies[i];
-    to.input_offset = from.offset;
-    to.size = from.size;
-    to.reloc_begin = from.reloc_begin;
-    to.reloc_end = from.reloc_end;
-    to.atom = file.atom_base + from.section;
-  }
-  file.fdes.resize(c.fdes.size());
-  for (size_t i = 0; i < c.fdes.size(); i++) {
-    const FdeContents& from = c.fdes[i];
-    Fde& to = file.fdes[i];
-    to.input_offset = from.offset;
-    to.size = from.size;
-    to.reloc_begin = from.reloc_begin;
-    to.reloc_end = from.reloc_end;
-    to.cie = from.cie;
-    to.atom = file.atom_base + from.described;
-    to.source = file.atom_base + from.section;
   }
 }
 
@@ -182,7 +219,7 @@ void adopt_object(Link& link, ObjectFile& file) {
   file.contents = contents_of(link, file);
   const ObjectContents& c = *file.contents;
   adopt_atoms(link, file);
-  adopt_frame_records(file);
+  adopt_frame_records(file, c);
   adopt_names(file.globals, file.data, c.names);
   file.symvers = c.symvers;
   file.properties = c.properties;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -140,6 +141,9 @@ struct ReadProblem {
 ObjectContents read_object(const ElfView& view, const ReadOptions& options, std::vector<ReadProblem>& problems);
 // eh_frame_records.cpp: fills cies and fdes.
 void read_frame_records(const ElfView& view, ObjectContents& contents, std::vector<ReadProblem>& problems);
+// The same of sections whose bytes are elsewhere; `section_of` a symbol is 0 where it is in none of the file's.
+void read_frame_records(Bytes file, ObjectContents& contents, std::vector<ReadProblem>& problems,
+                        const std::function<uint32_t(uint32_t symbol)>& section_of);
 // shared.cpp
 Result<SharedContents> read_shared(std::span<const uint8_t> file, const Machine& machine);
 // properties.cpp

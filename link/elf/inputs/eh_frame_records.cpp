@@ -16,8 +16,9 @@ namespace {
 
 class RecordReader {
  public:
-  RecordReader(const ElfView& view, ObjectContents& c, std::vector<ReadProblem>& problems, uint32_t section)
-      : view_(view), c_(c), problems_(problems), section_(section), s_(c.sections[section]) {}
+  RecordReader(Bytes file, const std::function<uint32_t(uint32_t)>& section_of, ObjectContents& c,
+               std::vector<ReadProblem>& problems, uint32_t section)
+      : file_(file), section_of_(section_of), c_(c), problems_(problems), section_(section), s_(c.sections[section]) {}
 
   void run() {
     sort_relocations();
@@ -45,7 +46,7 @@ class RecordReader {
  private:
   void fail(const char* message) { problems_.push_back({section_, message}); }
   const uint8_t* bytes_at(uint32_t body, uint64_t offset) const {
-    return (body == 0 ? view_.file.data() : c_.buffers[body - 1]->data()) + offset;
+    return (body == 0 ? file_.data() : c_.buffers[body - 1]->data()) + offset;
   }
   uint64_t offset_of(uint32_t reloc) const { return relocs_[reloc].offset; }
 
@@ -64,28 +65,21 @@ class RecordReader {
     relocs_ = reinterpret_cast<const Rela*>(bytes_at(s_.relocs_body, 0));
   }
 
-  // The section that a symbol is in; 0: none of the file's.
-  uint32_t section_of(uint32_t sym) const {
-    if (sym >= view_.symbols.size()) return 0;
-    const uint16_t n = view_.symbols[sym].shndx;
-    const uint32_t section = n == SHN_XINDEX ? view_.symbol_section(sym) : n >= SHN_LORESERVE ? 0 : n;
-    return section < view_.sections.size() ? section : 0;
-  }
-
   bool add_fde(uint64_t at, uint64_t end, uint32_t begin, size_t first_cie, uint64_t cie_at) {
     const auto found = std::lower_bound(c_.cies.begin() + ptrdiff_t(first_cie), c_.cies.end(), cie_at,
                                         [](const CieContents& c, uint64_t at) { return c.offset < at; });
     if (found == c_.cies.end() || found->offset != cie_at) return false;
     // Without a relocation for its start an FDE describes nothing (a discarded function, or padding by ld -r).
     if (begin >= next_ || offset_of(begin) != at + 8) return true;
-    const uint32_t described = section_of(relocs_[begin].sym);
+    const uint32_t described = section_of_(relocs_[begin].sym);
     if (described)
       c_.fdes.push_back({section_, uint32_t(at), uint32_t(end - at), begin, next_, uint32_t(found - c_.cies.begin()),
                          described});
     return true;
   }
 
-  const ElfView& view_;
+  const Bytes file_;
+  const std::function<uint32_t(uint32_t)>& section_of_;  // that a symbol is in; 0: none of the file's
   ObjectContents& c_;
   std::vector<ReadProblem>& problems_;
   const uint32_t section_;
@@ -97,8 +91,18 @@ class RecordReader {
 }  // namespace
 
 void read_frame_records(const ElfView& view, ObjectContents& contents, std::vector<ReadProblem>& problems) {
+  read_frame_records(view.file, contents, problems, [&](uint32_t sym) -> uint32_t {
+    if (sym >= view.symbols.size()) return 0;
+    const uint16_t n = view.symbols[sym].shndx;
+    const uint32_t section = n == SHN_XINDEX ? view.symbol_section(sym) : n >= SHN_LORESERVE ? 0 : n;
+    return section < view.sections.size() ? section : 0;
+  });
+}
+
+void read_frame_records(Bytes file, ObjectContents& contents, std::vector<ReadProblem>& problems,
+                        const std::function<uint32_t(uint32_t symbol)>& section_of) {
   for (uint32_t i = 1; i < contents.sections.size(); i++)
-    if (contents.sections[i].kind == AtomKind::eh_frame) RecordReader(view, contents, problems, i).run();
+    if (contents.sections[i].kind == AtomKind::eh_frame) RecordReader(file, section_of, contents, problems, i).run();
   auto& fdes = contents.fdes;
   std::stable_sort(fdes.begin(), fdes.end(),
                    [](const FdeContents& x, const FdeContents& y) { return x.described < y.described; });
