@@ -77,6 +77,11 @@ enum class ReferenceForm : uint8_t {
   tls_initial_exec,     // address = of the GOT slot that holds that offset
   tls_general_dynamic,  // address = of the GOT pair {module, offset}
   tls_local_dynamic,    // address = of the GOT pair {module, 0}
+  // Shorter ones, of machines that have them (NativeTarget::near_form); the linker proves that they reach.
+  near,             // direct, and the short call reaches it from the whole text
+  small_absolute,   // absolute, and an offset from register 0 says it
+  gp_relative,      // address = S + A - the global pointer, an offset from that register
+  tls_near,         // as tls_local_exec, and an offset from the thread pointer says it
 };
 struct ResolvedReference {
   uint64_t address = 0;
@@ -139,6 +144,13 @@ struct DebugFrame {
 };
 
 // A native target as a table of functions: no virtual call per instruction, one indirect call per function.
+// What the last layout says of a reference: where it leads, where the text that has it stands.
+struct NearPlace {
+  uint64_t address = 0;  // S + A; of thread-local ones the offset from the thread pointer
+  uint64_t text_begin = 0, text_end = 0;
+  uint64_t global_pointer = 0;  // 0: code may not use it
+};
+
 struct NativeTarget {
   uint16_t elf_machine;
   std::unique_ptr<LowerScratch> (*make_scratch)();
@@ -158,6 +170,9 @@ struct NativeTarget {
   // Replaces MIR indices by the offsets in the text that emit will give them; `references` as for measure.
   Result<void> (*label_offsets)(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
                                 const TargetOptions& options, std::span<uint32_t> labels);
+  // Of a reference in the short form `now`: that form if it reaches `place`, else the next one that does, which may be
+  // `full`. The order is small_absolute, gp_relative. Null: the machine has no short forms.
+  ReferenceForm (*near_form)(ReferenceForm full, ReferenceForm now, const NearPlace& place) = nullptr;
   Result<void> (*debug_frame)(const mir::FunctionView& fn, DebugFrame& out);
   std::span<const uint8_t> dwarf_registers;  // DWARF's number by codegen::Reg; 255: none
   // The CIE's initial instructions, code and data alignment factors and return address column.

@@ -9,6 +9,9 @@
 // Memory operands that one signed 12-bit offset cannot say are reached by a register that gets the upper part: the
 // instruction's own destination where it is a load into an integer register, else the scratch register.
 //
+// Where the linker has found a reference to be near (ReferenceForm::near and the others behind it), a call is one
+// `jal`, and an address one offset from register 0, gp or tp.
+//
 // Object mode leaves Fixups for each patch that refers to a symbol; the low part of a pc-relative address refers to the
 // place of its high part. No relocation says that another linker may shorten the code (R_RISCV_RELAX): it is short
 // already, and branches within a function, jump tables and unwind rows need no relocation then.
@@ -59,6 +62,8 @@ enum class PatchKind : uint8_t {
   pc_constants,   // own constants + addend - the first instruction
   pc_label,       // MIR index `target` - the first instruction
   abs_reference,  // address of the reference + addend
+  lower_part,     // the same, in one instruction: an offset of 12 bits from register 0, gp or tp
+  near_call,      // of `jal`
   fixup,          // object mode
 };
 struct Patch {
@@ -139,6 +144,8 @@ class Assembler {
   // How the upper part of an address gets into a register.
   struct Upper {
     bool lui = false, thread = false;
+    bool lower_only = false;  // `base` is near enough for one instruction
+    uint8_t base = reg::zero;
     PatchKind kind = PatchKind::pc_reference;
     FixupKind high = FixupKind::pcrel_hi20;
     uint32_t target = 0;
@@ -186,6 +193,12 @@ bool Assembler::symbol_upper(uint32_t ref, Upper& u) {
       u.lui = u.thread = true;
       u.kind = PatchKind::abs_reference;
       return true;
+    case ReferenceForm::tls_near: u.thread = true; [[fallthrough]];
+    case ReferenceForm::small_absolute: case ReferenceForm::gp_relative:
+      u.lower_only = true;
+      u.base = u.thread ? reg::tp : refs_[ref].form == ReferenceForm::gp_relative ? reg::gp : reg::zero;
+      u.kind = PatchKind::lower_part;
+      return true;
     case ReferenceForm::relocation:
       u.kind = PatchKind::fixup;
       u.addend = fn_.references[ref].addend;
@@ -212,6 +225,12 @@ bool Assembler::constants_upper(int64_t offset, Upper& u) {
 void Assembler::pair(uint8_t r, const Upper& u, Op op, uint8_t value, uint8_t base, bool wraps) {
   const uint8_t* first = p_;
   const Place field = here(p_);
+  if (u.lower_only) {
+    const bool store = info(op).form == Form::store;
+    w_.patches.push_back({field, u.target, u.addend, FixupKind::none, FixupKind::none, u.kind, 0, store, false});
+    p_ = put32(p_, op, {value, u.base, 0, 0, 0, 0});
+    return;
+  }
   p_ = put32(p_, u.lui ? Op::lui : Op::auipc, {r, 0, 0, 0, 0, 0});
   if (u.thread) {
     const Fields add = {r, r, reg::tp, 0, 0, 0};
@@ -313,6 +332,10 @@ void Assembler::jump_to_reference(uint32_t ref, bool call) {
   u.target = ref;
   switch (refs_[ref].form) {
     case ReferenceForm::direct: return pair(upper, u, Op::jalr, link, upper);
+    case ReferenceForm::near:
+      w_.patches.push_back({here(p_), ref, 0, FixupKind::none, FixupKind::none, PatchKind::near_call, 0, false, false});
+      p_ = put32(p_, Op::jal, {link, 0, 0, 0, 0, 0});
+      return;
     case ReferenceForm::absolute:
       u.lui = true;
       u.kind = PatchKind::abs_reference;
@@ -360,7 +383,7 @@ void Assembler::tls_general_dynamic(uint32_t at) {
   const uint32_t ref = decode_.word(at), get_addr = decode_.word(uint64_t(at) + 1);
   if (!valid_reference(ref) || !valid_reference(get_addr)) return;
   switch (refs_[ref].form) {
-    case ReferenceForm::tls_local_exec:
+    case ReferenceForm::tls_local_exec: case ReferenceForm::tls_near:
     case ReferenceForm::tls_initial_exec: return tls_address(reg::a0, ref);
     case ReferenceForm::tls_general_dynamic:
     case ReferenceForm::relocation:
@@ -561,11 +584,16 @@ uint8_t* put_branch(uint8_t* out, const codegen::TextLayout& layout, size_t inde
   return put_far_jump(out, distance, b.size == 12);
 }
 
+// The lower part in its field.
+uint32_t lower_bits(int32_t low, bool store) {
+  const uint32_t part = uint32_t(low) & 0xfff;
+  return store ? (part & 31) << 7 | part >> 5 << 25 : part << 20;
+}
+
 // Adds the two parts of a value to the immediates of a pair of instructions.
 void add_parts(uint8_t* high, uint8_t* low, bool store, int64_t value) {
   store_le(high, load_le<uint32_t>(high) | uint32_t(high_part(value)) << 12);
-  const uint32_t part = uint32_t(low_part(value)) & 0xfff, word = load_le<uint32_t>(low);
-  store_le(low, word | (store ? (part & 31) << 7 | part >> 5 << 25 : part << 20));
+  store_le(low, load_le<uint32_t>(low) | lower_bits(low_part(value), store));
 }
 
 void leave_fixups(const Patch& x, uint32_t field, std::vector<Fixup>& out) {
@@ -594,6 +622,22 @@ Result<void> apply_patches(const Work& w, std::span<const ResolvedReference> ref
       case PatchKind::pc_reference: value = int64_t(refs[x.target].address + uint64_t(x.addend) - here); break;
       case PatchKind::pc_constants: value = int64_t(place.constants_address + uint64_t(x.addend) - here); break;
       case PatchKind::pc_label: value = int64_t(w.layout.offset_of(x.target)) - int64_t(field); break;
+      case PatchKind::near_call: {
+        value = int64_t(refs[x.target].address - here);
+        if (value < -mebi || value > mebi - 2 || (value & 1))
+          return error("riscv64: reference " + std::to_string(x.target) + " of the function is not as near as it was");
+        uint8_t* p = place.text + field;
+        store_le(p, load_le<uint32_t>(p) | jump_bits(int32_t(value)));
+        continue;
+      }
+      case PatchKind::lower_part: {
+        value = int64_t(refs[x.target].address + uint64_t(x.addend));
+        if (!fits12(value))
+          return error("riscv64: reference " + std::to_string(x.target) + " of the function is not as near as it was");
+        uint8_t* p = place.text + field;
+        store_le(p, load_le<uint32_t>(p) | lower_bits(int32_t(value), x.store));
+        continue;
+      }
       case PatchKind::abs_reference: value = int64_t(refs[x.target].address + uint64_t(x.addend)); break;
     }
     if (x.wraps ? value != int32_t(value) : !fits_pair(value))
@@ -605,6 +649,27 @@ Result<void> apply_patches(const Work& w, std::span<const ResolvedReference> ref
 }
 
 }  // namespace
+
+ReferenceForm near_form(ReferenceForm full, ReferenceForm now, const codegen::NearPlace& place) {
+  switch (now) {
+    case ReferenceForm::near: {
+      auto reaches = [&](uint64_t from) {
+        const int64_t d = int64_t(place.address - from);
+        return d >= -mebi && d <= mebi - 2 && (d & 1) == 0;
+      };
+      return reaches(place.text_begin) && reaches(place.text_end) ? now : full;
+    }
+    case ReferenceForm::tls_near: return fits12(int64_t(place.address)) ? now : full;
+    case ReferenceForm::small_absolute:
+      if (fits12(int64_t(place.address))) return now;
+      [[fallthrough]];
+    case ReferenceForm::gp_relative:
+      if (place.global_pointer && fits12(int64_t(place.address - place.global_pointer)))
+        return ReferenceForm::gp_relative;
+      return full;
+    default: return full;
+  }
+}
 
 Result<FunctionSizes> measure(const mir::FunctionView& fn, std::span<const ResolvedReference> references,
                               const TargetOptions& options) {

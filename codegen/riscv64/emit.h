@@ -12,5 +12,7 @@ Result<void> emit(const mir::FunctionView& fn, std::span<const codegen::Resolved
                   const codegen::TargetOptions& options, const codegen::EmitPlace& place);
 Result<void> label_offsets(const mir::FunctionView& fn, std::span<const codegen::ResolvedReference> references,
                            const codegen::TargetOptions& options, std::span<uint32_t> labels);
+codegen::ReferenceForm near_form(codegen::ReferenceForm full, codegen::ReferenceForm now,
+                                 const codegen::NearPlace& place);
 
 }  // namespace lode::riscv64

@@ -21,6 +21,7 @@ const codegen::NativeTarget& target() {
       .intrinsic = no_intrinsic,
       .asm_sections = codegen::asm_sections,
       .label_offsets = label_offsets,
+      .near_form = near_form,
       .cie_instructions = cie_instructions,
       .cie_code_align = cie_code_align,
       .cie_data_align = cie_data_align,

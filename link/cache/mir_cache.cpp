@@ -1,9 +1,9 @@
 #include "link/cache/mir_cache.h"
+#include "link/common/parallel.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <tbb/parallel_for.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -338,7 +338,7 @@ std::shared_ptr<LoadedPack> MirCache::pack_of(CachedModule& m) {
 void MirCache::add_to_file(const std::vector<std::shared_ptr<CachedModule>>& modules, bool whole) {
   std::vector<FunctionFile::Addition> additions(modules.size());
   std::vector<mir::Hash128> used;
-  tbb::parallel_for(size_t(0), modules.size(), [&](size_t k) {
+  parallel_for(size_t(0), modules.size(), [&](size_t k) {
     CachedModule& m = *modules[k];
     if (m.own_ && !m.changed_) return;
     const std::shared_ptr<LoadedPack> pack = pack_of(m);

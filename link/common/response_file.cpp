@@ -28,6 +28,8 @@ Result<std::string> read_response_file(const std::string& path) {
   return text;
 }
 
+bool is_special(char c) { return uint8_t(c) <= ' ' || c == '"' || c == '\'' || c == '\\'; }
+
 // The words of a text; false when a quote does not end.
 bool split_words(const std::string& text, std::vector<std::string>& words) {
   std::string word;
@@ -50,7 +52,11 @@ bool split_words(const std::string& text, std::vector<std::string>& words) {
       word.clear();
       in_word = false;
     } else {
-      word += c;
+      // Most words have nothing special in them.
+      size_t end = i + 1;
+      while (end < text.size() && !is_special(text[end])) end++;
+      word.append(text, i, end - i);
+      i = end - 1;
       in_word = true;
     }
   }

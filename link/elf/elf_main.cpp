@@ -16,6 +16,7 @@
 #include "link/elf/link.h"
 #include "link/cache/mir_cache.h"
 #include "link/common/arena.h"
+#include "link/common/lazy_threads.h"
 #include "link/elf/relink/relink.h"
 #include "link/elf/relink/state.h"
 #include "link/elf/relink/verify_relink.h"
@@ -135,15 +136,18 @@ static bool link_from(Link& link, const std::vector<std::string>& args, const Ho
     if (relinked && !link.opt.verify_relink) return true;
   }
   const auto work = [&] { return relinked ? verify_relink(link) : link_and_report(link, args); };
-  const size_t usual = std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
-  const size_t threads = link.opt.threads ? link.opt.threads : usual;
   if (!host) {
-    ThreadLimit limit(threads);
-    return work();
+    LazyThreads threads(link.opt.threads);
+    link.threads = &threads;
+    const bool ok = work();
+    link.threads = nullptr;
+    return ok;
   }
   // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there.
   // If it is asked for more threads than it has, TBB says so on stderr.
   const size_t all = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+  const size_t usual = std::min<size_t>(32, size_t(tbb::info::default_concurrency()));
+  const size_t threads = link.opt.threads ? link.opt.threads : usual;
   LinkArena own;
   LinkArena& arena = host->arena ? *host->arena : own;
   return arena.run(possible_threads(std::min(threads, all)), work);

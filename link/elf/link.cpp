@@ -1,8 +1,10 @@
 // A link as the list of its passes (link.h says what each leaves to the next).
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
-#include <filesystem>
-#include <fstream>
 
 #include "base/bytes.h"
 #include "link/elf/code/asm_sections.h"
@@ -23,9 +25,12 @@ static const Machine* machine_of_inputs(const Options& options) {
     if (memory != options.memory.end()) {
       std::copy_n(memory->data.begin(), std::min(memory->data.size(), head.size()), head.begin());
     } else {
-      std::error_code none_there;  // what is read from a pipe is gone
-      if (!std::filesystem::is_regular_file(input.name, none_there)) continue;
-      std::ifstream(input.name, std::ios::binary).read(reinterpret_cast<char*>(head.data()), head.size());
+      struct stat st;  // what is read from a pipe is gone
+      if (stat(input.name.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+      const int fd = open(input.name.c_str(), O_RDONLY | O_CLOEXEC);
+      if (fd < 0) continue;
+      if (pread(fd, head.data(), head.size(), 0) != ssize_t(head.size())) head = {};
+      close(fd);
     }
     if (!is_elf(head)) continue;
     for (const Machine* m : machines())

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "link/common/diagnostics.h"
+#include "link/common/lazy_threads.h"
 #include "link/elf/decisions.h"
 #include "link/elf/passes.h"
 #include "lode/link/diagnostic.h"
@@ -33,6 +34,7 @@ struct Link : Decisions {
   Diagnostics diag;
   const Machine* machine;
   MirCache* mir_cache = nullptr;  // null: none; outlives the link
+  LazyThreads* threads = nullptr;  // of a command's link, to be told what work there is
   std::vector<Timer> timers;
 
   // Serial; makes an undefined symbol when it is new. The name must stay valid.

@@ -65,7 +65,7 @@ class Identifier {
 };
 
 struct Range {
-  const std::vector<std::string>& paths;
+  const std::vector<const std::string*>& paths;
   std::vector<FileStamp>& found;
   size_t begin, end;
 };
@@ -74,13 +74,13 @@ void* identify_range(void* argument) {
   const Range& r = *static_cast<Range*>(argument);
   Identifier files;
   for (size_t i = r.begin; i < r.end; i++)
-    if (!r.paths[i].empty()) r.found[i] = files.stamp(r.paths[i]);
+    if (r.paths[i]) r.found[i] = files.stamp(*r.paths[i]);
   return nullptr;
 }
 
 }  // namespace
 
-std::vector<FileStamp> identify_all(const std::vector<std::string>& paths, bool may_use_threads) {
+std::vector<FileStamp> identify_all(const std::vector<const std::string*>& paths, bool may_use_threads) {
   constexpr size_t many = 400;  // a thread costs as much as some 50 files
   std::vector<FileStamp> found(paths.size());
   const size_t middle = may_use_threads && paths.size() >= many ? paths.size() / 2 : 0;

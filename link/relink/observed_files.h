@@ -28,9 +28,10 @@ FileStamp identity_of(const std::string& path);
 // False: there is no such file, or it is not a regular one.
 bool identify(const std::string& path, FileStamp& out);
 
-// The same for many files, by two threads where that is worth it; zeroes: as false. Files of one folder that come one
-// after the other are looked for in the folder, so that the system need not find that each time.
-std::vector<FileStamp> identify_all(const std::vector<std::string>& paths, bool may_use_threads);
+// The same for many files, by two threads where that is worth it; null paths are passed over; zeroes: as false. Files
+// of one folder that come one after the other are looked for in the folder, so that the system need not find that each
+// time.
+std::vector<FileStamp> identify_all(const std::vector<const std::string*>& paths, bool may_use_threads);
 
 // Nanoseconds since 1970, by the clock that file systems go by.
 int64_t file_clock();

@@ -6,8 +6,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <tbb/parallel_for.h>
-#include <tbb/task_group.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -16,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "link/common/output_file.h"
+#include "link/common/parallel.h"
 
 namespace lode::link {
 
@@ -247,28 +246,29 @@ Result<void> StateWriter::write(const std::string& path, uint32_t version, State
   (void)out;
   // One thread writes the regions while the others sum them up.
   Result<void> written;
-  tbb::task_group writer;
-  writer.run([&] {
+  const auto write_regions = [&] {
     for (uint32_t i = 0; i < StateFile::max_regions && written.ok(); i++)
       written = file.write_at(h.regions[i].offset, parts_[i].bytes.data(), parts_[i].bytes.size());
-  });
+  };
   static const uint8_t zeroes[page_size] = {};
   std::vector<uint64_t> sums(h.sum_pages * (page_size / 8));
   std::fill_n(sums.begin(), h.pages, XXH3_64bits(zeroes, page_size));
-  for (uint32_t i = 0; i < StateFile::max_regions; i++) {
-    const std::span<const uint8_t> bytes = parts_[i].bytes;
-    const uint64_t first = (h.regions[i].offset - header_size) / page_size;
-    tbb::parallel_for(tbb::blocked_range<uint64_t>(0, pages_of(bytes.size()), 64), [&](const auto& range) {
-      for (uint64_t n = range.begin(); n != range.end(); n++) {
-        const uint64_t begin = n * page_size, count = std::min(page_size, bytes.size() - begin);
-        uint8_t last[page_size] = {};
-        const uint8_t* p = bytes.data() + begin;
-        if (count < page_size) p = static_cast<const uint8_t*>(std::memcpy(last, p, count));
-        store_le(&sums[first + n], uint64_t(XXH3_64bits(p, page_size)));
-      }
-    });
-  }
-  writer.wait();
+  const auto sum_regions = [&] {
+    for (uint32_t i = 0; i < StateFile::max_regions; i++) {
+      const std::span<const uint8_t> bytes = parts_[i].bytes;
+      const uint64_t first = (h.regions[i].offset - header_size) / page_size;
+      parallel_for_ranges(uint64_t(0), pages_of(bytes.size()), 64, [&](const auto& range) {
+        for (uint64_t n = range.begin(); n != range.end(); n++) {
+          const uint64_t begin = n * page_size, count = std::min(page_size, bytes.size() - begin);
+          uint8_t last[page_size] = {};
+          const uint8_t* p = bytes.data() + begin;
+          if (count < page_size) p = static_cast<const uint8_t*>(std::memcpy(last, p, count));
+          store_le(&sums[first + n], uint64_t(XXH3_64bits(p, page_size)));
+        }
+      });
+    }
+  };
+  parallel_invoke(write_regions, sum_regions);
   LODE_TRY(std::move(written));
   for (uint32_t n = 0; n < h.sum_pages; n++) h.sum_sums[n] = XXH3_64bits(&sums[n * (page_size / 8)], page_size);
   h.checksum = checksum_of(h);

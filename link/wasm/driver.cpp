@@ -281,12 +281,15 @@ int main_with(std::span<const char* const> args, std::span<const MemoryInput> me
     }
   }
   Relink* const next = relink ? &*relink : nullptr;
+  if (!hosted) {
+    LazyThreads threads(wanted);
+    link.threads = &threads;
+    const bool ok = link_and_write(link, host, next);
+    link.threads = nullptr;
+    return ok ? 0 : 1;
+  }
   const size_t all = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
   const size_t threads = wanted ? wanted : all;
-  if (!hosted) {
-    ThreadLimit limit(threads);
-    return link_and_write(link, host, next) ? 0 : 1;
-  }
   // The limit of an arena is its own: the host's loops, and other links, run beside this one as if it were not there.
   const size_t possible = possible_threads(std::min({threads, all, size_t{32}}));
   LinkArena own;

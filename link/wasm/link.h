@@ -28,6 +28,7 @@
 #include "formats/wasm/reader.h"
 #include "link/common/diagnostics.h"
 #include "link/common/input_files.h"
+#include "link/common/lazy_threads.h"
 #include "link/wasm/options.h"
 #include "mir_store/mir_store.h"
 
@@ -252,6 +253,7 @@ struct Link {
   std::unordered_map<std::string_view, uint32_t> comdats;  // name -> file that has it
   mir::MirStore store;
   MirCache* mir_cache = nullptr;    // null: none
+  LazyThreads* threads = nullptr;   // of a command's link, to be told what work there is
   uint64_t lowered = 0;             // functions lowered so far
   std::vector<SymbolId> runtime;    // by air::RuntimeFunction
   uint32_t features = 0;  // cg::Feature bits that modules use which do not say what their functions were compiled for

@@ -4,8 +4,6 @@
 //
 // Functions are lowered by all threads, each with its own scratch memory; the store takes them in the order of the
 // inputs.
-#include <tbb/enumerable_thread_specific.h>
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <functional>
@@ -22,6 +20,7 @@
 #include "codegen/wasm/mir.h"
 #include "link/cache/cached_functions.h"
 #include "link/wasm/link.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::wasm {
 
@@ -440,7 +439,9 @@ void Link::lower(std::span<const uint32_t> wave) {
     std::unique_ptr<codegen::LowerScratch> scratch = cg::make_scratch();
     air::Function fn;
   };
-  tbb::enumerable_thread_specific<Worker> workers;
+  constexpr uint64_t work_of_function = 8192;  // as long as so many bytes of an object take
+  if (threads) threads->add_work(wave.size() * work_of_function);
+  PerThread<Worker> workers;
   std::vector<mir::FunctionDraft> drafts_of_wave(wave.size());
   enum : char { failed, made, from_cache };
   std::vector<char> good(wave.size(), failed);
@@ -499,10 +500,7 @@ void Link::lower(std::span<const uint32_t> wave) {
     drafts_of_wave[i].symbol = f.symbol;
     good[i] = made;
   };
-  if (options.threads == 1 || wave.size() < 2)
-    for (size_t i = 0; i < wave.size(); i++) work(i);
-  else
-    tbb::parallel_for(size_t(0), wave.size(), work);
+  parallel_for(size_t(0), wave.size(), work);
   std::vector<const mir::FunctionDraft*> list;
   std::vector<uint32_t> items;
   for (size_t i = 0; i < wave.size(); i++)
@@ -510,7 +508,7 @@ void Link::lower(std::span<const uint32_t> wave) {
       list.push_back(&drafts_of_wave[i]);
       items.push_back(wave[i]);
     }
-  auto ids = store.append_all(list, options.threads);
+  auto ids = store.append_all(list, SerialScope::is_open() ? 1 : options.threads);
   if (!ids.ok()) return diagnostics.error(ids.error());
   for (size_t i = 0; i < items.size(); i++) {
     functions[items[i]].mir = (*ids)[i];

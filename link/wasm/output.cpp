@@ -2,8 +2,8 @@
 // function knows its indices and addresses by now, and no function's bytes depend on where another's lie.
 #include "base/version.h"
 #include "link/wasm/output.h"
+#include "link/common/parallel.h"
 
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <cstring>
@@ -205,10 +205,9 @@ std::vector<CodeChunk> write_code(Link& l, uint32_t first_offset) {
       chunk.bytes.insert(chunk.bytes.end(), body.begin(), body.end());
     }
   };
-  if (l.options.threads == 1 || chunks.size() < 2)
-    for (size_t c = 0; c < chunks.size(); c++) work(c);
-  else
-    tbb::parallel_for(size_t(0), chunks.size(), work);
+  constexpr uint64_t work_of_body = 512;  // as long as so many bytes of an object take
+  if (l.threads) l.threads->add_work(n * work_of_body);
+  parallel_for(size_t(0), chunks.size(), work);
   uint32_t at = first_offset;
   for (size_t c = 0; c < chunks.size(); c++) {
     for (size_t i = c * chunk_functions; i < std::min(n, (c + 1) * chunk_functions); i++)

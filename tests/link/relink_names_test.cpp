@@ -160,8 +160,43 @@ TEST_CASE("a relink takes inputs that came and lets those go that are gone") {
     p.extra = {p.dir.file("less.o"), p.dir.file("more.o")};
     CHECK(in_place(p.relink()));
     p.extra = {p.dir.file("more.o"), p.dir.file("less.o")};
-    CHECK(p.relink() == "full (inputs were given in another order)");
+    CHECK(in_place(p.relink()));
     CHECK(p.output() == "31 data\n");
+    archive(p.dir, "lib.a", {"less.o"});
+    p.extra = {p.dir.file("more.o"), p.dir.file("lib.a")};
+    CHECK(in_place(p.relink()));
+    p.extra = {p.dir.file("lib.a"), p.dir.file("more.o")};
+    CHECK(in_place(p.relink()));  // it is the object that moved
+    CHECK(p.output() == "31 data\n");
+  }
+}
+
+TEST_CASE("the order of inputs says which weak definition and which copy of a group counts, and who begins") {
+  Project p;
+  p.begin();
+  auto file = [&](const std::string& name, const std::string& value) {
+    const std::string group = ".section .rodata.one,\\\"aG\\\",@progbits,one,comdat; .weak one; one: .long " + value;
+    compile(p.dir, name,
+            "extern int log_; __attribute__((constructor)) static void begin(void) { log_ = log_ * 10 + " + value +
+                "; }\n__attribute__((weak)) int chosen(void) { return " + value + "; }\n__asm__(\"" + group +
+                "; .text\");",
+            p.flags);
+    p.extra.push_back(p.dir.file(name + ".o"));
+  };
+  for (const char* value : {"1", "2", "3"}) file(std::string("w") + value, value);
+  p.source("part",
+           "int log_; int chosen(void); extern const int one;"
+           "int part(int x) { return log_ * 100 + chosen() * 10 + one; }");
+  CHECK(in_place(p.relink()));
+  CHECK(p.output() == "12311 data\n");
+  const Args w = p.extra;
+  const int orders[][3] = {{1, 0, 2}, {2, 0, 1}, {0, 1, 2}, {2, 1, 0}, {1, 2, 0}};
+  for (const auto& o : orders) {
+    p.extra = {w[o[0]], w[o[1]], w[o[2]]};
+    CHECK(in_place(p.relink()));
+    const auto digit = [&](int k) { return std::to_string(o[k] + 1); };
+    CHECK(p.output() == digit(0) + digit(1) + digit(2) + digit(0) + digit(0) + " data\n");
+    CHECK(p.relink() == "nothing changed");
   }
 }
 

@@ -2,7 +2,7 @@
 """Random edits of a generated program, each relinked in place and compared with a link from scratch.
 
 usage: relink_edits.py LODE [--steps N] [--seed S] [--compiler CC] [--flags FLAGS] [--link FLAGS] [--files N] [--target wasm]
-                       [--archive N] [--shared] [--verify] [--inputs]
+                       [--archive N] [--shared] [--verify] [--inputs] [--reorder]
 
 A program of several C files is generated; each step edits some of them (functions and data grow, shrink, appear, go,
 get another name or visibility, move to other files, change their callers, strings and tables change; a file is broken
@@ -13,6 +13,7 @@ generator computes, and the symbols of the output have to be those of a link fro
 --shared     all files but main are a shared library, which is what is relinked
 --target     wasm: a module, which node runs, and which has to have the bytes of one that is linked from scratch
 --inputs     files come and go, as inputs of their own or as members of the archive
+--reorder    files change their places among the inputs; who defines a weak function, and which constructors run first, follow
 --verify     with --verify-relink; the link from scratch beside it is made every tenth step only
 """
 import argparse, collections, os, random, re, subprocess, sys, tempfile
@@ -36,12 +37,14 @@ class Program:
     def __init__(self, rng, files, a):
         self.rng, self.count, self.order, self.a = rng, 0, [], a
         self.files, self.globals, self.hidden = [], [], set()
+        self.sequence = []
         self.dirty, self.broken = {'main'}, None
         for f in range(files): self.add_file(0)
         for _ in range(files * 6): self.add(rng.randrange(files))
     def add_file(self, functions):
         f = len(self.files)
         self.files.append([])
+        self.sequence.append(f)
         self.globals.append({f'g{f}_{i}': self.rng.randrange(1000) for i in range(3)})
         for _ in range(functions): self.add(f)
         self.dirty |= {f, 'main'}
@@ -70,6 +73,7 @@ class Program:
         self.dirty = {f}
         kinds = ['mutate', 'mutate', 'mutate', 'add', 'remove', 'global', 'grow', 'shrink', 'new_global', 'touch', 'several', 'text', 'move', 'rename', 'hide', 'break', 'cut']
         if self.a.inputs: kinds += ['add_file', 'remove_file']
+        if self.a.reorder: kinds += ['reorder', 'reorder', 'reorder and mutate']
         kind = r.choice(kinds)
         live = [x for x in self.files[f]]
         if kind == 'add': self.add(f)
@@ -110,6 +114,13 @@ class Program:
             self.order = [(x, to if x is fn else k) for x, k in self.order]
             fn.callees = [c for c in fn.callees if not c.static]
         elif kind == 'touch': pass
+        elif kind.startswith('reorder'):
+            self.dirty = set()
+            for _ in range(r.choice([1, 1, 2, len(self.sequence)])):
+                k = self.sequence.pop(r.randrange(len(self.sequence)))
+                self.sequence.insert(r.randrange(len(self.sequence) + 1), k)
+            if kind != 'reorder':
+                fn = r.choice(live); fn.mutate(r, self.all_before(fn, f)); self.dirty = {f}
         else:
             fn = r.choice(live); fn.mutate(r, self.all_before(fn, f))
         return kind
@@ -136,6 +147,9 @@ class Program:
             if gs: out.append(f'  r += {gs[fn.a % len(gs)]};')
             if fn is self.broken: out.append('  extern unsigned nobody_has_this(void); if (r == 77u) r += nobody_has_this();')
             out.append('  return r; }')
+        if self.a.reorder:
+            out.append(f'__attribute__((weak)) unsigned pick(void) {{ return {f}u; }}')
+            out.append(f'extern unsigned seen; __attribute__((constructor)) static void first_{f}(void) {{ seen = seen * 31u + {f}u; }}')
         exported = [x for x in self.files[f]]
         out.append(f'unsigned (*const table_{f}[])(unsigned) = {{{", ".join(x.name for x in exported)}, 0}};')
         return '\n'.join(out) + '\n'
@@ -143,7 +157,9 @@ class Program:
         out = ['#include <stdio.h>']
         for f in self.present(): out.append(f'extern unsigned (*const table_{f}[])(unsigned);')
         if not self.a.shared: out.append(MIX)
+        if self.a.reorder: out.append('unsigned seen; extern unsigned pick(void);')
         out.append('int main(void) { unsigned r = 1;')
+        if self.a.reorder: out.append('  r = pick() * 7u + seen;')
         for f in self.present(): out.append(f'  for (int i = 0; table_{f}[i]; i++) r = r * 3u + table_{f}[i](i);')
         out.append('  printf("%u\\n", r); return 0; }')
         return '\n'.join(out) + '\n'
@@ -167,6 +183,11 @@ class Program:
             return r
         where = {x: k for x, k in self.order}
         r = 1
+        if self.a.reorder:
+            r, seen = 0, 0
+            there = [f for f in self.sequence if self.files[f] is not None]
+            for f in there: seen = (seen * 31 + f) & M
+            r = (there[0] * 7 + seen) & M
         for f in self.present():
             for i, fn in enumerate(self.files[f]): r = (r * 3 + call(fn, f, i)) & M
         return str(r)
@@ -213,7 +234,7 @@ class Build:
             subprocess.run(['llvm-ar-19' if 'clang' in self.a.compiler else 'ar', 'rcs', 'libf.a', *members], check=True)
     def command(self, output, options=()):
         a, p = self.a, self.program
-        objects = [f'f{f}.o' for f in p.present() if f not in self.members]
+        objects = [f'f{f}.o' for f in p.sequence if p.files[f] is not None and f not in self.members]
         if a.archive: objects.append('libf.a')
         if a.shared: objects = ['-shared', 'mix.o', *(['-Wl,--whole-archive', *objects, '-Wl,--no-whole-archive'] if a.archive else objects)]
         else: objects.insert(0, 'main.o')
@@ -237,11 +258,12 @@ def main():
     ap.add_argument('--archive', type=int, default=0); ap.add_argument('--shared', action='store_true')
     ap.add_argument('--target', choices=['native', 'wasm'], default='native')
     ap.add_argument('--inputs', action='store_true'); ap.add_argument('--verify', action='store_true')
-    ap.add_argument('--verbose', action='store_true')
+    ap.add_argument('--reorder', action='store_true'); ap.add_argument('--verbose', action='store_true')
     a = ap.parse_args()
     a.wasm = a.target == 'wasm'
     if a.wasm and 'clang' not in a.compiler: a.compiler = 'clang-19'
     if a.wasm and (a.shared or a.verify): sys.exit('wasm has no shared libraries here, and nothing to verify: the bytes are compared')
+    if a.reorder and (a.wasm or a.shared or a.archive): sys.exit('--reorder is for the objects of a program')
     rng = random.Random(a.seed)
     with tempfile.TemporaryDirectory() as tmp:
         os.chdir(a.keep or tmp)

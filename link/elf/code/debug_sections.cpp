@@ -8,12 +8,12 @@
 // these objects, and they keep nothing alive.
 #include "link/elf/code/debug_sections.h"
 
-#include <tbb/parallel_for.h>
 
 #include "codegen/native/debug_column.h"
 #include "formats/bitcode/module.h"
 #include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -187,7 +187,7 @@ void add_debug_sections(Link& link) {
 void complete_debug_sections(Link& link) {
   if (!link.debug_sections) return;
   auto& objects = link.debug_sections->objects;
-  tbb::parallel_for(size_t(0), objects.size(), [&](size_t k) { complete(link, *objects[k]); });
+  parallel_for(size_t(0), objects.size(), [&](size_t k) { complete(link, *objects[k]); });
 }
 
 }  // namespace lode::link::elf

@@ -8,8 +8,6 @@
 // objects' .eh_frame, after CIEs of their own, one for the functions without exceptions and one for each personality
 // routine. True after write_functions: text, constants, exception tables, trap lists and FDEs are written, and the
 // offsets of blocks that data refers to are known; finish_functions puts them into the data.
-#include <tbb/enumerable_thread_specific.h>
-#include <tbb/parallel_for.h>
 #include <xxhash.h>
 
 #include <cstring>
@@ -21,6 +19,7 @@
 #include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -314,13 +313,16 @@ static void resolve_references(Link& link, ModuleFunction& fn, std::span<const m
       case ReferenceForm::tls_initial_exec: out.address = aux ? got_address(link, aux->gottp) : 0; break;
       case ReferenceForm::tls_general_dynamic: out.address = aux ? got_address(link, aux->tlsgd) : 0; break;
       case ReferenceForm::tls_local_dynamic: out.address = got_address(link, link.tlsld_slot); break;
-      case ReferenceForm::tls_local_exec: out.address = x.address + uint64_t(int64_t(r.addend)) - link.tp; break;
+      case ReferenceForm::tls_local_exec: case ReferenceForm::tls_near:
+        out.address = x.address + uint64_t(int64_t(r.addend)) - link.tp;
+        break;
       default: {
         bool through_plt =
             x.imported && (x.flags & needs_plt) && (r.kind == ReferenceKind::call || !(x.flags & needs_copy));
         uint64_t base = through_plt ? plt_address(link, x) : x.address;
         out.address = base + uint64_t(int64_t(r.addend));
         if (r.kind == ReferenceKind::call && !x.defined() && !x.imported && link.pic) out.address = text_address;
+        if (out.form == ReferenceForm::gp_relative) out.address -= link.gp;
       }
     }
   }
@@ -330,8 +332,8 @@ void write_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
   OutputSection& frame = *link.eh_frame;
-  tbb::enumerable_thread_specific<std::vector<uint8_t>> buffers;
-  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+  PerThread<std::vector<uint8_t>> buffers;
+  parallel_for(size_t(0), fns.size(), [&](size_t i) {
     auto [f, fn] = fns[i];
     const Atom& text = link.atoms[f->atom_base + fn->section];
     const Atom& constants = link.atoms[f->atom_base + fn->section + 1];

@@ -8,13 +8,13 @@
 // is found in measure.cpp; they are written by emit.cpp.
 #include "link/elf/code/lower.h"
 
-#include <tbb/parallel_for.h>
 
 #include "codegen/air/legalize.h"
 #include "link/cache/cached_functions.h"
 #include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -109,7 +109,7 @@ void prepare_modules(Link& link) {
   for (ObjectFile* f : link.objects)
     if (f->kind == FileKind::module) s.kept[f->id].resize(f->module->functions.size());
   if (!link.mir_cache) return;
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     if (f.kind != FileKind::module || f.module->cache) return;
     ModuleState& m = *f.module;
@@ -221,7 +221,7 @@ void store_drafts(Link& link) {
   if (drafts.empty()) return;
   LowerState::Use use(s, link);
   StageClock clock(Stage::store);
-  auto ids = s.store->append_all(drafts, 0);
+  auto ids = s.store->append_all(drafts, SerialScope::is_open() ? 1 : unsigned(link.opt.threads));
   if (!ids) {
     link.diag.error(ids.error());
     return;
@@ -308,8 +308,9 @@ void for_each_asm_function(
 StageTimes stage_times(const Link& link) {
   StageTimes sum;
   if (!link.lower) return sum;
-  for (const LowerState::Thread& t : link.lower->threads)
+  link.lower->threads.for_each([&](const LowerState::Thread& t) {
     for (size_t k = 0; k < stage_count; k++) sum.nanoseconds[k] += t.times.nanoseconds[k];
+  });
   return sum;
 }
 

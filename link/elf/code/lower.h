@@ -31,6 +31,11 @@ void place_functions(Link& link);
 void for_each_reference(Link& link, const std::function<void(uint32_t, uint32_t)>& f);
 // Chooses the form of every reference and with it the size of every function.
 bool measure_functions(Link& link);
+// near.cpp: between layouts, what does not reach takes a longer form. True: something did not.
+bool has_near_references(const Link& link);
+bool grow_functions(Link& link);
+// Sizes of the names of functions, and places of those that moved in their text, as the last measure has them.
+void settle_function_symbols(Link& link);
 // Functions of the walk whose assembly writes into other sections (codegen/native/asm_sections.h), in the order of the
 // link.
 void for_each_asm_function(Link& link,

@@ -5,7 +5,6 @@
 // writes into the function's own ModuleFunction.
 #pragma once
 
-#include <tbb/enumerable_thread_specific.h>
 
 #include <functional>
 #include <memory>
@@ -17,6 +16,7 @@
 #include "base/stage_times.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/code/modules.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -34,7 +34,7 @@ struct LowerState {
         : thread(s.threads.local()), times(link.opt.stats || !link.opt.time_trace.empty() ? &thread.times : nullptr) {}
   };
   const codegen::NativeTarget* target = nullptr;
-  tbb::enumerable_thread_specific<Thread> threads;
+  PerThread<Thread> threads;
   std::vector<SymbolId> runtime;
   codegen::TargetOptions options;
   std::unique_ptr<mir::MirStore> store;
@@ -82,6 +82,13 @@ struct LiveFunction {
   ModuleFunction* fn;
 };
 std::vector<LiveFunction> live_functions(Link& link);
+
+// The form of a reference by what its symbol has become, wherever that is; the shorter one that it begins with (see
+// near.cpp), or `full`.
+codegen::ReferenceForm plain_form(const Link& link, const mir::Reference& r);
+codegen::ReferenceForm first_form(const Link& link, const mir::Reference& r, codegen::ReferenceForm full);
+// The sizes of a function whose references have forms, and of its atoms. False: it is damaged (reported).
+bool measure_function(Link& link, ObjectFile& f, ModuleFunction& fn);
 
 // The forms of a function's references, as one number: with them its sizes are fixed.
 uint64_t hash_of_forms(const ModuleFunction& fn);

@@ -9,7 +9,6 @@
 //
 // Functions are folded (graph/icf.cpp) before they are measured, by their MIR: equal MIR with equal references is equal
 // code.
-#include <tbb/parallel_for.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "link/elf/code/lower_state.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -81,7 +81,7 @@ void hash_function(Link& link, uint32_t atom, const std::function<void(const voi
 void scan_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
-  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+  parallel_for(size_t(0), fns.size(), [&](size_t i) {
     auto refs = s.store->references(fns[i].fn->mir);
     const auto& forms = fns[i].fn->references;
     ObjectFile& f = *fns[i].file;
@@ -99,7 +99,8 @@ void scan_functions(Link& link) {
         continue;
       }
       switch (forms[k].form) {
-        case ReferenceForm::direct: case ReferenceForm::absolute:
+        case ReferenceForm::direct: case ReferenceForm::absolute: case ReferenceForm::near:
+        case ReferenceForm::small_absolute: case ReferenceForm::gp_relative:
           if (!x.imported) break;
           if (refs[k].kind == ReferenceKind::call) atomic_or(x.flags, uint32_t(needs_plt));
           else if (x.type == STT_FUNC || x.type == STT_GNU_IFUNC)
@@ -146,7 +147,7 @@ void place_functions(Link& link) {
 
 // ---- forms and sizes
 
-static ReferenceForm form_of(Link& link, const mir::Reference& r) {
+ReferenceForm plain_form(const Link& link, const mir::Reference& r) {
   if (!r.symbol.valid()) return ReferenceForm::direct;
   const Symbol& x = link.symbols[r.symbol.value];
   bool fixed =
@@ -192,6 +193,7 @@ static void settle_symbols(Link& link, ObjectFile& f) {
     // A name in front of the entry ends there.
     if (s.type() != STT_SECTION) s.size = is_start ? fn.sizes.entry : m.sections[section].size - fn.sizes.entry;
   }
+  for (ModuleFunction& fn : m.functions) fn.moved = 0;
   for (ModuleFunction& fn : m.functions)
     if (fn.patchable) m.relocs[fn.patchable][0].addend = int64_t(fn.sizes.entry) + fn.patchable_place;
 }
@@ -216,37 +218,49 @@ static Result<codegen::FunctionSizes> measure(LowerState& s, const ObjectFile& f
   return sizes;
 }
 
+bool measure_function(Link& link, ObjectFile& f, ModuleFunction& fn) {
+  LowerState::Use use(*link.lower, link);
+  StageClock clock(Stage::measure);
+  auto sizes = measure(*link.lower, f, fn);
+  Atom& text = link.atoms[f.atom_base + fn.section];
+  if (!sizes) {
+    link.diag.error(std::move(sizes.error()).at(f.name + ": function " + function_name(f, fn)),
+                    uint64_t(f.priority) << 32 | text.section);
+    return false;
+  }
+  fn.moved = sizes->entry - fn.sizes.entry;
+  fn.sizes = *sizes;
+  text.size = sizes->text;
+  link.atoms[f.atom_base + fn.section + 1].size = sizes->constants;
+  if (fn.exceptions) link.atoms[f.atom_base + fn.exceptions].size = sizes->exceptions;
+  if (fn.traps) link.atoms[f.atom_base + fn.traps].size = 4 * sizes->traps;
+  f.module->sections[fn.section].size = sizes->text;
+  return true;
+}
+
+void settle_function_symbols(Link& link) {
+  for (ObjectFile* f : link.objects)
+    if (f->kind == FileKind::module) settle_symbols(link, *f);
+}
+
 bool measure_functions(Link& link) {
   LowerState& s = *link.lower;
   std::vector<LiveFunction> fns = live_functions(link);
-  tbb::parallel_for(size_t(0), fns.size(), [&](size_t i) {
+  parallel_for(size_t(0), fns.size(), [&](size_t i) {
     auto [f, fn] = fns[i];
     mir::FunctionView view = s.store->view(fn->mir);
     fn->references.resize(view.references.size());
-    for (size_t k = 0; k < view.references.size(); k++)
-      fn->references[k] = {0, link.relocatable ? ReferenceForm::relocation : form_of(link, view.references[k])};
-    LowerState::Use use(s, link);
-    StageClock clock(Stage::measure);
-    auto sizes = measure(s, *f, *fn);
-    Atom& text = link.atoms[f->atom_base + fn->section];
-    if (!sizes) {
-      link.diag.error(std::move(sizes.error()).at(f->name + ": function " + function_name(*f, *fn)),
-                      uint64_t(f->priority) << 32 | text.section);
-      return;
+    for (size_t k = 0; k < view.references.size(); k++) {
+      const mir::Reference& r = view.references[k];
+      fn->references[k] = {
+          0, link.relocatable ? ReferenceForm::relocation : first_form(link, r, plain_form(link, r))};
     }
-    fn->moved = sizes->entry - fn->sizes.entry;
-    fn->sizes = *sizes;
-    text.size = sizes->text;
+    if (!measure_function(link, *f, *fn)) return;
+    Atom& text = link.atoms[f->atom_base + fn->section];
     text.p2align = std::max(text.p2align, view.text_align_log2);
-    Atom& constants = link.atoms[f->atom_base + fn->section + 1];
-    constants.size = sizes->constants;
-    constants.p2align = view.constants_align_log2;
-    if (fn->exceptions) link.atoms[f->atom_base + fn->exceptions].size = sizes->exceptions;
-    if (fn->traps) link.atoms[f->atom_base + fn->traps].size = 4 * sizes->traps;
-    f->module->sections[fn->section].size = sizes->text;
+    link.atoms[f->atom_base + fn->section + 1].p2align = view.constants_align_log2;
   });
-  for (ObjectFile* f : link.objects)
-    if (f->kind == FileKind::module) settle_symbols(link, *f);
+  settle_function_symbols(link);
   return !link.diag.has_errors();
 }
 

@@ -7,13 +7,12 @@
 #include <cstring>
 #include <map>
 
-#include <tbb/parallel_for.h>
-#include <tbb/parallel_sort.h>
 
 #include "base/bytes.h"
 #include "link/elf/link.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -163,7 +162,7 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
     table_base[i + 1] = table_base[i] + n;
   }
   link.eh_frame_table.resize(table_base.back());
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     size_t entry = table_base[k];
     for (const Cie& c : f.cies) {
@@ -187,7 +186,7 @@ void write_eh_frame(Link& link, OutputSection& section, uint8_t* out) {
 // Version 1, pointers: eh_frame pc-relative sdata4, count udata4, table data-relative sdata4.
 void write_eh_frame_hdr(Link& link, OutputSection& section, uint8_t* out) {
   auto& table = link.eh_frame_table;
-  tbb::parallel_sort(table.begin(), table.end());
+  parallel_sort(table.begin(), table.end());
   out[0] = 1;
   out[1] = 0x1b;
   out[2] = 0x03;

@@ -14,9 +14,6 @@
 // those ordered by others, and --keep-unique.
 //
 // A folded atom stays where symbols and relocations point; after layout it has the address of its leader.
-#include <tbb/enumerable_thread_specific.h>
-#include <tbb/parallel_for.h>
-#include <tbb/parallel_sort.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -26,6 +23,7 @@
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relocations/referent.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -104,7 +102,7 @@ class Folder {
   }
 
   void find_significant() {
-    tbb::parallel_for(size_t(0), link_.objects.size(), [&](size_t k) {
+    parallel_for(size_t(0), link_.objects.size(), [&](size_t k) {
       ObjectFile& f = *link_.objects[k];
       if (f.kind != FileKind::object) return;
       bool listed = false;
@@ -208,8 +206,8 @@ class Folder {
   void first_hashes() {
     std::vector<std::vector<uint32_t>> edges(nodes_.size());
     hashes_.resize(nodes_.size());
-    tbb::enumerable_thread_specific<std::vector<uint8_t>> buffers;
-    tbb::parallel_for(size_t(0), nodes_.size(), [&](size_t n) {
+    PerThread<std::vector<uint8_t>> buffers;
+    parallel_for(size_t(0), nodes_.size(), [&](size_t n) {
       const Atom& a = link_.atoms[nodes_[n].atom];
       ObjectFile& f = link_.object(a.file);
       Digest d(buffers.local());
@@ -248,7 +246,7 @@ class Folder {
 
   // Sorts the members into classes, forgets those that are alone, and says how many classes there were.
   size_t divide() {
-    tbb::parallel_sort(members_.begin(), members_.end());
+    parallel_sort(members_.begin(), members_.end());
     size_t count = 0, kept = 0;
     for (size_t i = 0; i < members_.size();) {
       size_t j = i + 1;
@@ -269,7 +267,7 @@ class Folder {
     for (;;) {
       count -= all - members_.size();  // classes of those that are left
       all = members_.size();
-      tbb::parallel_for(size_t(0), members_.size(), [&](size_t i) {
+      parallel_for(size_t(0), members_.size(), [&](size_t i) {
         const Node& node = nodes_[members_[i].node];
         // Chained, so that no state is needed for the many nodes with few edges.
         Hash h = members_[i].hash;

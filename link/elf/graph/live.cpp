@@ -8,9 +8,6 @@
 // The walk marks an atom once (an atomic exchange) and follows its relocations. Records of .eh_frame hang on the code
 // they describe: live code keeps its language-specific data and personality. A reference to __start_X or __stop_X keeps
 // every section named X.
-#include <tbb/enumerable_thread_specific.h>
-#include <tbb/parallel_for.h>
-#include <tbb/parallel_for_each.h>
 
 #include <algorithm>
 #include <cctype>
@@ -20,6 +17,7 @@
 #include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relocations/referent.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -49,12 +47,12 @@ class Walk {
   void run() {
     bool gc = link_.opt.gc_sections && !link_.relocatable;
     // A second walk, after late members came in, starts over.
-    tbb::parallel_for(size_t(0), link_.atoms.size(), [&](size_t i) { link_.atoms[i].live = 0; });
+    parallel_for(size_t(0), link_.atoms.size(), [&](size_t i) { link_.atoms[i].live = 0; });
     index_sections(gc);
     if (gc) {
       section_roots();
     } else {
-      tbb::parallel_for(size_t(0), link_.objects.size(), [&](size_t k) {
+      parallel_for(size_t(0), link_.objects.size(), [&](size_t k) {
         ObjectFile& f = *link_.objects[k];
         if (f.kind != FileKind::object) return;
         for (uint32_t i = 1; i < f.sections.size(); i++) {
@@ -140,22 +138,22 @@ class Walk {
   // thread.
   void drain() {
     std::vector<uint32_t> start;
-    for (auto& list : next_) {
+    next_.for_each([&](std::vector<uint32_t>& list) {
       start.insert(start.end(), list.begin(), list.end());
       list.clear();
-    }
-    auto work = [&](uint32_t atom, tbb::feeder<uint32_t>& feeder) {
+    });
+    auto work = [&](uint32_t atom, const auto& feed) {
       visit(atom);
       auto& mine = next_.local();
       unsigned steps = 0;
       while (!mine.empty()) {
         uint32_t a = mine.back();
         mine.pop_back();
-        if (link_.atoms[a].kind == AtomKind::function || (++steps % 64 == 0 && mine.size() > 64)) feeder.add(a);
+        if (link_.atoms[a].kind == AtomKind::function || (++steps % 64 == 0 && mine.size() > 64)) feed(a);
         else visit(a);
       }
     };
-    tbb::parallel_for_each(start.begin(), start.end(), work);
+    parallel_for_each(start, work);
   }
 
   void index_sections(bool gc) {
@@ -176,7 +174,7 @@ class Walk {
   static std::string_view section_name(const ObjectFile& f, uint32_t i) { return elf::section_name(f, i); }
 
   void section_roots() {
-    tbb::parallel_for(size_t(0), link_.objects.size(), [&](size_t k) {
+    parallel_for(size_t(0), link_.objects.size(), [&](size_t k) {
       ObjectFile& f = *link_.objects[k];
       if (f.kind != FileKind::object) return;
       for (uint32_t i = 1; i < f.sections.size(); i++) {
@@ -204,7 +202,7 @@ class Walk {
   }
 
   Link& link_;
-  tbb::enumerable_thread_specific<std::vector<uint32_t>> next_;
+  PerThread<std::vector<uint32_t>> next_;
   std::unordered_map<std::string_view, std::vector<uint32_t>> by_name_;
   std::unordered_map<uint32_t, std::vector<uint32_t>> dependents_;
 };

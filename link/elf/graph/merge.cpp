@@ -3,7 +3,6 @@
 // Pieces are found and hashed per input in parallel. Then each merged section is filled shard by shard (by the hash's
 // low bits); a shard sees the inputs in their order, so the result does not depend on the threads. A piece is aligned
 // as its place in the input was, up to the section's alignment; equal pieces take the largest. Tails are not shared.
-#include <tbb/parallel_for.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "link/elf/link.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -55,7 +55,7 @@ static void split(Link& link, const ObjectFile& file, MergeInput& in) {
 void split_mergeable(Link& link) {
   // A section that is not a whole number of entries, or a string section without a final NUL, is kept as it is.
   std::vector<std::vector<uint32_t>> found(link.objects.size());
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = 1; i < f.sections.size(); i++) {
       Atom& a = link.atoms[f.atom_base + i];
@@ -75,7 +75,7 @@ void split_mergeable(Link& link) {
       link.merge_inputs.emplace_back();
       link.merge_inputs.back().atom = atom;
     }
-  tbb::parallel_for(size_t(0), link.merge_inputs.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.merge_inputs.size(), [&](size_t i) {
     MergeInput& in = link.merge_inputs[i];
     split(link, link.object(link.atoms[in.atom].file), in);
     const Atom& a = link.atoms[in.atom];
@@ -135,10 +135,10 @@ static void merge_shard(Link& link, MergedSection& m, uint32_t shard) {
 void merge_pieces(Link& link) {
   size_t n = link.merged.size();
   for (auto& m : link.merged) m->shards.resize(MergedSection::shard_count);
-  tbb::parallel_for(size_t(0), n * MergedSection::shard_count, [&](size_t i) {
+  parallel_for(size_t(0), n * MergedSection::shard_count, [&](size_t i) {
     merge_shard(link, *link.merged[i / MergedSection::shard_count], uint32_t(i % MergedSection::shard_count));
   });
-  tbb::parallel_for(size_t(0), n, [&](size_t i) {
+  parallel_for(size_t(0), n, [&](size_t i) {
     MergedSection& m = *link.merged[i];
     uint8_t p2align = 0;
     for (auto& shard : m.shards)
@@ -155,7 +155,7 @@ void merge_pieces(Link& link) {
     link.atoms[m.body].size = at;
     link.atoms[m.body].p2align = p2align;
   });
-  tbb::parallel_for(size_t(0), link.merge_inputs.size(),
+  parallel_for(size_t(0), link.merge_inputs.size(),
                     [&](size_t i) { std::vector<uint64_t>().swap(link.merge_inputs[i].hashes); });
 }
 
@@ -188,7 +188,7 @@ uint64_t merged_address(Link& link, const Atom& atom, uint64_t offset) {
 }
 
 void write_merged(const MergedSection& m, uint8_t* out) {
-  tbb::parallel_for(size_t(0), m.shards.size(), [&](size_t s) {
+  parallel_for(size_t(0), m.shards.size(), [&](size_t s) {
     for (const MergeEntry& e : m.shards[s]) std::memcpy(out + e.offset, e.data, e.size);
   });
 }

@@ -11,7 +11,6 @@
 //
 // When nothing more arrives, COMDAT groups get their owners (the lowest priority), the other copies are discarded, and
 // the keys are computed anew without them.
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <cstring>
@@ -21,6 +20,7 @@
 #include "link/elf/link.h"
 #include "link/elf/code/lower.h"
 #include "link/elf/reports/source_lines.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -92,18 +92,18 @@ void wanted_members(Link& link, InputFile& f, std::vector<uint32_t>& out) {
 
 void apply_lazy(Link& link) {
   // Archives are few and their names many; one pass each. The lowest lazy index is the lowest priority.
-  tbb::parallel_for(size_t(0), link.archives.size(), [&](size_t a) {
+  parallel_for(size_t(0), link.archives.size(), [&](size_t a) {
     ArchiveInput& ar = *link.archives[a];
     for (size_t i = 0; i < ar.names.names.size(); i++) atomic_min(link.lazy_of[ar.names.names[i].id], ar.members[i]);
   });
 }
 
 void own_comdats(Link& link) {
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t i) {
     for (Group& g : link.objects[i]->groups)
       if (g.comdat && !g.dead) atomic_min(link.comdat_owner[g.signature.id], comdat_rank(*link.objects[i]));
   });
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t i) {
     ObjectFile& f = *link.objects[i];
     for (size_t k = 0; k < f.groups.size(); k++) {
       Group& g = f.groups[k];
@@ -267,11 +267,11 @@ static bool take_members(Link& link, std::vector<InputFile*> fresh) {
   std::vector<InputFile*> asking = fresh;
   while (!fresh.empty() || !roots_done) {
     parse_files(link, fresh);
-    tbb::parallel_for(size_t(0), fresh.size(), [&](size_t i) {
+    parallel_for(size_t(0), fresh.size(), [&](size_t i) {
       if (fresh[i]->alive) claim(link, *fresh[i]);
     });
     std::vector<std::vector<uint32_t>> wanted(asking.size() + 1);
-    tbb::parallel_for(size_t(0), asking.size(), [&](size_t i) {
+    parallel_for(size_t(0), asking.size(), [&](size_t i) {
       if (asking[i]->alive) wanted_members(link, *asking[i], wanted[i]);
     });
     if (!roots_done) {
@@ -354,7 +354,7 @@ bool resolve(Link& link) {
 
   if (!link.opt.undefined_globs.empty()) root_globs(link);
   own_comdats(link);
-  tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
     Symbol& s = link.symbols[i];
     if (s.local) return;
     link.best[i] = ~uint64_t{0};
@@ -362,7 +362,7 @@ bool resolve(Link& link) {
     s.linker_defined = s.is_common = false;
   });
   auto each = [&](auto&& fn) {
-    tbb::parallel_for(size_t(0), link.objects.size() + link.shareds.size(), [&](size_t i) {
+    parallel_for(size_t(0), link.objects.size() + link.shareds.size(), [&](size_t i) {
       if (i < link.objects.size()) fn(*link.objects[i]);
       else fn(*link.shareds[i - link.objects.size()]);
     });
@@ -403,7 +403,7 @@ void report_duplicates(Link& link) {
   for (const MemoryInput& m : link.opt.memory)
     if (!m.replaces.empty()) replaced.push_back(link.intern(m.replaces));
   std::sort(replaced.begin(), replaced.end());
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = f.first_global; i < f.syms.size(); i++) {
       if (f.syms[i].shndx == SHN_UNDEF || f.syms[i].bind() == STB_WEAK) continue;

@@ -36,12 +36,19 @@ class Check {
     if (in_doubt_.empty()) return;
     for (size_t i = 0; i < missing_.size(); i++)
       if (!search(missing_[i])) return;
-    std::unordered_set<std::string_view> names;
+    // Names of libraries that take part have numbers; of the others there are few.
+    std::unordered_set<uint32_t> doubtful, known;
+    for (const Doubt& d : in_doubt_) doubtful.insert(d.symbol);
     for (const SharedFile* so : loaded_)
+      for (size_t k = 0; k < so->globals.names.size(); k++)
+        if (const uint32_t id = so->globals.names[k].id; so->syms[k].shndx != SHN_UNDEF && id != none)
+          if (doubtful.count(id)) known.insert(id);
+    std::unordered_set<std::string_view> names;
+    for (const auto& so : opened_)
       for (size_t k = 0; k < so->syms.size(); k++)
         if (so->syms[k].shndx != SHN_UNDEF) names.insert(so->sym_name(so->syms[k]));
     for (const Doubt& d : in_doubt_)
-      if (!names.count(link_.symbols[d.symbol].str())) report(d);
+      if (!known.count(d.symbol) && !names.count(link_.symbols[d.symbol].str())) report(d);
   }
 
  private:

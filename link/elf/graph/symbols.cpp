@@ -3,12 +3,12 @@
 // The table is cut into shards by the top bits of a name's hash. A batch of files is interned shard by shard in
 // parallel; inside a shard the files come in their order, so which name is new, and its number in the shard, does not
 // depend on the threads. A prefix sum over the shards then turns those numbers into dense indices.
-#include <tbb/parallel_for.h>
 #include <xxhash.h>
 
 #include <cstring>
 
 #include "link/elf/link.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -54,8 +54,8 @@ void NameTable::intern(std::span<NameBatch* const> batches, uint32_t next_index,
     NameRef name;
   };
   std::vector<New> fresh[shard_count];
-  tbb::parallel_for(size_t(0), batches.size(), [&](size_t b) { batches[b]->sort_by_shard(); });
-  tbb::parallel_for(uint32_t(0), shard_count, [&](uint32_t s) {
+  parallel_for(size_t(0), batches.size(), [&](size_t b) { batches[b]->sort_by_shard(); });
+  parallel_for(uint32_t(0), shard_count, [&](uint32_t s) {
     Shard& shard = shards_[s];
     size_t total = 0;
     for (NameBatch* b : batches) total += b->starts[s + 1] - b->starts[s];
@@ -83,14 +83,14 @@ void NameTable::intern(std::span<NameBatch* const> batches, uint32_t next_index,
   }
   size_t first = new_names.size();
   new_names.resize(first + (next_index - base[0]));
-  tbb::parallel_for(uint32_t(0), shard_count, [&](uint32_t s) {
+  parallel_for(uint32_t(0), shard_count, [&](uint32_t s) {
     for (size_t i = 0; i < fresh[s].size(); i++) {
       NameRef& n = fresh[s][i].name;
       shards_[s].probe(n.hash, n.str()).id = base[s] + uint32_t(i);
       new_names[first + (base[s] - base[0]) + i] = n;
     }
   });
-  tbb::parallel_for(size_t(0), batches.size(), [&](size_t b) {
+  parallel_for(size_t(0), batches.size(), [&](size_t b) {
     for (NameRef& n : batches[b]->names)
       if (n.id != none && (n.id & pending)) n.id = base[shard_of(n.hash)] + (n.id & ~pending);
   });

@@ -4,7 +4,6 @@
 // "global" wins over "local", and the last one of a kind that matches (as GNU ld does it).
 // imported: the address is known at run time only. exported: in .dynsym as a definition. In a shared library a
 // default-visible definition is both (it can be preempted), unless -Bsymbolic or a dynamic list says otherwise.
-#include <tbb/parallel_for.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "link/common/lookups.h"
 #include "link/elf/link.h"
 #include "link/elf/machines/machine.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -202,7 +202,7 @@ void assign_versions(Link& link) {
     link.version_defs.push_back(name);
   }
   if (!matcher.empty() || default_version)
-    tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
+    parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
       Symbol& s = link.symbols[i];
       if (!s.defined() || !link.files[s.file]->is_object() || s.linker_defined) return;
       uint16_t v;
@@ -233,7 +233,7 @@ void compute_import_export(Link& link) {
   Matcher list;
   for (const auto& p : link.dynamic_list) list.add(p, VER_NDX_GLOBAL);
   bool dynamic = !link.is_static_output;
-  tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
     Symbol& s = link.symbols[i];
     s.imported = s.exported = false;
     if (!dynamic || s.local) return;

@@ -9,7 +9,6 @@
 // An object's rank in every tie is its `priority`: inputs count in the order of the command line, members inside their
 // archive.
 #include <sys/types.h>
-#include <tbb/parallel_for.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -20,10 +19,22 @@
 #include "link/common/module_file.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/code/modules.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
 namespace {
+
+// How long a file will take, in bytes of an object that take as long: of a library only the names count, and functions
+// of a module have to be made.
+void add_work(Link& link, const InputFile& f) {
+  constexpr uint64_t module_weight = 8, library_part = 8;
+  const uint64_t size = f.data.size();
+  if (link.threads)
+    link.threads->add_work(f.kind == FileKind::shared   ? size / library_part
+                           : f.kind == FileKind::module ? size * module_weight
+                                                        : size);
+}
 
 std::string real_path(const std::string& path) {
   char* p = realpath(path.c_str(), nullptr);
@@ -281,12 +292,15 @@ class Opener {
     }
   }
 
+  static constexpr uint64_t work_of_name = 16;  // as add_work() counts
+
   static Result<std::shared_ptr<const ArchiveContents>> archive_contents(Link& link, Bytes data) {
     if (auto known = link.inputs.archive(data)) return known;
     auto read = std::make_shared<ArchiveContents>();
     LODE_ASSIGN(read->archive, formats::Archive::open(data));
     read->names.resize(read->archive.index.size());
-    tbb::parallel_for(size_t(0), read->names.size(), [&](size_t i) {
+    if (link.threads) link.threads->add_work(read->names.size() * work_of_name);
+    parallel_for(size_t(0), read->names.size(), [&](size_t i) {
       const std::string_view name = read->archive.index[i].name;
       read->names[i] = place_of(data, name, hash_name(name));
     });
@@ -336,8 +350,11 @@ class Opener {
   // Names of the members without an index.
   void index_archives() {
     std::vector<std::vector<std::string_view>> found(unindexed_.size());
-    for (uint32_t l : unindexed_) make_lazy_file(link_, l);
-    tbb::parallel_for(size_t(0), unindexed_.size(), [&](size_t i) {
+    for (uint32_t l : unindexed_) {
+      make_lazy_file(link_, l);
+      if (const uint32_t id = link_.lazy[l].file; id != none) add_work(link_, *link_.files[id]);
+    }
+    parallel_for(size_t(0), unindexed_.size(), [&](size_t i) {
       uint32_t id = link_.lazy[unindexed_[i]].file;
       if (id == none) return;
       auto& file = static_cast<ObjectFile&>(*link_.files[id]);
@@ -554,11 +571,12 @@ bool open_dependent_libraries(Link& link) {
 
 // Reads headers, gives every object its atoms, reads symbols, and interns all names of these files.
 void parse_files(Link& link, std::span<InputFile* const> files) {
+  for (const InputFile* f : files) add_work(link, *f);
   auto fail = [&](InputFile& f, Error e) {
     link.diag.error(std::move(e).at(f.name), uint64_t(f.priority) << 32);
     f.alive = false;
   };
-  tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
+  parallel_for(size_t(0), files.size(), [&](size_t i) {
     InputFile& f = *files[i];
     if (f.kind == FileKind::shared) {
       if (auto r = adopt_shared(link, static_cast<SharedFile&>(f)); !r) fail(f, r.take_error());
@@ -573,7 +591,7 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
     if (!link.atoms.extend(obj.sections.size(), obj.atom_base) || !link.atom_address.extend(obj.sections.size(), first))
       fail(*f, error(too_many_sections));
   }
-  tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
+  parallel_for(size_t(0), files.size(), [&](size_t i) {
     if (files[i]->alive && files[i]->is_object()) adopt_object(link, static_cast<ObjectFile&>(*files[i]));
   });
 
@@ -588,7 +606,7 @@ void parse_files(Link& link, std::span<InputFile* const> files) {
     link.diag.error(too_many_symbols);
     return;
   }
-  tbb::parallel_for(size_t(0), fresh.size(), [&](size_t i) {
+  parallel_for(size_t(0), fresh.size(), [&](size_t i) {
     Symbol* s = new (&link.symbols[first + i]) Symbol();
     s->name = fresh[i].data;
     s->name_size = fresh[i].size;

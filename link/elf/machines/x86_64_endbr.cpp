@@ -11,7 +11,6 @@
 // end of the instruction. Within a section the assembler resolves references to local names itself, so code is also
 // looked through for lea instructions relative to rip; bytes that only look like one keep an endbr64 too many, which is
 // harmless. The pass runs on the finished image.
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <cstring>
@@ -21,6 +20,7 @@
 #include "link/elf/machines/machine.h"
 #include "link/elf/machines/x86_64.h"
 #include "link/elf/relocations/referent.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf::x86_64 {
 
@@ -70,7 +70,7 @@ void rewrite_endbr(Link& link) {
   if (!link.opt.rewrite_endbr) return;
   static const uint8_t endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa}, nop[] = {0x0f, 0x1f, 0x40, 0x00};
   std::vector<std::vector<Place>> found(link.objects.size());
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) { places_of(link, *link.objects[k], found[k]); });
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) { places_of(link, *link.objects[k], found[k]); });
   std::vector<Place> taken;
   for (auto& list : found) taken.insert(taken.end(), list.begin(), list.end());
   for (const Symbol& s : link.symbols) {
@@ -91,7 +91,7 @@ void rewrite_endbr(Link& link) {
         p.atom = it->second;
   }
   std::sort(taken.begin(), taken.end());
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     if (f.kind != FileKind::object) return;
     for (uint32_t i = 1; i < f.syms.size(); i++) {

@@ -1,11 +1,11 @@
 // --compress-debug-sections and --compress-sections: the finished bodies of sections that are not loaded, packed where
 // that is shorter (gABI chapter 4, "Section Compression").
-#include <tbb/parallel_for.h>
 
 #include <cstring>
 
 #include "formats/linker_script.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -19,7 +19,7 @@ bool compress_sections(Link& link) {
       if (formats::glob_match(r.glob, s->name)) rule = &r;
     if (rule && rule->type) list.emplace_back(s, rule);
   }
-  tbb::parallel_for(size_t(0), list.size(), [&](size_t i) {
+  parallel_for(size_t(0), list.size(), [&](size_t i) {
     OutputSection& s = *list[i].first;
     const CompressRule& rule = *list[i].second;
     std::vector<uint8_t> body(s.size);

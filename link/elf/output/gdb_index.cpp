@@ -11,7 +11,6 @@
 //
 // All of this is read after layout, from copies of the debug sections with their relocations applied: then offsets and
 // addresses are those of the output. The index has no address itself; a second layout gives it its place.
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <bit>
@@ -20,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -511,7 +511,7 @@ bool create_gdb_index(Link& link) {
       files.emplace_back();
       files.back().object = f;
     }
-  tbb::parallel_for(size_t(0), files.size(), [&](size_t i) {
+  parallel_for(size_t(0), files.size(), [&](size_t i) {
     copy_sections(link, files[i]);
     if (files[i].problem.empty()) read_units(files[i]);
     if (files[i].problem.empty()) read_names(files[i]);

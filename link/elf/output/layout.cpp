@@ -2,7 +2,6 @@
 // program headers, the thread pointer, and the addresses of all atoms follow.
 //
 // Requires: the sizes of all output sections. It may run again when sizes have changed.
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +11,7 @@
 #include "link/elf/machines/machine.h"
 #include "link/elf/output/plan.h"
 #include "link/elf/relocations/referent.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -206,7 +206,7 @@ bool layout(Link& link) {
     link.shoff = link.file_size;
     link.file_size += uint64_t(header_count(link)) * sizeof(Shdr);
   }
-  tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
     OutputSection& s = *link.sections[i];
     for (uint32_t a : s.atoms) link.atom_address[a] = s.addr + link.atoms[a].offset;
   });
@@ -243,7 +243,7 @@ void check_layout(Link& link) {
 void assign_symbol_addresses(Link& link) {
   set_linker_symbols(link);
   refresh_assignments(link, true);
-  tbb::parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.symbols.size(), [&](size_t i) {
     Symbol& s = link.symbols[i];
     if (s.imported && !(s.flags & in_copied)) {
       s.address = s.flags & needs_canonical_plt ? plt_address(link, s) : 0;

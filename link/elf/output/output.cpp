@@ -1,8 +1,6 @@
 // Write: every live atom copies itself into the mapped output and relocates itself there, in parallel; then the
 // synthetic sections, the symbol table, the headers, and the build id over all of it. The output appears when all is
 // well, listings included.
-#include <tbb/parallel_for.h>
-#include <tbb/parallel_sort.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include "link/elf/code/lower.h"
 #include "link/elf/relink/state.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -40,7 +39,7 @@ void write_atoms(Link& link) {
   link.dynrels.resize(total + got.size());
   std::copy(got.begin(), got.end(), link.dynrels.begin() + ptrdiff_t(total));
   // Gaps between atoms: nop-free fill of zeros is what a fresh file has; code gets instructions that trap.
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     DynamicRelocations dynrels(link.dynrels.data() + f.dynrel_offset, f.dynrel_count);
     for (uint32_t i = 1; i < f.sections.size(); i++) {
@@ -107,7 +106,7 @@ void write_dynamic_relocations(Link& link) {
     std::stable_partition(rels.begin(), rels.end(), [&](const Rela& r) { return !calls_resolver(r); });
   if (link.opt.combreloc) {
     auto rank = [&](const Rela& r) { return r.type == relative ? 0 : calls_resolver(r) ? 2 : 1; };
-    tbb::parallel_sort(rels.begin(), rels.end(), [&](const Rela& a, const Rela& b) {
+    parallel_sort(rels.begin(), rels.end(), [&](const Rela& a, const Rela& b) {
       if (int x = rank(a), y = rank(b); x != y) return x < y;
       if (uint32_t x = a.sym, y = b.sym; x != y) return x < y;
       return uint64_t(a.offset) < uint64_t(b.offset);
@@ -212,7 +211,7 @@ void digest_image(Link& link, const uint8_t* image, uint64_t size) {
   const uint64_t block = link.opt.incremental ? small_build_id_block : build_id_block;
   const uint64_t blocks = (size + block - 1) / block;
   link.block_digests.resize(blocks * 2);
-  tbb::parallel_for(uint64_t(0), blocks, [&](uint64_t i) {
+  parallel_for(uint64_t(0), blocks, [&](uint64_t i) {
     const uint64_t at = i * block;
     const XXH128_hash_t h = XXH3_128bits(image + at, std::min(block, size - at));
     link.block_digests[i * 2] = h.low64;

@@ -7,6 +7,8 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "link/elf/code/asm_sections.h"
+#include "link/elf/code/lower.h"
 #include "link/elf/relocations/shrink.h"
 
 namespace lode::link::elf {
@@ -56,7 +58,7 @@ bool layout_all(Link& link) {
   for (int round = 0; round < 8; round++) {
     do {
       if (!layout(link) || link.diag.has_errors()) return false;
-    } while (grow_shrinking(link));
+    } while (grow_code(link));
     if (!link.relrdyn) break;
     std::vector<uint64_t> places;
     for (ObjectFile* f : link.objects)
@@ -80,6 +82,10 @@ bool layout_all(Link& link) {
     link.relrdyn->size = bytes;
   }
   finish_shrinking(link);
+  if (has_near_references(link)) {
+    settle_function_symbols(link);
+    complete_asm_sections(link);
+  }
   assign_symbol_addresses(link);
   return !link.diag.has_errors();
 }

@@ -6,7 +6,6 @@
 // two output sections of that name, as with GNU ld and mold. So what is true of an input section in this is true of its
 // output section. Members stand in the order of the inputs; arrays of initialisers are sorted by their priority
 // (.init_array.N, .ctors.N).
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <charconv>
@@ -20,6 +19,7 @@
 #include "formats/linker_script.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relink/state.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -230,7 +230,7 @@ void assign_sections(Link& link) {
   std::vector<Common> common(prefix_count * variants);
   std::vector<std::vector<uint32_t>> others(link.objects.size());
   constexpr uint32_t provisional = 0x80000000u;
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = 1; i < f.sections.size(); i++) {
       Atom& a = link.atoms[f.atom_base + i];
@@ -287,7 +287,7 @@ void assign_sections(Link& link) {
       link.atoms[f.atom_base + i].out = it->second;
     }
   }
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = 1; i < f.sections.size(); i++) {
       Atom& a = link.atoms[f.atom_base + i];
@@ -314,7 +314,7 @@ void assign_sections(Link& link) {
 
 std::vector<CommonWant> gather_commons(Link& link) {
   std::vector<std::vector<CommonWant>> found(link.objects.size());
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = f.first_global; i < f.syms.size(); i++) {
       const Sym& s = f.syms[i];
@@ -522,7 +522,7 @@ void collect_members(Link& link) {
     }
     if (s->type == SHT_INIT_ARRAY || s->type == SHT_FINI_ARRAY || s->type == SHT_PREINIT_ARRAY) s->entsize = 8;
   }
-  tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
     OutputSection& s = *link.sections[i];
     if (s.write) return;
     if (link.opt.zero_to_bss && all_zero(link, s)) s.type = SHT_NOBITS;

@@ -1,7 +1,6 @@
 // .symtab and .strtab of the output: the locals of every live file, then the globals.
 //
 // Sizes first (before layout), then every file writes its share on its own.
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include "base/bytes.h"
 #include "link/elf/machines/machine.h"
 #include "link/elf/relocations/referent.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -95,7 +95,7 @@ void size_local_symbols(Link& link, ObjectFile& f) {
 
 void size_symtab(Link& link) {
   if (link.opt.strip_all || !link.opt.z_sectionheader) return;
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) { size_local_symbols(link, *link.objects[k]); });
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) { size_local_symbols(link, *link.objects[k]); });
   uint32_t at = 1;
   if (link.opt.emit_relocs) {
     layout_eh_frame(link);
@@ -237,7 +237,7 @@ void write_symtab(Link& link, uint8_t* image) {
     set_section(e, s->index, wide ? wide + s->symtab_index : &dummy);
     std::memcpy(syms + uint64_t(s->symtab_index) * sizeof(Sym), &e, sizeof e);
   }
-  tbb::parallel_for(size_t(0), link.objects.size(),
+  parallel_for(size_t(0), link.objects.size(),
                     [&](size_t k) { write_local_symbols(link, *link.objects[k], syms, strings, wide); });
   auto& globals = link.symtab_globals;
   uint32_t at = uint32_t(link.symtab_count - globals.size());

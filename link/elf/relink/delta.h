@@ -42,6 +42,7 @@ struct ChangedInput {
   std::string name, path;
   Bytes data;
   bool removed = false;         // no input any more
+  bool moved = false;           // it stands elsewhere among the inputs than it did
 };
 
 // What the libraries of the link have for a name that no file mentioned so far.
@@ -77,6 +78,7 @@ class DeltaLink {
   struct File {
     uint32_t input = none;
     ObjectFile* object = nullptr;
+    bool moved = false;                  // among the inputs
     std::vector<Rela> dynrels;
     std::vector<uint32_t> dynrel_index;  // where each of these is in .rela.dyn
     std::vector<PlacedAtom> atoms;       // as they are placed now
@@ -108,6 +110,7 @@ class DeltaLink {
   void want_input(uint32_t input, std::string why);
   // The files that did not change and define the symbol too.
   std::vector<uint32_t> competitors(uint32_t n);
+  void find_old_symbols();
   bool gone_symbols();
   bool live();
   bool find_deaths();

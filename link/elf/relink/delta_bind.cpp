@@ -119,6 +119,7 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
     file_by_input_[c.input] = uint32_t(files_.size());
     files_.emplace_back();
     files_.back().input = c.input;
+    files_.back().moved = c.moved;
     files_.back().object = f.get();
     if (!c.removed) fresh.push_back(f.get());
     else {
@@ -132,7 +133,8 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   find_debug_inputs();
   std::sort(link_.objects.begin(), link_.objects.end(),
             [](const ObjectFile* a, const ObjectFile* b) { return a->priority < b->priority; });
-  intern_runtime_names(link_);
+  if (std::any_of(link_.objects.begin(), link_.objects.end(), [](auto* f) { return f->kind == FileKind::module; }))
+    intern_runtime_names(link_);
   uint32_t unused;
   if (!link_.atoms.append(1, image_atom_) || !link_.atom_address.extend(1, unused))
     return give_up("there is no address space");
@@ -189,10 +191,10 @@ bool DeltaLink::find_lost_groups() {
       if (Lost* l = find(state_.find_comdat(name, hash_name(name))))
         l->rank = std::min(l->rank, comdat_rank(*file.object));
     }
-  // Where the former owner has its copy still, nobody is before it.
+  // Where the former owner has its copy still, in its old place, nobody is before it.
   std::erase_if(lost, [&](const Lost& l) {
-    const uint32_t owner = state_.comdats[l.comdat].input;
-    return l.rank <= comdat_rank(*file_of_input(owner)->object);
+    const File& owner = *file_of_input(state_.comdats[l.comdat].input);
+    return !owner.moved && l.rank <= comdat_rank(*owner.object);
   });
   if (lost.empty()) return true;
   for (uint32_t k = 1; k < state_.inputs.size(); k++) {
@@ -366,6 +368,7 @@ void DeltaLink::each_referring(uint32_t n, bool claims, Visit&& visit) {
     const uint32_t k = state_.referring[r].input;
     if (k == 0 || is_changed(k)) continue;
     const StateInput& in = state_.inputs[k];
+    if (in.flags & input_removed) continue;
     const auto groups = state_.site_groups.range(in.first_group, in.group_count);
     auto g = std::lower_bound(groups.begin(), groups.end(), n,
                               [](const StateSiteGroup& x, uint32_t v) { return x.symbol < v; });
@@ -461,7 +464,8 @@ bool DeltaLink::bind_symbol(uint32_t id) {
     return true;
   }
   const bool same_class = (best >> 32 == 2) == bool(st.flags & state_weak);
-  if (file == none || file != former->object->id || !same_class) {
+  const bool has_moved = former->moved && (st.flags & state_weak);
+  if (file == none || file != former->object->id || !same_class || has_moved) {
     const std::vector<uint32_t> others = competitors(n);
     for (const uint32_t k : others) want_input(k, "the definition of " + link_.display(s) + " moved");
     if (!others.empty()) return true;
@@ -482,15 +486,35 @@ bool DeltaLink::bind_symbol(uint32_t id) {
   return define(id, file, sym);
 }
 
+// Most names of a changed file are those that it defined or referred to before. The records of these symbols lie
+// together, while each look into the table of all names is a page of its own, which has to be read and checked.
+void DeltaLink::find_old_symbols() {
+  auto meet = [&](uint32_t n) {
+    const std::string_view name = state_.text(state_.symbols[n].name);
+    if (name.empty() || (state_.symbols[n].flags & state_gone)) return;
+    const uint32_t id = link_.names.find(name);
+    if (id != none) symbol_[id] = n;
+  };
+  for (const File& f : files_) {
+    const StateInput& in = state_.inputs[f.input];
+    uint32_t steps = state_.symbols.size() + 1;
+    for (uint32_t n = in.first_symbol; n != none && steps--; n = state_.symbols[n].next_of_file) meet(n);
+    for (const StateSiteGroup& g : state_.site_groups.range(in.first_group, in.group_count))
+      if (g.symbol < state_.symbols.size()) meet(g.symbol);
+  }
+}
+
 bool DeltaLink::bind() {
   if (!find_lost_groups() || !discard_lost_groups()) return false;
   symbol_.assign(link_.symbols.size(), none);
+  find_old_symbols();
   claims_.assign(link_.symbols.size(), {});
   for (ObjectFile* f : link_.objects)
     for (uint32_t i = f->first_global; i < f->syms.size(); i++) claims_[f->symbol_id(i)].emplace_back(f->id, i);
   for (uint32_t id = 0; id < link_.symbols.size(); id++) {
     if (link_.symbols[id].local) continue;
-    symbol_[id] = state_.find_symbol(link_.symbols[id].str(), hash_name(link_.symbols[id].str()));
+    if (symbol_[id] == none)
+      symbol_[id] = state_.find_symbol(link_.symbols[id].str(), hash_name(link_.symbols[id].str()));
     if (!bind_symbol(id)) return false;
     if (const uint32_t n = symbol_[id]; n != none && state_.symbols[n].aux != none && !is_replaced(n) &&
                                         !(state_.symbols[n].flags & (state_dead | state_gone))) {

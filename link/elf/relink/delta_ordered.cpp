@@ -38,12 +38,13 @@ bool DeltaLink::find_ordered() {
       const uint32_t out = section_[a.out];
       if (out != none && ordered[out]) is.push_back({out, keys.of(i), uint32_t(a.size)});
     }
-    if (was == is) continue;
+    if (was == is && !file.moved) continue;
     for (const auto* list : {&was, &is})
       for (const Member& m : *list) rebuilt_[m.out] = true;
   }
   for (const StateMember& m : state_.members.range(0, state_.members.size()))
-    if (m.section < rebuilt_.size() && rebuilt_[m.section] && m.input && !file_of_input(m.input))
+    if (m.section < rebuilt_.size() && rebuilt_[m.section] && m.input && !file_of_input(m.input) &&
+        !(state_.inputs[m.input].flags & input_removed))
       want_input(m.input, "the members of section " + std::string(state_.text(state_.sections[m.section].name)) +
                               " change");
   return wanted_inputs_.empty();

@@ -3,8 +3,6 @@
 // Asked for: the output is written and has its name. Nothing here changes the link. Files are looked at in parallel,
 // each for its own atoms and sites; what is numbered is numbered in the order of the link, so that the same link leaves
 // the same state at any number of threads.
-#include <tbb/parallel_for.h>
-#include <tbb/parallel_invoke.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -19,6 +17,7 @@
 #include "link/elf/relink/sites.h"
 #include "link/elf/relink/state.h"
 #include "link/relink/image_file.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -63,7 +62,7 @@ class Recorder {
     record_inputs();
     record_functions();
     number_symbols();
-    tbb::parallel_invoke([&] { record_symbols(); record_sites(); }, [&] { record_atoms(); },
+    parallel_invoke([&] { record_symbols(); record_sites(); }, [&] { record_atoms(); },
                          [&] { record_dynamic_relocations(); }, [&] { record_merged(); record_frames(); },
                          [&] { record_comdats(); });
     record_names();
@@ -211,7 +210,7 @@ class Recorder {
     for (const auto& s : link_.sections) slack.emplace_back(*s);
     std::vector<std::vector<StateAtom>> found(files_.size());
     std::vector<std::vector<uint32_t>> ordered(files_.size());  // sections
-    tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
+    parallel_for(size_t(0), files_.size(), [&](size_t k) {
       ObjectFile& f = *files_[k];
       const AtomKeys keys(f);
       found[k].reserve(f.sections.size());
@@ -237,7 +236,7 @@ class Recorder {
       for (const uint32_t n : ordered[k]) members_.push_back({n, uint32_t(k)});
     }
     atoms_.resize(total);
-    tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
+    parallel_for(size_t(0), files_.size(), [&](size_t k) {
       std::copy(found[k].begin(), found[k].end(), atoms_.begin() + inputs_[k].first_atom);
     });
   }
@@ -264,8 +263,8 @@ class Recorder {
 
   template <class Body>
   void for_each_symbol(Body&& body) {
-    tbb::parallel_for(tbb::blocked_range<uint32_t>(0, link_.symbols.size(), symbols_at_once), [&](const auto& range) {
-      for (uint32_t id = range.begin(); id != range.end(); id++) body(id);
+    parallel_for_ranges(size_t(0), link_.symbols.size(), symbols_at_once, [&](const auto& range) {
+      for (size_t id = range.begin(); id != range.end(); id++) body(uint32_t(id));
     });
   }
 
@@ -274,7 +273,7 @@ class Recorder {
     symbol_.resize(count);
     std::vector<uint32_t> first(blocks);
     auto range = [&](uint32_t b) { return std::min(count, (b + 1) * symbols_at_once); };
-    tbb::parallel_for(uint32_t(0), blocks, [&](uint32_t b) {
+    parallel_for(uint32_t(0), blocks, [&](uint32_t b) {
       for (uint32_t id = b * symbols_at_once; id < range(b); id++) {
         symbol_[id] = is_recorded(link_.symbols[id]) ? 0 : none;
         first[b] += symbol_[id] != none;
@@ -282,7 +281,7 @@ class Recorder {
     });
     uint32_t total = 0;
     for (uint32_t& n : first) n = std::exchange(total, total + n);
-    tbb::parallel_for(uint32_t(0), blocks, [&](uint32_t b) {
+    parallel_for(uint32_t(0), blocks, [&](uint32_t b) {
       uint32_t next = first[b];
       for (uint32_t id = b * symbols_at_once; id < range(b); id++)
         if (symbol_[id] != none) symbol_[id] = next++;
@@ -339,7 +338,7 @@ class Recorder {
   void record_symtab_places() {
     if (!link_.symtab || link_.strtab_size >= StateName::in_image) return;
     const uint32_t first = uint32_t(link_.symtab_locals) - link_.symtab_holes - link_.symtab_hidden;
-    tbb::parallel_for(tbb::blocked_range<uint32_t>(0, uint32_t(link_.symtab_globals.size()), symbols_at_once),
+    parallel_for_ranges(uint32_t(0), uint32_t(link_.symtab_globals.size()), symbols_at_once,
                       [&](const auto& range) {
                         for (uint32_t i = range.begin(); i != range.end(); i++) {
                           const uint32_t n = symbol_[link_.symtab_globals[i]];
@@ -364,7 +363,7 @@ class Recorder {
       std::vector<uint32_t> places, sized;
     };
     std::vector<Found> found(files_.size());
-    tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
+    parallel_for(size_t(0), files_.size(), [&](size_t k) {
       std::vector<Site> list;
       if (k == 0) collect_own_sites(link_, list);
       else collect_sites(link_, *files_[k], relative_index(link_), list);
@@ -393,9 +392,9 @@ class Recorder {
     groups_.resize(groups);
     sites_.resize(sites);
     referring_.reserve(groups);
-    tbb::parallel_invoke(
+    parallel_invoke(
         [&] {
-          tbb::parallel_for(size_t(0), files_.size(), [&](size_t k) {
+          parallel_for(size_t(0), files_.size(), [&](size_t k) {
             std::copy(found[k].groups.begin(), found[k].groups.end(), groups_.begin() + inputs_[k].first_group);
             std::copy(found[k].places.begin(), found[k].places.end(), sites_.begin() + inputs_[k].first_site);
           });
@@ -422,7 +421,7 @@ class Recorder {
       if (s->alloc() && !s->nobits() && s->size && section_[s->id] != none) places.push_back(s);
     std::sort(places.begin(), places.end(), [](auto* a, auto* b) { return a->addr < b->addr; });
     std::vector<uint32_t> owner(link_.dynrels.size(), none);
-    tbb::parallel_for(tbb::blocked_range<size_t>(0, owner.size(), 4096), [&](const auto& range) {
+    parallel_for_ranges(size_t(0), owner.size(), 4096, [&](const auto& range) {
       const OutputSection* s = nullptr;
       size_t near = 0;  // most are in order, so that the next one's atom is this one's or the next
       for (size_t i = range.begin(); i != range.end(); i++) {

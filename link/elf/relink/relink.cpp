@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 
 #include "link/elf/relink/delta.h"
 #include "link/elf/relink/survey.h"
+#include "link/common/parallel.h"
 #include "link/common/module_file.h"
 #include "formats/archive.h"
 #include "link/cache/mir_cache.h"
@@ -26,7 +28,7 @@ class Relink {
   RelinkOutcome run() {
     out_.kind = RelinkOutcome::full;
     if (!begin() || !compare_arguments() || !compare_files()) return out_;
-    if (meta_.fixed.size && (!changed_.empty() || !added_.empty() || !inputs_.empty())) {
+    if (meta_.fixed.size && has_changes()) {
       give_up(std::string(state_.text(meta_.fixed)));
       return out_;
     }
@@ -34,10 +36,11 @@ class Relink {
       give_up(r.error().text());
       return out_;
     }
-    if (!changed_.empty() || !added_.empty() || !inputs_.empty()) {
+    if (has_changes()) {
       state_.use_image({image_.data(), image_.size()});
       if (!find_inputs()) return out_;
       out_.changed_files = uint32_t(inputs_.size());
+      const SerialScope serial(is_small());
       if (!inputs_.empty()) {
         FunctionFile kept;
         std::optional<MirCache> functions;
@@ -54,12 +57,23 @@ class Relink {
       }
     }
     if (!note_files() || !commit()) return out_;
-    out_.kind =
-        changed_.empty() && added_.empty() && inputs_.empty() ? RelinkOutcome::unchanged : RelinkOutcome::in_place;
+    out_.kind = has_changes() ? RelinkOutcome::in_place : RelinkOutcome::unchanged;
     return out_;
   }
 
  private:
+  bool has_changes() const {
+    return !changed_.empty() || !added_.empty() || !inputs_.empty() || !moved_inputs_.empty();
+  }
+
+  // Whether one thread is done before others would have begun. Of modules too: most of their functions are kept.
+  bool is_small() const {
+    constexpr uint64_t few = 4 << 20;
+    uint64_t size = 0;
+    for (const ChangedInput& c : inputs_) size += c.data.size();
+    return size <= few || opt_.threads == 1;
+  }
+
   // A delta link that finds that others' files matter is begun anew with them: so far it has only looked. There are few
   // such rounds, each for what the last one brought in. What dies in other files may stay, if it is too deep.
   bool link_delta(MirCache* functions) {
@@ -122,8 +136,10 @@ class Relink {
       if (it == by_name.end() || it->second.empty()) return give_up("inputs were added or removed");
       const uint32_t i = it->second.back();
       it->second.pop_back();
-      if (files[i].priority < last) return give_up("inputs were given in another order");
-      last = files[i].priority;
+      if (std::find(moved_inputs_.begin(), moved_inputs_.end(), k) == moved_inputs_.end()) {
+        if (files[i].priority < last) return give_up("inputs were given in another order");
+        last = files[i].priority;
+      }
       input_of_file_[i] = k;
       if (in.priority == files[i].priority) continue;
       if (StateInput* p = state_.inputs.edit(k)) p->priority = files[i].priority;
@@ -253,47 +269,89 @@ class Relink {
            uint32_t(a.binary) << 3;
   }
 
-  // More inputs than before, or fewer: those that have the same name stand in the same order, others came or are gone.
-  // The state's list becomes that of the command line.
+  // More inputs than before, fewer, or others in their places: what has the same name is the same one. Of those the
+  // fewest possible are taken for moved, and only objects may be. The state's list becomes that of the command line.
   bool compare_inputs() {
     std::vector<StateArgument> old;
     for (uint32_t i = 0; i < state_.arguments.size(); i++)
       if (state_.arguments[i].kind != library_path_argument) old.push_back(state_.arguments[i]);
     if (state_.arguments.size() - old.size() != opt_.library_paths.size())
       return give_up("inputs were added or removed");
-    std::unordered_map<std::string_view, int> balance;
-    for (const StateArgument& a : old) balance[state_.text(a.name)]--;
-    for (const InputArg& a : opt_.inputs) balance[a.name]++;
+    std::unordered_map<std::string_view, std::deque<uint32_t>> by_name;
+    for (uint32_t o = 0; o < old.size(); o++) by_name[state_.text(old[o].name)].push_back(o);
     std::vector<StateArgument> now;
-    std::vector<uint32_t> moved(old.size(), none);  // where an old one is now
-    size_t o = 0;
-    auto is_gone = [&](size_t i) {
-      int& n = balance[state_.text(old[i].name)];
-      if (n >= 0 || old[i].kind != uint32_t(InputArg::file)) return false;
-      n++;
-      return true;
-    };
+    std::vector<uint32_t> place(old.size(), none);  // where an old one is now
+    std::vector<uint32_t> kept;                     // the old ones that are there, in their new order
     for (uint32_t i = 0; i < opt_.inputs.size(); i++) {
       const InputArg& a = opt_.inputs[i];
-      if (int& n = balance[a.name]; n > 0 && a.kind == InputArg::file) {
-        n--;
-        StateText name;
-        if (!state_.add_text(a.name, name)) return give_up("no room for names");
-        added_.push_back({i, a.name, {}});
-        now.push_back({name, uint32_t(a.kind), flags_of(a)});
+      std::deque<uint32_t>& same = by_name[a.name];
+      if (!same.empty()) {
+        const uint32_t o = same.front();
+        same.pop_front();
+        if (old[o].kind != uint32_t(a.kind) || old[o].flags != flags_of(a))
+          return give_up("inputs are given in another way");
+        place[o] = i;
+        kept.push_back(o);
+        now.push_back(old[o]);
         continue;
       }
-      while (o < old.size() && is_gone(o)) o++;
-      if (o == old.size() || state_.text(old[o].name) != a.name || old[o].kind != uint32_t(a.kind) ||
-          old[o].flags != flags_of(a))
-        return give_up("inputs were given in another order");
-      moved[o] = i;
-      now.push_back(old[o++]);
+      StateText name;
+      if (a.kind != InputArg::file) return give_up("other libraries are asked for");
+      if (!state_.add_text(a.name, name)) return give_up("no room for names");
+      added_.push_back({i, a.name, {}});
+      now.push_back({name, uint32_t(a.kind), flags_of(a)});
     }
-    while (o < old.size() && is_gone(o)) o++;
-    if (o != old.size()) return give_up("inputs were given in another order");
+    for (uint32_t o = 0; o < old.size(); o++)
+      if (place[o] == none && old[o].kind != uint32_t(InputArg::file)) return give_up("other libraries are asked for");
+    if (!find_moved(old, kept)) return false;
     for (uint32_t i = uint32_t(old.size()); i < state_.arguments.size(); i++) now.push_back(state_.arguments[i]);
-    return write_arguments(now) && move_observed(moved);
+    return write_arguments(now) && move_observed(place);
+  }
+
+  // Of the objects among the kept inputs, those outside of the longest part that is in its old order, between the
+  // libraries between which it was.
+  bool find_moved(const std::vector<StateArgument>& old, const std::vector<uint32_t>& kept) {
+    if (std::is_sorted(kept.begin(), kept.end())) return true;
+    const std::vector<bool> is_object = objects_among_arguments();
+    std::vector<uint32_t> from(kept.size()), to(kept.size());  // the libraries around, by their old places
+    for (uint32_t i = 0, last = 0; i < kept.size(); i++) {
+      from[i] = last;
+      if (is_object[kept[i]]) continue;
+      if (last > kept[i] + 1 || old[kept[i]].kind == uint32_t(InputArg::lib_start))
+        return give_up("libraries were given in another order");
+      last = kept[i] + 1;
+    }
+    for (uint32_t i = uint32_t(kept.size()), next = uint32_t(old.size()); i-- > 0;) {
+      to[i] = next;
+      if (!is_object[kept[i]]) next = kept[i];
+    }
+    std::vector<uint32_t> ends;  // of the best part of each length: an index of kept
+    std::vector<uint32_t> before(kept.size(), none);
+    for (uint32_t i = 0; i < kept.size(); i++) {
+      if (!is_object[kept[i]] || kept[i] < from[i] || kept[i] >= to[i]) continue;
+      const auto at = std::lower_bound(ends.begin(), ends.end(), kept[i],
+                                       [&](uint32_t e, uint32_t v) { return kept[e] < v; });
+      if (at != ends.begin()) before[i] = *std::prev(at);
+      if (at == ends.end()) ends.push_back(i);
+      else *at = i;
+    }
+    std::vector<bool> stays(kept.size());
+    for (uint32_t i = ends.empty() ? none : ends.back(); i != none; i = before[i]) stays[i] = true;
+    for (uint32_t i = 0; i < kept.size(); i++)
+      if (is_object[kept[i]] && !stays[i]) moved_.insert(state_.text(old[kept[i]].name));
+    return true;
+  }
+
+  // Only an object has nothing but its own place: the members of an archive, and what a library is before, are others'.
+  std::vector<bool> objects_among_arguments() {
+    std::vector<bool> is_object(state_.arguments.size());
+    for (uint32_t k = 1; k < state_.inputs.size(); k++) {
+      const StateInput in = state_.inputs[k];
+      if (in.observed == none || in.offset || (in.flags & input_removed)) continue;
+      const uint32_t argument = state_.observed[in.observed].argument;
+      if (argument < is_object.size()) is_object[argument] = true;
+    }
+    return is_object;
   }
 
   bool write_arguments(const std::vector<StateArgument>& now) {
@@ -342,7 +400,21 @@ class Relink {
       o.identity = c.identity;
       if (!state_.observed.push(o)) return give_up("no room for inputs");
     }
-    return true;
+    return find_moved_inputs();
+  }
+
+  bool find_moved_inputs() {
+    if (moved_.empty()) return true;
+    size_t found = 0;
+    for (uint32_t k = 1; k < state_.inputs.size(); k++) {
+      const StateInput in = state_.inputs[k];
+      if (in.observed == none || (in.flags & input_removed)) continue;
+      const StateObserved o = state_.observed[in.observed];
+      if (o.argument == none || !moved_.count(state_.text(state_.arguments[o.argument].name))) continue;
+      moved_inputs_.push_back(k);
+      found++;
+    }
+    return found == moved_.size() || give_up("an input that stands elsewhere now is given twice");
   }
 
   // An input of the last link that is none of this one.
@@ -368,8 +440,12 @@ class Relink {
         return give_up(c.path + " was added, which is no object or archive");
       }
     }
-    if (added_.empty() && !survey_anyway_) return true;
+    if (added_.empty() && moved_inputs_.empty() && !survey_anyway_) return true;
     if (!survey()) return false;
+    for (const uint32_t k : moved_inputs_)
+      if (!bring_in(k)) return give_up("an input that stands elsewhere now cannot be read");
+    for (ChangedInput& c : inputs_)
+      c.moved = std::find(moved_inputs_.begin(), moved_inputs_.end(), c.input) != moved_inputs_.end();
     for (uint32_t i = 0; i < survey_->files().size(); i++) {
       const SurveyedFile& f = survey_->files()[i];
       uint32_t input = 0;
@@ -383,20 +459,21 @@ class Relink {
     const int64_t now = file_clock();
     const auto all = state_.observed.range(0, state_.observed.size());
     if (all.size() != state_.observed.size()) return give_up("the state file is damaged");
-    std::vector<std::string> paths(all.size());
+    std::vector<const std::string*> paths(all.size());
+    std::deque<std::string> found_paths;  // that no argument has
     for (uint32_t i = 0; i < all.size(); i++) {
       const StateObserved& o = all[i];
       if (o.argument != none && o.argument >= opt_.inputs.size()) return give_up("the state file is damaged");
       if (o.exists == observed_dropped) continue;
-      paths[i] = path_of(o);
-      note_lookup(paths[i]);  // for who watches the inputs
+      paths[i] = o.argument != none ? &opt_.inputs[o.argument].name : &found_paths.emplace_back(path_of(o));
+      note_lookup(*paths[i]);  // for who watches the inputs
     }
     const std::vector<FileStamp> stamps = identify_all(paths, opt_.threads != 1);
     for (uint32_t i = 0; i < all.size(); i++) {
       const StateObserved& o = all[i];
       if (o.exists == observed_dropped) continue;
       const FileStamp& found = stamps[i];
-      std::string& path = paths[i];
+      const std::string& path = *paths[i];
       const bool exists = found.exists();
       if (exists != bool(o.exists)) return give_up(path + (exists ? " is there now" : " is gone"));
       if (!exists) continue;
@@ -409,7 +486,7 @@ class Relink {
           continue;
         }
       }
-      changed_.push_back({i, std::move(path), found});
+      changed_.push_back({i, path, found});
     }
     return !state_.file.damaged() || give_up("the state file is damaged");
   }
@@ -534,6 +611,8 @@ class Relink {
   KeptInputs kept_;
   std::vector<Changed> changed_;
   std::vector<Changed> added_;           // inputs that are new on the command line
+  std::unordered_set<std::string_view> moved_;  // inputs that stand elsewhere on the command line, by name
+  std::vector<uint32_t> moved_inputs_;
   bool survey_anyway_ = false;           // members came to an archive all of which takes part
   std::vector<std::pair<std::string, std::string>> moved_folders_;  // of -L: what they were called, and are
   std::vector<uint32_t> settled_;

@@ -5,9 +5,9 @@
 // symbol that is in .symtab is named; anything else (section symbols, unnamed strings) becomes the symbol of its output
 // section and a distance. Where the linker changed instructions, the type is what now describes the field
 // (Machine::describe); of what is gone a R_*_NONE stays, so that the number of entries is known before layout.
-#include <tbb/parallel_for.h>
 
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -37,7 +37,7 @@ class Writer {
   explicit Writer(Link& link) : link_(link), global_index_(link.symbols.size(), 0), local_index_(link.files.size()) {
     uint32_t at = uint32_t(link.symtab_count - link.symtab_globals.size());
     for (uint32_t i = 0; i < link.symtab_globals.size(); i++) global_index_[link.symtab_globals[i]] = at + i;
-    tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+    parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
       local_index_[link.objects[k]->id] = local_symtab_indices(link, *link.objects[k]);
     });
   }
@@ -74,7 +74,7 @@ class Writer {
     std::vector<size_t> begin(relocated.atoms.size() + 1);
     for (size_t k = 0; k < relocated.atoms.size(); k++)
       begin[k + 1] = begin[k] + relocations_of(link_, relocated.atoms[k]);
-    tbb::parallel_for(size_t(0), relocated.atoms.size(), [&](size_t k) {
+    parallel_for(size_t(0), relocated.atoms.size(), [&](size_t k) {
       if (begin[k] == begin[k + 1]) return;
       Atom& a = link_.atoms[relocated.atoms[k]];
       ObjectFile& f = link_.object(a.file);

@@ -5,7 +5,6 @@
 //
 // Requires: every live atom has its output section; imports and exports are known. Leaves true: apply needs no slot and
 // makes no dynamic relocation that was not counted here.
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <map>
@@ -16,6 +15,7 @@
 #include "link/elf/code/lower.h"
 #include "link/elf/reports/source_lines.h"
 #include "link/elf/relocations/actions.h"
+#include "link/common/parallel.h"
 
 namespace lode::link::elf {
 
@@ -419,7 +419,7 @@ class AtomScan {
 }  // namespace
 
 void scan_relocations(Link& link) {
-  tbb::parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
+  parallel_for(size_t(0), link.objects.size(), [&](size_t k) {
     ObjectFile& f = *link.objects[k];
     for (uint32_t i = 1; i < f.sections.size(); i++) {
       Atom& a = link.atoms[f.atom_base + i];

@@ -1,12 +1,13 @@
 // What a section that shrinks takes along (shrink.h).
 #include "link/elf/relocations/shrink.h"
 
-#include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"
+#include "link/common/parallel.h"
+#include "link/elf/code/lower.h"
 #include "link/elf/machines/machine.h"
 
 namespace lode::link::elf {
@@ -133,17 +134,17 @@ void move_symbols(Link& link, const ShrinkState& state, ShrinkFile& s) {
 }
 
 void move_all_symbols(Link& link, ShrinkState& state) {
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { move_symbols(link, state, state.files[k]); });
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) { move_symbols(link, state, state.files[k]); });
 }
 
 void settle_all(Link& link, ShrinkState& state) {
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) { settle(link, state.files[k]); });
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) { settle(link, state.files[k]); });
   if (state.symbols_are_moved) move_all_symbols(link, state);
   std::vector<uint8_t> changed(link.sections.size());
   for (const ShrinkFile& s : state.files)
     for (const ShrinkAtom& a : s.atoms)
       if (link.atoms[a.atom].out != none) changed[link.atoms[a.atom].out] = 1;
-  tbb::parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
+  parallel_for(size_t(0), link.sections.size(), [&](size_t i) {
     if (changed[i]) place_members(link, *link.sections[i]);
   });
 }
@@ -207,12 +208,16 @@ uint64_t code_target(Link& link, ObjectFile& f, uint32_t sym, int64_t addend) {
       return place(r.atom, r.value);
     return local_address(link, r, addend);
   }
-  const Symbol& s = link.symbols[f.symbol_id(sym)];
+  return code_address(link, link.symbols[f.symbol_id(sym)]) + uint64_t(addend);
+}
+
+uint64_t code_address(Link& link, const Symbol& s) {
+  const bool moved = !link.shrinking || link.shrinking->symbols_are_moved;
   const bool by_plt = !(s.flags & in_copied) && (s.flags & (needs_plt | needs_canonical_plt)) &&
                       (s.imported || (s.type == STT_GNU_IFUNC && s.defined()));
   if (!moved && !by_plt && s.atom != none && !(s.flags & in_copied) && link.atoms[s.atom].kind == AtomKind::regular)
-    return place(s.atom, s.value);
-  return (by_plt ? plt_address(link, s) : symbol_address(link, s)) + uint64_t(addend);
+    return link.atom_address[s.atom] + shrunk_offset(link, link.atoms[s.atom], s.value);
+  return by_plt ? plt_address(link, s) : symbol_address(link, s);
 }
 
 // The address that the register for small data has; 0: none.
@@ -222,6 +227,18 @@ static void find_global_pointer(Link& link) {
   const uint32_t id = link.names.find(link.machine->global_pointer);
   if (id == none || !link.symbols[id].defined() || !link.files[link.symbols[id].file]->is_object()) return;
   link.gp = symbol_address(link, link.symbols[id]);
+}
+
+// What it changes are sizes, and places in sections: addresses stay those of the last layout.
+static bool grow_sections(Link& link) {
+  if (!link.shrinking) return false;
+  ShrinkState& state = *link.shrinking;
+  std::vector<uint8_t> grown(state.files.size());
+  parallel_for(size_t(0), state.files.size(),
+               [&](size_t k) { grown[k] = link.machine->shrink->grow(link, state.files[k]); });
+  if (std::find(grown.begin(), grown.end(), 1) == grown.end()) return false;
+  settle_all(link, state);
+  return true;
 }
 
 void find_shrinking(Link& link) {
@@ -241,7 +258,7 @@ void find_shrinking(Link& link) {
     a.input_size = link.atoms[atom].size;
     return a;
   };
-  tbb::parallel_for(size_t(0), state->files.size(), [&](size_t k) {
+  parallel_for(size_t(0), state->files.size(), [&](size_t k) {
     ShrinkFile& s = state->files[k];
     std::sort(s.file->shrinkable.begin(), s.file->shrinkable.end());
     for (uint32_t section : s.file->shrinkable) {
@@ -289,28 +306,24 @@ void find_shrinking(Link& link) {
   // Expressions of the command line may need the symbols between layouts; else it is enough to move them at the end.
   state->symbols_are_moved = !link.assignments.empty();
   if (state->symbols_are_moved)
-    tbb::parallel_for(size_t(0), state->files.size(), [&](size_t k) { own_symbols(state->files[k]); });
+    parallel_for(size_t(0), state->files.size(), [&](size_t k) { own_symbols(state->files[k]); });
   settle_all(link, *state);
 }
 
-bool grow_shrinking(Link& link) {
-  if (!link.shrinking) return false;
-  ShrinkState& state = *link.shrinking;
+bool grow_code(Link& link) {
+  const bool functions = has_near_references(link);
+  if (!link.shrinking && !functions) return false;
   set_linker_symbols(link);
   refresh_assignments(link, true);
   find_global_pointer(link);
-  std::vector<uint8_t> grown(state.files.size());
-  tbb::parallel_for(size_t(0), state.files.size(),
-                    [&](size_t k) { grown[k] = link.machine->shrink->grow(link, state.files[k]); });
-  if (std::find(grown.begin(), grown.end(), 1) == grown.end()) return false;
-  settle_all(link, state);
-  return true;
+  const bool grown = functions && grow_functions(link);
+  return grow_sections(link) || grown;
 }
 
 void finish_shrinking(Link& link) {
   if (!link.shrinking) return;
   ShrinkState& state = *link.shrinking;
-  tbb::parallel_for(size_t(0), state.files.size(), [&](size_t k) {
+  parallel_for(size_t(0), state.files.size(), [&](size_t k) {
     ShrinkFile& s = state.files[k];
     const bool by_symbol = !s.group_of_symbol[0].empty() || !s.group_of_symbol[1].empty();
     for (ShrinkAtom& a : s.atoms)

@@ -86,10 +86,11 @@ struct ShrinkRules {
 
 // The address that a relocation against `sym` has for code, by the last layout.
 uint64_t code_target(Link& link, ObjectFile& f, uint32_t sym, int64_t addend);
+uint64_t code_address(Link& link, const Symbol& s);
 
 // layout_all() runs these: sites before the first layout, then between layouts until false.
 void find_shrinking(Link& link);
-bool grow_shrinking(Link& link);
+bool grow_code(Link& link);  // of objects and of modules (code/near.cpp)
 void finish_shrinking(Link& link);  // bytes and relocations as apply wants them
 
 }  // namespace lode::link::elf
