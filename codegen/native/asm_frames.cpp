@@ -142,7 +142,8 @@ Result<void> AsmModule::frame_rule(std::string_view name, std::string_view rest,
     return {};
   };
   auto put_offset = [&](int64_t at) -> Result<void> {
-    if (at % machine_.data_align) return error(s, "the offset is no multiple of " + std::to_string(-machine_.data_align));
+    if (at % machine_.data_align)
+      return error(s, "the offset is no multiple of " + std::to_string(-machine_.data_align));
     const int64_t factored = at / machine_.data_align;
     if (factored < 0) {
       out += char(offset_extended_sf);

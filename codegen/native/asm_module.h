@@ -2,10 +2,10 @@
 //
 // Sections are lists of fragments: bytes, branches whose size depends on the distance, padding, and what a count or a
 // place that is an expression makes. Names, also numeric labels and ".", are symbols by number; expressions are trees
-// over them (asm_expression.h) and get their values when everything is laid out, unless a condition asks earlier. Layout
-// begins with the smallest forms and grows what does not reach, until nothing does. What then is no constant becomes a
-// relocation. Sources: GNU as manual, chapter 7; LLVM's MC layer, whose choices are followed where the manual is silent
-// (a branch to a global or weak symbol is always left to the linker).
+// over them (asm_expression.h) and get their values when everything is laid out, unless a condition asks earlier.
+// Layout begins with the smallest forms and grows what does not reach, until nothing does. What then is no constant
+// becomes a relocation. Sources: GNU as manual, chapter 7; LLVM's MC layer, whose choices are followed where the manual
+// is silent (a branch to a global or weak symbol is always left to the linker).
 //
 // A machine is an AsmMachine: it assembles instructions and knows relocation types, nops and DWARF's registers.
 #pragma once
@@ -111,7 +111,8 @@ class AsmModule {
   };
   struct Symbol {
     std::string name;
-    bool defined = false, temporary = false, referenced = false, has_bind = false, common = false, thread_local_use = false;
+    bool defined = false, temporary = false, referenced = false, has_bind = false, common = false,
+         thread_local_use = false;
     uint32_t section = none, fragment = 0;
     uint64_t offset = 0;                // in the fragment
     uint32_t value = none;              // .set

@@ -1,7 +1,7 @@
 // Mnemonics and the rows that they mean.
 //
-// The table has AT&T's names. Intel's follow from them: without the letter of the width, which the operands say, but for
-// those that the two call differently.
+// The table has AT&T's names. Intel's follow from them: without the letter of the width, which the operands say, but
+// for those that the two call differently.
 #include <algorithm>
 #include <array>
 #include <cstring>

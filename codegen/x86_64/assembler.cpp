@@ -1,8 +1,8 @@
 // The template of inline asm: operands are put in, the text is cut into statements, each statement finds its row.
 //
 // Memory operands and symbols stay symbolic until emit, so they stand in the text as names of their own: \x01 number
-// \x02. Operands and rows are those of asm_operands.h, in AT&T's syntax or Intel's, as the statement says or a directive
-// in it; here they become MIR.
+// \x02. Operands and rows are those of asm_operands.h, in AT&T's syntax or Intel's, as the statement says or a
+// directive in it; here they become MIR.
 #include <algorithm>
 #include <bit>
 #include <cctype>
@@ -281,7 +281,9 @@ Result<void> Assembler::alignment(bool power, std::string_view rest, std::string
   for (unsigned k = 0;; k++) {
     size_t comma = rest.find(',');
     std::string_view field = trim(rest.substr(0, comma));
-    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !(known(expressions_.parse_all(field, intel_now_), v[k])))) return unknown(s);
+    if (k == 3 || (field.empty() && k != 1) ||
+        (!field.empty() && !(known(expressions_.parse_all(field, intel_now_), v[k]))))
+      return unknown(s);
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
@@ -486,7 +488,8 @@ Result<void> Assembler::operands(std::string_view rest, std::string_view s, AsmR
 // A symbol's address in a register, by the instructions that MIR has for it. False: the operands are ordinary.
 Result<bool> Assembler::write_symbolic(const AsmMatch& match, const AsmRequest& q, std::string_view s) {
   Sum sum;
-  if (match.imm != AsmMatch::none && q.items[match.imm].kind == AsmItem::Kind::imm && evaluate(q.items[match.imm].expression, sum) && sum.name != no_expression) {
+  if (match.imm != AsmMatch::none && q.items[match.imm].kind == AsmItem::Kind::imm &&
+      evaluate(q.items[match.imm].expression, sum) && sum.name != no_expression) {
     int64_t more;
     const AsmValue* v = operand_of(names_[sum.name], more);
     uint32_t r = no_symbol;
@@ -499,7 +502,8 @@ Result<bool> Assembler::write_symbolic(const AsmMatch& match, const AsmRequest& 
   }
   if (match.mem == AsmMatch::none) return false;
   const AsmItem& x = q.items[match.mem];
-  if (!x.rip || x.expression == no_expression || !evaluate(x.expression, sum) || sum.name == no_expression) return false;
+  if (!x.rip || x.expression == no_expression || !evaluate(x.expression, sum) || sum.name == no_expression)
+    return false;
   const std::string& name = names_[sum.name];
   const uint8_t to = match.a == AsmMatch::none ? uint8_t(0) : q.items[match.a].reg.number;
   if (match.op == Op::lea64rm && (digit(name[0]) || name[0] == '.' || data_.knows(name))) {

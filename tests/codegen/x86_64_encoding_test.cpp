@@ -307,7 +307,8 @@ TEST_CASE("x86_64 assembler: rows from LLVM's text, in both syntaxes", "[x86_64]
     }
     std::vector<std::string> again = disassembled(other);
     for (size_t k = 0; k < other.size() && again.size() == other.size(); k++)
-      if (again[k] != joined[other_of[k]] && ++wrong < 100) report += joined[other_of[k]] + " became " + again[k] + "\n";
+      if (again[k] != joined[other_of[k]] && ++wrong < 100)
+        report += joined[other_of[k]] + " became " + again[k] + "\n";
     INFO(report);
     CHECK(wrong == 0);
   }
