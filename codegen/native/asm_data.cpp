@@ -82,8 +82,7 @@ Result<void> AsmData::choose(std::string_view rest, std::string_view whole) {
   wanted.flags = uint32_t(words.flags);
   wanted.entsize = uint32_t(words.entsize);
   const bool named_alone = words.named_alone;
-  if (wanted.flags & SHF_EXECINSTR || wanted.name == ".text" || wanted.name.starts_with(".text."))
-    return unsupported_asm(whole, "code in another section");
+  if (wanted.name == ".text") return unsupported_asm(whole, "the text by its name");
   auto& all = w_.asm_sections();
   previous_ = section_;
   for (uint32_t i = 0; i < all.size(); i++)

@@ -239,6 +239,7 @@ class AsmModule {
   uint32_t section_ = 0, previous_ = 0;
   std::vector<std::pair<uint32_t, uint32_t>> stack_;   // (section, previous)
   bool in_frame_ = false, frames_off_ = false, laid_out_ = false;
+  mutable uint32_t steps_ = 0;                         // of the evaluation that runs: names may stand for names
   uint64_t total_ = 0;                                 // bytes so far
   uint32_t next_symbol_ = 0;                           // in the object
 };

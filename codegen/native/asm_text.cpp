@@ -475,7 +475,7 @@ Result<void> AsmText::expand(std::string_view body, const Values& values, std::s
     i += n;
     if (out.size() > most_expanded) return error(s, "macros make too much text");
   }
-  expanded_ += out.size() + 1;
+  expanded_ += out.size() + 16;
   if (expanded_ > most_expanded) return error(s, "macros make too much text");
   const std::string_view outer = line_;
   auto done = lines(out, depth + 1);
