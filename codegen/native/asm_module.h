@@ -42,6 +42,7 @@ struct AsmMachine {
   // The relocation type for a field; ~0u: there is none. `pc_relative` also for differences with the place in data.
   uint32_t (*relocation)(AsmFieldKind kind, AsmVariant variant, unsigned bytes, bool pc_relative) = nullptr;
   void (*nops)(uint8_t* p, size_t bytes) = nullptr;
+  uint8_t nop = 0;  // a byte that as a filling of code means nops of any length
   bool (*dwarf_register)(std::string_view name, unsigned& number) = nullptr;
   // One statement that is no directive of these files; it may be one of the machine's (".intel_syntax").
   std::function<Result<void>(AsmModule&, std::string_view statement)> instruction;

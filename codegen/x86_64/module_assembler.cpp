@@ -355,6 +355,7 @@ Result<codegen::AsmObject> assemble_module(std::string_view text) {
   machine.elf_machine = 62;
   machine.relocation = relocation;
   machine.nops = nops;
+  machine.nop = 0x90;
   machine.dwarf_register = dwarf_register;
   machine.instruction = instruction;
   machine.cie_instructions.assign(reinterpret_cast<const char*>(cie_instructions), sizeof cie_instructions);
