@@ -96,11 +96,14 @@ std::vector<int64_t> immediates(Imm kind) {
 // Beyond those of the processor that is named.
 constexpr std::string_view attributes =
     "+gfni,+vaes,+vpclmulqdq,+sha,+shstk,+waitpkg,+movdiri,+movdir64b,+enqcmd,+ptwrite,+cldemote,+rdpid,+clwb,+pku,"
-    "+prefetchwt1,+serialize,+tsxldtrk,+rtm,+mwaitx,+clzero,+rdpru,+invpcid,+wbnoinvd,+pconfig,+sgx,+mmx";
+    "+serialize,+tsxldtrk,+rtm,+mwaitx,+clzero,+rdpru,+invpcid,+wbnoinvd,+pconfig,+sgx,+mmx";
 
 void cases_of(Op op, const std::vector<Mem>& all_memories, std::vector<Case>& out) {
   const InstInfo& row = info(op);
   auto add = [&](Cond cc, unsigned a, unsigned b, const Mem* m, int64_t imm, unsigned c = 0) {
+    auto numbers = [](RegKind k) { return k == RegKind::sg ? 6u : k == RegKind::mm || k == RegKind::dr ? 8u : 16u; };
+    a %= numbers(row.a);
+    b %= numbers(row.b);
     mir::FunctionDraft draft;
     MirWriter w(draft);
     switch (row.form) {
