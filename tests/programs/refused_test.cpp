@@ -51,10 +51,13 @@ TEST_CASE("refused: AVX vectors that cross a module's border") {
              {"'main'", "AVX vectors"}));
 }
 
-TEST_CASE("refused: module-level assembly that makes code or data") {
-  CHECK(says(refusal("__asm__(\".globl f\\nf: ret\");\nint main(void) { return 0; }\n"),
-             {"module-level inline assembly, line 2", "f: ret"}));
-  CHECK(says(refusal("__asm__(\".section x; .long 5\");\nint main(void) { return 0; }\n"), {"line 1", ".long 5"}));
+TEST_CASE("refused: module-level assembly that is not understood, with the place in its text") {
+  CHECK(says(refusal("__asm__(\".globl f\\nf: frobnicate %eax\");\nint main(void) { return 0; }\n"),
+             {"module-level assembly, line 2: unknown instruction", ">>> f: frobnicate %eax", "    ^"}));
+  CHECK(says(refusal("__asm__(\".incbin \\\"x\\\"\");\nint main(void) { return 0; }\n"),
+             {"line 1: .incbin is not supported"}));
+  CHECK(says(refusal("__asm__(\".globl main\\nmain: ret\");\nint main(void) { return 0; }\n"),
+             {"\"main\" is defined twice"}));
 }
 
 TEST_CASE("module-level assembly: .symver gives functions of a module versions") {
