@@ -31,8 +31,8 @@
 //   branch_if(condition, if_true, if_false)   block numbers
 //   switch_value(value, bits), switch_equal(value, bits, c, then, else), switch_less(...), switch_index(value, bits,
 //   low), switch_within(index, bits, size, then, else), jump_by_table(index, table)   see switch_plan.h; bits: 32 or 64
-//   switch_is_unsigned(value)            switch_value() gives a narrow value with zeroes above it, so that its cases are
-//                                        unsigned numbers (the default: the sign is extended)
+//   switch_is_unsigned(value)            switch_value() gives a narrow value with zeroes above it, so that its cases
+//                                        are unsigned numbers (the default: the sign is extended)
 //   indirect_jump(inst, table)
 //   incoming_place(value, offset)        where in the incoming stack arguments the memory is that a parameter, a
 //                                        structure passed by value, is the address of; false: nowhere (the default)
