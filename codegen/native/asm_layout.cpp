@@ -361,7 +361,7 @@ Result<void> AsmModule::write_section(uint32_t section, AsmObject& object) {
     if (place.plus != none && (base == none || symbols_[base].section != section))
       return error_on(r.line, "this is no place in the section");
     const uint64_t at = uint64_t(place.constant) + uint64_t(more) + (base == none ? 0 : offset_of(symbols_[base]));
-    if (at >= std::max<uint64_t>(s.size, 1)) return error_on(r.line, "this is no place in the section");
+    if (nobits || at >= s.size) return error_on(r.line, "this is no place in the section");
     AsmRelocation out_reloc;
     out_reloc.section = section;
     out_reloc.symbol = none;

@@ -81,7 +81,8 @@ const char* parse_section_words(std::string_view rest, AsmSectionWords& out) {
   bool known = false;
   for (auto [name, value] : section_types)
     if (type == name) out.type = value, known = true;
-  if (int64_t v; !known && evaluate_constant(type, v) && v > 0 && v <= INT64_C(0xffffffff))
+  // By number those that no table of the file is made of.
+  if (int64_t v; !known && evaluate_constant(type, v) && (v == SHT_PROGBITS || (v >= 0x60000000 && v <= 0xffffffff)))
     out.type = uint32_t(v), known = true;
   if (!known) return "unknown type of a section";
   if (out.flags & SHF_MERGE) {

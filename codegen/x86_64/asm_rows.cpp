@@ -89,7 +89,8 @@ std::string intel_name(const InstInfo& row, std::string mnemonic) {
     if (mnemonic == att) return std::string(intel);
   if (widens(mnemonic)) return mnemonic.substr(0, 4) + "x";
   if (is_x87_memory(row)) {
-    if (mnemonic.starts_with("fi") && mnemonic.ends_with("ll")) return mnemonic.substr(0, mnemonic.size() - 2);
+    if (mnemonic.ends_with("ll") && std::string_view(row.name()).ends_with("64m") && mnemonic.starts_with("fi"))
+      return mnemonic.substr(0, mnemonic.size() - 2);
     mnemonic.pop_back();
     return mnemonic;
   }
@@ -340,7 +341,8 @@ void Matcher::string_operands() {
     if (m.starts_with(prefix)) m.remove_prefix(prefix.size());
   bool string = false;
   for (std::string_view stem : {"movs", "stos", "lods", "scas", "cmps", "ins", "outs"})
-    string |= m.starts_with(stem) && m.size() <= stem.size() + 1;
+    string |= m.starts_with(stem) &&
+              (m.size() == stem.size() || (m.size() == stem.size() + 1 && std::strchr("bwlqd", m.back())));
   if (!string) return;
   char suffix = 0;
   for (uint8_t k : order_) {
@@ -349,7 +351,8 @@ void Matcher::string_operands() {
       const bool edge = x.base == reg::rsi || x.base == reg::rdi;
       if (!edge || x.index != reg::none || x.expression != no_expression) return;
       if (x.bytes) suffix = x.bytes == 1 ? 'b' : x.bytes == 2 ? 'w' : x.bytes == 4 ? 'l' : 'q';
-    } else if (x.kind == AsmItem::Kind::reg && x.reg.number <= reg::rdx) {
+    } else if (x.kind == AsmItem::Kind::reg && x.reg.kind >= RegKind::g8 && x.reg.kind <= RegKind::g64 &&
+               x.reg.number <= reg::rdx && !m.starts_with("movs") && !m.starts_with("cmps")) {
       if (x.reg.number == reg::rax)
         suffix = x.reg.kind == RegKind::g8    ? 'b'
                  : x.reg.kind == RegKind::g16 ? 'w'

@@ -151,6 +151,7 @@ Result<void> Statement::run() {
     if (prefix == 0xf0 && !behind.empty()) lock_ = true;
     else bytes_.push_back(prefix);
     if (behind.empty()) return put_bytes();
+    if (bytes_.size() > 8) return m_.error(s_, "too many prefixes");
     rest = behind;
   }
   if (q_.mnemonic[0] == '{') return m_.error(s_, "a choice of encodings is not supported");

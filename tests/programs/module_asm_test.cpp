@@ -144,6 +144,29 @@ int main() { try { through(thrower); } catch (int x) { std::printf("caught %d\n"
              {"-fPIC"});
 }
 
+TEST_CASE("module assembly: a relink knows what changed in it") {
+  TempDir dir;
+  const std::string head = R"c(
+#include <cstdio>
+extern "C" void thrower() { throw 42; }
+extern "C" void through(void (*)());
+extern "C" int value;
+__asm__(".globl value\n.data\nvalue: .long NUMBER\n.text\n.globl through\nthrough: .cfi_startproc\n"
+        "sub $ROOM, %rsp\n.cfi_adjust_cfa_offset ROOM\ncall *%rdi\nadd $ROOM, %rsp\n.cfi_adjust_cfa_offset -ROOM\n"
+        "ret\n.cfi_endproc\n");
+int main() { try { through(thrower); } catch (int x) { std::printf("%d %d\n", x, value); } return 0; }
+)c";
+  int number = 1;
+  for (const char* room : {"8", "1016", "24"}) {
+    std::string source = head;
+    for (size_t at; (at = source.find("ROOM")) != std::string::npos;) source.replace(at, 4, room);
+    source.replace(source.find("NUMBER"), 6, std::to_string(number));
+    std::string bitcode = compiled(dir, "a.cpp", source, {"-flto"});
+    std::string program = linked(dir, {bitcode}, {"-Wl,--incremental,--verify-relink"}, "clang++-19");
+    CHECK(run({program}).out == "42 " + std::to_string(number++) + "\n");
+  }
+}
+
 TEST_CASE("module assembly: thread-local data, initialisers, names that are set") {
   runs_alike("a.c", R"c(
 #include <stdio.h>

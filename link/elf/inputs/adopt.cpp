@@ -123,7 +123,9 @@ void adopt_module(Link& link, ObjectFile& file) {
     a.p2align = uint8_t(std::countr_zero(uint64_t(s.addralign)));
     a.relocs = m.relocs[i].data();
     a.reloc_count = uint32_t(m.relocs[i].size());
-    a.kind = (s.flags & SHF_MERGE) && a.size && !link.relocatable ? AtomKind::merge : AtomKind::regular;
+    const bool merges = (s.flags & SHF_MERGE) && !(s.flags & SHF_WRITE) && s.entsize && s.entsize <= a.size && a.data &&
+                        !a.reloc_count && !link.relocatable;
+    a.kind = merges ? AtomKind::merge : AtomKind::regular;
   }
   adopt_assembled_frames(link, file);
   for (const ModuleFunction& f : m.functions) {

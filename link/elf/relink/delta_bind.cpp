@@ -148,6 +148,8 @@ bool DeltaLink::open(std::span<const ChangedInput> changed) {
   for (const File& f : files_) {
     if (!f.object->alive) return give_up("a changed file cannot be read");
     if (!f.object->dependent_libraries.empty()) return give_up(f.object->name + " asks for libraries");
+    if (f.object->kind == FileKind::module && !f.object->fdes.empty())
+      return give_up(f.object->name + " has assembly with unwind records");
     if (!f.object->symvers.empty()) return give_up(f.object->name + " has versioned symbols");
   }
   if (link_.machine->merge_flags && link_.machine->merge_flags(link_) != meta_.e_flags)

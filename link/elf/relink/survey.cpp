@@ -23,8 +23,6 @@ bool Survey::open() {
       continue;
     }
     if (static_cast<ObjectFile&>(*f).made) return false;
-    // The unwind records of a module's own assembly have no place in a state.
-    if (const auto& o = static_cast<ObjectFile&>(*f); o.kind == FileKind::module && !o.fdes.empty()) return false;
     if (lazy_of_file[f->id] != none) file_of_lazy_[lazy_of_file[f->id]] = uint32_t(files_.size());
     const std::string& path = f->archive_name.empty() ? f->path : f->archive_name;
     files_.push_back({path, f->name, f->priority, f->data, 0, f->alive, f->exclude_libs});
