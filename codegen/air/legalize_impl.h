@@ -337,6 +337,7 @@ class Legalizer {
   V float_to_u32(V x);
 
   // ---- lists of registers (legalize_simd_lists.cpp)
+  const Inst* new_def(V v, SimdOp op) const;         // what makes v, if it is that operation
   Parts quarters(const Parts& x);                    // all of it in registers of type v128
   Parts joined(const Parts& x, TypeId reg);          // the other way
   Parts resize_lanes(const Parts& x, uint32_t count, uint32_t from, uint32_t to, bool is_signed);

@@ -370,7 +370,8 @@ Legalizer::Parts Legalizer::to_vector_abi(V old) {
   lanes_of(old_type(old), l);
   const Parts x = parts_of(old);
   if (l.partial()) return Parts(simd({SimdOp::to_f64, x[0]}));
-  return joined(quarters(x), options_.abi_vector_bytes == 32 && l.bytes % 32 == 0 ? T::v256 : T::v128);
+  const TypeId reg = options_.abi_vector_bytes == 32 && l.bytes % 32 == 0 ? T::v256 : T::v128;
+  return reg == l.reg ? x : joined(quarters(x), reg);
 }
 
 Legalizer::Parts Legalizer::from_vector_abi(TypeId t, const V* abi, uint32_t n) {
@@ -379,7 +380,7 @@ Legalizer::Parts Legalizer::from_vector_abi(TypeId t, const V* abi, uint32_t n) 
   if (l.partial()) return Parts(simd({SimdOp::from_f64, abi[0]}));
   Parts x;
   for (uint32_t k = 0; k < n && k < max_parts; k++) x.push(abi[k]);
-  return joined(quarters(x), l.reg);
+  return x.n && ty(x[0]) == l.reg ? x : joined(quarters(x), l.reg);
 }
 
 // ---- instructions ---------------------------------------------------------------------------------------------------

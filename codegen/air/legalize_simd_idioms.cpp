@@ -98,9 +98,9 @@ bool Legalizer::simd_high_product(const Inst& i, const Lanes& r) {
 // The sum of the products of even lanes and of odd ones, all of them signed 16-bit lanes of the same two vectors.
 bool Legalizer::simd_pair_products(const Inst& i, const Lanes& r) {
   if (!r.integer() || r.width != 32 || r.count * r.width % 128) return false;
-  V vectors[2];
-  for (uint32_t half = 0; half < 2; half++) {
-    const Inst* product = def_of(half ? i.vb() : i.va());
+  // Of a product: whether its factors are the odd lanes, and of which vectors.
+  auto product_of = [&](V v, uint32_t& odd, V (&vectors)[2]) {
+    const Inst* product = def_of(v);
     if (!product || product->op != Op::mul) return false;
     for (uint32_t side = 0; side < 2; side++) {
       V lanes;
@@ -110,20 +110,18 @@ bool Legalizer::simd_pair_products(const Inst& i, const Lanes& r) {
       if (!d || d->op != Op::shuffle || !lanes_of(old_type(d->va()), from) || from.count != 2 * r.count ||
           from.width != 16)
         return false;
+      if (side == 0) odd = in_.extra[d->c + 1];
       for (uint32_t k = 0; k < r.count; k++)
-        if (in_.extra[d->c + 1 + k] != 2 * k + half) return false;
-      // The sides of the second product may stand the other way round.
-      if (!half) vectors[side] = d->va();
-      else if (d->va() != vectors[side] && d->va() != vectors[1 - side]) return false;
-      else if (side == 1) {
-        V other;
-        extended_from(product->va(), 16, true, other);
-        const V first = def_of(other)->va();
-        if (!((first == vectors[0] && d->va() == vectors[1]) || (first == vectors[1] && d->va() == vectors[0])))
-          return false;
-      }
+        if (odd > 1 || in_.extra[d->c + 1 + k] != 2 * k + odd) return false;
+      vectors[side] = d->va();
     }
-  }
+    return true;
+  };
+  uint32_t first = 0, second = 0;
+  V vectors[2], others[2];
+  if (!product_of(i.va(), first, vectors) || !product_of(i.vb(), second, others) || first == second) return false;
+  if (!(vectors[0] == others[0] && vectors[1] == others[1]) && !(vectors[0] == others[1] && vectors[1] == others[0]))
+    return false;
   define_parts(i.result, each_part(parts_of(vectors[0]), parts_of(vectors[1]),
                                    [&](V a, V b) { return simd({SimdOp::madd_16, a, b}); }));
   return true;
@@ -134,6 +132,7 @@ bool Legalizer::simd_differences(const Inst& i) {
   const Inst* amount = def_of(i.va());
   Lanes l, bytes;
   if (!lanes_of(old_type(i.va()), l) || !l.integer() || (l.width != 32 && l.width != 64)) return false;
+  if (amount && (amount->op == Op::zext || amount->op == Op::sext)) amount = def_of(amount->va());
   if (!amount || amount->op != Op::iabs) return false;
   const Inst* difference = def_of(amount->va());
   V a, b;

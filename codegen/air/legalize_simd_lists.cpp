@@ -19,10 +19,23 @@ S by_width(S base, uint32_t first, uint32_t width) {
 unsigned lanes4(unsigned a, unsigned b, unsigned c, unsigned d) { return a | b << 2 | c << 4 | d << 6; }
 }  // namespace
 
+const Inst* Legalizer::new_def(V v, SimdOp op) const {
+  const Value& x = out_.values[v.value];
+  if (x.kind() != ValueKind::Inst) return nullptr;
+  const Inst& i = out_.insts[x.index()];
+  return (i.op == Op::simd1 || i.op == Op::simd2) && simd_op(i.aux) == op ? &i : nullptr;
+}
+
 Legalizer::Parts Legalizer::quarters(const Parts& x) {
   if (!x.n || ty(x[0]) != T::v256) return x;
   Parts r;
   for (uint32_t k = 0; k < x.n; k++) {
+    if (const Inst* both = new_def(x[k], S::join)) {
+      const V low = both->va(), high = both->vb();
+      r.push(low);
+      r.push(high);
+      continue;
+    }
     r.push(simd({S::low_half, x[k], 0, T::v128}));
     r.push(simd({S::high_half, x[k], 0, T::v128}));
   }
@@ -34,7 +47,10 @@ Legalizer::Parts Legalizer::joined(const Parts& x, TypeId reg) {
   Parts r;
   for (uint32_t k = 0; k + 1 < x.n; k += 2) {
     const Constant *low = out_.constant(x[k]), *high = out_.constant(x[k + 1]);
-    if (low && high && low->kind == ConstantKind::Zero && high->kind == ConstantKind::Zero) r.push(zero_const(T::v256));
+    const Inst *l = new_def(x[k], S::low_half), *h = new_def(x[k + 1], S::high_half);
+    if (l && h && l->va() == h->va()) r.push(l->va());
+    else if (low && high && low->kind == ConstantKind::Zero && high->kind == ConstantKind::Zero)
+      r.push(zero_const(T::v256));
     else r.push(simd({S::join, x[k], x[k + 1], 0, T::v256}));
   }
   return r;
