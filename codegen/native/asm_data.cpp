@@ -2,10 +2,11 @@
 
 #include <bit>
 #include <cctype>
-#include <cstring>
 
 #include "base/bytes.h"
 #include "codegen/native/asm_expression.h"
+#include "codegen/native/asm_section_words.h"
+#include "codegen/native/asm_text.h"
 #include "formats/elf/elf.h"
 
 namespace lode::codegen {
@@ -14,65 +15,14 @@ using namespace formats::elf;
 
 namespace {
 
-bool digit(char c) { return std::isdigit(uint8_t(c)); }
-bool space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+bool digit(char c) { return asm_digit(c); }
 bool name_start(char c) { return std::isalpha(uint8_t(c)) || c == '_' || c == '.' || c == '$'; }
 bool name_part(char c) { return name_start(c) || digit(c) || c == '@'; }
 
-std::string_view trim(std::string_view s) {
-  while (!s.empty() && space(s.front())) s.remove_prefix(1);
-  while (!s.empty() && space(s.back())) s.remove_suffix(1);
-  return s;
-}
+std::string_view trim(std::string_view s) { return asm_trim(s); }
+std::string_view next_field(std::string_view& rest) { return asm_field(rest); }
+std::string_view unquoted(std::string_view s) { return asm_unquoted(s); }
 
-// The text up to the next comma outside of quotes and parentheses, which is taken off `rest`.
-std::string_view next_field(std::string_view& rest) {
-  int depth = 0;
-  bool quoted = false;
-  size_t i = 0;
-  for (; i < rest.size(); i++) {
-    const char c = rest[i];
-    if (quoted && c == '\\') i++;
-    else if (c == '"') quoted = !quoted;
-    else if (!quoted && c == '(') depth++;
-    else if (!quoted && c == ')') depth--;
-    else if (!quoted && depth <= 0 && c == ',') break;
-  }
-  i = std::min(i, rest.size());
-  std::string_view field = trim(rest.substr(0, i));
-  rest = i < rest.size() ? rest.substr(i + 1) : std::string_view();
-  return field;
-}
-
-std::string_view unquoted(std::string_view s) {
-  if (s.size() >= 2 && s.front() == '"' && s.back() == '"') return s.substr(1, s.size() - 2);
-  return s;
-}
-
-struct KnownSection {
-  std::string_view name;
-  uint32_t type, flags;
-};
-// What a section is that was named without saying (LLVM, MCELFStreamer and ELFAsmParser).
-constexpr KnownSection known_sections[] = {
-    {".rodata", SHT_PROGBITS, SHF_ALLOC},
-    {".data", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE},
-    {".bss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE},
-    {".tdata", SHT_PROGBITS, SHF_ALLOC | SHF_WRITE | SHF_TLS},
-    {".tbss", SHT_NOBITS, SHF_ALLOC | SHF_WRITE | SHF_TLS},
-    {".init_array", SHT_INIT_ARRAY, SHF_ALLOC | SHF_WRITE},
-    {".fini_array", SHT_FINI_ARRAY, SHF_ALLOC | SHF_WRITE},
-    {".preinit_array", SHT_PREINIT_ARRAY, SHF_ALLOC | SHF_WRITE},
-    {".note", SHT_NOTE, 0},
-};
-constexpr std::pair<std::string_view, uint32_t> section_types[] = {
-    {"progbits", SHT_PROGBITS},     {"nobits", SHT_NOBITS},         {"note", SHT_NOTE},
-    {"init_array", SHT_INIT_ARRAY}, {"fini_array", SHT_FINI_ARRAY}, {"preinit_array", SHT_PREINIT_ARRAY},
-};
-constexpr std::pair<char, uint32_t> section_flags[] = {
-    {'a', SHF_ALLOC}, {'w', SHF_WRITE}, {'x', SHF_EXECINSTR}, {'M', SHF_MERGE}, {'S', SHF_STRINGS}, {'T', SHF_TLS},
-    {'R', SHF_GNU_RETAIN},
-};
 constexpr std::pair<std::string_view, uint8_t> data_directives[] = {
     {".byte", 1}, {".value", 2}, {".short", 2}, {".word", 2},  {".hword", 2}, {".2byte", 2},
     {".long", 4}, {".int", 4},   {".4byte", 4}, {".quad", 8}, {".8byte", 8},
@@ -120,53 +70,19 @@ Label AsmData::text_label(std::string_view name) {
 
 // ---- sections -------------------------------------------------------------------------------------------------------
 
-// NAME[, "flags"[, @type[, entsize][, group[, comdat]]]]
 Result<void> AsmData::choose(std::string_view rest, std::string_view whole) {
+  AsmSectionWords words;
+  if (const char* why = parse_section_words(rest, words)) return unsupported_asm(whole, why);
+  if (words.flags & SHF_LINK_ORDER || words.unique)
+    return unsupported_asm(whole, "a section that goes with another, or is one of several");
   AsmSection wanted;
-  wanted.name = std::string(unquoted(next_field(rest)));
-  if (wanted.name.empty()) return unsupported_asm(whole);
-  for (const KnownSection& k : known_sections)
-    if (wanted.name == k.name || (wanted.name.starts_with(k.name) && wanted.name[k.name.size()] == '.')) {
-      wanted.type = k.type;
-      wanted.flags = k.flags;
-    }
-  const bool named_alone = rest.empty();
-  bool grouped = false;
-  if (!named_alone) {
-    wanted.flags = 0;
-    std::string_view flags = next_field(rest);
-    if (flags.size() < 2 || flags.front() != '"') return unsupported_asm(whole);
-    for (char c : unquoted(flags)) {
-      if (c == 'G') grouped = true;
-      if (c == 'G' || c == '?') continue;  // '?': in the group of the text. The record belongs to the text anyway.
-      uint32_t flag = 0;
-      for (auto [letter, value] : section_flags)
-        if (letter == c) flag = value;
-      if (!flag) return unsupported_asm(whole, "unknown flag of a section");
-      wanted.flags |= flag;
-    }
-  }
-  if (!rest.empty()) {
-    std::string_view type = unquoted(next_field(rest));
-    if (!type.empty() && (type[0] == '@' || type[0] == '%')) type.remove_prefix(1);
-    bool known = false;
-    for (auto [name, value] : section_types)
-      if (type == name) wanted.type = value, known = true;
-    if (!known) return unsupported_asm(whole, "unknown type of a section");
-  }
-  if (wanted.flags & SHF_MERGE) {
-    int64_t entsize;
-    if (!evaluate_constant(next_field(rest), entsize) || entsize <= 0 || entsize > 4096) return unsupported_asm(whole);
-    wanted.entsize = uint32_t(entsize);
-  }
-  if (grouped) {
-    wanted.group = std::string(unquoted(next_field(rest)));
-    if (wanted.group.empty() || next_field(rest) != "comdat")
-      return unsupported_asm(whole, "a group that is no COMDAT");
-  }
-  if (!rest.empty()) return unsupported_asm(whole);
-  if (wanted.flags & SHF_EXECINSTR || wanted.name == ".text" || wanted.name.starts_with(".text."))
-    return unsupported_asm(whole, "code in another section");
+  wanted.name = words.name;
+  wanted.group = words.group;
+  wanted.type = words.type;
+  wanted.flags = uint32_t(words.flags);
+  wanted.entsize = uint32_t(words.entsize);
+  const bool named_alone = words.named_alone;
+  if (wanted.name == ".text") return unsupported_asm(whole, "the text by its name");
   auto& all = w_.asm_sections();
   previous_ = section_;
   for (uint32_t i = 0; i < all.size(); i++)
@@ -222,27 +138,10 @@ Result<void> AsmData::strings(std::string_view rest, bool terminated, std::strin
   do {
     std::string_view s = next_field(rest);
     if (s.size() < 2 || s.front() != '"' || s.back() != '"') return unsupported_asm(whole);
-    s = s.substr(1, s.size() - 2);
+    std::string text;
+    if (!asm_string(s, text)) return unsupported_asm(whole, "unknown escape sequence");
     auto& out = section().bytes;
-    for (size_t i = 0; i < s.size(); i++) {
-      if (s[i] != '\\') {
-        out.push_back(uint8_t(s[i]));
-        continue;
-      }
-      if (++i == s.size()) return unsupported_asm(whole);
-      static constexpr char escapes[] = "b\bf\fn\nr\rt\t\"\"\\\\";
-      if (const char* e = std::strchr(escapes, s[i]); e && (e - escapes) % 2 == 0) {
-        out.push_back(uint8_t(e[1]));
-      } else if (s[i] >= '0' && s[i] <= '7') {
-        unsigned v = 0, k = 0;
-        for (; k < 3 && i + k < s.size() && s[i + k] >= '0' && s[i + k] <= '7'; k++)
-          v = v * 8 + unsigned(s[i + k] - '0');
-        out.push_back(uint8_t(v));
-        i += k - 1;
-      } else {
-        return unsupported_asm(whole, "unknown escape sequence");
-      }
-    }
+    out.insert(out.end(), text.begin(), text.end());
     if (terminated) out.push_back(0);
   } while (!rest.empty());
   return {};

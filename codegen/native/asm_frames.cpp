@@ -2,7 +2,9 @@
 //
 // One CIE for each combination of personality, encodings and kind of frame; one FDE for each .cfi_startproc. Code is
 // named by the distance to it in four bytes, as compilers write it. .debug_frame is not made.
+#include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "codegen/native/asm_module.h"
 #include "formats/elf/elf.h"
@@ -142,7 +144,8 @@ Result<void> AsmModule::frame_rule(std::string_view name, std::string_view rest,
     return {};
   };
   auto put_offset = [&](int64_t at) -> Result<void> {
-    if (at % machine_.data_align) return error(s, "the offset is no multiple of " + std::to_string(-machine_.data_align));
+    if (at % machine_.data_align)
+      return error(s, "the offset is no multiple of " + std::to_string(-machine_.data_align));
     const int64_t factored = at / machine_.data_align;
     if (factored < 0) {
       out += char(offset_extended_sf);
@@ -244,8 +247,8 @@ Result<void> AsmModule::write_frames(AsmObject& object) {
   }
   AsmObjectSection& out = object.sections[section];
   out.align = std::max<uint64_t>(out.align, 8);
-  auto append = [&](Record& r) -> Result<size_t> {
-    while ((r.bytes.size() + 4) % 8) r.bytes += '\0';
+  auto append = [&](Record& r, unsigned align) -> Result<size_t> {
+    while ((r.bytes.size() + 4 + out.bytes.size()) % align) r.bytes += '\0';
     const size_t at = out.bytes.size();
     std::string length;
     word(length, uint32_t(r.bytes.size()));
@@ -265,6 +268,14 @@ Result<void> AsmModule::write_frames(AsmObject& object) {
     }
     return at;
   };
+  // Those of a CIE stand together, the ones without a personality first, as LLVM orders them.
+  std::stable_sort(frames_.begin(), frames_.end(), [](const Frame& a, const Frame& b) {
+    auto key = [](const Frame& f) {
+      return std::tuple(f.personality + 1, f.personality_encoding, f.lsda == none ? 256 : f.lsda_encoding, f.signal,
+                        f.simple, f.return_register);
+    };
+    return key(a) < key(b);
+  });
   std::map<std::string, size_t> cies;
   for (const Frame& f : frames_) {
     std::string key = std::to_string(f.personality) + "," + std::to_string(f.personality_encoding) + "," +
@@ -292,7 +303,7 @@ Result<void> AsmModule::write_frames(AsmObject& object) {
       if (f.lsda != none) r.bytes += char(f.lsda_encoding);
       r.bytes += char(pe_pcrel_sdata4);
       if (!f.simple) r.bytes += machine_.cie_instructions;
-      LODE_ASSIGN(cie->second, append(r));
+      LODE_ASSIGN(cie->second, append(r, 8));
     }
     const uint64_t begin = offset_of(symbols_[f.begin]), end = offset_of(symbols_[f.end]);
     Record r;
@@ -316,7 +327,7 @@ Result<void> AsmModule::write_frames(AsmObject& object) {
       at = offset_of(place);
       r.bytes += op.bytes;
     }
-    LODE_ASSIGN(size_t where, append(r));
+    LODE_ASSIGN(size_t where, append(r, &f == &frames_.back() ? 8 : 4));
     (void)where;
   }
   out.size = out.bytes.size();

@@ -12,6 +12,7 @@ using namespace formats::elf;
 namespace {
 
 constexpr unsigned most_depth = 200;       // of expressions through names that are set
+constexpr uint32_t most_steps = 20000;     // of one evaluation
 constexpr uint64_t most_size = uint64_t{1} << 28, most_nobits = uint64_t{1} << 46;
 
 uint64_t leb_size(int64_t v, bool is_signed) {
@@ -43,6 +44,7 @@ uint64_t AsmModule::offset_of(const Symbol& s) const {
 // The defined symbol that a name stands for, through names that are set to others; `more` is the distance from it.
 uint32_t AsmModule::base_of(uint32_t symbol, int64_t& more, unsigned depth) const {
   more = 0;
+  if (depth == 0) steps_ = 0;
   const Symbol& s = symbols_[symbol];
   if (s.defined) return symbol;
   if (s.value == no_expression || depth > most_depth) return none;
@@ -131,7 +133,8 @@ bool AsmModule::evaluate_symbol(uint32_t symbol, AsmVariant variant, Sum& out, u
 
 bool AsmModule::evaluate(uint32_t e, Sum& out, unsigned depth) const {
   out = Sum{};
-  if (e == no_expression || depth > most_depth) return false;
+  if (depth == 0) steps_ = 0;
+  if (e == no_expression || depth > most_depth || ++steps_ > most_steps) return false;
   const AsmNode n = expressions_[e];
   switch (n.op) {
     case AsmOperator::number: out.constant = n.value; return true;
@@ -211,6 +214,9 @@ Result<void> AsmModule::lay_out() {
       LODE_ASSIGN(bool one, lay_out_section(i));
       changed |= one;
     }
+    uint64_t all = 0;
+    for (const Section& s : sections_) all += s.out.type == SHT_NOBITS ? 0 : s.size;
+    if (all > most_size) return error_on(none, "the sections are too large");
     if (!changed) return {};
   }
   return error_on(none, "sizes that depend on each other do not settle");
@@ -237,7 +243,8 @@ Result<bool> AsmModule::lay_out_section(uint32_t section) {
         near = base != none && symbols_[base].section == section && symbols_[to.plus].bind == STB_LOCAL &&
                symbols_[to.plus].type != STT_GNU_IFUNC;
         if (near) {
-          const int64_t d = int64_t(offset_of(symbols_[base])) + more + to.constant - int64_t(f.offset + f.shorter);
+          const int64_t d = int64_t(offset_of(symbols_[base]) + uint64_t(more) + uint64_t(to.constant) -
+                                    (f.offset + f.shorter));
           near = d == int8_t(d);
         }
         f.wide |= !near;
@@ -384,7 +391,7 @@ Result<void> AsmModule::write_fixup(const Fixup& f, uint32_t section, uint64_t a
     const uint32_t base = base_of(sum.plus, more, 0);
     if (base != none && symbols_[base].section == section && symbols_[sum.plus].bind == STB_LOCAL &&
         symbols_[sum.plus].type != STT_GNU_IFUNC) {
-      value += int64_t(offset_of(symbols_[base])) + more - int64_t(at + f.bytes + f.from_end);
+      value = int64_t(uint64_t(value) + offset_of(symbols_[base]) + uint64_t(more) - (at + f.bytes + f.from_end));
       resolved = true;
     }
   }
@@ -404,7 +411,7 @@ Result<void> AsmModule::relocate(const Sum& sum, const Fixup& f, uint32_t sectio
   int64_t addend = sum.constant;
   bool pc_relative = f.kind != AsmFieldKind::word && f.kind != AsmFieldKind::absolute &&
                      f.kind != AsmFieldKind::sign_extended;
-  if (pc_relative) addend -= f.bytes + f.from_end;
+  if (pc_relative) addend = int64_t(uint64_t(addend) - (uint64_t{f.bytes} + f.from_end));
   if (sum.plus == none) return error_on(f.line, "a place that is a number cannot be reached from here");
   if (sum.minus != none) {
     int64_t more = 0;

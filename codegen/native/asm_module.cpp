@@ -145,7 +145,8 @@ Result<void> AsmModule::set(std::string_view name, std::string_view value, std::
     return error(name.empty() ? s : name, "this is no name");
   LODE_ASSIGN(uint32_t e, expression(value, s));
   uint32_t n = symbol(name);
-  if (symbols_[n].defined || symbols_[n].common) return error(name, "the symbol \"" + std::string(name) + "\" is defined twice");
+  if (symbols_[n].defined || symbols_[n].common)
+    return error(name, "the symbol \"" + std::string(name) + "\" is defined twice");
   if (symbols_[n].value != no_expression) {
     // What was said of the name before keeps the value that it had then.
     Symbol again;

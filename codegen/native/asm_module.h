@@ -2,10 +2,10 @@
 //
 // Sections are lists of fragments: bytes, branches whose size depends on the distance, padding, and what a count or a
 // place that is an expression makes. Names, also numeric labels and ".", are symbols by number; expressions are trees
-// over them (asm_expression.h) and get their values when everything is laid out, unless a condition asks earlier. Layout
-// begins with the smallest forms and grows what does not reach, until nothing does. What then is no constant becomes a
-// relocation. Sources: GNU as manual, chapter 7; LLVM's MC layer, whose choices are followed where the manual is silent
-// (a branch to a global or weak symbol is always left to the linker).
+// over them (asm_expression.h) and get their values when everything is laid out, unless a condition asks earlier.
+// Layout begins with the smallest forms and grows what does not reach, until nothing does. What then is no constant
+// becomes a relocation. Sources: GNU as manual, chapter 7; LLVM's MC layer, whose choices are followed where the manual
+// is silent (a branch to a global or weak symbol is always left to the linker).
 //
 // A machine is an AsmMachine: it assembles instructions and knows relocation types, nops and DWARF's registers.
 #pragma once
@@ -42,6 +42,7 @@ struct AsmMachine {
   // The relocation type for a field; ~0u: there is none. `pc_relative` also for differences with the place in data.
   uint32_t (*relocation)(AsmFieldKind kind, AsmVariant variant, unsigned bytes, bool pc_relative) = nullptr;
   void (*nops)(uint8_t* p, size_t bytes) = nullptr;
+  uint8_t nop = 0;  // a byte that as a filling of code means nops of any length
   bool (*dwarf_register)(std::string_view name, unsigned& number) = nullptr;
   // One statement that is no directive of these files; it may be one of the machine's (".intel_syntax").
   std::function<Result<void>(AsmModule&, std::string_view statement)> instruction;
@@ -111,7 +112,8 @@ class AsmModule {
   };
   struct Symbol {
     std::string name;
-    bool defined = false, temporary = false, referenced = false, has_bind = false, common = false, thread_local_use = false;
+    bool defined = false, temporary = false, referenced = false, has_bind = false, common = false,
+         thread_local_use = false;
     uint32_t section = none, fragment = 0;
     uint64_t offset = 0;                // in the fragment
     uint32_t value = none;              // .set
@@ -238,6 +240,7 @@ class AsmModule {
   uint32_t section_ = 0, previous_ = 0;
   std::vector<std::pair<uint32_t, uint32_t>> stack_;   // (section, previous)
   bool in_frame_ = false, frames_off_ = false, laid_out_ = false;
+  mutable uint32_t steps_ = 0;                         // of the evaluation that runs: names may stand for names
   uint64_t total_ = 0;                                 // bytes so far
   uint32_t next_symbol_ = 0;                           // in the object
 };

@@ -210,8 +210,8 @@ Result<void> AsmModule::align_directive(std::string_view name, std::string_view 
   f.align = align;
   f.most = given[2] ? v[2] : ~uint64_t{0};
   f.value = v[1];
-  f.filled = given[1] || !code;
   f.width = name.ends_with("w") ? 2 : name.ends_with("l") ? 4 : 1;
+  f.filled = !code || (given[1] && (f.width != 1 || v[1] != machine_.nop));
   f.line = note_line();
   return {};
 }
@@ -319,7 +319,7 @@ Result<void> AsmModule::bind_directive(std::string_view name, std::string_view r
       // .globl does not take back .weak.
       if (name == ".weak") x.bind = STB_WEAK;
       else if (name == ".local") x.bind = STB_LOCAL;
-      else if (x.bind != STB_WEAK) x.bind = STB_GLOBAL;
+      else if (x.bind == STB_LOCAL) x.bind = STB_GLOBAL;
     }
   } while (!rest.empty());
   return {};
@@ -346,6 +346,13 @@ Result<void> AsmModule::type_directive(std::string_view, std::string_view rest, 
       if (x.type != STT_GNU_IFUNC) x.type = value;
       return {};
     }
+  if (type == "gnu_unique_object") {
+    Symbol& x = symbols_[symbol(name)];
+    x.type = STT_OBJECT;
+    x.bind = STB_GNU_UNIQUE;
+    x.has_bind = true;
+    return {};
+  }
   return error(type.empty() ? s : type, "unknown type of a symbol");
 }
 
@@ -375,6 +382,24 @@ Result<void> AsmModule::common_directive(std::string_view directive, std::string
   if (x.defined || x.common || x.value != no_expression)
     return error(s, "the symbol \"" + name + "\" is defined twice");
   if (directive == ".lcomm") x.bind = STB_LOCAL, x.has_bind = true;
+  if (x.has_bind && x.bind == STB_LOCAL) {  // its place is where .bss ends now
+    const uint32_t section = section_, previous = previous_;
+    LODE_TRY(section_directive(".bss", {}, s));
+    current().out.align = std::max<uint64_t>(current().out.align, uint64_t(align));
+    Fragment& pad = fragment(Fragment::Kind::align);
+    pad.align = std::max<uint64_t>(uint64_t(align), 1);
+    pad.most = ~uint64_t{0};
+    pad.filled = true;
+    place(x);
+    Fragment& room = fragment(Fragment::Kind::fill);
+    room.expression = expressions_.number(size);
+    room.filled = true;
+    x.size = room.expression;
+    if (!x.type) x.type = STT_OBJECT;
+    section_ = section;
+    previous_ = previous;
+    return {};
+  }
   x.common = true;
   x.common_size = uint64_t(size);
   x.common_align = std::max<uint64_t>(uint64_t(align), 1);

@@ -253,13 +253,18 @@ Result<void> AsmText::statement(std::string_view s, std::string_view& text, unsi
 // ---- conditions -----------------------------------------------------------------------------------------------------
 
 Result<bool> AsmText::holds(std::string_view name, std::string_view rest, std::string_view s) {
-  static constexpr std::pair<std::string_view, int> tests[] = {{".if", 0},   {".elseif", 0}, {".ifne", 0}, {".ifeq", 1},
-                                                               {".ifge", 2}, {".ifgt", 3},   {".ifle", 4}, {".iflt", 5}};
+  static constexpr std::pair<std::string_view, int> tests[] = {
+      {".if", 0}, {".elseif", 0}, {".ifne", 0}, {".ifeq", 1}, {".ifge", 2}, {".ifgt", 3}, {".ifle", 4}, {".iflt", 5}};
   for (auto [directive, test] : tests) {
     if (name != directive) continue;
     int64_t v;
     if (!hooks_.evaluate(rest, v)) return error(rest.empty() ? s : rest, "the condition is not a constant");
-    return test == 0 ? v != 0 : test == 1 ? v == 0 : test == 2 ? v >= 0 : test == 3 ? v > 0 : test == 4 ? v <= 0 : v < 0;
+    return test == 0   ? v != 0
+           : test == 1 ? v == 0
+           : test == 2 ? v >= 0
+           : test == 3 ? v > 0
+           : test == 4 ? v <= 0
+                       : v < 0;
   }
   if (name == ".ifdef") return hooks_.is_defined(asm_unquoted(rest));
   if (name == ".ifndef" || name == ".ifnotdef") return !hooks_.is_defined(asm_unquoted(rest));
@@ -338,7 +343,8 @@ Result<bool> AsmText::block(std::string_view name, std::string_view rest, std::s
       LODE_TRY(define_macro(rest, s, inside));
     } else if (name == ".rept" || name == ".rep") {
       int64_t count;
-      if (!hooks_.evaluate(rest, count) || count < 0) return error(rest.empty() ? s : rest, "the count is not a constant");
+      if (!hooks_.evaluate(rest, count) || count < 0)
+        return error(rest.empty() ? s : rest, "the count is not a constant");
       for (int64_t k = 0; k < count; k++) LODE_TRY(expand(inside, {}, s, depth));
     } else {
       std::string_view list = rest;
@@ -429,7 +435,8 @@ Result<void> AsmText::call_macro(const Macro& m, std::string_view rest, std::str
     next = at + 1;
   }
   for (size_t k = 0; k < m.parameters.size(); k++)
-    if (m.parameters[k].required && !given[k]) return error(s, "the argument \"" + m.parameters[k].name + "\" is missing");
+    if (m.parameters[k].required && !given[k])
+      return error(s, "the argument \"" + m.parameters[k].name + "\" is missing");
   const size_t open = conditions_.size();
   LODE_TRY(expand(m.body, values, s, depth));
   leave_macro_ = false;
@@ -468,7 +475,7 @@ Result<void> AsmText::expand(std::string_view body, const Values& values, std::s
     i += n;
     if (out.size() > most_expanded) return error(s, "macros make too much text");
   }
-  expanded_ += out.size() + 1;
+  expanded_ += out.size() + 16;
   if (expanded_ > most_expanded) return error(s, "macros make too much text");
   const std::string_view outer = line_;
   auto done = lines(out, depth + 1);

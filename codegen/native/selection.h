@@ -31,6 +31,8 @@
 //   branch_if(condition, if_true, if_false)   block numbers
 //   switch_value(value, bits), switch_equal(value, bits, c, then, else), switch_less(...), switch_index(value, bits,
 //   low), switch_within(index, bits, size, then, else), jump_by_table(index, table)   see switch_plan.h; bits: 32 or 64
+//   switch_is_unsigned(value)            switch_value() gives a narrow value with zeroes above it, so that its cases
+//                                        are unsigned numbers (the default: the sign is extended)
 //   indirect_jump(inst, table)
 //   incoming_place(value, offset)        where in the incoming stack arguments the memory is that a parameter, a
 //                                        structure passed by value, is the address of; false: nowhere (the default)
@@ -109,6 +111,7 @@ class Selection : public LowerScratch {
   const Machine& machine() const { return static_cast<const Machine&>(*this); }
 
   bool incoming_place(uint32_t, uint64_t&) const { return false; }
+  bool switch_is_unsigned(ValueId) const { return false; }
   bool find_incoming(uint32_t value, uint64_t& offset) const { return machine().incoming_place(value, offset); }
 
   // ---- the walk
@@ -196,12 +199,13 @@ class Selection : public LowerScratch {
   uint32_t edge_block(uint32_t edge);  // the VBlock an edge leads to: its target, or a new block with the copies
   void edge_copies(uint32_t edge, bool through_slots = false);
   uint32_t new_block(float frequency, uint32_t behind = ~0u);  // laid out behind that AIR block; ~0: the one at hand
+  uint32_t new_block_after(uint32_t at, float frequency);
   template <class F>
   void fill_made(uint32_t block, F&& body);
   bool short_circuit(ValueId cond, uint32_t if_true, uint32_t if_false, unsigned depth);
   void select_branch(const air::Inst& i);
   void select_switch(const air::Inst& i);
-  void emit_switch(uint32_t node, Reg value, unsigned bits, uint32_t fallback);
+  void emit_switch(uint32_t node, Reg value, unsigned bits, uint32_t fallback, uint32_t at);
   void prepare_indirect_branches();
   void select_indirect_branch(const air::Inst& i);
   void fill_shared_landings();

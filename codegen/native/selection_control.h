@@ -86,10 +86,12 @@ template <class M, class W>
 void Selection<M, W>::select_switch(const air::Inst& i) {
   const unsigned bits = bits_of(type_of(i.va()));
   const uint32_t fallback = edge_block(i.b);
+  const bool is_unsigned = bits < 64 && machine().switch_is_unsigned(i.va());
   cases_.clear();
   for (uint32_t k = 0, n = fn_->extra[i.c]; k < n; k++) {
     const uint32_t* c = &fn_->extra[i.c + 1 + 3 * k];
-    const int64_t value = sign_extend(c[0] | uint64_t(c[1]) << 32, bits);
+    const uint64_t given = c[0] | uint64_t(c[1]) << 32;
+    const int64_t value = is_unsigned ? int64_t(given & ((uint64_t{1} << bits) - 1)) : sign_extend(given, bits);
     // Edges without copies to one target share it; each edge with copies has its own block.
     cases_.push_back({value, edge_block(c[2])});
   }
@@ -98,18 +100,20 @@ void Selection<M, W>::select_switch(const air::Inst& i) {
   const bool tables = !(fn_->flags & (air::function_flags::no_jump_tables | air::function_flags::retpoline_branches));
   switch_.make(cases_, fallback, tables);
   const Reg value = machine().switch_value(i.va(), bits);
-  emit_switch(switch_.root(), value, bits == 64 ? 64 : 32, fallback);
+  emit_switch(switch_.root(), value, bits == 64 ? 64 : 32, fallback, cur_block_);
 }
 
+// `at`: the block that the node is written to. What a decision leads to first stands right behind it, the whole of that
+// side before the other one: each decision goes on into one of its sides.
 template <class M, class W>
-void Selection<M, W>::emit_switch(uint32_t index, Reg value, unsigned bits, uint32_t fallback) {
+void Selection<M, W>::emit_switch(uint32_t index, Reg value, unsigned bits, uint32_t fallback, uint32_t at) {
   const SwitchNode& node = switch_.nodes[index];
   if (node.kind == SwitchNode::Kind::less) {
     const float frequency = pending_[cur_block_].frequency / 2;
-    const uint32_t below = new_block(frequency), rest = new_block(frequency);
+    const uint32_t below = new_block_after(at, frequency), rest = new_block_after(below, frequency);
     machine().switch_less(value, bits, node.low, below, rest);
-    fill_made(below, [&] { emit_switch(node.below, value, bits, fallback); });
-    fill_made(rest, [&] { emit_switch(node.rest, value, bits, fallback); });
+    fill_made(below, [&] { emit_switch(node.below, value, bits, fallback, below); });
+    fill_made(rest, [&] { emit_switch(node.rest, value, bits, fallback, rest); });
     return;
   }
   if (node.kind == SwitchNode::Kind::equal) return machine().switch_equal(value, bits, node.low, node.target, fallback);
@@ -121,7 +125,7 @@ void Selection<M, W>::emit_switch(uint32_t index, Reg value, unsigned bits, uint
                         switch_.targets.begin() + node.first_target + t.count);
   const uint32_t table = uint32_t(tables_.size());
   tables_.push_back(t);
-  const uint32_t dispatch = new_block(pending_[cur_block_].frequency);
+  const uint32_t dispatch = new_block_after(at, pending_[cur_block_].frequency);
   machine().switch_within(position, bits, node.size, dispatch, fallback);
   fill_made(dispatch, [&] { machine().jump_by_table(position, table); });
 }

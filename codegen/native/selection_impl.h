@@ -327,6 +327,21 @@ uint32_t Selection<M, W>::new_block(float frequency, uint32_t behind) {
   return id;
 }
 
+// Behind a block that was made for the AIR block at hand, or behind that one itself: ahead of all others made for it.
+template <class M, class W>
+uint32_t Selection<M, W>::new_block_after(uint32_t at, float frequency) {
+  Pending p;
+  p.frequency = frequency;
+  p.begin = p.end = uint32_t(made_.size());
+  uint32_t& link = at == cur_block_ ? pending_[at].first_made : pending_[at].next_made;
+  const uint32_t id = uint32_t(pending_.size());
+  p.next_made = link;
+  link = id;
+  if (p.next_made == ~0u) pending_[cur_block_].last_made = id;
+  pending_.push_back(p);
+  return id;
+}
+
 // Numbers of pending blocks become those of VBlocks, which are the successors of the instruction's block.
 template <class M, class W>
 inline void Selection<M, W>::resolve_targets(VInst& v, uint32_t first_successor) {

@@ -340,7 +340,8 @@ void Selector::select_minmax(const Inst& i) {
 
 void Selector::select_extend(const Inst& i) {
   const unsigned from = bits_of(type_of(i.va()));
-  const bool is_signed = i.op == AirOp::sext;
+  // Where the two are the same, the sign is extended: most 32-bit values have theirs extended already.
+  const bool is_signed = i.op == AirOp::sext || (from == 32 && i.flags & air::flags::non_negative);
   Reg dst = result_reg(i.result);
   int64_t c;
   if (int_constant(i.va(), c)) {

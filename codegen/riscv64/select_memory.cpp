@@ -174,8 +174,21 @@ void Selector::load_scaled(Reg dst, ValueId index, int64_t scale) {
   if (scale == 1) return copy(dst, reg_of(index));
   const uint64_t magnitude = scale < 0 ? -uint64_t(scale) : uint64_t(scale);
   if (is_power_of_two(magnitude)) {
-    Reg x = reg_of(index), t = scale < 0 ? gp(8) : dst;
-    ri(Op::slli, t, x, __builtin_ctzll(magnitude));
+    Reg t = scale < 0 ? gp(8) : dst;
+    const int shift = __builtin_ctzll(magnitude);
+    // An extension from 32 bits is two shifts, of which the second may put the value where it is wanted.
+    const Inst* d = def_of(index);
+    const bool extends = d && d->op == AirOp::zext && !(d->flags & air::flags::non_negative) && single_use(index) &&
+                         !reg_[index.value].valid() && type_of(d->va()) == TypeTable::i32 && shift < 32 &&
+                         block_of_[fn_->values[index.value].index()] == cur_block_ &&
+                         !fn_->constant(d->va()) && !(known_of(d->va()) & known_zero) && !can_fold_load(d->va());
+    if (extends) {
+      Reg high = gp(8);
+      ri(Op::slli, high, reg_of(d->va()), 32);
+      ri(Op::srli, t, high, 32 - shift);
+    } else {
+      ri(Op::slli, t, reg_of(index), shift);
+    }
     if (scale < 0) rr(Op::sub, dst, {Reg{}, true}, {t});
     return;
   }

@@ -132,7 +132,8 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   void load_from_slot(Reg r, TypeId type, uint32_t slot) { load_reg(r, type, slot_mem(slot)); }
   void store_to_slot(uint32_t slot, TypeId type, Reg r) { store_reg(slot_mem(slot), type, r); }
   void branch_if(ValueId cond, uint32_t if_true, uint32_t if_false) { branch(test_of(cond), if_true, if_false); }
-  Reg switch_value(ValueId v, unsigned) { return sign_extended(v); }
+  bool switch_is_unsigned(ValueId v) const { return bits_of(type_of(v)) < 64 && known_of(v) == known_zero; }
+  Reg switch_value(ValueId v, unsigned) { return switch_is_unsigned(v) ? reg_of(v) : sign_extended(v); }
   void switch_equal(Reg value, unsigned bits, int64_t c, uint32_t then, uint32_t otherwise);
   void switch_less(Reg value, unsigned bits, int64_t c, uint32_t then, uint32_t otherwise);
   Reg switch_index(Reg value, unsigned bits, int64_t low);

@@ -1,9 +1,9 @@
 // Operands of assembly text, in AT&T's syntax and in Intel's, and the rows of the instruction table that take them.
 //
-// Both syntaxes become the same operands; rows are found by mnemonic, which the two spell differently, and by what kinds
-// of operands they take. Who assembles inline statements writes MIR from the row and its operands (assembler.cpp), who
-// assembles a module's text writes bytes (module_assembler.cpp). Sources: Intel SDM volume 2; GNU as manual, "i386
-// Syntax" and "i386 Mnemonics".
+// Both syntaxes become the same operands; rows are found by mnemonic, which the two spell differently, and by what
+// kinds of operands they take. Who assembles inline statements writes MIR from the row and its operands
+// (assembler.cpp), who assembles a module's text writes bytes (module_assembler.cpp). Sources: Intel SDM volume 2; GNU
+// as manual, "i386 Syntax" and "i386 Mnemonics".
 #pragma once
 
 #include <cstdint>

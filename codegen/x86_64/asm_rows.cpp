@@ -1,7 +1,7 @@
 // Mnemonics and the rows that they mean.
 //
-// The table has AT&T's names. Intel's follow from them: without the letter of the width, which the operands say, but for
-// those that the two call differently.
+// The table has AT&T's names. Intel's follow from them: without the letter of the width, which the operands say, but
+// for those that the two call differently.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -32,7 +32,9 @@ constexpr std::pair<std::string_view, std::string_view> intel_names[] = {
     {"jmpq *", "jmp"},   {"callq *", "call"}, {"insl", "insd"},    {"outsl", "outsd"},   {"ljmpl *", "ljmp"},
     {"lcalll *", "lcall"}, {"ljmpq *", "ljmp"}, {"lcallq *", "lcall"}, {"lretl", "retf"}, {"lretq", "retfq"},
     {"iretl", "iretd"}, {"iretq", "iretq"}, {"iretw", "iretw"}, {"pushfq", "pushfq"}, {"popfq", "popfq"},
-    {"pushfw", "pushf"}, {"popfw", "popf"},
+    {"pushfw", "pushfw"}, {"popfw", "popfw"}, {"smsw", "smsw"}, {"lmsw", "lmsw"}, {"verw", "verw"},
+    {"vcvtpd2psx", "vcvtpd2ps"}, {"vcvtpd2psy", "vcvtpd2ps"}, {"vcvtpd2dqx", "vcvtpd2dq"}, {"vcvtpd2dqy", "vcvtpd2dq"},
+    {"vcvttpd2dqx", "vcvttpd2dq"}, {"vcvttpd2dqy", "vcvttpd2dq"},
 };
 
 // What other assemblers take as well.
@@ -45,7 +47,7 @@ constexpr Alias aliases[] = {
     {"salb", "shlb"}, {"movabs", "movabsq"}, {"rep nop", "pause"}, {"fucomip", "fucompi"}, {"fcomip", "fcompi"},
     {"fildq", "fildll"}, {"fistpq", "fistpll"}, {"fisttpq", "fisttpll"}, {"fwait", "wait"}, {"ret", "retq"},
     {"retn", "retq"}, {"iret", "iretl"}, {"lret", "lretl"}, {"sysret", "sysretl"}, {"sysexit", "sysexitl"},
-    {"leaveq", "leave"}, {"smovb", "movsb"}, {"smovl", "movsl"}, {"smovq", "movsq"}, {"icebp", "int1"},
+    {"leaveq", "leave"}, {"smovb", "movsb"}, {"smovl", "movsl"}, {"smovq", "movsq"},
     {"fxsaveq", "fxsave64"}, {"fxrstorq", "fxrstor64"}, {"xsaveq", "xsave64"}, {"ud2a", "ud2"}, {"ud2b", "ud1l"},
     {"sysretd", "sysretl"}, {"insd", "insl"}, {"outsd", "outsl"}, {"repz", "rep"}, {"fstsww", "fnstsw"},
     {"lgdtq", "lgdt"}, {"lidtq", "lidt"}, {"sgdtq", "sgdt"}, {"sidtq", "sidt"}, {"ljmp", "ljmpl"}, {"lcall", "lcalll"},
@@ -87,7 +89,7 @@ std::string intel_name(const InstInfo& row, std::string mnemonic) {
     if (mnemonic == att) return std::string(intel);
   if (widens(mnemonic)) return mnemonic.substr(0, 4) + "x";
   if (is_x87_memory(row)) {
-    if (mnemonic.ends_with("ll")) return mnemonic.substr(0, mnemonic.size() - 2);
+    if (mnemonic.starts_with("fi") && mnemonic.ends_with("ll")) return mnemonic.substr(0, mnemonic.size() - 2);
     mnemonic.pop_back();
     return mnemonic;
   }
@@ -448,6 +450,8 @@ unsigned memory_bytes(const InstInfo& row) {
   }
   if (widens(m)) return m[4] == 'b' ? 1 : m[4] == 'w' ? 2 : 4;
   if (m == "movslq") return 4;
+  if (m.starts_with("vcvt") && m.find("pd2") != std::string_view::npos)
+    return m.back() == 'x' ? 16 : m.back() == 'y' ? 32 : 0;
   if (m.starts_with("lock cmpxchg") || m.starts_with("cmpxchg8b") || m.starts_with("cmpxchg16b")) {
     if (m.ends_with("16b")) return 16;
     if (m.ends_with("8b")) return 8;

@@ -68,6 +68,10 @@ bool enter(const AsmRequest& q, std::vector<uint8_t>& out) {
 
 bool special_instruction(const AsmRequest& q, std::vector<uint8_t>& out) {
   const std::string& m = q.mnemonic;
+  if (m == "int1" || m == "icebp") {
+    out.push_back(0xf1);
+    return q.items.empty();
+  }
   if (m == "int" && q.items.size() == 1) {
     int64_t v;
     if (q.items[0].kind != Kind::imm || !q.known(q.items[0].expression, v) || v != 3) return false;
@@ -80,6 +84,12 @@ bool special_instruction(const AsmRequest& q, std::vector<uint8_t>& out) {
     return true;
   }
   if (m == "enter") return enter(q, out);
+  if (m == "xabort" && q.items.size() == 1) {
+    int64_t v;
+    if (q.items[0].kind != Kind::imm || !q.known(q.items[0].expression, v) || v < -128 || v > 255) return false;
+    out.insert(out.end(), {0xc6, 0xf8, uint8_t(v)});
+    return true;
+  }
   if (m.starts_with("push") || m.starts_with("pop")) return segment_on_stack(q, out);
   if (m == "in" || m == "inb" || m == "inw" || m == "inl" || m.starts_with("out"))
     return !m.starts_with("outs") && port(q, out);

@@ -1,8 +1,8 @@
 // The template of inline asm: operands are put in, the text is cut into statements, each statement finds its row.
 //
 // Memory operands and symbols stay symbolic until emit, so they stand in the text as names of their own: \x01 number
-// \x02. Operands and rows are those of asm_operands.h, in AT&T's syntax or Intel's, as the statement says or a directive
-// in it; here they become MIR.
+// \x02. Operands and rows are those of asm_operands.h, in AT&T's syntax or Intel's, as the statement says or a
+// directive in it; here they become MIR.
 #include <algorithm>
 #include <bit>
 #include <cctype>
@@ -14,7 +14,9 @@
 #include "codegen/x86_64/asm_operands.h"
 #include "codegen/x86_64/encode.h"
 #include "codegen/x86_64/inline_asm.h"
+#include "codegen/x86_64/module_assembler.h"
 #include "codegen/x86_64/print.h"
+#include "formats/elf/elf.h"
 
 namespace lode::x86_64 {
 
@@ -81,6 +83,7 @@ class Assembler {
   Result<void> directive(std::string_view name, std::string_view rest, std::string_view s);
   Result<void> alignment(bool power, std::string_view rest, std::string_view s);
   Result<void> instruction(std::string_view s);
+  Result<void> elsewhere(std::string_view s);
   Result<void> branch(const AsmBranch& b, const AsmItem& to, std::string_view s);
   Result<void> operands(std::string_view rest, std::string_view s, AsmRequest& q);
   Result<void> write(const AsmMatch& match, const AsmRequest& q, std::string_view s);
@@ -281,7 +284,9 @@ Result<void> Assembler::alignment(bool power, std::string_view rest, std::string
   for (unsigned k = 0;; k++) {
     size_t comma = rest.find(',');
     std::string_view field = trim(rest.substr(0, comma));
-    if (k == 3 || (field.empty() && k != 1) || (!field.empty() && !(known(expressions_.parse_all(field, intel_now_), v[k])))) return unknown(s);
+    if (k == 3 || (field.empty() && k != 1) ||
+        (!field.empty() && !(known(expressions_.parse_all(field, intel_now_), v[k]))))
+      return unknown(s);
     if (comma == std::string_view::npos) break;
     rest.remove_prefix(comma + 1);
   }
@@ -398,7 +403,7 @@ Result<Mem> Assembler::memory(const AsmItem& x) {
   if (x.expression != no_expression && !evaluate(x.expression, sum))
     return text_.error(x.where, "an address of this kind is not supported");
   auto displaced = [&](Mem to, int64_t by) -> Result<Mem> {
-    const int64_t d = to.disp + by;
+    const int64_t d = int64_t(uint64_t(int64_t{to.disp}) + uint64_t(by));
     if (d != int32_t(d)) return text_.error(x.where, "the displacement does not fit in 32 bits");
     to.disp = int32_t(d);
     if (m.segment != Segment::none) to.segment = m.segment;
@@ -417,7 +422,7 @@ Result<Mem> Assembler::memory(const AsmItem& x) {
   if (v && v->kind == AsmValue::Kind::memory) {
     if (x.rip || x.base != reg::none || x.index != reg::none)
       return text_.error(x.where, "an operand in memory takes no more registers");
-    return displaced(v->mem, sum.constant + more);
+    return displaced(v->mem, int64_t(uint64_t(sum.constant) + uint64_t(more)));
   }
   if (v && v->kind == AsmValue::Kind::reference) {
     reference = v->reference;
@@ -486,7 +491,8 @@ Result<void> Assembler::operands(std::string_view rest, std::string_view s, AsmR
 // A symbol's address in a register, by the instructions that MIR has for it. False: the operands are ordinary.
 Result<bool> Assembler::write_symbolic(const AsmMatch& match, const AsmRequest& q, std::string_view s) {
   Sum sum;
-  if (match.imm != AsmMatch::none && q.items[match.imm].kind == AsmItem::Kind::imm && evaluate(q.items[match.imm].expression, sum) && sum.name != no_expression) {
+  if (match.imm != AsmMatch::none && q.items[match.imm].kind == AsmItem::Kind::imm &&
+      evaluate(q.items[match.imm].expression, sum) && sum.name != no_expression) {
     int64_t more;
     const AsmValue* v = operand_of(names_[sum.name], more);
     uint32_t r = no_symbol;
@@ -499,7 +505,8 @@ Result<bool> Assembler::write_symbolic(const AsmMatch& match, const AsmRequest& 
   }
   if (match.mem == AsmMatch::none) return false;
   const AsmItem& x = q.items[match.mem];
-  if (!x.rip || x.expression == no_expression || !evaluate(x.expression, sum) || sum.name == no_expression) return false;
+  if (!x.rip || x.expression == no_expression || !evaluate(x.expression, sum) || sum.name == no_expression)
+    return false;
   const std::string& name = names_[sum.name];
   const uint8_t to = match.a == AsmMatch::none ? uint8_t(0) : q.items[match.a].reg.number;
   if (match.op == Op::lea64rm && (digit(name[0]) || name[0] == '.' || data_.knows(name))) {
@@ -629,6 +636,48 @@ Result<void> Assembler::instruction(std::string_view s) {
   return write(match, q, s);
 }
 
+// An instruction in another section is data there: bytes, and fields of the symbols that it names. A numeric label goes
+// by a name meanwhile.
+Result<void> Assembler::elsewhere(std::string_view s) {
+  static constexpr std::string_view numbered = "lode.numeric.";
+  std::string text(s);
+  const size_t space = text.find_last_of(" \t");
+  const std::string last = space == std::string::npos ? "" : text.substr(space + 1);
+  const bool label = last.size() > 1 && (last.back() == 'b' || last.back() == 'f') &&
+                     std::all_of(last.begin(), last.end() - 1, digit);
+  if (label) text = text.substr(0, space + 1) + std::string(numbered) + last;
+  if (text.find('\x01') != std::string::npos)
+    return text_.error(s, "operands in memory are not supported in code of another section");
+  auto made = assemble_module((intel_now_ ? ".intel_syntax noprefix\n" : "") + text + "\n");
+  if (!made.ok() || made->sections.empty())
+    return text_.error(s, made.ok() ? "nothing" : made.error().message.substr(0, made.error().message.find('\n')));
+  const codegen::AsmObjectSection& out = made->sections[0];
+  size_t at = 0;
+  auto data = [&](std::string_view directive, const std::string& words) -> Result<void> {
+    LODE_ASSIGN(bool taken, data_.directive(directive, words, s));
+    return taken ? Result<void>() : Result<void>(text_.error(s, "code is not supported in this section"));
+  };
+  auto bytes_to = [&](size_t end) -> Result<void> {
+    std::string words;
+    for (; at < end; at++) words += (words.empty() ? "" : ",") + std::to_string(out.bytes[at]);
+    return words.empty() ? Result<void>() : data(".byte", words);
+  };
+  for (const codegen::AsmRelocation& r : out.relocations) {
+    using namespace formats::elf;
+    const bool distance = r.type == R_X86_64_PC32 || r.type == R_X86_64_PLT32;
+    const bool wide = r.type == R_X86_64_64;
+    if ((!distance && !wide && r.type != R_X86_64_32 && r.type != R_X86_64_32S) || r.symbol == ~0u)
+      return text_.error(s, "a field of this kind is not supported in code of another section");
+    std::string name = made->symbols[r.symbol].name;
+    if (name.starts_with(numbered)) name = name.substr(numbered.size());
+    LODE_TRY(bytes_to(r.offset));
+    const std::string addend = r.addend < 0 ? std::to_string(r.addend) : "+" + std::to_string(r.addend);
+    LODE_TRY(data(wide ? ".quad" : ".long", name + (distance ? " - ." : "") + addend));
+    at += wide ? 8 : 4;
+  }
+  return bytes_to(out.bytes.size());
+}
+
 Result<void> Assembler::statement(std::string_view s) {
   size_t n = 0;
   while (n < s.size() && !codegen::asm_space(s[n]) && s[n] != '=') n++;
@@ -638,8 +687,7 @@ Result<void> Assembler::statement(std::string_view s) {
       const std::string words = std::string(s.substr(0, n)) + "," + std::string(rest.substr(1));
       return directive(".set", words, s);
     }
-    if (!data_.in_text()) return unknown(s, "code in another section");
-    return instruction(s);
+    return data_.in_text() ? instruction(s) : elsewhere(s);
   }
   std::string name(s.substr(0, n));
   for (char& c : name) c = char(std::tolower(uint8_t(c)));

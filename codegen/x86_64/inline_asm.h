@@ -1,6 +1,6 @@
 // Inline asm: LLVM's constraint string as a list of operands, and its template through an assembler that knows the
-// instruction table, in AT&T's syntax or Intel's. Sources: LLVM Language Reference, "Inline Assembler Expressions"; the x86 letters of
-// "Constraint Codes" and "Asm template argument modifiers".
+// instruction table, in AT&T's syntax or Intel's. Sources: LLVM Language Reference, "Inline Assembler Expressions"; the
+// x86 letters of "Constraint Codes" and "Asm template argument modifiers".
 //
 // Use: parse_inline_asm() before registers are given out; assemble() when they are known. What the assembler does not
 // know is an Error that names the text.

@@ -158,7 +158,8 @@ Result<void> Statement::run() {
     AsmItem x;
     const char* why = q_.intel ? parse_intel_operand(rest, m_.expressions(), x)
                                : parse_att_operand(rest, m_.expressions(), x);
-    if (!why && !codegen::asm_trim(rest).empty() && codegen::asm_trim(rest)[0] != ',') why = "this is not expected here";
+    if (!why && !codegen::asm_trim(rest).empty() && codegen::asm_trim(rest)[0] != ',')
+      why = "this is not expected here";
     if (why) return m_.error(rest.empty() ? s_ : rest, why);
     q_.items.push_back(x);
     rest = codegen::asm_trim(rest);
@@ -341,7 +342,8 @@ Result<void> instruction(AsmModule& m, std::string_view s) {
   const std::string_view rest = codegen::asm_trim(s.substr(word.size()));
   if (word == ".intel_syntax" && (rest.empty() || rest == "noprefix")) m.set_intel(true);
   else if (word == ".att_syntax" && (rest.empty() || rest == "prefix")) m.set_intel(false);
-  else if (word == ".intel_syntax" || word == ".att_syntax") return m.error(rest, "this kind of syntax is not supported");
+  else if (word == ".intel_syntax" || word == ".att_syntax")
+    return m.error(rest, "this kind of syntax is not supported");
   else if (word != ".code64") return m.error(s, "unknown directive");
   return {};
 }
@@ -353,6 +355,7 @@ Result<codegen::AsmObject> assemble_module(std::string_view text) {
   machine.elf_machine = 62;
   machine.relocation = relocation;
   machine.nops = nops;
+  machine.nop = 0x90;
   machine.dwarf_register = dwarf_register;
   machine.instruction = instruction;
   machine.cie_instructions.assign(reinterpret_cast<const char*>(cie_instructions), sizeof cie_instructions);

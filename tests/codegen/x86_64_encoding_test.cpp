@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "codegen/x86_64/emit.h"
+#include "codegen/x86_64/module_assembler.h"
 #include "codegen/x86_64/mir_writer.h"
 #include "codegen/x86_64/print.h"
 #include "tests/support/run.h"
@@ -92,9 +93,17 @@ std::vector<int64_t> immediates(Imm kind) {
   return v;
 }
 
+// Beyond those of the processor that is named.
+constexpr std::string_view attributes =
+    "+gfni,+vaes,+vpclmulqdq,+sha,+shstk,+waitpkg,+movdiri,+movdir64b,+enqcmd,+ptwrite,+cldemote,+rdpid,+clwb,+pku,"
+    "+serialize,+tsxldtrk,+rtm,+mwaitx,+clzero,+rdpru,+invpcid,+wbnoinvd,+pconfig,+sgx,+mmx";
+
 void cases_of(Op op, const std::vector<Mem>& all_memories, std::vector<Case>& out) {
   const InstInfo& row = info(op);
   auto add = [&](Cond cc, unsigned a, unsigned b, const Mem* m, int64_t imm, unsigned c = 0) {
+    auto numbers = [](RegKind k) { return k == RegKind::sg ? 6u : k == RegKind::mm || k == RegKind::dr ? 8u : 16u; };
+    a %= numbers(row.a);
+    b %= numbers(row.b);
     mir::FunctionDraft draft;
     MirWriter w(draft);
     switch (row.form) {
@@ -199,7 +208,7 @@ TEST_CASE("x86_64 encoding: every row agrees with LLVM's assembler", "[x86_64]")
   for (const Case& c : cases) input += c.text + "\n";
   test::RunOptions options;
   options.input = input;
-  auto r = test::run({tool, "-triple=x86_64-linux-gnu", "-mcpu=skylake", "-mattr=+gfni,+vaes,+vpclmulqdq,+sha",
+  auto r = test::run({tool, "-triple=x86_64-linux-gnu", "-mcpu=skylake", "-mattr=" + std::string(attributes),
                       "-show-encoding"},
                      options);
   INFO(r.err.substr(0, 3000));
@@ -229,4 +238,81 @@ TEST_CASE("x86_64 encoding: every row agrees with LLVM's assembler", "[x86_64]")
   CHECK(at == cases.size());
   CHECK(wrong == 0);
   CHECK(cases.size() > 50000);
+}
+
+// What LLVM's disassembler writes for the bytes of a row, in one syntax after the other, is assembled again.
+TEST_CASE("x86_64 assembler: rows from LLVM's text, in both syntaxes", "[x86_64]") {
+  if (!test::have_tool("llvm-mc-19")) LODE_SKIP("llvm-mc-19 is not installed");
+  std::vector<Case> cases;
+  std::vector<Mem> mems = memories();
+  for (unsigned op = 0; op < op_count; op++) {
+    std::vector<Case> all;
+    if (Op(op) == Op::notrack) continue;
+    cases_of(Op(op), mems, all);
+    for (size_t k = 0; k < all.size(); k += std::max<size_t>(all.size() / 7, 1)) cases.push_back(all[k]);
+  }
+  auto bytes_as_text = [](const std::string& bytes) {
+    std::string out;
+    char buf[8];
+    for (unsigned char c : bytes) {
+      std::snprintf(buf, sizeof buf, "0x%02x ", c);
+      out += buf;
+    }
+    return out + "\n";
+  };
+  for (const char* variant : {"0", "1"}) {
+    const bool intel = *variant == '1';
+    auto disassembled = [&](const std::vector<std::string>& all) {
+      test::RunOptions options;
+      for (const std::string& bytes : all) options.input += bytes_as_text(bytes);
+      auto r = test::run({"llvm-mc-19", "--disassemble", "-triple=x86_64-linux-gnu", "-mcpu=skylake",
+                          "-mattr=" + std::string(attributes), std::string("--output-asm-variant=") + variant},
+                         options);
+      INFO(r.err.substr(0, 2000));
+      CHECK(r.ok());
+      std::vector<std::string> lines;
+      std::istringstream text(r.out);
+      for (std::string line; std::getline(text, line);) {
+        line = line.substr(std::min(line.find_first_not_of(" \t"), line.size()));
+        if (!line.empty() && line[0] != '.') lines.push_back(line.substr(0, line.find('#')));
+      }
+      return lines;
+    };
+    // A prefix stands on a line of its own in some of them: one run for each would be long, so such are joined.
+    std::vector<std::string> bytes;
+    for (const Case& c : cases) bytes.push_back(c.bytes);
+    std::vector<std::string> lines = disassembled(bytes), joined;
+    for (size_t k = 0; k < lines.size(); k++) {
+      const std::string word = lines[k].substr(0, lines[k].find_last_not_of(" \t") + 1);
+      const bool prefix = word == "lock" || word == "rep" || word == "repne";
+      joined.push_back(prefix && k + 1 < lines.size() ? word + " " + lines[k + 1] : lines[k]);
+      if (prefix) k++;
+    }
+    REQUIRE(joined.size() == cases.size());
+    std::string report;
+    std::vector<std::string> other;
+    std::vector<size_t> other_of;
+    size_t wrong = 0;
+    for (size_t k = 0; k < cases.size(); k++) {
+      auto made = x86_64::assemble_module((intel ? ".intel_syntax noprefix\n" : "") + joined[k] + "\n");
+      std::string got;
+      if (made.ok() && !made->sections.empty())
+        got.assign(made->sections[0].bytes.begin(), made->sections[0].bytes.end());
+      if (got == cases[k].bytes) continue;
+      if (!got.empty() && got.size() <= cases[k].bytes.size()) {  // another encoding of the same
+        other.push_back(got);
+        other_of.push_back(k);
+        continue;
+      }
+      if (++wrong < 100)
+        report += joined[k] + "\n  " + (made.ok() ? "got " + hex(got) : made.error().text()) + "\n  of " +
+                  hex(cases[k].bytes) + " " + cases[k].text + "\n";
+    }
+    std::vector<std::string> again = disassembled(other);
+    for (size_t k = 0; k < other.size() && again.size() == other.size(); k++)
+      if (again[k] != joined[other_of[k]] && ++wrong < 100)
+        report += joined[other_of[k]] + " became " + again[k] + "\n";
+    INFO(report);
+    CHECK(wrong == 0);
+  }
 }

@@ -43,11 +43,11 @@ AsmValue reference(uint32_t r) {
 }
 
 // The MIR as text, instructions joined with "; "; or the error.
-std::string assembled(std::string_view text, const std::vector<AsmValue>& values) {
+std::string assembled(std::string_view text, const std::vector<AsmValue>& values, bool intel = false) {
   mir::FunctionDraft draft;
   MirWriter w(draft);
-  auto r = assemble(text, values, w);
-  if (!r.ok()) return "error: " + r.error().message;
+  auto r = assemble(text, values, w, {}, intel);
+  if (!r.ok()) return "error: " + r.error().message.substr(0, r.error().message.find('\n'));
   if (auto f = w.finish(); !f.ok()) return "error: " + f.error().message;
   std::string out;
   mir::FunctionView view = view_of(draft);
@@ -144,14 +144,14 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {"shldl %cl, $1, $0", {gp(reg::rax), gp(reg::rdx)}, "shldl %cl, %edx, %eax"},
       {"movzbl ${1:b}, $0", {gp(reg::rax), gp(reg::rsi)}, "movzbl %sil, %eax"},
       {"leal ($1,$2), $0", {gp(reg::rax), gp(reg::rcx), gp(reg::rdx)}, "leal (%rcx,%rdx,1), %eax"},
-      {"movl ($1), $0", {gp(reg::rax), gp(reg::rcx)}, "error: inline assembly \"movl (%ecx), %eax\" is not supported"},
+      {"movl ($1), $0", {gp(reg::rax), gp(reg::rcx)}, "bytes 103; movl (%rcx), %eax"},
       {"xchgb ${0:b}, ${0:h}", {gp(reg::rdx)}, "bytes 134 242"},  // of either order
       {"movb ${0:h}, ${1:b}; movzbl ${0:h}, ${1:k}; movb $2, ${0:h}",
        {gp(reg::rbx), gp(reg::rax), mem(Mem::at(reg::rcx, 4))},
        "bytes 136 248; bytes 15 182 199; bytes 138 121 4"},
       {"movb ${0:h}, ${1:b}",
        {gp(reg::rbx), gp(reg::rsi)},
-       "error: inline assembly \"movb %bh, %sil\" is not supported"},
+       "error: inline assembly, line 1: ah, bh, ch and dh do not go with these operands"},
       {"movb ${0:h}, %al",
        {gp(reg::rsi)},
        "error: inline assembly \"movb ${0:h}, %al\" is not supported: this register has no high byte"},
@@ -180,33 +180,93 @@ TEST_CASE("x86_64 inline asm: templates of real programs", "[x86_64]") {
       {"vcvtph2ps $1, ${0:t}; vcvtps2ph $$4, $1, $0",
        {fp(9), fp(2)},
        "vcvtph2ps %xmm2, %ymm9; vcvtps2ph $4, %xmm2, %xmm9"},
-      {"vzeroupper; ret", {}, "vzeroupper; bytes 195"},
+      {"vzeroupper; ret", {}, "vzeroupper; retq"},
       // refused, by name
       {"movaps ${0:g}, %xmm1",
        {fp(1)},
        "error: inline assembly \"movaps ${0:g}, %xmm1\" is not supported: unknown operand modifier"},
-      {".if foo\n nop\n .endif",
-       {},
-       "error: inline assembly \".if foo\" is not supported: the condition is not a constant"},
-      {".ifdef foo\n nop\n .endif", {}, "error: inline assembly \".ifdef foo\" is not supported"},
-      {".if 1", {}, "error: inline assembly \".if 1\" is not supported: an .if without .endif"},
-      {".endif", {}, "error: inline assembly \".endif\" is not supported: there is no .if"},
-      {"vaddps %zmm0, %zmm1, %zmm2", {}, "error: inline assembly \"vaddps %zmm0, %zmm1, %zmm2\" is not supported"},
-      {"add $0, 8(%rax)", {imm(1)}, "error: inline assembly \"add $1, 8(%rax)\" is not supported"},
-      {"movl $0, %eax", {imm(1ll << 40)}, "error: inline assembly \"movl $1099511627776, %eax\" is not supported"},
+      {".if foo\n nop\n .endif", {}, "error: inline assembly, line 1: the condition is not a constant"},
+      {".ifdef foo\n nop\n .endif", {}, ""},
+      {".if 1", {}, "error: inline assembly, line 1: an .if without .endif"},
+      {".endif", {}, "error: inline assembly, line 1: there is no .if"},
+      {"vaddps %zmm0, %zmm1, %zmm2", {}, "error: inline assembly, line 1: this is no register"},
+      {"add $0, 8(%rax)", {imm(1)}, "error: inline assembly, line 1: the instruction does not take these operands"},
+      {"movl $0, %eax",
+       {imm(1ll << 40)},
+       "error: inline assembly, line 1: the instruction does not take these operands"},
       {"jmp 1f", {}, "error: inline assembly \"jmp 1f\" is not supported: a label is not defined in it"},
       {".balign 12", {}, "error: inline assembly \".balign 12\" is not supported"},
       {".p2align 4, 0xcc", {}, "error: inline assembly \".p2align 4, 0xcc\" is not supported"},
       {".p2align 40", {}, "error: inline assembly \".p2align 40\" is not supported"},
       {".section foo", {}, "error: inline assembly \".section foo\" is not supported: it ends in another section"},
       {"mov $7, %eax", {}, "error: inline assembly \"mov $7, %eax\" is not supported: there is no such operand"},
-      {"movl (%rax,%rsp), %eax", {}, "error: inline assembly \"movl (%rax,%rsp), %eax\" is not supported"},
-      {"lock", {}, "error: inline assembly \"lock\" is not supported"},
+      {"movl (%rax,%rsp), %eax", {}, "error: inline assembly, line 1: the stack pointer cannot be an index"},
+      {"lock", {}, "error: inline assembly \"lock\" is not supported: a prefix without an instruction"},
   };
   for (const Row& r : rows) {
     INFO(r.text);
     CHECK(assembled(r.text, r.values) == r.expected);
   }
+}
+
+TEST_CASE("x86_64 inline asm: Intel's syntax, and what else assemblers know", "[x86_64]") {
+  struct Row {
+    const char* text;
+    std::vector<AsmValue> values;
+    const char* expected;
+  };
+  const Mem m = Mem::at(reg::rdi, 8);
+  const std::vector<Row> intel = {
+      {"mov $0, $1", {gp(reg::rax, 8), gp(reg::rcx, 8)}, "movq %rcx, %rax"},
+      {"mov ${0:e}, 5",
+       {gp(reg::rax, 8)},
+       "error: inline assembly \"mov ${0:e}, 5\" is not supported: unknown operand modifier"},
+      {"mov ${0:k}, 5", {gp(reg::rax, 8)}, "movl $5, %eax"},
+      {"mov $0, qword ptr [$1 + 8*$2 - 4]",
+       {gp(reg::rax, 8), gp(reg::rcx, 8), gp(reg::rdx, 8)},
+       "movq -4(%rcx,%rdx,8), %rax"},
+      {"mov $0, $1", {gp(reg::rax), mem(m)}, "movl 8(%rdi), %eax"},
+      {"inc dword ptr $0", {mem(m)}, "incl 8(%rdi)"},
+      {"inc $0", {mem(m)}, "error: inline assembly, line 1: the operand's size is not said (byte ptr, dword ptr ...)"},
+      {"add $0, $1", {gp(reg::rax, 8), imm(7)}, "addq $7, %rax"},
+      {"mov $0, rbx\ncpuid\nxchg $0, rbx", {gp(reg::rsi, 8)}, "movq %rbx, %rsi; cpuid; xchgq %rbx, %rsi"},
+      {"call ${0:P}", {reference(4)}, "call_ref ref4"},
+      {"lea $0, [rip + $1]", {gp(reg::rax, 8), reference(2)}, "leaq ref2(%rip), %rax"},
+      {"mov $0, offset $1", {gp(reg::rax, 8), reference(2)}, "lea_ref ref2, %rax"},
+      {"2: dec $0\njnz 2b", {gp(reg::rcx)}, "decl %ecx; jne .0"},
+      {"$(addl $1,$0$|add $0,$1$)", {gp(reg::rcx), gp(reg::rdx)}, "addl %edx, %ecx"},
+      {"movzx $0, byte ptr [$1]", {gp(reg::rax), gp(reg::rcx, 8)}, "movzbl (%rcx), %eax"},
+      {"movaps $0, xmmword ptr [$1]", {fp(3), gp(reg::rcx, 8)}, "movaps (%rcx), %xmm3"},
+      {"lock xadd qword ptr [$0], $1", {gp(reg::rcx, 8), gp(reg::rax, 8)}, "lock xaddq %rax, (%rcx)"},
+      {"rep movsb", {}, "rep movsb"},
+      {"mov rax, fs:[0x28]", {}, "movq %fs:40, %rax"},
+      {"vaddps ymm0, ymm1, ymmword ptr [rax]", {}, "vaddps (%rax), %ymm1, %ymm0"},
+      {".att_syntax\nmovl %eax, %ecx\n.intel_syntax noprefix\nmov ecx, eax", {}, "movl %eax, %ecx; movl %eax, %ecx"},
+  };
+  auto same = [](const Row& r, bool is_intel) {
+    INFO(r.text);
+    CHECK(assembled(r.text, r.values, is_intel) == r.expected);
+  };
+  for (const Row& r : intel) same(r, true);
+  const std::vector<Row> att = {
+      {".set k, 3\n.rept k - 1\nnop\n.endr", {}, "nop; nop"},
+      {".macro two a\n\\a\n\\a\n.endm\ntwo pause", {}, "pause; pause"},
+      {".irp r, eax, ecx\nincl %\\r\n.endr", {}, "incl %eax; incl %ecx"},
+      {"leaq 1f(%rip), %rax\n1:", {}, "lea_label .1, %rax; label"},
+      {"addr32 movl (%rax), %ecx", {}, "bytes 103; movl (%rax), %ecx"},
+      {"outb %al, $$0x80", {}, "bytes 230 128"},
+      {"mov %cr3, $0", {gp(reg::rcx, 8)}, "movq %cr3, %rcx"},
+      {"xsave64 $0", {mem(Mem::slot(2))}, "xsave64 slot2+0"},
+      {".intel_syntax noprefix\nmov eax, ecx\n.att_syntax", {}, "movl %ecx, %eax"},
+  };
+  for (const Row& r : att) same(r, false);
+
+  mir::FunctionDraft draft;
+  MirWriter w(draft);
+  auto failed = assemble("nop\n  movl %eax, %foo", {}, w);
+  REQUIRE(!failed.ok());
+  CHECK(failed.error().message ==
+        "inline assembly, line 2: this is no register\n>>>   movl %eax, %foo\n>>>              ^");
 }
 
 TEST_CASE("x86_64 inline asm: constraints", "[x86_64]") {

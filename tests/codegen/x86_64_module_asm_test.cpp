@@ -77,7 +77,8 @@ Seen seen(const AsmObject& o) {
           addend += int64_t(x.value);
         }
       }
-      relocations += "  " + std::to_string(r.offset) + " type " + std::to_string(r.type) + " " + target + plus(addend) + "\n";
+      relocations +=
+          "  " + std::to_string(r.offset) + " type " + std::to_string(r.type) + " " + target + plus(addend) + "\n";
     }
     if (!relocations.empty()) out.parts["relocations of " + s.name] = relocations;
   }

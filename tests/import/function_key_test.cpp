@@ -12,11 +12,18 @@ using namespace lode::test;
 
 namespace {
 
-// The key of @f in a module, and the names of the symbols in its order.
+// The key of @f in a module, and the names of the symbols in its order; and what the short way goes by.
 struct Key {
   mir::Hash128 hash;
   std::vector<std::string> symbols;
+  uint64_t tables = 0, bits = 0;
+  bool bits_say_all = false;
 };
+
+// What a relink concludes that had `before` in the last link: the function is what it was, without reading it.
+bool is_taken_for(const Key& before, const Key& now) {
+  return before.bits_say_all && before.tables && before.tables == now.tables && before.bits == now.bits;
+}
 
 Key key_of(const std::string& ir, const std::string& name = "m.c") {
   TempDir dir;
@@ -38,6 +45,9 @@ Key key_of(const std::string& ir, const std::string& name = "m.c") {
     Key k;
     k.hash = (*module)->key(*body, symbols);
     for (air::SymbolIndex s : symbols) k.symbols.push_back(s.valid() ? std::string(m.name_of(s)) : "");
+    k.tables = (*module)->tables();
+    k.bits = (*module)->body_bits(air::FunctionIndex(f));
+    k.bits_say_all = (*module)->bits_say_all(*body);
     return k;
   }
   FAIL("no @f");
@@ -123,11 +133,14 @@ TEST_CASE("function keys: all that code is made from is part") {
       {"declare i32 @g(ptr, i32)",
        "!llvm.module.flags = !{!0}\n!0 = !{i32 8, !\"cf-protection-branch\", i32 1}\ndeclare i32 @g(ptr, i32)"},
   };
-  std::vector<mir::Hash128> seen{key_of(body).hash};
+  const Key first = key_of(body);
+  std::vector<mir::Hash128> seen{first.hash};
   for (const auto& [from, to] : changes) {
     INFO(to);
     const Key k = key_of(with(body, from, to));
     for (const mir::Hash128& h : seen) CHECK_FALSE(h == k.hash);
+    CHECK_FALSE(is_taken_for(first, k));
+    CHECK(is_taken_for(k, k));
     seen.push_back(k.hash);
   }
   // Another function in the place of the one that is called: its name says whether it is an intrinsic.
@@ -137,4 +150,39 @@ TEST_CASE("function keys: all that code is made from is part") {
   const std::string assembly = with(body, "%l = load i64, ptr %q, align 8", "call void asm sideeffect \"nop\", \"\"()");
   CHECK(key_of(assembly).hash == key_of(assembly).hash);
   CHECK_FALSE(key_of(assembly).hash == key_of("@more = global i32 0\n" + assembly).hash);
+}
+
+TEST_CASE("function keys: the bits of a body say all where nothing that they number has changed") {
+  LODE_NEEDS("llvm-as-19");
+  const std::string others = body + "define internal i32 @other(i32 %x) {\n  %y = add i32 %x, 3\n  ret i32 %y\n}\n";
+  const Key k = key_of(others);
+  CHECK(k.bits_say_all);
+  // What edits change elsewhere in a module: contents of data, bodies of other functions.
+  for (const auto& [from, to] : std::vector<std::pair<const char*, const char*>>{
+           {"c\"abc\\00\"", "c\"xyz\\00\""}, {"%y = add i32 %x, 3", "%y = mul i32 %x, %x"}}) {
+    INFO(to);
+    const Key now = key_of(with(others, from, to));
+    CHECK(is_taken_for(k, now));
+    CHECK(now.hash == k.hash);
+  }
+  // Where numbers mean something else now, the long way has to tell.
+  for (const char* more : {"@more = global [9 x i16] zeroinitializer\n",
+                           "%T = type { i8, ptr }\n@t = global %T zeroinitializer\n",
+                           "declare void @before(i32)\n"}) {
+    INFO(more);
+    CHECK_FALSE(is_taken_for(k, key_of(more + others)));
+    CHECK(key_of(more + others).hash == k.hash);
+  }
+  // Bodies that read contents, or what the form does not describe, go by their keys.
+  const std::string reads = R"(
+define <4 x i32> @f(<4 x i32> %x) {
+  %y = add <4 x i32> %x, <i32 1, i32 2, i32 3, i32 4>
+  ret <4 x i32> %y
+}
+)";
+  const Key vector = key_of(reads), changed = key_of(with(reads, "i32 3, i32 4", "i32 3, i32 5"));
+  CHECK_FALSE(vector.hash == changed.hash);
+  CHECK_FALSE(is_taken_for(vector, changed));
+  const Key assembly = key_of(with(body, "%l = load i64, ptr %q, align 8", "call void asm sideeffect \"nop\", \"\"()"));
+  CHECK_FALSE(assembly.bits_say_all);
 }

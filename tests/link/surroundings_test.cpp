@@ -284,7 +284,10 @@ TEST_CASE("surroundings: an input that is truncated while it is read is named") 
 
 TEST_CASE("surroundings: a link does with little address space, few files and no threads") {
   TempDir dir;
-  std::string o = compile(dir, "main", "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n");
+  // Large enough for threads.
+  std::string o = compile(
+      dir, "main",
+      "#include <stdio.h>\nchar much[4 << 20] = {1};\nint main(void) { puts(\"hello\"); return !much[0]; }\n");
   std::string line;
   for (const std::string& a : static_link({o}, dir.file("out"))) line += " " + a;
   std::string many = "for i in $(seq 200); do printf '.globl f%d\\nf%d: ret\\n' $i $i | as -o $i.o; done; ";
@@ -298,7 +301,7 @@ TEST_CASE("surroundings: a link does with little address space, few files and no
     INFO(kib << " KiB: " << r.describe());
     CHECK(r.out == "hello\n");
   }
-  r = shell(dir, "ulimit -v 40000; \"$LODE\"" + line);
+  r = shell(dir, "ulimit -v 16000; \"$LODE\"" + line);
   CHECK((r.status == 1 || r.status == 127));  // 127: not even the libraries could be loaded
   std::string so = preload(dir);
   r = shell(dir, "rm -f out; LD_PRELOAD=" + so + " PRELOAD=no-threads \"$LODE\"" + line + " && ./out");

@@ -35,7 +35,8 @@ bool says(const std::string& error, std::initializer_list<const char*> parts) {
   return all;
 }
 
-const char* const vectors = R"c(typedef int v8 __attribute__((vector_size(64)));
+const char* const vectors = R"c(#define AVX512 __attribute__((target("avx512f")))
+typedef int v8 __attribute__((vector_size(64)));
 v8 numbers;
 )c";
 
@@ -43,18 +44,21 @@ v8 numbers;
 
 TEST_CASE("refused: AVX-512 vectors that cross a module's border") {
   const std::string head = vectors;
-  CHECK(says(refusal(head + "__attribute__((target(\"avx512f\"))) v8 twice(v8 x) { return x + x; }\nint main(void) { v8 "
+  CHECK(says(refusal(head + "AVX512 v8 twice(v8 x) { return x + x; }\nint main(void) { v8 "
                             "(*volatile p)(v8) = twice; return p != 0; }\n"),
              {"'twice'", "AVX-512 vectors"}));
-  CHECK(says(refusal(head + "__attribute__((target(\"avx512f\"))) v8 outside(v8);\n__attribute__((target(\"avx512f\"))) int "
+  CHECK(says(refusal(head + "AVX512 v8 outside(v8);\nAVX512 int "
                             "main(void) { numbers = outside(numbers); return 0; }\n"),
              {"'main'", "AVX-512 vectors"}));
 }
 
-TEST_CASE("refused: module-level assembly that makes code or data") {
-  CHECK(says(refusal("__asm__(\".globl f\\nf: ret\");\nint main(void) { return 0; }\n"),
-             {"module-level inline assembly, line 2", "f: ret"}));
-  CHECK(says(refusal("__asm__(\".section x; .long 5\");\nint main(void) { return 0; }\n"), {"line 1", ".long 5"}));
+TEST_CASE("refused: module-level assembly that is not understood, with the place in its text") {
+  CHECK(says(refusal("__asm__(\".globl f\\nf: frobnicate %eax\");\nint main(void) { return 0; }\n"),
+             {"module-level assembly, line 2: unknown instruction", ">>> f: frobnicate %eax", "    ^"}));
+  CHECK(says(refusal("__asm__(\".incbin \\\"x\\\"\");\nint main(void) { return 0; }\n"),
+             {"line 1: .incbin is not supported"}));
+  CHECK(says(refusal("__asm__(\".globl main\\nmain: ret\");\nint main(void) { return 0; }\n"),
+             {"\"main\" is defined twice"}));
 }
 
 TEST_CASE("module-level assembly: .symver gives functions of a module versions") {

@@ -116,7 +116,8 @@ class Reader {
       bool own = relocatable_ && given.empty();
       std::string text =
           given.empty() ? (own ? ".text." + std::string(name) : std::string(".text")) : std::string(given);
-      section = add_section(text, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 0, std::max(x.align_log2, 4u), nullptr, own);
+      section = add_section(text, SHT_PROGBITS, SHF_ALLOC | SHF_EXECINSTR, 0,
+                            std::max<uint32_t>(x.align_log2, machine_.function_align_log2), nullptr, own);
       std::string constants = own ? ".rodata." + std::string(name) : std::string(".rodata");
       uint32_t c = add_section(constants, SHT_PROGBITS, SHF_ALLOC, 0, 0, nullptr, own);
       s_.functions.emplace_back();

@@ -136,6 +136,8 @@ struct Machine {
   void (*rewrite_image)(Link&);
   const codegen::NativeTarget* (*code)();  // null: none can be made from IR
 
+  uint8_t function_align_log2 = 4;  // of functions of IR that ask for no more
+
   // What only some machines have.
   uint32_t got_header = 0;        // slots in front of the GOT; the first holds the address of _DYNAMIC
   bool got_base_in_got = false;   // _GLOBAL_OFFSET_TABLE_ stands for .got, and not for .got.plt

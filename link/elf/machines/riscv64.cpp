@@ -265,6 +265,7 @@ constexpr Machine riscv64_machine{
     .report_properties = nullptr,
     .rewrite_image = nullptr,
     .code = [] { return &lode::riscv64::target(); },
+    .function_align_log2 = 1,
     .got_header = 1,
     .got_base_in_got = true,
     .dtp_bias = 0x800,
