@@ -37,7 +37,8 @@ void check_legal(const Module& m, const LegalizeOptions& options) {
           v.kind() == ValueKind::Inst && (m.types[v.type].kind == TypeKind::Struct || t == TypeTable::i128.value ||
                                           t == TypeTable::f128.value || m.types[v.type].kind == TypeKind::Vector);
       bool legal = t == 1 || (t >= 2 && t <= 5) || t == 9 || t == 10 || (t == 11 && options.has_f80) ||
-                   (t == 12 && !options.f128_as_pair) || t == 13 || (t == 14 && options.vector_abi == VectorAbi::sse);
+                   (t == 12 && !options.f128_as_pair) || t == 13 || (t == 14 && options.vector_abi == VectorAbi::sse) ||
+                   (v.type == TypeTable::v256 && options.abi_vector_bytes == 32);
       if (!legal && !aggregate)
         FAIL("type " << type_name(m.types, v.type) << " is left in\n" << print_function(m, copy));
     }
