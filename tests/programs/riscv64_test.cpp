@@ -158,9 +158,10 @@ TEST_CASE("riscv64: addresses near gp, tp and 0 are one instruction") {
   TempDir dir;
   const std::string source = dir.write("in.c",
                                        "#include <stdio.h>\n"
-                                       "int small; int big[5000]; _Thread_local int mine = 5;\n"
+                                       "int big[5000]; _Thread_local int mine = 5;\n"
                                        "_Thread_local int many[2000]; extern char number[]; extern char large[];\n"
-                                       "__attribute__((weak)) void nobody(void); int small = 6;\n"
+                                       "__attribute__((weak)) void nobody(void);\n"
+                                       "__attribute__((section(\".sdata\"))) int small = 6;\n"
                                        "int by_gp(void) { return small++; }\n"
                                        "int far_off(void) { return big[4900]; }\n"
                                        "int by_tp(void) { return mine++; }\n"
