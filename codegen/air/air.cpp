@@ -77,6 +77,7 @@ TypeTable::TypeTable() {
     const TypeId pair[] = {t, i1};
     struct_type(pair, 2);
   }
+  vector_type(i8, 32);
 }
 
 TypeId TypeTable::intern(const Type& t) {
@@ -242,6 +243,7 @@ void Function::clear() {
   type = {};
   conv = CallConv::c;
   flags = 0;
+  features = 0;
   result_attrs = 0;
   align_log2 = 0;
   personality = {};

@@ -83,7 +83,8 @@ mir::Hash128 air_function_key(const air::Module& m, const AirModuleKey& key, con
   symbol(symbol, f.symbol);
   symbol(symbol, f.personality);
   for (uint32_t w :
-       {f.type.value, uint32_t(f.conv), f.flags, uint32_t(f.result_attrs), f.align_log2, uint32_t(f.lifetime_markers)})
+       {f.type.value, uint32_t(f.conv), f.flags, f.features, uint32_t(f.result_attrs), f.align_log2,
+        uint32_t(f.lifetime_markers)})
     form.word(w);
   const air::Requests& q = f.requests;
   for (uint32_t w : {q.probe_size, q.protect_buffer_size, uint32_t(q.zero_registers), q.patchable_entry,

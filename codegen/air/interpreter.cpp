@@ -171,8 +171,8 @@ bool Interpreter::Impl::constant(Code& code, const Function& fn, ValueId v, Scal
       uint32_t words = c.kind == ConstantKind::WideInt ? (t.bits + 31) / 32 : t.kind == TypeKind::F80 ? 3 : 4;
       Scalar x = 0;
       for (uint32_t k = 0; k < std::min(words, 4u); k++) x |= Scalar(fn.extra[c.bits + k]) << (32 * k);
-      if (c.type == TypeTable::v128)
-        for (uint32_t k = 0; k < 16; k++) to[k] = x >> (8 * k) & 0xff;
+      if (is_simd(c.type))
+        for (uint32_t k = 0; k < n; k++) to[k] = fn.extra[c.bits + k / 4] >> (8 * (k % 4)) & 0xff;
       else *to = x;
       return true;
     }

@@ -185,14 +185,18 @@ bool Interpreter::Impl::execute(Frame& frame, const Inst& i) {
       }
       return true;
     }
-    case Op::simd1: case Op::simd2: {
-      std::array<uint8_t, 16> in[2] = {}, out;
-      for (uint32_t k = 0; k < (i.op == Op::simd2 ? 2u : 1u); k++) {
-        const uint32_t v = k ? i.b : i.a;
-        for (uint32_t byte = 0; byte < 16; byte++)
-          in[k][byte] = code.count[v] == 16 ? uint8_t(value(v, byte)) : uint8_t(value(v) >> (8 * byte));
+    case Op::simd1: case Op::simd2: case Op::simd3: {
+      std::array<SimdBytes, 3> in = {};
+      SimdBytes out = {};
+      const unsigned operands = i.op == Op::simd1 ? 1 : i.op == Op::simd2 ? 2 : 3;
+      unsigned bytes = n > 1 ? n : 16;
+      for (unsigned k = 0; k < operands; k++) {
+        const uint32_t v = k == 0 ? i.a : k == 1 ? i.b : i.c;
+        if (k == 0 && code.count[v] > 1) bytes = std::max<unsigned>(n > 1 ? n : 0, code.count[v]);
+        for (uint32_t byte = 0; byte < (code.count[v] > 1 ? code.count[v] : 16); byte++)
+          in[k][byte] = code.count[v] > 1 ? uint8_t(value(v, byte)) : uint8_t(value(v) >> (8 * byte));
       }
-      interpret_simd(simd_op(i.aux), simd_immediate(i.aux), in[0], in[1], out);
+      interpret_simd(simd_op(i.aux), simd_immediate(i.aux), bytes, n > 1 ? n : 16, in, out);
       if (n != 1) {
         for (uint32_t s = 0; s < n; s++) r[s] = out[s];
         return true;

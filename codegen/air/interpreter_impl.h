@@ -33,9 +33,11 @@ Scalar int_to_float(unsigned bits, bool is_signed, TypeKind to, Scalar a);
 double float_value(TypeKind t, Scalar a);
 Scalar float_scalar_of(TypeKind t, double v);
 
-// An operation on v128, or on a scalar in the low bytes (interpreter_simd.cpp).
-void interpret_simd(SimdOp op, unsigned immediate, const std::array<uint8_t, 16>& a, const std::array<uint8_t, 16>& b,
-                    std::array<uint8_t, 16>& r);
+// An operation on vectors, or on scalars in their low bytes (interpreter_simd.cpp). `bytes`: of the larger of the first
+// operand and the result; `result_bytes`: of a vector that is the result.
+using SimdBytes = std::array<uint8_t, 32>;
+void interpret_simd(SimdOp op, unsigned immediate, unsigned bytes, unsigned result_bytes,
+                    const std::array<SimdBytes, 3>& in, SimdBytes& out);
 
 // ---- the machine
 

@@ -33,7 +33,7 @@ Scalar saturated(SignedScalar v, SignedScalar low, SignedScalar high) { return S
 struct SimdMachine {
   S op;
   unsigned imm;
-  const Bytes &a, &b;
+  const Bytes &a, &b, &c;
   Bytes& r;
 
   template <class F>
@@ -58,13 +58,19 @@ struct SimdMachine {
            integer(Op::uadd_sat, S::uadd_sat_8, 8, 2) || integer(Op::sadd_sat, S::sadd_sat_8, 8, 2) ||
            integer(Op::usub_sat, S::usub_sat_8, 8, 2) || integer(Op::ssub_sat, S::ssub_sat_8, 8, 2) ||
            integer(Op::umin, S::umin_8, 8, 1) || integer(Op::umax, S::umax_8, 8, 1) ||
-           integer(Op::smin, S::smin_16, 16, 1) || integer(Op::smax, S::smax_16, 16, 1);
+           integer(Op::smin, S::smin_16, 16, 1) || integer(Op::smax, S::smax_16, 16, 1) ||
+           integer(Op::mul, S::mul_32, 32, 1) || integer(Op::smin, S::smin_8, 8, 1) ||
+           integer(Op::smax, S::smax_8, 8, 1) || integer(Op::umin, S::umin_16, 16, 1) ||
+           integer(Op::umax, S::umax_16, 16, 1) || integer(Op::smin, S::smin_32, 32, 1) ||
+           integer(Op::smax, S::smax_32, 32, 1) || integer(Op::umin, S::umin_32, 32, 1) ||
+           integer(Op::umax, S::umax_32, 32, 1) || integer(Op::iabs, S::abs_8, 8, 3);
   }
 
   bool comparisons() {
     if (unsigned width = width_in(op, S::eq_8, 8, 3))
       return each(width, [&](Scalar x, Scalar y) { return x == y ? mask_of(width) : Scalar(0); }), true;
-    if (unsigned width = width_in(op, S::sgt_8, 8, 3)) {
+    if (op == S::eq_64) return each(64, [&](Scalar x, Scalar y) { return x == y ? mask_of(64) : Scalar(0); }), true;
+    if (unsigned width = op == S::sgt_64 ? 64u : width_in(op, S::sgt_8, 8, 3)) {
       each(width, [&](Scalar x, Scalar y) {
         return to_signed(x, width) > to_signed(y, width) ? mask_of(width) : Scalar(0);
       });
@@ -154,15 +160,9 @@ void SimdMachine::single() {
     case S::shift_up: std::copy(a.begin(), a.end() - std::min(imm, 16u), r.begin() + std::min(imm, 16u)); break;
     case S::shift_down: std::copy(a.begin() + std::min(imm, 16u), a.end(), r.begin()); break;
     case S::sitofp_32: each(32, [](Scalar x, Scalar) { return int_to_float(32, true, TypeKind::F32, x); }); break;
-    case S::sitofp_32_64:
-      for (unsigned k = 0; k < 2; k++) set_lane(r, 64, k, int_to_float(32, true, TypeKind::F64, lane(a, 32, k)));
-      break;
     case S::fptosi_32: each(32, [](Scalar x, Scalar) { return float_to_int(TypeKind::F32, 32, true, true, x); }); break;
     case S::fptosi_64_32:
       for (unsigned k = 0; k < 2; k++) set_lane(r, 32, k, float_to_int(TypeKind::F64, 32, true, true, lane(a, 64, k)));
-      break;
-    case S::fpext_32_64:
-      for (unsigned k = 0; k < 2; k++) set_lane(r, 64, k, float_convert(TypeKind::F32, TypeKind::F64, lane(a, 32, k)));
       break;
     case S::fptrunc_64_32:
       for (unsigned k = 0; k < 2; k++) set_lane(r, 32, k, float_convert(TypeKind::F64, TypeKind::F32, lane(a, 64, k)));
@@ -188,6 +188,63 @@ void SimdMachine::single() {
       set_lane(r, width, 0, lane(b, width, 0));
       break;
     }
+    case S::narrow_unsigned_32: narrow(32, true); break;
+    case S::bytes_by:
+      for (unsigned k = 0; k < 16; k++) r[k] = b[k] & 0x80 ? 0 : a[b[k] & 15];
+      break;
+    case S::blend_8:
+      for (unsigned k = 0; k < 16; k++) r[k] = a[k] & 0x80 ? b[k] : c[k];
+      break;
+    case S::fma_32: case S::fma_64: {
+      const unsigned width = op == S::fma_32 ? 32 : 64;
+      for (unsigned k = 0; k < 128 / width; k++) {
+        Scalar v = 0;
+        float_scalar(Op::fma, width == 32 ? TypeKind::F32 : TypeKind::F64, lane(a, width, k), lane(b, width, k),
+                     lane(c, width, k), v);
+        set_lane(r, width, k, v);
+      }
+      break;
+    }
+    case S::round_32: case S::round_64: {
+      const Op by = imm == 10 ? Op::fceil : imm == 9 ? Op::ffloor : imm == 11 ? Op::ftrunc : imm == 4 ? Op::frint
+                                                                                                    : Op::froundeven;
+      each(op == S::round_32 ? 32 : 64, [&](Scalar x, Scalar) {
+        Scalar v = 0;
+        float_scalar(by, op == S::round_32 ? TypeKind::F32 : TypeKind::F64, x, 0, 0, v);
+        return v;
+      });
+      break;
+    }
+    case S::shl_lanes_32: case S::shl_lanes_64: case S::lshr_lanes_32: case S::lshr_lanes_64: case S::ashr_lanes_32: {
+      const unsigned width = op == S::shl_lanes_64 || op == S::lshr_lanes_64 ? 64 : 32;
+      each(width, [&](Scalar x, Scalar y) -> Scalar {
+        if (op == S::ashr_lanes_32)
+          return Scalar(to_signed(x, 32) >> std::min<uint64_t>(uint64_t(y), 31)) & mask_of(32);
+        if (y >= width) return 0;
+        return op == S::shl_lanes_32 || op == S::shl_lanes_64 ? x << unsigned(y) & mask_of(width) : x >> unsigned(y);
+      });
+      break;
+    }
+    case S::avg_8: case S::avg_16:
+      each(op == S::avg_8 ? 8 : 16, [](Scalar x, Scalar y) { return (x + y + 1) >> 1; });
+      break;
+    case S::mulh_16:
+      each(16, [](Scalar x, Scalar y) { return Scalar((to_signed(x, 16) * to_signed(y, 16)) >> 16) & 0xffff; });
+      break;
+    case S::umulh_16: each(16, [](Scalar x, Scalar y) { return (x * y) >> 16; }); break;
+    case S::madd_16:
+      for (unsigned k = 0; k < 4; k++)
+        set_lane(r, 32, k,
+                 Scalar(to_signed(lane(a, 16, 2 * k), 16) * to_signed(lane(b, 16, 2 * k), 16) +
+                        to_signed(lane(a, 16, 2 * k + 1), 16) * to_signed(lane(b, 16, 2 * k + 1), 16)));
+      break;
+    case S::sad_8:
+      for (unsigned h = 0; h < 2; h++) {
+        Scalar sum = 0;
+        for (unsigned k = 8 * h; k < 8 * h + 8; k++) sum += Scalar(a[k] > b[k] ? a[k] - b[k] : b[k] - a[k]);
+        set_lane(r, 64, h, sum);
+      }
+      break;
     case S::narrow_signed_32: narrow(32, false); break;
     case S::narrow_signed_16: narrow(16, false); break;
     case S::narrow_unsigned_16: narrow(16, true); break;
@@ -210,11 +267,70 @@ void SimdMachine::single() {
   }
 }
 
+// From the lower lanes of a v128 to wider ones, in as many bytes as there are.
+bool widened(S op, unsigned bytes, const SimdBytes& a, SimdBytes& r) {
+  static constexpr struct {
+    unsigned from, to;
+  } widths[] = {{8, 16}, {8, 32}, {8, 64}, {16, 32}, {16, 64}, {32, 64}};
+  const unsigned k = unsigned(op) - unsigned(S::zext_8_16);
+  unsigned from = 32, to = 64;
+  if (k < 12) from = widths[k % 6].from, to = widths[k % 6].to;
+  else if (op != S::sitofp_32_64 && op != S::fpext_32_64) return false;
+  for (unsigned n = 0; n < bytes * 8 / to; n++) {
+    Scalar v = 0;
+    for (unsigned b = 0; b < from / 8; b++) v |= Scalar(a[n * from / 8 + b]) << (8 * b);
+    if (op == S::sitofp_32_64) v = int_to_float(32, true, TypeKind::F64, v);
+    else if (op == S::fpext_32_64) v = float_convert(TypeKind::F32, TypeKind::F64, v);
+    else if (k >= 6) v = Scalar(to_signed(v, from));
+    for (unsigned b = 0; b < to / 8; b++) r[n * to / 8 + b] = uint8_t(v >> (8 * b));
+  }
+  return true;
+}
+
+// What looks across the halves of 256 bits.
+bool across(S op, unsigned imm, unsigned bytes, const std::array<SimdBytes, 3>& in, SimdBytes& r) {
+  const SimdBytes& a = in[0];
+  auto part = [&](unsigned to, const SimdBytes& x, unsigned from, unsigned n) {
+    std::copy_n(x.begin() + from, n, r.begin() + to);
+  };
+  switch (op) {
+    case S::low_half: part(0, a, 0, 16); return true;
+    case S::high_half: part(0, a, 16, 16); return true;
+    case S::join: part(0, a, 0, 16), part(16, in[1], 0, 16); return true;
+    case S::permute_64:
+      for (unsigned k = 0; k < 4; k++) part(8 * k, a, (imm >> 2 * k & 3) * 8, 8);
+      return true;
+    case S::permute_128:
+      for (unsigned k = 0; k < 2; k++)
+        part(16 * k, imm >> (4 * k + 1) & 1 ? in[1] : a, (imm >> 4 * k & 1) * 16, 16);
+      return true;
+    case S::permute_32:
+      for (unsigned k = 0; k < 8; k++) part(4 * k, a, (in[1][4 * k] & 7) * 4, 4);
+      return true;
+    case S::broadcast_8: case S::broadcast_16: case S::broadcast_32: case S::broadcast_64: {
+      const unsigned n = 1u << (unsigned(op) - unsigned(S::broadcast_8));
+      for (unsigned k = 0; k < bytes; k += n) part(k, a, 0, n);
+      return true;
+    }
+    default: return widened(op, bytes, a, r);
+  }
+}
+
 }  // namespace
 
-void interpret_simd(S op, unsigned imm, const Bytes& a, const Bytes& b, Bytes& r) {
-  r.fill(0);
-  SimdMachine{op, imm, a, b, r}.run();
+void interpret_simd(S op, unsigned imm, unsigned bytes, unsigned result_bytes, const std::array<SimdBytes, 3>& in,
+                    SimdBytes& out) {
+  if (across(op, imm, result_bytes, in, out)) return;
+  // Each 128 bits alike; two results of half the width stand next to each other.
+  for (unsigned at = 0; at < bytes; at += 16) {
+    Bytes x[3], r = {};
+    for (unsigned k = 0; k < 3; k++) std::copy_n(in[k].begin() + at, 16, x[k].begin());
+    const bool count = op >= S::shl_by_16 && op <= S::ashr_by_32;
+    if (count) std::copy_n(in[1].begin(), 16, x[1].begin());
+    SimdMachine{op, imm, x[0], x[1], x[2], r}.run();
+    const bool halves = op == S::fptosi_64_32 || op == S::fptrunc_64_32;
+    std::copy_n(r.begin(), halves ? 8 : 16, out.begin() + (halves ? at / 2 : at));
+  }
 }
 
 }  // namespace lode::air

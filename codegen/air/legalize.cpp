@@ -8,8 +8,16 @@
 
 namespace lode::air {
 
-LegalizeOptions LegalizeOptions::x86_64() {
+LegalizeOptions LegalizeOptions::x86_64(uint32_t features) {
+  namespace p = processor_features;
   LegalizeOptions o;
+  o.has_sse41 = features & p::sse41;
+  o.has_sse42 = features & p::sse42;
+  o.has_avx = features & p::avx;
+  o.has_fma = features & p::fma;
+  o.has_rounding = features & p::avx;
+  if (features & p::avx) o.abi_vector_bytes = 32;
+  if (features & p::avx2) o.vector_bytes = 32;
   o.rmw_ops = 1u << unsigned(RmwOp::xchg) | 1u << unsigned(RmwOp::add) | 1u << unsigned(RmwOp::sub);
   o.rmw_ops_unread = 1u << unsigned(RmwOp::and_) | 1u << unsigned(RmwOp::or_) | 1u << unsigned(RmwOp::xor_);
   return o;
@@ -225,6 +233,7 @@ Result<void> Legalizer::run() {
   out_.type = in.type;
   out_.conv = in.conv;
   out_.flags = in.flags;
+  out_.features = in.features;
   out_.result_attrs = in.result_attrs;
   out_.align_log2 = in.align_log2;
   out_.personality = in.personality;
@@ -313,16 +322,18 @@ void Legalizer::make_params() {
     to.first_param = uint32_t(out_.values.size());
     for (uint32_t p = 0; p < from.param_count; p++) {
       V old(from.first_param + p);
-      uint32_t n = opaque(old) ? 1 : leaf_count(old_type(old));
+      Lanes lanes;
+      const bool whole = opaque(old) && lanes_of(old_type(old), lanes);
+      uint32_t n = whole ? lanes.parts : leaf_count(old_type(old));
       if (!error_.empty()) return;
       Span s = alloc(n);
       const LeafTable::Entry& e = leaves_.of(old_type(old));
       for (uint32_t k = 0; k < n; k++) {
         pool_[s.first + k] = V(uint32_t(out_.values.size()));
-        TypeId t = opaque(old) ? T::v128 : leaves_.leaves[e.first + k].type;
+        TypeId t = whole ? lanes.reg : leaves_.leaves[e.first + k].type;
         out_.values.push_back(Value::make(t, ValueKind::Param, b));
       }
-      define(old, s);
+      map_[old.value] = s;
     }
     to.param_count = uint32_t(out_.values.size()) - to.first_param;
   }
@@ -378,7 +389,8 @@ void Legalizer::lower_entry() {
   for (uint32_t p = 0; p < abi.size() && error_.empty(); p++) {
     V old(from.first_param + p);
     if (in_.conv == CallConv::win64 && has_small_vector(old_type(old))) fail(small_vector_text);
-    else if (crosses_whole(old)) define(old, Vals(from_vector_abi(old_type(old), leaf(abi[p], 0))));
+    else if (crosses_whole(old))
+      define_parts(old, from_vector_abi(old_type(old), &pool_[abi[p].first], abi[p].count));
     else define(old, from_abi(old_type(old), abi[p]));
   }
 }
@@ -468,7 +480,7 @@ void Legalizer::lower_inst(const Inst& i) {
       Span s = copy(leaves(i.va()));
       for (uint32_t k = 0; k < s.count; k++) {
         V x = leaf(s, k);
-        pool_[s.first + k] = ty(x) == T::f128 || ty(x) == T::v128 || out_.constant(x) ? x : un(Op::freeze, x);
+        pool_[s.first + k] = ty(x) == T::f128 || is_simd(ty(x)) || out_.constant(x) ? x : un(Op::freeze, x);
       }
       return define(i.result, s);
     }

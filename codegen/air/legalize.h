@@ -80,6 +80,10 @@ struct LegalizeOptions {
   bool has_saturating_conversions = false;
   bool has_mulh = true;            // umulh, smulh of i64
   VectorAbi vector_abi = VectorAbi::sse;
+  uint8_t vector_bytes = 16;       // of a register that vectors are computed in: 16 or 32
+  uint8_t abi_vector_bytes = 16;   // of one in which calls pass vectors
+  bool has_sse41 = false;          // x86_64: what SSSE3 and SSE4.1 have for vectors,
+  bool has_sse42 = false, has_avx = false;  // and these
   HalfAbi half_abi = HalfAbi::f32_bits;
   VaListKind va_list = VaListKind::sysv_x86_64;
   // Results in registers: integer and pointer leaves, f32/f64/f128/v128 leaves, f80 leaves, all leaves. Scalars of the
@@ -90,7 +94,7 @@ struct LegalizeOptions {
   uint32_t rmw_ops_unread = 0;  // and those that it has as long as nobody reads the old value
   uint32_t narrow_rmw_ops = ~0u;  // those of both that it has for i8 and i16 as well
 
-  static LegalizeOptions x86_64();
+  static LegalizeOptions x86_64(uint32_t features = 0);
   static LegalizeOptions riscv64();
   static LegalizeOptions wasm();
 };

@@ -56,10 +56,11 @@ Legalizer::Span Legalizer::to_abi(TypeId t, Span value, uint16_t attrs) {
           pool_[at] = x;
           break;
         }
-        V memory = slot((bytes + 15) / 16 * 16, 16);
+        V memory = slot((bytes + 31) / 32 * 32, 16);
         store_value(piece.type, part, memory, 0, aux);
         for (uint32_t k = 0; k < piece.abi_count; k++) {
-          V x = load_leaf(bytes <= 8 ? T::f64 : T::v128, memory, 16 * k, aux);
+          const TypeId leaf = leaves_.abi[e.abi_first + piece.abi_first + k];
+          V x = load_leaf(leaf, memory, (leaf == T::v256 ? 32 : 16) * int64_t(k), aux);
           pool_[at + k] = x;
         }
         break;
@@ -103,8 +104,9 @@ Legalizer::Span Legalizer::from_abi(TypeId t, Span abi) {
           uint32_t bits = bits_of(piece.type);
           r = scatter_bits(piece.type, norm(bits, Vals(conv(Op::trunc, container(bits), x))));
         } else {
-          V memory = slot((bytes + 15) / 16 * 16, 16);
-          for (uint32_t k = 0; k < piece.abi_count; k++) store_leaf(pool_[from + k], memory, 16 * k, aux);
+          V memory = slot((bytes + 31) / 32 * 32, 16);
+          for (uint32_t k = 0; k < piece.abi_count; k++)
+            store_leaf(pool_[from + k], memory, (ty(pool_[from + k]) == T::v256 ? 32 : 16) * int64_t(k), aux);
           r = alloc(piece.leaf_count);
           load_value(piece.type, memory, 0, aux, r);
         }
@@ -181,7 +183,8 @@ bool Legalizer::lower_arguments(const CallSite& old, V memory, CallSite& site) {
     }
     ParamAttr own = old.attrs != ~0u ? in_.param_attrs[old.attrs + k] : ParamAttr{};
     if (crosses_whole(arg)) {
-      add(to_vector_abi(arg), own);
+      const Parts x = to_vector_abi(arg);
+      for (uint32_t l = 0; l < x.n; l++) add(x[l], own);
     } else {
       Span abi = to_abi(t, leaves(arg), own.bits);
       const LeafTable::Entry e = leaves_.of(t);
@@ -220,7 +223,7 @@ bool Legalizer::lower_invoke(const Inst& i, uint32_t index, TypeId call_type, bo
     // The edge may pass the result on, so the result comes first.
     const uint32_t at = uint32_t(out_.insts.size());
     value = emit(Op::invoke, call_type, index, ~0u, unwind, i.aux, i.flags);
-    define(i.result, value.valid() ? Vals(value) : Vals());
+    define_result(i, value, {}, true);
     const uint32_t normal = lower_edge(i.b);
     out_.insts[at].b = normal;
     return true;
@@ -240,15 +243,20 @@ void Legalizer::define_result(const Inst& i, V value, V memory, bool direct) {
   if (direct) {
     r = alloc(value.valid() ? 1 : 0);
     if (value.valid()) pool_[r.first] = value;
+    if (keep) {
+      map_[i.result.value] = r;
+      return;
+    }
   } else if (memory.valid()) {
-    r = alloc(e.count);
     unsigned align = unsigned(std::countr_zero(std::min<uint64_t>(64, types_.align_of(i.type))));
-    load_value(i.type, memory, 0, MemoryFlags::pack(false, AtomicOrdering::not_atomic, align), r);
-    if (keep) return fail("a vector result in memory");
+    const uint16_t aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, align);
+    Lanes l;
+    if (keep && lanes_of(i.type, l)) return define_parts(i.result, load_parts(l, memory, aux));
+    r = alloc(e.count);
+    load_value(i.type, memory, 0, aux, r);
   } else if (keep) {
-    V x = from_vector_abi(i.type, value);
-    r = alloc(1);
-    pool_[r.first] = x;
+    const Span abi = result_of(value, i.type, e);
+    return define_parts(i.result, from_vector_abi(i.type, &pool_[abi.first], abi.count));
   } else {
     r = from_abi(i.type, result_of(value, i.type, e));
   }
@@ -286,7 +294,8 @@ void Legalizer::lower_call(const Inst& i) {
     const AbiPiece& p = leaves_.pieces[e.piece_first];
     const Type& t = type(p.type);
     if (p.kind == AbiPiece::direct && (t.kind != TypeKind::Int || t.bits == container_bits(t.bits))) direct = true;
-    if (crosses_whole(i.result)) direct = leaves_.abi[e.abi_first] == T::v128;
+    Lanes l;
+    if (crosses_whole(i.result) && lanes_of(i.type, l)) direct = l.parts == 1 && leaves_.abi[e.abi_first] == l.reg;
   }
   const bool returned =
       !direct && !is_asm && is_returned(i, old) && in_memory == sret_.valid() && (!in_memory || memory == sret_);
@@ -320,14 +329,21 @@ void Legalizer::lower_ret(const Inst& i) {
       continue;
     }
     if (sret_.valid()) {
+      unsigned align = unsigned(std::countr_zero(std::min<uint64_t>(64, types_.align_of(result))));
+      const uint16_t aux = MemoryFlags::pack(false, AtomicOrdering::not_atomic, align);
+      Lanes lanes;
+      if (crosses_whole(v) && lanes_of(old_type(v), lanes)) {
+        store_parts(lanes, parts_of(v), sret_, aux);
+        continue;
+      }
       Span s = leaves(v);
       if (!error_.empty()) return;
-      unsigned align = unsigned(std::countr_zero(std::min<uint64_t>(64, types_.align_of(result))));
-      store_value(old_type(v), s, sret_, 0, MemoryFlags::pack(false, AtomicOrdering::not_atomic, align));
+      store_value(old_type(v), s, sret_, 0, aux);
       continue;
     }
     if (crosses_whole(v)) {
-      list.push_back(to_vector_abi(v).value);
+      const Parts x = to_vector_abi(v);
+      for (uint32_t l = 0; l < x.n; l++) list.push_back(x[l].value);
       continue;
     }
     Span abi = to_abi(old_type(v), leaves(v), in_.result_attrs);

@@ -128,7 +128,6 @@ class Legalizer {
   Span undef_leaves(TypeId t);
   uint32_t leaf_count(TypeId t);
   bool opaque(V old) const { return !opaque_.empty() && opaque_[old.value]; }
-  V as_opaque(V old);                    // a vector as one v128
 
   // ---- constants
   V add_constant(const Constant& c);
@@ -244,64 +243,131 @@ class Legalizer {
   uint32_t path_leaf(TypeId& t, uint32_t path);       // first leaf of the part; t becomes its type
   V lane_slot(TypeId vector, Span value, V index, V& element_index, uint32_t& stride);
 
-  // ---- vectors in one v128 (legalize_simd.cpp)
-  // The lanes of a vector that may be one v128. width 0: it is only moved. bytes: in memory, 4, 8 or 16; of a mask 0.
+  // ---- vectors in registers (legalize_simd.cpp)
+  // The lanes of a vector that may be kept in registers. width 0: it is only moved. bytes: in memory, of a mask 0. It
+  // takes `parts` registers of type `reg`, each with `per` lanes.
   struct Lanes {
-    uint32_t count = 0, width = 0, bytes = 0;
+    uint32_t count = 0, width = 0, bytes = 0, parts = 1, per = 0;
+    TypeId reg = T::v128;
     bool is_float = false, is_mask = false;
     bool integer() const { return width && !is_float && !is_mask; }
     bool partial() const { return bytes == 4 || bytes == 8; }
   };
+  static constexpr uint32_t max_parts = 32, max_lanes = 256;
+  struct Parts {
+    std::array<V, max_parts> v;
+    uint32_t n = 0;
+    Parts() = default;
+    explicit Parts(V one) : n(1) { v[0] = one; }
+    void push(V x) { v[n++] = x; }
+    V operator[](uint32_t k) const { return v[k]; }
+    V& operator[](uint32_t k) { return v[k]; }
+  };
+  uint32_t part_bits(TypeId reg) const { return reg == T::v256 ? 256 : 128; }
+  bool divide(Lanes& l) const;           // parts, per and reg from the rest; false: too many
   bool lanes_of(TypeId t, Lanes& out);
+  bool lanes_of_value(V old, Lanes& out);  // with the width that this mask has
   void find_opaque();
-  bool has_simd(const Inst& i);          // all of its vectors can be v128, and lower_simd() knows what to do
+  bool has_simd(const Inst& i);          // all of its vectors can be in registers, and lower_simd() knows what to do
+  bool has_simd_conversion(const Inst& i);
   bool lower_simd(const Inst& i);
-  Span unpack(V old, V value);           // leaves of a v128
-  V pack(TypeId t, Span s);
-  V pack_constant(TypeId t, Span s);     // no value if not all of them are constants
+  bool lower_simd_lanes(const Inst& i, const Lanes& r);
+  Parts convert_simd(const Inst& i, const Lanes& r);
+  Span unpack(V old, const Parts& value);  // leaves of a vector in registers
+  Parts pack(TypeId t, Span s, const Lanes& l);
+  V pack_register(const Lanes& l, const V* lanes);
+  bool pack_constant(const Lanes& l, Span s, Parts& out);  // false if not all of them are constants
   bool crosses_whole(V old);             // memory and calls have it in one piece as well: it is no mask
-  V to_vector_abi(V old);                // as calls pass it
-  V from_vector_abi(TypeId t, V abi);
+  Parts to_vector_abi(V old);            // as calls pass it
+  Parts from_vector_abi(TypeId t, const V* abi, uint32_t n);
+  Parts load_parts(const Lanes& l, V address, uint16_t aux);
+  void store_parts(const Lanes& l, const Parts& x, V address, uint16_t aux);
   bool constant_lanes(V old, uint64_t* lanes, uint32_t count);
   bool constant_splat(V old, uint64_t& lane);
   bool constant_index(V old, uint32_t count);  // a lane that exists
+  Parts parts_of(V old);                 // a vector in registers; a mask as wide as lanes_of_value() says
+  Parts mask_of(V old, const Lanes& like);  // a mask with lanes as wide as those of `like`
+  void define_parts(V old, const Parts& x, uint32_t mask_width = 0);
+  template <class F>
+  Parts each_part(const Parts& a, F&& f) {
+    Parts r;
+    for (uint32_t k = 0; k < a.n; k++) r.push(f(a[k]));
+    return r;
+  }
+  template <class F>
+  Parts each_part(const Parts& a, const Parts& b, F&& f) {
+    Parts r;
+    for (uint32_t k = 0; k < a.n && k < b.n; k++) r.push(f(a[k], b[k]));
+    return r;
+  }
 
-  // ---- operations on v128 (legalize_simd_ops.cpp)
+  // ---- operations on one register (legalize_simd_ops.cpp)
   // Called with braces, in which operands that are made in place are made from left to right by every compiler.
   struct SimdCall {
     SimdOp op;
-    V a, b;
+    V a, b, c;
     unsigned immediate;
-    SimdCall(SimdOp o, V x, unsigned i = 0) : op(o), a(x), immediate(i) {}
-    SimdCall(SimdOp o, V x, V y, unsigned i = 0) : op(o), a(x), b(y), immediate(i) {}
+    TypeId type;  // of the result, where it is not that of a, or a scalar
+    SimdCall(SimdOp o, V x, unsigned i = 0, TypeId t = {}) : op(o), a(x), immediate(i), type(t) {}
+    SimdCall(SimdOp o, V x, V y, unsigned i = 0, TypeId t = {}) : op(o), a(x), b(y), immediate(i), type(t) {}
+    SimdCall(SimdOp o, V x, V y, V z) : op(o), a(x), b(y), c(z), immediate(0) {}
   };
-  V simd(const SimdCall& c) {
-    return emit(c.b.valid() ? Op::simd2 : Op::simd1, simd_result(c.op), c.a.value, c.b.value, ~0u,
-                simd_aux(c.op, c.immediate));
-  }
-  V splat_const(uint32_t width, uint64_t lane);
+  V simd(const SimdCall& c);
+  V splat_const(uint32_t width, uint64_t lane);      // of the type reg_
+  V vector_const(const uint64_t* words);             // of the type reg_
+  V zero_vector() { return zero_const(reg_); }
   V simd_not(V x) { return simd({SimdOp::xor_, x, splat_const(64, ~uint64_t{0})}); }
   V simd_blend(V mask, V a, V b) {
+    if (options_.has_avx) return simd({SimdOp::blend_8, mask, a, b});
     return simd({SimdOp::or_, simd({SimdOp::and_, mask, a}), simd({SimdOp::andnot, mask, b})});
   }
   V simd_int(Op op, uint32_t width, V a, V b);       // no value: there is no good way
   V simd_multiply(uint32_t width, V a, V b);
   V simd_shift(Op op, uint32_t width, V a, uint32_t count);
+  V simd_shift_by_lanes(Op op, uint32_t width, V a, V counts);
   V simd_greater(uint32_t width, V a, V b);          // signed
   V simd_equal(uint32_t width, V a, V b);
   V simd_compare(IntPredicate p, uint32_t width, V a, V b);
   V simd_fcompare(FloatPredicate p, uint32_t width, V a, V b);
-  V simd_resize(V x, uint32_t from, uint32_t to, bool is_signed);
-  V simd_mask_resize(V mask, uint32_t from, uint32_t to);
-  V simd_reduce(Op op, const Lanes& l, V x);
   V simd_float(Op op, uint32_t width, V a, V b);
-  V simd_extract(const Lanes& l, TypeId element, V x, uint32_t lane);
-  V simd_insert(const Lanes& l, V x, V element, uint32_t lane);
+  V simd_extract(const Lanes& l, TypeId element, V x, uint32_t lane);  // of a v128
+  V simd_insert(const Lanes& l, V x, V element, uint32_t lane);        // into a v128
   V simd_from_scalar(const Lanes& l, V element);
+  V u32_to_float(bool wide, V x);
+  V float_to_u32(V x);
+
+  // ---- lists of registers (legalize_simd_lists.cpp)
+  const Inst* new_def(V v, SimdOp op) const;         // what makes v, if it is that operation
+  Parts quarters(const Parts& x);                    // all of it in registers of type v128
+  Parts joined(const Parts& x, TypeId reg);          // the other way
+  Parts resize_lanes(const Parts& x, uint32_t count, uint32_t from, uint32_t to, bool is_signed);
+  Parts resize_mask(const Parts& x, uint32_t count, uint32_t from, uint32_t to);
+  Parts narrowed(const Parts& x, SimdOp by);
+  Parts of_total(const Parts& x, uint64_t bits);     // in registers of the type that a vector of so many bits has
+  Parts simd_shuffles(const Lanes& r, const Lanes& from, const Parts& a, const Parts& b, const uint32_t* lanes);
+  V wide_shuffle(uint32_t width, const Parts& sources, const uint32_t* at);
+  Vals simd_reduce(Op op, const Lanes& l, Parts x);
+  // ---- shapes that have an instruction of their own (legalize_simd_idioms.cpp)
+  const Inst* def_of(V old) const {
+    return in_.values[old.value].kind() == ValueKind::Inst ? &in_.insts[in_.values[old.value].index()] : nullptr;
+  }
+  bool extended_from(V old, uint32_t width, bool is_signed, V& from);
+  bool simd_idiom(const Inst& i, const Lanes& r);
+  bool simd_average(const Inst& trunc, const Lanes& r);
+  bool simd_high_product(const Inst& trunc, const Lanes& r);
+  bool simd_pair_products(const Inst& add, const Lanes& r);
+  bool simd_differences(const Inst& reduce);
+  V float_reduce(const Inst& i, const Lanes& l, V start, const Parts& x);
   void simd_bitcast(const Inst& i);
-  // A shuffle of lanes of `width` bits; ~0u: any. No value: there is no good way.
+  V mask_bits(V old, const Lanes& l, uint32_t bits);
+  Parts halves_to_double(const Parts& x, uint32_t count, SimdOp by);  // 32-bit lanes to 64-bit ones
+  Parts doubles_to_half(const Parts& x, uint32_t count, SimdOp by);
+  void element_in_memory(const Inst& i);             // extract_element, insert_element of a lane not known
+
+  // ---- shuffles of one register (legalize_simd_shuffle.cpp)
   struct Shuffle;
-  V simd_shuffle(uint32_t width, V a, V b, const uint32_t* lanes, uint32_t count, uint32_t from_count, bool dry);
+  // Each lane of the result from a (0 to n - 1), b (n to 2n - 1) or anywhere (~0u), n being the lanes of 128 bits.
+  V shuffle_register(uint32_t width, V a, V b, const uint32_t* lanes);
 
   // ---- calls (legalize_call.cpp)
   Span to_abi(TypeId t, Span value, uint16_t attrs);
@@ -328,7 +394,9 @@ class Legalizer {
   std::vector<Span> map_;              // by old value
   std::vector<V> pool_;
   std::vector<uint8_t> read_;          // by old value, once is_read() has been asked
-  std::vector<uint8_t> opaque_;        // by old value: a 16-byte vector kept as one v128; empty when there is none
+  std::vector<uint8_t> opaque_;        // by old value: a vector kept in registers; empty when there is none
+  std::vector<uint8_t> mask_width_;    // by old value, once it is defined: the lanes of a mask; 0: by its type
+  TypeId reg_ = T::v128;               // of the vectors at hand
   std::vector<uint32_t> order_;        // old blocks in reverse post-order
   struct Segment { uint32_t first, count; };
   std::vector<Segment> segments_;      // by new block

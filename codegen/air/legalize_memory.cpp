@@ -174,9 +174,7 @@ void Legalizer::lower_load(const Inst& i) {
   if (crosses_whole(i.result)) {
     Lanes l;
     lanes_of(i.type, l);
-    if (!l.partial()) return define(i.result, Vals(emit(Op::load, T::v128, address.value, ~0u, ~0u, i.aux)));
-    V x = emit(Op::load, l.bytes == 4 ? T::f32 : T::f64, address.value, ~0u, ~0u, i.aux);
-    return define(i.result, Vals(simd({l.bytes == 4 ? SimdOp::from_f32 : SimdOp::from_f64, x})));
+    return define_parts(i.result, load_parts(l, address, i.aux));
   }
   uint32_t n = leaf_count(i.type);
   if (!error_.empty()) return;
@@ -212,17 +210,10 @@ void Legalizer::lower_store(const Inst& i) {
   const Constant* c = in_.constant(i.vb());
   bool whole = crosses_whole(i.vb());
   // Sixteen bytes of zeros are one store.
-  if (c && c->kind == ConstantKind::Zero && t.kind == TypeKind::Vector && types_.store_size_of(id) == 16 &&
-      !packed(t) && options_.vector_abi == VectorAbi::sse)
+  if (c && c->kind == ConstantKind::Zero && t.kind == TypeKind::Vector && types_.store_size_of(id) % 16 == 0 &&
+      types_.store_size_of(id) <= 64 && !packed(t) && options_.vector_abi == VectorAbi::sse)
     whole = true;
-  if (whole) {
-    V x = as_opaque(i.vb());
-    Lanes l;
-    lanes_of(id, l);
-    if (l.partial()) x = simd({l.bytes == 4 ? SimdOp::to_f32 : SimdOp::to_f64, x});
-    emit(Op::store, T::void_type, address.value, x.value, ~0u, i.aux);
-    return;
-  }
+  if (Lanes l; whole && lanes_of(id, l)) return store_parts(l, parts_of(i.vb()), address, i.aux);
   if (c && c->kind == ConstantKind::Undef) return;
   if (c && t.kind == TypeKind::Vector && has_bits(id) && bits_of(id) >= 64) {
     // A constant goes out in words, not in elements.

@@ -150,7 +150,11 @@ bool LeafTable::collect(TypeId id, uint64_t offset, unsigned depth, uint32_t lea
         uint64_t bytes = types_.store_size_of(id);
         if (bytes <= 8) add_abi(T::f64, 0, true);
         else
-          for (uint64_t k = 0; k < bytes; k += 16) add_abi(T::v128, 0, true);
+          for (uint64_t k = 0; k < bytes;) {
+            const bool wide = options_.abi_vector_bytes == 32 && bytes % 32 == 0;
+            add_abi(wide ? T::v256 : T::v128, 0, true);
+            k += wide ? 32 : 16;
+          }
         return piece(AbiPiece::vector);
       }
       return true;
@@ -166,8 +170,8 @@ bool results_fit(const TypeId* types, const uint8_t* vector, size_t n, const Leg
     TypeId t = types[k];
     if (t == T::f80) {
       f80++;
-    } else if (t == T::f32 || t == T::f64 || t == T::f128 || t == T::v128) {
-      const bool scalar = vector ? !vector[k] : t != T::v128;
+    } else if (t == T::f32 || t == T::f64 || t == T::f128 || is_simd(t)) {
+      const bool scalar = vector ? !vector[k] : !is_simd(t);
       if (scalar && sse >= options.max_scalar_sse_results) return false;
       sse++;
     } else {

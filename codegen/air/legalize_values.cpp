@@ -31,7 +31,7 @@ Legalizer::Span Legalizer::leaves(V old) {
   Span s = map_[old.value];
   if (s.count != ~0u) {
     if (!opaque(old)) return s;
-    return unpack(old, leaf(s, 0));  // a vector that is looked into after all
+    return unpack(old, parts_of(old));  // a vector that is looked into after all
   }
   if (in_.values[old.value].kind() == ValueKind::Const) {
     constant_leaves(old, 0);
@@ -41,18 +41,6 @@ Legalizer::Span Legalizer::leaves(V old) {
   // Used in a block that no path reaches.
   s = undef_leaves(old_type(old));
   return s;
-}
-
-Legalizer::V Legalizer::as_opaque(V old) {
-  if (opaque(old)) {
-    Span s = map_[old.value];
-    return s.count == 1 ? leaf(s, 0) : undef_const(T::v128);
-  }
-  if (const Constant* c = in_.constant(old)) {
-    if (c->kind == ConstantKind::Undef) return undef_const(T::v128);
-    if (c->kind == ConstantKind::Zero) return zero_const(T::v128);
-  }
-  return pack(old_type(old), leaves(old));
 }
 
 Legalizer::V Legalizer::single(V old) {
@@ -78,11 +66,9 @@ Vals Legalizer::vals(V old) {
 
 void Legalizer::define(V old, Span s) {
   if (!old.valid()) return;
-  if (opaque(old) && error_.empty() && !(s.count == 1 && ty(leaf(s, 0)) == T::v128)) {
-    V x = pack(old_type(old), s);  // a vector that was made lane by lane
-    s = alloc(1);
-    pool_[s.first] = x;
-  }
+  Lanes l;
+  if (opaque(old) && error_.empty() && lanes_of(old_type(old), l))
+    return define_parts(old, pack(old_type(old), s, l));  // a vector that was made lane by lane
   map_[old.value] = s;
 }
 
@@ -408,7 +394,10 @@ uint32_t Legalizer::lower_edge(uint32_t old_edge) {
   for (uint32_t k = 0; k < old.arg_count; k++) {
     V a(in_.extra[old.args + k]);
     if (k < target.param_count && opaque(V(target.first_param + k))) {
-      args.push_back(as_opaque(a));
+      Lanes l;
+      lanes_of(old_type(a), l);
+      const Parts x = l.is_mask ? mask_of(a, l) : parts_of(a);
+      for (uint32_t l2 = 0; l2 < x.n; l2++) args.push_back(x[l2]);
       continue;
     }
     Span s = leaves(a);

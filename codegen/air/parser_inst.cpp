@@ -396,7 +396,7 @@ bool BodyParser::inst_rest(Inst& i, const Token& op_token) {
     return true;
   };
   const ResultRule rule = info(i.op).result;
-  if (i.op == Op::simd1 || i.op == Op::simd2) {
+  if (i.op == Op::simd1 || i.op == Op::simd2 || i.op == Op::simd3) {
     unsigned op = 0;
     while (op < simd_op_count && !accept_word(simd_op_table[op].name)) op++;
     if (op == simd_op_count) return fail_here("an operation on vectors");

@@ -139,7 +139,8 @@ class FunctionPrinter {
           if (f == f && f - f == 0) return float_text(f);
         }
         return "bits " + hex(c.bits);
-      case ConstantKind::WideFloat: return "bits " + words(t.kind == TypeKind::F80 ? 3 : 4);
+      case ConstantKind::WideFloat:
+        return "bits " + words(t.kind == TypeKind::F80 ? 3 : c.type == TypeTable::v256 ? 8 : 4);
       case ConstantKind::Zero: return t.kind == TypeKind::Ptr ? "null" : "zero";
       case ConstantKind::Undef: return "undef";
       case ConstantKind::Symbol: return symbol_name(m_, SymbolIndex(c.symbol)) + addend(int64_t(c.bits));
@@ -258,7 +259,7 @@ class FunctionPrinter {
       if (i.flags & w.value) s += ' ' + std::string(w.text);
     auto to = [&] { s += " to " + type(i.type); };
     const bool is_explicit = info(i.op).result == ResultRule::Explicit;
-    if (i.op == Op::simd1 || i.op == Op::simd2) {
+    if (i.op == Op::simd1 || i.op == Op::simd2 || i.op == Op::simd3) {
       s += unsigned(simd_op(i.aux)) < simd_op_count ? std::string(" ") + info(simd_op(i.aux)).name : " unknown";
       if (simd_immediate(i.aux)) s += " " + std::to_string(simd_immediate(i.aux));
     }

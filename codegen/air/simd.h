@@ -14,11 +14,13 @@ enum class SimdOp : uint8_t {
 };
 struct SimdOpInfo {
   const char* name;
-  enum Operands : uint8_t { u, b, bc, i } operands;
+  enum Operands : uint8_t { u, b, bc, i, t } operands;
 };
 extern const SimdOpInfo simd_op_table[];
 extern const unsigned simd_op_count;
 inline const SimdOpInfo& info(SimdOp op) { return simd_op_table[unsigned(op)]; }
+
+inline bool is_simd(TypeId t) { return t == TypeTable::v128 || t == TypeTable::v256; }
 
 // The types of the result and of the first operand.
 TypeId simd_result(SimdOp op);

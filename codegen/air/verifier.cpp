@@ -177,7 +177,7 @@ class FunctionVerifier {
       case ConstantKind::Float: return t.kind >= TypeKind::F16 && t.kind <= TypeKind::F64;
       case ConstantKind::WideFloat:
         return (t.kind == TypeKind::F80 && extra(c.bits, 3)) || (t.kind == TypeKind::F128 && extra(c.bits, 4)) ||
-               (c.type == T::v128 && (fn_.flags & function_flags::legal) && extra(c.bits, 4));
+               (is_simd(c.type) && (fn_.flags & function_flags::legal) && extra(c.bits, c.type == T::v256 ? 8 : 4));
       case ConstantKind::Zero:
       case ConstantKind::Undef: return t.kind != TypeKind::Void && t.kind != TypeKind::Function;
       case ConstantKind::Symbol: return t.kind == TypeKind::Ptr && c.symbol < m_.symbols.size();
@@ -488,16 +488,21 @@ class FunctionVerifier {
       case Op::trunc: case Op::zext: case Op::sext: case Op::fptoui: case Op::fptosi: case Op::fptoui_sat:
       case Op::fptosi_sat: case Op::uitofp: case Op::sitofp: case Op::fptrunc: case Op::fpext: case Op::ptrtoint:
       case Op::inttoptr: case Op::bitcast: return conversion(i);
-      case Op::simd1: case Op::simd2: {
+      case Op::simd1: case Op::simd2: case Op::simd3: {
         if (!want(fn_.flags & function_flags::legal, {"is for legal code, which is not written"})) return;
         if (!want(unsigned(simd_op(i.aux)) < simd_op_count, {"an unknown operation"})) return;
         const SimdOp op = simd_op(i.aux);
-        const bool two =
-            info(op).operands == SimdOpInfo::b || info(op).operands == SimdOpInfo::bc || op == SimdOp::insert_16;
-        want(two == (i.op == Op::simd2), {"the wrong number of operands"});
-        same(i.va(), simd_operand(op), "the operand");
-        if (i.op == Op::simd2) same(i.vb(), op == SimdOp::insert_16 ? T::i32 : T::v128, "the second operand");
-        result_is(i, simd_result(op));
+        const auto shape = info(op).operands;
+        const bool two = shape == SimdOpInfo::b || shape == SimdOpInfo::bc || op == SimdOp::insert_16;
+        const bool three = shape == SimdOpInfo::t;
+        want(i.op == (three ? Op::simd3 : two ? Op::simd2 : Op::simd1), {"the wrong number of operands"});
+        auto vector = [&](ValueId v, TypeId type, const char* what) {
+          if (!is_simd(type) || !is_simd(type_of(v))) same(v, type, what);
+        };
+        vector(i.va(), simd_operand(op), "the operand");
+        if (two) vector(i.vb(), op == SimdOp::insert_16 ? T::i32 : T::v128, "the second operand");
+        if (three) vector(i.vb(), T::v128, "the second operand"), vector(i.vc(), T::v128, "the third operand");
+        if (!is_simd(simd_result(op)) || !is_simd(i.type)) result_is(i, simd_result(op));
         return;
       }
       case Op::slot_addr: result_is(i, T::ptr); return;

@@ -63,6 +63,7 @@ class ListReader {
       apply(*row, a);
     }
     features(target.features);
+    if (!s_.wasm) out_.features = processor_features_of(target.processor, target.features);
     auto& list = s_.air.processors;
     if (target != air::TargetAttributes{} && std::find(list.begin(), list.end(), target) == list.end())
       list.push_back(std::move(target));
@@ -191,7 +192,6 @@ class ListReader {
     while (!list.empty()) {
       std::string_view one = list.substr(0, list.find(','));
       list.remove_prefix(std::min(list.size(), one.size() + 1));
-      if (one == "+avx") out_.wide_vectors = true;
       for (const FeatureRow& row : feature_rows()) {
         if (row.name != one) continue;
         out_.function_flags |= row.function_flags;

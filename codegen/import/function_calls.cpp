@@ -67,7 +67,7 @@ bool FunctionImporter::call_site(const bc::Inst& i, uint32_t fnty, uint32_t call
         callee < m_.globals.size() && m_.globals[callee].kind == bc::Global::Function &&
         (m_.globals[callee].linkage == bc::Linkage::Internal || m_.globals[callee].linkage == bc::Linkage::Private);
     if (wide && !own)
-      return fail("call that passes AVX vectors to a function which is not local to this module is not supported");
+      return fail("call that passes AVX-512 vectors to a function which is not local to this module is not supported");
   }
   const size_t base = w_.words.size();
   for (uint32_t n = 0; n < args.size(); n++) {
@@ -589,6 +589,11 @@ bool FunctionImporter::intrinsic(const bc::Inst& i, const Intrinsic& in, std::sp
     case IntrinsicKind::MulAdd: {
       if (!take(3) || !same(3)) return false;
       if (type_of(v[0]) != type || !is_float(scalar_of(type))) return fail("intrinsic of an unexpected type");
+      // The producer leaves it open whether the product is rounded.
+      if (f_.features & air::processor_features::fma && scalar_of(type) != T{air::TypeTable::f80}) {
+        set(i, emit(O::fma, type, v[0].value, v[1].value, v[2].value));
+        return true;
+      }
       V product = emit(O::fmul, type, v[0].value, v[1].value);
       set(i, emit(O::fadd, type, product.value, v[2].value));
       return true;

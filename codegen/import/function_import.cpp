@@ -118,7 +118,8 @@ bool FunctionImporter::header() {
     f_.requests = a.requests;
     f_.requests.patchable_section = {0, uint32_t(a.patchable_section.size())};
     f_.strings = a.patchable_section;
-    wide_vectors_ = a.wide_vectors;
+    f_.features = a.features;
+    wide_vectors_ = a.features & air::processor_features::avx512f;
     f_.result_attrs = a.result_attrs;
     for (uint32_t k = a.first; k < a.first + a.count; k++) {
       const ParamEntry& e = s_.param_entries[k];
@@ -127,8 +128,9 @@ bool FunctionImporter::header() {
       f_.param_attrs[e.param] = e.attr;
     }
   }
-  // The upper halves of the vector registers are nothing that code generated here can save.
-  if (wide_vectors_ && f_.conv == air::CallConv::preserve_all) return fail("preserve_all with AVX is not supported");
+  // The upper halves of the vector registers are nothing that code generated here saves.
+  if (f_.features & air::processor_features::avx && f_.conv == air::CallConv::preserve_all)
+    return fail("preserve_all with AVX is not supported");
   if (s_.air.requests.type_ids && !type_id()) return false;
   if (g.personality != bc::none) {
     Folded p = folder_.fold(g.personality);
@@ -139,12 +141,12 @@ bool FunctionImporter::header() {
     return fail("function with a result of a type that is not supported");
   for (uint32_t p : list.subspan(1))
     if (!s_.type_ok[p]) return fail("function with a parameter of a type that is not supported");
-  // With AVX, such vectors are one register's worth; here they are several of 128 bits. Only functions of this module
+  // With AVX-512, vectors of 512 bits are one register's worth; here they are two of 256. Only functions of this module
   // agree on that.
   if (wide_vectors_ && g.linkage != bc::Linkage::Internal && g.linkage != bc::Linkage::Private)
     for (uint32_t p : list)
       if (p != bc::none && m_.types[p].kind != bc::TypeKind::Void && has_wide_vector(s_.types[p]))
-        return fail("function that passes AVX vectors and is known outside of its module is not supported");
+        return fail("function that passes AVX-512 vectors and is known outside of its module is not supported");
   return true;
 }
 

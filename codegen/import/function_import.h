@@ -137,10 +137,10 @@ class FunctionImporter {
     return true;
   }
 
-  // A vector of more than 128 bits, or a structure or array with one.
+  // A vector of more than 256 bits, or a structure or array with one.
   bool has_wide_vector(T t, int depth = 0) const {
     const air::Type& x = types_[t];
-    if (x.kind == air::TypeKind::Vector) return types_.size_of(t) > 16;
+    if (x.kind == air::TypeKind::Vector) return types_.size_of(t) > 32;
     if (depth > 4) return false;
     if (x.kind == air::TypeKind::Array) return has_wide_vector(x.element, depth + 1);
     if (x.kind == air::TypeKind::Struct)

@@ -448,7 +448,8 @@ air::ValueId FunctionImporter::cast_value(V v, bc::CastOp op, T to, uint16_t fla
     case bc::CastOp::SExt: return plain(O::sext, is_int(ea) && is_int(eb) && bits_b > bits_a);
     case bc::CastOp::FpToUi: return plain(O::fptoui, is_float(ea) && is_int(eb));
     case bc::CastOp::FpToSi: return plain(O::fptosi, is_float(ea) && is_int(eb));
-    case bc::CastOp::UiToFp: return plain(O::uitofp, is_int(ea) && is_float(eb));
+    case bc::CastOp::UiToFp:  // of what is not negative: the same with a sign
+      return plain(flags & 1 ? O::sitofp : O::uitofp, is_int(ea) && is_float(eb));
     case bc::CastOp::SiToFp: return plain(O::sitofp, is_int(ea) && is_float(eb));
     case bc::CastOp::FpTrunc: return plain(O::fptrunc, is_float(ea) && is_float(eb) && width(eb) < width(ea));
     case bc::CastOp::FpExt: return plain(O::fpext, is_float(ea) && is_float(eb) && width(eb) > width(ea));

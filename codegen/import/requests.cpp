@@ -116,4 +116,35 @@ const ModuleFlagRow* find_module_flag(std::string_view name) {
   return it == std::end(module_flags) ? nullptr : it;
 }
 
+uint32_t processor_features_of(std::string_view processor, std::string_view list) {
+  using namespace air::processor_features;
+  struct Feature {
+    std::string_view name;
+    uint32_t brings, falls;
+  };
+  static constexpr Feature known[] = {
+#define PROCESSOR_FEATURE(name, brings, falls) {name, brings, falls},
+#define PROCESSOR(name, has)
+#include "codegen/import/processor_features.def"
+  };
+  static constexpr std::pair<std::string_view, uint32_t> processors[] = {
+#define PROCESSOR_FEATURE(name, brings, falls)
+#define PROCESSOR(name, has) {name, has},
+#include "codegen/import/processor_features.def"
+  };
+  uint32_t set = 0;
+  for (auto& [name, has] : processors)
+    if (name == processor) set = has;
+  while (!list.empty()) {
+    const std::string_view one = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), one.size() + 1));
+    for (const Feature& f : known) {
+      if (one.size() < 2 || one.substr(1) != f.name) continue;
+      if (one[0] == '+') set |= f.brings;
+      else set &= ~f.falls;
+    }
+  }
+  return set;
+}
+
 }  // namespace lode::codegen

@@ -82,6 +82,9 @@ std::span<const BundleRow> bundle_rows();
 std::span<const FeatureRow> feature_rows();
 std::span<const ModuleFlagRow> module_flag_rows();
 
+// air::processor_features of a processor's name with "target-features".
+uint32_t processor_features_of(std::string_view processor, std::string_view features);
+
 // Null: no row. A row that does not name the position has no meaning there: `naked` says nothing about a call.
 const AttributeRow* find_enum_attribute(uint32_t number, uint8_t position);
 const AttributeRow* find_string_attribute(std::string_view key);

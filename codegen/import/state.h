@@ -28,8 +28,7 @@ struct AttributeSummary {
   uint32_t function_flags = 0;  // air::function_flags
   uint16_t call_flags = 0;      // air::callflags
   uint16_t result_attrs = 0;
-  bool wide_vectors =
-      false;  // the function passes vectors of more than 128 bits in registers of that width (x86_64: AVX)
+  uint32_t features = 0;        // air::processor_features
   uint32_t first = 0, count = 0;  // ParamEntry, by rising param
   air::Requests requests;         // its symbols come from resolve_attribute_symbols()
   std::string_view probe_symbol, patchable_section, fentry, entry_call, exit_call;

@@ -40,7 +40,7 @@ class Finalization {
   void add_spill_slots() {
     first_slot_ = uint32_t(-1);
     for (const SpillSlot& slot : s_.allocation_.slots) {
-      const uint32_t n = w_.add_slot(slot.bytes, slot.bytes);
+      const uint32_t n = w_.add_slot(slot.bytes, std::min<uint32_t>(slot.bytes, 16));
       if (first_slot_ == uint32_t(-1)) first_slot_ = n;
     }
   }

@@ -122,13 +122,15 @@ Result<void> Selection<M, W>::run(air::Function& fn, const LowerContext& context
   auto where = [&] { return "function '" + std::string(module_->name_of(fn.symbol)) + "'"; };
   if (!(fn.flags & air::function_flags::legal)) {
     StageClock clock(Stage::legalize);
-    LODE_TRY(air::legalize(fn, *module_, M::legalize_options()));
+    LODE_TRY(air::legalize(fn, *module_, machine().legalize_options()));
   }
   StageClock clock(Stage::select);
   writer_.emplace(out);
   prepare();
   if (!failure_.empty()) return error_at(where(), failure_);
-  if (!machine().lay_out_entry()) return error_at(where(), "parameters of more than 2 GiB");
+  const bool placed = machine().lay_out_entry();
+  if (!failure_.empty()) return error_at(where(), failure_);
+  if (!placed) return error_at(where(), "parameters of more than 2 GiB");
 
   const auto& order = flow_.rpo;
   for (size_t k = order.size(); k-- > 0;) {
@@ -229,7 +231,7 @@ bool Selection<M, W>::hands_result_on(const air::Inst& call, const air::Inst& re
   if (n == 0) return true;
   if (!call.result.valid()) return false;
   leaf_types_.clear();
-  if (!air::result_leaves(module_->types, call.type, M::legalize_options(), leaf_types_).ok() ||
+  if (!air::result_leaves(module_->types, call.type, machine().legalize_options(), leaf_types_).ok() ||
       leaf_types_.size() != n)
     return false;
   if (n != 1 || ValueId(values[0]) != call.result) {
@@ -520,7 +522,8 @@ Reg Selection<M, W>::leaf_reg(air::ValueId aggregate, uint32_t leaf) {
   if (first == ~0u) {
     std::vector<TypeId>& types = leaf_types_;
     types.clear();
-    if (!air::result_leaves(module_->types, type_of(aggregate), M::legalize_options(), types).ok() || types.empty()) {
+    if (!air::result_leaves(module_->types, type_of(aggregate), machine().legalize_options(), types).ok() ||
+        types.empty()) {
       fail("a result of this type");
       return gp(4);
     }

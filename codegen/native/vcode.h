@@ -74,7 +74,7 @@ static_assert(sizeof(VInst) == 16);
 
 struct VRegInfo {
   RegClass cls = RegClass::gp;
-  uint8_t bytes = 8;          // of its value: a spill slot's size (1..16)
+  uint8_t bytes = 8;          // of its value: a spill slot's size (1..32)
   uint16_t reserved = 0;
   uint32_t hint = Reg::none_value;  // a physical register it would best live in, or none
 };

@@ -9,7 +9,8 @@ namespace lode::x86_64 {
 using air::TypeTable;
 
 bool is_sse(air::TypeId t) {
-  return t == TypeTable::f32 || t == TypeTable::f64 || t == TypeTable::f128 || t == TypeTable::v128;
+  return t == TypeTable::f32 || t == TypeTable::f64 || t == TypeTable::f128 || t == TypeTable::v128 ||
+         t == TypeTable::v256;
 }
 
 const Convention& convention_of(air::CallConv conv, bool no_caller_saved_registers) {
@@ -29,7 +30,9 @@ const Convention& convention_of(air::CallConv conv, bool no_caller_saved_registe
 
 namespace {
 
-bool is_wide(air::TypeId t) { return t == TypeTable::f80 || t == TypeTable::f128 || t == TypeTable::v128; }
+bool is_wide(air::TypeId t) {
+  return t == TypeTable::f80 || t == TypeTable::f128 || t == TypeTable::v128 || t == TypeTable::v256;
+}
 
 bool assign_by_position(std::span<const air::TypeId> types, std::span<const air::ParamAttr> attrs,
                         ArgumentLayout& out) {
@@ -80,6 +83,7 @@ bool assign_arguments(std::span<const air::TypeId> types, std::span<const air::P
       memory(ArgumentPlace::memory, 16, 16);
     } else if (is_sse(types[k])) {
       bool wide = types[k] == TypeTable::f128 || types[k] == TypeTable::v128;
+      if (types[k] == TypeTable::v256 && sse >= sse_arguments) return false;  // no stack here is aligned to 32
       if (sse < sse_arguments) out.places.push_back({ArgumentPlace::sse, uint8_t(sse++)});
       else memory(ArgumentPlace::memory, wide ? 16 : 8, wide ? 16 : 8);
     } else if (a.bits & air::attr::nest) {

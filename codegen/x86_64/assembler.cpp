@@ -134,7 +134,7 @@ Result<std::string> Assembler::print_operand(size_t n, char modifier, std::strin
     }
     case AsmValue::Kind::fp:
       if (modifier != 0 && modifier != 'x' && modifier != 't') return unknown(text, "unknown operand modifier");
-      return print_register(modifier == 't' ? RegKind::y : RegKind::x, v.reg);
+      return print_register(modifier == 't' || (!modifier && v.bytes == 32) ? RegKind::y : RegKind::x, v.reg);
     case AsmValue::Kind::x87: return print_register(RegKind::st, v.reg);
     case AsmValue::Kind::immediate:
       if (modifier == 'c' || modifier == 'P' || modifier == 'p' || modifier == 'a') return std::to_string(v.imm);

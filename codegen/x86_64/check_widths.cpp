@@ -20,17 +20,28 @@ std::string Selector::check_widths() const {
     auto wants = [&](uint32_t at, RegKind kind) {
       if (at >= count || !operands[at].reg().is_virtual()) return;
       const codegen::VRegInfo& r = vcode_.vregs[operands[at].reg().index()];
-      const bool fp = kind == RegKind::x;
+      const bool fp = kind == RegKind::x || kind == RegKind::y;
       if (kind == RegKind::no || kind == RegKind::st) return;
       if (fp != (r.cls == RegClass::fp)) problem = "a register of the wrong class";
       else if (kind == RegKind::g64 && operands[at].reads() && r.bytes < 8)
         problem = "64 bits of a register that holds 32";
     };
     const bool has_memory =
-        i.form == Form::rm || i.form == Form::mr || i.form == Form::m || i.form == Form::mi || i.form == Form::rmi;
+        i.form == Form::rm || i.form == Form::mr || i.form == Form::m || i.form == Form::mi || i.form == Form::rmi ||
+        i.form == Form::rrm || i.form == Form::rrmi || i.form == Form::rmr || i.form == Form::mrr ||
+        i.form == Form::mri;
     const uint32_t address = has_memory && v.b != ~0u ? uint32_t(mems_[v.b].has_base + mems_[v.b].has_index) : 0;
     switch (i.form) {
       case Form::rr: case Form::rri:
+        wants(0, i.a);
+        wants(1, i.b);
+        break;
+      case Form::rrr: case Form::rrri:
+        wants(0, i.a);
+        wants(1, i.b);
+        wants(2, i.c);
+        break;
+      case Form::rrm: case Form::rrmi:
         wants(0, i.a);
         wants(1, i.b);
         break;

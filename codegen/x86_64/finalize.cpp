@@ -153,6 +153,7 @@ class Finalizer : public codegen::Finalization<Finalizer, Selector> {
       bool fp = dst.value >= 32;
       Op op = fp           ? (bytes <= 4   ? Op::movss_rm
                               : bytes == 8 ? Op::movsd_rm
+                              : bytes > 16 ? Op::vmovups256_rm
                                            : Op::movaps_rm)
               : bytes <= 4 ? Op::mov32rm
                            : Op::mov64rm;
@@ -161,13 +162,14 @@ class Finalizer : public codegen::Finalization<Finalizer, Selector> {
       bool fp = src.value >= 32;
       Op op = fp           ? (bytes <= 4   ? Op::movss_mr
                               : bytes == 8 ? Op::movsd_mr
+                              : bytes > 16 ? Op::vmovups256_mr
                                            : Op::movaps_mr)
               : bytes <= 4 ? Op::mov32mr
                            : Op::mov64mr;
       w_.mr(op, slot(dst), hardware(src));
     } else {
       bool to_fp = dst.value >= 32, from_fp = src.value >= 32;
-      Op op = to_fp && from_fp ? Op::movaps_rr
+      Op op = to_fp && from_fp ? (bytes > 16 ? Op::vmovaps256_rr : Op::movaps_rr)
               : to_fp ? (bytes == 8 ? Op::movq_xr : Op::movd_xr)
               : from_fp ? (bytes == 8 ? Op::movq_rx : Op::movd_rx)
               : bytes == 8 ? Op::mov64rr : Op::mov32rr;
@@ -220,7 +222,8 @@ class Finalizer : public codegen::Finalization<Finalizer, Selector> {
     const bool is_call = i.traits & T_call;
     if (is_call && (v.op & unmarked_target)) w_.op(Op::notrack);
     const VMem* m = v.b != ~0u && (i.form == Form::rm || i.form == Form::mr || i.form == Form::m ||
-                                   i.form == Form::mi || i.form == Form::rmi)
+                                   i.form == Form::mi || i.form == Form::rmi ||
+                                   (i.form >= Form::rrr && i.form <= Form::mri))
                         ? &s_.mems_[v.b]
                         : nullptr;
     int32_t imm = int32_t(v.a);
@@ -280,6 +283,9 @@ class Finalizer : public codegen::Finalization<Finalizer, Selector> {
           w_.rri(o, hardware(at[0]), hardware(at[1]), imm);
         }
         break;
+      case Form::rrr: case Form::rrri: three_registers(o, at, count, imm); break;
+      case Form::rrm: case Form::rmr: w_.rrm(o, hardware(at[0]), hardware(at[1]), memory(*m, at + 2)); break;
+      case Form::rrmi: w_.rrmi(o, hardware(at[0]), hardware(at[1]), memory(*m, at + 2), imm); break;
       case Form::rm: w_.rm(o, hardware(at[0]), memory(*m, at + 1), cc); break;
       case Form::mr: {
         // cmpxchg has rax in front of its register.
@@ -308,6 +314,26 @@ class Finalizer : public codegen::Finalization<Finalizer, Selector> {
       default: failed_ = true; break;
     }
     if (is_call && (v.op & returns_again)) w_.op(Op::endbr64);
+  }
+
+  // The destination may be a source as well, in one operand; a fourth register stands in the immediate.
+  void three_registers(Op o, const Location* at, uint32_t count, int32_t imm) {
+    const InstInfo& i = info(o);
+    if (at[2].is_slot()) {
+      const Op other = forms_[unsigned(o)].third;
+      if (other == Op::count_) failed_ = true;
+      else if (i.form == Form::rrri) w_.rrmi(other, hardware(at[0]), hardware(at[1]), slot(at[2]), imm);
+      else w_.rrm(other, hardware(at[0]), hardware(at[1]), slot(at[2]));
+      return;
+    }
+    if (at[1].is_slot()) {
+      const Op other = forms_[unsigned(o)].second;
+      if (other == Op::count_) failed_ = true;
+      else w_.rrm(other, hardware(at[0]), hardware(at[2]), slot(at[1]));
+      return;
+    }
+    if (i.imm == Imm::r4 && count > 3) imm = hardware(at[3]) << 4;
+    w_.rrr(o, hardware(at[0]), hardware(at[1]), hardware(at[2]), imm);
   }
 
   // The word in front of the entry of what r11 points to, and of its nops, is the operand of a mov. Adding its negation
@@ -450,6 +476,7 @@ class Finalizer : public codegen::Finalization<Finalizer, Selector> {
         w_.r(Op::jmp64r, target);
         break;
       }
+      case p_clear_uppers: w_.op(Op::vzeroupper); break;
       case p_check_type: check_type(v.a); break;
       case p_invoke:
         calls_.back().pad = label(v.a);

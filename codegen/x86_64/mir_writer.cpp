@@ -71,7 +71,10 @@ Op shortest(Op op, int64_t imm) {
 }
 }  // namespace
 
+void MirWriter::use_vex(bool yes) { vex_ = yes ? vex_forms() : nullptr; }
+
 void MirWriter::ri(Op op, uint8_t dst, int64_t imm) {
+  if (vex_ && vex_[unsigned(op)].x != Op::count_) [[unlikely]] return rri(vex_[unsigned(op)].x, dst, dst, imm);
   op = shortest(op, imm);
   uint32_t word;
   if (fits(imm, 27)) {
@@ -87,6 +90,10 @@ void MirWriter::ri(Op op, uint8_t dst, int64_t imm) {
 void MirWriter::i(Op op, int64_t imm) { ri(op, 0, imm); }
 
 void MirWriter::rri(Op op, uint8_t dst, uint8_t src, int64_t imm) {
+  if (vex_ && vex_[unsigned(op)].x != Op::count_) [[unlikely]] {
+    op = vex_[unsigned(op)].x;
+    if (info(op).form == Form::rrri) return rrr(op, dst, dst, src, imm);
+  }
   uint32_t word = dst | uint32_t(src) << 4;
   if (fits(imm, 23)) {
     word |= uint32_t(imm) << 9;
@@ -110,6 +117,10 @@ void MirWriter::mi(Op op, const Mem& dst, int64_t imm) {
 }
 
 void MirWriter::rmi(Op op, uint8_t dst, const Mem& src, int64_t imm) {
+  if (vex_ && vex_[unsigned(op)].x != Op::count_) [[unlikely]] {
+    op = vex_[unsigned(op)].x;
+    if (info(op).form == Form::rrmi) return rrmi(op, dst, dst, src, imm);
+  }
   uint32_t mem = memory(src);
   uint32_t at = extra_index(25);
   draft_.extra.push_back(mem);

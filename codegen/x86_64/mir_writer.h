@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "codegen/native/mir_writer.h"
 #include "codegen/x86_64/mir.h"
+#include "codegen/x86_64/vex_forms.h"
 
 namespace lode::x86_64 {
 
@@ -23,18 +24,40 @@ class MirWriter : public codegen::MirWriter {
  public:
   using codegen::MirWriter::MirWriter;
 
+  // Instructions on xmm registers are written in their VEX-encoded forms from now on (or no longer): code with AVX does
+  // not mix the two.
+  void use_vex(bool yes);
+
   // ---- instructions; the names of the functions are the forms of instructions.def
   void op(Op op) { push(make_tag(op), 0); }  // none, pseudo_none (ret, ud2, ...)
   void r(Op op, uint8_t reg, Cond cc = Cond::o) {
     if (op == Op::call64r) set_frame_flags(frame::has_calls);
     push(make_tag(op, cc), reg);
   }
-  void rr(Op op, uint8_t dst, uint8_t src, Cond cc = Cond::o) { push(make_tag(op, cc), dst | uint32_t(src) << 4); }
+  void rr(Op op, uint8_t dst, uint8_t src, Cond cc = Cond::o) {
+    if (vex_) [[unlikely]]
+      if (const Op v = vex_[unsigned(op)].x; v != Op::count_) {
+        if (info(v).form == Form::rrr) return rrr(v, dst, dst, src);
+        op = v;
+      }
+    push(make_tag(op, cc), dst | uint32_t(src) << 4);
+  }
   // imm: as wide as the row says. mov, and, test become narrower ones where result and flags are the same.
   void ri(Op op, uint8_t dst, int64_t imm);
   void rri(Op op, uint8_t dst, uint8_t src, int64_t imm);
-  void rm(Op op, uint8_t dst, const Mem& src, Cond cc = Cond::o) { push(make_tag(op, cc), dst | memory(src)); }
-  void mr(Op op, const Mem& dst, uint8_t src) { push(make_tag(op), src | memory(dst)); }
+  void rm(Op op, uint8_t dst, const Mem& src, Cond cc = Cond::o) {
+    if (vex_) [[unlikely]]
+      if (const Op v = vex_[unsigned(op)].x; v != Op::count_) {
+        if (info(v).form == Form::rrm) return rrm(v, dst, dst, src);
+        op = v;
+      }
+    push(make_tag(op, cc), dst | memory(src));
+  }
+  void mr(Op op, const Mem& dst, uint8_t src) {
+    if (vex_) [[unlikely]]
+      if (const Op v = vex_[unsigned(op)].x; v != Op::count_) op = v;
+    push(make_tag(op), src | memory(dst));
+  }
   void m(Op op, const Mem& mem, Cond cc = Cond::o) {
     if (op == Op::call64m) set_frame_flags(frame::has_calls);
     push(make_tag(op, cc), memory(mem));
@@ -85,6 +108,7 @@ class MirWriter : public codegen::MirWriter {
   Result<void> finish() { return codegen::MirWriter::finish(make_tag(Op::label), "x86_64"); }
 
  private:
+  const VexForm* vex_ = nullptr;
   uint32_t memory(const Mem& m);  // bits 4..31 of an operand word
   uint32_t memory_long(const Mem& m);
 };

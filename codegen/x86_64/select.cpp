@@ -1,6 +1,9 @@
 // Emission, and which function selects which instruction. See selector.h.
 #include "codegen/x86_64/select.h"
 
+#include <array>
+#include <iterator>
+
 #include "codegen/native/selection_impl.h"
 #include "codegen/x86_64/asm_use.h"
 #include "codegen/x86_64/finalize.h"
@@ -25,7 +28,7 @@ void Selector::emit(unsigned op, std::initializer_list<Operand> ops, uint32_t a,
     for (size_t k = 0; k < ops.size(); k++) {
       Operand& o = vcode_.operands[first + k];
       if (!o.may_be_slot()) continue;
-      Op other = one || k == 0 ? form.first : k == 1 ? form.second : Op::count_;
+      Op other = one || k == 0 ? form.first : k == 1 ? form.second : k == 2 ? form.third : Op::count_;
       if (other == Op::count_) o = Operand::make(o.reg(), o.role());
     }
   }
@@ -68,12 +71,31 @@ void Selector::reset() {
   returns_rcx_ = false;
   convention_ = &convention_of(fn_->conv, fn_->flags & air::function_flags::no_caller_saved_registers);
   has_sse_ = !(fn_->flags & air::function_flags::no_sse);
+  avx_ = has_sse_ && has(air::processor_features::avx);
+  wide_ = false;
+  writer_->use_vex(avx_);
+  if (avx_)
+    for (const air::Value& v : fn_->values) wide_ |= v.type == TypeTable::v256;
   implicit_sse_ = has_sse_ && !(fn_->flags & air::function_flags::no_implicit_float);
 }
 
-const air::LegalizeOptions& Selector::legalize_options() {
-  static const air::LegalizeOptions options = air::LegalizeOptions::x86_64();
-  return options;
+// By the features that change it.
+const air::LegalizeOptions& Selector::legalize_options() const {
+  namespace p = air::processor_features;
+  static constexpr uint32_t steps[] = {p::sse41, p::sse42, p::avx, p::avx2, p::fma};
+  static const auto table = [] {
+    std::array<air::LegalizeOptions, 32> t;
+    for (unsigned k = 0; k < t.size(); k++) {
+      uint32_t features = 0;
+      for (unsigned s = 0; s < std::size(steps); s++)
+        if (k >> s & 1) features |= steps[s];
+      t[k] = air::LegalizeOptions::x86_64(features);
+    }
+    return t;
+  }();
+  unsigned k = 0;
+  for (unsigned s = 0; s < std::size(steps); s++) k |= unsigned((fn_->features & steps[s]) != 0) << s;
+  return table[k];
 }
 
 Result<void> Selector::finish(mir::FunctionDraft& out) { return finalize(*this, out); }
@@ -145,6 +167,11 @@ void Selector::select_inst(const Inst& i) {
     case AirOp::return_address: case AirOp::frame_address: case AirOp::eh_sjlj_setjmp: case AirOp::eh_sjlj_longjmp:
     case AirOp::read_cycle_counter: case AirOp::thread_pointer: case AirOp::debug_trap: select_misc(i); break;
     case AirOp::simd1: case AirOp::simd2: select_simd(i); break;
+    case AirOp::simd3: select_simd3(i); break;
+    case AirOp::fma: select_fma(i); break;
+    case AirOp::fceil: case AirOp::ffloor: case AirOp::ftrunc: case AirOp::frint: case AirOp::froundeven:
+      select_round(i);
+      break;
     case AirOp::br: case AirOp::cond_br: select_branch(i); break;
     case AirOp::switch_: select_switch(i); break;
     case AirOp::indirect_br: select_indirect_branch(i); break;

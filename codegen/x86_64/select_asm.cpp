@@ -165,7 +165,7 @@ void Selector::fix_x87_registers(AsmStatement& s) {
 }
 
 uint8_t Selector::asm_bytes(TypeId t) const {
-  if (is_fp(t)) return uint8_t(t == TypeTable::f32 ? 4 : t == TypeTable::f64 ? 8 : 16);
+  if (is_fp(t)) return uint8_t(t == TypeTable::f32 ? 4 : t == TypeTable::f64 ? 8 : t == TypeTable::v256 ? 32 : 16);
   return uint8_t(std::max(1u, bits_of(t) / 8));
 }
 

@@ -19,10 +19,6 @@ using air::Inst;
 namespace vf = codegen::vflags;
 
 namespace {
-const air::LegalizeOptions& options() {
-  static const air::LegalizeOptions o = air::LegalizeOptions::x86_64();
-  return o;
-}
 }  // namespace
 
 void Selector::call_runtime(air::RuntimeFunction f, std::initializer_list<Reg> gp_args,
@@ -171,6 +167,8 @@ void Selector::select_call(const Inst& i) {
   register_arguments(call);
   if (!move_arguments(call)) return;
   if (tail) {
+    if (wide_ && std::find(arg_types_.begin(), arg_types_.end(), TypeTable::v256) == arg_types_.end())
+      emit(p_clear_uppers, {}, 0, vf::terminator);
     emit_list(p_tail_call | unmarked_callee(call), ops_, call.reference, call.reg.valid() && !call.thunk ? 1 : 0,
               vf::terminator, 0);
     return;
@@ -395,7 +393,7 @@ bool Selector::call_results(const Call& call) {
   leaf_types_.clear();
   result_places_.clear();
   if (call.inst.type != TypeTable::void_type &&
-      (!air::result_leaves(module_->types, call.inst.type, options(), leaf_types_).ok() ||
+      (!air::result_leaves(module_->types, call.inst.type, legalize_options(), leaf_types_).ok() ||
        !assign_results(leaf_types_, result_places_)))
     return refuse("a result of this type");
   uint32_t defined = call.invoke ? 1u << reg::rax | 1u << reg::rdx : 0;  // by the unwinder
@@ -415,8 +413,12 @@ void Selector::emit_call(Call& call) {
       (personality_ != ~0u && (call.invoke || !(flags & air::callflags::nounwind)) ? may_throw : 0) |
       unmarked_callee(call) | ((flags & air::callflags::returns_twice) && marks_targets() ? returns_again : 0);
   // The unwinder gives a landing pad no more than System V's registers.
-  const Clobber clobbers = call.invoke ? clobber_call : call.convention.clobbers;
+  const Clobber own = call.invoke ? clobber_call : call.convention.clobbers;
+  const Clobber clobbers = wide_ && own != clobber_call ? clobber_all : own;
   const uint8_t vflags = call.invoke ? vf::terminator : 0;
+  // Other conventions keep the lower halves of some vector registers.
+  if (wide_ && std::find(arg_types_.begin(), arg_types_.end(), TypeTable::v256) == arg_types_.end())
+    emit(p_clear_uppers, {}, 0, vflags);
   // What a terminator reads is read before anything is destroyed.
   auto address_use = [&](Reg r) { return call.invoke ? use(r) : late(r); };
   if (call.in_memory) {

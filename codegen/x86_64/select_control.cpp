@@ -283,6 +283,14 @@ void Selector::select_of_vectors(const Inst& i) {
   Reg wide = gp(4), mask = fp(16), keep = fp(16);
   emit(unsigned(Op::movzx32rr8), {def(wide), use(flag)});
   emit(unsigned(Op::neg32r), {mod(wide)});
+  if (i.type == TypeTable::v256) {
+    Reg low = fp(16), all = fp(32);
+    emit(unsigned(Op::movd_xr), {def(low), use(wide)});
+    emit_imm(unsigned(Op::pshufd_rri), {def(mask), use(low)}, 0);
+    emit_imm(unsigned(Op::vinsertf128_rrri), {def(all), use(mask), use(mask)}, 1);
+    emit_imm(unsigned(Op::vblendvps256_rrri), {def(dst), use(c), use(b), use(all)}, 0);
+    return;
+  }
   emit(unsigned(Op::movd_xr), {def(mask), use(wide)});
   emit_imm(unsigned(Op::pshufd_rri), {def(keep), use(mask)}, 0);
   Reg picked = fp(16);
@@ -332,7 +340,7 @@ void Selector::select_of_constants(const Inst& i, int64_t x, int64_t y, bool wid
 
 void Selector::select_select(const Inst& i) {
   if (i.type == TypeTable::f80) return select_of_f80(i);
-  if (i.type == TypeTable::f128 || i.type == TypeTable::v128) return select_of_vectors(i);
+  if (i.type == TypeTable::f128 || air::is_simd(i.type)) return select_of_vectors(i);
   Reg dst = result_reg(i.result);
   bool fp_type = is_fp(i.type);
   bool wide = i.type == TypeTable::f64 || (!fp_type && bits_of(i.type) == 64);

@@ -24,7 +24,7 @@ bool Selector::lay_out_entry() {
   sret_param_ = air::ValueId{};
   for (size_t k = 0; k < attrs.size(); k++)
     if (attrs[k].bits & air::attr::sret) sret_param_ = air::ValueId(entry.first_param + uint32_t(k));
-  return assign_arguments(leaf_types_, attrs, *convention_, entry_);
+  return assign_arguments(leaf_types_, attrs, *convention_, entry_) || (wide_ && refuse(wide_argument_text));
 }
 
 // What a function that asks for its variadic arguments does first: those in registers go where its va_list looks for
@@ -218,6 +218,8 @@ void Selector::select_return(const Inst& i) {
   for (auto& [r, value] : constants) constant_into(r, value);
   const auto x87 =
       std::count_if(places.begin(), places.end(), [](const ResultPlace& r) { return r.kind == ResultPlace::x87; });
+  if (wide_ && std::find(leaf_types_.begin(), leaf_types_.end(), TypeTable::v256) == leaf_types_.end())
+    emit(p_clear_uppers, {}, 0, vf::terminator);
   emit_list(p_return, ops_, uint32_t(x87), ~0u, vf::terminator, 0);
 }
 

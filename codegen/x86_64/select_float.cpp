@@ -5,6 +5,7 @@
 // set; f to u64 converts the value and the value minus 2^63 and merges both. None of them branches.
 #include "base/bytes.h"
 #include "codegen/x86_64/selector.h"
+#include "codegen/x86_64/vex_forms.h"
 #include "codegen/x86_64/widths.h"
 
 namespace lode::x86_64 {
@@ -19,7 +20,21 @@ void Selector::float_binary(const Inst& i, Op rr32, Op rm32, Op rr64, Op rm64) {
   Reg dst = result_reg(i.result);
   if (commutes && !can_fold_load(b, bits) && can_fold_load(a, bits)) std::swap(a, b);
   const air::Constant* c = fn_->constant(b);
-  if (c && c->kind == air::ConstantKind::Float && c->bits != 0) {
+  const bool from_memory = c && c->kind == air::ConstantKind::Float && c->bits != 0;
+  if (avx_) {
+    const Op rr = vex_forms()[unsigned(single ? rr32 : rr64)].x, rm = vex_forms()[unsigned(single ? rm32 : rm64)].x;
+    Reg left = reg_of(a);
+    if (from_memory || (can_fold_load(b, bits) && a != b)) {
+      const VMem m = from_memory ? constants_mem(writer_->add_constant({reinterpret_cast<const uint8_t*>(&c->bits),
+                                                                        size_t(bits / 8)}, bits / 8))
+                                 : fold_load(b);
+      emit_mem(unsigned(rm), {def(dst), use(left)}, m);
+      return;
+    }
+    emit(unsigned(rr), {def(dst), use(left), use_slot(reg_of(b), bits / 8)});
+    return;
+  }
+  if (from_memory) {
     uint32_t at = writer_->add_constant({reinterpret_cast<const uint8_t*>(&c->bits), size_t(bits / 8)}, bits / 8);
     copy(dst, reg_of(a));
     emit_mem(unsigned(single ? rm32 : rm64), {mod(dst)}, constants_mem(at));
@@ -36,6 +51,23 @@ void Selector::float_binary(const Inst& i, Op rr32, Op rm32, Op rr64, Op rm64) {
   Reg left = reg_of(a), right = reg_of(b);
   copy(dst, left);
   emit(unsigned(single ? rr32 : rr64), {mod(dst), use_slot(right, bits / 8)});
+}
+
+void Selector::select_fma(const Inst& i) {
+  const bool single = i.type == TypeTable::f32;
+  Reg dst = result_reg(i.result);
+  Reg a = reg_of(i.va()), b = reg_of(i.vb()), c = reg_of(i.vc());
+  copy(dst, a);  // dst = b * dst + c
+  emit(unsigned(single ? Op::vfmadd213ss_rrr : Op::vfmadd213sd_rrr), {mod(dst), use(b), use_slot(c, single ? 4 : 8)});
+}
+
+void Selector::select_round(const Inst& i) {
+  const bool single = i.type == TypeTable::f32;
+  // 8: no exception for what is inexact; rint has one.
+  const uint32_t mode = i.op == AirOp::fceil ? 10 : i.op == AirOp::ffloor ? 9 : i.op == AirOp::ftrunc ? 11
+                        : i.op == AirOp::frint ? 4 : 8;
+  Reg dst = result_reg(i.result), src = reg_of(i.va());
+  emit(unsigned(single ? Op::vroundss_rrri : Op::vroundsd_rrri), {def(dst), use(src), use(src)}, mode);
 }
 
 void Selector::select_float(const Inst& i) {

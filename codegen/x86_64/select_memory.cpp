@@ -309,6 +309,7 @@ void Selector::load_reg(Reg dst, TypeId type, const VMem& m) {
   Op op;
   if (type == TypeTable::f32) op = Op::movss_rm;
   else if (type == TypeTable::f64) op = Op::movsd_rm;
+  else if (type == TypeTable::v256) op = Op::vmovups256_rm;
   else if (is_fp(type)) op = Op::movups_rm;
   else
     switch (bits_of(type)) {
@@ -324,6 +325,7 @@ void Selector::store_reg(const VMem& m, TypeId type, Reg src) {
   Op op;
   if (type == TypeTable::f32) op = Op::movss_mr;
   else if (type == TypeTable::f64) op = Op::movsd_mr;
+  else if (type == TypeTable::v256) op = Op::vmovups256_mr;
   else if (is_fp(type)) op = Op::movups_mr;
   else op = width_op(mov_mr, bits_of(type));
   emit_mem(unsigned(op), {use(src)}, m);

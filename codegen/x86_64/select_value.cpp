@@ -19,6 +19,7 @@ Reg Selector::new_reg(TypeId t) {
   if (t == TypeTable::f32) return fp(4);
   if (t == TypeTable::f64) return fp(8);
   if (t == TypeTable::f128 || t == TypeTable::v128) return fp(16);
+  if (t == TypeTable::v256) return fp(32);
   return gp(bits_of(t) == 64 ? 8 : 4);
 }
 
@@ -38,9 +39,17 @@ Reg Selector::constant_value(const air::Constant& c) {
     case ConstantKind::Zero: case ConstantKind::Undef:
       if (c.type == TypeTable::f32) return float_constant(0, 4);
       if (c.type == TypeTable::f64) return float_constant(0, 8);
-      if (is_fp(c.type)) return float_constant(0, 16);
+      if (is_fp(c.type)) return float_constant(0, c.type == TypeTable::v256 ? 32 : 16);
       return constant_reg(0, bits_of(c.type));
     case ConstantKind::WideFloat:
+      if (c.type == TypeTable::v256) {
+        uint8_t bytes[32];
+        for (unsigned k = 0; k < 8; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c.bits + k]);
+        Reg r = fp(32);
+        emit_mem(unsigned(Op::vmovaps256_rm), {def(r)}, constants_mem(writer_->add_constant(bytes, 32)), 0,
+                 codegen::vflags::remat);
+        return r;
+      }
       if (c.type == TypeTable::f128 || c.type == TypeTable::v128) {
         uint8_t bytes[16];
         for (unsigned k = 0; k < 4; k++) store_le<uint32_t>(bytes + 4 * k, fn_->extra[c.bits + k]);

@@ -24,6 +24,7 @@
 
 #include "codegen/air/air.h"
 #include "codegen/air/legalize.h"
+#include "codegen/air/simd.h"
 #include "codegen/native/selection.h"
 #include "codegen/x86_64/abi.h"
 #include "codegen/x86_64/mir.h"
@@ -70,6 +71,7 @@ enum MachinePseudo : uint16_t {
   p_frame_address,   // {def}: the frame pointer
   p_setjmp,          // {def_early result, use buffer}: eh_sjlj_setjmp
   p_longjmp,         // {use buffer, def_early scratch}: eh_sjlj_longjmp
+  p_clear_uppers,    // vzeroupper
   p_check_type,      // {use r11, def r10}; a = type id that the code at r11 must have
 };
 static_assert(op_count <= pseudo_first);
@@ -108,9 +110,9 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   friend class codegen::Selection<Selector, MirWriter>;
 
   // ---- what Selection asks for (codegen/native/selection.h)
-  static const air::LegalizeOptions& legalize_options();
+  const air::LegalizeOptions& legalize_options() const;
   static bool is_fp(TypeId t) {
-    return t == TypeTable::f32 || t == TypeTable::f64 || t == TypeTable::f128 || t == TypeTable::v128 ||
+    return t == TypeTable::f32 || t == TypeTable::f64 || t == TypeTable::f128 || air::is_simd(t) ||
            t == TypeTable::f16 || t == TypeTable::bf16;
   }
   static bool lives_in_slot(TypeId t) { return t == TypeTable::f80; }
@@ -266,6 +268,12 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   void select_convert(const air::Inst& i);
   void select_f80(const air::Inst& i);
   void select_simd(const air::Inst& i);                // select_simd.cpp
+  void select_vex_simd(const air::Inst& i);
+  void select_simd3(const air::Inst& i);
+  void select_fma(const air::Inst& i);
+  void select_round(const air::Inst& i);
+  bool select_halves(const air::Inst& i);
+  bool has(uint32_t features) const { return (fn_->features & features) == features; }
   bool folds_vector(ValueId v) const;
   VMem vector_memory(ValueId v);
   void convert_from_f80(const air::Inst& i);
@@ -310,6 +318,7 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
 
   // ---- inline assembly (select_asm.cpp)
   struct AsmCall;
+  static constexpr const char* wide_argument_text = "a vector of 256 bits as an argument on the stack";
   bool refuse(const char* what);  // fail(), and false
   void select_asm(const air::Inst& i);
   bool read_asm(AsmCall& c);
@@ -351,6 +360,8 @@ class Selector : public codegen::Selection<Selector, MirWriter> {
   bool has_sse_ = true,
        implicit_sse_ = true;          // implicit: SSE registers may serve where the code names no floating point
   uint32_t vararg_slot_ = ~0u;
+  bool avx_ = false,                  // instructions on xmm registers are VEX-encoded
+       wide_ = false;                 // there are 256-bit values
   bool returns_rcx_ = false;          // some return hands a value back in rcx
   const Convention* convention_ = nullptr;  // of the function
   ValueId sret_param_;

@@ -42,6 +42,13 @@ std::array<SlotForm, op_count> make() {
         }
         break;
       }
+      case Form::rrr: case Form::rrri: {
+        size_t at = name.rfind('r', name.size() - (i.form == Form::rrri ? 2 : 1));
+        forms[k].third = find(with(at, 1, "m"), i.form == Form::rrri ? Form::rrmi : Form::rrm);
+        if (forms[k].third == Op::count_ && name.rfind("rrr") == name.size() - 3 && i.enc == Enc::RMV)
+          forms[k].second = find(with(at - 1, 1, "m"), Form::rmr);
+        break;
+      }
       case Form::ri: {
         size_t at = name.rfind("ri");
         if (at != std::string::npos) forms[k].first = find(with(at, 2, "mi"), Form::mi);

@@ -18,7 +18,7 @@ class LazyThreads {
  public:
   // At most `wanted` threads, the calling one included; 0: one for each processor, at most 32.
   explicit LazyThreads(size_t wanted) : wanted_(wanted) {}
-  // Between two passes: nothing that the serial ones made for threads may be in use.
+  // Between two loops.
   void add_work(uint64_t bytes);
 
  private:

@@ -3,12 +3,11 @@
 // All loops of a link that may use several threads are made here, and run by TBB. But TBB costs a process that runs for
 // milliseconds more than it gives: its library and the C++ library that it needs are loaded and relocated (2.5 million
 // instructions, half of what a relink of one object takes), other libraries are looked for in some 50 places
-// (findings/onetbb-first-loop-looks-for-absent-libraries.sh), and a thread is made. So a
-// link that is small, a relink of few files, and one that was given --threads=1 open a SerialScope: until it closes,
-// every loop of this thread runs on this thread, in order, and nothing of TBB is called.
+// (findings/onetbb-first-loop-looks-for-absent-libraries.sh), and a thread is made. So a link that is small, a relink of
+// few files, and one that was given --threads=1 open a SerialScope: until it closes, every loop of this thread runs on
+// this thread, in order, and nothing of TBB is called.
 //
-// A scope is open or not for the whole of a link's work; what a PerThread holds belongs to the kind of link in which it
-// was made. Results do not depend on it: they do not depend on the number of threads at all.
+// Results do not depend on it: they do not depend on the number of threads at all.
 #pragma once
 
 #include <tbb/blocked_range.h>
@@ -19,6 +18,7 @@
 #include <tbb/parallel_sort.h>
 
 #include <algorithm>
+#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -85,23 +85,27 @@ void parallel_sort(Iterator first, Iterator last, const Less&... less) {
   else tbb::parallel_sort(first, last, less...);
 }
 
-// An object for each thread that asks for one.
+// An object for each thread that asks for one; one of its own for the serial part of a link, whether it was made there
+// or not.
 template <class T>
 class PerThread {
  public:
-  PerThread() {
-    if (!SerialScope::is_open()) many_.emplace();
+  T& local() {
+    if (SerialScope::is_open()) return one_;
+    std::call_once(made_, [this] { many_.emplace(); });
+    return many_->local();
   }
-  T& local() { return many_ ? many_->local() : one_; }
+  // While nobody asks.
   template <class F>
   void for_each(const F& f) {
-    if (!many_) f(one_);
-    else
-      for (T& t : *many_) f(t);
+    f(one_);
+    if (!many_) return;
+    for (T& t : *many_) f(t);
   }
 
  private:
   T one_;
+  std::once_flag made_;
   std::optional<tbb::enumerable_thread_specific<T>> many_;
 };
 

@@ -8,12 +8,12 @@
 #pragma once
 
 #include "link/common/diagnostics.h"
-#include "link/common/lazy_threads.h"
 #include "link/elf/decisions.h"
 #include "link/elf/passes.h"
 #include "lode/link/diagnostic.h"
 
 namespace lode::link {
+class LazyThreads;
 class MirCache;
 }
 namespace lode::link::elf {

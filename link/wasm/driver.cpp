@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "link/driver.h"
 #include "link/cache/mir_cache.h"
+#include "link/common/lazy_threads.h"
 #include "link/common/arena.h"
 #include "link/common/output_file.h"
 #include "link/common/message_place.h"

@@ -28,7 +28,6 @@
 #include "formats/wasm/reader.h"
 #include "link/common/diagnostics.h"
 #include "link/common/input_files.h"
-#include "link/common/lazy_threads.h"
 #include "link/wasm/options.h"
 #include "mir_store/mir_store.h"
 
@@ -37,6 +36,7 @@ struct Module;
 }
 
 namespace lode::link {
+class LazyThreads;
 class MirCache;
 }
 namespace lode::link::wasm {

@@ -13,6 +13,7 @@
 #include "codegen/air/aliases.h"
 #include "codegen/air/legalize.h"
 #include "codegen/air/text.h"
+#include "link/common/lazy_threads.h"
 #include "link/common/module_file.h"
 #include "codegen/import/import.h"
 #include "codegen/native/module_asm.h"

@@ -2,6 +2,7 @@
 // function knows its indices and addresses by now, and no function's bytes depend on where another's lie.
 #include "base/version.h"
 #include "link/wasm/output.h"
+#include "link/common/lazy_threads.h"
 #include "link/common/parallel.h"
 
 

@@ -37,7 +37,8 @@ void check_legal(const Module& m, const LegalizeOptions& options) {
           v.kind() == ValueKind::Inst && (m.types[v.type].kind == TypeKind::Struct || t == TypeTable::i128.value ||
                                           t == TypeTable::f128.value || m.types[v.type].kind == TypeKind::Vector);
       bool legal = t == 1 || (t >= 2 && t <= 5) || t == 9 || t == 10 || (t == 11 && options.has_f80) ||
-                   (t == 12 && !options.f128_as_pair) || t == 13 || (t == 14 && options.vector_abi == VectorAbi::sse);
+                   (t == 12 && !options.f128_as_pair) || t == 13 || (t == 14 && options.vector_abi == VectorAbi::sse) ||
+                   (v.type == TypeTable::v256 && options.abi_vector_bytes == 32);
       if (!legal && !aggregate)
         FAIL("type " << type_name(m.types, v.type) << " is left in\n" << print_function(m, copy));
     }
@@ -475,6 +476,51 @@ TEST_CASE("AIR legalisation: atomics") {
       compare(s, o, 4);
     }
   }
+}
+
+TEST_CASE("AIR legalisation: vectors wider than a register, for processors with and without AVX") {
+  namespace p = processor_features;
+  std::string s;
+  auto lanes_of = [](uint32_t count, auto&& f) {
+    std::string x;
+    for (uint32_t k = 0; k < count; k++) x += (k ? ", " : "") + std::to_string(f(k));
+    return x;
+  };
+  for (auto [bits, count] : {std::pair{8u, 32u}, {16u, 16u}, {16u, 32u}, {32u, 8u}, {32u, 12u}, {64u, 4u}, {64u, 8u}}) {
+    const std::string n = std::to_string(count), type = "<" + n + " x i" + std::to_string(bits) + ">",
+                      mask = "<" + n + " x i1>", id = identifier(type);
+    for (const char* op : {"add", "sub", "mul", "and", "xor", "smin", "umax"})
+      s += function(op + id, {type, type}, "%r = " + std::string(op) + " " + type + " %x, %y", type);
+    for (const char* predicate : {"eq", "ugt", "sle"})
+      s += function("select_" + std::string(predicate) + id, {type, type, type},
+                    "%c = icmp " + std::string(predicate) + " " + type + " %x, %y\n  %r = select " + mask + " %c, " +
+                        type + " %z, " + type + " %x",
+                    type);
+    for (uint32_t to : {8u, 16u, 32u, 64u}) {
+      if (to == bits || count * to > 512) continue;
+      const std::string other = "<" + n + " x i" + std::to_string(to) + ">";
+      for (const char* op : {"zext", "sext"})
+        s += function((to < bits ? "trunc" : op) + std::to_string(to) + (op[0] == 's' ? "s" : "z") + id, {type},
+                      "%r = " + std::string(to < bits ? "trunc " : op + std::string(" ")) + type + " %x to " + other,
+                      other);
+    }
+    for (const char* op : {"add", "or", "smax", "umin"})
+      s += function("reduce_" + std::string(op) + id, {type},
+                    "%r = reduce_" + std::string(op) + " " + type + " %x to i" + std::to_string(bits),
+                    "i" + std::to_string(bits));
+    uint32_t seed = bits + count;
+    for (const std::string& order :
+         {lanes_of(count, [&](uint32_t k) { return 2 * k; }), lanes_of(count, [&](uint32_t k) { return 2 * k + 1; }),
+          lanes_of(count, [&](uint32_t k) { return count - 1 - k; }), lanes_of(count, [&](uint32_t) { return 3u; }),
+          lanes_of(count, [&](uint32_t k) { return k / 2 + (k % 2 ? count : 0); }),
+          lanes_of(count, [&](uint32_t) { return (seed = seed * 1103515245 + 12345) / 65536 % (2 * count); })})
+      s += function("shuffle_" + std::to_string(s.size()) + id, {type, type},
+                    "%r = shuffle " + type + " %x, %y [" + order + "]", type);
+  }
+  for (uint32_t features : {uint32_t{0}, p::sse3 | p::ssse3 | p::sse41 | p::sse42,
+                            p::sse3 | p::ssse3 | p::sse41 | p::sse42 | p::avx,
+                            p::sse3 | p::ssse3 | p::sse41 | p::sse42 | p::avx | p::avx2})
+    compare(s, LegalizeOptions::x86_64(features), 4);
 }
 
 TEST_CASE("AIR legalisation: a legal function is left alone") {

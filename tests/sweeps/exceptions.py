@@ -2,6 +2,7 @@
 """Random C++ programs that throw: what lode makes of clang's bitcode must print what clang's own build prints.
 
     exceptions.py --seeds 1-100 --level O0|O1|... [--lode PATH] [--kind -pie|-static|-no-pie]
+                  [--target x86_64|riscv64]
 
 Every program has many values that live across calls that may throw, nested try blocks in loops, objects with destructors,
 handlers that throw again, and results of all classes. It prints a trace and a checksum; no undefined behaviour.
@@ -193,12 +194,14 @@ def main():
     p.add_argument("--seeds", default="1-100", help="first-last")
     p.add_argument("--level", default="O1")
     p.add_argument("--kind", default="-pie")
+    p.add_argument("--target", choices=["x86_64", "riscv64"], default="x86_64")
     p.add_argument("--lode", required=True)
     p.add_argument("--jobs", type=int, default=2)
     p.add_argument("--keep", help="folder for the files of what failed")
     a = p.parse_args()
     a.lode = os.path.abspath(a.lode)
-    sweep.needs("clang++-19")
+    target = sweep.Target(a.target)
+    sweep.needs("clang++-19", *target.runner[:1])
     first, _, last = a.seeds.partition("-")
 
     def one(seed):
@@ -206,13 +209,13 @@ def main():
             f = lambda name: os.path.join(temp, name)
             with open(f("a.cpp"), "w") as out:
                 out.write(Program(seed).text())
-            flags = ["clang++-19", "-" + a.level, "-w", "-fPIC"]
+            flags = ["clang++-19", *target.clang_flags, "-" + a.level, "-w", "-fPIC"]
             if not run([*flags, a.kind, f("a.cpp"), "-o", f("own")], 120).ok():
                 return seed, "clang fails"
-            own = run([f("own")], 10)
+            own = run([*target.runner, f("own")], 10)
             if not own.ok() and own.status != -6:
                 return seed, None
-            steps = [[*flags, "-emit-llvm", "-c", f("a.cpp"), "-o", f("a.o")], ["clang++-19", "--ld-path=" + a.lode, a.kind, f("a.o"), "-o", f("prog")]]
+            steps = [[*flags, "-emit-llvm", "-c", f("a.cpp"), "-o", f("a.o")], ["clang++-19", *target.clang_flags, "--ld-path=" + a.lode, a.kind, f("a.o"), "-o", f("prog")]]
             why = None
             for s in steps:
                 r = run(s, 120)
@@ -220,7 +223,7 @@ def main():
                     why = r.reason()
                     break
             else:
-                r = run([f("prog")], 20)
+                r = run([*target.runner, f("prog")], 20)
                 if r.out != own.out or r.status != own.status:
                     why = "another output"
             if why and a.keep:

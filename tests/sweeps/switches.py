@@ -138,7 +138,7 @@ def main():
     p.add_argument("--count", type=int, default=10000, help="switches")
     p.add_argument("--first", type=int, default=1, help="number of the first")
     p.add_argument("--per-program", type=int, default=200)
-    p.add_argument("--target", choices=["x86_64", "wasm32"], default="x86_64")
+    p.add_argument("--target", choices=["x86_64", "riscv64", "wasm32"], default="x86_64")
     p.add_argument("--level", default="O1")
     p.add_argument("--keep", help="folder for the sources of switches that fail")
     sweep.add_common_arguments(p)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Random programs of vector operations: what lode makes of clang's bitcode must print what clang's own build prints.
 
-    vectors.py --seeds 1-100 --level O0|O1|O2|... [--target x86_64|riscv64|wasm32]
+    vectors.py --seeds 1-100 --level O0|O1|O2|... [--target x86_64|riscv64|wasm32] [--wide] [--march x86-64-v3]
 
-Each program has functions over vectors of 4, 8, 16 and some of 32 bytes (GNU C vector extensions and clang's builtins): arithmetic,
+Each program has functions over vectors of 4, 8, 16 and, asked for, of 32 and 64 bytes (GNU C vector extensions and clang's builtins): arithmetic,
 shifts, comparisons, selections, shuffles of random lanes, single lanes by constant and by variable, conversions, reductions, loads
 and stores, arguments and results, with values around the edges of the types.
 """
@@ -47,7 +47,8 @@ class Program:
     def __init__(self, seed, wide):
         self.r = random.Random(seed)
         self.types = []
-        for size in [16, 16, 8, 4] + ([32] if wide else []):
+        self.wide = wide
+        for size in [16, 16, 8, 4] + ([32, 64] if wide else []):
             for kind, bits in [("s", 8), ("u", 8), ("s", 16), ("u", 16), ("s", 32), ("u", 32), ("s", 64), ("u", 64), ("f", 32), ("f", 64)]:
                 if size * 8 // bits >= 2:
                     t = Type(kind, bits, size * 8 // bits)
@@ -58,7 +59,7 @@ class Program:
     def type(self, **want):
         options = [t for t in self.types if all(getattr(t, k) == v for k, v in want.items())]
         # Sixteen bytes are what most is about.
-        full = [t for t in options if t.bits * t.lanes == 128]
+        full = [t for t in options if t.bits * t.lanes == (256 if self.wide and self.r.random() < 0.5 else 128)]
         return self.r.choice(full if full and self.r.random() < 0.65 else options)
 
     def constant(self, t):
@@ -78,7 +79,7 @@ class Program:
         if known:
             return self.r.choice(known)
         self.loads += 1
-        return f"*({t.name} *)(m + {self.r.randrange(8) * 32})"
+        return f"*({t.name} *)(m + {self.r.randrange(7) * 64})"
 
     def mask_type(self, t):
         return next(x for x in self.types if x.kind == "s" and x.bits == t.bits and x.lanes == t.lanes)
@@ -211,7 +212,7 @@ class Program:
             f, c = self.function(k)
             parts.append(f)
             calls.append(c)
-        parts.append("static unsigned char memory[512] __attribute__((aligned(32)));")
+        parts.append("static unsigned char memory[512] __attribute__((aligned(64)));")
         parts.append("int main(void) {\n  for (int r = 0; r < 6; r++) {\n    for (int k = 0; k < 128; k++) { float f = (int)rnd() % 500; unsigned u = (unsigned)rnd(); memcpy(memory + 4 * k, k % 2 ? (void *)&f : (void *)&u, 4); }\n" +
                      "\n".join(calls) + '\n    printf("%llx\\n", hash);\n  }\n  return 0;\n}\n')
         return "\n".join(parts)
@@ -222,7 +223,8 @@ def main():
     p.add_argument("--seeds", default="1-100", help="first-last")
     p.add_argument("--target", choices=["x86_64", "riscv64", "wasm32"], default="x86_64")
     p.add_argument("--level", default="O1")
-    p.add_argument("--wide", action="store_true", help="vectors of 32 bytes too")
+    p.add_argument("--wide", action="store_true", help="vectors of 32 and 64 bytes too")
+    p.add_argument("--march", help="clang's -march: what the functions may use")
     p.add_argument("--keep", help="folder for the sources of programs that fail")
     sweep.add_common_arguments(p)
     a = p.parse_args()
@@ -235,6 +237,8 @@ def main():
     wasm = sweep.WasmRunner(a.jobs) if target.wasm else None
     extra = [target.stack_guard_stub(cache.path)] if target.wasm else []
     flags = target.clang_flags + ["-x", "c++", "-fno-exceptions", "-" + a.level, "-w", "-ffp-contract=off", "-fno-strict-aliasing", "-fwrapv"]
+    if a.march:
+        flags.append("-march=" + a.march)
 
     def execute(program):
         return wasm.run(program, 20) if wasm else run(target.runner + [program], 20)
@@ -273,7 +277,7 @@ def main():
     results = sweep.parallel(one, list(range(int(first), int(last or first) + 1)), a.jobs, "vectors")
     if wasm:
         wasm.close()
-    out = a.out or os.path.join(sweep.TOP, "build/sweeps", f"vectors-{a.target}-{a.level}.txt")
+    out = a.out or os.path.join(sweep.TOP, "build/sweeps", f"vectors-{a.target}-{a.level}{'-' + a.march if a.march else ''}.txt")
     sys.exit(sweep.report(f"vectors {a.target} -{a.level}", results, out))
 
 

@@ -15,6 +15,7 @@
 #include <set>
 
 #include "formats/linker_script.h"
+#include "link/common/lazy_threads.h"
 #include "link/common/lookups.h"
 #include "link/common/module_file.h"
 #include "link/elf/machines/machine.h"

@@ -69,7 +69,8 @@ class TypeTable {
       f80{11}, f128{12}, ptr{13},
       v128{14},  // v128 = <16 x i8>: the opaque 128-bit vector that legal code passes, loads and stores
       pair_i8{15}, pair_i16{16}, pair_i32{17}, pair_i64{18},
-      pair_ptr{19};  // {iN, i1}, {ptr, i1}: of cmpxchg and *_overflow
+      pair_ptr{19},  // {iN, i1}, {ptr, i1}: of cmpxchg and *_overflow
+      v256{20};      // <32 x i8>: as v128, where there are registers for it
 
   TypeId int_type(uint32_t bits);
   TypeId vector_type(TypeId element, uint64_t count);
@@ -303,6 +304,12 @@ inline constexpr uint32_t naked = 1, nounwind = 2, noreturn = 4, uwtable = 8, op
                                          << 30 /* the thread pointer is read into a register, not used as a segment */;
 }
 
+// Instructions beyond a machine's baseline (x86_64).
+namespace processor_features {
+inline constexpr uint32_t sse3 = 1, ssse3 = 2, sse41 = 4, sse42 = 8, popcnt = 16, avx = 32, avx2 = 64, fma = 128,
+                          f16c = 256, bmi = 512, bmi2 = 1024, lzcnt = 2048, movbe = 4096, avx512f = 8192;
+}
+
 struct StringRef {
   uint32_t offset = 0, size = 0;  // in Module::strings, unless said otherwise
 };
@@ -351,6 +358,7 @@ struct Function {
   TypeId type;                 // a Function type
   CallConv conv = CallConv::c;
   uint32_t flags = 0;
+  uint32_t features = 0;  // processor_features that the code may use
   uint16_t result_attrs = 0;
   uint32_t align_log2 = 0;
   SymbolIndex personality;
