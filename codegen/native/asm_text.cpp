@@ -345,6 +345,7 @@ Result<bool> AsmText::block(std::string_view name, std::string_view rest, std::s
       int64_t count;
       if (!hooks_.evaluate(rest, count) || count < 0)
         return error(rest.empty() ? s : rest, "the count is not a constant");
+      if (count > int64_t{1} << 20) return error(rest, "the count is too large");
       for (int64_t k = 0; k < count; k++) LODE_TRY(expand(inside, {}, s, depth));
     } else {
       std::string_view list = rest;
@@ -475,7 +476,7 @@ Result<void> AsmText::expand(std::string_view body, const Values& values, std::s
     i += n;
     if (out.size() > most_expanded) return error(s, "macros make too much text");
   }
-  expanded_ += out.size() + 16;
+  expanded_ += out.size() + 64;  // an expansion of nothing is work, too
   if (expanded_ > most_expanded) return error(s, "macros make too much text");
   const std::string_view outer = line_;
   auto done = lines(out, depth + 1);
