@@ -3,9 +3,9 @@
 // All loops of a link that may use several threads are made here, and run by TBB. But TBB costs a process that runs for
 // milliseconds more than it gives: its library and the C++ library that it needs are loaded and relocated (2.5 million
 // instructions, half of what a relink of one object takes), other libraries are looked for in some 50 places
-// (findings/onetbb-first-loop-looks-for-absent-libraries.sh), and a thread is made. So a link that is small, a relink of
-// few files, and one that was given --threads=1 open a SerialScope: until it closes, every loop of this thread runs on
-// this thread, in order, and nothing of TBB is called.
+// (findings/onetbb-first-loop-looks-for-absent-libraries.sh), and a thread is made. So a link that is small, a relink
+// of few files, and one that was given --threads=1 open a SerialScope: until it closes, every loop of this thread runs
+// on this thread, in order, and nothing of TBB is called.
 //
 // Results do not depend on it: they do not depend on the number of threads at all.
 #pragma once

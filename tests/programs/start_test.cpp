@@ -1,4 +1,4 @@
-// How the command starts: what the dynamic linker loads before main, and what is loaded when a link begins.
+// How the command starts: what the dynamic linker loads before main, and what is loaded when a link is large.
 #include <catch2/catch.hpp>
 
 #include "tests/support/run.h"
@@ -9,8 +9,9 @@ using namespace lode::test;
 namespace {
 
 // An object that is all of a program.
-std::string tiny_object(const TempDir& dir) {
-  const std::string source = dir.write("a.s", ".globl _start\n_start:\n mov $60, %eax\n mov $7, %edi\n syscall\n");
+std::string object_of(const TempDir& dir, const std::string& more) {
+  const std::string source =
+      dir.write("a.s", ".globl _start\n_start:\n mov $60, %eax\n mov $7, %edi\n syscall\n" + more);
   const std::string object = dir.file("a.o");
   RunResult made = run({"as", source, "-o", object});
   INFO(made.describe());
@@ -34,11 +35,11 @@ TEST_CASE("Start: the command needs no shared library but the C library's") {
   }
 }
 
-TEST_CASE("Start: TBB is loaded by a link, and its absence has a name") {
+TEST_CASE("Start: TBB is loaded by a large link, and its absence has a name") {
   LODE_NEEDS("as");
   if (!LODE_QUICK_COMMAND) LODE_SKIP("this build of lode is linked with shared libraries (LODE_QUICK_START)");
   TempDir dir;
-  const std::string object = tiny_object(dir), program = dir.file("a");
+  const std::string object = object_of(dir, ".data\n.fill 0x600000, 1, 3\n"), program = dir.file("a");
   RunResult linked = run({LODE_BINARY, object, "-o", program});
   INFO(linked.describe());
   REQUIRE(linked.ok());

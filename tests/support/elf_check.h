@@ -96,6 +96,7 @@ struct Checker {
       auto type = s.type();
       if (type == elf::SEGMENT_TYPES::PT_LOAD || type == elf::SEGMENT_TYPES::PT_GNU_STACK || s.virtual_size() == 0)
         continue;
+      if (uint32_t(type) == 0x70000003 && s.virtual_address() == 0) continue;  // PT_RISCV_ATTRIBUTES: it is not loaded
       std::string at = std::string("segment ") + elf::to_string(type) + ": ";
       const elf::Segment* l = load_at(s.virtual_address());
       bool is_tls = type == elf::SEGMENT_TYPES::PT_TLS;

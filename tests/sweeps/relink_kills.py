@@ -158,7 +158,7 @@ def main():
     ap.add_argument('--link', default=''); ap.add_argument('--files', type=int, default=6)
     ap.add_argument('--other', default=''); ap.add_argument('--only', default=''); ap.add_argument('--verbose', action='store_true')
     a = ap.parse_args()
-    a.archive, a.shared, a.inputs, a.wasm = 0, False, False, False
+    a.archive, a.shared, a.inputs, a.wasm, a.reorder = 0, False, False, False, False
     a.lode, a.other = os.path.abspath(a.lode), os.path.abspath(a.other) if a.other else ''
     with tempfile.TemporaryDirectory() as tmp:
         os.chdir(tmp)
