@@ -196,8 +196,11 @@ bool Selector::begin_call(Call& call) {
     return refuse("a musttail call that passes variadic arguments on");
   arg_types_.clear();
   for (uint32_t k = 0; k < call.count(); k++) arg_types_.push_back(type_of(argument(call, k)));
+  // LLVM passes 256 bits to a variadic function in memory, aligned to 32 bytes; so it does with a ninth one elsewhere.
+  const bool wide = std::find(arg_types_.begin(), arg_types_.end(), TypeTable::v256) != arg_types_.end();
+  if (wide && call.variadic) return refuse(wide_argument_text);
   if (!assign_arguments(arg_types_, call.attrs, call.convention, call_layout_))
-    return refuse("arguments of more than 2 GiB");
+    return refuse(wide ? wide_argument_text : "arguments of more than 2 GiB");
   if (call.site.flags & air::callflags::returns_twice) calls_setjmp_ = true;
   if (call.tail) return true;
   has_calls_ = true;

@@ -24,6 +24,8 @@ bool Selector::lay_out_entry() {
   sret_param_ = air::ValueId{};
   for (size_t k = 0; k < attrs.size(); k++)
     if (attrs[k].bits & air::attr::sret) sret_param_ = air::ValueId(entry.first_param + uint32_t(k));
+  const bool wide = std::find(leaf_types_.begin(), leaf_types_.end(), TypeTable::v256) != leaf_types_.end();
+  if (wide && (fn_->flags & air::function_flags::vararg)) return refuse(wide_argument_text);
   return assign_arguments(leaf_types_, attrs, *convention_, entry_) || (wide_ && refuse(wide_argument_text));
 }
 

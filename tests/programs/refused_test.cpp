@@ -52,6 +52,20 @@ TEST_CASE("refused: AVX-512 vectors that cross a module's border") {
              {"'main'", "AVX-512 vectors"}));
 }
 
+TEST_CASE("refused: vectors of 256 bits that LLVM passes on the stack") {
+  const std::string head = "typedef int v8 __attribute__((vector_size(32)));\nv8 numbers;\n";
+  const char* why = "a vector of 256 bits as an argument on the stack";
+  CHECK(says(refusal(head + "void some(int, ...);\nint main(void) { some(1, numbers); return 0; }\n", {"-mavx2"}),
+             {"'main'", why}));
+  CHECK(says(refusal(head + "int some(v8 x, ...) { return x[0]; }\nint main(void) { return some(numbers); }\n",
+                     {"-mavx2", "-fno-inline"}),
+             {"'some'", why}));
+  CHECK(says(refusal(head + "void nine(v8, v8, v8, v8, v8, v8, v8, v8, v8);\n"
+                            "int main(void) { v8 n = numbers; nine(n, n, n, n, n, n, n, n, n); return 0; }\n",
+                     {"-mavx2"}),
+             {"'main'", why}));
+}
+
 TEST_CASE("refused: module-level assembly that is not understood, with the place in its text") {
   // What clang's own assembler knows, and this one does not.
   CHECK(says(refusal("__asm__(\".globl f\\nf: vaddps %zmm0, %zmm1, %zmm2\");\nint main(void) { return 0; }\n",
