@@ -115,7 +115,7 @@ mir::Hash128 air_function_key(const air::Module& m, const AirModuleKey& key, con
   for (const air::InlineAsm& a : f.inline_asms)
     for (uint32_t w : {a.text, a.text_len, a.constraints, a.constraints_len,
                        uint32_t(a.side_effects) | uint32_t(a.align_stack) << 1 | uint32_t(a.intel) << 2 |
-                           uint32_t(a.can_throw) << 3})
+                           uint32_t(a.can_throw) << 3 | uint32_t(a.any_encoding) << 4})
       form.word(w);
   for (size_t n : {f.constants.size(), f.calls.size(), f.slots.size(), f.landing_pads.size(), f.inline_asms.size()})
     form.wide(n);

@@ -174,6 +174,7 @@ bool BodyParser::inline_assembly(CallSite& site) {
   a.align_stack = bits & 2;
   a.intel = bits & 4;
   a.can_throw = bits & 8;
+  a.any_encoding = bits & 16;
   auto kept = [&](uint32_t& at, uint32_t& n) {
     std::string bytes;
     if (!string(bytes)) return false;

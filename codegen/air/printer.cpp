@@ -217,7 +217,8 @@ class FunctionPrinter {
       auto part = [&](uint32_t at, uint32_t n) { return at <= all.size() ? all.substr(at, n) : std::string_view(); };
       s += "asm";
       uint32_t bits =
-          uint32_t(a.side_effects) | uint32_t(a.align_stack) << 1 | uint32_t(a.intel) << 2 | uint32_t(a.can_throw) << 3;
+          uint32_t(a.side_effects) | uint32_t(a.align_stack) << 1 | uint32_t(a.intel) << 2 |
+          uint32_t(a.can_throw) << 3 | uint32_t(a.any_encoding) << 4;
       for (const words::Word& w : words::asm_flag)
         if (bits & w.value) s += ' ' + std::string(w.text);
       s += ' ' + quoted(part(a.text, a.text_len)) + ", " + quoted(part(a.constraints, a.constraints_len));

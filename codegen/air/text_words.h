@@ -94,7 +94,8 @@ inline constexpr Word function_flag[] = {{"naked", function_flags::naked},
                                          {"no_tail_calls", function_flags::no_tail_calls},
                                          {"indirect_tls", function_flags::indirect_tls},
                                          {"legal", function_flags::legal}};
-inline constexpr Word asm_flag[] = {{"sideeffect", 1}, {"alignstack", 2}, {"intel", 4}, {"can_throw", 8}};
+inline constexpr Word asm_flag[] = {
+    {"sideeffect", 1}, {"alignstack", 2}, {"intel", 4}, {"can_throw", 8}, {"any_encoding", 16}};
 
 template <size_t N>
 inline const Word* find(const Word (&table)[N], std::string_view text) {

@@ -397,6 +397,7 @@ bool FunctionImporter::assembly(const bc::Inst& i, const Intrinsic& in, T type, 
   add(variable ? in.variable_text : in.text, a.text, a.text_len);
   add(variable ? in.variable_constraints : in.constraints, a.constraints, a.constraints_len);
   a.side_effects = true;
+  a.any_encoding = true;
   air::CallSite site;
   std::vector<V> values;
   for (uint32_t x : args) {

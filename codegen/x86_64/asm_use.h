@@ -12,6 +12,7 @@ namespace lode::x86_64 {
 struct AsmUse {
   std::string text;
   bool intel = false;                 // its syntax
+  bool any_encoding = false;          // InlineAsm::any_encoding
   std::vector<AsmValue> values;       // registers and addresses are filled in by the finaliser
   std::vector<uint32_t>
       operands;  // by value: position of its register (or address registers) among the VInst's operands, or none

@@ -109,6 +109,7 @@ bool Selector::read_asm(AsmCall& c) {
   const size_t n = c.s.operands.size();
   c.use->text = std::move(text);
   c.use->intel = a.intel;
+  c.use->any_encoding = a.any_encoding;
   c.use->values.resize(n);
   c.use->operands.assign(n, none);
   c.use->memory.resize(n);
@@ -431,7 +432,11 @@ Result<void> Selector::emit_asm(uint32_t index, const codegen::Location* at) {
     }
     return no_symbol;
   };
-  return assemble(u.text, u.values, *writer_, symbol, u.intel);
+  // What a program spells without a v is to leave the upper half of a register as it is.
+  writer_->use_vex(avx_ && u.any_encoding);
+  Result<void> done = assemble(u.text, u.values, *writer_, symbol, u.intel);
+  writer_->use_vex(avx_);
+  return done;
 }
 
 }  // namespace lode::x86_64

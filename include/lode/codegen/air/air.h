@@ -247,6 +247,7 @@ struct InlineAsm {
   uint32_t text = 0, text_len = 0;                // in Function::strings
   uint32_t constraints = 0, constraints_len = 0;  // LLVM's constraint string
   bool side_effects = false, align_stack = false, intel = false, can_throw = false;
+  bool any_encoding = false;  // an intrinsic's: with AVX its instructions are VEX-encoded, whatever the text says
 };
 
 namespace callflags {
