@@ -136,7 +136,7 @@ class Relink {
       if (it == by_name.end() || it->second.empty()) return give_up("inputs were added or removed");
       const uint32_t i = it->second.back();
       it->second.pop_back();
-      if (std::find(moved_inputs_.begin(), moved_inputs_.end(), k) == moved_inputs_.end()) {
+      if (!has_moved(k)) {
         if (files[i].priority < last) return give_up("inputs were given in another order");
         last = files[i].priority;
       }
@@ -417,6 +417,8 @@ class Relink {
     return found == moved_.size() || give_up("an input that stands elsewhere now is given twice");
   }
 
+  bool has_moved(uint32_t k) const { return std::binary_search(moved_inputs_.begin(), moved_inputs_.end(), k); }
+
   // An input of the last link that is none of this one.
   bool remove_input(uint32_t k) {
     StateInput* in = state_.inputs.edit(k);
@@ -445,7 +447,7 @@ class Relink {
     for (const uint32_t k : moved_inputs_)
       if (!bring_in(k)) return give_up("an input that stands elsewhere now cannot be read");
     for (ChangedInput& c : inputs_)
-      c.moved = std::find(moved_inputs_.begin(), moved_inputs_.end(), c.input) != moved_inputs_.end();
+      c.moved = has_moved(c.input);
     for (uint32_t i = 0; i < survey_->files().size(); i++) {
       const SurveyedFile& f = survey_->files()[i];
       uint32_t input = 0;
@@ -612,7 +614,7 @@ class Relink {
   std::vector<Changed> changed_;
   std::vector<Changed> added_;           // inputs that are new on the command line
   std::unordered_set<std::string_view> moved_;  // inputs that stand elsewhere on the command line, by name
-  std::vector<uint32_t> moved_inputs_;
+  std::vector<uint32_t> moved_inputs_;    // the same, by number: in order
   bool survey_anyway_ = false;           // members came to an archive all of which takes part
   std::vector<std::pair<std::string, std::string>> moved_folders_;  // of -L: what they were called, and are
   std::vector<uint32_t> settled_;
